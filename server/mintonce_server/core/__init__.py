@@ -1,0 +1,1 @@
+"""What Mintonce decides, without I/O: only the standard library is imported here."""

@@ -1,0 +1,52 @@
+"""The OAuth clients that are registered here."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from mintonce_server.core.errors import PermissionDenied, UnknownClient
+from mintonce_server.core.key import TokenKey
+from mintonce_server.core.ports import Issuer
+
+ANY_AUDIENCE = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthClient:
+    """A client as callers know it: by its name. The issuer that it mints from knows its secret.
+
+    Attributes:
+        audiences: what its tokens may be for; ("*",) for anything.
+        credential_version: rises with every new secret; older tokens and negative records then count no more.
+        keep_warm: refresh its tokens even when nobody asks.
+    """
+
+    name: str
+    issuer: Issuer
+    audiences: frozenset[str] = field(default=frozenset({ANY_AUDIENCE}))
+    credential_version: int = 1
+    keep_warm: bool = False
+
+    def allows(self, audience: str) -> bool:
+        return audience in self.audiences or ANY_AUDIENCE in self.audiences
+
+
+class Clients:
+    """The registered clients by name."""
+
+    def __init__(self, clients: Iterable[OAuthClient]) -> None:
+        self._by_name: Mapping[str, OAuthClient] = {client.name: client for client in clients}
+
+    def for_key(self, key: TokenKey) -> OAuthClient:
+        """The client that mints for a key. Raises UnknownClient or PermissionDenied."""
+        client = self._by_name.get(key.client)
+        if client is None:
+            raise UnknownClient(
+                f"no client is registered as '{key.client}'",
+                remedy="Use a registered name, or register it: a [clients.NAME] table in the server's configuration.",
+            )
+        if not client.allows(key.audience):
+            raise PermissionDenied(
+                f"client '{key.client}' may not have tokens for this audience",
+                remedy="Add the audience to `audiences` of the client in the server's configuration.",
+            )
+        return client

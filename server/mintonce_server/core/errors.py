@@ -1,0 +1,116 @@
+"""One tree of errors. Each says what happened, why (a `Reason`), and what a person can do about it (a remedy)."""
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Reason(StrEnum):
+    """Why a call failed. The names are those of the ErrorReason enum in protos/mintonce/v1/types.proto."""
+
+    INVALID_REQUEST = "INVALID_REQUEST"
+    UNKNOWN_CLIENT = "UNKNOWN_CLIENT"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    PERMISSION_DENIED = "PERMISSION_DENIED"
+    ISSUER_REFUSED = "ISSUER_REFUSED"
+    ISSUER_THROTTLED = "ISSUER_THROTTLED"
+    ISSUER_UNAVAILABLE = "ISSUER_UNAVAILABLE"
+    ISSUER_MALFORMED = "ISSUER_MALFORMED"
+    STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
+    ROTATION_TOO_SOON = "ROTATION_TOO_SOON"
+    WAIT_TIMED_OUT = "WAIT_TIMED_OUT"
+    DRAINING = "DRAINING"
+    INTERNAL = "INTERNAL"
+
+
+class MintonceError(Exception):
+    """The root. Neither the message nor the remedy ever holds a secret.
+
+    Attributes:
+        remedy: a sentence for a person.
+        retry_after: seconds after which a later try may succeed; None when a repetition is pointless.
+    """
+
+    reason: ClassVar[Reason] = Reason.INTERNAL
+
+    def __init__(self, message: str, *, remedy: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+        self.retry_after = retry_after
+
+
+class InvalidRequest(MintonceError):
+    """A field is malformed."""
+
+    reason = Reason.INVALID_REQUEST
+
+
+class UnknownClient(MintonceError):
+    """No OAuth client is registered under the name."""
+
+    reason = Reason.UNKNOWN_CLIENT
+
+
+class PermissionDenied(MintonceError):
+    """The client may not have a token for this audience."""
+
+    reason = Reason.PERMISSION_DENIED
+
+
+class IssuerError(MintonceError):
+    """A mint failed. `issuer_error` is the issuer's own code (RFC 6749, section 5.2), or "" if it gave none."""
+
+    reason = Reason.ISSUER_UNAVAILABLE
+
+    def __init__(
+        self, message: str, *, remedy: str, retry_after: float | None = None, issuer_error: str = ""
+    ) -> None:
+        super().__init__(message, remedy=remedy, retry_after=retry_after)
+        self.issuer_error = issuer_error
+
+
+class IssuerRefused(IssuerError):
+    """The issuer says no to this client, audience or scope: repeating does not help until somebody mends it."""
+
+    reason = Reason.ISSUER_REFUSED
+
+
+class IssuerThrottled(IssuerError):
+    """The issuer limits the rate (429). `retry_after` is what it asked for, clamped."""
+
+    reason = Reason.ISSUER_THROTTLED
+
+
+class IssuerUnavailable(IssuerError):
+    """No connection, no answer in time, or a 5xx."""
+
+    reason = Reason.ISSUER_UNAVAILABLE
+
+
+class IssuerMalformed(IssuerError):
+    """The answer is not a token response: not JSON, too large, a redirect, a field missing or of the wrong type."""
+
+    reason = Reason.ISSUER_MALFORMED
+
+
+class StoreUnavailable(MintonceError):
+    """The store did not answer in time, or refused."""
+
+    reason = Reason.STORE_UNAVAILABLE
+
+
+class RotationTooSoon(MintonceError):
+    """The key was rotated less than the minimum interval ago."""
+
+    reason = Reason.ROTATION_TOO_SOON
+
+
+class WaitTimedOut(MintonceError):
+    """The caller's deadline came before the token. The mint goes on for the others."""
+
+    reason = Reason.WAIT_TIMED_OUT
+
+
+class Draining(MintonceError):
+    """This replica is shutting down."""
+
+    reason = Reason.DRAINING

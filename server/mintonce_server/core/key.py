@@ -1,0 +1,64 @@
+"""What one shared token is for."""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from mintonce_server.core.errors import InvalidRequest
+
+MAX_AUDIENCE: Final = 1024
+MAX_SCOPES: Final = 64
+MAX_SCOPE: Final = 256
+
+_CLIENT = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# Printable ASCII without space: wide enough for every audience seen (URIs, URNs, plain words), narrow enough for a log line.
+_AUDIENCE = re.compile(r"[\x21-\x7e]{0,%d}" % MAX_AUDIENCE)
+# RFC 6749, section 3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,%d}" % MAX_SCOPE)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKey:
+    """(client, audience, scopes). Build it with `of`, which validates, sorts and removes repetition."""
+
+    client: str
+    audience: str
+    scopes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, client: str, audience: str, scopes: Iterable[str] = ()) -> "TokenKey":
+        """Raises InvalidRequest, which names the field."""
+        scopes = tuple(sorted(set(scopes)))
+        if not _CLIENT.fullmatch(client):
+            raise _invalid("client", "1 to 64 characters of A-Z a-z 0-9 . _ -")
+        if not _AUDIENCE.fullmatch(audience):
+            raise _invalid("audience", f"at most {MAX_AUDIENCE} printable ASCII characters without spaces")
+        if len(scopes) > MAX_SCOPES:
+            raise _invalid("scopes", f"at most {MAX_SCOPES} scopes")
+        if not all(map(_SCOPE.fullmatch, scopes)):
+            raise _invalid("scopes", f'each 1 to {MAX_SCOPE} printable ASCII characters without space, " and \\')
+        return cls(client, audience, scopes)
+
+    def canonical(self) -> bytes:
+        """Each part behind its length, so that no two keys share a form: 6:orders,22:https://api.example.com,0:"""
+        parts = (self.client, self.audience, *self.scopes)
+        return b",".join(b"%d:%s" % (len(part), part) for part in (text.encode() for text in parts))
+
+
+class KeyHasher:
+    """Names keys in the store, on the wake channel and in logs, without saying what they are for."""
+
+    def __init__(self, index_key: bytes) -> None:
+        self._index_key = index_key
+
+    def __call__(self, key: TokenKey) -> str:
+        """HMAC-SHA256 of the canonical key, truncated to 128 bits: 32 hexadecimal digits."""
+        return hmac.new(self._index_key, key.canonical(), hashlib.sha256).hexdigest()[:32]
+
+
+def _invalid(field: str, expected: str) -> InvalidRequest:
+    # The value stays out of the message: a caller may have put a secret into the wrong field.
+    return InvalidRequest(f"{field} is malformed", remedy=f"Send as {field}: {expected}.")

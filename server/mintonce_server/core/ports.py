@@ -1,0 +1,185 @@
+"""What the broker needs from outside: a store, an issuer, a clock."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from mintonce_server.core.errors import Reason
+from mintonce_server.core.key import TokenKey
+from mintonce_server.core.token import Minted, Token
+
+
+class Clock(Protocol):
+    """The only reader of time."""
+
+    def monotonic(self) -> float:
+        """Seconds; never goes back; means nothing to another process."""
+        ...
+
+    def unix(self) -> float:
+        """Seconds since 1970 by this host's clock. Never compared with another host's."""
+        ...
+
+
+class Issuer(Protocol):
+    """An OAuth domain's token endpoint, as one registered client talks to it."""
+
+    async def mint(self, key: TokenKey) -> Minted:
+        """One POST, within the issuer's total deadline. Raises IssuerError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a caller of `acquire` would take.
+
+    Attributes:
+        nonce: names this try. The same nonce finds its own lease again, so a lost reply costs nothing.
+        credential_version: records and negative records of an older one count as absent.
+        newer_than: only a token of a higher generation will do. 0: any.
+        min_remaining: seconds that should be left, see `token.wanted`.
+    """
+
+    nonce: str
+    credential_version: int
+    newer_than: int = 0
+    min_remaining: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A mint that failed, as the fleet shares it: a negative record. No text of the issuer's but its error code."""
+
+    reason: Reason
+    issuer_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Somebody has minted: here it is."""
+
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to mint once, until `expires_at` on the monotonic clock unless renewed.
+
+    `failures` counts the mints of this key that failed in a row, fleet-wide.
+    """
+
+    key: TokenKey
+    nonce: str
+    credential_version: int
+    generation: int
+    expires_at: float
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Somebody is minting. Their lease lapses in `seconds`."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """The issuer said no lately. `token`: what is live all the same, though not what was wished for."""
+
+    failure: Failure
+    seconds: float
+    token: Token | None = None
+
+
+Acquired = Hit | Lease | Wait | Backoff
+
+
+class Refusal(StrEnum):
+    """Why a commit did not count."""
+
+    STALE = "STALE"
+    REJECTED = "REJECTED"
+    OLD_CREDENTIALS = "OLD_CREDENTIALS"
+    DEAD = "DEAD"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """What became of a reject. `retry_after` is set when it was refused because the last one is too fresh."""
+
+    was_current: bool
+    retry_after: float | None = None
+
+
+class WakeKind(StrEnum):
+    """What happened to a key. GAP: messages may have been lost, so anything may have happened to any key."""
+
+    COMMIT = "commit"
+    REJECT = "reject"
+    FAIL = "fail"
+    GAP = "gap"
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """A hint, never more: ask the store for the truth. For GAP, `key_hash` is "" and `generation` 0."""
+
+    kind: WakeKind
+    key_hash: str
+    generation: int
+
+
+class TokenStore(Protocol):
+    """Where the fleet's tokens and leases live. Every method raises StoreUnavailable, within the store's own deadline.
+
+    Each is idempotent: repeated after a lost reply, it gives the same answer.
+    """
+
+    def key_hash(self, key: TokenKey) -> str:
+        """The key's name in the store, on the wake channel and in logs."""
+        ...
+
+    async def acquire(self, key: TokenKey, wish: Wish) -> Acquired:
+        """HIT, WAIT, BACKOFF, or the LEASE."""
+        ...
+
+    async def commit(self, lease: Lease, minted: Minted) -> Token | Refusal:
+        """Store what was minted, if its generation is the newest and not rejected, and wake the fleet. Ends the lease."""
+        ...
+
+    async def fail(self, lease: Lease, failure: Failure, retry_after: float) -> None:
+        """Record that the mint failed, so that nobody tries again for `retry_after` seconds. Ends the lease."""
+        ...
+
+    async def renew(self, lease: Lease) -> Lease | None:
+        """The lease with its new end, or None if it is no longer ours."""
+        ...
+
+    async def reject(self, key: TokenKey, generation: int, min_interval: float) -> Rejection:
+        """If the generation is current: drop it and bar it and all before it, and wake the fleet."""
+        ...
+
+    async def load(self, keys: Sequence[TokenKey]) -> list[Token | None]:
+        """The current live tokens, in the order of the keys, in one round trip."""
+        ...
+
+    async def list(self, client: str, limit: int) -> list[Token]:
+        """At most `limit` live tokens, of one client or ("") of all."""
+        ...
+
+    def wakes(self) -> AsyncIterator[Wake]:
+        """What happens in the fleet, as it happens. Reconnects by itself, forever; each new connection begins with a GAP.
+
+        Only one consumer a store.
+        """
+        ...
+
+    async def ping(self) -> None:
+        """Whether the store answers."""
+        ...
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        ...

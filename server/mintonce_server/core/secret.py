@@ -1,0 +1,49 @@
+"""Text that must not be seen."""
+
+import hashlib
+import hmac
+from typing import Final, NoReturn
+
+MASK: Final = "[redacted]"
+
+
+class Secret:
+    """A string whose repr, str and format are masked, and which does not pickle.
+
+    Whoever needs the text says so with `reveal()`: searching for that word finds every use.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself. Put it on the wire at once; never into a message."""
+        return self._text
+
+    def sha256(self) -> bytes:
+        """The SHA-256 of the UTF-8 text: 32 bytes."""
+        return hashlib.sha256(self._text.encode()).digest()
+
+    def __repr__(self) -> str:
+        return MASK
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return format(MASK, spec)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._text.encode(), other._text.encode())
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret does not pickle: reveal() it where it is needed")

@@ -1,0 +1,103 @@
+"""Tokens, and the arithmetic of their lives. All times here are seconds; `…_at` is on this process's monotonic clock."""
+
+import zlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from mintonce_server.core.key import TokenKey
+from mintonce_server.core.secret import Secret
+
+MAX_LIFETIME: Final = 30 * 86_400.0
+"""A longer `expires_in` is clamped: no store entry outlives this."""
+
+REFRESH_SHARE: Final = 0.10
+REFRESH_WINDOW_MAX: Final = 15 * 60.0
+REFRESH_JITTER: Final = 0.4
+"""A key's refresh starts somewhere in the first 40 % of its window, so that many keys do not refresh at once."""
+
+LEEWAY_SHARE: Final = 0.05
+LEEWAY_MAX: Final = 30.0
+MIN_REMAINING_SHARE: Final = 0.5
+"""A wish for more than half of the lifetime is read as half: otherwise each call would mint."""
+
+
+class Origin(StrEnum):
+    """Where a served token came from."""
+
+    MEMORY = "memory"
+    STORE = "store"
+    MINT = "mint"
+
+
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """What one POST gave.
+
+    Attributes:
+        lifetime: seconds from `started_at` to the expiry, clamped to MAX_LIFETIME.
+        started_at: when the request was started, on the monotonic clock. A token is never younger than that.
+        scopes: what the issuer granted, sorted; what was asked for when it did not say (RFC 6749, section 5.1).
+    """
+
+    access_token: Secret
+    token_type: str
+    lifetime: float
+    started_at: float
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token with its place in its key's history.
+
+    Attributes:
+        expires_at, refresh_at: on this process's monotonic clock.
+        lifetime: seconds between the mint and the expiry.
+        expiry_unix: the expiry by the store's clock, seconds since 1970; for people, not for arithmetic.
+        key_hash: the key's name in the store and in logs.
+    """
+
+    key: TokenKey
+    key_hash: str
+    generation: int
+    access_token: Secret
+    token_type: str
+    scopes: tuple[str, ...]
+    lifetime: float
+    expires_at: float
+    refresh_at: float
+    expiry_unix: float
+
+    def remaining(self, now: float) -> float:
+        """Seconds left; negative when it is over."""
+        return self.expires_at - now
+
+    def is_live(self, now: float) -> bool:
+        """Whether a resource server would still take it."""
+        return now < self.expires_at
+
+    def is_comfortable(self, now: float, min_remaining: float = 0.0) -> bool:
+        """Whether to serve it without trying for a better one."""
+        return self.expires_at - now > wanted(self.lifetime, min_remaining)
+
+
+def wanted(lifetime: float, min_remaining: float) -> float:
+    """How much life a token must have left to be served without trying for a better one."""
+    return max(leeway(lifetime), min(min_remaining, MIN_REMAINING_SHARE * lifetime))
+
+
+def leeway(lifetime: float) -> float:
+    """With less than this left, a token is replaced before it is served."""
+    return min(LEEWAY_MAX, LEEWAY_SHARE * lifetime)
+
+
+def refresh_after(lifetime: float, key_hash: str, generation: int) -> float:
+    """Seconds from the mint to the start of the refresh window, shifted by the key's jitter; always before the leeway."""
+    window = min(REFRESH_WINDOW_MAX, REFRESH_SHARE * lifetime)
+    return lifetime - window * (1.0 - REFRESH_JITTER * jitter(key_hash, generation))
+
+
+def jitter(key_hash: str, generation: int) -> float:
+    """In [0, 1); the same on every replica."""
+    return zlib.crc32(f"{key_hash}:{generation}".encode()) / 2**32

@@ -1,0 +1,94 @@
+"""What happens, as values. The broker says them to a sink; telemetry writes them down. None can hold a secret."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mintonce_server.core.errors import Reason
+from mintonce_server.core.ports import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a key. `key_hash` is the key's name in the store."""
+
+    key_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class MintStarted(Event):
+    """The lease is ours and the POST begins."""
+
+    client: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Minted(Event):
+    """The issuer gave a token, after `seconds`, that lives `lifetime` seconds."""
+
+    client: str
+    generation: int
+    seconds: float
+    lifetime: float
+
+
+@dataclass(frozen=True, slots=True)
+class MintFailed(Event):
+    """The issuer gave none. `issuer_error` is its own code; nobody tries again for `retry_after` seconds."""
+
+    client: str
+    generation: int
+    seconds: float
+    reason: Reason
+    issuer_error: str
+    detail: str
+    retry_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Committed(Event):
+    """The token is in the store for all."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRefused(Event):
+    """The token does not count."""
+
+    generation: int
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseLost(Event):
+    """The lease went to somebody else before the POST: nothing was minted."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waited(Event):
+    """Another replica minted; its token was here after `seconds`."""
+
+    generation: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected(Event):
+    """A caller said that this generation was refused."""
+
+    generation: int
+    was_current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFailed(Event):
+    """The store did not answer. `minting`: this replica goes on alone for now."""
+
+    detail: str
+    minting: bool
+
+
+EventSink = Callable[[Event], None]

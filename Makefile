@@ -1,0 +1,108 @@
+# Everything a developer does. Needs Python 3.11 or newer with venv, and make; installs the rest into .venv, as anybody.
+# `make` alone says what there is.
+
+# The first Python that is new enough; name another with `make setup PYTHON=/path/to/python3.12`.
+PYTHON ?= $(or $(strip $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python3.14 python,\
+	$(shell $(name) -c 'import sys, venv, ensurepip; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))),python3)
+
+VENV := .venv
+BIN := $(VENV)/bin
+GEN_BIN := .venv-gen/bin
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
+# Folders with programs from npm: pyright, and the OAuth servers that tests mint from.
+NODE_LOCKS := $(wildcard tools/node/package-lock.json tests/*/package-lock.json tests/*/*/package-lock.json)
+NODE_STAMPS := $(NODE_LOCKS:package-lock.json=node_modules/.installed)
+
+# What `make setup` installs: `dev` is everything, `run` only what `mintonced dev` needs. Same versions: either order works.
+FOR ?= dev
+TESTS ?=
+ARGS ?=
+ONLY ?=
+
+# Settings of the person's shell that would lead pip or Python elsewhere.
+unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup run test lint format gen bench lock proto-baseline readme clean
+
+help: ## Say what there is
+	@echo "Usage: make TARGET"
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-16s %s\n", $$1, $$2 }'
+
+setup: $(VENV)/.installed-$(FOR) $(if $(filter dev,$(FOR)),$(NODE_STAMPS)) ## Install into .venv; does nothing when all is there (FOR=run: only what `make run` needs)
+
+run: ## Start all of it on this machine: an embedded Valkey, a practice issuer, the server
+	@$(MAKE) --no-print-directory setup FOR=run
+	@exec $(BIN)/mintonced dev $(ARGS)
+
+test: setup ## Run the tests (TESTS=tests/core ARGS="-k name")
+	@$(BIN)/python -m pytest $(TESTS) $(ARGS)
+
+lint: setup $(GEN_BIN)/.installed ## Check style, types, imports, protos, sizes, documents (ONLY="ruff mypy")
+	@$(BIN)/python tools/lint.py $(ONLY)
+
+format: setup ## Lay out the code, and mend what ruff can mend
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format .
+
+gen: $(GEN_BIN)/.installed ## Generate client/python/mintonce/v1 from protos/
+	@$(GEN_BIN)/python tools/generate.py --write
+
+bench: setup ## Measure; prints a table
+	@$(BIN)/python -m bench $(ARGS)
+
+lock: $(VENV)/.created ## Pin the dependencies again, after a change of pyproject.toml (UPGRADE=1: to the newest versions)
+	@PYTHON=$(BIN)/python UPGRADE=$(UPGRADE) tools/lock.sh
+
+proto-baseline: setup ## Take protos/ as they are for the released API; see CONTRIBUTING.md for when
+	@$(BIN)/buf build --output protos/baseline.binpb
+
+readme: setup ## Renew the blocks of README.md that show what `--help` prints
+	@$(BIN)/python tools/readme.py --write
+
+clean: ## Remove everything that was installed, generated or cached here
+	rm -rf .venv .venv-gen .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache dist
+	rm -rf $(dir $(NODE_STAMPS))
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+# --- How things get there. A stamp is written last, so whatever was interrupted is done again.
+
+$(VENV)/.created:
+	@$(call create-venv,$(VENV))
+
+.venv-gen/.created:
+	@$(call create-venv,.venv-gen)
+
+$(VENV)/.pinned-%: requirements/%.txt $(VENV)/.created
+	@echo "Installing requirements/$*.txt into $(VENV) (the first time this takes a minute)"
+	@$(BIN)/python $(PIP_INSTALL) --require-hashes -r $<
+	@touch $@
+
+# Editable: the code that runs is the code in server/ and client/.
+$(VENV)/.installed-%: $(VENV)/.pinned-% pyproject.toml
+	@$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(GEN_BIN)/.installed: requirements/gen.txt .venv-gen/.created
+	@echo "Installing the code generator into .venv-gen"
+	@$(GEN_BIN)/python $(PIP_INSTALL) --require-hashes -r $<
+	@touch $@
+
+%/node_modules/.installed: %/package-lock.json $(VENV)/.pinned-dev
+	@echo "Installing $*/package-lock.json"
+	@$(BIN)/python tools/node.py npm ci --prefix $* --silent --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+.SECONDARY:
+
+# An environment that works is kept, whoever made it; anything else in its place is made anew.
+define create-venv
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	echo "Mintonce needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 | head -n 1)." >&2; \
+	echo "Name another one: make setup PYTHON=/path/to/python3.12" >&2; exit 1; }; \
+$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	echo "'$(PYTHON)' comes without venv. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }; \
+$(1)/bin/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	echo "Making $(1) with $$($(PYTHON) --version)"; $(PYTHON) -m venv --clear $(1); } && touch $@
+endef

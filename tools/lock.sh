@@ -1,0 +1,24 @@
+#!/bin/sh
+# Pins every dependency, with hashes, into requirements/. Called by `make lock`, which names a Python in $PYTHON.
+# One resolution (dev.txt) constrains the others, so that one .venv can hold them in any order.
+set -eu
+cd "$(dirname "$0")/.."
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+"$PYTHON" -m venv "$scratch/venv"
+"$scratch/venv/bin/python" -m pip install -q --disable-pip-version-check "uv>=0.9"
+
+pin() { # FILE ARGUMENTS…
+  file=requirements/$1.txt
+  shift
+  echo "  $file"
+  "$scratch/venv/bin/uv" pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+    --no-annotate --custom-compile-command "make lock" ${UPGRADE:+--upgrade} --output-file "$file" "$@"
+}
+
+pin dev pyproject.toml --extra dev --extra httpx --extra requests --group build --group test --group lint
+grep -v -- '--hash' requirements/dev.txt | sed 's/ \\$//' >"$scratch/same-versions.txt"
+pin run pyproject.toml --extra dev --group build -c "$scratch/same-versions.txt"
+pin server pyproject.toml --extra server -c "$scratch/same-versions.txt"
+pin build --group build -c "$scratch/same-versions.txt"
+pin gen --group gen

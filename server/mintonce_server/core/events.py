@@ -42,6 +42,7 @@ class MintFailed(Event):
     reason: Reason
     issuer_error: str
     detail: str
+    remedy: str
     retry_after: float
 
 

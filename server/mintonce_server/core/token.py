@@ -69,6 +69,23 @@ class Token:
     refresh_at: float
     expiry_unix: float
 
+    @classmethod
+    def of(cls, minted: Minted, key: TokenKey, key_hash: str, generation: int, unix_minus_monotonic: float) -> "Token":
+        """The token that a mint gives by this process's clocks alone."""
+        expires_at = minted.started_at + minted.lifetime
+        return cls(
+            key=key,
+            key_hash=key_hash,
+            generation=generation,
+            access_token=minted.access_token,
+            token_type=minted.token_type,
+            scopes=minted.scopes,
+            lifetime=minted.lifetime,
+            expires_at=expires_at,
+            refresh_at=minted.started_at + refresh_after(minted.lifetime, key_hash, generation),
+            expiry_unix=expires_at + unix_minus_monotonic,
+        )
+
     def remaining(self, now: float) -> float:
         """Seconds left; negative when it is over."""
         return self.expires_at - now

@@ -1,0 +1,67 @@
+"""What a replica does for a key that it does not hold while the store is out of reach."""
+
+import random
+from typing import Final
+
+from mintonce_server.core import events
+from mintonce_server.core.backoff import error_of, failure_of, full_jitter
+from mintonce_server.core.client import OAuthClient
+from mintonce_server.core.errors import IssuerError, StoreUnavailable
+from mintonce_server.core.key import TokenKey
+from mintonce_server.core.minting import Obtained
+from mintonce_server.core.ports import Clock, Failure
+from mintonce_server.core.token import Origin, Token
+
+BURST: Final = 20.0
+PER_SECOND: Final = 1.0
+"""Mints without the store's lease, for all keys of this replica together: 20 at once, then one a second."""
+
+
+class Alone:
+    """Mints without a lease, or refuses to: `store_outage = "mint" | "refuse"`."""
+
+    def __init__(self, *, allowed: bool, clock: Clock, sink: events.EventSink, chance: random.Random) -> None:
+        self._allowed = allowed
+        self._clock = clock
+        self._sink = sink
+        self._chance = chance
+        self._budget = BURST
+        self._budget_at = clock.monotonic()
+        self._negative: dict[TokenKey, tuple[float, Failure, int]] = {}
+
+    async def mint(self, client: OAuthClient, key: TokenKey, key_hash: str, outage: StoreUnavailable) -> Obtained:
+        """Raises the outage itself when minting is not allowed or over the rate, and IssuerError."""
+        self._sink(events.StoreFailed(key_hash, str(outage), minting=self._allowed))
+        if not self._allowed:
+            raise outage
+        failures = self._check_back_off(key)
+        if not self._spend():
+            raise outage
+        try:
+            minted = await client.issuer.mint(key)
+        except IssuerError as error:
+            error.retry_after = error.retry_after or full_jitter(failures, self._chance)
+            self._negative[key] = (self._clock.monotonic() + error.retry_after, failure_of(error), failures + 1)
+            raise
+        self._negative.pop(key, None)
+        # A hybrid clock, as in the store: the first lease after the outage gets a higher generation.
+        generation = int(self._clock.unix() * 1000)
+        token = Token.of(minted, key, key_hash, generation, self._clock.unix() - self._clock.monotonic())
+        return Obtained(token, Origin.MINT, outage)
+
+    def _check_back_off(self, key: TokenKey) -> int:
+        """How often minting this key failed in a row. Raises the last failure while its back-off lasts."""
+        until, failure, failures = self._negative.get(key, (0.0, None, 0))
+        left = until - self._clock.monotonic()
+        if failure is not None and left > 0:
+            raise error_of(failure, left)
+        return failures
+
+    def _spend(self) -> bool:
+        now = self._clock.monotonic()
+        self._budget = min(BURST, self._budget + (now - self._budget_at) * PER_SECOND)
+        self._budget_at = now
+        if self._budget < 1.0:
+            return False
+        self._budget -= 1.0
+        return True

@@ -1,0 +1,43 @@
+"""When to try a failed mint again, and what to say meanwhile."""
+
+import random
+from typing import Final
+
+from mintonce_server.core.errors import (
+    IssuerError,
+    IssuerMalformed,
+    IssuerRefused,
+    IssuerThrottled,
+    IssuerUnavailable,
+    Reason,
+)
+from mintonce_server.core.ports import Failure
+
+FIRST: Final = 1.0
+LONGEST: Final = 60.0
+
+_ERRORS: Final[dict[Reason, type[IssuerError]]] = {
+    error.reason: error for error in (IssuerRefused, IssuerThrottled, IssuerUnavailable, IssuerMalformed)
+}
+
+
+def full_jitter(failures: int, chance: random.Random) -> float:
+    """Seconds until the next try after `failures` earlier ones in a row: between 1 and a ceiling that doubles up to 60."""
+    ceiling = min(LONGEST, FIRST * 2.0 ** min(failures, 10))
+    return chance.uniform(FIRST, ceiling)
+
+
+def failure_of(error: IssuerError) -> Failure:
+    """The part of an error that the fleet shares."""
+    return Failure(error.reason, error.issuer_error)
+
+
+def error_of(failure: Failure, seconds: float) -> IssuerError:
+    """The error for those who come while the back-off lasts: the same for every replica."""
+    code = f" ({failure.issuer_error})" if failure.issuer_error else ""
+    return _ERRORS.get(failure.reason, IssuerUnavailable)(
+        f"the last mint of this key failed: {failure.reason}{code}; the next try comes in {seconds:.1f} s",
+        remedy="Look for the mint_failed event of this key in the servers' logs: it says what to mend.",
+        retry_after=seconds,
+        issuer_error=failure.issuer_error,
+    )

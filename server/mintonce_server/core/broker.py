@@ -1,0 +1,180 @@
+"""Get or mint: memory, then the store, then the lease. What the RPCs call."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from mintonce_server.core import events
+from mintonce_server.core.alone import Alone
+from mintonce_server.core.bell import Bell
+from mintonce_server.core.client import Clients
+from mintonce_server.core.errors import Draining, IssuerError, RotationTooSoon, StoreUnavailable, WaitTimedOut
+from mintonce_server.core.holdings import Holdings
+from mintonce_server.core.key import TokenKey
+from mintonce_server.core.memory import Entry
+from mintonce_server.core.minting import Minting
+from mintonce_server.core.ports import Clock, TokenStore
+from mintonce_server.core.refresher import Refresher
+from mintonce_server.core.token import Origin, Token
+from mintonce_server.core.upkeep import Upkeep
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerOptions:
+    """Seconds, all but the last. `mint_in_outage`: mint without a lease while the store is out of reach."""
+
+    mint_deadline: float = 10.0
+    min_rotation_interval: float = 30.0
+    revalidate_every: float = 5.0
+    mint_in_outage: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """An answer. `degraded`: live, but not what was wished for, because of trouble at the issuer or the store."""
+
+    token: Token
+    origin: Origin
+    degraded: bool = False
+
+
+class Broker:
+    """One a process. Whoever builds it runs its `tasks` until it is closed."""
+
+    def __init__(
+        self, store: TokenStore, clients: Clients, clock: Clock, sink: events.EventSink, options: BrokerOptions
+    ) -> None:
+        chance = random.Random()  # noqa: S311 - spreads retries, guards nothing
+        bell = Bell()
+        minting = Minting(store, clock, sink, bell, chance, options.mint_deadline)
+        alone = Alone(allowed=options.mint_in_outage, clock=clock, sink=sink, chance=chance)
+        self._refresher = Refresher(clock, lambda key: self.upkeep.refresh(key, self._refresher))
+        self._holdings = Holdings(store, clients, clock, minting, alone, self._refresher.schedule)
+        self.upkeep = Upkeep(store, self._holdings, bell, clock, sink, options.revalidate_every)
+        self._store = store
+        self._clock = clock
+        self._sink = sink
+        self._min_rotation_interval = options.min_rotation_interval
+        self._draining = False
+
+    def tasks(self) -> list[Coroutine[Any, Any, None]]:
+        """What goes on without being asked, endlessly."""
+        return [self.upkeep.follow(), self.upkeep.revalidate(), self._refresher.run()]
+
+    def peek(self, key: TokenKey, min_remaining: float = 0.0) -> Served | None:
+        """The hot path: no I/O, no lock, no await. None: call `get`."""
+        entry = self._holdings.memory.get(key)
+        if entry is None:
+            return None
+        entry.asked_at = now = self._clock.monotonic()
+        token = entry.token
+        if token is None or not token.is_comfortable(now, min_remaining):
+            return None
+        return Served(token, Origin.MEMORY)
+
+    async def get(self, key: TokenKey, min_remaining: float, deadline: float) -> Served:
+        """A live token within `deadline` seconds, minted if need be.
+
+        Raises UnknownClient, PermissionDenied, IssuerError, StoreUnavailable or WaitTimedOut.
+        """
+        if served := self.peek(key, min_remaining):
+            return served
+        entry = self._holdings.entry(key)
+        try:
+            async with _waiting_at_most(deadline):
+                obtained = await self._holdings.fill(entry, min_remaining)
+        except (IssuerError, StoreUnavailable, WaitTimedOut):
+            if token := entry.live(self._clock.monotonic()):
+                return Served(token, Origin.MEMORY, degraded=True)
+            raise
+        return Served(obtained.token, obtained.origin, obtained.trouble is not None)
+
+    async def watch(self, key: TokenKey, deadline: float) -> AsyncIterator[Served]:
+        """The live token, then each successor. Raises as `get` does for the first one, and Draining at the end."""
+        served = await self.get(key, 0.0, deadline)
+        entry = self._holdings.entry(key)
+        with self._watching(entry):
+            last = served.token.generation
+            yield served
+            while not self._draining:
+                news, token = entry.news, entry.token
+                if token is not None and token.generation > last:
+                    last = token.generation
+                    yield Served(token, Origin.MEMORY)
+                else:
+                    await news.wait()
+        raise Draining("this replica is shutting down", remedy="Watch again: another replica answers.", retry_after=0.0)
+
+    async def reject(self, key: TokenKey, rejected: int | bytes) -> bool:
+        """A resource server refused this generation, or the token with this SHA-256. Whether it was the current one.
+
+        Raises RotationTooSoon, StoreUnavailable, and what `get` raises for a wrong key.
+        """
+        entry = self._holdings.entry(key)
+        generation = rejected if isinstance(rejected, int) else await self._generation_of(entry, rejected)
+        if generation is None:
+            return False
+        rejection = await self._store.reject(key, generation, self._min_rotation_interval)
+        if rejection.retry_after is not None:
+            raise RotationTooSoon(
+                "this key was rejected a moment ago; its new token goes on being served",
+                remedy="A token refused right after its mint is rarely at fault: check audience, scopes and clocks.",
+                retry_after=rejection.retry_after,
+            )
+        self._sink(events.Rejected(entry.key_hash, generation, rejection.was_current))
+        self._holdings.forget(entry, generation)
+        return rejection.was_current
+
+    async def rotate(self, key: TokenKey, deadline: float) -> tuple[int, int]:
+        """Mint a successor now. The generations before (0: none) and after. Raises as `get` does."""
+        entry = self._holdings.entry(key)
+        (current,) = await self._store.load([key])
+        before = current.generation if current else 0
+        async with _waiting_at_most(deadline):
+            obtained = await self._holdings.fill(entry, 0.0, before)
+        if obtained.trouble is not None and obtained.token.generation <= before:
+            raise obtained.trouble
+        return before, obtained.token.generation
+
+    async def list_tokens(self, client: str, limit: int) -> list[Token]:
+        """The live tokens in the store, of one client or ("") of all."""
+        return await self._store.list(client, limit)
+
+    def drain(self) -> None:
+        """End all watches. Calls under way go on."""
+        self._draining = True
+        for entry in self._holdings.memory:
+            entry.tell()
+
+    async def close(self, grace: float) -> None:
+        """Let the mints under way land for `grace` seconds."""
+        await self._holdings.flights.close(grace)
+
+    async def _generation_of(self, entry: Entry, sha256: bytes) -> int | None:
+        tokens = [entry.token, *await self._store.load([entry.key])]
+        return next((token.generation for token in tokens if token and token.access_token.sha256() == sha256), None)
+
+    @contextmanager
+    def _watching(self, entry: Entry) -> Iterator[None]:
+        entry.watchers += 1
+        try:
+            yield
+        finally:
+            entry.watchers -= 1
+
+
+@asynccontextmanager
+async def _waiting_at_most(seconds: float) -> AsyncIterator[None]:
+    """The caller's deadline, as an error of this house."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise WaitTimedOut(
+            f"no token within {seconds:.1f} s; the mint goes on",
+            remedy="Call again, with a longer deadline: a mint takes as long as the issuer does.",
+            retry_after=1.0,
+        ) from error

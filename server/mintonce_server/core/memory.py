@@ -1,0 +1,78 @@
+"""The tokens that this process holds."""
+
+import asyncio
+from collections.abc import Iterator
+
+from mintonce_server.core.key import TokenKey
+from mintonce_server.core.token import Token
+
+
+class Entry:
+    """What this process knows of a key.
+
+    Attributes:
+        token: the newest one seen, unless it was rejected.
+        barred: every generation up to this one was rejected.
+        asked_at: when a caller last wanted it, on the monotonic clock.
+        watchers: how many watches follow it.
+        news: set when `token` changes, then replaced by a new one: take it before you look at `token`.
+    """
+
+    __slots__ = ("asked_at", "barred", "key", "key_hash", "news", "token", "watchers")
+
+    def __init__(self, key: TokenKey, key_hash: str, now: float) -> None:
+        self.key = key
+        self.key_hash = key_hash
+        self.token: Token | None = None
+        self.barred = 0
+        self.asked_at = now
+        self.watchers = 0
+        self.news = asyncio.Event()
+
+    def offer(self, token: Token) -> bool:
+        """Take the token if it is newer than what is here, and not rejected."""
+        current = self.token.generation if self.token else 0
+        if token.generation <= max(current, self.barred):
+            return False
+        self.token = token
+        self.tell()
+        return True
+
+    def bar(self, generation: int) -> bool:
+        """Forget the token if it is of this generation or older. Whether there was one to forget."""
+        self.barred = max(self.barred, generation)
+        if self.token is None or self.token.generation > generation:
+            return False
+        self.token = None
+        return True
+
+    def tell(self) -> None:
+        """Wake the watches."""
+        self.news.set()
+        self.news = asyncio.Event()
+
+    def live(self, now: float) -> Token | None:
+        """The token, if a resource server would still take it."""
+        return self.token if self.token is not None and self.token.is_live(now) else None
+
+
+class Memory:
+    """The entries, by key and by the key's name in the store."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[TokenKey, Entry] = {}
+        self._by_hash: dict[str, Entry] = {}
+        self.get = self._by_key.get
+        self.named = self._by_hash.get
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(list(self._by_key.values()))
+
+    def add(self, entry: Entry) -> Entry:
+        self._by_key[entry.key] = entry
+        self._by_hash[entry.key_hash] = entry
+        return entry
+
+    def drop(self, entry: Entry) -> None:
+        self._by_key.pop(entry.key, None)
+        self._by_hash.pop(entry.key_hash, None)

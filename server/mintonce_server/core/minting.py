@@ -1,0 +1,190 @@
+"""From acquire to commit: what one flight does for a key that memory cannot answer."""
+
+import asyncio
+import random
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+from mintonce_server.core import events
+from mintonce_server.core.backoff import error_of, failure_of, full_jitter
+from mintonce_server.core.bell import Bell
+from mintonce_server.core.client import OAuthClient
+from mintonce_server.core.errors import IssuerError, IssuerMalformed, MintonceError, StoreUnavailable, WaitTimedOut
+from mintonce_server.core.key import TokenKey
+from mintonce_server.core.ports import Backoff, Clock, Hit, Lease, Refusal, TokenStore, Wait, Wish
+from mintonce_server.core.token import Minted, Origin, Token
+
+WAIT_BOUND: Final = 0.25
+"""Wake-ups are hints: a waiter asks again after this many seconds in any case."""
+RENEW_EVERY: Final = 1.0
+FLIGHT_BOUND: Final = 30.0
+"""No flight lasts longer, however many leases come and go before it."""
+TOO_SHORT: Final = 1.0
+"""A token that lives no longer than this many seconds is given to those waiting and not stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Obtained:
+    """What a flight brought. `trouble`: why nothing better could be had, though this token is live."""
+
+    token: Token
+    origin: Origin
+    trouble: MintonceError | None = None
+
+
+class Minting:
+    """Asks the store until it gives a token, a back-off, or the lease; with the lease, mints and commits."""
+
+    def __init__(
+        self, store: TokenStore, clock: Clock, sink: events.EventSink, bell: Bell, chance: random.Random, mint_deadline: float
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._sink = sink
+        self._bell = bell
+        self._chance = chance
+        self._mint_deadline = mint_deadline
+
+    async def obtain(self, client: OAuthClient, key: TokenKey, newer_than: int, min_remaining: float) -> Obtained:
+        """Raises IssuerError, StoreUnavailable, or WaitTimedOut after FLIGHT_BOUND."""
+        wish = Wish(secrets.token_hex(16), client.credential_version, newer_than, min_remaining)
+        key_hash = self._store.key_hash(key)
+        started, waited = self._clock.monotonic(), False
+        with self._bell.listen(key_hash) as rung:
+            while self._clock.monotonic() - started < FLIGHT_BOUND:
+                rung.clear()
+                match await self._store.acquire(key, wish):
+                    case Hit(token):
+                        if waited:
+                            self._sink(events.Waited(key_hash, token.generation, self._clock.monotonic() - started))
+                        return Obtained(token, Origin.STORE)
+                    case Wait(seconds):
+                        waited = True
+                        with suppress(TimeoutError):
+                            await asyncio.wait_for(rung.wait(), min(seconds, WAIT_BOUND))
+                    case Backoff(failure, seconds, token):
+                        return _settle(token, error_of(failure, seconds))
+                    case Lease() as lease:
+                        obtained = await self._with_lease(client, key_hash, lease, wish)
+                        if obtained is not None:
+                            return obtained
+        raise WaitTimedOut(
+            f"other replicas held the lease of this key for {FLIGHT_BOUND:.0f} s without a token",
+            remedy="Look for lease_lost and commit_refused events in the servers' logs.",
+            retry_after=WAIT_BOUND,
+        )
+
+    async def _with_lease(self, client: OAuthClient, key_hash: str, lease: Lease, wish: Wish) -> Obtained | None:
+        """Mint and commit. None: the lease or the token was overtaken, so ask the store again."""
+        if self._clock.monotonic() >= lease.expires_at:
+            self._sink(events.LeaseLost(key_hash, lease.generation))
+            return None
+        try:
+            minted = await self._mint(client, key_hash, lease)
+        except IssuerError as error:
+            return await self._failed(key_hash, lease, error, wish)
+        if minted.lifetime - (self._clock.monotonic() - minted.started_at) <= TOO_SHORT:
+            return await self._too_short(key_hash, lease, minted)
+        return await self._commit(key_hash, lease, minted)
+
+    async def _mint(self, client: OAuthClient, key_hash: str, lease: Lease) -> Minted:
+        began = self._clock.monotonic()
+        self._sink(events.MintStarted(key_hash, client.name, lease.generation))
+        try:
+            async with self._renewing(lease):
+                minted = await client.issuer.mint(lease.key)
+        except IssuerError as error:
+            if error.retry_after is None:
+                error.retry_after = full_jitter(lease.failures, self._chance)
+            seconds = self._clock.monotonic() - began
+            self._sink(
+                events.MintFailed(
+                    key_hash, client.name, lease.generation, seconds, error.reason, error.issuer_error, str(error),
+                    error.remedy, error.retry_after,
+                )
+            )  # fmt: skip
+            raise
+        seconds = self._clock.monotonic() - began
+        self._sink(events.Minted(key_hash, client.name, lease.generation, seconds, minted.lifetime))
+        return minted
+
+    async def _failed(self, key_hash: str, lease: Lease, error: IssuerError, wish: Wish) -> Obtained:
+        """Share the failure with the fleet, and take what is live all the same."""
+        try:
+            await self._store.fail(lease, failure_of(error), error.retry_after or 0.0)
+            answer = await self._store.acquire(lease.key, wish)
+        except StoreUnavailable as outage:
+            self._sink(events.StoreFailed(key_hash, str(outage), minting=False))
+            raise error from outage
+        match answer:
+            case Hit(token):
+                return Obtained(token, Origin.STORE)
+            case Backoff(token=token):
+                return _settle(token, error)
+            case _:
+                raise error
+
+    async def _too_short(self, key_hash: str, lease: Lease, minted: Minted) -> Obtained:
+        """At most one POST a second for a key whose tokens are dead on arrival (protocol.md)."""
+        error = IssuerMalformed(
+            f"the issuer's tokens live {minted.lifetime:.1f} s: too short to share",
+            remedy="Raise the token lifetime of this API at the issuer.",
+            retry_after=TOO_SHORT,
+        )
+        await self._store.fail(lease, failure_of(error), TOO_SHORT)
+        return Obtained(self._local(key_hash, lease, minted), Origin.MINT, error)
+
+    async def _commit(self, key_hash: str, lease: Lease, minted: Minted) -> Obtained | None:
+        try:
+            committed = await self._store.commit(lease, minted)
+        except StoreUnavailable as error:
+            # The token is paid for and live: this replica shares it from memory until the store is back.
+            self._sink(events.StoreFailed(key_hash, str(error), minting=True))
+            return Obtained(self._local(key_hash, lease, minted), Origin.MINT, error)
+        if isinstance(committed, Refusal):
+            self._sink(events.CommitRefused(key_hash, lease.generation, committed))
+            return self._refused(key_hash, lease, minted, committed)
+        self._sink(events.Committed(key_hash, lease.generation))
+        return Obtained(committed, Origin.MINT)
+
+    def _refused(self, key_hash: str, lease: Lease, minted: Minted, refusal: Refusal) -> Obtained | None:
+        """Overtaken: the store has, or will have, a better one. Not so with old credentials: asking again would mint again."""
+        if refusal in (Refusal.STALE, Refusal.REJECTED):
+            return None
+        error = StoreUnavailable(
+            f"the store refused the token of this key: {refusal}",
+            remedy="Give every replica the same credential_version for this client.",
+        )
+        return Obtained(self._local(key_hash, lease, minted), Origin.MINT, error)
+
+    def _local(self, key_hash: str, lease: Lease, minted: Minted) -> Token:
+        return Token.of(minted, lease.key, key_hash, lease.generation, self._clock.unix() - self._clock.monotonic())
+
+    @asynccontextmanager
+    async def _renewing(self, lease: Lease) -> AsyncIterator[None]:
+        """Keep the lease while the POST is under way, but never past the mint's deadline."""
+        task = asyncio.create_task(self._renew(lease), name="renew lease")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _renew(self, lease: Lease) -> None:
+        for _ in range(int(self._mint_deadline / RENEW_EVERY)):
+            await asyncio.sleep(RENEW_EVERY)
+            try:
+                if await self._store.renew(lease) is None:
+                    return  # somebody else's turn: the commit decides whose token counts
+            except StoreUnavailable:
+                continue  # the next second tries again; the lease lapses by itself otherwise
+
+
+def _settle(token: Token | None, error: MintonceError) -> Obtained:
+    """The live token with its blemish, or the error."""
+    if token is None:
+        raise error
+    return Obtained(token, Origin.STORE, error)

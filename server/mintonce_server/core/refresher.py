@@ -1,0 +1,70 @@
+"""Knows when each key is due, and sees to it then."""
+
+import asyncio
+import heapq
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from mintonce_server.core.key import TokenKey
+from mintonce_server.core.ports import Clock
+
+CONCURRENT: Final = 16
+"""At most this many refreshes at once: a burst of due keys must not become a burst on the issuer."""
+
+
+class Refresher:
+    """A heap of (when, key): O(log n) a change, one sleeping task whatever the number of keys.
+
+    `refresh` is called for a due key. It decides whether anything is to be done, and may `schedule` the key again.
+    """
+
+    def __init__(self, clock: Clock, refresh: Callable[[TokenKey], Awaitable[None]]) -> None:
+        self._clock = clock
+        self._refresh = refresh
+        self._due: dict[TokenKey, float] = {}
+        self._heap: list[tuple[float, int, TokenKey]] = []
+        self._count = 0
+        self._changed = asyncio.Event()
+        self._slots = asyncio.Semaphore(CONCURRENT)
+
+    def schedule(self, key: TokenKey, at: float) -> None:
+        """See to the key at this time (monotonic) and no more at an earlier chosen one."""
+        self._due[key] = at
+        self._count += 1
+        heapq.heappush(self._heap, (at, self._count, key))
+        if self._heap[0][1] == self._count:
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Forever. Owns the refreshes under way."""
+        async with asyncio.TaskGroup() as refreshes:
+            while True:
+                self._changed.clear()
+                for key in self._take_due(self._clock.monotonic()):
+                    await self._slots.acquire()
+                    refreshes.create_task(self._see_to(key), name=f"refresh {key.client}")
+                await self._sleep()
+
+    def _take_due(self, now: float) -> list[TokenKey]:
+        """The keys whose time has come, each once, first due first. A key that was scheduled anew left a stale place behind."""
+        due: list[TokenKey] = []
+        while self._heap and self._heap[0][0] <= now:
+            at, _, key = heapq.heappop(self._heap)
+            if self._due.get(key) == at:
+                del self._due[key]
+                due.append(key)
+        return due
+
+    async def _see_to(self, key: TokenKey) -> None:
+        try:
+            await self._refresh(key)
+        finally:
+            self._slots.release()
+
+    async def _sleep(self) -> None:
+        timeout = self._heap[0][0] - self._clock.monotonic() if self._heap else None
+        try:
+            async with asyncio.timeout(timeout):
+                await self._changed.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,123 @@
+"""Keeps what this process holds true and fresh: hears the fleet, asks the store, mints successors in time."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final
+
+from mintonce_server.core import events
+from mintonce_server.core.bell import Bell
+from mintonce_server.core.errors import MintonceError, StoreUnavailable
+from mintonce_server.core.holdings import Holdings
+from mintonce_server.core.key import TokenKey
+from mintonce_server.core.memory import Entry
+from mintonce_server.core.ports import Clock, TokenStore, Wake, WakeKind
+from mintonce_server.core.refresher import Refresher
+
+RETRY_REFRESH: Final = 5.0
+"""Seconds until a refresh is tried again when the trouble does not say."""
+
+
+class Upkeep:
+    """Three endless tasks, `follow`, `revalidate` and the refresher's `run`; whoever builds it runs them."""
+
+    def __init__(
+        self, store: TokenStore, holdings: Holdings, bell: Bell, clock: Clock, sink: events.EventSink, every: float
+    ) -> None:
+        self._store = store
+        self._holdings = holdings
+        self._bell = bell
+        self._clock = clock
+        self._sink = sink
+        self._every = every
+        self._stale: set[TokenKey] = set()
+        self._stale_news = asyncio.Event()
+
+    async def follow(self) -> None:
+        """Hear what happens in the fleet."""
+        async for wake in self._store.wakes():
+            self.notice(wake)
+
+    def notice(self, wake: Wake) -> None:
+        """Act on a hint."""
+        if wake.kind is WakeKind.GAP:
+            self._bell.ring_all()
+            self._suspect(entry.key for entry in self._holdings.memory)
+            return
+        self._bell.ring(wake.key_hash)
+        entry = self._holdings.memory.named(wake.key_hash)
+        if entry is None:
+            return
+        if wake.kind is WakeKind.REJECT:
+            self._holdings.forget(entry, wake.generation)
+        elif wake.kind is WakeKind.COMMIT and entry.key not in self._holdings.flights:
+            self._suspect([entry.key])
+
+    async def revalidate(self) -> None:
+        """Ask the store about suspect entries at once, and about all of them every so often."""
+        while True:
+            try:
+                async with asyncio.timeout(self._every):
+                    await self._stale_news.wait()
+            except TimeoutError:
+                self._suspect(entry.key for entry in self._holdings.memory if entry.token is not None)
+            self._stale_news.clear()
+            await self._ask()
+
+    async def refresh(self, key: TokenKey, refresher: Refresher) -> None:
+        """A key is due: mint its successor if it is wanted; let it go when it is over."""
+        entry = self._holdings.memory.get(key)
+        if entry is None:
+            return
+        if not self._is_wanted(entry):
+            self._retire(entry, refresher)
+            return
+        began = self._clock.monotonic()
+        try:
+            obtained = await self._holdings.fill(entry, 0.0, entry.token.generation if entry.token else entry.barred)
+            trouble = obtained.trouble
+        except MintonceError as error:
+            trouble = error
+        if trouble is not None:
+            refresher.schedule(key, began + (trouble.retry_after or RETRY_REFRESH))
+
+    def _is_wanted(self, entry: Entry) -> bool:
+        """Watched, to be kept warm, or alive and asked for within one lifetime."""
+        if entry.watchers or self._holdings.clients.for_key(entry.key).keep_warm:
+            return True
+        now = self._clock.monotonic()
+        token = entry.live(now)
+        return token is not None and now - entry.asked_at <= token.lifetime
+
+    def _retire(self, entry: Entry, refresher: Refresher) -> None:
+        """Nobody wants the key: hold its token while it lives, then let the entry go."""
+        if token := entry.live(self._clock.monotonic()):
+            refresher.schedule(entry.key, token.expires_at)
+        else:
+            self._holdings.memory.drop(entry)
+
+    def _suspect(self, keys: Iterable[TokenKey]) -> None:
+        self._stale.update(keys)
+        self._stale_news.set()
+
+    async def _ask(self) -> None:
+        keys, self._stale = list(self._stale), set()
+        if not keys:
+            return
+        before = [self._generation(key) for key in keys]
+        try:
+            tokens = await self._store.load(keys)
+        except StoreUnavailable as error:
+            self._sink(events.StoreFailed("", str(error), minting=False))
+            return
+        for key, generation, token in zip(keys, before, tokens, strict=True):
+            entry = self._holdings.memory.get(key)
+            if entry is None:
+                continue
+            if token is not None:
+                self._holdings.keep(entry, token)
+            elif generation and self._generation(key) == generation:
+                self._holdings.lose(entry)
+
+    def _generation(self, key: TokenKey) -> int:
+        entry = self._holdings.memory.get(key)
+        return entry.token.generation if entry is not None and entry.token is not None else 0

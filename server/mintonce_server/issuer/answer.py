@@ -1,0 +1,176 @@
+"""What the issuer's answer means: a token, or a typed error. Pure."""
+
+import base64
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, cast
+
+from mintonce_server.core.errors import IssuerMalformed
+from mintonce_server.core.secret import Secret
+from mintonce_server.core.token import MAX_LIFETIME, Minted
+from mintonce_server.issuer.refusal import Refused, error_code, refusal
+from mintonce_server.issuer.strictjson import NotAnObject, parse_object
+
+MAX_TOKEN: Final = 16 * 1024
+"""Characters of an access token. Servers take about 8 KiB of headers; more is not a token."""
+
+BEARER: Final = "Bearer"
+
+# Visible ASCII: wider than b64token (RFC 6750, section 2.1), for opaque tokens, yet nothing that could end a header.
+_TOKEN = re.compile(rf"[\x21-\x7e]{{1,{MAX_TOKEN}}}")
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
+_DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer. Header names are lower case. The body may hold a token, so the repr leaves it out."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the answer answers.
+
+    Attributes:
+        issuer: the issuer's host, for messages.
+        started_at: when the request was started, on the monotonic clock.
+        now_unix: for a Retry-After date whose answer has no date of its own.
+        default_lifetime: seconds, where `expires_in` is missing.
+    """
+
+    issuer: str
+    scopes: tuple[str, ...]
+    started_at: float
+    now_unix: float
+    default_lifetime: float | None = None
+
+
+def read_answer(answer: Answer, asked: Asked) -> Minted:
+    """The token (RFC 6749, section 5.1). Raises IssuerError; no text of the body is in it but a clean error code."""
+    # RFC 6749 knows only 200; 201 is what some send because a token was created.
+    if answer.status not in (200, 201):
+        raise refusal(Refused(asked.issuer, answer.status, _error_code(answer.body)), answer.headers, asked.now_unix)
+    try:
+        fields = parse_object(answer.body)
+    except NotAnObject as error:
+        raise _malformed(
+            asked,
+            "is not a JSON object",
+            "Does token_url name the token endpoint, and not a page for people? Or did a proxy answer in its place?",
+        ) from error
+    if fields.get("access_token") is None and error_code(fields):
+        # Some say no with a 200.
+        raise refusal(Refused(asked.issuer, 400, error_code(fields)), answer.headers, asked.now_unix)
+    token = _access_token(fields, asked)
+    return Minted(
+        access_token=Secret(token),
+        token_type=_token_type(fields, asked),
+        lifetime=_lifetime(fields, token, asked),
+        started_at=asked.started_at,
+        scopes=_scopes(fields, asked),
+    )
+
+
+def _error_code(body: bytes) -> str:
+    try:
+        return error_code(parse_object(body))
+    except NotAnObject:  # an error with an empty body, or with a page: the status has to do
+        return ""
+
+
+def _access_token(fields: Mapping[str, object], asked: Asked) -> str:
+    token = fields.get("access_token")
+    if isinstance(token, str) and _TOKEN.fullmatch(token):
+        return token
+    raise _malformed(
+        asked,
+        "has no usable access_token",
+        f"It must be 1 to {MAX_TOKEN} visible ASCII characters. Is this the token endpoint of an OAuth domain?",
+    )
+
+
+def _token_type(fields: Mapping[str, object], asked: Asked) -> str:
+    """Always "Bearer": the case is the issuer's whim, and resource servers are picky about it."""
+    kind = fields.get("token_type")
+    if kind is None or (isinstance(kind, str) and kind.lower() == "bearer"):
+        return BEARER
+    raise _malformed(
+        asked,
+        "has a token_type other than Bearer",
+        "Such a token must not be used by a client that does not know its type (RFC 6749, section 7.1). "
+        "Set the client up for bearer tokens at the issuer.",
+    )
+
+
+def _lifetime(fields: Mapping[str, object], token: str, asked: Asked) -> float:
+    """Seconds, from 0 to MAX_LIFETIME."""
+    stated = fields.get("expires_in")
+    if stated is None:
+        seconds = asked.default_lifetime if asked.default_lifetime is not None else _jwt_lifetime(token)
+        if seconds is None:
+            raise _malformed(
+                asked, "has no expires_in", "Set default_lifetime of this issuer to the seconds that its tokens live."
+            )
+        return min(seconds, MAX_LIFETIME)
+    seconds = _seconds(stated)
+    if seconds is None:
+        raise _malformed(
+            asked,
+            "has an expires_in that is no number of seconds",
+            "The issuer must send a number (RFC 6749, section 5.1). Report it to those who run it.",
+        )
+    return min(seconds, MAX_LIFETIME)
+
+
+def _seconds(value: object) -> float | None:
+    """A number, or a text of digits as some send; None for a bool (an int to Python), NaN, negative and all else."""
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        return float(value)
+    if isinstance(value, float) and value >= 0:  # strictjson makes every number a float; NaN fails too
+        return value
+    return None
+
+
+def _jwt_lifetime(token: str) -> float | None:
+    """exp - iat, if the token reads as a JWT (RFC 7519) that has both. Not verified: it came from the issuer itself."""
+    _, dot, rest = token.partition(".")
+    payload, second_dot, _ = rest.partition(".")
+    if not (dot and second_dot):
+        return None
+    try:
+        claims = parse_object(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except ValueError:  # binascii.Error and NotAnObject are ValueErrors: an opaque token with two dots
+        return None
+    expiry, issued = _seconds(claims.get("exp")), _seconds(claims.get("iat"))
+    if expiry is None or issued is None or not math.isfinite(issued) or expiry <= issued:
+        return None
+    return expiry - issued
+
+
+def _scopes(fields: Mapping[str, object], asked: Asked) -> tuple[str, ...]:
+    """What was granted, perhaps less than was asked for (RFC 6749, section 3.3); that, if the issuer is silent."""
+    granted = fields.get("scope")
+    if granted is None:
+        return asked.scopes
+    if isinstance(granted, str):
+        names = granted.split()
+    elif isinstance(granted, list):  # some send a list
+        names = [name for name in cast("list[object]", granted) if isinstance(name, str)]
+    else:
+        raise _malformed(
+            asked,
+            "has a scope that is no text",
+            "The issuer must send scopes as one text with spaces (RFC 6749, section 3.3). Report it to those who run it.",
+        )
+    # A name outside the RFC's characters is only left out of the report: the token is good all the same.
+    return tuple(sorted({name for name in names if _SCOPE.fullmatch(name)}))
+
+
+def _malformed(asked: Asked, what: str, remedy: str) -> IssuerMalformed:
+    return IssuerMalformed(f"the answer of {asked.issuer} {what}", remedy=remedy)

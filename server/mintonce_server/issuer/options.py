@@ -1,0 +1,111 @@
+"""What the composition root says about an issuer and a client; plain values, checked where they are made."""
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from mintonce_server.core.secret import Secret
+
+JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
+Dialect = Literal["json", "form"]
+AudienceParameter = Literal["audience", "resource"]
+
+TIMEOUT: Final = 10.0
+"""Seconds for a whole mint, whatever its phases: the mint deadline of the lease protocol."""
+
+OWN_PARAMETERS: Final = frozenset(
+    {"grant_type", "client_id", "client_secret", "client_assertion", "client_assertion_type"}
+)
+"""What only Mintonce itself may say in a request: extra claims of these names are refused."""
+
+_VISIBLE = re.compile(r"[\x21-\x5b\x5d-\x7e]+")
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointOptions:
+    """How to talk to one issuer.
+
+    Attributes:
+        auth: one of `authentication.METHODS`.
+        audience_parameter: what a form calls the audience: "resource" as RFC 8707 does, or "audience". In the json
+            dialect it is always "audience".
+        timeout: seconds for a whole mint: connecting, sending, waiting, reading.
+        default_lifetime: seconds, for an issuer that does not send `expires_in`.
+        ca_file: PEM file of the certificate authorities to trust instead of the well-known ones.
+        proxy: URL of an HTTP proxy. The environment's proxy variables and ~/.netrc never count: the latter would even
+            replace the client's own credentials. Whoever wants them passes their value here.
+        allow_http: plain `http://` to other hosts than loopback. The secret then travels in the clear.
+    """
+
+    token_url: str
+    request: Dialect = "json"
+    auth: str = "client_secret_post"
+    audience_parameter: AudienceParameter = "resource"
+    timeout: float = TIMEOUT
+    http2: bool = False
+    default_lifetime: float | None = None
+    ca_file: str | None = None
+    proxy: str | None = field(default=None, repr=False)  # may hold a password
+    allow_http: bool = False
+
+    def __post_init__(self) -> None:
+        check_token_url(self.token_url, self.allow_http)
+
+    @property
+    def host(self) -> str:
+        """The only part of the URL that messages name."""
+        return urlsplit(self.token_url).hostname or ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCredentials:
+    """What the issuer knows a client by.
+
+    Attributes:
+        client_secret: the secret, or where to get it at each mint.
+        extra: claims that travel with every request beside the contract's own. They replace none of those. Their
+            values may be private, so the repr leaves them out.
+    """
+
+    client_id: str
+    client_secret: Secret | Callable[[], Secret]
+    extra: Mapping[str, JSON] = field(default_factory=dict[str, JSON], repr=False)
+
+    def __post_init__(self) -> None:
+        refused = sorted(OWN_PARAMETERS & self.extra.keys())
+        if refused:
+            raise ValueError(f"extra may not hold {', '.join(refused)}: the client's own settings say that")
+
+    def secret(self) -> Secret:
+        """The secret as it is now."""
+        return self.client_secret if isinstance(self.client_secret, Secret) else self.client_secret()
+
+
+def check_token_url(url: str, allow_http: bool) -> None:
+    """Raises ValueError, with a sentence that never repeats the URL: a password may be in it."""
+    if not _VISIBLE.fullmatch(url):
+        raise ValueError("token_url holds a space, a backslash or a character outside ASCII")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port  # both parse only now
+    except ValueError as error:
+        raise ValueError("token_url is not a URL: its host or port is malformed") from error
+    if parts.scheme not in ("https", "http") or not host:
+        raise ValueError("token_url is not an absolute https:// URL, such as https://YOUR_OAUTH_DOMAIN/oauth/token")
+    if "@" in parts.netloc:
+        raise ValueError("token_url holds a user name or password: give them as client_id and client_secret")
+    if "#" in url:
+        raise ValueError("token_url holds a fragment (#…): an endpoint has none (RFC 6749, section 3.2)")
+    if parts.scheme == "http" and not allow_http and not is_loopback(host):
+        raise ValueError("token_url is plain http:// beyond this machine: use https://, or set allow_http if meant")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host can only be this machine: localhost, 127.0.0.0/8 or ::1."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, not an address
+        return host == "localhost"

@@ -1,0 +1,133 @@
+"""What an issuer's "no" means: which error, when to try again, and what a person can do. Pure."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from mintonce_server.core.errors import IssuerError, IssuerMalformed, IssuerRefused, IssuerThrottled, IssuerUnavailable
+
+REFUSED_FOR: Final = 30.0
+"""Seconds for which nobody asks again after a refusal: time for a person to mend it, short enough to notice."""
+
+RETRY_AFTER_MIN: Final = 1.0
+RETRY_AFTER_MAX: Final = 300.0
+
+# RFC 6749, section 5.2, allows a space too, but no registered code has one: that would be a sentence, which may say
+# anything.
+_CODE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")
+_DIGITS = re.compile(r"[0-9]{1,12}")
+
+_THROTTLED_CODES: Final = frozenset(
+    {"slow_down", "too_many_requests", "too_many_attempts", "rate_limit_exceeded", "rate_limited", "quota_exceeded"}
+)
+_UNAVAILABLE_CODES: Final = frozenset({"temporarily_unavailable", "server_error"})
+
+_TRY_DIALECT: Final = 'If the issuer takes the other kind of body, set its request = "form" or "json".'
+_TRY_URL: Final = "Check token_url of this issuer: its path is often /oauth/token, /oauth2/token or /connect/token."
+
+_BY_CODE: Final[Mapping[str, str]] = {
+    "invalid_client": "Check the client_id and the secret, and that the issuer's auth (client_secret_post or "
+    "client_secret_basic) is how the client is registered.",
+    "invalid_grant": "Check at the issuer that this client may use the client_credentials grant, and is enabled.",
+    "unauthorized_client": "Allow the client_credentials grant for this client at the issuer.",
+    "unsupported_grant_type": "Enable the client_credentials grant at the issuer. " + _TRY_DIALECT,
+    "invalid_scope": "Ask only for scopes that the issuer knows and allows for this client.",
+    "invalid_target": "Register the audience at the issuer, or set its audience_parameter (RFC 8707: resource).",
+    "access_denied": "Check the client_id and the secret, and authorize the client for this audience at the issuer.",
+    "invalid_request": "Check the audience and the extra claims of the client. " + _TRY_DIALECT,
+}
+_BY_STATUS: Final[Mapping[int, str]] = {
+    400: "Check the client's audience, scopes and extra claims. " + _TRY_DIALECT,
+    401: "Check the client_id and the secret, and the issuer's auth. " + _TRY_DIALECT,
+    403: "Check at the issuer that the client is authorized for this audience; a firewall may refuse as well.",
+    404: _TRY_URL,
+    405: _TRY_URL,
+    406: _TRY_URL,
+    407: "The proxy wants credentials: put them into the issuer's proxy URL.",
+    410: _TRY_URL,
+    413: "The request is too large for the issuer: shorten the client's extra claims.",
+    415: _TRY_DIALECT,
+    421: _TRY_URL,
+    422: _TRY_DIALECT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An answer that is no token: who said it, with which status, and with which error code ("" for none)."""
+
+    issuer: str
+    status: int
+    code: str
+
+    def __str__(self) -> str:
+        return f"{self.issuer} answered {self.status}" + (f" ({self.code})" if self.code else "")
+
+
+def refusal(refused: Refused, headers: Mapping[str, str], now_unix: float) -> IssuerError:
+    """The error for an answer that is no token. Header names are lower case."""
+    status, code = refused.status, refused.code
+    if status == 429 or (400 <= status < 500 and code in _THROTTLED_CODES):
+        return IssuerThrottled(
+            f"{refused}: it limits the rate",
+            remedy="Wait. If it happens often, raise the issuer's rate limit or quota, or mint for fewer keys.",
+            retry_after=retry_after(headers, now_unix),
+            issuer_error=code,
+        )
+    if 500 <= status < 600 or status == 408 or (400 <= status < 500 and code in _UNAVAILABLE_CODES):
+        return IssuerUnavailable(
+            f"{refused}: it is in trouble",
+            remedy="Wait: live tokens are served meanwhile. See the issuer's status page if it lasts.",
+            retry_after=retry_after(headers, now_unix) if status == 503 else None,
+            issuer_error=code,
+        )
+    if 400 <= status < 500:
+        return IssuerRefused(str(refused), remedy=_remedy(status, code), retry_after=REFUSED_FOR, issuer_error=code)
+    if 300 <= status < 400:
+        return IssuerMalformed(
+            f"{refused}: a redirect, and redirects are not followed, because the secret would go along",
+            remedy="Set token_url to the address that the issuer redirects to, if you trust it.",
+        )
+    return IssuerMalformed(f"{refused}: not a status of a token response (200)", remedy=_TRY_URL)
+
+
+def _remedy(status: int, code: str) -> str:
+    # The code says more than the status, but 415 is about the body whatever else is said.
+    if status != 415 and code in _BY_CODE:
+        return _BY_CODE[code]
+    return _BY_STATUS.get(status, "Look the status and the error code up in the issuer's documentation. " + _TRY_URL)
+
+
+def error_code(fields: Mapping[str, object]) -> str:
+    """The `error` of an error response (RFC 6749, section 5.2) if it is a clean code, or ""."""
+    code = fields.get("error")
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else ""
+
+
+def retry_after(headers: Mapping[str, str], now_unix: float) -> float | None:
+    """Seconds, clamped, from a Retry-After of seconds or of a date (RFC 9110, section 10.2.3), or None."""
+    text = headers.get("retry-after", "").strip()
+    if _DIGITS.fullmatch(text):
+        seconds = float(text)
+    else:
+        date = _date(text)
+        if date is None:
+            return None
+        # The date is by the issuer's clock, so it is taken against the issuer's own Date where there is one.
+        sent = _date(headers.get("date", ""))
+        seconds = date - (now_unix if sent is None else sent)
+    return min(max(seconds, RETRY_AFTER_MIN), RETRY_AFTER_MAX)
+
+
+def _date(text: str) -> float | None:
+    """Seconds since 1970 of an HTTP date, or None."""
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):  # email.utils fails in all these ways on odd input
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return (date - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()

@@ -4,7 +4,7 @@ import random
 from typing import Final
 
 from mintonce_server.core import events
-from mintonce_server.core.backoff import error_of, failure_of, full_jitter
+from mintonce_server.core.backoff import LONGEST, error_of, failure_of, full_jitter
 from mintonce_server.core.client import OAuthClient
 from mintonce_server.core.errors import IssuerError, StoreUnavailable
 from mintonce_server.core.key import TokenKey
@@ -41,13 +41,19 @@ class Alone:
             minted = await client.issuer.mint(key)
         except IssuerError as error:
             error.retry_after = error.retry_after or full_jitter(failures, self._chance)
-            self._negative[key] = (self._clock.monotonic() + error.retry_after, failure_of(error), failures + 1)
+            self._remember(key, error, error.retry_after, failures + 1)
             raise
         self._negative.pop(key, None)
         # A hybrid clock, as in the store: the first lease after the outage gets a higher generation.
         generation = int(self._clock.unix() * 1000)
         token = Token.of(minted, key, key_hash, generation, self._clock.unix() - self._clock.monotonic())
         return Obtained(token, Origin.MINT, outage)
+
+    def _remember(self, key: TokenKey, error: IssuerError, seconds: float, failures: int) -> None:
+        now = self._clock.monotonic()
+        # What is over for long goes, so that callers who invent keys cannot fill the memory.
+        self._negative = {key: past for key, past in self._negative.items() if past[0] > now - LONGEST}
+        self._negative[key] = (now + seconds, failure_of(error), failures)
 
     def _check_back_off(self, key: TokenKey) -> int:
         """How often minting this key failed in a row. Raises the last failure while its back-off lasts."""

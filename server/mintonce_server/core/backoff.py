@@ -22,7 +22,7 @@ _ERRORS: Final[dict[Reason, type[IssuerError]]] = {
 
 
 def full_jitter(failures: int, chance: random.Random) -> float:
-    """Seconds until the next try after `failures` earlier ones in a row: between 1 and a ceiling that doubles up to 60."""
+    """Seconds until the next try after `failures` in a row before: from 1 to a ceiling that doubles up to 60."""
     ceiling = min(LONGEST, FIRST * 2.0 ** min(failures, 10))
     return chance.uniform(FIRST, ceiling)
 

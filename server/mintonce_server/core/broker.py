@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -92,7 +92,7 @@ class Broker:
             raise
         return Served(obtained.token, obtained.origin, obtained.trouble is not None)
 
-    async def watch(self, key: TokenKey, deadline: float) -> AsyncIterator[Served]:
+    async def watch(self, key: TokenKey, deadline: float) -> AsyncGenerator[Served, None]:
         """The live token, then each successor. Raises as `get` does for the first one, and Draining at the end."""
         served = await self.get(key, 0.0, deadline)
         entry = self._holdings.entry(key)

@@ -21,14 +21,15 @@ class Flights(Generic[T]):
     async def join(self, key: TokenKey, start: Callable[[], Coroutine[Any, Any, T]]) -> tuple[T, bool]:
         """The result of the key's flight, and whether this call started it. Raises what the flight raises."""
         task = self._tasks.get(key)
-        mine = task is None
-        if task is None:
+        mine = task is None or task.done()
+        if task is None or task.done():
             task = self._tasks[key] = asyncio.create_task(start(), name=f"flight {key.client}")
             task.add_done_callback(lambda done: self._landed(key, done))
         return await asyncio.shield(task), mine
 
     def _landed(self, key: TokenKey, task: asyncio.Task[T]) -> None:
-        del self._tasks[key]
+        if self._tasks.get(key) is task:
+            del self._tasks[key]
         if not task.cancelled():
             task.exception()  # every caller may have hung up: nobody else would look
 

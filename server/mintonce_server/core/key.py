@@ -14,10 +14,10 @@ MAX_SCOPES: Final = 64
 MAX_SCOPE: Final = 256
 
 _CLIENT = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# Printable ASCII without space: wide enough for every audience seen (URIs, URNs, plain words), narrow enough for a log line.
-_AUDIENCE = re.compile(r"[\x21-\x7e]{0,%d}" % MAX_AUDIENCE)
+# Printable ASCII without space: wide enough for every audience seen (URIs, URNs, words), narrow enough for a log line.
+_AUDIENCE = re.compile(rf"[\x21-\x7e]{{0,{MAX_AUDIENCE}}}")
 # RFC 6749, section 3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
-_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,%d}" % MAX_SCOPE)
+_SCOPE = re.compile(rf"[\x21\x23-\x5b\x5d-\x7e]{{1,{MAX_SCOPE}}}")
 
 
 @dataclass(frozen=True, slots=True)

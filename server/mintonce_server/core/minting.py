@@ -39,7 +39,13 @@ class Minting:
     """Asks the store until it gives a token, a back-off, or the lease; with the lease, mints and commits."""
 
     def __init__(
-        self, store: TokenStore, clock: Clock, sink: events.EventSink, bell: Bell, chance: random.Random, mint_deadline: float
+        self,
+        store: TokenStore,
+        clock: Clock,
+        sink: events.EventSink,
+        bell: Bell,
+        chance: random.Random,
+        mint_deadline: float,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -151,7 +157,7 @@ class Minting:
         return Obtained(committed, Origin.MINT)
 
     def _refused(self, key_hash: str, lease: Lease, minted: Minted, refusal: Refusal) -> Obtained | None:
-        """Overtaken: the store has, or will have, a better one. Not so with old credentials: asking again would mint again."""
+        """Overtaken: ask for the better one. Not so with old credentials: asking again would mint again."""
         if refusal in (Refusal.STALE, Refusal.REJECTED):
             return None
         error = StoreUnavailable(

@@ -146,7 +146,7 @@ class TokenStore(Protocol):
         ...
 
     async def commit(self, lease: Lease, minted: Minted) -> Token | Refusal:
-        """Store what was minted, if its generation is the newest and not rejected, and wake the fleet. Ends the lease."""
+        """Store what was minted, if its generation is newest and not rejected, and wake the fleet. Ends the lease."""
         ...
 
     async def fail(self, lease: Lease, failure: Failure, retry_after: float) -> None:
@@ -170,7 +170,7 @@ class TokenStore(Protocol):
         ...
 
     def wakes(self) -> AsyncIterator[Wake]:
-        """What happens in the fleet, as it happens. Reconnects by itself, forever; each new connection begins with a GAP.
+        """What happens in the fleet, as it happens. Reconnects by itself, forever; each connection begins with a GAP.
 
         Only one consumer a store.
         """

@@ -46,7 +46,7 @@ class Refresher:
                 await self._sleep()
 
     def _take_due(self, now: float) -> list[TokenKey]:
-        """The keys whose time has come, each once, first due first. A key that was scheduled anew left a stale place behind."""
+        """The keys whose time has come, first due first. A key that was scheduled anew left a stale place behind."""
         due: list[TokenKey] = []
         while self._heap and self._heap[0][0] <= now:
             at, _, key = heapq.heappop(self._heap)

@@ -1,4 +1,4 @@
-"""Tokens, and the arithmetic of their lives. All times here are seconds; `…_at` is on this process's monotonic clock."""
+"""Tokens, and the arithmetic of their lives. All times are seconds; `…_at` is on this process's monotonic clock."""
 
 import zlib
 from dataclasses import dataclass
@@ -110,7 +110,7 @@ def leeway(lifetime: float) -> float:
 
 
 def refresh_after(lifetime: float, key_hash: str, generation: int) -> float:
-    """Seconds from the mint to the start of the refresh window, shifted by the key's jitter; always before the leeway."""
+    """Seconds from the mint to the start of the refresh, shifted by the key's jitter; always before the leeway."""
     window = min(REFRESH_WINDOW_MAX, REFRESH_SHARE * lifetime)
     return lifetime - window * (1.0 - REFRESH_JITTER * jitter(key_hash, generation))
 

@@ -54,11 +54,13 @@ class Upkeep:
 
     async def revalidate(self) -> None:
         """Ask the store about suspect entries at once, and about all of them every so often."""
+        due = self._clock.monotonic() + self._every
         while True:
             try:
-                async with asyncio.timeout(self._every):
+                async with asyncio.timeout(max(0.0, due - self._clock.monotonic())):
                     await self._stale_news.wait()
             except TimeoutError:
+                due = self._clock.monotonic() + self._every
                 self._suspect(entry.key for entry in self._holdings.memory if entry.token is not None)
             self._stale_news.clear()
             await self._ask()

@@ -1,0 +1,77 @@
+"""What every call has in common: a deadline, a request id for what is worth a line, and an error status at its end."""
+
+import re
+import secrets
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any, Final, NoReturn, TypeVar
+
+from grpc.aio import ServicerContext
+from mintonce_server.core.errors import MintonceError
+from mintonce_server.rpc.status import abort
+from mintonce_server.telemetry.logs import bind_request_id, get_logger
+
+DEFAULT_DEADLINE: Final = 15.0
+"""Seconds that a call without a deadline waits for a token."""
+MARGIN: Final = 0.05
+"""Seconds kept for the way back."""
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+_log = get_logger(__name__)
+
+Servicer = TypeVar("Servicer")
+Request = TypeVar("Request")
+Answer = TypeVar("Answer")
+Context = ServicerContext[Any, Any]
+Unary = Callable[[Servicer, Request, Context], Awaitable[Answer]]
+Streaming = Callable[[Servicer, Request, Context], AsyncGenerator[Answer, None]]
+
+
+def unary(method: "Unary[Servicer, Request, Answer]") -> "Unary[Servicer, Request, Answer]":
+    """A method whose errors become statuses."""
+
+    async def call(servicer: Servicer, request: Request, context: Context) -> Answer:
+        try:
+            return await method(servicer, request, context)
+        except Exception as error:  # noqa: BLE001 - the last line: grpc would send the exception's text to the caller
+            await _end(context, error)
+
+    return call
+
+
+def streaming(method: "Streaming[Servicer, Request, Answer]") -> "Streaming[Servicer, Request, Answer]":
+    """A streaming method whose errors become statuses."""
+
+    async def call(servicer: Servicer, request: Request, context: Context) -> AsyncGenerator[Answer, None]:
+        try:
+            async with aclosing(method(servicer, request, context)) as answers:
+                async for answer in answers:
+                    yield answer
+        except Exception as error:  # noqa: BLE001 - as above
+            await _end(context, error)
+
+    return call
+
+
+def deadline_of(context: Context) -> float:
+    """Seconds for the answer to be ready in, so that it says why and arrives before the caller gives up."""
+    remaining = context.time_remaining()
+    return DEFAULT_DEADLINE if remaining is None else max(0.0, remaining - MARGIN)
+
+
+def name_call(context: Context) -> str:
+    """The caller's x-request-id, or a new one; from here on in every log line of this call."""
+    given = dict(context.invocation_metadata() or ()).get("x-request-id", "")
+    text = given if isinstance(given, str) and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    bind_request_id(text)
+    return text
+
+
+async def _end(context: Context, error: Exception) -> NoReturn:
+    request_id = name_call(context)
+    if not isinstance(error, MintonceError):
+        _log.error("internal_error", exc_info=error)
+        error = MintonceError("internal error", remedy="Look up the request id in the server's log.")
+    else:
+        _log.info("call_failed", reason=error.reason.value, detail=str(error), retry_after=error.retry_after)
+    await abort(context, error, request_id)

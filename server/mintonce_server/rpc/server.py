@@ -1,0 +1,76 @@
+"""The gRPC server: what listens, with which limits, and how it stops."""
+
+from dataclasses import dataclass
+
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+from mintonce.v1 import admin_pb2, admin_pb2_grpc, tokens_pb2, tokens_pb2_grpc
+from mintonce_server.core.broker import Broker
+from mintonce_server.core.ports import Clock
+from mintonce_server.rpc.service import AdminService, TokenService
+
+TOKEN_SERVICE = tokens_pb2.DESCRIPTOR.services_by_name["TokenService"].full_name
+ADMIN_SERVICE = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
+HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """`listen`: host:port, with 0 for any free port, or unix:/path. Sizes in bytes."""
+
+    listen: str
+    reflection: bool = False
+    so_reuseport: bool = False
+    max_message_bytes: int = 64 * 1024
+    max_metadata_bytes: int = 16 * 1024
+    max_concurrent_rpcs: int | None = None
+
+
+class Server:
+    """Serves a broker from `start` to `stop`."""
+
+    def __init__(self, broker: Broker, clock: Clock, options: ServerOptions) -> None:
+        self._options = options
+        self._health = health_aio.HealthServicer()
+        self._server = aio.server(
+            maximum_concurrent_rpcs=options.max_concurrent_rpcs,
+            options=[
+                ("grpc.max_receive_message_length", options.max_message_bytes),
+                ("grpc.max_metadata_size", options.max_metadata_bytes),
+                ("grpc.so_reuseport", int(options.so_reuseport)),
+                # Watches are long and silent: a client's pings must not count as an attack.
+                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+            ],
+        )
+        tokens_pb2_grpc.add_TokenServiceServicer_to_server(TokenService(broker, clock), self._server)
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminService(broker, clock), self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        if options.reflection:
+            names = (TOKEN_SERVICE, ADMIN_SERVICE, HEALTH_SERVICE, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, self._server)
+
+    async def start(self) -> str:
+        """Listen; the address that callers dial. Raises OSError with the address when it is taken."""
+        try:
+            port = self._server.add_insecure_port(self._options.listen)
+        except RuntimeError as error:  # what grpcio raises for an address in use
+            raise OSError(f"cannot listen on {self._options.listen}") from error
+        await self._server.start()
+        await self._say(health_pb2.HealthCheckResponse.SERVING)
+        if self._options.listen.startswith("unix:"):
+            return self._options.listen
+        return f"{self._options.listen.rpartition(':')[0]}:{port}"
+
+    async def drain(self) -> None:
+        """Say to load balancers that this replica is going."""
+        await self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
+
+    async def stop(self, grace: float) -> None:
+        """Take no new calls; let those under way finish within `grace` seconds."""
+        await self._server.stop(grace)
+
+    async def _say(self, status: "health_pb2.HealthCheckResponse.ServingStatus.ValueType") -> None:
+        for name in ("", TOKEN_SERVICE, ADMIN_SERVICE):
+            await self._health.set(name, status)

@@ -1,0 +1,72 @@
+"""The servicers: convert, ask the broker, convert."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from mintonce.v1 import admin_pb2, admin_pb2_grpc, tokens_pb2, tokens_pb2_grpc
+from mintonce_server.core.broker import Broker
+from mintonce_server.core.ports import Clock
+from mintonce_server.rpc.calls import Context, deadline_of, name_call, streaming, unary
+from mintonce_server.rpc.convert import key_of, min_remaining_of, rejected_of, summary_message, token_message
+
+MOST_LISTED = 1000
+
+
+class TokenService(tokens_pb2_grpc.TokenServiceServicer):
+    """protos/mintonce/v1/tokens.proto."""
+
+    def __init__(self, broker: Broker, clock: Clock) -> None:
+        self._broker = broker
+        self._clock = clock
+
+    @unary
+    async def GetToken(self, request: tokens_pb2.GetTokenRequest, context: Context) -> tokens_pb2.GetTokenResponse:
+        key, min_remaining = key_of(request), min_remaining_of(request)
+        served = self._broker.peek(key, min_remaining)
+        if served is None:
+            name_call(context)
+            served = await self._broker.get(key, min_remaining, deadline_of(context))
+        return tokens_pb2.GetTokenResponse(token=token_message(served, self._clock.monotonic()))
+
+    @streaming
+    async def WatchToken(
+        self, request: tokens_pb2.WatchTokenRequest, context: Context
+    ) -> AsyncGenerator[tokens_pb2.WatchTokenResponse, None]:
+        name_call(context)
+        async with aclosing(self._broker.watch(key_of(request), deadline_of(context))) as tokens:
+            async for served in tokens:
+                yield tokens_pb2.WatchTokenResponse(token=token_message(served, self._clock.monotonic()))
+
+    @unary
+    async def RejectToken(
+        self, request: tokens_pb2.RejectTokenRequest, context: Context
+    ) -> tokens_pb2.RejectTokenResponse:
+        name_call(context)
+        was_current = await self._broker.reject(key_of(request), rejected_of(request))
+        return tokens_pb2.RejectTokenResponse(was_current=was_current)
+
+
+class AdminService(admin_pb2_grpc.AdminServiceServicer):
+    """protos/mintonce/v1/admin.proto."""
+
+    def __init__(self, broker: Broker, clock: Clock) -> None:
+        self._broker = broker
+        self._clock = clock
+
+    @unary
+    async def ListTokens(self, request: admin_pb2.ListTokensRequest, context: Context) -> admin_pb2.ListTokensResponse:
+        limit = min(max(request.page_size, 0) or MOST_LISTED, MOST_LISTED)
+        tokens = await self._broker.list_tokens(request.client, limit + 1)
+        tokens.sort(key=lambda token: (token.key.client, token.key.audience, token.key.scopes))
+        now = self._clock.monotonic()
+        return admin_pb2.ListTokensResponse(
+            tokens=[summary_message(token, now) for token in tokens[:limit]], truncated=len(tokens) > limit
+        )
+
+    @unary
+    async def RotateToken(
+        self, request: admin_pb2.RotateTokenRequest, context: Context
+    ) -> admin_pb2.RotateTokenResponse:
+        name_call(context)
+        before, after = await self._broker.rotate(key_of(request), deadline_of(context))
+        return admin_pb2.RotateTokenResponse(previous_generation=before, generation=after)

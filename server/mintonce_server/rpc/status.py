@@ -1,0 +1,52 @@
+"""From errors to gRPC statuses: one table."""
+
+from typing import Final, NoReturn
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+from grpc.aio import ServicerContext
+from mintonce_server.core.errors import IssuerError, MintonceError, Reason
+
+DOMAIN: Final = "mintonce"
+DETAILS: Final = "grpc-status-details-bin"
+"""Where gRPC implementations look for a google.rpc.Status."""
+
+CODES: Final[dict[Reason, grpc.StatusCode]] = {
+    Reason.INVALID_REQUEST: grpc.StatusCode.INVALID_ARGUMENT,
+    Reason.UNKNOWN_CLIENT: grpc.StatusCode.NOT_FOUND,
+    Reason.UNAUTHENTICATED: grpc.StatusCode.UNAUTHENTICATED,
+    Reason.PERMISSION_DENIED: grpc.StatusCode.PERMISSION_DENIED,
+    Reason.ISSUER_REFUSED: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.ISSUER_THROTTLED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Reason.ISSUER_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+    Reason.ISSUER_MALFORMED: grpc.StatusCode.UNAVAILABLE,
+    Reason.STORE_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+    Reason.ROTATION_TOO_SOON: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Reason.WAIT_TIMED_OUT: grpc.StatusCode.DEADLINE_EXCEEDED,
+    Reason.DRAINING: grpc.StatusCode.UNAVAILABLE,
+    Reason.INTERNAL: grpc.StatusCode.INTERNAL,
+}
+
+
+async def abort(context: ServicerContext[object, object], error: MintonceError, request_id: str) -> NoReturn:
+    """End the call with the error's status, its google.rpc details, and the request id."""
+    status = status_of(error, request_id)
+    await context.abort(CODES[error.reason], status.message, ((DETAILS, status.SerializeToString()),))
+
+
+def status_of(error: MintonceError, request_id: str) -> Status:
+    """The google.rpc.Status with ErrorInfo and, when a later try may help, RetryInfo."""
+    info = ErrorInfo(domain=DOMAIN, reason=error.reason.value)
+    info.metadata["remedy"] = error.remedy
+    info.metadata["request_id"] = request_id
+    if isinstance(error, IssuerError) and error.issuer_error:
+        info.metadata["issuer_error"] = error.issuer_error
+    status = Status(code=CODES[error.reason].value[0], message=str(error))
+    status.details.add().Pack(info)
+    if error.retry_after is not None:
+        delay = Duration()
+        delay.FromMilliseconds(int(error.retry_after * 1000))
+        status.details.add().Pack(RetryInfo(retry_delay=delay))
+    return status

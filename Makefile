@@ -31,6 +31,7 @@ help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-16s %s\n", $$1, $$2 }'
 
 setup: $(VENV)/.installed-$(FOR) $(if $(filter dev,$(FOR)),$(NODE_STAMPS)) ## Install into .venv; does nothing when all is there (FOR=run: only what `make run` needs)
+	@$(if $(and $(filter setup,$(MAKECMDGOALS)),$(filter dev,$(FOR))),echo "Ready. Next: make run or make test",:)
 
 run: ## Start all of it on this machine: an embedded Valkey, a practice issuer, the server
 	@$(MAKE) --no-print-directory setup FOR=run

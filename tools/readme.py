@@ -1,0 +1,92 @@
+"""Holds the documents to the program: a fenced block after `<!-- help: COMMAND -->` is what `COMMAND --help` prints.
+
+Links lead somewhere, too. `--write` renews the blocks.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+BLOCK = re.compile(
+    r"<!-- help: (?P<command>mintonced?[\w -]*?) -->\n+```\w*\n(?P<shown>.*?)^```$", re.DOTALL | re.MULTILINE
+)
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)|!\[[^\]]*\]\((?P<picture>[^)\s]+)\)")
+FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+
+
+def help_text(command: str) -> str:
+    """What the program prints, at a width that does not depend on the terminal."""
+    program, *arguments = command.split()
+    plain = os.environ | {"COLUMNS": "100", "NO_COLOR": "1", "PYTHON_COLORS": "0"}
+    path = Path(sys.executable).parent / program
+    done = subprocess.run(
+        [path, *arguments, "--help"], env=plain, capture_output=True, text=True, check=False, timeout=60
+    )
+    return done.stdout if done.returncode == 0 else f"(`{command} --help` failed)\n{done.stderr}"
+
+
+def comparable(text: str) -> str:
+    """Without what argparse of Python 3.13 lays out in another way: `-s X, --scope X` became `-s, --scope X`."""
+    return " ".join(re.sub(r"(-\w) [A-Z_]+, (--)", r"\1, \2", text).split())
+
+
+def heading_anchors(text: str) -> set[str]:
+    """The anchors of a document's headings, as forges make them."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links(name: str, text: str) -> list[str]:
+    """Links to files and headings that are not there. The web is not asked."""
+    found: list[str] = []
+    for match in LINK.finditer(FENCE.sub("", text)):
+        target = match["target"] or match["picture"]
+        path, _, anchor = target.partition("#")
+        if re.match(r"[a-z]+:", target):
+            continue
+        if path and not (ROOT / path).exists():
+            found.append(f"{name}: the link to {path} leads nowhere")
+        elif not path and anchor not in heading_anchors(text):
+            found.append(f"{name}: the link to #{anchor} leads nowhere")
+    return found
+
+
+def stale_blocks(name: str, text: str) -> list[str]:
+    """Blocks that show something else than the program says."""
+    return [
+        f"{name}: the block of `{match['command']} --help` is not what it prints: run make readme"
+        for match in BLOCK.finditer(text)
+        if comparable(match["shown"]) != comparable(help_text(match["command"]))
+    ]
+
+
+def renewed(text: str) -> str:
+    """The document with its blocks as the programs print them now."""
+
+    def block(match: re.Match[str]) -> str:
+        return match[0].replace(f"\n{match['shown']}```", f"\n{help_text(match['command'])}```")
+
+    return BLOCK.sub(block, text)
+
+
+def main() -> int:
+    """0 if documents and programs agree, or were made to."""
+    found: list[str] = []
+    for path in (ROOT / name for name in DOCUMENTS if (ROOT / name).exists()):
+        text = path.read_text()
+        if "--write" in sys.argv[1:]:
+            path.write_text(renewed(text))
+            continue
+        if text.count("<!-- help:") != len(BLOCK.findall(text)):
+            found.append(f"{path.name}: a `<!-- help: … -->` is not followed by a fenced block")
+        found += broken_links(path.name, text) + stale_blocks(path.name, text)
+    print("\n".join(found))
+    return bool(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""Knowing when each key is due."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from mintonce_server.core.key import TokenKey
+from mintonce_server.core.refresher import CONCURRENT, Refresher
+from support.clocks import ManualClock
+
+
+def key(name: str) -> TokenKey:
+    return TokenKey.of(name, "")
+
+
+class Seen:
+    """What the refresher called, in order."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        self.news = asyncio.Event()
+        self.at_once = 0
+        self.most_at_once = 0
+        self.gate: asyncio.Event | None = None
+
+    async def __call__(self, due: TokenKey) -> None:
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        if self.gate is not None:
+            await self.gate.wait()
+        self.at_once -= 1
+        self.keys.append(due.client)
+        self.news.set()
+
+    async def wait_for(self, done: Callable[[list[str]], bool]) -> None:
+        async with asyncio.timeout(5.0):
+            while not done(self.keys):
+                self.news.clear()
+                await self.news.wait()
+
+
+@asynccontextmanager
+async def running(refresher: Refresher) -> AsyncIterator[None]:
+    task = asyncio.create_task(refresher.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_what_is_due_is_seen_to_in_the_order_of_its_time() -> None:
+    """Whatever order it was scheduled in."""
+    seen, clock = Seen(), ManualClock()
+    refresher = Refresher(clock, seen)
+    for name, at in (("c", 900.0), ("a", 700.0), ("b", 800.0)):
+        refresher.schedule(key(name), at)
+    async with running(refresher):
+        await seen.wait_for(lambda keys: len(keys) == 3)
+    assert seen.keys == ["a", "b", "c"]
+
+
+async def test_a_key_that_is_scheduled_anew_keeps_only_its_last_time() -> None:
+    """A new token moves its key; the place it had is no longer its."""
+    seen, clock = Seen(), ManualClock()
+    refresher = Refresher(clock, seen)
+    refresher.schedule(key("moved"), 900.0)
+    refresher.schedule(key("moved"), 5000.0)
+    refresher.schedule(key("due"), 950.0)
+    async with running(refresher):
+        await seen.wait_for(lambda keys: "due" in keys)
+    assert seen.keys == ["due"]
+
+
+async def test_an_earlier_time_wakes_the_sleeper() -> None:
+    """It sleeps until the next due key, whenever that was said."""
+    seen, clock = Seen(), ManualClock()
+    refresher = Refresher(clock, seen)
+    refresher.schedule(key("far"), 1_000_000.0)
+    async with running(refresher):
+        await asyncio.sleep(0)
+        refresher.schedule(key("now"), 999.0)
+        await seen.wait_for(lambda keys: keys == ["now"])
+
+
+async def test_many_due_keys_become_no_burst_on_the_issuer() -> None:
+    """At most CONCURRENT are under way, and all get their turn."""
+    seen, clock = Seen(), ManualClock()
+    seen.gate = asyncio.Event()
+    refresher = Refresher(clock, seen)
+    for n in range(3 * CONCURRENT):
+        refresher.schedule(key(f"k{n}"), 900.0)
+    async with running(refresher):
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert seen.most_at_once == CONCURRENT
+        seen.gate.set()
+        await seen.wait_for(lambda keys: len(keys) == 3 * CONCURRENT)
+    assert seen.most_at_once == CONCURRENT

@@ -1,0 +1,22 @@
+"""Time that a test moves."""
+
+
+class ManualClock:
+    """Implements core.ports.Clock: stands still until told."""
+
+    def __init__(self, monotonic: float = 1000.0, unix: float = 1_800_000_000.0) -> None:
+        self._monotonic = monotonic
+        self._unix = unix
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return self._monotonic
+
+    def unix(self) -> float:
+        """Seconds since 1970."""
+        return self._unix
+
+    def advance(self, seconds: float) -> None:
+        """Both clocks go on by this much."""
+        self._monotonic += seconds
+        self._unix += seconds

@@ -1,0 +1,158 @@
+"""`mintonced`: argv → settings → app; exit codes. 0: ended as asked, 1: it says why not, 2: usage."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from mintonce_server import app, sandbox
+from mintonce_server.check import Probes, probe_issuer, run_check
+from mintonce_server.core.errors import MintonceError
+from mintonce_server.dev import practice_issuer
+from mintonce_server.settings import load, reference_table
+from mintonce_server.telemetry import logs
+
+HEALTH_DEADLINE = 2.0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The exit code of `mintonced ARGV`."""
+    options = _parser().parse_args(argv)
+    try:
+        code: int = options.run(options)
+    except MintonceError as error:
+        return _complain(str(error), error.remedy)
+    except OSError as error:
+        return _complain(str(error), "Free the address or the path, or choose another one.")
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _complain(what: str, remedy: str) -> int:
+    print(f"mintonced: {what}\n{remedy}", file=sys.stderr)
+    return 1
+
+
+def _serve(options: argparse.Namespace) -> int:
+    settings = load(options.config)
+    logs.configure(settings.log_level, settings.log_format)
+    _run_until_signal(lambda stopping: app.serve(settings, stopping, lambda _: None))
+    return 0
+
+
+def _dev(options: argparse.Namespace) -> int:
+    logs.configure(options.log_level, "console")
+    chosen = sandbox.SandboxOptions(
+        options.dir, options.listen, options.issuer_port, options.lifetime, options.log_level
+    )
+    _run_until_signal(lambda stopping: sandbox.run(chosen, stopping, lambda text: print(text, flush=True)))
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    probes = Probes(store=app.ping_store, issuer=probe_issuer)
+    return asyncio.run(run_check(options.config, probes=probes, out=sys.stdout))
+
+
+def _health(options: argparse.Namespace) -> int:
+    target = options.target or load(options.config).listen
+    with grpc.insecure_channel(_dialable(target)) as channel:
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(), timeout=HEALTH_DEADLINE
+            )
+        except grpc.RpcError as error:
+            return _complain(f"{target} does not answer: {error.code().name}", "Is `mintonced serve` running there?")
+    name = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+    print(name)
+    return 0 if answer.status == health_pb2.HealthCheckResponse.SERVING else 1
+
+
+def _dialable(listen: str) -> str:
+    """Where to reach what listens there: a wildcard address is not one to dial."""
+    for wildcard in ("0.0.0.0:", "[::]:"):  # noqa: S104 - compared with, not bound to
+        if listen.startswith(wildcard):
+            return f"127.0.0.1:{listen.removeprefix(wildcard)}"
+    return listen
+
+
+def _settings(_: argparse.Namespace) -> int:
+    print(reference_table())
+    return 0
+
+
+def _practice_issuer(options: argparse.Namespace) -> int:
+    return practice_issuer.main(options.rest)
+
+
+def _run_until_signal(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """SIGTERM and SIGINT end the work gently; a second one ends it at once."""
+
+    async def body() -> None:
+        stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def stop(number: signal.Signals) -> None:
+            stopping.set()
+            signal.signal(number, signal.SIG_DFL)
+            loop.remove_signal_handler(number)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop, number)
+        await work(stopping)
+
+    asyncio.run(body())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mintonced",
+        description="Mintonce, the server: mint once, share with the fleet.",
+        epilog="Exit codes: 0 ended as asked; 1 it says why not; 2 usage.",
+    )
+    parser.add_argument("--version", action="version", version=f"mintonced {version('mintonce')}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, run, text in (
+        ("serve", _serve, "run the service"),
+        ("check", _check, "say what is wrong with the settings and how to mend it; mints nothing"),
+        ("health", _health, "ask a running server whether it serves"),
+        ("settings", _settings, "print every setting with its default and meaning"),
+    ):
+        command = _command(commands, name, run, text)
+        if run is not _settings:
+            command.add_argument("--config", type=Path, metavar="FILE", help="TOML file; default: $MINTONCE_CONFIG")
+        if run is _health:
+            command.add_argument("--target", metavar="ADDRESS", help="HOST:PORT or unix:/PATH; default: `listen`")
+    _add_dev(_command(commands, "dev", _dev, "run all of it on this machine, to try it out"))
+    practice = _command(commands, "practice-issuer", _practice_issuer, "run only the practice issuer", add_help=False)
+    practice.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",  # pyright: ignore[reportPrivateUsage] - its only name
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    text: str,
+    add_help: bool = True,
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", add_help=add_help)
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_dev(dev: argparse.ArgumentParser) -> None:
+    dev.add_argument("--listen", default="127.0.0.1:50051", metavar="ADDRESS", help="default: %(default)s")
+    dev.add_argument("--issuer-port", type=int, default=50080, metavar="PORT", help="default: %(default)s; 0: any")
+    dev.add_argument(
+        "--lifetime", type=float, default=86_400.0, metavar="SECONDS", help="of the practice tokens; default: a day"
+    )
+    dev.add_argument("--dir", type=Path, default=Path(".mintonce"), help="keeps the tokens; default: %(default)s")
+    dev.add_argument(
+        "--log-level", choices=("debug", "info", "warning", "error"), default="info", help="default: %(default)s"
+    )

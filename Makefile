@@ -24,7 +24,7 @@ unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint format gen bench lock proto-baseline readme clean
+.PHONY: help setup run test lint format gen bench lock proto-baseline readme up down clean
 
 help: ## Say what there is
 	@echo "Usage: make TARGET"
@@ -62,10 +62,26 @@ proto-baseline: setup ## Take protos/ as they are for the released API; see CONT
 readme: setup ## Renew the blocks of README.md that show what `--help` prints
 	@$(BIN)/python tools/readme.py --write
 
+up: .mintonce/compose-client-secret ## Start docker-compose.yml with a practice issuer (COMPOSE=podman-compose)
+	@$(COMPOSE_ENV) $(COMPOSE) --profile practice up -d --build
+
+down: ## End what `make up` started, and forget its data
+	@$(COMPOSE) --profile practice down -v
+
 clean: ## Remove everything that was installed, generated or cached here
 	rm -rf .venv .venv-gen .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache dist
 	rm -rf $(dir $(NODE_STAMPS))
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+# The container must be able to read this file, and nobody else: it runs as whoever owns it, or, where that is root, as the
+# image's own user, who then reads root's file.
+COMPOSE ?= docker compose
+COMPOSE_ENV = $(if $(filter 0,$(shell id -u)),,MINTONCE_UID=$(shell id -u))
+
+.mintonce/compose-client-secret:
+	@mkdir -p -m 700 .mintonce
+	@umask 077 && head -c 24 /dev/urandom | base64 | tr -d '\n' > $@
+	@[ "$$(id -u)" != 0 ] || chmod 444 $@
 
 # --- How things get there. A stamp is written last, so whatever was interrupted is done again.
 

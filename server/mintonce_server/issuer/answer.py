@@ -166,7 +166,7 @@ def _scopes(fields: Mapping[str, object], asked: Asked) -> tuple[str, ...]:
         raise _malformed(
             asked,
             "has a scope that is no text",
-            "The issuer must send scopes as one text with spaces (RFC 6749, section 3.3). Report it to those who run it.",
+            "The issuer must send scopes as one text with spaces (RFC 6749, section 3.3). Report it to its people.",
         )
     # A name outside the RFC's characters is only left out of the report: the token is good all the same.
     return tuple(sorted({name for name in names if _SCOPE.fullmatch(name)}))

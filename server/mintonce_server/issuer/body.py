@@ -23,7 +23,7 @@ async def read_bounded(chunks: AsyncIterable[bytes]) -> bytes:
 
 
 def unpack(encoding: str, body: bytes) -> bytes:
-    """Undoes a Content-Encoding (RFC 9110, section 8.4), but never makes more than MAX_BODY bytes: bombs stay packed."""
+    """Undoes a Content-Encoding (RFC 9110, section 8.4); never makes more than MAX_BODY bytes: bombs stay packed."""
     if encoding.strip().lower() in ("", "identity"):
         return body
     if encoding.strip().lower() not in ("gzip", "x-gzip", "deflate"):

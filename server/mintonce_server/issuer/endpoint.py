@@ -145,7 +145,7 @@ def _translated(error: Exception, options: EndpointOptions) -> IssuerError:
     else:
         return IssuerUnavailable(
             f"the connection to {options.host} broke ({type(error).__name__})",
-            remedy="Wait: live tokens are served meanwhile. If it lasts, does token_url name an HTTP server and its port?",
+            remedy="Wait: live tokens are served meanwhile. If it lasts, does token_url name an HTTP server?",
         )
     failure.__cause__ = error
     return failure

@@ -58,7 +58,7 @@ def _parameters(key: TokenKey, proof: Proof, extra: Mapping[str, JSON], audience
 
 
 def _form_pairs(parameters: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:
-    """A list of texts repeats its name (RFC 8707, section 2); what else is no text goes as JSON (RFC 9396, section 2)."""
+    """A list of texts repeats its name (RFC 8707, section 2); other non-texts go as JSON (RFC 9396, section 2)."""
     for name, value in parameters.items():
         if isinstance(value, str):
             yield name, value

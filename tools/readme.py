@@ -81,7 +81,7 @@ def main() -> int:
         if "--write" in sys.argv[1:]:
             path.write_text(renewed(text))
             continue
-        if text.count("<!-- help:") != len(BLOCK.findall(text)):
+        if len(re.findall(r"^<!-- help:", text, re.MULTILINE)) != len(BLOCK.findall(text)):
             found.append(f"{path.name}: a `<!-- help: … -->` is not followed by a fenced block")
         found += broken_links(path.name, text) + stale_blocks(path.name, text)
     print("\n".join(found))

@@ -1,0 +1,33 @@
+"""What is used of redis-py's client, with the types that it leaves open."""
+
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+
+class Pipeline(Protocol):
+    """Commands sent together. Each gives the pipeline back; their replies come from `execute`."""
+
+    def hget(self, name: str, key: str) -> object: ...
+
+    def pttl(self, name: str) -> object: ...
+
+    def hmget(self, name: str, keys: Sequence[str]) -> object: ...
+
+    def execute(self) -> Awaitable[list[object]]: ...
+
+
+class Commands(Protocol):
+    """A client of one server, and later of a Sentinel's or a Cluster's."""
+
+    def evalsha(self, sha: str, numkeys: int, *keys_and_args: str | int) -> Awaitable[object]: ...
+
+    def eval(self, script: str, numkeys: int, *keys_and_args: str | int) -> Awaitable[object]: ...
+
+    def ping(self) -> Awaitable[object]: ...
+
+    def scan_iter(self, match: str, count: int) -> AsyncIterator[bytes]: ...
+
+    def pipeline(self, transaction: bool) -> AbstractAsyncContextManager[Pipeline]: ...
+
+    async def aclose(self) -> None: ...

@@ -1,0 +1,22 @@
+-- REJECT: a resource server refused this generation. If it is current, drop it and bar it and all that were begun before.
+-- KEYS: record, lease, meta
+-- ARGV: generation, min interval ms, meta ms, channel, key hash
+-- Gives {CURRENT} | {OTHER} | {TOO_SOON, ms}
+local generation = tonumber(ARGV[1])
+local function number(value) return tonumber(value) or 0 end
+local meta = redis.call('HMGET', KEYS[3], 'f', 'bar', 'rejected', 'rejected_at')
+if number(redis.call('HGET', KEYS[1], 'f')) ~= generation then
+  -- Said again after a lost reply, or by another caller: the same answer, without effect.
+  return {meta[3] == ARGV[1] and 'CURRENT' or 'OTHER'}
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local wait = number(meta[4]) + ARGV[2] - now
+if wait > 0 then return {'TOO_SOON', wait} end
+-- The barrier covers mints in flight too: they were begun before the rejection, perhaps with what caused it.
+local bar = math.max(number(meta[1]), number(meta[2]), generation)
+redis.call('DEL', KEYS[1], KEYS[2])
+redis.call('HSET', KEYS[3], 'bar', string.format('%.0f', bar), 'rejected', ARGV[1], 'rejected_at', string.format('%.0f', now))
+redis.call('PEXPIRE', KEYS[3], ARGV[3])
+redis.call('PUBLISH', ARGV[4], 'reject ' .. ARGV[5] .. ' ' .. ARGV[1])
+return {'CURRENT'}

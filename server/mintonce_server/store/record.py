@@ -1,0 +1,136 @@
+"""What a record holds, as text and as values. Whatever cannot be read counts as no record."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, TypeGuard, cast
+
+from mintonce_server.core.errors import InvalidRequest
+from mintonce_server.core.key import KeyHasher, TokenKey
+from mintonce_server.core.secret import Secret
+from mintonce_server.core.token import Minted, Token
+
+VERSION: Final = 1
+FIELDS: Final = ("f", "exp", "refresh", "life", "payload")
+"""What a reader wants of a record's hash, in the order of `Row.read`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """The part of a record that says whose it is and holds the token."""
+
+    key: TokenKey
+    access_token: Secret
+    token_type: str
+    granted: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A record as read. Times are in ms: two counted from the read, `expiry` by the store's clock since 1970."""
+
+    generation: int
+    remaining: int
+    refresh_in: int
+    expiry: int
+    lifetime: int
+    payload: bytes
+
+    @classmethod
+    def of(cls, reply: object) -> "Row | None":
+        """From a script's row."""
+        match reply:
+            case [int(f), int(remaining), int(refresh_in), int(expiry), int(lifetime), bytes(payload)]:
+                return cls(f, remaining, refresh_in, expiry, lifetime, payload)
+            case _:
+                return None
+
+    @staticmethod
+    def generation_in(fields: object) -> object:
+        """FIELDS' first, as the server sent it."""
+        return cast(list[object], fields)[0]
+
+    @classmethod
+    def read(cls, fields: object, remaining: int) -> "Row | None":
+        """From FIELDS of a hash and its key's TTL."""
+        match fields:
+            case [bytes(f), bytes(expiry), bytes(refresh), bytes(lifetime), bytes(payload)] if remaining > 0:
+                refresh_in = int(refresh) - (int(expiry) - remaining)
+                return cls(int(f), remaining, refresh_in, int(expiry), int(lifetime), payload)
+            case _:
+                return None
+
+    def token(self, key: TokenKey, key_hash: str, asked_at: float) -> Token | None:
+        """The key's token. None if the record cannot be read, or is another key's."""
+        payload = decode(self.payload)
+        return self._token(payload, key_hash, asked_at) if payload and payload.key == key else None
+
+    def named(self, hasher: KeyHasher, key_hash: str, asked_at: float) -> Token | None:
+        """The token, of whichever key has this hash."""
+        payload = decode(self.payload)
+        return self._token(payload, key_hash, asked_at) if payload and hasher(payload.key) == key_hash else None
+
+    def _token(self, payload: Payload, key_hash: str, asked_at: float) -> Token:
+        # Anchored to the moment before the question was sent: never longer-lived than the truth.
+        return Token(
+            key=payload.key,
+            key_hash=key_hash,
+            generation=self.generation,
+            access_token=payload.access_token,
+            token_type=payload.token_type,
+            scopes=payload.granted,
+            lifetime=self.lifetime / 1000,
+            expires_at=asked_at + self.remaining / 1000,
+            refresh_at=asked_at + self.refresh_in / 1000,
+            expiry_unix=self.expiry / 1000,
+        )
+
+
+def encode(key: TokenKey, minted: Minted) -> str:
+    """The payload's text. It carries the key's own names, so that a record under a wrong name is noticed."""
+    return json.dumps(
+        {
+            "v": VERSION,
+            "client": key.client,
+            "audience": key.audience,
+            "scopes": key.scopes,
+            "token": minted.access_token.reveal(),
+            "type": minted.token_type,
+            "granted": minted.scopes,
+        },
+        separators=(",", ":"),
+    )
+
+
+def decode(text: bytes) -> Payload | None:
+    """None for anything but this version's payload: another release may have written it."""
+    try:
+        document: object = json.loads(text)
+    except ValueError:
+        return None
+    if not _is_object(document) or document.get("v") != VERSION:
+        return None
+    match document:
+        case {
+            "client": str(client),
+            "audience": str(audience),
+            "scopes": scopes,
+            "token": str(token),
+            "type": str(token_type),
+            "granted": granted,
+        } if _are_strings(scopes) and _are_strings(granted):
+            try:
+                key = TokenKey.of(client, audience, scopes)
+            except InvalidRequest:
+                return None
+            return Payload(key, Secret(token), token_type, tuple(granted))
+        case _:
+            return None
+
+
+def _is_object(value: object) -> TypeGuard[Mapping[str, object]]:
+    return isinstance(value, dict)
+
+
+def _are_strings(value: object) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and all(isinstance(item, str) for item in cast(list[object], value))

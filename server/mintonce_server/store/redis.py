@@ -1,0 +1,235 @@
+"""The store of a fleet: one Redis or Valkey that all replicas share."""
+
+import math
+import random
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
+from typing import Final, Self
+
+from mintonce_server.core.errors import Reason, StoreUnavailable
+from mintonce_server.core.key import KeyHasher, TokenKey
+from mintonce_server.core.ports import (
+    Acquired,
+    Backoff,
+    Clock,
+    Failure,
+    Hit,
+    Lease,
+    Refusal,
+    Rejection,
+    Wait,
+    Wake,
+    Wish,
+)
+from mintonce_server.core.token import MIN_REMAINING_SHARE, Minted, Token, leeway, refresh_after
+from mintonce_server.store import wake
+from mintonce_server.store.link import RETRY_AFTER, Link
+from mintonce_server.store.reading import Reader
+from mintonce_server.store.record import Row, encode
+from mintonce_server.store.scripts import Scripts
+
+UNREADABLE_MAX: Final = 3
+"""Records in a row that an `acquire` passes over because it cannot read them; each needs a mint in between."""
+
+
+def _ignore(_: StoreUnavailable) -> None:
+    """Nobody wants to know."""
+
+
+class RedisStore:
+    """Implements core.ports.TokenStore by the scripts in lua/. Build it with `connect`; whoever does closes it."""
+
+    def __init__(
+        self, link: Link, *, hasher: KeyHasher, clock: Clock, lease_seconds: float, trouble: wake.Trouble = _ignore
+    ) -> None:
+        self._link = link
+        self._scripts = Scripts(link.client)
+        self._reader = Reader(link, hasher, clock)
+        self._hash = hasher
+        self._clock = clock
+        self._lease_seconds = lease_seconds
+        self._trouble = trouble
+        self._spread = random.Random()  # noqa: S311 - spreads reconnections; no secret
+
+    @classmethod
+    def connect(
+        cls,
+        url: str,
+        *,
+        hasher: KeyHasher,
+        clock: Clock,
+        lease_seconds: float = 3.0,
+        deadline: float = 0.25,
+        trouble: wake.Trouble = _ignore,
+    ) -> Self:
+        """To a single server, when first used.
+
+        Args:
+            url: redis://, rediss:// or unix://; anything else raises ValueError, without showing the password.
+            deadline: seconds for each operation, its one repetition included.
+            trouble: told each time the wake subscription breaks; it mends itself.
+        """
+        link = Link.from_url(url, deadline=deadline)
+        return cls(link, hasher=hasher, clock=clock, lease_seconds=lease_seconds, trouble=trouble)
+
+    def key_hash(self, key: TokenKey) -> str:
+        """The key's name in the store, on the wake channel and in logs."""
+        return self._hash(key)
+
+    async def acquire(self, key: TokenKey, wish: Wish) -> Acquired:
+        """HIT, WAIT, BACKOFF, or the LEASE. When a record cannot be read, only a newer one will do."""
+        key_hash, newer_than = self._hash(key), wish.newer_than
+        for _ in range(UNREADABLE_MAX):
+            asked_at = self._clock.monotonic()
+            match await self._acquire(key_hash, wish, newer_than):
+                case [b"HIT", fields] if row := Row.of(fields):
+                    if token := row.token(key, key_hash, asked_at):
+                        return Hit(token)
+                    newer_than = max(newer_than, row.generation)
+                case [b"LEASE", int(generation), int(ms), int(failures)]:
+                    ends = asked_at + ms / 1000
+                    return Lease(key, wish.nonce, wish.credential_version, generation, ends, failures)
+                case [b"WAIT", int(ms)]:
+                    return Wait(ms / 1000)
+                case [b"BACKOFF", bytes(failure), int(ms), *fields]:
+                    row = Row.of(fields[0]) if fields else None
+                    token = row.token(key, key_hash, asked_at) if row else None
+                    return Backoff(_read_failure(failure), ms / 1000, token)
+                case _:
+                    raise self._puzzled()
+        raise self._puzzled()
+
+    async def commit(self, lease: Lease, minted: Minted) -> Token | Refusal:
+        """Store what was minted, if its generation is the newest and not rejected. Wakes the fleet, ends the lease."""
+        key_hash = self._hash(lease.key)
+        reply = await self._link.run(lambda: self._commit(key_hash, lease, minted))
+        match reply:
+            case [b"OK" | b"DUP", int(expiry)]:
+                return _committed(lease, minted, key_hash, expiry / 1000)
+            case [bytes(refusal)]:
+                return Refusal(refusal.decode())
+            case _:
+                raise self._puzzled()
+
+    async def fail(self, lease: Lease, failure: Failure, retry_after: float) -> None:
+        """Record that the mint failed, so that nobody tries again for `retry_after` seconds. Ends the lease."""
+        key_hash = self._hash(lease.key)
+        await self._link.run(
+            lambda: self._scripts.fail(
+                key_hash,
+                nonce=lease.nonce,
+                generation=lease.generation,
+                retry=_ms(retry_after),
+                failure=f"{failure.reason} {failure.issuer_error}",
+                credential_version=lease.credential_version,
+            )
+        )
+
+    async def renew(self, lease: Lease) -> Lease | None:
+        """The lease with its new end, or None if it is no longer ours."""
+        key_hash, asked_at = self._hash(lease.key), self._clock.monotonic()
+        ours = await self._link.run(
+            lambda: self._scripts.renew(
+                key_hash, nonce=lease.nonce, generation=lease.generation, lease=_ms(self._lease_seconds)
+            )
+        )
+        if ours != 1:
+            return None
+        return replace(lease, expires_at=asked_at + self._lease_seconds)
+
+    async def reject(self, key: TokenKey, generation: int, min_interval: float) -> Rejection:
+        """If the generation is current: drop it and bar it and all before it, and wake the fleet."""
+        key_hash = self._hash(key)
+        reply = await self._link.run(
+            lambda: self._scripts.reject(key_hash, generation=generation, min_interval=_ms(min_interval))
+        )
+        match reply:
+            case [b"CURRENT"]:
+                return Rejection(was_current=True)
+            case [b"OTHER"]:
+                return Rejection(was_current=False)
+            case [b"TOO_SOON", int(ms)]:
+                return Rejection(was_current=True, retry_after=ms / 1000)
+            case _:
+                raise self._puzzled()
+
+    async def load(self, keys: Sequence[TokenKey]) -> list[Token | None]:
+        """The current live tokens, in the order of the keys, in one round trip."""
+        return await self._reader.load(keys)
+
+    def wakes(self) -> AsyncGenerator[Wake]:
+        """What happens in the fleet, as it happens. Reconnects by itself; each new connection begins with a GAP."""
+        return wake.wakes(self._link, self._trouble, self._spread)
+
+    async def ping(self) -> None:
+        """Whether the store answers."""
+        await self._reader.ping()
+
+    async def close(self) -> None:
+        """Give the connections back. Whoever consumes `wakes` closes that."""
+        await self._link.close()
+
+    async def list(self, client: str, limit: int) -> list[Token]:
+        """At most `limit` live tokens, of one client or ("") of all. Takes several round trips."""
+        return await self._reader.of_client(client, limit)
+
+    async def _acquire(self, key_hash: str, wish: Wish, newer_than: int) -> Sequence[object]:
+        return await self._link.run(
+            lambda: self._scripts.acquire(
+                key_hash,
+                nonce=wish.nonce,
+                lease=_ms(self._lease_seconds),
+                credential_version=wish.credential_version,
+                newer_than=newer_than,
+                min_remaining=_ms(wish.min_remaining),
+            )
+        )
+
+    async def _commit(self, key_hash: str, lease: Lease, minted: Minted) -> Sequence[object]:
+        # What is left is reckoned at each try anew: a repetition comes later.
+        age = self._clock.monotonic() - minted.started_at
+        return await self._scripts.commit(
+            key_hash,
+            generation=lease.generation,
+            ttl=_ms(minted.lifetime - age),
+            refresh=_ms(refresh_after(minted.lifetime, key_hash, lease.generation) - age),
+            credential_version=lease.credential_version,
+            lifetime=_ms(minted.lifetime),
+            leeway=_ms(leeway(minted.lifetime)),
+            cap=_ms(MIN_REMAINING_SHARE * minted.lifetime),
+            payload=encode(lease.key, minted),
+        )
+
+    def _puzzled(self) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"the store at {self._link.name} holds or answers what this release does not understand",
+            remedy="See that only Mintonce writes keys that begin with 'mintonce:', and what other releases of it run.",
+            retry_after=RETRY_AFTER,
+        )
+
+
+def _committed(lease: Lease, minted: Minted, key_hash: str, expiry_unix: float) -> Token:
+    return Token(
+        key=lease.key,
+        key_hash=key_hash,
+        generation=lease.generation,
+        access_token=minted.access_token,
+        token_type=minted.token_type,
+        scopes=minted.scopes,
+        lifetime=minted.lifetime,
+        expires_at=minted.started_at + minted.lifetime,
+        refresh_at=minted.started_at + refresh_after(minted.lifetime, key_hash, lease.generation),
+        expiry_unix=expiry_unix,
+    )
+
+
+def _read_failure(text: bytes) -> Failure:
+    reason, _, issuer_error = text.decode(errors="replace").partition(" ")
+    # A newer release may know more reasons; to us the issuer is in trouble then.
+    known = reason in Reason.__members__
+    return Failure(Reason(reason) if known else Reason.ISSUER_UNAVAILABLE, issuer_error)
+
+
+def _ms(seconds: float) -> int:
+    # Downwards: a life is never made longer than it is.
+    return math.floor(seconds * 1000)

@@ -1,0 +1,110 @@
+"""The five atomic acts. Each method's signature is its script's contract; what comes back is as the script says."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Final, cast
+
+from redis.exceptions import NoScriptError
+
+from mintonce_server.core.token import MAX_LIFETIME
+from mintonce_server.store.commands import Commands
+
+WAKE_CHANNEL: Final = "mintonce:wake"
+META_MS: Final = int((MAX_LIFETIME + 86_400.0) * 1000)
+"""Longer than the longest token: while one lives, its barrier does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Lua file and the name under which the server remembers it."""
+
+    text: str
+    sha: str
+
+    @classmethod
+    def load(cls, name: str) -> "Script":
+        """From the package's own data."""
+        text = resources.files("mintonce_server.store").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+        return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+ACQUIRE: Final = Script.load("acquire")
+COMMIT: Final = Script.load("commit")
+FAIL: Final = Script.load("fail")
+RENEW: Final = Script.load("renew")
+REJECT: Final = Script.load("reject")
+
+
+def record_key(key_hash: str) -> str:
+    """Where a token lives. The braces put all three keys of a hash into one slot of a Cluster."""
+    return f"mintonce:{{{key_hash}}}:t"
+
+
+def hash_of(record: bytes) -> str:
+    """The key hash in a record's name."""
+    return record.decode(errors="replace").partition("{")[2].partition("}")[0]
+
+
+def keys_of(key_hash: str) -> tuple[str, str, str]:
+    """Record, lease, meta."""
+    return record_key(key_hash), f"mintonce:{{{key_hash}}}:l", f"mintonce:{{{key_hash}}}:m"
+
+
+class Scripts:
+    """Calls the scripts on a client. All numbers are whole milliseconds unless their name says otherwise."""
+
+    def __init__(self, client: Commands) -> None:
+        self._client = client
+
+    async def acquire(
+        self, key_hash: str, *, nonce: str, lease: int, credential_version: int, newer_than: int, min_remaining: int
+    ) -> Sequence[object]:
+        """[HIT, row] | [LEASE, generation, ms, failures] | [WAIT, ms] | [BACKOFF, failure, ms, row?]."""
+        return cast(
+            list[object],
+            await self._call(ACQUIRE, key_hash, nonce, lease, credential_version, newer_than, min_remaining, META_MS),
+        )
+
+    async def commit(
+        self,
+        key_hash: str,
+        *,
+        generation: int,
+        ttl: int,
+        refresh: int,
+        credential_version: int,
+        lifetime: int,
+        leeway: int,
+        cap: int,
+        payload: str,
+    ) -> Sequence[object]:
+        """[OK | DUP, expiry] | [STALE | REJECTED | OLD_CREDENTIALS | DEAD]. `cap`: a wish for more is read as this."""
+        sizes = (generation, ttl, refresh, credential_version, lifetime, leeway, cap)
+        return cast(list[object], await self._call(COMMIT, key_hash, *sizes, payload, META_MS, WAKE_CHANNEL, key_hash))
+
+    async def fail(
+        self, key_hash: str, *, nonce: str, generation: int, retry: int, failure: str, credential_version: int
+    ) -> object:
+        """1 if it was recorded, else 0."""
+        values = (nonce, generation, retry, failure, credential_version)
+        return await self._call(FAIL, key_hash, *values, META_MS, WAKE_CHANNEL, key_hash)
+
+    async def renew(self, key_hash: str, *, nonce: str, generation: int, lease: int) -> object:
+        """1 if it is ours, else 0."""
+        return await self._call(RENEW, key_hash, nonce, generation, lease)
+
+    async def reject(self, key_hash: str, *, generation: int, min_interval: int) -> Sequence[object]:
+        """[CURRENT] | [OTHER] | [TOO_SOON, ms]."""
+        return cast(
+            list[object], await self._call(REJECT, key_hash, generation, min_interval, META_MS, WAKE_CHANNEL, key_hash)
+        )
+
+    async def _call(self, script: Script, key_hash: str, *values: str | int) -> object:
+        keys = keys_of(key_hash)
+        try:
+            return await self._client.evalsha(script.sha, len(keys), *keys, *values)
+        except NoScriptError:
+            # A new, emptied or failed-over server does not know it: EVAL runs it and teaches it, in one round trip.
+            return await self._client.eval(script.text, len(keys), *keys, *values)

@@ -1,0 +1,65 @@
+"""How a channel to mintonced is set up."""
+
+import json
+import os
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+
+TARGET_VARIABLE: Final = "MINTONCE_TARGET"
+DEFAULT_TARGET: Final = "127.0.0.1:50051"
+DEFAULT_TIMEOUT: Final = 10.0
+"""Seconds. As long as the server allows a mint to take."""
+
+# Retries cover a replica that goes away: a second is enough for another one to answer. RotateToken is not among them,
+# since each one mints. No "timeout" in here, ever: gRPC then fails every call at once (seen on 1.71 to 1.85).
+_SERVICE_CONFIG: Final = {
+    "methodConfig": [
+        {
+            "name": [
+                {"service": "mintonce.v1.TokenService"},
+                {"service": "mintonce.v1.AdminService", "method": "ListTokens"},
+            ],
+            "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "0.1s",
+                "maxBackoff": "1s",
+                "backoffMultiplier": 2.0,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ],
+    # A client all of whose calls fail stops repeating them.
+    "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.5},
+}
+
+OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+    # A stock gRPC server hangs up on clients that ping more often than each 5 minutes. Between pings, an answer that
+    # does not come shows a dead connection: the time-out is also TCP's for unacknowledged data.
+    ("grpc.keepalive_time_ms", 330_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    # gRPC's own reconnect back-off would grow to two minutes; a restarted server should be found sooner.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 5_000),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+    ("grpc.primary_user_agent", "mintonce-python"),
+)
+
+
+def resolve_target(target: str | None) -> str:
+    """The given one, else MINTONCE_TARGET, else 127.0.0.1:50051."""
+    return target or os.environ.get(TARGET_VARIABLE) or DEFAULT_TARGET
+
+
+def open_channel(target: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
+    if credentials is None:
+        return grpc.insecure_channel(target, options=OPTIONS)
+    return grpc.secure_channel(target, credentials, options=OPTIONS)
+
+
+def open_aio_channel(target: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
+    if credentials is None:
+        return grpc.aio.insecure_channel(target, options=OPTIONS)
+    return grpc.aio.secure_channel(target, credentials, options=OPTIONS)

@@ -1,0 +1,80 @@
+"""gRPC errors into ours: the one place that does it."""
+
+from collections.abc import Iterable
+from typing import Final, cast
+
+import grpc
+
+from mintonce import _status
+from mintonce.errors import MintonceError, Refused, Unavailable, Unreachable, closed
+
+_REFUSALS: Final = frozenset(
+    {"INVALID_REQUEST", "UNKNOWN_CLIENT", "UNAUTHENTICATED", "PERMISSION_DENIED", "ISSUER_REFUSED"}
+)
+_PASSING: Final = frozenset(
+    {"ISSUER_THROTTLED", "ISSUER_UNAVAILABLE", "STORE_UNAVAILABLE", "WAIT_TIMED_OUT", "DRAINING"}
+)
+_REFUSAL_CODES: Final = frozenset(
+    {
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.FAILED_PRECONDITION,
+    }
+)
+_LONGEST_DETAILS: Final = 300
+
+
+def translate(error: grpc.RpcError, target: str) -> MintonceError:
+    """What a failed call means. Raise the result `from` the error."""
+    metadata = cast("Iterable[tuple[str, str | bytes]]", error.trailing_metadata() or ())
+    details = _status.decode(metadata)
+    return _said(error, details) if details.reason else _unsaid(error, target)
+
+
+def _said(error: grpc.RpcError, details: _status.Details) -> MintonceError:
+    """The server gave a reason."""
+    if details.reason in _REFUSALS:
+        kind: type[MintonceError] = Refused
+    else:
+        kind = Unavailable if details.reason in _PASSING else MintonceError
+    return kind(
+        error.details() or details.reason,
+        reason=details.reason,
+        remedy=details.metadata.get("remedy", ""),
+        retry_after=details.retry_after,
+        code=error.code(),
+        issuer_error=details.metadata.get("issuer_error", ""),
+        request_id=details.metadata.get("request_id", ""),
+    )
+
+
+def _unsaid(error: grpc.RpcError, target: str) -> MintonceError:
+    """No reason came: gRPC itself failed, or something that is no mintonced answered."""
+    code = error.code()
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return Unreachable(
+            f"cannot reach mintonced at {target}: {(error.details() or 'no details')[:_LONGEST_DETAILS]}",
+            reason="UNREACHABLE",
+            remedy=f"Is mintonced running, and at {target}? Is it meant to be TLS, or not? "
+            "Set the target with MINTONCE_TARGET, --target or target=….",
+            code=code,
+        )
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return Unavailable(
+            f"no answer from {target} before the deadline",
+            reason="DEADLINE_EXCEEDED",
+            remedy="Allow more time, or look into the server's log: a mint may take up to 10 seconds.",
+            code=code,
+        )
+    if code is grpc.StatusCode.CANCELLED:
+        return closed("client")
+    # The text stays out: a server's unexpected failure may quote anything.
+    kind = Refused if code in _REFUSAL_CODES else MintonceError
+    return kind(
+        f"{target} answered {code.name} without a reason",
+        reason=code.name,
+        remedy="Is this target a mintonced, of a version that fits this client, and not a proxy in front of it?",
+        code=code,
+    )

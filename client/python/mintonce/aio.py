@@ -1,0 +1,213 @@
+"""The calls of mintonced, for asyncio. The twin of client.py: change both."""
+
+# ruff: noqa: ASYNC109 - a `timeout` is the deadline of the gRPC call, and must mean the same as in the sync twin
+
+import asyncio
+from collections.abc import AsyncIterator, Generator, Iterable
+from contextlib import contextmanager
+from datetime import timedelta
+from time import monotonic
+from types import TracebackType
+from typing import Protocol, Self
+
+import grpc
+import grpc.aio
+
+from mintonce import _channel, _wire
+from mintonce._translate import translate
+from mintonce._wire import Rotation, TokenList
+from mintonce.errors import closed
+from mintonce.token import Token
+from mintonce.v1 import admin_pb2, admin_pb2_grpc, tokens_pb2, tokens_pb2_grpc
+
+
+class AsyncTokenClient:
+    """A channel to mintonced. Made inside a running event loop; meant to be kept. Use it in an `async with`, or close
+    it.
+
+    To send one token again and again, use an `AsyncTokenSource`: it reads memory where `get` makes a call.
+
+    Args:
+        target: host:port, unix:PATH or another gRPC name. Default: the environment's MINTONCE_TARGET, or
+            127.0.0.1:50051.
+        channel: instead of a target; it stays the caller's to close.
+        credentials: for TLS. None: a connection in clear.
+        timeout: seconds that a call may take, retries included. None is not possible: every wait has an end.
+        wait_for_ready: whether a call waits, up to its timeout, for a server that is not there. By default it does not:
+            a wrong address shows at once, and a few retries within a second cover a replica that goes away.
+    """
+
+    def __init__(
+        self,
+        target: str | None = None,
+        *,
+        channel: grpc.aio.Channel | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+        timeout: float = _channel.DEFAULT_TIMEOUT,
+        wait_for_ready: bool = False,
+    ) -> None:
+        self.target = "the given channel" if channel else _channel.resolve_target(target)
+        self.timeout = timeout
+        self._owned = None if channel else _channel.open_aio_channel(self.target, credentials)
+        self._wait_for_ready = wait_for_ready
+        self._closed = False
+        used = channel or self._owned
+        assert used is not None, "either given or opened"  # noqa: S101 - for the type checkers
+        self._tokens = tokens_pb2_grpc.TokenServiceStub(used)
+        self._admin = admin_pb2_grpc.AdminServiceStub(used)
+
+    async def get(
+        self,
+        client: str,
+        audience: str = "",
+        scopes: Iterable[str] = (),
+        *,
+        min_remaining: float | timedelta | None = None,
+        timeout: float | None = None,
+    ) -> Token:
+        """The live token of a key, minted if there is none. `min_remaining` in seconds. Raises MintonceError."""
+        request = _wire.get_request(client, audience, scopes, min_remaining)
+        sent_at = monotonic()
+        with self._translated():
+            response = await self._tokens.GetToken(
+                request, timeout=timeout or self.timeout, wait_for_ready=self._wait_for_ready
+            )
+        return _wire.token_of(response.token, sent_at)
+
+    def watch(
+        self, client: str, audience: str = "", scopes: Iterable[str] = (), *, timeout: float | None = None
+    ) -> "AsyncWatch":
+        """The live token, then each successor as it is committed. Use it in an `async with`, or cancel it.
+
+        Ends by MintonceError when the server drains or is lost, and after `timeout` seconds if given. `AsyncTokenSource` goes
+        on.
+        """
+        self._must_be_open()
+        return AsyncWatch(
+            # No wait for a server: whoever watches wants to know that there is none.
+            self._tokens.WatchToken(_wire.watch_request(client, audience, scopes), timeout=timeout),
+            self.target,
+        )
+
+    async def reject(
+        self,
+        client: str,
+        audience: str = "",
+        scopes: Iterable[str] = (),
+        *,
+        generation: int | None = None,
+        token: Token | None = None,
+        fingerprint: bytes | None = None,
+        timeout: float | None = None,
+    ) -> bool:
+        """Say that a resource server refused a token: by the token, its generation, or the SHA-256 of its text.
+
+        True: it was the current one and is now served to nobody. False: it had been replaced already.
+        """
+        generation = token.generation if token is not None else generation
+        request = _wire.reject_request(client, audience, scopes, generation, fingerprint)
+        with self._translated():
+            response = await self._tokens.RejectToken(
+                request, timeout=timeout or self.timeout, wait_for_ready=self._wait_for_ready
+            )
+        return response.was_current
+
+    async def list_tokens(self, client: str = "", *, limit: int = 0, timeout: float | None = None) -> TokenList:
+        """The live tokens, never their text: of one client, or of all. At most `limit`; 0 means 1000."""
+        request = admin_pb2.ListTokensRequest(client=client, page_size=limit)
+        with self._translated():
+            response = await self._admin.ListTokens(
+                request, timeout=timeout or self.timeout, wait_for_ready=self._wait_for_ready
+            )
+        return _wire.list_of(response)
+
+    async def rotate(
+        self, client: str, audience: str = "", scopes: Iterable[str] = (), *, timeout: float | None = None
+    ) -> Rotation:
+        """Mint the successor of a key's token now. The old one is served until then."""
+        request = _wire.rotate_request(client, audience, scopes)
+        with self._translated():
+            response = await self._admin.RotateToken(
+                request, timeout=timeout or self.timeout, wait_for_ready=self._wait_for_ready
+            )
+        return _wire.rotation_of(response)
+
+    async def close(self) -> None:
+        """Cancels what is under way. A given channel stays open."""
+        self._closed = True
+        if self._owned:
+            await self._owned.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise closed("client")
+
+    @contextmanager
+    def _translated(self) -> Generator[None]:
+        self._must_be_open()
+        try:
+            yield
+        except grpc.RpcError as error:
+            raise translate(error, self.target) from error
+        except (grpc.aio.UsageError, asyncio.CancelledError) as error:
+            # What gRPC raises for calls on a channel that another task has just closed.
+            if self._closed and not _being_cancelled():
+                raise closed("client") from error
+            raise
+
+
+class _Call(Protocol):
+    """The part of a gRPC call that a watch needs."""
+
+    def __aiter__(self) -> AsyncIterator[tokens_pb2.WatchTokenResponse]: ...
+    def cancel(self) -> bool: ...
+
+
+class AsyncWatch(AsyncIterator[Token]):
+    """A key's tokens as they come. `cancel()` ends it; so does leaving its `async with`."""
+
+    def __init__(self, call: _Call, target: str) -> None:
+        self._call = call
+        self._responses = call.__aiter__()
+        self._target = target
+        self._sent_at: float | None = monotonic()
+        self._cancelled = False
+
+    async def __anext__(self) -> Token:
+        try:
+            response = await self._responses.__anext__()
+        except grpc.RpcError as error:
+            raise translate(error, self._target) from error
+        except asyncio.CancelledError as error:
+            # grpc.aio says so both when the call was cancelled, which is the end of it, and when this task was.
+            if self._cancelled and not _being_cancelled():
+                raise StopAsyncIteration from error
+            raise
+        # The first answers the call; what is pushed later was on its way for a part of a round trip.
+        anchor, self._sent_at = self._sent_at or monotonic(), None
+        return _wire.token_of(response.token, anchor)
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        self._call.cancel()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self.cancel()
+
+
+def _being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,0 +1,41 @@
+"""From arguments to an exit code."""
+
+import os
+import sys
+from collections.abc import Sequence
+from enum import IntEnum
+
+from mintonce.cli import _output
+from mintonce.cli._parser import parser
+from mintonce.client import TokenClient
+from mintonce.errors import MintonceError, Unavailable
+
+
+class Exit(IntEnum):
+    """The exit codes, as --help explains them."""
+
+    DONE = 0
+    REFUSED = 1
+    USAGE = 2
+    UNAVAILABLE = 3
+    INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `mintonce`. argparse itself exits with 2 when the arguments are wrong."""
+    # gRPC's C core writes to stderr what we say better.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    args = parser().parse_args(argv)
+    try:
+        with TokenClient(args.target, timeout=args.timeout) as client:
+            args.run(client, args)
+    except MintonceError as error:
+        _output.failure(error)
+        return Exit.UNAVAILABLE if isinstance(error, Unavailable) else Exit.REFUSED
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # The reader has seen enough, as in `mintonce watch … | head -1`. Python would complain again at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.DONE
+    return Exit.DONE

@@ -1,0 +1,106 @@
+"""The arguments of `mintonce`."""
+
+import argparse
+from importlib.metadata import version
+from typing import Final
+
+from mintonce import _channel
+from mintonce.cli import _commands
+from mintonce.cli._durations import duration, positive_duration
+
+EXIT_CODES: Final = """\
+exit codes:
+  0    done
+  1    the server said no; asking again will not help until somebody mends it
+  2    the command line is wrong
+  3    the server is out of reach or cannot help just now; ask again later
+  130  interrupted
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(
+        prog="mintonce",
+        description="Shared OAuth 2.0 access tokens from a Mintonce server.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    result.add_argument("--version", action="version", version=f"mintonce {version('mintonce')}")
+    result.add_argument(
+        "--target",
+        metavar="ADDRESS",
+        help=f"the server, as HOST:PORT or unix:PATH (default: ${_channel.TARGET_VARIABLE}, "
+        f"else {_channel.DEFAULT_TARGET})",
+    )
+    result.add_argument(
+        "--timeout",
+        type=positive_duration,
+        default=_channel.DEFAULT_TIMEOUT,
+        metavar="DURATION",
+        help="how long a call may take, as 10s (default: 10s)",
+    )
+    commands = result.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_get(commands)
+    _add_watch(commands)
+    _add_reject(commands)
+    _add_ls(commands)
+    return result
+
+
+_Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse gives the type no public name
+
+
+def _add_get(commands: _Commands) -> None:
+    get = commands.add_parser("get", help="print a token", description="Print the live token, minted if there is none.")
+    _add_key(get)
+    form = get.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print everything about the token, as JSON")
+    form.add_argument("--header", action="store_true", help="print an HTTP header: Authorization: Bearer …")
+    get.add_argument("--min-remaining", type=duration, metavar="DURATION", help="how much life it should have, as 5m")
+    get.set_defaults(run=_commands.get)
+
+
+def _add_watch(commands: _Commands) -> None:
+    watch = commands.add_parser(
+        "watch",
+        help="print a line for each successor of a token",
+        description="Print a line for the live token and one for each successor, until interrupted.",
+    )
+    _add_key(watch)
+    watch.add_argument("--json", action="store_true", help="print JSON lines")
+    watch.add_argument("--show-token", action="store_true", help="print the token's text, too")
+    watch.add_argument("--count", type=_count, default=0, metavar="N", help="stop after N tokens")
+    watch.set_defaults(run=_commands.watch)
+
+
+def _add_reject(commands: _Commands) -> None:
+    reject = commands.add_parser(
+        "reject",
+        help="say that an API refused a token",
+        description="Say that an API refused a token before its expiry: by default the current one. "
+        "The whole fleet stops serving it; the next `get` mints.",
+    )
+    _add_key(reject)
+    which = reject.add_mutually_exclusive_group()
+    which.add_argument("--generation", type=int, metavar="N", help="the refused token's generation")
+    which.add_argument("--token-stdin", action="store_true", help="read the refused token from standard input")
+    reject.set_defaults(run=_commands.reject)
+
+
+def _add_ls(commands: _Commands) -> None:
+    ls = commands.add_parser("ls", help="list the live tokens", description="List the live tokens, never their text.")
+    ls.add_argument("--client", default="", metavar="CLIENT", help="only this client's")
+    ls.add_argument("--json", action="store_true", help="print JSON lines")
+    ls.set_defaults(run=_commands.ls)
+
+
+def _add_key(command: argparse.ArgumentParser) -> None:
+    command.add_argument("client", metavar="CLIENT", help="the name under which the OAuth client is registered")
+    command.add_argument("audience", metavar="AUDIENCE", help="the API; '' for the issuer's default")
+    command.add_argument("--scope", action="append", default=[], dest="scopes", metavar="SCOPE", help="repeatable")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("must be a whole number above 0")
+    return int(text)

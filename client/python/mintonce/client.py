@@ -1,0 +1,195 @@
+"""The calls of mintonced, for threads."""
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from time import monotonic
+from types import TracebackType
+from typing import Protocol, Self
+
+import grpc
+
+from mintonce import _channel, _wire
+from mintonce._translate import translate
+from mintonce._wire import Rotation, TokenList
+from mintonce.errors import closed
+from mintonce.token import Token
+from mintonce.v1 import admin_pb2, admin_pb2_grpc, tokens_pb2, tokens_pb2_grpc
+
+
+class TokenClient:
+    """A channel to mintonced. Thread-safe; meant to be kept. Use it in a `with`, or close it.
+
+    To send one token again and again, use a `TokenSource`: it reads memory where `get` makes a call.
+
+    Args:
+        target: host:port, unix:PATH or another gRPC name. Default: the environment's MINTONCE_TARGET, or
+            127.0.0.1:50051.
+        channel: instead of a target; it stays the caller's to close.
+        credentials: for TLS. None: a connection in clear.
+        timeout: seconds that a call may take, retries included. None is not possible: every wait has an end.
+        wait_for_ready: whether a call waits, up to its timeout, for a server that is not there. By default it does not:
+            a wrong address shows at once, and a few retries within a second cover a replica that goes away.
+    """
+
+    def __init__(
+        self,
+        target: str | None = None,
+        *,
+        channel: grpc.Channel | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+        timeout: float = _channel.DEFAULT_TIMEOUT,
+        wait_for_ready: bool = False,
+    ) -> None:
+        self.target = "the given channel" if channel else _channel.resolve_target(target)
+        self.timeout = timeout
+        self._owned = None if channel else _channel.open_channel(self.target, credentials)
+        self._wait_for_ready = wait_for_ready
+        self._closed = False
+        used = channel or self._owned
+        assert used is not None, "either given or opened"  # noqa: S101 - for the type checkers
+        self._tokens = tokens_pb2_grpc.TokenServiceStub(used)
+        self._admin = admin_pb2_grpc.AdminServiceStub(used)
+
+    def get(
+        self,
+        client: str,
+        audience: str = "",
+        scopes: Iterable[str] = (),
+        *,
+        min_remaining: float | timedelta | None = None,
+        timeout: float | None = None,
+    ) -> Token:
+        """The live token of a key, minted if there is none. `min_remaining` in seconds. Raises MintonceError."""
+        request = _wire.get_request(client, audience, scopes, min_remaining)
+        sent_at = monotonic()
+        with self._translated():
+            response = self._tokens.GetToken(
+                request, timeout=timeout or self.timeout, wait_for_ready=self._wait_for_ready
+            )
+        return _wire.token_of(response.token, sent_at)
+
+    def watch(
+        self, client: str, audience: str = "", scopes: Iterable[str] = (), *, timeout: float | None = None
+    ) -> "Watch":
+        """The live token, then each successor as it is committed. Use it in a `with`, or cancel it.
+
+        Ends by MintonceError when the server drains or is lost, and after `timeout` seconds if given. `TokenSource`
+        goes on.
+        """
+        self._must_be_open()
+        return Watch(
+            # No wait for a server: whoever watches wants to know that there is none.
+            self._tokens.WatchToken(_wire.watch_request(client, audience, scopes), timeout=timeout),
+            self.target,
+        )
+
+    def reject(
+        self,
+        client: str,
+        audience: str = "",
+        scopes: Iterable[str] = (),
+        *,
+        generation: int | None = None,
+        token: Token | None = None,
+        fingerprint: bytes | None = None,
+        timeout: float | None = None,
+    ) -> bool:
+        """Say that a resource server refused a token: by the token, its generation, or the SHA-256 of its text.
+
+        True: it was the current one and is now served to nobody. False: it had been replaced already.
+        """
+        generation = token.generation if token is not None else generation
+        request = _wire.reject_request(client, audience, scopes, generation, fingerprint)
+        with self._translated():
+            response = self._tokens.RejectToken(
+                request, timeout=timeout or self.timeout, wait_for_ready=self._wait_for_ready
+            )
+        return response.was_current
+
+    def list_tokens(self, client: str = "", *, limit: int = 0, timeout: float | None = None) -> TokenList:
+        """The live tokens, never their text: of one client, or of all. At most `limit`; 0 means 1000."""
+        request = admin_pb2.ListTokensRequest(client=client, page_size=limit)
+        with self._translated():
+            response = self._admin.ListTokens(
+                request, timeout=timeout or self.timeout, wait_for_ready=self._wait_for_ready
+            )
+        return _wire.list_of(response)
+
+    def rotate(
+        self, client: str, audience: str = "", scopes: Iterable[str] = (), *, timeout: float | None = None
+    ) -> Rotation:
+        """Mint the successor of a key's token now. The old one is served until then."""
+        request = _wire.rotate_request(client, audience, scopes)
+        with self._translated():
+            response = self._admin.RotateToken(
+                request, timeout=timeout or self.timeout, wait_for_ready=self._wait_for_ready
+            )
+        return _wire.rotation_of(response)
+
+    def close(self) -> None:
+        """Cancels what is under way. A given channel stays open."""
+        self._closed = True
+        if self._owned:
+            self._owned.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise closed("client")
+
+    @contextmanager
+    def _translated(self) -> Generator[None]:
+        self._must_be_open()
+        try:
+            yield
+        except grpc.RpcError as error:
+            raise translate(error, self.target) from error
+        except ValueError as error:
+            # What gRPC raises for a call on a channel that another thread has just closed.
+            if self._closed:
+                raise closed("client") from error
+            raise
+
+
+class _Call(Protocol):
+    """The part of a gRPC call that a watch needs."""
+
+    def __next__(self) -> tokens_pb2.WatchTokenResponse: ...
+    def cancel(self) -> bool: ...
+
+
+class Watch(Iterator[Token]):
+    """A key's tokens as they come. `cancel()` ends it, from any thread; so does leaving its `with`."""
+
+    def __init__(self, call: _Call, target: str) -> None:
+        self._call = call
+        self._target = target
+        self._sent_at: float | None = monotonic()
+        self._cancelled = False
+
+    def __next__(self) -> Token:
+        try:
+            response = next(self._call)
+        except grpc.RpcError as error:
+            if self._cancelled:
+                raise StopIteration from error
+            raise translate(error, self._target) from error
+        # The first answers the call; what is pushed later was on its way for a part of a round trip.
+        anchor, self._sent_at = self._sent_at or monotonic(), None
+        return _wire.token_of(response.token, anchor)
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        self._call.cancel()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.cancel()

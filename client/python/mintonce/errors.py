@@ -1,0 +1,89 @@
+"""What goes wrong, as seen by a caller. Two questions matter: is it worth trying again, and what is there to do?"""
+
+import copy
+
+import grpc
+
+
+class MintonceError(Exception):
+    """The root. Neither the message nor the remedy ever holds a token; `__cause__` is the gRPC error, if there is one.
+
+    Attributes:
+        reason: why, as in ErrorReason of the API without its prefix ("UNKNOWN_CLIENT"), or one of the client's own:
+            UNREACHABLE, DEADLINE_EXCEEDED, TOKEN_EXPIRED, CLOSED, NO_THREAD, or the name of a gRPC status that came
+            without a reason.
+        remedy: what a person can do about it, a sentence. Tracebacks show it.
+        retry_after: seconds after which a later try may succeed; None when nobody said.
+        code: the gRPC status.
+        issuer_error: the issuer's own code (RFC 6749, section 5.2); "" if it gave none.
+        request_id: finds the call in the server's log; "" if the server gave none.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str = "INTERNAL",
+        remedy: str = "",
+        retry_after: float | None = None,
+        code: grpc.StatusCode = grpc.StatusCode.UNKNOWN,
+        issuer_error: str = "",
+        request_id: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason
+        self.remedy = remedy
+        self.retry_after = retry_after
+        self.code = code
+        self.issuer_error = issuer_error
+        self.request_id = request_id
+        if remedy:
+            self.add_note(remedy)
+
+
+class Refused(MintonceError):
+    """No, and the answer stays no until somebody mends the request, the policy or the client's registration."""
+
+
+class Unavailable(MintonceError):
+    """Nothing could be had just now; a later try may succeed."""
+
+
+class Unreachable(Unavailable):
+    """No server answered at the target."""
+
+
+class TokenExpired(Unavailable):
+    """A source's token is over or rejected and it could get no successor. `__cause__` says why."""
+
+
+class Closed(MintonceError):
+    """The client or source was used after `close()`."""
+
+
+def closed(what: str) -> Closed:
+    """The error for a use after `close()`."""
+    return Closed(
+        f"the {what} is closed",
+        reason="CLOSED",
+        remedy=f"Keep the {what} open as long as it is used; close it last.",
+        code=grpc.StatusCode.CANCELLED,
+    )
+
+
+def again(error: MintonceError) -> MintonceError:
+    """An error to raise for one more caller. One object raised in many threads would pile up their tracebacks."""
+    fresh = copy.copy(error)
+    fresh.__cause__ = error
+    return fresh
+
+
+def no_successor() -> Unavailable:
+    """The error for a wait that has run out."""
+    return Unavailable(
+        "no successor of the token came in time",
+        reason="DEADLINE_EXCEEDED",
+        remedy="Allow more time, or look into the server's log.",
+        code=grpc.StatusCode.DEADLINE_EXCEEDED,
+    )

@@ -1,0 +1,1 @@
+"""Each a file of its own, imported only when used: httpx, requests, grpc."""

@@ -79,8 +79,8 @@ class AsyncTokenClient:
     ) -> "AsyncWatch":
         """The live token, then each successor as it is committed. Use it in an `async with`, or cancel it.
 
-        Ends by MintonceError when the server drains or is lost, and after `timeout` seconds if given. `AsyncTokenSource` goes
-        on.
+        Ends by MintonceError when the server drains or is lost, and after `timeout` seconds if given.
+        `AsyncTokenSource` goes on.
         """
         self._must_be_open()
         return AsyncWatch(

@@ -2,11 +2,15 @@
 
 import argparse
 from importlib.metadata import version
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mintonce import _channel
 from mintonce.cli import _commands
 from mintonce.cli._durations import duration, positive_duration
+
+if TYPE_CHECKING:
+    # argparse gives the type no public name, and at run time no parameter.
+    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - as said
 
 EXIT_CODES: Final = """\
 exit codes:
@@ -47,10 +51,7 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
-_Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse gives the type no public name
-
-
-def _add_get(commands: _Commands) -> None:
+def _add_get(commands: "_Commands") -> None:
     get = commands.add_parser("get", help="print a token", description="Print the live token, minted if there is none.")
     _add_key(get)
     form = get.add_mutually_exclusive_group()
@@ -60,7 +61,7 @@ def _add_get(commands: _Commands) -> None:
     get.set_defaults(run=_commands.get)
 
 
-def _add_watch(commands: _Commands) -> None:
+def _add_watch(commands: "_Commands") -> None:
     watch = commands.add_parser(
         "watch",
         help="print a line for each successor of a token",
@@ -73,7 +74,7 @@ def _add_watch(commands: _Commands) -> None:
     watch.set_defaults(run=_commands.watch)
 
 
-def _add_reject(commands: _Commands) -> None:
+def _add_reject(commands: "_Commands") -> None:
     reject = commands.add_parser(
         "reject",
         help="say that an API refused a token",
@@ -87,7 +88,7 @@ def _add_reject(commands: _Commands) -> None:
     reject.set_defaults(run=_commands.reject)
 
 
-def _add_ls(commands: _Commands) -> None:
+def _add_ls(commands: "_Commands") -> None:
     ls = commands.add_parser("ls", help="list the live tokens", description="List the live tokens, never their text.")
     ls.add_argument("--client", default="", metavar="CLIENT", help="only this client's")
     ls.add_argument("--json", action="store_true", help="print JSON lines")

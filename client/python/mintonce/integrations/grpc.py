@@ -26,5 +26,5 @@ class MintonceMetadataPlugin(grpc.AuthMetadataPlugin):
 
 
 def call_credentials(source: TokenSource | AsyncTokenSource) -> grpc.CallCredentials:
-    """For `grpc.composite_channel_credentials` or `credentials=` of a call. gRPC sends them only over TLS or locally."""
+    """For `grpc.composite_channel_credentials` or `credentials=` of a call. gRPC sends them over TLS or locally."""
     return grpc.metadata_call_credentials(MintonceMetadataPlugin(source), name="mintonce")

@@ -4,14 +4,13 @@ from functools import partial
 from typing import Any, cast
 
 import requests
-from requests.auth import AuthBase
 from requests import cookies
+from requests.auth import AuthBase
 
 from mintonce.errors import MintonceError
 from mintonce.integrations import _log
 from mintonce.source import TokenSource
 from mintonce.token import Token
-
 
 _extract_cookies: Any = cast("Any", cookies).extract_cookies_to_jar  # untyped there
 

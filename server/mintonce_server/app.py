@@ -22,7 +22,6 @@ from mintonce_server.telemetry.logs import get_logger
 INDEX_KEY: Final = b"mintonce index key v1"
 """Names keys in the store. Fixed: every replica must give a key the same name."""
 
-_log = get_logger(__name__)
 
 
 async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[str], None]) -> None:
@@ -41,7 +40,8 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
             tasks = [background.create_task(endless) for endless in broker.tasks()]
             try:
                 address = await server.start()
-                _log.info("serving", listen=address, store=settings.redis.safe_url, clients=sorted(settings.clients))
+                names = sorted(settings.clients)
+                get_logger(__name__).info("serving", listen=address, store=settings.redis.safe_url, clients=names)
                 await _try_store(store)
                 ready(address)
                 await stopping.wait()
@@ -50,7 +50,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
                 await server.stop(grace=0.0)
                 for task in tasks:
                     task.cancel()
-    _log.info("stopped")
+    get_logger(__name__).info("stopped")
 
 
 async def ping_store(settings: Settings) -> None:
@@ -61,7 +61,7 @@ async def ping_store(settings: Settings) -> None:
 
 async def _drain(server: Server, broker: Broker, grace: float) -> None:
     """Calls under way finish, watches end with a status that makes clients reconnect elsewhere, mints land."""
-    _log.info("draining", grace=grace)
+    get_logger(__name__).info("draining", grace=grace)
     await server.drain()
     broker.drain()
     await server.stop(grace)
@@ -73,7 +73,7 @@ async def _try_store(store: TokenStore) -> None:
     try:
         await store.ping()
     except StoreUnavailable as error:
-        _log.warning("store_unavailable", detail=str(error), remedy=error.remedy)
+        get_logger(__name__).warning("store_unavailable", detail=str(error), remedy=error.remedy)
 
 
 @asynccontextmanager
@@ -84,7 +84,7 @@ async def _store(settings: Settings, clock: Clock) -> AsyncIterator[TokenStore]:
         clock=clock,
         lease_seconds=settings.lease_seconds,
         deadline=settings.redis.deadline,
-        trouble=lambda error: _log.warning("wakes_interrupted", detail=str(error), remedy=error.remedy),
+        trouble=lambda error: get_logger(__name__).warning("wakes_interrupted", detail=str(error), remedy=error.remedy),
     )
     try:
         yield store

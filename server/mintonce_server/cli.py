@@ -8,12 +8,11 @@ from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from pathlib import Path
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from mintonce_server import app, sandbox
 from mintonce_server.check import Probes, probe_issuer, run_check
 from mintonce_server.core.errors import MintonceError
 from mintonce_server.dev import practice_issuer
+from mintonce_server.rpc.probe import health_of
 from mintonce_server.settings import load, reference_table
 from mintonce_server.telemetry import logs
 
@@ -27,6 +26,8 @@ def main(argv: list[str] | None = None) -> int:
         code: int = options.run(options)
     except MintonceError as error:
         return _complain(str(error), error.remedy)
+    except ConnectionError as error:
+        return _complain(str(error), "Is `mintonced serve` running there?")
     except OSError as error:
         return _complain(str(error), "Free the address or the path, or choose another one.")
     except KeyboardInterrupt:
@@ -61,25 +62,9 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _health(options: argparse.Namespace) -> int:
-    target = options.target or load(options.config).listen
-    with grpc.insecure_channel(_dialable(target)) as channel:
-        try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(), timeout=HEALTH_DEADLINE
-            )
-        except grpc.RpcError as error:
-            return _complain(f"{target} does not answer: {error.code().name}", "Is `mintonced serve` running there?")
-    name = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
-    print(name)
-    return 0 if answer.status == health_pb2.HealthCheckResponse.SERVING else 1
-
-
-def _dialable(listen: str) -> str:
-    """Where to reach what listens there: a wildcard address is not one to dial."""
-    for wildcard in ("0.0.0.0:", "[::]:"):  # noqa: S104 - compared with, not bound to
-        if listen.startswith(wildcard):
-            return f"127.0.0.1:{listen.removeprefix(wildcard)}"
-    return listen
+    health = health_of(options.target or load(options.config).listen, HEALTH_DEADLINE)
+    print(health)
+    return 0 if health == "SERVING" else 1
 
 
 def _settings(_: argparse.Namespace) -> int:

@@ -17,7 +17,6 @@ MARGIN: Final = 0.05
 """Seconds kept for the way back."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
-_log = get_logger(__name__)
 
 Servicer = TypeVar("Servicer")
 Request = TypeVar("Request")
@@ -69,9 +68,10 @@ def name_call(context: Context) -> str:
 
 async def _end(context: Context, error: Exception) -> NoReturn:
     request_id = name_call(context)
+    log = get_logger(__name__)
     if not isinstance(error, MintonceError):
-        _log.error("internal_error", exc_info=error)
+        log.error("internal_error", exc_info=error)
         error = MintonceError("internal error", remedy="Look up the request id in the server's log.")
     else:
-        _log.info("call_failed", reason=error.reason.value, detail=str(error), retry_after=error.retry_after)
+        log.info("call_failed", reason=error.reason.value, detail=str(error), retry_after=error.retry_after)
     await abort(context, error, request_id)

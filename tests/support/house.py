@@ -1,0 +1,81 @@
+"""A replica inside the test's own process: the real broker, endpoint and gRPC server on a store of the test's choice."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from mintonce_server.core.broker import Broker, BrokerOptions
+from mintonce_server.core.client import Clients, OAuthClient
+from mintonce_server.core.events import Event
+from mintonce_server.core.key import KeyHasher, TokenKey
+from mintonce_server.core.ports import Clock, TokenStore
+from mintonce_server.issuer.endpoint import TokenEndpoint
+from mintonce_server.issuer.options import ClientCredentials, EndpointOptions
+from mintonce_server.rpc.server import Server, ServerOptions
+from mintonce_server.store.memory import MemoryStore
+from mintonce_server.telemetry.clock import SystemClock
+from support.surroundings import CLIENT_ID, CLIENT_SECRET
+
+from mintonce_server.core.secret import Secret
+
+HASHER = KeyHasher(b"index key of the tests")
+CLIENT = "billing"
+AUDIENCE = "https://api.example.com/"
+KEY = TokenKey.of(CLIENT, AUDIENCE)
+
+E = TypeVar("E", bound=Event)
+
+
+@dataclass
+class House:
+    """A replica, and what happened in it."""
+
+    broker: Broker
+    server: Server
+    store: TokenStore
+    target: str
+    happened: list[Event] = field(default_factory=list[Event])
+
+    def events(self, kind: type[E]) -> list[E]:
+        """What happened, of one kind."""
+        return [event for event in self.happened if isinstance(event, kind)]
+
+
+@asynccontextmanager
+async def house(
+    token_url: str,
+    *,
+    store: TokenStore | None = None,
+    clock: Clock | None = None,
+    options: BrokerOptions | None = None,
+    audiences: frozenset[str] = frozenset({"*"}),
+    timeout: float = 10.0,
+    server_options: ServerOptions | None = None,
+) -> AsyncIterator[House]:
+    """Runs until the end of the block. `store`: shared between houses to make a fleet; default: one in memory."""
+    clock = clock or SystemClock()
+    store = store or MemoryStore(HASHER, clock)
+    happened: list[Event] = []
+    endpoint = TokenEndpoint(EndpointOptions(token_url=token_url, timeout=timeout), clock)
+    issuer = endpoint.for_client(ClientCredentials(CLIENT_ID, Secret(CLIENT_SECRET)))
+    clients = Clients([OAuthClient(CLIENT, issuer, audiences)])
+    broker = Broker(store, clients, clock, happened.append, options or BrokerOptions())
+    with tempfile.TemporaryDirectory(prefix="mo-") as directory:
+        listen = f"unix:{Path(directory) / 's'}"
+        server = Server(broker, clock, server_options or ServerOptions(listen))
+        target = await server.start()
+        tasks = [asyncio.create_task(task) for task in broker.tasks()]
+        try:
+            yield House(broker, server, store, target, happened)
+        finally:
+            broker.drain()
+            await server.stop(grace=1.0)
+            await broker.close(grace=1.0)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await endpoint.close()

@@ -1,0 +1,132 @@
+"""`mintonced check`: what is wrong with the settings, or what they mean and whether store and issuers can be reached."""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TextIO
+from urllib.parse import urlsplit
+
+from mintonce_server.core.errors import IssuerUnavailable, MintonceError
+from mintonce_server.settings import IssuerSettings, Settings, SettingsError, load, visible
+
+PROBE_SECONDS: Final = 5.0
+"""Each probe's deadline."""
+
+FINE: Final = 0
+FAULTY: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """How to see whether the others are there. Each raises MintonceError, with a remedy, when they are not."""
+
+    store: Callable[[Settings], Awaitable[None]]
+    issuer: Callable[[IssuerSettings], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a probe found. `trouble` is "" when all is well."""
+
+    what: str
+    trouble: str = ""
+    remedy: str = ""
+
+
+async def run_check(config: Path | None, environ: Mapping[str, str], probes: Probes, out: TextIO) -> int:
+    """Write the report; return the exit code. Mints nothing, stores nothing."""
+    try:
+        settings = load(config, environ)
+    except SettingsError as error:
+        out.writelines(f"{line}\n" for line in report_faults(error))
+        return FAULTY
+    out.writelines(f"{line}\n" for line in describe(settings))
+    outcomes = await _probe_all(settings, probes)
+    out.writelines(f"{line}\n" for line in report_outcomes(outcomes))
+    return FAULTY if any(outcome.trouble for outcome in outcomes) else FINE
+
+
+def report_faults(error: SettingsError) -> Iterator[str]:
+    """Every fault with its remedy."""
+    count = len(error.faults)
+    yield f"{count} fault{'s'[: count != 1]} in the settings:"
+    for fault in error.faults:
+        yield ""
+        yield visible(f"  {fault.where}")
+        yield visible(f"    {fault.what}")
+        yield visible(f"    → {fault.remedy}")
+
+
+def describe(settings: Settings) -> Iterator[str]:
+    """What the server would do, without any secret."""
+    yield "The settings are fine."
+    yield _row("listen", f"{settings.listen}{', open to all who reach it' if settings.insecure_listen else ''}")
+    yield _row("store", f"{settings.redis.safe_url}; in an outage: {settings.store_outage}")
+    for name, issuer in settings.issuers.items():
+        yield _row("issuer", f"{name}: {_without_query(issuer.token_url)} ({issuer.request}, {issuer.auth})")
+    for name, client in settings.clients.items():
+        yield _row("client", f"{name}: from {client.issuer}, for {_audiences(client.audiences)}")
+
+
+def report_outcomes(outcomes: list[Outcome]) -> Iterator[str]:
+    """One line a probe, and a remedy below it where one is needed."""
+    for outcome in outcomes:
+        yield _row("probe", f"{outcome.what}: {outcome.trouble or 'reached'}")
+        if outcome.remedy:
+            yield _row("", f"→ {outcome.remedy}")
+
+
+async def probe_issuer(issuer: IssuerSettings) -> None:
+    """Connect to the issuer's host, and speak TLS with it if the URL says https. Sends no request.
+
+    Raises IssuerUnavailable.
+    """
+    url = urlsplit(issuer.token_url)
+    host = url.hostname or ""
+    try:
+        tls = ssl.create_default_context(cafile=issuer.ca_file) if url.scheme == "https" else None
+        _, writer = await asyncio.open_connection(host, url.port or (443 if tls else 80), ssl=tls)
+        writer.close()
+        await writer.wait_closed()
+    except ssl.SSLCertVerificationError as error:
+        remedy = "Check the host name; or name the certificate authority of the issuer as ca_file."
+        raise IssuerUnavailable(f"no trust: {error.verify_message}", remedy=remedy) from error
+    except ssl.SSLError as error:
+        remedy = "Check the port of token_url, and that ca_file holds certificates in PEM."
+        raise IssuerUnavailable(f"no TLS: {error.reason or 'refused'}", remedy=remedy) from error
+    except OSError as error:
+        remedy = "Check the host name and port in token_url, DNS, firewall and proxy."
+        raise IssuerUnavailable(f"no connection: {error.strerror or type(error).__name__}", remedy=remedy) from error
+
+
+async def _probe_all(settings: Settings, probes: Probes) -> list[Outcome]:
+    issuers = settings.issuers.items()
+    return await asyncio.gather(
+        _probe("store", lambda: probes.store(settings)),
+        *(_probe(f"issuer {name}", lambda issuer=issuer: probes.issuer(issuer)) for name, issuer in issuers),
+    )
+
+
+async def _probe(what: str, probe: Callable[[], Awaitable[None]]) -> Outcome:
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            await probe()
+    except MintonceError as error:
+        return Outcome(what, str(error), error.remedy)
+    except TimeoutError:
+        return Outcome(what, f"no answer within {PROBE_SECONDS:g} s", "Check the address, firewall and proxy.")
+    return Outcome(what)
+
+
+def _row(label: str, text: str) -> str:
+    return visible(f"  {label:<8}{text}")
+
+
+def _audiences(audiences: tuple[str, ...]) -> str:
+    return "any audience" if "*" in audiences else ", ".join(audiences)
+
+
+def _without_query(url: str) -> str:
+    return url.partition("?")[0]

@@ -1,0 +1,44 @@
+"""What the broker says, written down: each event of core/events.py as one line."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, Final
+
+from mintonce_server.core import events
+from mintonce_server.telemetry.logs import LEVELS, Logger
+
+DEBUG, INFO, WARNING = "debug", "info", "warning"
+
+JOURNAL: Final[Mapping[type[events.Event], tuple[str, str]]] = {
+    events.MintStarted: ("mint_started", DEBUG),
+    events.Minted: ("minted", INFO),
+    events.MintFailed: ("mint_failed", WARNING),
+    events.Committed: ("committed", INFO),
+    events.CommitRefused: ("commit_refused", WARNING),
+    events.LeaseLost: ("lease_lost", WARNING),
+    events.Waited: ("waited", DEBUG),
+    events.Rejected: ("rejected", INFO),
+    events.StoreFailed: ("store_failed", WARNING),
+}
+"""Name and level of each event: what costs a mint or goes wrong is told, what is everyday life only at debug."""
+
+
+def event_sink(logger: Logger) -> events.EventSink:
+    """A sink that logs. What the logger's level suppresses costs a look into a table."""
+    writers = {kind: _writer(logger, name, level) for kind, (name, level) in JOURNAL.items()}
+
+    def sink(event: events.Event) -> None:
+        writers[type(event)](event)
+
+    return sink
+
+
+def _writer(logger: Logger, name: str, level: str) -> events.EventSink:
+    if not logger.is_enabled_for(LEVELS[level]):
+        return _nothing
+    log: Callable[..., Any] = getattr(logger, level)
+    return lambda event: log(name, **{field.name: getattr(event, field.name) for field in fields(event)})
+
+
+def _nothing(_: events.Event) -> None:
+    """What becomes of an event that nobody wants to read."""

@@ -1,0 +1,138 @@
+"""Keeping secrets out of what is written, in three nets: by type, by the name of a field, by the look of a text.
+
+Whoever logs leaves secrets out in the first place; this is for the day when somebody forgets.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Final, cast
+
+from mintonce_server.core.secret import MASK, Secret
+
+MAX_DEPTH: Final = 6
+MAX_ITEMS: Final = 50
+MAX_TEXT: Final = 8192
+"""Characters. What is longer is cut: a log line is no place for a document."""
+
+_MAX_NUMBER: Final = 10**18
+
+_MIN_KNOWN: Final = 6
+"""A shorter secret is not searched for: it would mask parts of ordinary words."""
+
+# Compared without case, "_", "-" and ".": `access_token`, `accessToken`, `X-Api-Key`, `set-cookie`.
+_SECRET_ENDINGS = (
+    "token", "secret", "password", "passwd", "passphrase", "authorization", "assertion", "apikey", "privatekey",
+    "cookie", "credential", "credentials",
+)  # fmt: skip
+
+_NAME = (
+    r"(?:access_?token|refresh_?token|id_?token|token|client_?secret|secret|client_?assertion|assertion|password|passwd"
+    r"|authorization|api[_-]?key)"
+)
+_SCHEME = r"(?:(?:bearer|basic|dpop|digest|negotiate)\s+)?"
+_SEPARATOR = r"(?:\\?[\"'])?\s*[=:]\s*"
+
+# Each can be used on a rendered line too: none takes away a quote, a backslash or a bracket. Tokens first, so that
+# "Authorization: Bearer x" loses x and not only "Bearer".
+_SHAPES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
+    (re.compile(r"eyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*){1,4}"), MASK),
+    (re.compile(r"(?i)\b(bearer|dpop)\s+(?!\[redacted)[^\s\"'\\,;)}\]]+"), rf"\1 {MASK}"),
+    (re.compile(r"(?i)\b(basic)\s+[A-Za-z0-9+/=_-]{8,}"), rf"\1 {MASK}"),
+    (re.compile(r"://[^\s\"'\\<>]*@"), f"://{MASK}@"),
+    (re.compile(r"(?i)(https?://[^\s\"'\\?]*)\?[^\s\"'\\]+"), rf"\1?{MASK}"),
+    (
+        re.compile(
+            rf"(?i)({_NAME}{_SEPARATOR})(\\?[\"'])?{_SCHEME}(?!\[redacted)[^\s\"'\\&,;:)}}\]\[][^\s\"'\\&,;)}}\]\[]*"
+        ),
+        rf"\1\2{MASK}",
+    ),
+)
+
+# Only for texts that are not rendered yet: there, a quote opens a value, which may have spaces.
+_QUOTED = re.compile(rf"(?i)({_NAME}{_SEPARATOR})(b?)([\"'])(?:(?!\3)[^\\]|\\.)*\3")
+
+
+class Redactor:
+    """Masks. `known` are secrets of no particular look, such as client secrets: they are found wherever they stand."""
+
+    def __init__(self, known: Iterable[Secret] = ()) -> None:
+        texts = {secret.reveal() for secret in known}
+        self._known = sorted((text for text in texts if len(text) >= _MIN_KNOWN), key=len, reverse=True)
+
+    def __repr__(self) -> str:
+        return "Redactor()"
+
+    def value(self, value: object, depth: int = 0) -> object:
+        """The value as something that may be written: plain texts, numbers, lists, tables."""
+        match value:
+            case Secret():
+                return MASK
+            case None | bool():
+                return value
+            case int() | float():
+                return value if abs(value) < _MAX_NUMBER else "…"  # beyond it, and with nan, JSON readers stumble
+            case str():
+                return self.text(value)
+            case bytes() | bytearray():
+                return f"<{len(value)} bytes>"
+            case _ if depth >= MAX_DEPTH:
+                return "…"
+            case Mapping():
+                return self._table(cast("Mapping[object, object]", value), depth)
+            case list() | tuple() | set() | frozenset():
+                return self._items(cast("Iterable[object]", value), depth)
+            case _ if is_dataclass(value) and not isinstance(value, type):
+                return self._table({item.name: getattr(value, item.name, None) for item in fields(value)}, depth)
+            case _:
+                return self.text(_repr(value))
+
+    def field(self, name: object, value: object, depth: int = 0) -> object:
+        """The value of a field, masked whatever it is if the name tells that it is secret."""
+        return MASK if is_secret_name(name) else self.value(value, depth + 1)
+
+    def text(self, text: str) -> str:
+        """A text that is not rendered yet."""
+        return self.line(_QUOTED.sub(rf"\1\2\3{MASK}\3", _cut(self._without_known(text))))
+
+    def line(self, line: str) -> str:
+        """A rendered line; one of JSON stays JSON."""
+        line = self._without_known(line)
+        for pattern, mask in _SHAPES:
+            line = pattern.sub(mask, line)
+        return line
+
+    def _without_known(self, text: str) -> str:
+        for secret in self._known:
+            text = text.replace(secret, MASK)
+        return text
+
+    def _table(self, table: Mapping[object, object], depth: int) -> dict[str, object]:
+        shown = list(table.items())[:MAX_ITEMS]
+        return {self.text(str(name)): self.field(name, value, depth) for name, value in shown}
+
+    def _items(self, items: Iterable[object], depth: int) -> object:
+        listed = list(items)
+        # A pair with a telling name: gRPC metadata and HTTP headers come as such.
+        if len(listed) == 2 and is_secret_name(listed[0]):
+            return [listed[0], MASK]
+        return [self.value(item, depth + 1) for item in listed[:MAX_ITEMS]]
+
+
+def is_secret_name(name: object) -> bool:
+    """Whether the value of such a field is secret whatever it is."""
+    if isinstance(name, bytes):
+        name = name.decode("latin-1")
+    return isinstance(name, str) and re.sub(r"[-_. ]", "", name).lower().endswith(_SECRET_ENDINGS)
+
+
+def _cut(text: str) -> str:
+    """The beginning and the end of a long text: of a traceback, the end says the most."""
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT // 2]} … {text[-MAX_TEXT // 2 :]}"
+
+
+def _repr(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception as error:  # noqa: BLE001 - a log call never fails, whatever it is given
+        return f"<{type(value).__name__}: its repr raised {type(error).__name__}>"

@@ -1,0 +1,69 @@
+"""From an event to one line of text. Nothing in an event can begin a second line or command a terminal."""
+
+import json
+import re
+import sys
+import traceback
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TypeAlias
+
+ExceptionInfo: TypeAlias = (
+    BaseException
+    | tuple[type[BaseException], BaseException, TracebackType | None]
+    | tuple[None, None, None]
+    | bool
+    | None
+)
+
+# What needs no quotes. Spaces are taken in event texts only.
+_WORD = re.compile(r"[\w./:@+\[\]…-]+")
+_SENTENCE = re.compile(r"[\w./:@+\[\]…,;()' -]+")
+
+
+def timestamp(unix: float) -> str:
+    """ISO 8601 in UTC, with milliseconds."""
+    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+def exception_text(info: ExceptionInfo) -> str | None:
+    """The traceback, never with the values of local variables. None when there is no exception."""
+    if info is True:
+        info = sys.exc_info()
+    error = info[1] if isinstance(info, tuple) else info
+    if not isinstance(error, BaseException):
+        return None
+    return "".join(traceback.TracebackException.from_exception(error, capture_locals=False).format()).rstrip()
+
+
+def as_json(event: dict[str, object]) -> str:
+    """One JSON object, in ASCII."""
+    return one_line(json.dumps(event, default=repr))
+
+
+def as_console(event: dict[str, object]) -> str:
+    """For people: time, level, what happened, and the rest as name=value."""
+    rest = dict(event)
+    when, level, what = rest.pop("timestamp", ""), rest.pop("level", ""), str(rest.pop("event", ""))
+    what = what if _SENTENCE.fullmatch(what) else json.dumps(what, ensure_ascii=False)
+    return one_line(
+        " ".join([f"{when} {level:<7} {what}", *(f"{name}={_word(value)}" for name, value in rest.items())])
+    )
+
+
+def one_line(text: str) -> str:
+    """The text with all that is not printable (line breaks, escape sequences, direction marks) as \\uXXXX."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def _word(value: object) -> str:
+    if isinstance(value, str) and _WORD.fullmatch(value):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=repr)
+
+
+def _escape(char: str) -> str:
+    # As JSON does beyond 16 bits: a pair of surrogates.
+    return json.dumps(char)[1:-1] if char != "\x7f" else "\\u007f"

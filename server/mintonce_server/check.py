@@ -1,4 +1,4 @@
-"""`mintonced check`: what is wrong with the settings, or what they mean and whether store and issuers can be reached."""
+"""`mintonced check`: what is wrong with the settings; or what they mean, and whether store and issuers answer."""
 
 import asyncio
 import ssl
@@ -88,7 +88,7 @@ async def probe_issuer(issuer: IssuerSettings) -> None:
     try:
         tls = ssl.create_default_context(cafile=issuer.ca_file) if url.scheme == "https" else None
         _, writer = await asyncio.open_connection(host, url.port or (443 if tls else 80), ssl=tls)
-        writer.close()
+        writer.transport.abort()  # a polite end would wait for the other side's
         await writer.wait_closed()
     except ssl.SSLCertVerificationError as error:
         remedy = "Check the host name; or name the certificate authority of the issuer as ca_file."
@@ -96,23 +96,23 @@ async def probe_issuer(issuer: IssuerSettings) -> None:
     except ssl.SSLError as error:
         remedy = "Check the port of token_url, and that ca_file holds certificates in PEM."
         raise IssuerUnavailable(f"no TLS: {error.reason or 'refused'}", remedy=remedy) from error
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that IDNA refuses
+        why = getattr(error, "strerror", None) or type(error).__name__
         remedy = "Check the host name and port in token_url, DNS, firewall and proxy."
-        raise IssuerUnavailable(f"no connection: {error.strerror or type(error).__name__}", remedy=remedy) from error
+        raise IssuerUnavailable(f"no connection: {why}", remedy=remedy) from error
 
 
 async def _probe_all(settings: Settings, probes: Probes) -> list[Outcome]:
-    issuers = settings.issuers.items()
     return await asyncio.gather(
-        _probe("store", lambda: probes.store(settings)),
-        *(_probe(f"issuer {name}", lambda issuer=issuer: probes.issuer(issuer)) for name, issuer in issuers),
+        _probe("store", probes.store(settings)),
+        *(_probe(f"issuer {name}", probes.issuer(issuer)) for name, issuer in settings.issuers.items()),
     )
 
 
-async def _probe(what: str, probe: Callable[[], Awaitable[None]]) -> Outcome:
+async def _probe(what: str, probe: Awaitable[None]) -> Outcome:
     try:
         async with asyncio.timeout(PROBE_SECONDS):
-            await probe()
+            await probe
     except MintonceError as error:
         return Outcome(what, str(error), error.remedy)
     except TimeoutError:

@@ -36,9 +36,9 @@ _SERVICE_CONFIG: Final = {
 
 OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
-    # A stock gRPC server hangs up on clients that ping more often than each 5 minutes. Between pings, an answer that
-    # does not come shows a dead connection: the time-out is also TCP's for unacknowledged data.
-    ("grpc.keepalive_time_ms", 330_000),
+    # A watch may be silent for a day: pings keep it from being forgotten by what is on the way, and show that it is dead.
+    # mintonced allows them each 10 seconds. A stricter proxy says so, and gRPC then pings less.
+    ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     # gRPC's own reconnect back-off would grow to two minutes; a restarted server should be found sooner.
     ("grpc.initial_reconnect_backoff_ms", 100),

@@ -1,0 +1,232 @@
+"""TokenSource: a token that is always at hand."""
+
+import gc
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+
+import grpc
+import pytest
+from mintonce import Closed, Refused, TokenClient, TokenExpired, TokenSource, Unavailable, Unreachable
+from support.scripted_server import AUDIENCE, CLIENT, ScriptedServer
+
+
+@pytest.fixture
+def source(server: ScriptedServer) -> Iterator[TokenSource]:
+    with TokenSource(CLIENT, AUDIENCE, via=server.target) as made:
+        server.wait_for(lambda calls: calls["WatchToken"])
+        yield made
+
+
+def test_it_is_ready_when_it_is_made(server: ScriptedServer) -> None:
+    """The constructor returns with the first token."""
+    with TokenSource(CLIENT, AUDIENCE, via=server.target) as source:
+        assert source.token().generation == 101
+        assert source.header() == "Bearer secret-101"
+
+
+def test_it_is_not_made_without_a_token(server: ScriptedServer) -> None:
+    """A wrong name shows at the start of a service, not at its first request."""
+    server.fail("GetToken", grpc.StatusCode.NOT_FOUND, "UNKNOWN_CLIENT")
+    with pytest.raises(Refused):
+        TokenSource(CLIENT, AUDIENCE, via=server.target)
+    assert f"mintonce-{CLIENT}" not in {each.name for each in threading.enumerate()}
+
+
+def test_reading_makes_no_call(server: ScriptedServer, source: TokenSource) -> None:
+    """However often."""
+    assert len({source.get() for _ in range(1000)}) == 1
+    assert server.calls == {"GetToken": 1, "WatchToken": 1}
+
+
+def test_a_pushed_successor_is_there_without_a_call(server: ScriptedServer, source: TokenSource) -> None:
+    """Rotation is seen as it happens."""
+    first = source.get()
+    server.publish()
+    assert source.wait_until_updated(first).generation == 102
+    assert source.get().generation == 102
+    assert server.calls["GetToken"] == 1
+
+
+def test_a_restart_of_the_server_is_not_noticed_while_the_token_lives(
+    server: ScriptedServer, source: TokenSource
+) -> None:
+    """It serves from memory meanwhile, and watches again afterwards."""
+    server.stop()
+    first = source.get()
+    server.start()
+    server.publish()
+    assert source.wait_until_updated(first).generation == 102
+
+
+def test_a_server_that_cannot_watch_is_polled(server: ScriptedServer) -> None:
+    """At the refresh time, by GetToken."""
+    server.fail("WatchToken", grpc.StatusCode.UNIMPLEMENTED)
+    server.lifetime, server.refresh_in = 2.0, 0.1
+    with TokenSource(CLIENT, AUDIENCE, via=server.target) as source:
+        first = source.get()
+        server.publish()
+        assert source.wait_until_updated(first).generation == 102
+    assert server.calls["WatchToken"] == 1
+
+
+def test_a_watch_that_always_breaks_is_made_up_for_by_polling(server: ScriptedServer) -> None:
+    """A proxy may let calls pass and cut streams."""
+    server.fail("WatchToken", grpc.StatusCode.INTERNAL)
+    server.lifetime, server.refresh_in = 2.0, 0.1
+    with TokenSource(CLIENT, AUDIENCE, via=server.target) as source:
+        first = source.get()
+        server.publish()
+        assert source.wait_until_updated(first).generation == 102
+
+
+def test_a_silent_watch_does_not_outlive_the_refresh_time(server: ScriptedServer) -> None:
+    """A watch on a dead connection sends nothing, not even an error."""
+    gate = server.hold("WatchToken")
+    server.lifetime, server.refresh_in = 2.0, 0.1
+    with TokenSource(CLIENT, AUDIENCE, via=server.target) as source:
+        first = source.get()
+        server.publish()
+        assert source.wait_until_updated(first).generation == 102
+        gate.set()
+
+
+def test_a_dead_token_is_never_served_and_the_error_says_why(server: ScriptedServer) -> None:
+    """The last error of the server, with its remedy."""
+    server.lifetime = 0.5
+    server.refresh_in = 0.1
+    with TokenSource(CLIENT, AUDIENCE, via=server.target) as source:
+        dies_at = source.get().expires_at
+        for method in ("GetToken", "WatchToken"):
+            server.fail(method, grpc.StatusCode.UNAVAILABLE, "ISSUER_UNAVAILABLE", remedy="Look at the issuer.")
+        server.stop()
+        server.start()
+        with pytest.raises(TokenExpired) as caught:
+            while True:
+                assert source.get().expires_at > monotonic() - 0.05
+        assert monotonic() >= dies_at
+    assert "failed" in str(caught.value)
+    assert caught.value.remedy == "Look at the issuer."
+    assert isinstance(caught.value.__cause__, Unavailable)
+
+
+def test_an_unreachable_server_is_named_when_the_token_is_dead(server: ScriptedServer) -> None:
+    """The remedy of the cause comes along."""
+    server.lifetime, server.refresh_in = 0.3, 0.2
+    with TokenSource(CLIENT, AUDIENCE, via=server.target) as source:
+        server.stop()
+        with pytest.raises(TokenExpired) as caught:
+            while True:
+                source.get()
+    assert server.target in str(caught.value)
+    assert isinstance(caught.value.__cause__, Unreachable)
+
+
+def test_after_an_outage_it_goes_on_by_itself(server: ScriptedServer) -> None:
+    """Nobody has to make it anew."""
+    server.lifetime, server.refresh_in = 0.3, 0.2
+    with TokenSource(CLIENT, AUDIENCE, via=server.target) as source:
+        first = source.get()
+        server.stop()
+        with pytest.raises(TokenExpired):
+            while True:
+                source.get()
+        server.lifetime, server.refresh_in = 3600.0, 3000.0
+        server.start()
+        server.publish()
+        assert source.wait_until_updated(first, timeout=20.0).generation == 102
+
+
+def test_sixteen_threads_that_saw_a_401_make_one_report(server: ScriptedServer, source: TokenSource) -> None:
+    """And all get the same successor."""
+    refused = source.get()
+    gate = server.hold("RejectToken")
+    with ThreadPoolExecutor(16) as threads:
+        successors = [threads.submit(source.reject, refused) for _ in range(16)]
+        server.wait_for(lambda calls: calls["RejectToken"])
+        gate.set()
+        generations = {each.result(10).generation for each in successors}
+    assert generations == {102}
+    assert source.reject(refused).generation == 102
+    assert server.calls["RejectToken"] == 1
+
+
+def test_a_rejected_token_is_not_served_while_its_successor_is_minted(
+    server: ScriptedServer, source: TokenSource
+) -> None:
+    """`token` raises, `get` waits."""
+    refused = source.get()
+    gate = server.hold("GetToken")
+    with ThreadPoolExecutor(2) as threads:
+        rejecting = threads.submit(source.reject, refused)
+        server.wait_for(lambda calls: calls["GetToken"] == 2)
+        with pytest.raises(TokenExpired):
+            source.token()
+        getting = threads.submit(source.get)
+        gate.set()
+        assert rejecting.result(10).generation == getting.result(10).generation == 102
+
+
+def test_a_refused_report_leaves_the_token_in_use(server: ScriptedServer, source: TokenSource) -> None:
+    """Too many rotations: the 401 has another cause, or its time has not come. It is not asked again before that."""
+    server.fail("RejectToken", grpc.StatusCode.RESOURCE_EXHAUSTED, "ROTATION_TOO_SOON", retry_after=30.0)
+    for _ in range(2):
+        with pytest.raises(Exception, match="RejectToken failed") as caught:
+            source.reject(source.get())
+        assert getattr(caught.value, "retry_after", None) == 30.0
+    assert server.calls["RejectToken"] == 1
+    assert source.get().generation == 101
+
+
+def test_a_reject_without_a_successor_says_why(server: ScriptedServer, source: TokenSource) -> None:
+    """The issuer is down: the fetch's error, at once, not a time-out."""
+    server.fail("GetToken", grpc.StatusCode.FAILED_PRECONDITION, "ISSUER_REFUSED")
+    with pytest.raises(Refused) as caught:
+        source.reject(source.get())
+    assert caught.value.reason == "ISSUER_REFUSED"
+    with pytest.raises(TokenExpired):
+        source.token()
+
+
+def test_a_reject_ends_at_its_deadline(server: ScriptedServer, source: TokenSource) -> None:
+    """Every wait has an end."""
+    gate = server.hold("RejectToken")
+    with pytest.raises(Unavailable) as caught:
+        source.reject(source.get(), timeout=0.1)
+    assert caught.value.reason == "DEADLINE_EXCEEDED"
+    gate.set()
+
+
+def test_closing_ends_the_thread_and_the_watch(server: ScriptedServer) -> None:
+    """Nothing is left, and who still asks is told."""
+    source = TokenSource(CLIENT, AUDIENCE, via=server.target)
+    server.wait_for(lambda calls: calls["WatchToken"])
+    source.close()
+    source.close()
+    assert f"mintonce-{CLIENT}" not in {each.name for each in threading.enumerate()}
+    refused = source.get()
+    with pytest.raises(Closed):
+        source.reject(refused)
+    gc.collect()
+
+
+def test_a_shared_client_is_left_open(server: ScriptedServer) -> None:
+    """Many sources may share one channel."""
+    with TokenClient(server.target) as client:
+        with TokenSource(CLIENT, AUDIENCE, via=client), TokenSource(CLIENT, "other", via=client) as second:
+            assert second.get().generation == 101
+        assert client.get(CLIENT, AUDIENCE).generation == 101
+
+
+def test_closing_does_not_wait_for_a_server_that_hangs(server: ScriptedServer) -> None:
+    """Its own channel takes the calls down with it."""
+    server.lifetime, server.refresh_in = 1.0, 0.0
+    gate = server.hold("WatchToken")
+    source = TokenSource(CLIENT, AUDIENCE, via=server.target, timeout=60.0)
+    server.hold("GetToken")
+    server.wait_for(lambda calls: calls["GetToken"] > 1)
+    before = monotonic()
+    source.close()
+    assert monotonic() - before < 5.0
+    gate.set()

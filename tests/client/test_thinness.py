@@ -1,0 +1,62 @@
+"""What the client brings with it, and what it leaves behind. Each in an interpreter of its own."""
+
+import subprocess
+import sys
+
+from support.scripted_server import AUDIENCE, CLIENT, ScriptedServer
+
+
+def run(program: str, *args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", program, *args], capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+def test_importing_it_imports_grpc_protobuf_and_the_standard_library() -> None:
+    """No HTTP client, no server, no googleapis: a base install has none of them."""
+    done = run(
+        "import mintonce, mintonce.cli, sys\n"
+        "tops = {name.partition('.')[0] for name in sys.modules} - set(sys.stdlib_module_names)\n"
+        "tops = {name for name in tops if not name.startswith('_')}\n"
+        "print(sorted(tops), 'google.rpc' in sys.modules)"
+    )
+    assert done.stderr == ""
+    tops, has_google_rpc = done.stdout.rsplit(maxsplit=1)
+    foreign = set(eval(tops)) - {"mintonce", "grpc", "google", "typing_extensions", "sitecustomize"}
+    assert foreign == set()
+    assert has_google_rpc == "False"
+
+
+def test_a_program_that_forgets_to_close_its_source_ends_in_silence(server: ScriptedServer) -> None:
+    """No hang, no crash and no warning at the interpreter's exit."""
+    program = (
+        "import sys, mintonce\n"
+        "source = mintonce.TokenSource(sys.argv[2], sys.argv[3], via=sys.argv[1])\n"
+        "print(source.get())"
+    )
+    done = run(program, server.target, CLIENT, AUDIENCE)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "[redacted]" in done.stdout
+
+
+def test_a_forked_child_serves_what_it_has_and_says_that_it_gets_no_more(server: ScriptedServer) -> None:
+    """A thread does not survive a fork; the error names the remedy."""
+    server.lifetime, server.refresh_in = 2.0, 1.5
+    program = (
+        "import os, sys, mintonce\n"
+        "source = mintonce.TokenSource(sys.argv[2], sys.argv[3], via=sys.argv[1])\n"
+        "if os.fork():\n"
+        "    os.wait()\n"
+        "    source.close()\n"
+        "else:\n"
+        "    assert source.get().generation == 101\n"
+        "    try:\n"
+        "        while source.get(): pass\n"
+        "    except mintonce.Unavailable as error:\n"
+        "        print(error.reason, error.remedy, flush=True)\n"
+        "    source.close()\n"
+        "    os._exit(0)\n"
+    )
+    done = run(program, server.target, CLIENT, AUDIENCE)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("NO_THREAD Make the source in each worker process")

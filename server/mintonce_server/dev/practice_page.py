@@ -28,8 +28,8 @@ _PAGE: Final = """<!doctype html>
 </style>
 <h1>Practice issuer</h1>
 <p class="count">{minted}</p>
-<p>tokens minted with {count} POSTs to <code>/oauth/token</code>. Each lives {lifetime} s. This server plays an OAuth domain
-on your own machine: its tokens open nothing. For scripts: <a href="/posts">/posts</a>.</p>
+<p>tokens minted with {count} POSTs to <code>/oauth/token</code>. Each lives {lifetime} s. This server plays an OAuth
+domain on your own machine: its tokens open nothing. For scripts: <a href="/posts">/posts</a>.</p>
 <table>
 <thead><tr><th>Time (UTC)<th>Status<th>Client<th>Audience<th>Scope<th>Token id</thead>
 <tbody>

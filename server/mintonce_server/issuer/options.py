@@ -91,8 +91,9 @@ def check_token_url(url: str, allow_http: bool) -> None:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port  # both parse only now
-    except ValueError as error:
-        raise ValueError("token_url is not a URL: its host or port is malformed") from error
+    except ValueError:
+        # No cause: its text quotes what it could not read, and in https://user:password that is the password.
+        raise ValueError("token_url is not a URL: its host or port is malformed") from None
     if parts.scheme not in ("https", "http") or not host:
         raise ValueError("token_url is not an absolute https:// URL, such as https://YOUR_OAUTH_DOMAIN/oauth/token")
     if "@" in parts.netloc:

@@ -1,0 +1,182 @@
+"""The practice issuer over HTTP."""
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from mintonce_server.core.secret import Secret
+from mintonce_server.dev.contract import MAX_REQUEST
+from mintonce_server.dev.practice_issuer import PracticeIssuer
+from mintonce_server.dev.practice_page import render
+
+AUDIENCE = "https://api.example.com/"
+SECRET = "s3cret-of-c"
+CLIENTS = {"c": Secret(SECRET)}
+GOOD = {"audience": AUDIENCE, "grant_type": "client_credentials", "client_id": "c", "client_secret": SECRET}
+
+
+@pytest.fixture
+def issuer() -> Iterator[PracticeIssuer]:
+    with PracticeIssuer(CLIENTS, faults=True) as running:
+        yield running
+
+
+def post(issuer: PracticeIssuer, **change: str) -> httpx.Response:
+    return httpx.post(issuer.token_url, json=GOOD | change, trust_env=False)
+
+
+def get(url: str) -> httpx.Response:
+    return httpx.get(url, trust_env=False)
+
+
+def test_a_token_looks_like_the_contracts(issuer: PracticeIssuer) -> None:
+    """Three parts, of which the second can be read."""
+    answer = post(issuer, scope="read")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    fields = answer.json()
+    assert (fields["token_type"], fields["expires_in"], fields["scope"]) == ("Bearer", 86400, "read")
+    payload = fields["access_token"].split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    assert (claims["aud"], claims["sub"], claims["exp"] - claims["iat"]) == (AUDIENCE, "c@clients", 86400)
+
+
+def test_no_two_tokens_are_alike(issuer: PracticeIssuer) -> None:
+    """Each mint is a new one."""
+    assert post(issuer).json()["access_token"] != post(issuer).json()["access_token"]
+
+
+def test_every_post_is_counted_and_refused_ones_mint_nothing(issuer: PracticeIssuer) -> None:
+    """What the fleet is billed for, and what it asked."""
+    assert [post(issuer).status_code, post(issuer, client_secret="wrong").status_code] == [200, 401]
+    assert (issuer.posts, issuer.minted) == (2, 1)
+    told = get(issuer.url + "/posts").json()
+    assert (told["count"], told["minted"]) == (2, 1)
+    assert [(one["client_id"], one["audience"], one["status"], bool(one["jti"])) for one in told["posts"]] == [
+        ("c", AUDIENCE, 200, True),
+        ("c", AUDIENCE, 401, False),
+    ]
+
+
+def test_the_count_survives_a_restart(tmp_path: Path) -> None:
+    """With the same log, even if the last run was killed in the middle of a line."""
+    log = tmp_path / "posts.jsonl"
+    with PracticeIssuer(CLIENTS, log=log) as first:
+        post(first)
+        post(first)
+    with log.open("a") as half:
+        half.write('{"time": 17')
+    with PracticeIssuer(CLIENTS, log=log) as second:
+        post(second)
+        assert (second.posts, second.minted) == (3, 3)
+    with PracticeIssuer(CLIENTS, log=log) as third:
+        assert third.posts == 3
+
+
+def test_neither_secret_nor_token_is_written_down(tmp_path: Path) -> None:
+    """Not in the log, not on the page, not in what scripts get."""
+    log = tmp_path / "posts.jsonl"
+    with PracticeIssuer(CLIENTS, log=log) as issuer:
+        token: str = post(issuer).json()["access_token"]
+        post(issuer, client_id="nobody")
+        shown = log.read_text() + get(issuer.url + "/").text + get(issuer.url + "/posts").text
+    assert AUDIENCE in shown
+    assert token not in shown
+    assert token.split(".")[2] not in shown
+    assert SECRET not in shown
+
+
+def test_the_page_escapes_what_callers_sent(issuer: PracticeIssuer) -> None:
+    """Anybody on this machine can POST a script."""
+    post(issuer, audience="<script>alert(1)</script>")
+    page = get(issuer.url + "/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "<script>" not in page.text
+    assert "&lt;script&gt;" in page.text
+
+
+def test_an_empty_page_says_so() -> None:
+    """A newcomer sees it first."""
+    assert "Nobody has asked yet" in render([], count=0, minted=0, lifetime=60.0)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/oauth/token", 405),
+        ("PUT", "/oauth/token", 405),
+        ("POST", "/token", 404),
+        ("GET", "/nothing", 404),
+        ("HEAD", "/", 200),
+        ("PATCH", "/", 501),
+    ],
+)
+def test_other_paths_and_methods(issuer: PracticeIssuer, method: str, path: str, status: int) -> None:
+    """There is one endpoint, and it takes POST; none of these counts."""
+    assert httpx.request(method, issuer.url + path, trust_env=False).status_code == status
+    assert issuer.posts == 0
+
+
+def test_a_large_body_gets_its_answer(issuer: PracticeIssuer) -> None:
+    """Rather than a reset connection."""
+    answer = httpx.post(
+        issuer.token_url,
+        content=b" " * (8 * MAX_REQUEST),
+        headers={"Content-Type": "application/json"},
+        trust_env=False,
+    )
+    assert answer.status_code == 413
+
+
+def test_a_body_without_a_length_is_refused(issuer: PracticeIssuer) -> None:
+    """411: chunks are not read."""
+    answer = httpx.post(issuer.token_url, content=iter([b"{}"]), trust_env=False)
+    assert answer.status_code == 411
+
+
+def test_faults_by_http_last_for_as_many_posts_as_said(issuer: PracticeIssuer) -> None:
+    """And count in the log, with their status."""
+    set_ = httpx.put(issuer.url + "/fault", json={"status": 503, "retry_after": "9", "times": 1}, trust_env=False)
+    assert set_.status_code == 200
+    answer = post(issuer)
+    assert (answer.status_code, answer.headers["retry-after"], answer.content) == (503, "9", b"")
+    assert post(issuer).status_code == 200
+    assert [one.status for one in issuer.log()] == [503, 200]
+    assert issuer.minted == 1
+
+
+@pytest.mark.parametrize("text", ["[]", '{"statsu": 500}', '{"status": "500"}', "{"])
+def test_a_misspelt_fault_is_refused(issuer: PracticeIssuer, text: str) -> None:
+    """A test that thinks it injects a fault should not pass by luck."""
+    assert httpx.put(issuer.url + "/fault", content=text, trust_env=False).status_code == 400
+
+
+def test_faults_are_off_unless_said() -> None:
+    """The switch does not exist then."""
+    with PracticeIssuer(CLIENTS) as issuer:
+        assert httpx.put(issuer.url + "/fault", json={"status": 500}, trust_env=False).status_code == 404
+        assert post(issuer).status_code == 200
+
+
+def test_closing_ends_those_that_hang(issuer: PracticeIssuer) -> None:
+    """Idle connections too: no thread outlives the issuer."""
+    httpx.put(issuer.url + "/fault", json={"hang": True}, trust_env=False)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(issuer.token_url, json=GOOD, timeout=0.1, trust_env=False)
+    idle = httpx.Client(trust_env=False)
+    idle.get(issuer.url + "/posts")
+    issuer.__exit__(None, None, None)
+    with pytest.raises(httpx.TransportError):
+        idle.get(issuer.url + "/posts")
+    idle.close()
+
+
+def test_a_port_that_is_taken_is_an_os_error(issuer: PracticeIssuer, tmp_path: Path) -> None:
+    """And leaves no file open."""
+    with pytest.raises(OSError, match="in use"):
+        PracticeIssuer(CLIENTS, log=tmp_path / "log", port=int(issuer.url.rpartition(":")[2]))

@@ -1,0 +1,37 @@
+"""Endpoints that are closed after the test."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from mintonce_server.core.ports import Issuer
+from mintonce_server.core.secret import Secret
+from mintonce_server.dev.practice_issuer import PracticeIssuer
+from mintonce_server.issuer import ClientCredentials, EndpointOptions, TokenEndpoint
+from support.clocks import ManualClock
+from support.endpoints import CLIENT_ID, SECRET, IssuerAt
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def practice() -> Iterator[PracticeIssuer]:
+    with PracticeIssuer({CLIENT_ID: Secret(SECRET)}) as issuer:
+        yield issuer
+
+
+@pytest.fixture
+async def issuer_at(clock: ManualClock) -> AsyncIterator[IssuerAt]:
+    endpoints: list[TokenEndpoint] = []
+
+    def make(token_url: str, credentials: ClientCredentials | None = None, **options: Any) -> Issuer:
+        endpoint = TokenEndpoint(EndpointOptions(token_url, **options), clock)
+        endpoints.append(endpoint)
+        return endpoint.for_client(credentials or ClientCredentials(CLIENT_ID, Secret(SECRET)))
+
+    yield make
+    for endpoint in endpoints:
+        await endpoint.close()

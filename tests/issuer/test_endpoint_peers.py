@@ -1,0 +1,200 @@
+"""Peers that hang, drip, flood, redirect and talk nonsense."""
+
+import asyncio
+import gzip
+import logging
+import traceback
+import zlib
+
+import pytest
+from mintonce_server.core.errors import IssuerError, IssuerMalformed, IssuerRefused, IssuerUnavailable
+from mintonce_server.core.key import TokenKey
+from mintonce_server.core.secret import Secret
+from mintonce_server.issuer import ClientCredentials
+from support.endpoints import CLIENT_ID, SECRET, IssuerAt
+from support.peers import Script, answers, drips, floods, hangs, peer, read_request, says
+
+KEY = TokenKey.of("orders", "https://api.example.com/")
+GOOD = b'{"access_token":"a","token_type":"Bearer","expires_in":60}'
+LEAK = "l3aked-text"
+
+
+async def refused(issuer_at: IssuerAt, script: Script, **options: object) -> IssuerError:
+    async with peer(script) as url:
+        with pytest.raises(IssuerError) as caught:
+            await issuer_at(url, **options).mint(KEY)
+        return caught.value
+
+
+@pytest.mark.parametrize("script", [hangs, drips], ids=["hangs", "drips"])
+async def test_the_deadline_is_for_all_of_it(issuer_at: IssuerAt, script: Script) -> None:
+    """A peer that sends a byte now and then never breaks a deadline that starts anew with each byte."""
+    error = await refused(issuer_at, script, timeout=0.2)
+    assert type(error) is IssuerUnavailable
+    assert isinstance(error.__cause__, TimeoutError)
+
+
+async def test_a_flood_is_cut_off(issuer_at: IssuerAt) -> None:
+    """Long before the deadline, and before it fills the memory."""
+    error = await refused(issuer_at, floods)
+    assert type(error) is IssuerMalformed
+    assert "larger than" in str(error)
+
+
+async def test_the_largest_answer_is_taken_and_one_byte_more_is_not(issuer_at: IssuerAt) -> None:
+    """64 KiB."""
+    body = GOOD + b" " * (65536 - len(GOOD))
+    async with peer(answers(200, body)) as url:
+        assert (await issuer_at(url).mint(KEY)).lifetime == 60.0
+    assert "larger than" in str(await refused(issuer_at, answers(200, body + b" ")))
+
+
+async def test_a_large_error_page_does_not_hide_its_status(issuer_at: IssuerAt) -> None:
+    """What is to be done depends on the status, not on the page."""
+    error = await refused(issuer_at, answers(401, b"<p>" * 40_000))
+    assert type(error) is IssuerRefused
+
+
+@pytest.mark.parametrize("packed", [gzip.compress(GOOD), zlib.compress(GOOD)], ids=["gzip", "deflate"])
+async def test_a_packed_answer_is_unpacked(issuer_at: IssuerAt, packed: bytes) -> None:
+    """Some proxies pack whatever was asked for."""
+    encoding = "gzip" if packed[:2] == b"\x1f\x8b" else "deflate"
+    async with peer(answers(200, packed, Content_Encoding=encoding)) as url:
+        assert (await issuer_at(url).mint(KEY)).lifetime == 60.0
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "why"),
+    [
+        (gzip.compress(GOOD + b" " * 50_000_000), "gzip", "unpacks to more"),
+        (gzip.compress(GOOD)[:-12], "gzip", "ends too early"),
+        (b"not packed at all", "gzip", "does not unpack"),
+        (GOOD, "br", "not asked for"),
+        (gzip.compress(gzip.compress(GOOD)), "gzip, gzip", "not asked for"),
+    ],
+    ids=["bomb", "cut", "lie", "unknown", "twice"],
+)
+async def test_a_badly_packed_answer_is_malformed(issuer_at: IssuerAt, body: bytes, encoding: str, why: str) -> None:
+    """A bomb of 50 MB in 49 kB never gets to explode."""
+    error = await refused(issuer_at, answers(200, body, Content_Encoding=encoding))
+    assert type(error) is IssuerMalformed
+    assert why in str(error)
+
+
+async def test_redirects_are_not_followed(issuer_at: IssuerAt) -> None:
+    """The secret would go along."""
+    followed = asyncio.Event()
+
+    async def elsewhere(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        followed.set()
+
+    async with peer(elsewhere) as other:
+        error = await refused(issuer_at, answers(307, Location=other))
+    assert type(error) is IssuerMalformed
+    assert not followed.is_set()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x00" * 64,
+        b"SSH-2.0-" + LEAK.encode() + b"\r\n",
+        b"HTTP/1.1 abc " + LEAK.encode() + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + LEAK.encode() + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 300_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n" + LEAK.encode(),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + LEAK.encode(),
+    ],
+    ids=["nothing", "zeros", "ssh", "status", "header", "huge-header", "cut", "chunks"],
+)
+async def test_what_is_no_http_breaks_the_connection(issuer_at: IssuerAt, data: bytes) -> None:
+    """And nothing of it shows, not even among the causes in a traceback: the libraries' errors quote their input."""
+    error = await refused(issuer_at, says(data))
+    assert type(error) is IssuerUnavailable
+    shown = "".join(traceback.format_exception(error))
+    assert LEAK not in shown
+    assert SECRET not in shown
+
+
+async def test_an_echo_of_the_secret_shows_nowhere(issuer_at: IssuerAt) -> None:
+    """A peer may send back what it got."""
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(SECRET.encode() + b"\r\n" + SECRET.encode() + b"\r\n\r\n")
+        await writer.drain()
+
+    error = await refused(issuer_at, echo)
+    assert SECRET not in "".join(traceback.format_exception(error)) + error.remedy
+
+
+async def test_nobody_listening_is_unavailable_with_a_cause(issuer_at: IssuerAt) -> None:
+    """The message names the host, and nothing else of the URL."""
+    async with peer(hangs) as url:
+        pass
+    with pytest.raises(IssuerUnavailable, match=r"^no connection to 127\.0\.0\.1$") as caught:
+        await issuer_at(url + "?tenant=" + LEAK).mint(KEY)
+    assert caught.value.__cause__ is not None
+    assert LEAK not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_no_cookie_travels_from_one_client_to_another(issuer_at: IssuerAt) -> None:
+    """Clients share the pool, and nothing else."""
+    heads: list[bytes] = []
+
+    async def tempts(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = b"HTTP/1.1 200 OK\r\nSet-Cookie: session=1; Path=/\r\nContent-Length: %d\r\n\r\n" % len(GOOD)
+        writer.write(head + GOOD)
+        heads.append((await read_request(reader))[0])
+        writer.write(head + GOOD)
+
+    async with peer(tempts) as url:
+        issuer = issuer_at(url)
+        await issuer.mint(KEY)
+        await issuer.mint(KEY)
+    assert b"POST /oauth/token" in heads[0]
+    assert b"cookie" not in heads[0].lower()
+
+
+async def test_the_environment_changes_nothing(
+    issuer_at: IssuerAt, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Neither a proxy variable nor a .netrc, which would even replace the client's credentials."""
+    netrc = tmp_path_factory.mktemp("home") / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    async with peer(answers(200, GOOD)) as url:
+        assert (await issuer_at(url).mint(KEY)).lifetime == 60.0
+
+
+async def test_a_named_proxy_is_used(issuer_at: IssuerAt) -> None:
+    """And gets the whole address."""
+    seen: list[bytes] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await answers(200, GOOD)(reader, writer)
+        seen.append(b"here")
+
+    async with peer(proxy) as url:
+        minted = await issuer_at(
+            "http://login.example.invalid/oauth/token", allow_http=True, proxy=url.removesuffix("/oauth/token")
+        ).mint(KEY)
+    assert minted.lifetime == 60.0
+    assert seen
+
+
+async def test_a_certificate_authority_that_cannot_be_read_is_named(issuer_at: IssuerAt) -> None:
+    """When the endpoint is made, not at the first mint."""
+    with pytest.raises(ValueError, match=r"ca_file '/nowhere\.pem'"):
+        issuer_at("https://login.example.com/", ca_file="/nowhere.pem")
+
+
+async def test_an_odd_secret_stays_out_of_header_errors(issuer_at: IssuerAt, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever is in it, Basic credentials are a legal header: no library has a reason to quote them."""
+    caplog.set_level(logging.DEBUG)
+    credentials = ClientCredentials(CLIENT_ID, Secret("a\r\nb\x00ü:%"))
+    async with peer(answers(200, GOOD)) as url:
+        assert (await issuer_at(url, credentials, auth="client_secret_basic").mint(KEY)).lifetime == 60.0
+    assert "Basic " not in caplog.text

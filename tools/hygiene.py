@@ -10,7 +10,7 @@ FORBIDDEN = {
     r"py[p]i\.(org|python)|python[h]osted\.": "the host of a package registry",
     r"registry\.(np[m]js|yar[n]pkg)|proxy\.golan[g]": "the host of a package registry",
     r"crate[s]\.io|maven[.]org|maven\.apach[e]": "the host of a package registry",
-    r"(?<![\w.])/(roo[t]|Use[r]s|hom[e])/\w": "a path of one machine",
+    r"(?<![\w.])/(roo[t]|Use[r]s)/\w|/hom[e]/[a-z]{2}": "a path of one machine",
     r"(?<![\w.])/wor[k]/\w": "a path of one machine",
     r"eyJ[A-Za-z0-9_-]{16,}[.]eyJ": "a token",
     r"-----BEGI[N] (\w+ )*PRIVATE KEY": "a private key",

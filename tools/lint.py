@@ -20,7 +20,7 @@ BIN = Path(PYTHON).parent
 CHECKS: Mapping[str, list[str]] = {
     "mypy": [PYTHON, "-m", "mypy"],
     "pyright": [PYTHON, "tools/node.py", "pyright", "--pythonpath", PYTHON],
-    "ruff": [PYTHON, "-m", "ruff", "check", "--quiet", "."],
+    "ruff": [PYTHON, "-m", "ruff", "check", "--quiet", "--output-format", "concise", "."],
     "format": [PYTHON, "-m", "ruff", "format", "--check", "--quiet", "."],
     "imports": [str(BIN / "lint-imports"), "--no-logo", "--cache-dir", ".cache/import-linter"],
     "deptry": [PYTHON, "-m", "deptry", "server", "client/python"],

@@ -8,6 +8,7 @@ from mintonce_server.core.backoff import LONGEST, error_of, failure_of, full_jit
 from mintonce_server.core.client import OAuthClient
 from mintonce_server.core.errors import IssuerError, StoreUnavailable
 from mintonce_server.core.key import TokenKey
+from mintonce_server.core.memory import Entry
 from mintonce_server.core.minting import Obtained
 from mintonce_server.core.ports import Clock, Failure
 from mintonce_server.core.token import Origin, Token
@@ -29,8 +30,9 @@ class Alone:
         self._budget_at = clock.monotonic()
         self._negative: dict[TokenKey, tuple[float, Failure, int]] = {}
 
-    async def mint(self, client: OAuthClient, key: TokenKey, key_hash: str, outage: StoreUnavailable) -> Obtained:
+    async def mint(self, client: OAuthClient, entry: Entry, outage: StoreUnavailable) -> Obtained:
         """Raises the outage itself when minting is not allowed or over the rate, and IssuerError."""
+        key, key_hash = entry.key, entry.key_hash
         self._sink(events.StoreFailed(key_hash, str(outage), minting=self._allowed))
         if not self._allowed:
             raise outage
@@ -45,7 +47,8 @@ class Alone:
             raise
         self._negative.pop(key, None)
         # A hybrid clock, as in the store: the first lease after the outage gets a higher generation.
-        generation = int(self._clock.unix() * 1000)
+        # Above all seen here in any case: if the store's clock is ahead of ours, memory would not take the token.
+        generation = max(int(self._clock.unix() * 1000), entry.newest + 1)
         token = Token.of(minted, key, key_hash, generation, self._clock.unix() - self._clock.monotonic())
         return Obtained(token, Origin.MINT, outage)
 

@@ -51,6 +51,8 @@ class Holdings:
         while True:
             obtained, mine = await self.flights.join(entry.key, lambda: self._fly(entry, min_remaining, newer_than))
             token = obtained.token
+            if token.generation <= entry.barred:
+                continue  # rejected while it was under way
             if mine or obtained.trouble is not None:
                 return obtained
             if token.generation > newer_than and token.is_comfortable(self._clock.monotonic(), min_remaining):
@@ -63,8 +65,8 @@ class Holdings:
 
     def forget(self, entry: Entry, generation: int) -> None:
         """The generation was rejected."""
-        entry.bar(generation)
-        self._see_to_empty(entry)
+        if entry.bar(generation):
+            self._see_to_empty(entry)
 
     def lose(self, entry: Entry) -> None:
         """The store no longer has the key's token: it was rejected or lost while nobody could tell us."""
@@ -78,10 +80,13 @@ class Holdings:
     async def _fly(self, entry: Entry, min_remaining: float, newer_than: int) -> Obtained:
         client = self.clients.for_key(entry.key)
         try:
-            obtained = await self._minting.obtain(client, entry.key, newer_than, min_remaining)
+            # Barred here is barred, even if the store lost the rejection in a failover.
+            obtained = await self._minting.obtain(client, entry.key, max(newer_than, entry.barred), min_remaining)
         except StoreUnavailable as outage:
             if entry.live(self._clock.monotonic()):
                 raise
-            obtained = await self._alone.mint(client, entry.key, entry.key_hash, outage)
+            obtained = await self._alone.mint(client, entry, outage)
+        if obtained.trouble is not None and obtained.token.generation <= entry.barred:
+            raise obtained.trouble
         self.keep(entry, obtained.token)
         return obtained

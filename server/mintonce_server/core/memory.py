@@ -13,28 +13,35 @@ class Entry:
     Attributes:
         token: the newest one seen, unless it was rejected.
         barred: every generation up to this one was rejected.
+        ever_held: whether there ever was a token.
         asked_at: when a caller last wanted it, on the monotonic clock.
         watchers: how many watches follow it.
         news: set when `token` changes, then replaced by a new one: take it before you look at `token`.
     """
 
-    __slots__ = ("asked_at", "barred", "key", "key_hash", "news", "token", "watchers")
+    __slots__ = ("asked_at", "barred", "ever_held", "key", "key_hash", "news", "token", "watchers")
 
     def __init__(self, key: TokenKey, key_hash: str, now: float) -> None:
         self.key = key
         self.key_hash = key_hash
         self.token: Token | None = None
         self.barred = 0
+        self.ever_held = False
         self.asked_at = now
         self.watchers = 0
         self.news = asyncio.Event()
 
+    @property
+    def newest(self) -> int:
+        """The highest generation seen here, rejected ones too; 0 for none."""
+        return max(self.token.generation if self.token else 0, self.barred)
+
     def offer(self, token: Token) -> bool:
         """Take the token if it is newer than what is here, and not rejected."""
-        current = self.token.generation if self.token else 0
-        if token.generation <= max(current, self.barred):
+        if token.generation <= self.newest:
             return False
         self.token = token
+        self.ever_held = True
         self.tell()
         return True
 

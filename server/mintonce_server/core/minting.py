@@ -20,6 +20,8 @@ from mintonce_server.core.token import Minted, Origin, Token
 WAIT_BOUND: Final = 0.25
 """Wake-ups are hints: a waiter asks again after this many seconds in any case."""
 RENEW_EVERY: Final = 1.0
+"""Seconds, or a third of what is left of a lease if that is less."""
+RENEW_LEAST: Final = 0.05
 FLIGHT_BOUND: Final = 30.0
 """No flight lasts longer, however many leases come and go before it."""
 TOO_SHORT: Final = 1.0
@@ -130,7 +132,11 @@ class Minting:
                 return Obtained(token, Origin.STORE)
             case Backoff(token=token):
                 return _settle(token, error)
-            case _:
+            case Lease() as again:
+                # The POST outlived the first lease, so its failure was not recorded. This one must not lie idle.
+                await self._share_failure(key_hash, again, error)
+                raise error
+            case Wait():
                 raise error
 
     async def _too_short(self, key_hash: str, lease: Lease, minted: Minted) -> Obtained:
@@ -140,8 +146,15 @@ class Minting:
             remedy="Raise the token lifetime of this API at the issuer.",
             retry_after=TOO_SHORT,
         )
-        await self._store.fail(lease, failure_of(error), TOO_SHORT)
+        await self._share_failure(key_hash, lease, error)
         return Obtained(self._local(key_hash, lease, minted), Origin.MINT, error)
+
+    async def _share_failure(self, key_hash: str, lease: Lease, error: IssuerError) -> None:
+        """What there is to say to the callers is known already, so a store that is away now changes nothing."""
+        try:
+            await self._store.fail(lease, failure_of(error), error.retry_after or 0.0)
+        except StoreUnavailable as outage:
+            self._sink(events.StoreFailed(key_hash, str(outage), minting=False))
 
     async def _commit(self, key_hash: str, lease: Lease, minted: Minted) -> Obtained | None:
         try:
@@ -180,13 +193,15 @@ class Minting:
             await asyncio.gather(task, return_exceptions=True)
 
     async def _renew(self, lease: Lease) -> None:
-        for _ in range(int(self._mint_deadline / RENEW_EVERY)):
-            await asyncio.sleep(RENEW_EVERY)
+        ends = self._clock.monotonic() + self._mint_deadline
+        held: Lease | None = lease
+        while held is not None and (now := self._clock.monotonic()) < ends:
+            await asyncio.sleep(max(RENEW_LEAST, min(RENEW_EVERY, (held.expires_at - now) / 3)))
             try:
-                if await self._store.renew(lease) is None:
-                    return  # somebody else's turn: the commit decides whose token counts
+                # None is somebody else's turn: the commit decides whose token counts.
+                held = await self._store.renew(held)
             except StoreUnavailable:
-                continue  # the next second tries again; the lease lapses by itself otherwise
+                continue  # tried again soon; the lease lapses by itself otherwise
 
 
 def _settle(token: Token | None, error: MintonceError) -> Obtained:

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 from mintonce_server.core import events
 from mintonce_server.core.bell import Bell
 from mintonce_server.core.errors import MintonceError, StoreUnavailable
-from mintonce_server.core.holdings import Holdings
+from mintonce_server.core.holdings import IDLE, Holdings
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.memory import Entry
 from mintonce_server.core.ports import Clock, TokenStore, Wake, WakeKind
@@ -56,11 +57,12 @@ class Upkeep:
         """Ask the store about suspect entries at once, and about all of them every so often."""
         due = self._clock.monotonic() + self._every
         while True:
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, due - self._clock.monotonic())):
                     await self._stale_news.wait()
-            except TimeoutError:
-                due = self._clock.monotonic() + self._every
+            # Looked at whether or not there was news: where there always is some, no timeout ever comes.
+            if (now := self._clock.monotonic()) >= due:
+                due = now + self._every
                 self._suspect(entry.key for entry in self._holdings.memory if entry.token is not None)
             self._stale_news.clear()
             await self._ask()
@@ -70,10 +72,15 @@ class Upkeep:
         entry = self._holdings.memory.get(key)
         if entry is None:
             return
+        began = self._clock.monotonic()
+        token = entry.live(began)
+        if token is not None and began < token.refresh_at:
+            # Scheduled for an older one, or to make good for trouble that is over: minting now would waste a token.
+            refresher.schedule(key, token.refresh_at)
+            return
         if not self._is_wanted(entry):
             self._retire(entry, refresher)
             return
-        began = self._clock.monotonic()
         try:
             obtained = await self._holdings.fill(entry, 0.0, entry.token.generation if entry.token else entry.barred)
             trouble = obtained.trouble
@@ -84,7 +91,10 @@ class Upkeep:
 
     def _is_wanted(self, entry: Entry) -> bool:
         """Watched, to be kept warm, or alive and asked for within one lifetime."""
-        if entry.watchers or self._holdings.clients.for_key(entry.key).keep_warm:
+        if entry.watchers:
+            return True
+        # Warm is only what once had a token: a key that a caller made up would be tried for ever.
+        if entry.ever_held and self._holdings.clients.for_key(entry.key).keep_warm:
             return True
         now = self._clock.monotonic()
         token = entry.live(now)
@@ -92,8 +102,11 @@ class Upkeep:
 
     def _retire(self, entry: Entry, refresher: Refresher) -> None:
         """Nobody wants the key: hold its token while it lives, then let the entry go."""
-        if token := entry.live(self._clock.monotonic()):
+        now = self._clock.monotonic()
+        if token := entry.live(now):
             refresher.schedule(entry.key, token.expires_at)
+        elif entry.key in self._holdings.flights or now - entry.asked_at < IDLE:
+            refresher.schedule(entry.key, now + IDLE)  # what is under way for a dropped entry would be lost
         else:
             self._holdings.memory.drop(entry)
 

@@ -8,6 +8,7 @@ from time import monotonic
 
 import grpc
 import pytest
+
 from mintonce import (
     AsyncTokenClient,
     Closed,
@@ -18,9 +19,8 @@ from mintonce import (
     Unavailable,
     Unreachable,
 )
-from support.scripted_server import AUDIENCE, CLIENT, ScriptedServer
-
 from mintonce.v1 import tokens_pb2
+from support.scripted_server import AUDIENCE, CLIENT, ScriptedServer
 
 
 def test_a_token_comes_with_its_life_on_the_callers_own_clock(server: ScriptedServer) -> None:

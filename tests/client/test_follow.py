@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import grpc
 import pytest
+
 from mintonce import MintonceError, Token, TokenExpired, Unavailable
 from mintonce._follow import BACKOFF_MAX, WATCH_MAX, Fetch, Follower, Pause, Report, Step, Watch
 

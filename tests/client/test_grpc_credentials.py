@@ -1,6 +1,6 @@
 """gRPC call credentials, against a real gRPC API."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 import grpc
 import pytest
+
 from mintonce import AsyncTokenSource, TokenSource
 from mintonce.integrations.grpc import call_credentials
 from support.scripted_server import AUDIENCE, CLIENT, ScriptedServer
@@ -24,7 +25,7 @@ class Echo(grpc.GenericRpcHandler):
 
 
 @contextmanager
-def api(credentials: grpc.CallCredentials) -> Iterator[grpc.Channel]:
+def api(credentials: grpc.CallCredentials) -> Generator[grpc.Channel]:
     # gRPC sends call credentials over TLS or a local connection only; a Unix socket is one.
     with TemporaryDirectory() as folder:
         address = f"unix:{Path(folder) / 'api'}"
@@ -39,7 +40,7 @@ def api(credentials: grpc.CallCredentials) -> Iterator[grpc.Channel]:
 
 
 def call(channel: grpc.Channel) -> bytes:
-    method: "grpc.UnaryUnaryMultiCallable[bytes, bytes]" = channel.unary_unary(METHOD)
+    method: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(METHOD)
     return method(b"", timeout=5.0)
 
 

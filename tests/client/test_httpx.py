@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import grpc
 import httpx
 import pytest
+
 from mintonce import AsyncTokenSource, TokenSource
 from mintonce.integrations.httpx import MintonceAuth
 from support.guarded_api import GuardedApi
@@ -96,5 +97,6 @@ async def test_the_async_client_with_a_threaded_source(server: ScriptedServer, s
 async def test_the_sync_client_refuses_an_async_source(server: ScriptedServer) -> None:
     """At once, with a word on what to use."""
     async with AsyncTokenSource(CLIENT, AUDIENCE, via=server.target) as source:
-        with httpx.Client(auth=MintonceAuth(source), trust_env=False) as http, pytest.raises(TypeError, match="use a Tok"):
-            http.get("http://127.0.0.1:1/")
+        flow = MintonceAuth(source).sync_auth_flow(httpx.Request("GET", "http://127.0.0.1:1/"))
+        with pytest.raises(TypeError, match="use a TokenSource"):
+            next(flow)

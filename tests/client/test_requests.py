@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import grpc
 import pytest
 import requests
+
 from mintonce import TokenSource
 from mintonce.integrations.requests import MintonceAuth
 from support.guarded_api import GuardedApi

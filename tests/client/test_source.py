@@ -8,6 +8,7 @@ from time import monotonic
 
 import grpc
 import pytest
+
 from mintonce import Closed, Refused, TokenClient, TokenExpired, TokenSource, Unavailable, Unreachable
 from support.scripted_server import AUDIENCE, CLIENT, ScriptedServer
 
@@ -17,6 +18,11 @@ def source(server: ScriptedServer) -> Iterator[TokenSource]:
     with TokenSource(CLIENT, AUDIENCE, via=server.target) as made:
         server.wait_for(lambda calls: calls["WatchToken"])
         yield made
+
+
+def read_for_ever(source: TokenSource) -> None:
+    while True:
+        assert source.get().expires_at > monotonic() - 0.2  # the machine may be busy in between
 
 
 def test_it_is_ready_when_it_is_made(server: ScriptedServer) -> None:
@@ -103,8 +109,7 @@ def test_a_dead_token_is_never_served_and_the_error_says_why(server: ScriptedSer
         server.stop()
         server.start()
         with pytest.raises(TokenExpired) as caught:
-            while True:
-                assert source.get().expires_at > monotonic() - 0.05
+            read_for_ever(source)
         assert monotonic() >= dies_at
     assert "failed" in str(caught.value)
     assert caught.value.remedy == "Look at the issuer."
@@ -117,8 +122,7 @@ def test_an_unreachable_server_is_named_when_the_token_is_dead(server: ScriptedS
     with TokenSource(CLIENT, AUDIENCE, via=server.target) as source:
         server.stop()
         with pytest.raises(TokenExpired) as caught:
-            while True:
-                source.get()
+            read_for_ever(source)
     assert server.target in str(caught.value)
     assert isinstance(caught.value.__cause__, Unreachable)
 
@@ -130,8 +134,7 @@ def test_after_an_outage_it_goes_on_by_itself(server: ScriptedServer) -> None:
         first = source.get()
         server.stop()
         with pytest.raises(TokenExpired):
-            while True:
-                source.get()
+            read_for_ever(source)
         server.lifetime, server.refresh_in = 3600.0, 3000.0
         server.start()
         server.publish()

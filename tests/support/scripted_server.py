@@ -10,8 +10,9 @@ from typing import NoReturn, Self
 import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
-from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo  # type: ignore[import-untyped]  # it has no stubs
-from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # as above
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
 from mintonce.v1 import admin_pb2, admin_pb2_grpc, tokens_pb2, tokens_pb2_grpc, types_pb2
 
 CLIENT = "billing"
@@ -122,7 +123,7 @@ class ScriptedServer(tokens_pb2_grpc.TokenServiceServicer, admin_pb2_grpc.AdminS
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def GetToken(  # noqa: N802 - gRPC's name
+    def GetToken(
         self, request: tokens_pb2.GetTokenRequest, context: grpc.ServicerContext
     ) -> tokens_pb2.GetTokenResponse:
         self._called("GetToken", request, context)
@@ -130,7 +131,7 @@ class ScriptedServer(tokens_pb2_grpc.TokenServiceServicer, admin_pb2_grpc.AdminS
             self.publish()
         return tokens_pb2.GetTokenResponse(token=self._current())
 
-    def WatchToken(  # noqa: N802 - gRPC's name
+    def WatchToken(
         self, request: tokens_pb2.WatchTokenRequest, context: grpc.ServicerContext
     ) -> Iterator[tokens_pb2.WatchTokenResponse]:
         self._called("WatchToken", request, context)
@@ -146,7 +147,7 @@ class ScriptedServer(tokens_pb2_grpc.TokenServiceServicer, admin_pb2_grpc.AdminS
             yield tokens_pb2.WatchTokenResponse(token=self._current())
         _abort(context, grpc.StatusCode.UNAVAILABLE, "draining", failure("DRAINING"))
 
-    def RejectToken(  # noqa: N802 - gRPC's name
+    def RejectToken(
         self, request: tokens_pb2.RejectTokenRequest, context: grpc.ServicerContext
     ) -> tokens_pb2.RejectTokenResponse:
         self._called("RejectToken", request, context)
@@ -156,15 +157,17 @@ class ScriptedServer(tokens_pb2_grpc.TokenServiceServicer, admin_pb2_grpc.AdminS
                 self._token = None
         return tokens_pb2.RejectTokenResponse(was_current=was_current)
 
-    def ListTokens(  # noqa: N802 - gRPC's name
+    def ListTokens(
         self, request: admin_pb2.ListTokensRequest, context: grpc.ServicerContext
     ) -> admin_pb2.ListTokensResponse:
         self._called("ListTokens", request, context)
-        summary = admin_pb2.TokenSummary(client=CLIENT, audience=AUDIENCE, generation=self._generation, key_hash="ab" * 16)
+        summary = admin_pb2.TokenSummary(
+            client=CLIENT, audience=AUDIENCE, generation=self._generation, key_hash="ab" * 16
+        )
         summary.remaining.FromMilliseconds(3_599_500)
         return admin_pb2.ListTokensResponse(tokens=[summary], truncated=True)
 
-    def RotateToken(  # noqa: N802 - gRPC's name
+    def RotateToken(
         self, request: admin_pb2.RotateTokenRequest, context: grpc.ServicerContext
     ) -> admin_pb2.RotateTokenResponse:
         self._called("RotateToken", request, context)

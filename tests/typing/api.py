@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import grpc
 import httpx
 import requests
+
 from mintonce import (
     AsyncTokenClient,
     AsyncTokenSource,

@@ -6,13 +6,17 @@
 Integrations are imported only where they are used: mintonce.integrations.httpx, .requests, .grpc.
 """
 
-from mintonce._wire import Rotation, TokenList, TokenSummary
-from mintonce.aio import AsyncTokenClient, AsyncWatch
-from mintonce.aio_source import AsyncTokenSource
-from mintonce.client import TokenClient, Watch
-from mintonce.errors import Closed, MintonceError, Refused, TokenExpired, Unavailable, Unreachable
-from mintonce.source import TokenSource
-from mintonce.token import Origin, Token
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mintonce._wire import Rotation, TokenList, TokenSummary
+    from mintonce.aio import AsyncTokenClient, AsyncWatch
+    from mintonce.aio_source import AsyncTokenSource
+    from mintonce.client import TokenClient, Watch
+    from mintonce.errors import Closed, MintonceError, Refused, TokenExpired, Unavailable, Unreachable
+    from mintonce.source import TokenSource
+    from mintonce.token import Origin, Token
 
 __all__ = [
     "AsyncTokenClient",
@@ -33,3 +37,34 @@ __all__ = [
     "Unreachable",
     "Watch",
 ]
+
+# Loaded at first use: gRPC reads GRPC_VERBOSITY when it is imported, and the CLI must come before that to quieten it.
+_HOMES = {
+    "AsyncTokenClient": "mintonce.aio",
+    "AsyncTokenSource": "mintonce.aio_source",
+    "AsyncWatch": "mintonce.aio",
+    "Closed": "mintonce.errors",
+    "MintonceError": "mintonce.errors",
+    "Origin": "mintonce.token",
+    "Refused": "mintonce.errors",
+    "Rotation": "mintonce._wire",
+    "Token": "mintonce.token",
+    "TokenClient": "mintonce.client",
+    "TokenExpired": "mintonce.errors",
+    "TokenList": "mintonce._wire",
+    "TokenSource": "mintonce.source",
+    "TokenSummary": "mintonce._wire",
+    "Unavailable": "mintonce.errors",
+    "Unreachable": "mintonce.errors",
+    "Watch": "mintonce.client",
+}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'mintonce' has no attribute '{name}'")
+        return getattr(import_module(_HOMES[name]), name)
+
+    def __dir__() -> list[str]:
+        return __all__

@@ -36,7 +36,7 @@ _SERVICE_CONFIG: Final = {
 
 OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
-    # A watch may be silent for a day: pings keep it from being forgotten by what is on the way, and show that it is dead.
+    # A watch may be silent for a day: pings keep it from being forgotten on the way, and show when it is dead.
     # mintonced allows them each 10 seconds. A stricter proxy says so, and gRPC then pings less.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 10_000),

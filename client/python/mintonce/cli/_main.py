@@ -21,10 +21,8 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `mintonce`. argparse itself exits with 2 when the arguments are wrong."""
-    # gRPC's C core writes to stderr what we say better.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+def run(argv: Sequence[str] | None) -> int:
+    """Do what the arguments say."""
     args = parser().parse_args(argv)
     try:
         with TokenClient(args.target, timeout=args.timeout) as client:

@@ -1,0 +1,249 @@
+"""`mintonce`, as a program of its own against a real gRPC server."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from mintonce.v1 import tokens_pb2
+from support.scripted_server import AUDIENCE, CLIENT, ScriptedServer
+
+PROGRAM = Path(sys.executable).with_name("mintonce")
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer() as running:
+        yield running
+
+
+def started(server: ScriptedServer, *args: str) -> "subprocess.Popen[str]":
+    environment = {**os.environ, "MINTONCE_TARGET": server.target, "PYTHONWARNINGS": "error"}
+    return subprocess.Popen(
+        [PROGRAM, *args],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+def mintonce(server: ScriptedServer, *args: str, text: str = "") -> tuple[int, str, str]:
+    """Exit code, standard output, standard error."""
+    with started(server, *args) as process:
+        out, err = process.communicate(text, timeout=30)
+        return process.returncode, out, err
+
+
+def test_get_prints_the_token_and_nothing_else(server: ScriptedServer) -> None:
+    """For $(mintonce get …)."""
+    assert mintonce(server, "get", CLIENT, AUDIENCE) == (0, "secret-101\n", "")
+
+
+def test_get_can_print_a_header(server: ScriptedServer) -> None:
+    """For curl -H @-."""
+    assert mintonce(server, "get", CLIENT, AUDIENCE, "--header") == (0, "Authorization: Bearer secret-101\n", "")
+
+
+def test_get_can_print_everything_as_json(server: ScriptedServer) -> None:
+    """One object; durations in whole seconds."""
+    server.lifetime, server.refresh_in = 3600.0, 3000.0
+    code, out, err = mintonce(server, "get", CLIENT, AUDIENCE, "--json")
+    shown = json.loads(out)
+    assert (code, err) == (0, "")
+    assert 3590 < shown.pop("expires_in") < 3600
+    assert 2990 < shown.pop("refresh_in") < 3000
+    assert shown.pop("expire_time").endswith("Z")
+    assert shown == {
+        "access_token": "secret-101",
+        "token_type": "Bearer",
+        "generation": 101,
+        "origin": "memory",
+        "degraded": False,
+        "scopes": ["read", "write"],
+    }
+
+
+def test_get_asks_for_what_was_said(server: ScriptedServer) -> None:
+    """Scopes and the life that should be left."""
+    mintonce(server, "get", CLIENT, AUDIENCE, "--scope", "read", "--scope", "write", "--min-remaining", "1m30s")
+    expected = tokens_pb2.GetTokenRequest(client=CLIENT, audience=AUDIENCE, scopes=["read", "write"])
+    expected.min_remaining.FromSeconds(90)
+    assert server.requests == [expected]
+
+
+def test_a_refusal_exits_with_1_and_says_what_to_do(server: ScriptedServer) -> None:
+    """What happened, then the remedy; no traceback."""
+    server.fail(
+        "GetToken",
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "ISSUER_REFUSED",
+        remedy="Look at it.",
+        issuer_error="invalid_x",
+    )
+    code, out, err = mintonce(server, "get", CLIENT, AUDIENCE)
+    assert (code, out) == (1, "")
+    assert err == ("mintonce: GetToken failed (ISSUER_REFUSED, the issuer's code: invalid_x)\nmintonce: Look at it.\n")
+
+
+def test_a_passing_trouble_exits_with_3_and_says_when_to_try_again(server: ScriptedServer) -> None:
+    """For scripts that repeat."""
+    server.fail("GetToken", grpc.StatusCode.RESOURCE_EXHAUSTED, "ISSUER_THROTTLED", remedy="Wait.", retry_after=90.0)
+    code, _, err = mintonce(server, "get", CLIENT, AUDIENCE)
+    assert code == 3
+    assert "Try again in 1m30s." in err
+
+
+def test_no_server_exits_with_3_and_names_the_address(server: ScriptedServer) -> None:
+    """And gRPC's own noise stays away."""
+    server.stop()
+    code, out, err = mintonce(server, "get", CLIENT, AUDIENCE)
+    assert (code, out) == (3, "")
+    assert [line.partition(":")[0] for line in err.splitlines()] == ["mintonce", "mintonce"]
+    assert server.target in err
+
+
+def test_a_server_that_does_not_answer_costs_the_timeout_and_exits_with_3(server: ScriptedServer) -> None:
+    """Not forever."""
+    server.hold("GetToken")
+    code, _, err = mintonce(server, "--timeout", "300ms", "get", CLIENT, AUDIENCE)
+    assert code == 3
+    assert "no answer" in err
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["get", CLIENT],
+        ["get", CLIENT, AUDIENCE, "--json", "--header"],
+        ["get", CLIENT, AUDIENCE, "--min-remaining", "soon"],
+        ["--timeout", "0", "get", CLIENT, AUDIENCE],
+        ["watch", CLIENT, AUDIENCE, "--count", "0"],
+        [],
+    ],
+)
+def test_a_wrong_command_line_exits_with_2(server: ScriptedServer, args: list[str]) -> None:
+    """Before anything is asked."""
+    code, out, err = mintonce(server, *args)
+    assert (code, out) == (2, "")
+    assert err.startswith("usage: ")
+    assert server.calls == {}
+
+
+def test_watch_prints_a_line_a_successor_and_never_the_token(server: ScriptedServer) -> None:
+    """It may run in a terminal that others see."""
+    with started(server, "watch", CLIENT, AUDIENCE, "--count", "2") as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        server.publish()
+        rest, err = process.communicate(timeout=30)
+    assert first.startswith("generation 101  expires in 59m59s  refresh in 5")
+    assert rest.startswith("generation 102  ")
+    assert (process.returncode, err) == (0, "")
+    assert "secret" not in first + rest
+
+
+@pytest.mark.parametrize(("flags", "shown"), [(["--json"], False), (["--json", "--show-token"], True)])
+def test_watch_prints_the_token_only_where_it_was_asked_for(
+    server: ScriptedServer, flags: list[str], shown: bool
+) -> None:
+    """JSON alone does not ask for it."""
+    code, out, _ = mintonce(server, "watch", CLIENT, AUDIENCE, "--count", "1", *flags)
+    assert code == 0
+    assert json.loads(out)["generation"] == 101
+    assert ("secret" in out) is shown
+
+
+def test_watch_goes_on_after_a_restart_of_the_server(server: ScriptedServer) -> None:
+    """A rolling update does not end it, and the known token is not printed again."""
+    with started(server, "watch", CLIENT, AUDIENCE, "--count", "2") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        server.stop()
+        server.start()
+        server.wait_for(lambda calls: calls["WatchToken"] > 1)
+        server.publish()
+        rest, err = process.communicate(timeout=30)
+    assert [line.split()[1] for line in rest.splitlines()] == ["102"]
+    assert (process.returncode, err) == (0, "")
+
+
+def test_watch_ends_with_130_when_interrupted(server: ScriptedServer) -> None:
+    """In silence."""
+    with started(server, "watch", CLIENT, AUDIENCE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, "")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(server: ScriptedServer) -> None:
+    """mintonce watch … | head -1."""
+    with started(server, "watch", CLIENT, AUDIENCE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        server.publish()
+        assert process.wait(30) == 0
+        assert process.stderr.read() == ""
+
+
+def test_reject_rejects_the_current_token(server: ScriptedServer) -> None:
+    """And says what became of it."""
+    code, out, _ = mintonce(server, "reject", CLIENT, AUDIENCE)
+    assert (code, out) == (0, "generation 101 was current and is rejected\n")
+
+
+def test_reject_of_a_generation_that_is_not_current(server: ScriptedServer) -> None:
+    """Nothing to do is no failure."""
+    code, out, _ = mintonce(server, "reject", CLIENT, AUDIENCE, "--generation", "7")
+    assert (code, out) == (0, "generation 7 was not current: nothing to reject\n")
+    assert server.calls == {"RejectToken": 1}
+
+
+def test_reject_reads_a_token_from_standard_input_only(server: ScriptedServer) -> None:
+    """Arguments are seen by everybody on the host. Its hash travels, not its text; it is never printed."""
+    code, out, err = mintonce(server, "reject", CLIENT, AUDIENCE, "--token-stdin", text="Bearer secret-101\n")
+    (request,) = server.requests
+    assert isinstance(request, tokens_pb2.RejectTokenRequest)
+    assert len(request.access_token_sha256) == 32
+    assert code == 0
+    assert "secret" not in out + err
+
+
+def test_ls_lists_without_text(server: ScriptedServer) -> None:
+    """A table for people, JSON lines for programs, and a word when there is more."""
+    code, out, err = mintonce(server, "ls")
+    assert code == 0
+    assert [line.split() for line in out.splitlines()] == [
+        ["CLIENT", "AUDIENCE", "SCOPES", "GENERATION", "EXPIRES", "IN"],
+        [CLIENT, AUDIENCE, "-", "101", "59m59s"],
+    ]
+    assert "more are live" in err
+    _, out, _ = mintonce(server, "ls", "--json", "--client", CLIENT)
+    assert json.loads(out)["expires_in"] == 3599
+
+
+def test_the_version_and_the_exit_codes_are_told(server: ScriptedServer) -> None:
+    """--help documents every exit code."""
+    assert mintonce(server, "--version")[1].startswith("mintonce ")
+    code, out, _ = mintonce(server, "--help")
+    assert code == 0
+    assert [line.split()[0] for line in out.partition("exit codes:\n")[2].splitlines()] == ["0", "1", "2", "3", "130"]
+
+
+def test_python_m_mintonce_is_the_same() -> None:
+    """Where the scripts folder is not on PATH."""
+    done = subprocess.run(
+        [sys.executable, "-m", "mintonce", "--version"], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout.startswith("mintonce ")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from mintonce_server.settings import load
 from support.settings import COMPLETE, faults_of
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from mintonce_server.settings import load
 from support.settings import faults_of
 

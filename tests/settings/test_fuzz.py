@@ -7,6 +7,7 @@ from typing import cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from mintonce_server.settings import SettingsError, load
 
 NAMES = st.sampled_from(
@@ -75,9 +76,9 @@ def test_any_bytes_as_config_file(data: bytes) -> None:
         st.sampled_from(
             [
                 "listen", "redis", "redis.url", "redis.url_file", "issuers", "issuers.a", "issuers.a.domain",
-                "issuers.a.request", "issuers.a.token_url", "clients.a", "clients.a.client_id", "clients.a.client_secret",
-                "clients.a.extra",
-                "clients.a.client_secret_file", "clients.a.audiences", 'clients."".issuer', "mint_deadline",
+                "issuers.a.request", "issuers.a.token_url", "clients.a", "clients.a.client_id",
+                "clients.a.client_secret", "clients.a.extra", "clients.a.client_secret_file", "clients.a.audiences",
+                'clients."".issuer', "mint_deadline",
             ]
         ),
         JSON,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from mintonce_server.core.secret import Secret
 from mintonce_server.settings import SettingsError, load
 from mintonce_server.settings.files import is_open

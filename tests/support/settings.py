@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
 from mintonce_server.settings import Fault, SettingsError, load
 
 COMPLETE = """

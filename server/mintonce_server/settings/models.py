@@ -33,8 +33,8 @@ class RedisSettings(_Part):
     """[redis]"""
 
     url: RedisUrl = Field(description="The store: `redis://`, `rediss://` (TLS) or `unix://`.")
-    url_file: File | None = Field(None, description="A file that holds the URL, when a password is in it.")
-    deadline: Duration = Field(0.25, gt=0, le=60, description="How long one operation of the store may take.")
+    url_file: File | None = Field(default=None, description="A file that holds the URL, when a password is in it.")
+    deadline: Duration = Field(default=0.25, gt=0, le=60, description="How long one operation of the store may take.")
 
     @property
     def safe_url(self) -> str:
@@ -48,75 +48,94 @@ class IssuerSettings(_Part):
     """[issuers.NAME]"""
 
     token_url: TokenUrl = Field(description="The token endpoint. This, or `domain`.")
-    domain: Text | None = Field(None, description="An OAuth domain: short for `https://DOMAIN/oauth/token`.")
+    domain: Text | None = Field(default=None, description="An OAuth domain: short for `https://DOMAIN/oauth/token`.")
     request: Annotated[Literal["json", "form"], Kind("`json` or `form`")] = Field(
-        "form", description="How the request is written: `json`, or `form` as in RFC 6749. With `domain`: `json`."
+        default="form",
+        description="How the request is written: `json`, or `form` as in RFC 6749. With `domain`: `json`.",
     )
     auth: Annotated[
         Literal["client_secret_post", "client_secret_basic"], Kind("`client_secret_post` or `client_secret_basic`")
-    ] = Field("client_secret_post", description="How a client proves itself: in the body, or by HTTP Basic.")
+    ] = Field(default="client_secret_post", description="How a client proves itself: in the body, or by HTTP Basic.")
     audience_parameter: Annotated[Literal["audience", "resource"], Kind("`audience` or `resource`")] = Field(
-        "resource", description="What a form calls the audience; `resource` is RFC 8707. JSON says `audience`."
+        default="resource", description="What a form calls the audience; `resource` is RFC 8707. JSON says `audience`."
     )
     timeout: Duration = Field(
-        10.0, gt=0, le=300, description="How long one POST may take, all in all; never past the `mint_deadline`."
+        default=10.0,
+        gt=0,
+        le=300,
+        description="How long one POST may take, all in all; never past the `mint_deadline`.",
     )
-    http2: Flag = Field(False, description="Offer HTTP/2.")
+    http2: Flag = Field(default=False, description="Offer HTTP/2.")
     default_lifetime: Duration | None = Field(
-        None, gt=1, description="How long a token lives when the issuer does not say. Else the JWT's `exp` counts."
+        default=None,
+        gt=1,
+        description="How long a token lives when the issuer does not say. Else the JWT's `exp` counts.",
     )
-    ca_file: File | None = Field(None, description="Certificate authorities to trust (PEM) instead of the usual ones.")
+    ca_file: File | None = Field(
+        default=None, description="Certificate authorities to trust (PEM) instead of the usual ones."
+    )
 
 
 class ClientSettings(_Part):
     """[clients.NAME]"""
 
-    issuer: Text = Field("default", description="The name of the issuer that this client mints from.")
+    issuer: Text = Field(default="default", description="The name of the issuer that this client mints from.")
     client_id: Text = Field(min_length=1, description="What the issuer calls the client.")
     client_secret: SecretText = Field(description="The client's secret. Better in a file: `client_secret_file`.")
-    client_secret_file: File | None = Field(None, description="A file that holds the secret, and nothing else.")
-    audiences: Audiences = Field(("*",), min_length=1, description='What its tokens may be for; `["*"]`: anything.')
+    client_secret_file: File | None = Field(default=None, description="A file that holds the secret, and nothing else.")
+    audiences: Audiences = Field(
+        default=("*",), min_length=1, description='What its tokens may be for; `["*"]`: anything.'
+    )
     extra: Extra = Field(
         default_factory=dict[str, JsonValue], repr=False, description="Claims that travel with each request."
     )
     credential_version: int = Field(
-        1, ge=1, le=2**31, description="Raise it with each new secret: the tokens of older ones then count no more."
+        default=1,
+        ge=1,
+        le=2**31,
+        description="Raise it with each new secret: the tokens of older ones then count no more.",
     )
-    keep_warm: Flag = Field(False, description="Renew its tokens even when nobody asks for them.")
+    keep_warm: Flag = Field(default=False, description="Renew its tokens even when nobody asks for them.")
 
 
 class ServerSettings(_Part):
     """The top level."""
 
-    listen: Listen = Field("127.0.0.1:50051", description="Where to serve gRPC: `HOST:PORT` or `unix:/PATH`.")
-    insecure_listen: Flag = Field(False, description="Listen beyond loopback though callers prove no identity.")
-    insecure_issuer: Flag = Field(False, description="Send secrets over plain `http://` beyond loopback.")
+    listen: Listen = Field(default="127.0.0.1:50051", description="Where to serve gRPC: `HOST:PORT` or `unix:/PATH`.")
+    insecure_listen: Flag = Field(default=False, description="Listen beyond loopback though callers prove no identity.")
+    insecure_issuer: Flag = Field(default=False, description="Send secrets over plain `http://` beyond loopback.")
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Lower, Kind("`debug`, `info`, `warning` or `error`")
-    ] = Field("info", description="The least level that is logged.")
+    ] = Field(default="info", description="The least level that is logged.")
     log_format: Annotated[Literal["json", "console"], Lower, Kind("`json` or `console`")] = Field(
-        "json", description="How a log line looks."
+        default="json", description="How a log line looks."
     )
-    reflection: Flag = Field(False, description="Serve gRPC reflection.")
-    so_reuseport: Flag = Field(False, description="Let several processes listen on the same port.")
+    reflection: Flag = Field(default=False, description="Serve gRPC reflection.")
+    so_reuseport: Flag = Field(default=False, description="Let several processes listen on the same port.")
     store_outage: Annotated[Literal["mint", "refuse"], Lower, Kind("`mint` or `refuse`")] = Field(
-        "mint", description="While the store is out of reach and memory has no token: mint alone, or refuse."
+        default="mint", description="While the store is out of reach and memory has no token: mint alone, or refuse."
     )
     drain_seconds: Duration = Field(
-        10.0, le=3600, description="How long calls in flight may take to finish at the end."
+        default=10.0, le=3600, description="How long calls in flight may take to finish at the end."
     )
-    max_message_bytes: int = Field(65_536, ge=1024, le=2**24, description="The longest request that is accepted.")
-    max_metadata_bytes: int = Field(16_384, ge=1024, le=2**20, description="The longest metadata of a request.")
+    max_message_bytes: int = Field(
+        default=65_536, ge=1024, le=2**24, description="The longest request that is accepted."
+    )
+    max_metadata_bytes: int = Field(default=16_384, ge=1024, le=2**20, description="The longest metadata of a request.")
     max_concurrent_rpcs: int = Field(
-        10_000, ge=1, le=2**20, description="More calls at a time, watches included, are turned away."
+        default=10_000, ge=1, le=2**20, description="More calls at a time, watches included, are turned away."
     )
-    min_rotation_interval: Duration = Field(30.0, le=86_400, description="A key is rotated or rejected no oftener.")
+    min_rotation_interval: Duration = Field(
+        default=30.0, le=86_400, description="A key is rotated or rejected no oftener."
+    )
     mint_deadline: Duration = Field(
-        10.0, gt=0, le=300, description="How long a mint may take with all that belongs to it."
+        default=10.0, gt=0, le=300, description="How long a mint may take with all that belongs to it."
     )
-    lease_seconds: Duration = Field(3.0, ge=0.5, le=60, description="A lease that is not renewed lapses after this.")
+    lease_seconds: Duration = Field(
+        default=3.0, ge=0.5, le=60, description="A lease that is not renewed lapses after this."
+    )
     revalidate_seconds: Duration = Field(
-        5.0, ge=0.1, le=300, description="A token in memory is compared with the store this often."
+        default=5.0, ge=0.1, le=300, description="A token in memory is compared with the store this often."
     )
 
 

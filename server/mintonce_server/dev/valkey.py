@@ -113,10 +113,12 @@ class EmbeddedValkey:
         return 'save ""\n' + "".join(f"{name} {_quoted(value)}\n" for name, value in lines)
 
     async def _start(self, binary: Path, folder: Folder) -> asyncio.subprocess.Process:
-        with folder.log.open("ab") as log:
+        # The configuration is handed over as stdin ("-"). Named as an argument, a path with ? or * in it is taken for a
+        # pattern, and if that fits nothing the server runs with its defaults: on TCP, without a password.
+        with folder.log.open("ab") as log, folder.config.open("rb") as config:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), str(binary), str(folder.config)),
-                stdin=asyncio.subprocess.DEVNULL,
+                *(sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), str(binary), "-"),
+                stdin=config,
                 stdout=log,
                 stderr=log,
                 pass_fds=(folder.lock,),

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
+from redis import exceptions
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool, parse_url
 from redis.asyncio.retry import Retry
@@ -73,21 +74,19 @@ class Link:
             raise self.unavailable(error) from error
 
     def unavailable(self, error: Exception) -> StoreUnavailable:
-        """What the broker is told. The server's own text is left out but for its first word, the error code."""
-        if isinstance(error, AuthenticationError):
+        """What the broker is told. The server's own text is left out: it may quote what was sent."""
+        cause = _cause(error)
+        if isinstance(cause, AuthenticationError):
             message = f"the store at {self.name} refused our user name or password"
             remedy = "Put the right user name and password into the Redis URL."
-        elif isinstance(error, ResponseError):
-            code = (str(error).split() or ["an error"])[0]
-            message = f"the store at {self.name} answered {code}"
-            remedy = (
-                "See what this error code means for the server: read-only, out of memory, still loading, no rights."
-            )
-        elif isinstance(error, TimeoutError | asyncio.TimeoutError):
+        elif isinstance(cause, ResponseError):
+            message = f"the store at {self.name} answered with {_code(cause)}"
+            remedy = "See what this means for the server: out of memory, read-only, failing disk, no rights."
+        elif isinstance(cause, TimeoutError | exceptions.TimeoutError):
             message = f"the store at {self.name} did not answer within {self.deadline:g} s"
             remedy = "See whether Redis is overloaded, stopped or behind a slow network."
         else:
-            message = f"the store at {self.name} is out of reach ({type(error).__name__})"
+            message = f"the store at {self.name} is out of reach ({type(cause).__name__})"
             remedy = "See whether Redis runs there and the network lets this host reach it."
         return StoreUnavailable(message, remedy=remedy, retry_after=RETRY_AFTER)
 
@@ -96,12 +95,23 @@ class Link:
         await self.client.aclose()
 
 
+def _cause(error: BaseException) -> BaseException:
+    # On a Unix socket, redis-py wraps a refused password into a ConnectionError.
+    below = error.__cause__
+    return below if isinstance(error, ConnectionError) and isinstance(below, RedisError) else error
+
+
+def _code(error: ResponseError) -> str:
+    # redis-py takes the code off the text where it has a class for it.
+    first = str(error).partition(" ")[0]
+    return first if first.isupper() else type(error).__name__
+
+
 def _options(url: str) -> dict[str, Any]:
     scheme = url.partition("://")[0]
     if scheme not in SCHEMES:
-        # A text before "://" is a scheme only if it looks like one; otherwise it may be anything, even a password.
-        shown = f" '{scheme}://'" if "://" in url and scheme.isascii() and scheme.replace("+", "").isalpha() else ""
-        raise ValueError(f"the Redis URL's scheme{shown} is not known: use redis://, rediss:// or unix://")
+        # What stands there is not shown: without "://" it is the whole text, perhaps with a password.
+        raise ValueError("the Redis URL's scheme is not known: use redis://, rediss:// or unix://")
     try:
         if scheme == "unix" and not urlsplit(url).path:
             raise ValueError("a unix:// URL names the path of a socket")

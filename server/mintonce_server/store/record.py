@@ -106,7 +106,7 @@ def decode(text: bytes) -> Payload | None:
     """None for anything but this version's payload: another release may have written it."""
     try:
         document: object = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter for what is nested without end
         return None
     if not _is_object(document) or document.get("v") != VERSION:
         return None

@@ -1,0 +1,142 @@
+"""Who may have the token, who waits for it, and who mints it."""
+
+import asyncio
+
+import pytest
+
+from mintonce_server.core.errors import Reason
+from mintonce_server.core.ports import Backoff, Clock, Failure, Hit, Lease, TokenStore, Wait
+from mintonce_server.core.token import Token
+from support.eventually import eventually
+from support.samples import KEY, OTHER, as_lease, lease_of, minted, shared, wish
+
+
+async def test_of_many_callers_exactly_one_gets_the_lease(store: TokenStore) -> None:
+    """Twenty ask at once: one mints, the others wait."""
+    answers = await asyncio.gather(*(store.acquire(KEY, wish()) for _ in range(20)))
+    assert sorted(type(answer).__name__ for answer in answers) == ["Lease"] + ["Wait"] * 19
+
+
+async def test_a_waiter_is_told_for_how_long_at_most(store: TokenStore) -> None:
+    """A WAIT ends with the holder's lease."""
+    await lease_of(store)
+    answer = await store.acquire(KEY, wish())
+    assert isinstance(answer, Wait)
+    assert 0 < answer.seconds <= 60.0
+
+
+async def test_a_lost_reply_costs_nothing(store: TokenStore) -> None:
+    """The same nonce finds its own lease again, with the same generation."""
+    first = await lease_of(store, nonce="mine")
+    again = as_lease(await store.acquire(KEY, wish("mine")))
+    assert again.generation == first.generation
+
+
+async def test_a_lease_knows_its_end_on_our_own_clock(store: TokenStore, clock: Clock) -> None:
+    """It never seems longer than it is: it is anchored before the question is sent."""
+    before = clock.monotonic()
+    lease = await lease_of(store)
+    assert before < lease.expires_at <= clock.monotonic() + 60.0
+
+
+async def test_a_lease_that_lapses_goes_to_the_next(hasty: TokenStore) -> None:
+    """A holder that died is replaced, under a higher generation."""
+    dead = await lease_of(hasty)
+    answer = await eventually(lambda: hasty.acquire(KEY, wish()), lambda answer: isinstance(answer, Lease))
+    assert as_lease(answer).generation > dead.generation
+
+
+async def test_what_was_committed_is_a_hit_for_all(store: TokenStore, clock: Clock) -> None:
+    """Everybody gets the same token, with everything that the issuer said about it."""
+    token = await shared(store, clock)
+    answer = await store.acquire(KEY, wish())
+    assert isinstance(answer, Hit)
+    found = answer.token
+    assert (found.key, found.key_hash, found.generation) == (KEY, store.key_hash(KEY), token.generation)
+    assert (found.access_token, found.token_type, found.scopes) == (token.access_token, "Bearer", ("orders:read",))
+    assert (found.lifetime, found.expiry_unix) == (100.0, token.expiry_unix)
+
+
+async def test_keys_do_not_meet(store: TokenStore, clock: Clock) -> None:
+    """A token of one key is no answer for another."""
+    await shared(store, clock)
+    assert isinstance(await store.acquire(OTHER, wish()), Lease)
+
+
+async def test_a_reader_never_thinks_that_more_is_left_than_there_is(store: TokenStore, clock: Clock) -> None:
+    """The life counts from the start of the POST, and the reader's anchor errs to the short side."""
+    lease = await lease_of(store)
+    await store.commit(lease, minted(clock, lifetime=100.0, age=10.0))
+    answer = await store.acquire(KEY, wish())
+    assert isinstance(answer, Hit)
+    assert 85.0 < answer.token.remaining(clock.monotonic()) <= 90.0
+    assert 75.0 < answer.token.refresh_at - clock.monotonic() < 90.0
+    assert abs(answer.token.expiry_unix - clock.unix() - 90.0) < 5.0
+
+
+async def test_only_a_newer_token_will_do(store: TokenStore, clock: Clock) -> None:
+    """Who wishes for a successor gets the lease, while the others still get the token."""
+    token = await shared(store, clock)
+    lease = as_lease(await store.acquire(KEY, wish(newer_than=token.generation)))
+    assert lease.generation > token.generation
+    assert isinstance(await store.acquire(KEY, wish()), Hit)
+    assert isinstance(await store.acquire(KEY, wish(newer_than=token.generation)), Wait)
+
+
+@pytest.mark.parametrize(
+    ("age", "min_remaining", "served"),
+    [
+        pytest.param(0.0, 0.0, True, id="fresh"),
+        pytest.param(94.0, 0.0, True, id="just above the leeway of 5 %"),
+        pytest.param(96.0, 0.0, False, id="inside the leeway"),
+        pytest.param(70.0, 20.0, True, id="more left than wished for"),
+        pytest.param(70.0, 40.0, False, id="less left than wished for"),
+        pytest.param(40.0, 90.0, True, id="a wish for more than half of the life is read as half"),
+    ],
+)
+async def test_how_much_must_be_left(
+    store: TokenStore, clock: Clock, age: float, min_remaining: float, served: bool
+) -> None:
+    """As core.token.wanted says: what is comfortable is a HIT, else somebody mints."""
+    await store.commit(await lease_of(store), minted(clock, lifetime=100.0, age=age))
+    answer = await store.acquire(KEY, wish(min_remaining=min_remaining))
+    assert isinstance(answer, Hit if served else Lease)
+
+
+async def test_an_expired_token_is_gone(store: TokenStore, clock: Clock) -> None:
+    """Its successor has a higher generation."""
+    token = await shared(store, clock, lifetime=0.05)
+    await eventually(lambda: store.load([KEY]), lambda tokens: tokens == [None])
+    assert (await lease_of(store)).generation > token.generation
+
+
+async def test_a_new_secret_makes_old_tokens_count_no_more(store: TokenStore, clock: Clock) -> None:
+    """Only tokens of this credential version or a newer one are HITs."""
+    await shared(store, clock, cv=1)
+    assert isinstance(await store.acquire(KEY, wish(cv=2)), Lease)
+
+
+async def test_a_newer_secret_s_token_is_good_for_all(store: TokenStore, clock: Clock) -> None:
+    """A replica that still has the old secret takes it."""
+    await shared(store, clock, cv=2)
+    assert isinstance(await store.acquire(KEY, wish(cv=1)), Hit)
+
+
+async def test_a_backoff_shows_what_is_live_all_the_same(store: TokenStore, clock: Clock) -> None:
+    """The issuer is down, the token is old: better than nothing."""
+    token = await shared(store, clock)
+    await store.fail(await lease_of(store, newer_than=token.generation), Failure(Reason.ISSUER_UNAVAILABLE), 30.0)
+    answer = await store.acquire(KEY, wish(newer_than=token.generation))
+    assert isinstance(answer, Backoff)
+    assert isinstance(answer.token, Token)
+    assert answer.token.generation == token.generation
+
+
+async def test_a_backoff_shows_no_token_of_an_old_secret(store: TokenStore, clock: Clock) -> None:
+    """It counts as absent here too."""
+    token = await shared(store, clock, cv=1)
+    lease = await lease_of(store, cv=2, newer_than=token.generation)
+    await store.fail(lease, Failure(Reason.ISSUER_REFUSED, "invalid_client"), 30.0)
+    answer = await store.acquire(KEY, wish(cv=2))
+    assert isinstance(answer, Backoff)
+    assert answer.token is None

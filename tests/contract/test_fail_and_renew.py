@@ -1,0 +1,93 @@
+"""A mint that failed is everybody's answer for a while; a lease is held only by its holder."""
+
+from mintonce_server.core.errors import Reason
+from mintonce_server.core.ports import Backoff, Clock, Failure, Lease, TokenStore, Wait
+from support.eventually import eventually
+from support.samples import KEY, as_lease, lease_of, shared, wish
+
+REFUSED = Failure(Reason.ISSUER_REFUSED, "invalid_client")
+DOWN = Failure(Reason.ISSUER_UNAVAILABLE)
+
+
+async def test_one_failure_answers_all(store: TokenStore) -> None:
+    """Nobody asks the issuer again inside the back-off."""
+    await store.fail(await lease_of(store), REFUSED, 30.0)
+    answer = await store.acquire(KEY, wish())
+    assert isinstance(answer, Backoff)
+    assert (answer.failure, answer.token) == (REFUSED, None)
+    assert 25.0 < answer.seconds <= 30.0
+
+
+async def test_after_the_backoff_somebody_tries_again(store: TokenStore) -> None:
+    """And knows how many failed in a row."""
+    await store.fail(await lease_of(store), DOWN, 0.05)
+    answer = await eventually(lambda: store.acquire(KEY, wish()), lambda answer: isinstance(answer, Lease))
+    assert as_lease(answer).failures == 1
+
+
+async def test_failures_in_a_row_are_counted(store: TokenStore) -> None:
+    """For the whole fleet: the back-off grows by them."""
+    for expected in range(3):
+        lease = await lease_of(store)
+        assert lease.failures == expected
+        await store.fail(lease, DOWN, 0.0)
+
+
+async def test_a_failure_told_twice_counts_once(store: TokenStore) -> None:
+    """The lease is gone after the first time: a repetition after a lost reply does nothing."""
+    lease = await lease_of(store)
+    await store.fail(lease, DOWN, 0.0)
+    await store.fail(lease, DOWN, 30.0)
+    assert (await lease_of(store)).failures == 1
+
+
+async def test_only_the_holder_can_end_a_lease_by_a_failure(hasty: TokenStore, store: TokenStore) -> None:
+    """A holder that was stopped past its lease has no say any more."""
+    stopped = await lease_of(hasty)
+    ask = wish("the next")
+    answer = await eventually(lambda: store.acquire(KEY, ask), lambda answer: isinstance(answer, Lease))
+    await hasty.fail(stopped, DOWN, 30.0)
+    assert await store.renew(as_lease(answer)) is not None
+    assert isinstance(await store.acquire(KEY, wish()), Wait)
+
+
+async def test_a_new_secret_clears_the_backoff(store: TokenStore) -> None:
+    """It may be what was wrong; its failures count from nought."""
+    await store.fail(await lease_of(store, cv=1), REFUSED, 30.0)
+    assert (await lease_of(store, cv=2)).failures == 0
+
+
+async def test_a_new_secret_s_failure_holds_for_the_old_one_too(store: TokenStore) -> None:
+    """Else a replica with the old secret would go on asking."""
+    await store.fail(await lease_of(store, cv=2), REFUSED, 30.0)
+    assert isinstance(await store.acquire(KEY, wish(cv=1)), Backoff)
+
+
+async def test_a_live_token_is_served_through_a_backoff(store: TokenStore, clock: Clock) -> None:
+    """A failed refresh disturbs nobody."""
+    token = await shared(store, clock)
+    await store.fail(await lease_of(store, newer_than=token.generation), DOWN, 30.0)
+    assert not isinstance(await store.acquire(KEY, wish()), Backoff)
+
+
+async def test_a_lease_is_held_by_renewing_it(store: TokenStore) -> None:
+    """A renewed lease ends later."""
+    lease = await lease_of(store)
+    renewed = await store.renew(lease)
+    assert renewed is not None
+    assert (renewed.generation, renewed.nonce) == (lease.generation, lease.nonce)
+    assert renewed.expires_at > lease.expires_at
+
+
+async def test_a_lapsed_lease_cannot_be_renewed(hasty: TokenStore) -> None:
+    """Even if nobody has taken it yet."""
+    lease = await lease_of(hasty)
+    await eventually(lambda: hasty.acquire(KEY, wish()), lambda answer: isinstance(answer, Lease))
+    assert await hasty.renew(lease) is None
+
+
+async def test_a_failed_lease_cannot_be_renewed(store: TokenStore) -> None:
+    """It ended with the failure."""
+    lease = await lease_of(store)
+    await store.fail(lease, DOWN, 0.0)
+    assert await store.renew(lease) is None

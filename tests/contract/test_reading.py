@@ -1,0 +1,64 @@
+"""Looking at tokens without touching leases."""
+
+from mintonce_server.core.key import TokenKey
+from mintonce_server.core.ports import Clock, TokenStore
+from support.samples import HASHER, KEY, OTHER, lease_of, shared
+
+
+async def test_tokens_are_loaded_in_the_order_of_their_keys(store: TokenStore, clock: Clock) -> None:
+    """None where there is none."""
+    one, two = await shared(store, clock, KEY), await shared(store, clock, OTHER)
+    absent = TokenKey.of("nobody", "")
+    loaded = await store.load([OTHER, absent, KEY])
+    assert [token and (token.key, token.generation) for token in loaded] == [
+        (OTHER, two.generation),
+        None,
+        (KEY, one.generation),
+    ]
+
+
+async def test_a_loaded_token_has_the_same_times(store: TokenStore, clock: Clock) -> None:
+    """As the one who minted it sees them, but for the way to the store, and never later by the store's clock."""
+    committed = await shared(store, clock)
+    (loaded,) = await store.load([KEY])
+    assert loaded is not None
+    assert abs(loaded.expires_at - committed.expires_at) < 1.0
+    assert abs(loaded.refresh_at - committed.refresh_at) < 1.0
+    assert loaded.expiry_unix == committed.expiry_unix
+
+
+async def test_nothing_is_loaded_for_no_keys(store: TokenStore) -> None:
+    """An empty fleet asks for nothing."""
+    assert await store.load([]) == []
+
+
+async def test_a_lease_is_not_a_token(store: TokenStore) -> None:
+    """What is being minted is not there yet."""
+    await lease_of(store)
+    assert await store.load([KEY]) == [None]
+    assert await store.list("", 10) == []
+
+
+async def test_tokens_are_listed_by_client(store: TokenStore, clock: Clock) -> None:
+    """Or all of them."""
+    for key in (KEY, OTHER):
+        await shared(store, clock, key)
+    assert [token.key for token in await store.list("billing", 10)] == [KEY]
+    assert {token.key for token in await store.list("", 10)} == {KEY, OTHER}
+
+
+async def test_a_list_ends_at_its_limit(store: TokenStore, clock: Clock) -> None:
+    """However many there are."""
+    for number in range(5):
+        await shared(store, clock, TokenKey.of("billing", f"audience-{number}"))
+    assert len(await store.list("", 3)) == 3
+
+
+async def test_the_store_names_keys_by_their_hash(store: TokenStore) -> None:
+    """The same everywhere, and saying nothing about the key."""
+    assert store.key_hash(KEY) == HASHER(KEY)
+
+
+async def test_a_store_that_is_well_answers(store: TokenStore) -> None:
+    """A ping raises nothing."""
+    await store.ping()

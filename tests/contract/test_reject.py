@@ -1,0 +1,90 @@
+"""A token that a resource server refused is served to nobody any more."""
+
+import asyncio
+
+from mintonce_server.core.errors import Reason
+from mintonce_server.core.ports import Backoff, Clock, Failure, Hit, Lease, Rejection, TokenStore
+from mintonce_server.core.token import Token
+from support.eventually import eventually
+from support.samples import KEY, lease_of, minted, shared, wish
+
+CURRENT = Rejection(was_current=True)
+OTHER = Rejection(was_current=False)
+
+
+async def test_the_current_token_is_dropped(store: TokenStore, clock: Clock) -> None:
+    """Its successor is newer than everything before."""
+    token = await shared(store, clock)
+    assert await store.reject(KEY, token.generation, 30.0) == CURRENT
+    assert await store.load([KEY]) == [None]
+    assert (await lease_of(store)).generation > token.generation
+
+
+async def test_saying_it_again_changes_nothing(store: TokenStore, clock: Clock) -> None:
+    """A hundred callers reject the same token: one rejection, and its successor stays."""
+    token = await shared(store, clock)
+    await store.reject(KEY, token.generation, 0.0)
+    successor = await shared(store, clock)
+    answers = await asyncio.gather(*(store.reject(KEY, token.generation, 0.0) for _ in range(10)))
+    assert answers == [CURRENT] * 10
+    assert isinstance(await store.acquire(KEY, wish(newer_than=successor.generation - 1)), Hit)
+
+
+async def test_a_token_that_was_replaced_already_is_none_of_our_business(store: TokenStore, clock: Clock) -> None:
+    """The caller has an old one: let it ask."""
+    old = await shared(store, clock)
+    current = await store.commit(await lease_of(store, newer_than=old.generation), minted(clock))
+    assert isinstance(current, Token)
+    assert await store.reject(KEY, old.generation, 30.0) == OTHER
+    assert isinstance(await store.acquire(KEY, wish()), Hit)
+
+
+async def test_a_generation_that_never_was_is_not_current(store: TokenStore, clock: Clock) -> None:
+    """Neither with a token nor without one, not even one larger than any that can be."""
+    assert await store.reject(KEY, 1, 30.0) == OTHER
+    token = await shared(store, clock)
+    assert await store.reject(KEY, token.generation + 1, 30.0) == OTHER
+    assert await store.reject(KEY, 2**63 - 1, 30.0) == OTHER
+
+
+async def test_a_buggy_caller_cannot_burn_tokens(store: TokenStore, clock: Clock) -> None:
+    """Too soon after the last rejection the token goes on being served; the caller learns when to come again."""
+    await store.reject(KEY, (await shared(store, clock)).generation, 30.0)
+    token = await shared(store, clock)
+    answer = await store.reject(KEY, token.generation, 30.0)
+    assert answer.retry_after is not None
+    assert 25.0 < answer.retry_after <= 30.0
+    assert isinstance(await store.acquire(KEY, wish()), Hit)
+
+
+async def test_after_the_interval_it_may_be_rejected(store: TokenStore, clock: Clock) -> None:
+    """Real trouble is not held back for long."""
+    await store.reject(KEY, (await shared(store, clock)).generation, 30.0)
+    token = await shared(store, clock)
+    answer = await eventually(
+        lambda: store.reject(KEY, token.generation, 0.05), lambda answer: answer.retry_after is None
+    )
+    assert answer == CURRENT
+
+
+async def test_a_rejection_ends_the_mint_in_flight(store: TokenStore, clock: Clock) -> None:
+    """Its lease is gone, so that the next can begin at once."""
+    token = await shared(store, clock)
+    in_flight = await lease_of(store, newer_than=token.generation)
+    await store.reject(KEY, token.generation, 30.0)
+    assert await store.renew(in_flight) is None
+    answer = await store.acquire(KEY, wish())
+    assert isinstance(answer, Lease)
+    assert answer.generation > in_flight.generation
+
+
+async def test_a_rejection_does_not_end_a_backoff(store: TokenStore, clock: Clock) -> None:
+    """The issuer has said when it may be asked again."""
+    token = await shared(store, clock)
+    await store.fail(
+        await lease_of(store, newer_than=token.generation), Failure(Reason.ISSUER_THROTTLED, "slow_down"), 30.0
+    )
+    await store.reject(KEY, token.generation, 30.0)
+    answer = await store.acquire(KEY, wish())
+    assert isinstance(answer, Backoff)
+    assert answer.token is None

@@ -1,0 +1,74 @@
+"""A reply that is lost after the act costs nothing: the act is repeated, and answers the same."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest_asyncio
+
+from mintonce_server.core.errors import Reason
+from mintonce_server.core.ports import Clock, Failure
+from mintonce_server.core.token import Token
+from mintonce_server.store import RedisStore
+from support.lossy import Lossy, lossy
+from support.samples import HASHER, KEY, lease_of, minted, shared
+from support.servers import Command
+
+
+@pytest_asyncio.fixture
+async def proxy(url: str, command: Command, tmp_path: Path) -> AsyncIterator[Lossy]:
+    """Before the shared server."""
+    async with lossy(urlsplit(url).path, tmp_path / "lossy.sock") as proxy:
+        yield proxy
+
+
+@pytest_asyncio.fixture
+async def through(url: str, proxy: Lossy, clock: Clock, tmp_path: Path) -> AsyncIterator[RedisStore]:
+    """A store whose one pooled connection goes through the proxy."""
+    beside = f"unix://:{urlsplit(url).password}@{tmp_path}/lossy.sock"
+    store = RedisStore.connect(beside, hasher=HASHER, clock=clock, lease_seconds=60.0, deadline=5.0)
+    await store.ping()
+    yield store
+    await store.close()
+
+
+async def test_acquire(through: RedisStore, proxy: Lossy, store: RedisStore) -> None:
+    """The lease is ours the second time too, not somebody else's to wait for."""
+    proxy.lose_next()
+    lease = await lease_of(through)
+    assert proxy.lost == 1
+    assert await store.renew(lease) is not None
+
+
+async def test_commit(through: RedisStore, proxy: Lossy, clock: Clock) -> None:
+    """It is there already: that is no refusal."""
+    lease = await lease_of(through)
+    proxy.lose_next()
+    assert isinstance(await through.commit(lease, minted(clock)), Token)
+    assert proxy.lost == 1
+
+
+async def test_fail(through: RedisStore, proxy: Lossy) -> None:
+    """It counts once."""
+    lease = await lease_of(through)
+    proxy.lose_next()
+    await through.fail(lease, Failure(Reason.ISSUER_UNAVAILABLE), 0.0)
+    assert proxy.lost == 1
+    assert (await lease_of(through)).failures == 1
+
+
+async def test_renew(through: RedisStore, proxy: Lossy) -> None:
+    """It is still ours."""
+    lease = await lease_of(through)
+    proxy.lose_next()
+    assert await through.renew(lease) is not None
+    assert proxy.lost == 1
+
+
+async def test_reject(through: RedisStore, proxy: Lossy, clock: Clock) -> None:
+    """The caller hears that it was current, and is not told to come later."""
+    token = await shared(through, clock)
+    proxy.lose_next()
+    rejection = await through.reject(KEY, token.generation, 30.0)
+    assert proxy.lost == 1
+    assert (rejection.was_current, rejection.retry_after) == (True, None)

@@ -1,0 +1,101 @@
+"""The memory store, with a clock that a test moves: to the very edge of every time."""
+
+from contextlib import aclosing
+
+import pytest
+
+from mintonce_server.core.errors import Reason
+from mintonce_server.core.ports import Backoff, Failure, Hit, Lease, Wait, WakeKind
+from mintonce_server.store import MemoryStore
+from mintonce_server.store.memory import FORGET_AFTER, QUEUED_MAX
+from support.clocks import ManualClock
+from support.samples import HASHER, KEY, OTHER, lease_of, shared, wish
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def store(clock: ManualClock) -> MemoryStore:
+    return MemoryStore(HASHER, clock)
+
+
+async def test_a_lease_holds_to_its_end_and_no_longer(store: MemoryStore, clock: ManualClock) -> None:
+    """Three seconds, unless told otherwise."""
+    await lease_of(store)
+    clock.advance(2.999)
+    assert isinstance(await store.acquire(KEY, wish()), Wait)
+    clock.advance(0.001)
+    assert isinstance(await store.acquire(KEY, wish()), Lease)
+
+
+async def test_a_token_is_served_up_to_its_leeway(store: MemoryStore, clock: ManualClock) -> None:
+    """100 s of life, 5 s of leeway."""
+    await shared(store, clock)
+    clock.advance(94.9)
+    assert isinstance(await store.acquire(KEY, wish()), Hit)
+    clock.advance(0.1)
+    assert isinstance(await store.acquire(KEY, wish()), Lease)
+
+
+async def test_a_token_is_there_up_to_its_expiry(store: MemoryStore, clock: ManualClock) -> None:
+    """Who has nothing better may still use it."""
+    await shared(store, clock)
+    clock.advance(99.9)
+    assert (await store.load([KEY]))[0] is not None
+    clock.advance(0.1)
+    assert await store.load([KEY]) == [None]
+    assert await store.list("", 10) == []
+
+
+async def test_a_backoff_ends_on_time(store: MemoryStore, clock: ManualClock) -> None:
+    """And not before."""
+    await store.fail(await lease_of(store), Failure(Reason.ISSUER_UNAVAILABLE), 10.0)
+    clock.advance(9.9)
+    assert isinstance(await store.acquire(KEY, wish()), Backoff)
+    clock.advance(0.1)
+    assert isinstance(await store.acquire(KEY, wish()), Lease)
+
+
+async def test_the_interval_between_rejections_ends_on_time(store: MemoryStore, clock: ManualClock) -> None:
+    """30 s later the next one counts."""
+    await store.reject(KEY, (await shared(store, clock)).generation, 30.0)
+    token = await shared(store, clock)
+    clock.advance(29.0)
+    assert (await store.reject(KEY, token.generation, 30.0)).retry_after == 1.0
+    clock.advance(1.0)
+    assert (await store.reject(KEY, token.generation, 30.0)).retry_after is None
+
+
+async def test_generations_rise_when_the_clock_goes_back(clock: ManualClock) -> None:
+    """As the history is known, it decides."""
+    store = MemoryStore(HASHER, clock)
+    first = await shared(store, clock)
+    store._clock = ManualClock(unix=0.0)
+    assert (await lease_of(store, newer_than=first.generation)).generation == first.generation + 1
+
+
+async def test_nothing_is_kept_forever(store: MemoryStore, clock: ManualClock) -> None:
+    """What nobody touched for longer than any token lives is forgotten."""
+    await lease_of(store, OTHER)
+    clock.advance(FORGET_AFTER + 1.0)
+    await lease_of(store, KEY)
+    assert list(store._entries) == [HASHER(KEY)]
+
+
+async def test_a_listener_that_is_too_slow_is_told_so(store: MemoryStore, clock: ManualClock) -> None:
+    """Its queue does not grow without end: it hears a GAP instead."""
+    async with aclosing(store.wakes()) as wakes:
+        await anext(wakes)
+        for _ in range(QUEUED_MAX + 1):
+            await store.fail(await lease_of(store), Failure(Reason.ISSUER_UNAVAILABLE), 0.0)
+        assert (await anext(wakes)).kind is WakeKind.GAP
+
+
+async def test_a_listener_that_left_is_forgotten(store: MemoryStore) -> None:
+    """Closed or cancelled."""
+    async with aclosing(store.wakes()) as wakes:
+        await anext(wakes)
+    assert not store._listeners

@@ -1,0 +1,139 @@
+"""A store that is away says so soon, clearly, and without the password."""
+
+import asyncio
+import os
+import signal
+import traceback
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from mintonce_server.core.errors import StoreUnavailable
+from mintonce_server.core.ports import Clock, Hit
+from mintonce_server.dev.valkey import EmbeddedValkey
+from mintonce_server.store import RedisStore
+from support.eventually import eventually
+from support.samples import HASHER, KEY, lease_of, shared, wish
+from support.servers import looking_into
+
+
+@asynccontextmanager
+async def _store(url: str, clock: Clock, deadline: float = 0.25) -> AsyncGenerator[RedisStore]:
+    store = RedisStore.connect(url, hasher=HASHER, clock=clock, deadline=deadline)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def test_a_stopped_server_is_given_up_within_the_deadline(own_server: EmbeddedValkey, clock: Clock) -> None:
+    """It takes the question and never answers."""
+    async with _store(own_server.url, clock) as store:
+        await store.ping()
+        os.kill(own_server.pid, signal.SIGSTOP)
+        try:
+            started = clock.monotonic()
+            for operation in (store.acquire(KEY, wish()), store.load([KEY]), store.ping()):
+                with pytest.raises(StoreUnavailable, match=r"did not answer within 0\.25 s") as caught:
+                    await operation
+                assert caught.value.retry_after
+            assert clock.monotonic() - started < 3 * 0.25 + 2.0  # the deadlines, and a busy machine's delays
+        finally:
+            os.kill(own_server.pid, signal.SIGCONT)
+
+
+async def test_it_serves_again_when_the_server_goes_on(own_server: EmbeddedValkey, clock: Clock) -> None:
+    """A connection that was given up half-way leaves no old answer to be taken for a new one."""
+    async with _store(own_server.url, clock) as store:
+        token = await shared(store, clock)
+        os.kill(own_server.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(StoreUnavailable):
+                await store.load([KEY])
+        finally:
+            os.kill(own_server.pid, signal.SIGCONT)
+        answer = await store.acquire(KEY, wish())
+        assert isinstance(answer, Hit)
+        assert answer.token.generation == token.generation
+
+
+async def test_a_restarted_server_is_found_again(own_server: EmbeddedValkey, clock: Clock) -> None:
+    """Pooled connections that broke are replaced without a word."""
+    async with _store(own_server.url, clock, deadline=2.0) as store:
+        await asyncio.gather(*(store.ping() for _ in range(8)))
+        killed = own_server.pid
+        os.kill(killed, signal.SIGKILL)
+
+        async def answers() -> bool:
+            with suppress(StoreUnavailable):
+                await store.ping()
+                return own_server.pid != killed
+            return False
+
+        await eventually(answers, bool, within=10.0)
+        await asyncio.gather(*(store.ping() for _ in range(8)))
+
+
+async def test_nobody_there_is_said_with_the_address(clock: Clock, tmp_path: Path) -> None:
+    """And with what to do, but not with the password."""
+    async with _store(f"unix://:the-password@{tmp_path}/nobody.sock", clock) as store:
+        with pytest.raises(StoreUnavailable, match=r"nobody\.sock") as caught:
+            await store.ping()
+    shown = "".join(traceback.format_exception(caught.value)) + caught.value.remedy
+    assert "Redis" in caught.value.remedy
+    assert "the-password" not in shown
+
+
+async def test_a_wrong_password_is_said_without_it(own_server: EmbeddedValkey, clock: Clock) -> None:
+    """Neither the one that was tried, nor the right one."""
+    parts = urlsplit(own_server.url)
+    async with _store(f"unix://:the-wrong-one@{parts.path}", clock) as store:
+        with pytest.raises(StoreUnavailable, match="user name or password") as caught:
+            await store.ping()
+    shown = "".join(traceback.format_exception(caught.value)) + caught.value.remedy
+    assert "the-wrong-one" not in shown
+    assert unquote(parts.password or "?") not in shown
+
+
+async def test_a_server_that_refuses_to_write_is_unavailable(own_server: EmbeddedValkey, clock: Clock) -> None:
+    """Its error code is named, its text is not: that may quote what we sent."""
+    async with _store(own_server.url, clock, deadline=5.0) as store:
+        token = await shared(store, clock)
+        async with looking_into(own_server.url) as command:
+            await command("CONFIG", "SET", "maxmemory", 1)
+        with pytest.raises(StoreUnavailable, match="OutOfMemory"):
+            await lease_of(store, newer_than=token.generation)
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("http://host/", "use redis://"),
+        ("redis+sentinel://:the-password@host/", "use redis://, rediss:// or unix://"),
+        ("the-password", "use redis://"),
+        ("the-password://host", "use redis://"),
+        ("redis://:the#password@host:1", "percent-encoded"),
+        ("redis://host:the-password", "percent-encoded"),
+        ("redis://host?socket_timeout=the-password", "malformed"),
+        ("unix://", "malformed"),
+    ],
+)
+def test_a_bad_url_is_refused_without_showing_it(url: str, text: str, clock: Clock) -> None:
+    """A ValueError, for the settings to report."""
+    with pytest.raises(ValueError, match="Redis URL") as caught:
+        RedisStore.connect(url, hasher=HASHER, clock=clock)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert text in shown
+    assert "password" not in str(caught.value).replace("[user]:password@", "").replace("of the password", "")
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://host", "rediss://:p%23@host:6380/1", "redis://[::1]:1", "unix:///run/valkey.sock"]
+)
+async def test_a_good_url_is_taken(url: str, clock: Clock) -> None:
+    """Nothing is sent before the first operation."""
+    async with _store(url, clock):
+        pass

@@ -1,0 +1,87 @@
+"""A record that cannot be read counts as none."""
+
+import json
+
+import pytest
+
+from mintonce_server.core.errors import Reason
+from mintonce_server.core.ports import Backoff, Clock, Failure, Hit
+from mintonce_server.core.token import Token
+from mintonce_server.store import RedisStore
+from mintonce_server.store.record import decode, encode
+from mintonce_server.store.scripts import keys_of
+from mintonce_server.telemetry.clock import SystemClock
+from support.samples import KEY, OTHER, as_lease, lease_of, minted, shared, wish
+from support.servers import Command
+
+MINTED = minted(SystemClock(), "the-text")
+
+
+def test_a_payload_comes_back_as_it_was() -> None:
+    """Names, text, type and granted scopes."""
+    payload = decode(encode(KEY, MINTED).encode())
+    assert payload is not None
+    assert (payload.key, payload.access_token) == (KEY, MINTED.access_token)
+    assert (payload.token_type, payload.granted) == (MINTED.token_type, MINTED.scopes)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("v", 2), ("v", None), ("client", "no such name"), ("scopes", "orders"), ("granted", [1]), ("token", None)],
+)
+def test_what_is_not_of_this_version_is_not_read(field: str, value: object) -> None:
+    """Another release may have written it."""
+    document = json.loads(encode(KEY, MINTED)) | {field: value}
+    assert decode(json.dumps(document).encode()) is None
+
+
+@pytest.mark.parametrize("text", [b"", b"\xff", b"[]", b"{}", b"null", b'"text"', b"[" * 100_000])
+def test_rubbish_is_not_read(text: bytes) -> None:
+    """Nor does it raise anything."""
+    assert decode(text) is None
+
+
+async def _spoil(store: RedisStore, command: Command, payload: str) -> None:
+    record, _, _ = keys_of(store.key_hash(KEY))
+    await command("HSET", record, "payload", payload)
+
+
+async def test_a_record_of_another_release_is_replaced(store: RedisStore, command: Command, clock: Clock) -> None:
+    """Who cannot read it asks for a newer one, so that nobody goes round in circles."""
+    unreadable = await shared(store, clock)
+    await _spoil(store, command, '{"v":2}')
+    assert await store.load([KEY]) == [None]
+    assert await store.list("", 10) == []
+    lease = as_lease(await store.acquire(KEY, wish()))
+    assert lease.generation > unreadable.generation
+    assert isinstance(await store.commit(lease, MINTED), Token)
+    assert isinstance(await store.acquire(KEY, wish()), Hit)
+
+
+async def test_a_record_under_a_wrong_name_is_noticed(store: RedisStore, command: Command, clock: Clock) -> None:
+    """Somebody swapped two records: nobody gets a token that is not theirs."""
+    await shared(store, clock)
+    await _spoil(store, command, encode(OTHER, MINTED))
+    assert await store.load([KEY]) == [None]
+    assert await store.list("", 10) == []
+    as_lease(await store.acquire(KEY, wish()))
+
+
+async def test_a_backoff_shows_nothing_unreadable(store: RedisStore, command: Command, clock: Clock) -> None:
+    """It answers without a token then."""
+    token = await shared(store, clock)
+    await _spoil(store, command, "rubbish")
+    await store.fail(await lease_of(store, newer_than=token.generation), Failure(Reason.ISSUER_UNAVAILABLE), 30.0)
+    answer = await store.acquire(KEY, wish())
+    assert isinstance(answer, Backoff)
+    assert answer.token is None
+
+
+async def test_a_reason_of_another_release_reads_as_trouble(store: RedisStore, command: Command, clock: Clock) -> None:
+    """A back-off is a back-off, whatever a newer release calls its cause."""
+    await store.fail(await lease_of(store), Failure(Reason.ISSUER_REFUSED, "invalid_client"), 30.0)
+    _, _, meta = keys_of(store.key_hash(KEY))
+    await command("HSET", meta, "failure", "ISSUER_ON_HOLIDAY until_monday")
+    answer = await store.acquire(KEY, wish())
+    assert isinstance(answer, Backoff)
+    assert answer.failure == Failure(Reason.ISSUER_UNAVAILABLE, "until_monday")

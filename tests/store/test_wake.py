@@ -1,0 +1,138 @@
+"""The wake channel mends itself, and says when it may have missed something."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager, suppress
+
+import pytest
+
+from mintonce_server.core.errors import StoreUnavailable
+from mintonce_server.core.ports import Clock, Wake, WakeKind
+from mintonce_server.dev.valkey import EmbeddedValkey
+from mintonce_server.store import RedisStore
+from mintonce_server.store.scripts import WAKE_CHANNEL
+from mintonce_server.store.wake import GAP, parse
+from support.eventually import eventually
+from support.samples import HASHER, KEY, shared
+from support.servers import Command, looking_into
+
+
+@asynccontextmanager
+async def _store(url: str, clock: Clock, troubles: list[StoreUnavailable]) -> AsyncGenerator[RedisStore]:
+    store = RedisStore.connect(url, hasher=HASHER, clock=clock, deadline=2.0, trouble=troubles.append)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"commit",
+        b"commit h",
+        b"commit h 1 more",
+        b"commit h x",
+        b"commit h -1",
+        b"gap  0",
+        b"party h 1",
+        b"\xff h 1",
+    ],
+)
+def test_what_is_not_understood_is_passed_over(data: bytes) -> None:
+    """A newer release may say more."""
+    assert parse([b"message", b"mintonce:wake", data]) is None
+
+
+@pytest.mark.parametrize("reply", [None, 1, b"OK", [], [b"pong", b""], [b"subscribe", b"mintonce:wake", 1]])
+def test_other_replies_are_no_messages(reply: object) -> None:
+    """Answers to PING and SUBSCRIBE come on the same connection."""
+    assert parse(reply) is None
+
+
+def test_a_message_says_what_happened_to_which_key() -> None:
+    """`kind h generation`."""
+    assert parse([b"message", b"mintonce:wake", b"reject abc 17"]) == Wake(WakeKind.REJECT, "abc", 17)
+
+
+async def test_a_strange_message_does_not_end_the_subscription(store: RedisStore, command: Command) -> None:
+    """The next good one is heard."""
+    async with aclosing(store.wakes()) as wakes:
+        await anext(wakes)
+        await command("PUBLISH", WAKE_CHANNEL, b"\xff\x00 nonsense")
+        await command("PUBLISH", WAKE_CHANNEL, "commit abc 17")
+        assert await anext(wakes) == Wake(WakeKind.COMMIT, "abc", 17)
+
+
+async def test_after_the_server_was_killed_it_subscribes_again(own_server: EmbeddedValkey, clock: Clock) -> None:
+    """First a GAP, then messages as before; and somebody is told of the interruption."""
+    troubles: list[StoreUnavailable] = []
+    async with _store(own_server.url, clock, troubles) as store, aclosing(store.wakes()) as wakes:
+        assert await anext(wakes) == GAP
+        os.kill(own_server.pid, signal.SIGKILL)
+        async with asyncio.timeout(10):
+            assert await anext(wakes) == GAP
+        token = await shared(store, clock)
+        assert await anext(wakes) == Wake(WakeKind.COMMIT, store.key_hash(KEY), token.generation)
+    assert troubles
+
+
+async def test_a_silent_server_is_noticed(own_server: EmbeddedValkey, clock: Clock) -> None:
+    """A stopped server breaks no connection: only the missed PING tells."""
+    troubles: list[StoreUnavailable] = []
+    async with _store(own_server.url, clock, troubles) as store, aclosing(store.wakes()) as wakes:
+        await anext(wakes)
+        os.kill(own_server.pid, signal.SIGSTOP)
+        following = asyncio.create_task(anext(wakes))
+        try:
+            await eventually(lambda: asyncio.sleep(0, list(troubles)), bool, within=10.0)
+        finally:
+            os.kill(own_server.pid, signal.SIGCONT)
+        async with asyncio.timeout(10):
+            assert await following == GAP
+
+
+async def test_a_quiet_channel_is_kept(store: RedisStore, command: Command) -> None:
+    """Answered PINGs are no messages, and no trouble."""
+    await command("CONFIG", "RESETSTAT")
+    async with aclosing(store.wakes()) as wakes:
+        await anext(wakes)
+        following = asyncio.create_task(anext(wakes))
+        await eventually(lambda: command("INFO", "commandstats"), lambda said: "cmdstat_ping" in str(said))
+        assert not following.done()
+        await command("PUBLISH", WAKE_CHANNEL, "fail abc 17")
+        assert await following == Wake(WakeKind.FAIL, "abc", 17)
+
+
+async def test_a_cancelled_consumer_leaves_no_connection(store: RedisStore, command: Command) -> None:
+    """The subscription ends with its task."""
+
+    async def subscribers() -> object:
+        return await command("PUBSUB", "NUMSUB", WAKE_CHANNEL)
+
+    async def consume() -> None:
+        async with aclosing(store.wakes()) as wakes:
+            async for _ in wakes:
+                pass
+
+    consumer = asyncio.create_task(consume())
+    await eventually(subscribers, lambda said: said == [WAKE_CHANNEL.encode(), 1])
+    consumer.cancel()
+    with suppress(asyncio.CancelledError):
+        await consumer
+    await eventually(subscribers, lambda said: said == [WAKE_CHANNEL.encode(), 0])
+
+
+async def test_a_closed_subscription_leaves_no_connection(url: str, clock: Clock) -> None:
+    """Closed in the middle, and before it began."""
+    async with _store(url, clock, []) as store, looking_into(url) as command:
+        async with aclosing(store.wakes()):
+            pass
+        async with aclosing(store.wakes()) as wakes:
+            await anext(wakes)
+        await eventually(
+            lambda: command("PUBSUB", "NUMSUB", WAKE_CHANNEL), lambda said: said == [WAKE_CHANNEL.encode(), 0]
+        )

@@ -1,0 +1,47 @@
+"""Keys, wishes and tokens that any test may use."""
+
+import itertools
+from typing import Final
+
+from mintonce_server.core.key import KeyHasher, TokenKey
+from mintonce_server.core.ports import Acquired, Clock, Lease, TokenStore, Wish
+from mintonce_server.core.secret import Secret
+from mintonce_server.core.token import Minted, Token
+
+HASHER: Final = KeyHasher(b"an index key for tests")
+KEY: Final = TokenKey.of("billing", "https://api.example.com/", ["orders:read", "orders:write"])
+OTHER: Final = TokenKey.of("shipping", "https://api.example.com/")
+
+_tries = itertools.count()
+
+
+def wish(nonce: str = "", *, cv: int = 1, newer_than: int = 0, min_remaining: float = 0.0) -> Wish:
+    """Of somebody new, unless a nonce is given."""
+    return Wish(nonce or f"try-{next(_tries)}", cv, newer_than, min_remaining)
+
+
+def minted(clock: Clock, text: str = "a-token", *, lifetime: float = 100.0, age: float = 0.0) -> Minted:
+    """What an issuer gave `age` seconds ago."""
+    return Minted(Secret(text), "Bearer", lifetime, clock.monotonic() - age, ("orders:read",))
+
+
+async def lease_of(
+    store: TokenStore, key: TokenKey = KEY, nonce: str = "", *, cv: int = 1, newer_than: int = 0
+) -> Lease:
+    """The lease, which must be free."""
+    return as_lease(await store.acquire(key, wish(nonce, cv=cv, newer_than=newer_than)))
+
+
+def as_lease(answer: Acquired) -> Lease:
+    """It is one."""
+    assert isinstance(answer, Lease), answer
+    return answer
+
+
+async def shared(
+    store: TokenStore, clock: Clock, key: TokenKey = KEY, *, cv: int = 1, lifetime: float = 100.0
+) -> Token:
+    """A token in the store."""
+    token = await store.commit(await lease_of(store, key, cv=cv), minted(clock, lifetime=lifetime))
+    assert isinstance(token, Token), token
+    return token

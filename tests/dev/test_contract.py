@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from mintonce_server.core.secret import Secret
 from mintonce_server.dev.contract import MAX_REQUEST, TokenRequest, Verdict, judge
 

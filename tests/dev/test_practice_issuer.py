@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from mintonce_server.core.secret import Secret
 from mintonce_server.dev.contract import MAX_REQUEST
 from mintonce_server.dev.practice_issuer import PracticeIssuer

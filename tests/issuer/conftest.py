@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+
 from mintonce_server.core.ports import Issuer
 from mintonce_server.core.secret import Secret
 from mintonce_server.dev.practice_issuer import PracticeIssuer

@@ -5,6 +5,7 @@ import json
 import math
 
 import pytest
+
 from mintonce_server.core.errors import IssuerMalformed, IssuerRefused
 from mintonce_server.core.token import MAX_LIFETIME, Minted
 from mintonce_server.issuer.answer import Answer, Asked, read_answer

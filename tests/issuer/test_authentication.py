@@ -7,6 +7,7 @@ from urllib.parse import unquote_plus
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from mintonce_server.core.secret import Secret
 from mintonce_server.issuer.authentication import METHODS, authentication
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+
 from mintonce_server.core.errors import IssuerRefused
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.secret import Secret

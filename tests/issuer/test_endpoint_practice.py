@@ -4,6 +4,7 @@ import logging
 import traceback
 
 import pytest
+
 from mintonce_server.core.errors import IssuerRefused, IssuerThrottled, IssuerUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.secret import Secret

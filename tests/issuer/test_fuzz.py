@@ -5,6 +5,7 @@ import traceback
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from mintonce_server.core.errors import IssuerError
 from mintonce_server.core.token import MAX_LIFETIME, Minted
 from mintonce_server.issuer.answer import Answer, Asked, read_answer

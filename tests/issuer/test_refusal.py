@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from mintonce_server.core.errors import (
     IssuerError,
     IssuerMalformed,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
 import pytest
+
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.secret import Secret
 from mintonce_server.issuer.authentication import Proof, authentication

@@ -3,6 +3,7 @@
 import traceback
 
 import pytest
+
 from mintonce_server.issuer import EndpointOptions, check_token_url
 
 

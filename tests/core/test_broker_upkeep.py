@@ -1,0 +1,308 @@
+"""What the broker does unasked: hears the fleet, asks the store, mints successors in time, lets go."""
+
+import asyncio
+from functools import partial
+
+from mintonce_server.core.broker import BrokerOptions, Served
+from mintonce_server.core.holdings import IDLE
+from mintonce_server.core.key import TokenKey
+from mintonce_server.core.ports import Wake, WakeKind
+from mintonce_server.core.token import Origin, Token
+from support.samples import KEY, lease_of, minted, shared
+from support.scripted_issuer import refused
+from support.waiting import wait_until
+from support.workbench import Workbench, a_moment
+
+
+async def due(bench: Workbench, token: Token) -> None:
+    """The clock goes on to the token's refresh, and the key is seen to."""
+    bench.clock.advance(token.refresh_at - bench.clock.monotonic())
+    await bench.refresh()
+
+
+def more_loads_than(bench: Workbench, seen: int) -> bool:
+    return bench.store.calls["load"] > seen
+
+
+async def successor(bench: Workbench, token: Token) -> Token:
+    """Another replica minted and committed it."""
+    lease = await lease_of(bench.store, KEY, newer_than=token.generation)
+    committed = await bench.store.commit(lease, minted(bench.clock, "theirs", lifetime=3600.0))
+    assert isinstance(committed, Token)
+    return committed
+
+
+async def test_a_commit_elsewhere_replaces_the_token_in_memory() -> None:
+    """By its wake-up, without a caller that asks."""
+    bench = Workbench()
+    old = (await bench.get()).token
+    async with bench.upkeep():
+        new = await successor(bench, old)
+        await wait_until(lambda: (served := bench.broker.peek(KEY)) and served.token == new)
+    assert bench.issuer.mints == 1
+
+
+async def test_a_rejection_elsewhere_empties_memory_at_once() -> None:
+    """Without asking the store: the message says all there is to say."""
+    bench = Workbench()
+    old = (await bench.get()).token
+    async with bench.upkeep():
+        await a_moment()
+        bench.store.down = frozenset({"load"})
+        await bench.store.reject(KEY, old.generation, 30.0)
+        await wait_until(lambda: bench.broker.peek(KEY) is None)
+
+
+async def test_a_gap_makes_every_token_suspect() -> None:
+    """Messages may have been lost: all are compared with the store, those whose record is gone are dropped."""
+    bench = Workbench()
+    keys = [TokenKey.of(KEY.client, f"https://api-{n}.example.com/") for n in range(5)]
+    async with bench.upkeep():
+        for key in keys:
+            await bench.get(key)
+        loads = bench.store.calls["load"]
+        bench.store.lose(keys[0])
+        bench.broker.upkeep.notice(Wake(WakeKind.GAP, "", 0))
+        await wait_until(lambda: bench.broker.peek(keys[0]) is None)
+    assert all(bench.broker.peek(key) for key in keys[1:])
+    assert bench.store.calls["load"] == loads + 1
+
+
+async def test_a_lost_message_is_made_good_within_the_revalidation_interval() -> None:
+    """Whatever pub/sub does, memory is never staler than that."""
+    bench = Workbench(options=BrokerOptions(revalidate_every=0.05))
+    await bench.get()
+    async with bench.upkeep():
+        await wait_until(lambda: bench.store.calls["load"] >= 1)  # the GAP at the start
+        bench.store.lose(KEY)
+        bench.clock.advance(0.06)
+        await wait_until(lambda: bench.broker.peek(KEY) is None)
+
+
+async def test_revalidation_comes_round_even_when_there_is_news_all_the_time() -> None:
+    """A busy fleet must not keep it from the keys that nobody talks about."""
+    bench = Workbench(options=BrokerOptions(revalidate_every=5.0))
+    busy = TokenKey.of(KEY.client, "https://busy.example.com/")
+    await bench.get()
+    await bench.get(busy)
+    news = Wake(WakeKind.COMMIT, bench.store.key_hash(busy), 1)
+
+    def more_news() -> None:
+        if bench.store.calls["load"] < 100:
+            bench.store.after["load"] = more_news
+        bench.clock.advance(0.1)
+        bench.broker.upkeep.notice(news)
+
+    async with bench.upkeep():
+        await wait_until(lambda: bench.store.calls["load"] >= 1)
+        bench.store.lose(KEY)
+        more_news()
+        await wait_until(lambda: bench.store.calls["load"] >= 100)
+        assert bench.broker.peek(KEY) is None
+
+
+async def test_an_outage_of_the_store_empties_no_memory() -> None:
+    """No answer is not the answer that there is none."""
+    bench = Workbench(options=BrokerOptions(revalidate_every=0.01))
+    served = await bench.get()
+    bench.store.down = frozenset({"load"})
+    async with bench.upkeep():
+        for _ in range(3):
+            seen = bench.store.calls["load"]
+            bench.clock.advance(0.02)
+            await wait_until(partial(more_loads_than, bench, seen))
+    assert (again := bench.broker.peek(KEY))
+    assert again.token == served.token
+
+
+async def test_a_key_in_use_gets_its_successor_in_the_window() -> None:
+    """All serve the old one until it is there; nobody waits."""
+    bench = Workbench()
+    old = (await bench.get()).token
+    async with bench.upkeep():
+        bench.clock.advance(old.refresh_at - bench.clock.monotonic())
+        assert (await bench.get()).token == old
+        bench.broker._refresher._changed.set()  # the refresher looks at the clock again
+        await wait_until(lambda: (served := bench.broker.peek(KEY)) and served.token.generation > old.generation)
+    assert bench.issuer.mints == 2
+
+
+async def test_one_replica_refreshes_for_all() -> None:
+    """The second one that finds the key due takes the token of the first."""
+    bench = Workbench()
+    other = bench.replica()
+    old = (await bench.get()).token
+    assert (await other.get()).origin is Origin.STORE
+    await due(bench, old)
+    await other.refresh()
+    assert bench.issuer.mints == 2
+    assert (await other.get()).token.generation == (await bench.get()).token.generation > old.generation
+
+
+async def test_an_idle_key_is_not_refreshed() -> None:
+    """Asked for once, it gets one successor, for nobody knows yet that it is idle; then no more, and is let go."""
+    bench = Workbench()
+    first = (await bench.get()).token
+    await due(bench, first)
+    entry = bench.entry()
+    assert entry
+    assert entry.token
+    await due(bench, entry.token)
+    assert bench.issuer.mints == 2
+    assert bench.due_at() == entry.token.expires_at
+    bench.clock.advance(400.0)
+    await bench.refresh()
+    assert bench.entry() is None
+    assert bench.due_at() is None
+
+
+async def test_a_watched_key_is_refreshed_though_nobody_asks() -> None:
+    """The watch sees each successor."""
+    bench = Workbench()
+    watch = bench.broker.watch(KEY, 5.0)
+    seen = [(await anext(watch)).token]
+    for _ in range(4):
+        await due(bench, seen[-1])
+        seen.append((await anext(watch)).token)
+    await watch.aclose()
+    assert len({token.generation for token in seen}) == 5
+    assert bench.issuer.mints == 5
+
+
+async def test_a_key_to_be_kept_warm_is_refreshed_though_nobody_asks() -> None:
+    """keep_warm is what it is for."""
+    bench = Workbench(keep_warm=True)
+    await bench.get()
+    for _ in range(4):
+        entry = bench.entry()
+        assert entry
+        assert entry.token
+        await due(bench, entry.token)
+    assert bench.issuer.mints == 5
+
+
+async def test_a_key_that_never_had_a_token_is_not_kept_warm() -> None:
+    """Otherwise each invented key would be tried for ever."""
+    bench = Workbench(keep_warm=True)
+    bench.issuer.fails = refused
+    await asyncio.gather(bench.get(), return_exceptions=True)
+    for _ in range(3):
+        bench.clock.advance(IDLE)
+        await bench.refresh()
+    assert bench.issuer.mints == 1
+    assert bench.entry() is None
+
+
+async def test_invented_keys_do_not_stay_in_memory() -> None:
+    """What the issuer refuses and nobody asks for again is forgotten within two minutes."""
+    bench = Workbench()
+    bench.issuer.fails = refused
+    keys = [TokenKey.of(KEY.client, KEY.audience, [f"scope-{n}"]) for n in range(500)]
+    await asyncio.gather(*(bench.get(key) for key in keys), return_exceptions=True)
+    assert bench.issuer.mints == 500
+    for _ in range(2):
+        bench.clock.advance(IDLE)
+        for key in keys:
+            await bench.refresh(key)
+    assert list(bench.broker._holdings.memory) == []
+    assert not bench.broker._refresher._due
+    assert bench.issuer.mints == 500
+
+
+async def test_an_entry_is_kept_while_a_flight_for_it_is_under_way() -> None:
+    """What the flight brings would otherwise be lost, and watches with it."""
+    bench = Workbench()
+    bench.issuer.gate.clear()
+    caller = bench.asking()
+    await bench.issuer.asked.wait()
+    bench.clock.advance(IDLE)
+    await bench.refresh()
+    bench.issuer.gate.set()
+    served = await caller
+    assert (again := bench.broker.peek(KEY))
+    assert again.token == served.token
+
+
+async def test_a_refresh_that_failed_is_tried_again_when_the_trouble_says() -> None:
+    """Not before, and not never."""
+    bench = Workbench()
+    old = (await bench.get()).token
+    bench.issuer.fails = refused
+    await due(bench, old)
+    began = bench.clock.monotonic()
+    assert bench.due_at() == began + 30.0
+    assert (await bench.get()).token == old
+    bench.issuer.fails = None
+    bench.clock.advance(30.0)
+    await bench.refresh()
+    assert (await bench.get()).token.generation > old.generation
+    assert bench.issuer.mints == 3
+
+
+async def test_a_refresh_finds_the_store_away_and_mints_nothing() -> None:
+    """The token lives: there is time until the store is back."""
+    bench = Workbench()
+    old = (await bench.get()).token
+    bench.store.down = frozenset({"acquire"})
+    await due(bench, old)
+    assert bench.issuer.mints == 1
+    assert bench.due_at() == bench.clock.monotonic() + 1.0
+
+
+async def test_a_late_rejection_of_an_old_generation_mints_nothing() -> None:
+    """Neither at once nor when the key is next seen to: the current token is not to blame."""
+    bench = Workbench()
+    first = (await bench.get()).token
+    await bench.broker.reject(KEY, first.generation)
+    second = (await bench.get()).token
+    for _ in range(3):
+        await bench.broker.reject(KEY, first.generation)
+        bench.broker.upkeep.notice(Wake(WakeKind.REJECT, first.key_hash, first.generation))
+        bench.clock.advance(IDLE)
+        await bench.refresh()
+    assert bench.due_at() == second.refresh_at
+    assert bench.issuer.mints == 2
+
+
+async def test_a_watch_is_owed_a_successor_at_once_when_its_token_is_rejected() -> None:
+    """Nobody else may be asking."""
+    bench = Workbench()
+    async with bench.upkeep():
+        watch = bench.broker.watch(KEY, 5.0)
+        first = (await anext(watch)).token
+        await bench.broker.reject(KEY, first.generation)
+        async with asyncio.timeout(5.0):
+            second = (await anext(watch)).token
+        await watch.aclose()
+    assert second.generation > first.generation
+    assert bench.issuer.mints == 2
+
+
+async def test_a_rejected_token_does_not_come_back_when_the_store_lost_the_rejection() -> None:
+    """A failover may; a replica that heard it remembers."""
+    bench = Workbench()
+    old = (await bench.get()).token
+    before = bench.store._entries[old.key_hash]
+    kept = before.token
+    await bench.broker.reject(KEY, old.generation)
+    before.token, before.bar, before.rejected = kept, 0, 0
+    assert (await bench.get()).token.generation > old.generation
+    assert bench.issuer.mints == 2
+
+
+async def test_who_asks_after_a_rejection_never_gets_the_rejected_token_from_an_older_flight() -> None:
+    """The flight had it from the store just before."""
+    bench = Workbench()
+    old = await shared(bench.store, bench.clock, lifetime=3600.0)
+    asked_later: list[asyncio.Task[Served]] = []
+
+    def reject_meanwhile() -> None:
+        bench.broker.upkeep.notice(Wake(WakeKind.REJECT, old.key_hash, old.generation))
+        bench.store._entries[old.key_hash].token = None
+        asked_later.append(asyncio.create_task(bench.get()))
+
+    bench.store.after["acquire"] = reject_meanwhile
+    await bench.get()
+    (later,) = await asyncio.gather(*asked_later)
+    assert later.token.generation > old.generation
+    assert bench.issuer.mints == 1

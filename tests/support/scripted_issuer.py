@@ -1,0 +1,59 @@
+"""An issuer that does what a test says, without a network."""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+
+from mintonce_server.core.errors import IssuerError, IssuerRefused, IssuerUnavailable
+from mintonce_server.core.key import TokenKey
+from mintonce_server.core.ports import Clock
+from mintonce_server.core.secret import Secret
+from mintonce_server.core.token import Minted
+
+# Across all issuers of a test run, so that no two tokens are ever the same.
+_numbers = itertools.count(1)
+
+
+class ScriptedIssuer:
+    """Implements core.ports.Issuer.
+
+    Attributes:
+        minted_for: the key of each mint, oldest first, failed ones too.
+        lifetime: seconds that its tokens live from now on.
+        fails: makes the error to raise instead of giving a token.
+        gate: what each mint waits for; open unless a test closes it.
+        asked: set as soon as a mint has begun.
+    """
+
+    def __init__(self, clock: Clock, lifetime: float = 3600.0) -> None:
+        self.minted_for: list[TokenKey] = []
+        self.lifetime = lifetime
+        self.fails: Callable[[], IssuerError] | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.asked = asyncio.Event()
+        self._clock = clock
+
+    @property
+    def mints(self) -> int:
+        """How many there were, failed ones too."""
+        return len(self.minted_for)
+
+    async def mint(self, key: TokenKey) -> Minted:
+        started_at = self._clock.monotonic()
+        self.minted_for.append(key)
+        self.asked.set()
+        await self.gate.wait()
+        if self.fails is not None:
+            raise self.fails()
+        return Minted(Secret(f"token-{next(_numbers)}"), "Bearer", self.lifetime, started_at, key.scopes)
+
+
+def refused() -> IssuerRefused:
+    """What a wrong secret leads to."""
+    return IssuerRefused("the issuer said no", remedy="Mend it.", retry_after=30.0, issuer_error="invalid_client")
+
+
+def unavailable() -> IssuerUnavailable:
+    """A 5xx without a Retry-After."""
+    return IssuerUnavailable("the issuer is in trouble", remedy="Wait.")

@@ -1,0 +1,102 @@
+"""A broker with all that it needs, in this process, on a clock that the test turns."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Self, TypeVar
+
+from mintonce_server.core.broker import Broker, BrokerOptions, Served
+from mintonce_server.core.client import Clients, OAuthClient
+from mintonce_server.core.events import Event
+from mintonce_server.core.key import TokenKey
+from mintonce_server.core.memory import Entry
+from support.clocks import ManualClock
+from support.samples import HASHER, KEY
+from support.scripted_issuer import ScriptedIssuer
+from support.troubled_store import TroubledStore
+from support.waiting import wait_until
+
+OPTIONS = BrokerOptions()
+PATIENCE = 5.0
+"""Seconds that a call may take where the test is not about that."""
+
+E = TypeVar("E", bound=Event)
+
+
+@dataclass
+class Workbench:
+    """One replica. `replica` makes another one of the same fleet: same store and clock; the same issuer or its own."""
+
+    clock: ManualClock = field(default_factory=ManualClock)
+    options: BrokerOptions = OPTIONS
+    keep_warm: bool = False
+    credential_version: int = 1
+    store: TroubledStore = field(init=False)
+    issuer: ScriptedIssuer = field(init=False)
+    broker: Broker = field(init=False)
+    happened: list[Event] = field(default_factory=list[Event])
+
+    def __post_init__(self) -> None:
+        self.store = TroubledStore(HASHER, self.clock)
+        self.issuer = ScriptedIssuer(self.clock)
+        self.broker = self._build()
+
+    def replica(self, credential_version: int = 1, *, own_issuer: bool = False) -> Self:
+        other = type(self)(self.clock, self.options, self.keep_warm, credential_version)
+        other.store = self.store
+        if not own_issuer:
+            other.issuer = self.issuer
+        other.broker = other._build()
+        return other
+
+    async def get(self, key: TokenKey = KEY, min_remaining: float = 0.0, deadline: float = PATIENCE) -> Served:
+        return await self.broker.get(key, min_remaining, deadline)
+
+    def asking(self, key: TokenKey = KEY, deadline: float = PATIENCE) -> asyncio.Task[Served]:
+        """A caller that has begun to wait."""
+        return asyncio.create_task(self.get(key, deadline=deadline))
+
+    async def refresh(self, key: TokenKey = KEY) -> None:
+        """See to the key as the refresher does when it is due."""
+        self.broker._refresher._due.pop(key, None)
+        await self.broker.upkeep.refresh(key, self.broker._refresher)
+
+    def due_at(self, key: TokenKey = KEY) -> float | None:
+        """When the refresher will see to the key, on the clock."""
+        return self.broker._refresher._due.get(key)
+
+    def entry(self, key: TokenKey = KEY) -> Entry | None:
+        """What the replica holds for the key."""
+        return self.broker._holdings.memory.get(key)
+
+    def events(self, kind: type[E]) -> list[E]:
+        """What happened, of one kind."""
+        return [event for event in self.happened if isinstance(event, kind)]
+
+    @asynccontextmanager
+    async def upkeep(self) -> AsyncGenerator[None]:
+        """Its endless tasks run, and hear the store."""
+        tasks = [asyncio.create_task(task) for task in self.broker.tasks()]
+        try:
+            await wait_until(lambda: self.store._listeners)
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            for task in tasks:
+                if not task.cancelled():
+                    task.result()
+
+    def _build(self) -> Broker:
+        client = OAuthClient(
+            KEY.client, self.issuer, credential_version=self.credential_version, keep_warm=self.keep_warm
+        )
+        return Broker(self.store, Clients([client]), self.clock, self.happened.append, self.options)
+
+
+async def a_moment() -> None:
+    """Everything that can go on without time passing has gone on."""
+    for _ in range(50):
+        await asyncio.sleep(0)

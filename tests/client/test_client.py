@@ -159,6 +159,16 @@ def test_a_watch_gives_the_live_token_and_then_each_successor(server: ScriptedSe
     assert server.calls["WatchToken"] == 1
 
 
+def test_a_slow_first_answer_shortens_the_life_in_a_watch_too(server: ScriptedServer) -> None:
+    """The first token is counted from before the call was sent."""
+    gate = server.hold("WatchToken")
+    opener = threading.Timer(0.3, gate.set)
+    opener.start()
+    with TokenClient(server.target) as client, client.watch(CLIENT, AUDIENCE) as tokens:
+        assert next(tokens).remaining() < server.lifetime - 0.25
+    opener.join()
+
+
 def test_a_watch_that_another_thread_cancels_just_ends(server: ScriptedServer) -> None:
     """Cancelling is no error."""
     with TokenClient(server.target) as client:

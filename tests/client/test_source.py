@@ -2,14 +2,14 @@
 
 import gc
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 
 import grpc
 import pytest
 
-from mintonce import Closed, Refused, TokenClient, TokenExpired, TokenSource, Unavailable, Unreachable
+from mintonce import Closed, Refused, TokenClient, TokenExpired, TokenSource, Unavailable, Unreachable, Watch
 from support.scripted_server import AUDIENCE, CLIENT, ScriptedServer
 
 
@@ -153,6 +153,27 @@ def test_sixteen_threads_that_saw_a_401_make_one_report(server: ScriptedServer, 
     assert generations == {102}
     assert source.reject(refused).generation == 102
     assert server.calls["RejectToken"] == 1
+
+
+def test_a_report_made_while_the_watch_is_being_opened_is_not_kept_waiting(server: ScriptedServer) -> None:
+    """The thread looks again before it settles down to watch."""
+    opening, opened = threading.Event(), threading.Event()
+
+    class SlowToOpen(TokenClient):
+        def watch(
+            self, client: str, audience: str = "", scopes: Iterable[str] = (), *, timeout: float | None = None
+        ) -> Watch:
+            opening.set()
+            assert opened.wait(10)
+            return super().watch(client, audience, scopes, timeout=timeout)
+
+    with SlowToOpen(server.target) as client, TokenSource(CLIENT, AUDIENCE, via=client) as source:
+        assert opening.wait(10)
+        with ThreadPoolExecutor(1) as threads:
+            rejecting = threads.submit(source.reject, source.get())
+            assert source._wake.wait(10)
+            opened.set()
+            assert rejecting.result(10).generation == 102
 
 
 def test_a_rejected_token_is_not_served_while_its_successor_is_minted(

@@ -79,6 +79,15 @@ def test_get_asks_for_what_was_said(server: ScriptedServer) -> None:
     assert server.requests == [expected]
 
 
+def test_the_target_may_stand_before_or_behind_the_command(server: ScriptedServer) -> None:
+    """It goes before the environment's."""
+    target = ("--target", server.target)
+    nowhere = ("--target", "127.0.0.1:1")
+    assert mintonce(server, *nowhere, "get", CLIENT, AUDIENCE, *target)[0] == 0
+    assert mintonce(server, *target, "get", CLIENT, AUDIENCE)[0] == 0
+    assert mintonce(server, "ls", *nowhere)[0] == 3
+
+
 def test_a_refusal_exits_with_1_and_says_what_to_do(server: ScriptedServer) -> None:
     """What happened, then the remedy; no traceback."""
     server.fail(

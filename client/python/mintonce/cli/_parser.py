@@ -30,19 +30,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     result.add_argument("--version", action="version", version=f"mintonce {version('mintonce')}")
-    result.add_argument(
-        "--target",
-        metavar="ADDRESS",
-        help=f"the server, as HOST:PORT or unix:PATH (default: ${_channel.TARGET_VARIABLE}, "
-        f"else {_channel.DEFAULT_TARGET})",
-    )
-    result.add_argument(
-        "--timeout",
-        type=positive_duration,
-        default=_channel.DEFAULT_TIMEOUT,
-        metavar="DURATION",
-        help="how long a call may take, as 10s (default: 10s)",
-    )
+    _add_connection(result, again=False)
     commands = result.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_get(commands)
     _add_watch(commands)
@@ -58,6 +46,7 @@ def _add_get(commands: "_Commands") -> None:
     form.add_argument("--json", action="store_true", help="print everything about the token, as JSON")
     form.add_argument("--header", action="store_true", help="print an HTTP header: Authorization: Bearer …")
     get.add_argument("--min-remaining", type=duration, metavar="DURATION", help="how much life it should have, as 5m")
+    _add_connection(get, again=True)
     get.set_defaults(run=_commands.get)
 
 
@@ -71,6 +60,7 @@ def _add_watch(commands: "_Commands") -> None:
     watch.add_argument("--json", action="store_true", help="print JSON lines")
     watch.add_argument("--show-token", action="store_true", help="print the token's text, too")
     watch.add_argument("--count", type=_count, default=0, metavar="N", help="stop after N tokens")
+    _add_connection(watch, again=True)
     watch.set_defaults(run=_commands.watch)
 
 
@@ -85,6 +75,7 @@ def _add_reject(commands: "_Commands") -> None:
     which = reject.add_mutually_exclusive_group()
     which.add_argument("--generation", type=int, metavar="N", help="the refused token's generation")
     which.add_argument("--token-stdin", action="store_true", help="read the refused token from standard input")
+    _add_connection(reject, again=True)
     reject.set_defaults(run=_commands.reject)
 
 
@@ -92,7 +83,26 @@ def _add_ls(commands: "_Commands") -> None:
     ls = commands.add_parser("ls", help="list the live tokens", description="List the live tokens, never their text.")
     ls.add_argument("--client", default="", metavar="CLIENT", help="only this client's")
     ls.add_argument("--json", action="store_true", help="print JSON lines")
+    _add_connection(ls, again=True)
     ls.set_defaults(run=_commands.ls)
+
+
+def _add_connection(parser: argparse.ArgumentParser, *, again: bool) -> None:
+    """Before the command or behind it: what is said behind it counts, and its absence there (`again`) says nothing."""
+    parser.add_argument(
+        "--target",
+        metavar="ADDRESS",
+        default=argparse.SUPPRESS if again else None,
+        help=f"the server, as HOST:PORT or unix:PATH (default: ${_channel.TARGET_VARIABLE}, "
+        f"else {_channel.DEFAULT_TARGET})",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=positive_duration,
+        default=argparse.SUPPRESS if again else _channel.DEFAULT_TIMEOUT,
+        metavar="DURATION",
+        help="how long a call may take, as 10s (default: 10s)",
+    )
 
 
 def _add_key(command: argparse.ArgumentParser) -> None:

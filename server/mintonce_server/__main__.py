@@ -1,7 +1,17 @@
-"""`python -m mintonce_server` is `mintonced`."""
+"""Where `mintonced` and `python -m mintonce_server` begin."""
 
+import os
 import sys
 
-from mintonce_server.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """The exit code of `mintonced`."""
+    # Before grpc is imported: else its own C++ lines stand between the log's JSON. Whoever debugs gRPC sets the variable.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # noqa: TID251 - written for a library, not read as a setting
+    from mintonce_server.cli import main as run  # noqa: PLC0415 - see above
+
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

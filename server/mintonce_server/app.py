@@ -36,10 +36,11 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         clients = await parts.enter_async_context(_clients(settings, clock))
         broker = Broker(store, clients, clock, event_sink(get_logger("mintonce")), _broker_options(settings))
         server = Server(broker, clock, _server_options(settings))
+        address = server.bind()
         async with asyncio.TaskGroup() as background:
             tasks = [background.create_task(endless) for endless in broker.tasks()]
             try:
-                address = await server.start()
+                await server.start()
                 names = sorted(settings.clients)
                 get_logger(__name__).info("serving", listen=address, store=settings.redis.safe_url, clients=names)
                 await _try_store(store)

@@ -35,10 +35,10 @@ class Outcome:
     remedy: str = ""
 
 
-async def run_check(config: Path | None, environ: Mapping[str, str], probes: Probes, out: TextIO) -> int:
-    """Write the report; return the exit code. Mints nothing, stores nothing."""
+async def run_check(config: Path | None, environ: Mapping[str, str] | None, probes: Probes, out: TextIO) -> int:
+    """Write the report; return the exit code. Mints nothing, stores nothing. `environ`: None for the process's own."""
     try:
-        settings = load(config, environ)
+        settings = load(config) if environ is None else load(config, environ)
     except SettingsError as error:
         out.writelines(f"{line}\n" for line in report_faults(error))
         return FAULTY

@@ -17,10 +17,14 @@ from mintonce_server.settings import load, reference_table
 from mintonce_server.telemetry import logs
 
 HEALTH_DEADLINE = 2.0
+PRACTICE_ISSUER = "practice-issuer"
 
 
 def main(argv: list[str] | None = None) -> int:
     """The exit code of `mintonced ARGV`."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == [PRACTICE_ISSUER]:  # it has a parser of its own
+        return practice_issuer.main(argv[1:])
     options = _parser().parse_args(argv)
     try:
         code: int = options.run(options)
@@ -30,8 +34,9 @@ def main(argv: list[str] | None = None) -> int:
         return _complain(str(error), "Is `mintonced serve` running there?")
     except OSError as error:
         return _complain(str(error), "Free the address or the path, or choose another one.")
-    except KeyboardInterrupt:
-        return 130
+    except ExceptionGroup as group:  # a background task of the service failed: end, so that it is started anew
+        logs.get_logger(__name__).error("background_task_failed", exc_info=group)
+        return 1
     return code
 
 
@@ -42,7 +47,8 @@ def _complain(what: str, remedy: str) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     settings = load(options.config)
-    logs.configure(settings.log_level, settings.log_format)
+    known = [settings.redis.url, *(client.client_secret for client in settings.clients.values())]
+    logs.configure(settings.log_level, settings.log_format, known=known)
     _run_until_signal(lambda stopping: app.serve(settings, stopping, lambda _: None))
     return 0
 
@@ -58,7 +64,7 @@ def _dev(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     probes = Probes(store=app.ping_store, issuer=probe_issuer)
-    return asyncio.run(run_check(options.config, probes=probes, out=sys.stdout))
+    return asyncio.run(run_check(options.config, None, probes, sys.stdout))
 
 
 def _health(options: argparse.Namespace) -> int:
@@ -70,10 +76,6 @@ def _health(options: argparse.Namespace) -> int:
 def _settings(_: argparse.Namespace) -> int:
     print(reference_table())
     return 0
-
-
-def _practice_issuer(options: argparse.Namespace) -> int:
-    return practice_issuer.main(options.rest)
 
 
 def _run_until_signal(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
@@ -114,8 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         if run is _health:
             command.add_argument("--target", metavar="ADDRESS", help="HOST:PORT or unix:/PATH; default: `listen`")
     _add_dev(_command(commands, "dev", _dev, "run all of it on this machine, to try it out"))
-    practice = _command(commands, "practice-issuer", _practice_issuer, "run only the practice issuer", add_help=False)
-    practice.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    commands.add_parser(PRACTICE_ISSUER, help="run only the practice issuer")
     return parser
 
 
@@ -124,9 +125,8 @@ def _command(
     name: str,
     run: Callable[[argparse.Namespace], int],
     text: str,
-    add_help: bool = True,
 ) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", add_help=add_help)
+    command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
     command.set_defaults(run=run)
     return command
 

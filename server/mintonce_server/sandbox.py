@@ -34,17 +34,18 @@ async def run(options: SandboxOptions, stopping: asyncio.Event, say: Callable[[s
     secret = Secret(secrets.token_urlsafe(24))
     async with AsyncExitStack() as parts:
         valkey = await parts.enter_async_context(EmbeddedValkey(options.directory / "valkey"))
-        issuer = parts.enter_context(
-            PracticeIssuer(
-                clients={CLIENT: secret},
-                audiences=None,
-                lifetime=options.lifetime,
-                log=options.directory / "posts.jsonl",
-                port=options.issuer_port,
-            )
-        )
+        issuer = parts.enter_context(_practice_issuer(options, secret))
         settings = _settings(options, valkey.url, issuer.token_url, secret)
         await serve(settings, stopping, lambda address: say(_welcome(options, address, issuer.url)))
+
+
+def _practice_issuer(options: SandboxOptions, secret: Secret) -> PracticeIssuer:
+    log = options.directory / "posts.jsonl"
+    try:
+        return PracticeIssuer(clients={CLIENT: secret}, lifetime=options.lifetime, log=log, port=options.issuer_port)
+    except OSError as error:
+        message = f"the practice issuer cannot have port {options.issuer_port}, or write {log}"
+        raise OSError(f"{message} ({error.strerror})") from error
 
 
 def _settings(options: SandboxOptions, redis_url: str, token_url: str, secret: Secret) -> Settings:

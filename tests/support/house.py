@@ -67,7 +67,8 @@ async def house(
     with tempfile.TemporaryDirectory(prefix="mo-") as directory:
         listen = f"unix:{Path(directory) / 's'}"
         server = Server(broker, clock, server_options or ServerOptions(listen))
-        target = await server.start()
+        target = server.bind()
+        await server.start()
         tasks = [asyncio.create_task(task) for task in broker.tasks()]
         try:
             yield House(broker, server, store, target, happened)

@@ -51,17 +51,19 @@ class Server:
             names = (TOKEN_SERVICE, ADMIN_SERVICE, HEALTH_SERVICE, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
 
-    async def start(self) -> str:
-        """Listen; the address that callers dial. Raises OSError with the address when it is taken."""
+    def bind(self) -> str:
+        """Take the address; what callers dial. Raises OSError when it is taken."""
+        listen = self._options.listen
         try:
-            port = self._server.add_insecure_port(self._options.listen)
-        except RuntimeError as error:  # what grpcio raises for an address in use
-            raise OSError(f"cannot listen on {self._options.listen}") from error
+            port = self._server.add_insecure_port(listen)
+        except RuntimeError as error:  # what grpcio raises for every reason
+            raise OSError(f"cannot listen on {listen}: is it in use, or not an address of this machine?") from error
+        return listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}"
+
+    async def start(self) -> None:
+        """Answer calls."""
         await self._server.start()
         await self._say(health_pb2.HealthCheckResponse.SERVING)
-        if self._options.listen.startswith("unix:"):
-            return self._options.listen
-        return f"{self._options.listen.rpartition(':')[0]}:{port}"
 
     async def drain(self) -> None:
         """Say to load balancers that this replica is going."""

@@ -13,6 +13,9 @@ DOMAIN: Final = "mintonce"
 DETAILS: Final = "grpc-status-details-bin"
 """Where gRPC implementations look for a google.rpc.Status."""
 
+NO_RETRY: Final = ("grpc-retry-pushback-ms", "-1")
+"""Tells a channel's retry policy not to repeat by itself: the trouble is behind this server, as it is behind the others."""
+
 CODES: Final[dict[Reason, grpc.StatusCode]] = {
     Reason.INVALID_REQUEST: grpc.StatusCode.INVALID_ARGUMENT,
     Reason.UNKNOWN_CLIENT: grpc.StatusCode.NOT_FOUND,
@@ -33,7 +36,10 @@ CODES: Final[dict[Reason, grpc.StatusCode]] = {
 async def abort(context: ServicerContext[object, object], error: MintonceError, request_id: str) -> NoReturn:
     """End the call with the error's status, its google.rpc details, and the request id."""
     status = status_of(error, request_id)
-    await context.abort(CODES[error.reason], status.message, ((DETAILS, status.SerializeToString()),))
+    trailing: list[tuple[str, str | bytes]] = [(DETAILS, status.SerializeToString())]
+    if error.reason is not Reason.DRAINING:
+        trailing.append(NO_RETRY)
+    await context.abort(CODES[error.reason], status.message, tuple(trailing))
 
 
 def status_of(error: MintonceError, request_id: str) -> Status:

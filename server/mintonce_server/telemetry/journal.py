@@ -37,8 +37,13 @@ def _writer(logger: Logger, name: str, level: str) -> events.EventSink:
     if not logger.is_enabled_for(LEVELS[level]):
         return _nothing
     log: Callable[..., Any] = getattr(logger, level)
-    return lambda event: log(name, **{field.name: getattr(event, field.name) for field in fields(event)})
+    return lambda event: log(name, **{field.name: _short(getattr(event, field.name)) for field in fields(event)})
 
 
 def _nothing(_: events.Event) -> None:
     """What becomes of an event that nobody wants to read."""
+
+
+def _short(value: object) -> object:
+    """Seconds to the millisecond's tenth: more digits say nothing."""
+    return round(value, 4) if isinstance(value, float) else value

@@ -6,9 +6,9 @@ import sys
 
 def main() -> int:
     """The exit code of `mintonced`."""
-    # Before grpc is imported: else its own C++ lines stand between the log's JSON. Whoever debugs gRPC sets the variable.
+    # Before grpc is imported: else its own C++ lines stand between the log's JSON. To debug gRPC, set the variable.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # noqa: TID251 - written for a library, not read as a setting
-    from mintonce_server.cli import main as run  # noqa: PLC0415 - see above
+    from mintonce_server.cli import main as run
 
     return run()
 

@@ -1,7 +1,7 @@
 """The composition root: builds the service from its settings, runs it, drains it, stops it. Knows every part."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
@@ -21,7 +21,6 @@ from mintonce_server.telemetry.logs import get_logger
 
 INDEX_KEY: Final = b"mintonce index key v1"
 """Names keys in the store. Fixed: every replica must give a key the same name."""
-
 
 
 async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[str], None]) -> None:
@@ -78,7 +77,7 @@ async def _try_store(store: TokenStore) -> None:
 
 
 @asynccontextmanager
-async def _store(settings: Settings, clock: Clock) -> AsyncIterator[TokenStore]:
+async def _store(settings: Settings, clock: Clock) -> AsyncGenerator[TokenStore]:
     store = RedisStore.connect(
         settings.redis.url.reveal(),
         hasher=KeyHasher(INDEX_KEY),
@@ -94,7 +93,7 @@ async def _store(settings: Settings, clock: Clock) -> AsyncIterator[TokenStore]:
 
 
 @asynccontextmanager
-async def _clients(settings: Settings, clock: Clock) -> AsyncIterator[Clients]:
+async def _clients(settings: Settings, clock: Clock) -> AsyncGenerator[Clients]:
     """The registered clients, each with its issuer; one pool of connections an issuer."""
     async with AsyncExitStack() as pools:
         endpoints: dict[str, TokenEndpoint] = {}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from mintonce_server.app import serve
 from mintonce_server.core.secret import Secret
@@ -20,13 +20,13 @@ AUDIENCE: Final = "https://api.example.com/"
 
 @dataclass(frozen=True, slots=True)
 class SandboxOptions:
-    """`directory` keeps the tokens and the count of POSTs between runs. `lifetime` of the practice tokens in seconds."""
+    """`directory` keeps the tokens and the count of POSTs between runs. `lifetime` of the tokens in seconds."""
 
     directory: Path
     listen: str
     issuer_port: int
     lifetime: float
-    log_level: str
+    log_level: Literal["debug", "info", "warning", "error"]
 
 
 async def run(options: SandboxOptions, stopping: asyncio.Event, say: Callable[[str], None]) -> None:
@@ -54,7 +54,7 @@ def _settings(options: SandboxOptions, redis_url: str, token_url: str, secret: S
         log_format="console",
         log_level=options.log_level,
         reflection=True,
-        redis=RedisSettings(url=redis_url),
+        redis=RedisSettings(url=Secret(redis_url)),
         issuers={"practice": IssuerSettings(token_url=token_url, request="json")},
         clients={CLIENT: ClientSettings(issuer="practice", client_id=CLIENT, client_secret=secret)},
     )

@@ -17,7 +17,7 @@ def test_later_failures_wait_anywhere_up_to_a_doubling_ceiling_of_60_seconds() -
     chance = random.Random(1)
     for failures, ceiling in ((1, 2.0), (3, 8.0), (5, 32.0), (6, 60.0), (1000, 60.0)):
         waits = [full_jitter(failures, chance) for _ in range(500)]
-        assert 1.0 <= min(waits)
+        assert min(waits) >= 1.0
         assert 0.9 * ceiling < max(waits) <= ceiling
 
 

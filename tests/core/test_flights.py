@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from mintonce_server.core.flights import Flights
 from mintonce_server.core.key import TokenKey
 

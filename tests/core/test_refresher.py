@@ -1,7 +1,7 @@
 """Knowing when each key is due."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from mintonce_server.core.key import TokenKey
@@ -40,7 +40,7 @@ class Seen:
 
 
 @asynccontextmanager
-async def running(refresher: Refresher) -> AsyncIterator[None]:
+async def running(refresher: Refresher) -> AsyncGenerator[None]:
     task = asyncio.create_task(refresher.run())
     try:
         yield

@@ -1,10 +1,12 @@
 """The arithmetic of a token's life (protocol.md, Time)."""
 
+import itertools
 import pickle
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.token import Minted, Token, leeway, refresh_after, wanted
@@ -37,7 +39,7 @@ def test_keys_do_not_refresh_all_at_once() -> None:
     """The jitter spreads 1,000 keys over the first 40 % of the window."""
     starts = sorted(refresh_after(DAY, f"{n:032x}", 1) for n in range(1000))
     assert starts[-1] - starts[0] > 0.35 * 900
-    gaps = [after - before for before, after in zip(starts, starts[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(starts)]
     assert max(gaps) < 10
 
 

@@ -62,7 +62,7 @@ async def test_300_callers_on_20_cold_keys_cost_20_mints_and_a_restart_none(tmp_
 
 
 async def test_a_token_that_reaches_its_end_costs_one_more_mint_for_the_fleet(tmp_path: Path) -> None:
-    """Three replicas watch 20 keys through a change of generation: every watch sees it, the issuer sees one POST each."""
+    """Three replicas watch 20 keys through a change of generation: all watches see it, the issuer one POST each."""
     log = tmp_path / "posts.jsonl"
     async with AsyncExitStack() as stack:
         valkey = await stack.enter_async_context(EmbeddedValkey(tmp_path / "valkey"))

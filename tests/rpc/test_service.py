@@ -11,9 +11,10 @@ import pytest_asyncio
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 from grpc.aio import AioRpcError, insecure_channel
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+
 from mintonce.v1 import admin_pb2, admin_pb2_grpc, tokens_pb2, tokens_pb2_grpc, types_pb2
 from mintonce_server.dev.practice_issuer import PracticeIssuer
+from mintonce_server.rpc.probe import health_of
 from support.house import AUDIENCE, CLIENT, House, house
 from support.surroundings import issuer_with_log
 
@@ -55,8 +56,9 @@ def wanted(audience: str = AUDIENCE, client: str = CLIENT) -> tokens_pb2.GetToke
 def info_of(error: AioRpcError) -> ErrorInfo:
     """The google.rpc.ErrorInfo of a failed call."""
     details = dict(error.trailing_metadata() or ())["grpc-status-details-bin"]
+    assert isinstance(details, bytes)
     info = ErrorInfo()
-    Status.FromString(bytes(details)).details[0].Unpack(info)  # type: ignore[arg-type]  # -bin metadata is bytes
+    Status.FromString(details).details[0].Unpack(info)
     return info
 
 
@@ -143,9 +145,7 @@ async def test_a_watch_sends_the_token_at_once_and_its_successor_when_it_is_ther
     watch = tokens.WatchToken(tokens_pb2.WatchTokenRequest(client=CLIENT, audience=AUDIENCE), timeout=DEADLINE)
     answers = aiter(watch)
     first = (await anext(answers)).token
-    rotation = await admin.RotateToken(
-        admin_pb2.RotateTokenRequest(client=CLIENT, audience=AUDIENCE), timeout=DEADLINE
-    )
+    rotation = await admin.RotateToken(admin_pb2.RotateTokenRequest(client=CLIENT, audience=AUDIENCE), timeout=DEADLINE)
     second = (await anext(answers)).token
     assert (rotation.previous_generation, rotation.generation) == (first.generation, second.generation)
     watch.cancel()
@@ -182,18 +182,19 @@ async def test_a_second_reject_within_the_interval_is_turned_away_and_the_token_
     tokens: "tokens_pb2_grpc.TokenServiceAsyncStub", issuer: PracticeIssuer
 ) -> None:
     """One caller in a loop must neither use up the quota nor take the token from the others."""
-    generations = []
-    for _ in range(2):
-        token = (await tokens.GetToken(wanted(), timeout=DEADLINE)).token
-        generations.append(token.generation)
-        request = tokens_pb2.RejectTokenRequest(client=CLIENT, audience=AUDIENCE, generation=token.generation)
-        if len(generations) == 1:
-            await tokens.RejectToken(request, timeout=DEADLINE)
-    with pytest.raises(AioRpcError) as caught:
+
+    async def reject(generation: int) -> None:
+        request = tokens_pb2.RejectTokenRequest(client=CLIENT, audience=AUDIENCE, generation=generation)
         await tokens.RejectToken(request, timeout=DEADLINE)
+
+    first = (await tokens.GetToken(wanted(), timeout=DEADLINE)).token.generation
+    await reject(first)
+    second = (await tokens.GetToken(wanted(), timeout=DEADLINE)).token.generation
+    with pytest.raises(AioRpcError) as caught:
+        await reject(second)
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert info_of(caught.value).reason == "ROTATION_TOO_SOON"
-    assert (await tokens.GetToken(wanted(), timeout=DEADLINE)).token.generation == generations[-1]
+    assert (await tokens.GetToken(wanted(), timeout=DEADLINE)).token.generation == second
     assert issuer.posts == 2
 
 
@@ -214,16 +215,18 @@ async def test_the_list_names_live_tokens_and_never_shows_their_text(
 
 
 async def test_draining_ends_watches_so_that_clients_go_elsewhere_and_health_says_so(
-    replica: House, channel: grpc.aio.Channel, tokens: "tokens_pb2_grpc.TokenServiceAsyncStub"
+    replica: House, tokens: "tokens_pb2_grpc.TokenServiceAsyncStub"
 ) -> None:
     """UNAVAILABLE is what clients retry on another replica."""
-    health = health_pb2_grpc.HealthStub(channel)
-    request = health_pb2.HealthCheckRequest(service="mintonce.v1.TokenService")
-    assert (await health.Check(request, timeout=DEADLINE)).status == health_pb2.HealthCheckResponse.SERVING
+
+    async def health() -> str:
+        return await asyncio.to_thread(health_of, replica.target, DEADLINE, "mintonce.v1.TokenService")
+
+    assert await health() == "SERVING"
     answers = aiter(tokens.WatchToken(tokens_pb2.WatchTokenRequest(client=CLIENT, audience=AUDIENCE), timeout=DEADLINE))
     await anext(answers)
     await replica.server.drain()
-    assert (await health.Check(request, timeout=DEADLINE)).status == health_pb2.HealthCheckResponse.NOT_SERVING
+    assert await health() == "NOT_SERVING"
     replica.broker.drain()
     with pytest.raises(AioRpcError) as caught:
         await anext(answers)

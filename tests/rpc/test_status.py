@@ -2,6 +2,7 @@
 
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+
 from mintonce.v1 import types_pb2
 from mintonce_server.core.errors import IssuerRefused, MintonceError, Reason, StoreUnavailable
 from mintonce_server.rpc.status import CODES, status_of
@@ -21,7 +22,9 @@ def test_every_reason_has_a_status(reason: Reason) -> None:
 
 def test_a_status_tells_reason_remedy_request_id_and_the_issuers_code() -> None:
     """In google.rpc.ErrorInfo, where every language's gRPC library finds them."""
-    error = IssuerRefused("the issuer says no", remedy="Mend the secret.", retry_after=30.0, issuer_error="invalid_client")
+    error = IssuerRefused(
+        "the issuer says no", remedy="Mend the secret.", retry_after=30.0, issuer_error="invalid_client"
+    )
     status = status_of(error, "r-1")
     info, retry = ErrorInfo(), RetryInfo()
     assert status.details[0].Unpack(info)

@@ -1,8 +1,8 @@
-"""A replica inside the test's own process: the real broker, endpoint and gRPC server on a store of the test's choice."""
+"""A replica inside the test's process: the real broker, endpoint and gRPC server on a store of the test's choice."""
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,14 +13,13 @@ from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.events import Event
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import Clock, TokenStore
+from mintonce_server.core.secret import Secret
 from mintonce_server.issuer.endpoint import TokenEndpoint
 from mintonce_server.issuer.options import ClientCredentials, EndpointOptions
 from mintonce_server.rpc.server import Server, ServerOptions
 from mintonce_server.store.memory import MemoryStore
 from mintonce_server.telemetry.clock import SystemClock
 from support.surroundings import CLIENT_ID, CLIENT_SECRET
-
-from mintonce_server.core.secret import Secret
 
 HASHER = KeyHasher(b"index key of the tests")
 CLIENT = "billing"
@@ -55,14 +54,16 @@ async def house(
     audiences: frozenset[str] = frozenset({"*"}),
     timeout: float = 10.0,
     server_options: ServerOptions | None = None,
-) -> AsyncIterator[House]:
+    secret: str = CLIENT_SECRET,
+    credential_version: int = 1,
+) -> AsyncGenerator[House]:
     """Runs until the end of the block. `store`: shared between houses to make a fleet; default: one in memory."""
     clock = clock or SystemClock()
     store = store or MemoryStore(HASHER, clock)
     happened: list[Event] = []
     endpoint = TokenEndpoint(EndpointOptions(token_url=token_url, timeout=timeout), clock)
-    issuer = endpoint.for_client(ClientCredentials(CLIENT_ID, Secret(CLIENT_SECRET)))
-    clients = Clients([OAuthClient(CLIENT, issuer, audiences)])
+    issuer = endpoint.for_client(ClientCredentials(CLIENT_ID, Secret(secret)))
+    clients = Clients([OAuthClient(CLIENT, issuer, audiences, credential_version)])
     broker = Broker(store, clients, clock, happened.append, options or BrokerOptions())
     with tempfile.TemporaryDirectory(prefix="mo-") as directory:
         listen = f"unix:{Path(directory) / 's'}"

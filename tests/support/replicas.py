@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ class Replica:
 
 
 @asynccontextmanager
-async def replica(directory: Path, settings: Mapping[str, str]) -> AsyncIterator[Replica]:
+async def replica(directory: Path, settings: Mapping[str, str]) -> AsyncGenerator[Replica]:
     """A server that serves, until the end of the block. `settings`: variables without their MINTONCE_ prefix."""
     log = directory / f"replica-{len(list(directory.glob('replica-*')))}.log"
     environ = {name: value for name, value in os.environ.items() if not name.startswith("MINTONCE_")}

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ CLIENT_SECRET = "practice-secret-canary"  # of the practice issuer in a test onl
 
 
 @contextmanager
-def issuer_with_log(log: Path, lifetime: float) -> Iterator[PracticeIssuer]:
+def issuer_with_log(log: Path, lifetime: float) -> Generator[PracticeIssuer]:
     """An OAuth domain that knows one client and any audience. `lifetime` of its tokens in seconds."""
-    with PracticeIssuer(clients={CLIENT_ID: Secret(CLIENT_SECRET)}, audiences=None, lifetime=lifetime, log=log) as issuer:
+    with PracticeIssuer(
+        clients={CLIENT_ID: Secret(CLIENT_SECRET)}, audiences=None, lifetime=lifetime, log=log
+    ) as issuer:
         yield issuer
 
 

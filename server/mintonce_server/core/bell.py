@@ -1,7 +1,7 @@
 """Wakes the one flight a key may have in this process."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 
@@ -20,7 +20,7 @@ class Bell:
             listener.set()
 
     @contextmanager
-    def listen(self, key_hash: str) -> Iterator[asyncio.Event]:
+    def listen(self, key_hash: str) -> Generator[asyncio.Event]:
         """Listen before asking the store: a ring between the question and the wait is then not lost."""
         listener = self._listeners[key_hash] = asyncio.Event()
         try:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -158,7 +158,7 @@ class Broker:
         return next((token.generation for token in tokens if token and token.access_token.sha256() == sha256), None)
 
     @contextmanager
-    def _watching(self, entry: Entry) -> Iterator[None]:
+    def _watching(self, entry: Entry) -> Generator[None]:
         entry.watchers += 1
         try:
             yield
@@ -167,7 +167,7 @@ class Broker:
 
 
 @asynccontextmanager
-async def _waiting_at_most(seconds: float) -> AsyncIterator[None]:
+async def _waiting_at_most(seconds: float) -> AsyncGenerator[None]:
     """The caller's deadline, as an error of this house."""
     try:
         async with asyncio.timeout(seconds):

@@ -61,9 +61,7 @@ class IssuerError(MintonceError):
 
     reason = Reason.ISSUER_UNAVAILABLE
 
-    def __init__(
-        self, message: str, *, remedy: str, retry_after: float | None = None, issuer_error: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, remedy: str, retry_after: float | None = None, issuer_error: str = "") -> None:
         super().__init__(message, remedy=remedy, retry_after=retry_after)
         self.issuer_error = issuer_error
 

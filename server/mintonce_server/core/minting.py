@@ -3,7 +3,7 @@
 import asyncio
 import random
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
@@ -183,7 +183,7 @@ class Minting:
         return Token.of(minted, lease.key, key_hash, lease.generation, self._clock.unix() - self._clock.monotonic())
 
     @asynccontextmanager
-    async def _renewing(self, lease: Lease) -> AsyncIterator[None]:
+    async def _renewing(self, lease: Lease) -> AsyncGenerator[None]:
         """Keep the lease while the POST is under way, but never past the mint's deadline."""
         task = asyncio.create_task(self._renew(lease), name="renew lease")
         try:

@@ -1,1 +1,1 @@
-"""The gRPC side: thin servicers, conversion, one error table, the server itself. Only this package knows mintonce.v1."""
+"""The gRPC side: thin servicers, conversion, one error table, the server. Only this package knows mintonce.v1."""

@@ -2,11 +2,12 @@
 
 import re
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar, cast
 
 from grpc.aio import ServicerContext
+
 from mintonce_server.core.errors import MintonceError
 from mintonce_server.rpc.status import abort
 from mintonce_server.telemetry.logs import bind_request_id, get_logger
@@ -18,30 +19,26 @@ MARGIN: Final = 0.05
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
-Servicer = TypeVar("Servicer")
-Request = TypeVar("Request")
-Answer = TypeVar("Answer")
 Context = ServicerContext[Any, Any]
-Unary = Callable[[Servicer, Request, Context], Awaitable[Answer]]
-Streaming = Callable[[Servicer, Request, Context], AsyncGenerator[Answer, None]]
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def unary(method: "Unary[Servicer, Request, Answer]") -> "Unary[Servicer, Request, Answer]":
-    """A method whose errors become statuses."""
+def unary(method: Method) -> Method:
+    """A method (self, request, context) whose errors become statuses."""
 
-    async def call(servicer: Servicer, request: Request, context: Context) -> Answer:
+    async def call(servicer: object, request: object, context: Context) -> object:
         try:
             return await method(servicer, request, context)
         except Exception as error:  # noqa: BLE001 - the last line: grpc would send the exception's text to the caller
             await _end(context, error)
 
-    return call
+    return cast("Method", call)
 
 
-def streaming(method: "Streaming[Servicer, Request, Answer]") -> "Streaming[Servicer, Request, Answer]":
-    """A streaming method whose errors become statuses."""
+def streaming(method: Method) -> Method:
+    """A streaming method (self, request, context) whose errors become statuses."""
 
-    async def call(servicer: Servicer, request: Request, context: Context) -> AsyncGenerator[Answer, None]:
+    async def call(servicer: object, request: object, context: Context) -> AsyncGenerator[object]:
         try:
             async with aclosing(method(servicer, request, context)) as answers:
                 async for answer in answers:
@@ -49,12 +46,12 @@ def streaming(method: "Streaming[Servicer, Request, Answer]") -> "Streaming[Serv
         except Exception as error:  # noqa: BLE001 - as above
             await _end(context, error)
 
-    return call
+    return cast("Method", call)
 
 
 def deadline_of(context: Context) -> float:
     """Seconds for the answer to be ready in, so that it says why and arrives before the caller gives up."""
-    remaining = context.time_remaining()
+    remaining = cast("float | None", context.time_remaining())  # None without a deadline, whatever the stubs say
     return DEFAULT_DEADLINE if remaining is None else max(0.0, remaining - MARGIN)
 
 

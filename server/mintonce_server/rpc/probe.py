@@ -1,20 +1,24 @@
 """Asks a running server for its health, as a container's health check does."""
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 
-def health_of(target: str, deadline: float) -> str:
+def health_of(target: str, deadline: float, service: str = "") -> str:
     """SERVING, NOT_SERVING or UNKNOWN. Raises ConnectionError when there is no answer within `deadline` seconds."""
     with grpc.insecure_channel(dialable(target)) as channel:
+        check = channel.unary_unary(
+            "/grpc.health.v1.Health/Check", HealthCheckRequest.SerializeToString, HealthCheckResponse.FromString
+        )
         try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=deadline)
+            answer: HealthCheckResponse = check(HealthCheckRequest(service=service), timeout=deadline)
         except grpc.RpcError as error:
             raise ConnectionError(f"{target} does not answer") from error
-    return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+    return HealthCheckResponse.ServingStatus.Name(answer.status)
 
 
 def dialable(listen: str) -> str:
     """Where to reach what listens there: a wildcard address is not one to dial."""
     host, _, port = listen.rpartition(":")
-    return {"0.0.0.0": f"127.0.0.1:{port}", "[::]": f"[::1]:{port}"}.get(host, listen)  # noqa: S104 - compared, not bound
+    wildcards = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - compared, not bound
+    return f"{wildcards[host]}:{port}" if host in wildcards else listen

@@ -6,6 +6,7 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
+
 from mintonce.v1 import admin_pb2, admin_pb2_grpc, tokens_pb2, tokens_pb2_grpc
 from mintonce_server.core.broker import Broker
 from mintonce_server.core.ports import Clock
@@ -73,6 +74,6 @@ class Server:
         """Take no new calls; let those under way finish within `grace` seconds."""
         await self._server.stop(grace)
 
-    async def _say(self, status: "health_pb2.HealthCheckResponse.ServingStatus.ValueType") -> None:
+    async def _say(self, status: int) -> None:
         for name in ("", TOKEN_SERVICE, ADMIN_SERVICE):
             await self._health.set(name, status)

@@ -7,6 +7,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc.aio import ServicerContext
+
 from mintonce_server.core.errors import IssuerError, MintonceError, Reason
 
 DOMAIN: Final = "mintonce"
@@ -14,7 +15,7 @@ DETAILS: Final = "grpc-status-details-bin"
 """Where gRPC implementations look for a google.rpc.Status."""
 
 NO_RETRY: Final = ("grpc-retry-pushback-ms", "-1")
-"""Tells a channel's retry policy not to repeat by itself: the trouble is behind this server, as it is behind the others."""
+"""Tells a channel's retry policy not to repeat by itself: the trouble is behind this server, and the others."""
 
 CODES: Final[dict[Reason, grpc.StatusCode]] = {
     Reason.INVALID_REQUEST: grpc.StatusCode.INVALID_ARGUMENT,

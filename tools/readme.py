@@ -68,7 +68,8 @@ def renewed(text: str) -> str:
     """The document with its blocks as the programs print them now."""
 
     def block(match: re.Match[str]) -> str:
-        return match[0].replace(f"\n{match['shown']}```", f"\n{help_text(match['command'])}```")
+        before, after = (match.start("shown") - match.start(), match.end("shown") - match.start())
+        return f"{match[0][:before]}{help_text(match['command'])}{match[0][after:]}"
 
     return BLOCK.sub(block, text)
 

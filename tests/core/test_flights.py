@@ -77,7 +77,7 @@ async def test_closing_lets_flights_land_and_then_cancels() -> None:
     await closing
     assert await caller == (1, True)
 
-    stuck = asyncio.create_task(flights.join(KEY, asyncio.Event().wait))  # type: ignore[arg-type]  # never lands
+    stuck = asyncio.create_task(flights.join(KEY, asyncio.Event().wait))  # never lands
     await asyncio.sleep(0)
     await flights.close(grace=0.0)
     with pytest.raises(asyncio.CancelledError):

@@ -10,7 +10,7 @@ from mintonce_server.core.secret import MASK, Secret
 from mintonce_server.telemetry.redaction import MAX_TEXT, Redactor
 
 CANARY = "canary5ecret"
-JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJl-canary"
+JWT = ".".join(("eyJhbGciOiJSUzI1NiJ9", "eyJzdWIiOiJjYW5hcnkifQ", "c2lnbmF0dXJl-canary"))
 OPAQUE = Secret("opaque#Canary§")
 
 

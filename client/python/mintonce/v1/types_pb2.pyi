@@ -137,7 +137,7 @@ class Token(google.protobuf.message.Message):
     access_token: builtins.str
     """The text to send as `Authorization: Bearer …` (RFC 6750). Secret: never log this message whole."""
     token_type: builtins.str
-    """The type as the issuer named it (RFC 6749, section 7.1), normally "Bearer"."""
+    """How to use it (RFC 6749, section 7.1): always "Bearer". A token of another type is not shared."""
     generation: builtins.int
     """A number that rises strictly with every new token of a key, across the whole fleet. Not dense."""
     origin: Global___Origin.ValueType

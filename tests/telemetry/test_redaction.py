@@ -10,7 +10,8 @@ from mintonce_server.core.secret import MASK, Secret
 from mintonce_server.telemetry.redaction import MAX_TEXT, Redactor
 
 CANARY = "canary5ecret"
-JWT = ".".join(("eyJhbGciOiJSUzI1NiJ9", "eyJzdWIiOiJjYW5hcnkifQ", "c2lnbmF0dXJl-canary"))
+HEADER = "eyJhbGciOiJSUzI1NiJ9"
+JWT = f"{HEADER}.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJl-canary"
 OPAQUE = Secret("opaque#Canary§")
 
 

@@ -47,7 +47,7 @@ def _complain(what: str, remedy: str) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     settings = load(options.config)
-    known = [settings.redis.url, *(client.client_secret for client in settings.clients.values())]
+    known = [client.client_secret for client in settings.clients.values()]
     logs.configure(settings.log_level, settings.log_format, known=known)
     _run_until_signal(lambda stopping: app.serve(settings, stopping, lambda _: None))
     return 0

@@ -5,7 +5,6 @@ from functools import lru_cache
 from typing import Final, Protocol
 
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from mintonce.v1 import admin_pb2, tokens_pb2, types_pb2
 from mintonce_server.core.broker import Served
@@ -42,7 +41,7 @@ def key_of(request: NamesKey) -> TokenKey:
 
 @lru_cache(maxsize=KEYS_REMEMBERED)
 def _remembered_key(client: str, audience: str, scopes: frozenset[str]) -> TokenKey:
-    """Checking and sorting a key takes longer than all the rest of a hot GetToken before its answer."""
+    """Checking and sorting takes more than twice as long as remembering, on every hot GetToken."""
     return TokenKey.of(client, audience, scopes)
 
 
@@ -71,45 +70,39 @@ def rejected_of(request: tokens_pb2.RejectTokenRequest) -> int | bytes:
             )
 
 
-def token_message(served: Served, now: float) -> types_pb2.Token:
-    """The answer as of `now` on the monotonic clock."""
-    token = served.token
-    # All in one constructor: setting field by field takes twice as long, on the hot path.
-    return types_pb2.Token(
-        access_token=token.access_token.reveal(),
-        token_type=token.token_type,
-        remaining=_duration(token.remaining(now)),
-        expire_time=_timestamp(token.expiry_unix),
-        refresh_in=_duration(token.refresh_at - now),
-        generation=token.generation,
-        origin=_ORIGINS[served.origin],
-        degraded=served.degraded,
-        scopes=token.scopes,
-    )
+def token_message(served: Served, now: float, into: types_pb2.Token | None = None) -> types_pb2.Token:
+    """The answer as of `now` on the monotonic clock.
+
+    `into`: an empty message of a response. One that is made apart is copied when it is put into a response.
+    """
+    token, message = served.token, types_pb2.Token() if into is None else into
+    message.access_token = token.access_token.reveal()
+    message.token_type = token.token_type
+    message.generation = token.generation
+    message.origin = _ORIGINS[served.origin]
+    message.degraded = served.degraded
+    message.scopes.extend(token.scopes)
+    _set_duration(message.remaining, token.remaining(now))
+    _set_duration(message.refresh_in, token.refresh_at - now)
+    message.expire_time.FromMilliseconds(int(token.expiry_unix * 1000))
+    return message
 
 
 def summary_message(token: Token, now: float) -> admin_pb2.TokenSummary:
     """A line of the list, without the text."""
-    return admin_pb2.TokenSummary(
+    message = admin_pb2.TokenSummary(
         client=token.key.client,
         audience=token.key.audience,
         scopes=token.key.scopes,
         generation=token.generation,
-        remaining=_duration(token.remaining(now)),
-        refresh_in=_duration(token.refresh_at - now),
         key_hash=token.key_hash,
     )
+    _set_duration(message.remaining, token.remaining(now))
+    _set_duration(message.refresh_in, token.refresh_at - now)
+    return message
 
 
-def _duration(seconds: float) -> Duration:
+def _set_duration(message: Duration, seconds: float) -> None:
     """Never negative: what is over or due is zero."""
-    if seconds <= 0.0:
-        return Duration()
-    whole = int(seconds)
-    return Duration(seconds=whole, nanos=int((seconds - whole) * 1e9))
-
-
-def _timestamp(unix: float) -> Timestamp:
-    """To the millisecond: no clock in this house is better."""
-    seconds, milliseconds = divmod(int(unix * 1000), 1000)
-    return Timestamp(seconds=seconds, nanos=milliseconds * 1_000_000)
+    message.seconds = whole = max(0, int(seconds))
+    message.nanos = max(0, int((seconds - whole) * 1e9))

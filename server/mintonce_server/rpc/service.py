@@ -26,7 +26,9 @@ class TokenService(tokens_pb2_grpc.TokenServiceServicer):
         if served is None:
             name_call(context)
             served = await self._broker.get(key, min_remaining, deadline_of(context))
-        return tokens_pb2.GetTokenResponse(token=token_message(served, self._clock.monotonic()))
+        response = tokens_pb2.GetTokenResponse()
+        token_message(served, self._clock.monotonic(), into=response.token)
+        return response
 
     @streaming
     async def WatchToken(

@@ -72,7 +72,8 @@ class Minting:
                     case Wait(seconds):
                         waited = True
                         with suppress(TimeoutError):
-                            await asyncio.wait_for(rung.wait(), min(seconds, WAIT_BOUND))
+                            async with asyncio.timeout(min(seconds, WAIT_BOUND)):
+                                await rung.wait()
                     case Backoff(failure, seconds, token):
                         return _settle(token, error_of(failure, seconds))
                     case Lease() as lease:

@@ -67,11 +67,14 @@ class Link:
         try:
             async with asyncio.timeout(self.deadline if deadline is None else deadline):
                 try:
-                    return await operation()
+                    answer = await operation()
                 except ConnectionError:
-                    return await operation()
+                    answer = await operation()
         except (RedisError, OSError, TimeoutError) as error:
+            heed_cancellation()
             raise self.unavailable(error) from error
+        heed_cancellation()
+        return answer
 
     def unavailable(self, error: Exception) -> StoreUnavailable:
         """What the broker is told. The server's own text is left out: it may quote what was sent."""
@@ -93,6 +96,16 @@ class Link:
     async def close(self) -> None:
         """Give all pooled connections back."""
         await self.client.aclose()
+
+
+def heed_cancellation() -> None:
+    """Raise what was swallowed: a task that goes on though it was cancelled would keep the program from ending.
+
+    redis-py sends with asyncio.wait_for, which before Python 3.12 loses a cancellation that comes just as it is done.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError, RedisError
 
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.ports import Wake, WakeKind
-from mintonce_server.store.link import Link
+from mintonce_server.store.link import Link, heed_cancellation
 from mintonce_server.store.scripts import WAKE_CHANNEL
 
 PING_EVERY: Final = 1.0
@@ -38,6 +38,7 @@ async def wakes(link: Link, trouble: Trouble, spread: Random) -> AsyncGenerator[
                     failures = 0
                     yield wake
         except (RedisError, OSError, TimeoutError) as error:
+            heed_cancellation()
             trouble(link.unavailable(error))
         # Full jitter: after an outage the replicas do not come back all at once.
         await sleep(spread.uniform(0.0, min(RETRY_MAX, RETRY_FIRST * 2**failures)))
@@ -72,6 +73,7 @@ async def _subscription(connection: AbstractConnection) -> AsyncGenerator[Wake]:
 
 async def _read(connection: AbstractConnection, seconds: float) -> object:
     """None after so much silence."""
+    heed_cancellation()
     return cast(object, await connection.read_response(timeout=seconds))
 
 

@@ -59,7 +59,7 @@ lock: $(VENV)/.created ## Pin the dependencies again, after a change of pyprojec
 proto-baseline: setup ## Take protos/ as they are for the released API; see CONTRIBUTING.md for when
 	@$(BIN)/buf build --output protos/baseline.binpb
 
-readme: setup ## Renew the blocks of README.md that show what `--help` prints
+readme: setup ## Renew what the documents show of the programs: `--help`, the table of settings
 	@$(BIN)/python tools/readme.py --write
 
 up: .mintonce/compose-client-secret ## Start docker-compose.yml with a practice issuer (COMPOSE=podman-compose)

@@ -1,6 +1,7 @@
 """Holds the documents to the program: a fenced block after `<!-- help: COMMAND -->` is what `COMMAND --help` prints.
 
-Links lead somewhere, too. `--write` renews the blocks.
+The table after `<!-- settings -->` is what `mintonced settings` prints. Links lead somewhere, too.
+`--write` renews blocks and tables.
 """
 
 import os
@@ -14,19 +15,30 @@ DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 BLOCK = re.compile(
     r"<!-- help: (?P<command>mintonced?[\w -]*?) -->\n+```\w*\n(?P<shown>.*?)^```$", re.DOTALL | re.MULTILINE
 )
+# The table may be missing: in a document that is just being written.
+TABLE = re.compile(r"^<!-- settings -->\n(?P<shown>(?:\n?(?:\|.*\n)+)?)", re.MULTILINE)
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)|!\[[^\]]*\]\((?P<picture>[^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 
 
-def help_text(command: str) -> str:
+def printed(command: str, *arguments: str) -> str:
     """What the program prints, at a width that does not depend on the terminal."""
-    program, *arguments = command.split()
+    program, *rest = command.split()
     plain = os.environ | {"COLUMNS": "100", "NO_COLOR": "1", "PYTHON_COLORS": "0"}
     path = Path(sys.executable).parent / program
-    done = subprocess.run(
-        [path, *arguments, "--help"], env=plain, capture_output=True, text=True, check=False, timeout=60
-    )
-    return done.stdout if done.returncode == 0 else f"(`{command} --help` failed)\n{done.stderr}"
+    whole = [str(path), *rest, *arguments]
+    done = subprocess.run(whole, env=plain, capture_output=True, text=True, check=False, timeout=60)
+    return done.stdout if done.returncode == 0 else f"(`{command}` failed)\n{done.stderr}"
+
+
+def help_text(command: str) -> str:
+    """What `COMMAND --help` prints."""
+    return printed(command, "--help")
+
+
+def settings_table() -> str:
+    """The reference of the settings, without the empty line at its end."""
+    return printed("mintonced settings").strip() + "\n"
 
 
 def comparable(text: str) -> str:
@@ -56,12 +68,18 @@ def broken_links(name: str, text: str) -> list[str]:
 
 
 def stale_blocks(name: str, text: str) -> list[str]:
-    """Blocks that show something else than the program says."""
-    return [
+    """Blocks and tables that show something else than the program says."""
+    blocks = [
         f"{name}: the block of `{match['command']} --help` is not what it prints: run make readme"
         for match in BLOCK.finditer(text)
         if comparable(match["shown"]) != comparable(help_text(match["command"]))
     ]
+    tables = [
+        f"{name}: the table of the settings is not what `mintonced settings` prints: run make readme"
+        for match in TABLE.finditer(text)
+        if match["shown"].lstrip("\n") != settings_table()
+    ]
+    return blocks + tables
 
 
 def renewed(text: str) -> str:
@@ -71,7 +89,8 @@ def renewed(text: str) -> str:
         before, after = (match.start("shown") - match.start(), match.end("shown") - match.start())
         return f"{match[0][:before]}{help_text(match['command'])}{match[0][after:]}"
 
-    return BLOCK.sub(block, text)
+    # Through a function: a backslash in the table is then no reference to a group.
+    return TABLE.sub(lambda _: f"<!-- settings -->\n{settings_table()}", BLOCK.sub(block, text))
 
 
 def main() -> int:

@@ -92,3 +92,36 @@ def test_an_absent_file_is_a_fault(tmp_path: Path) -> None:
     (fault,) = faults_of(tmp_path / "absent.toml", {})
 
     assert "No such file" in fault.what
+
+
+def test_an_absent_file_hides_no_fault_of_the_environment(tmp_path: Path) -> None:
+    """Only what would be missing is not told: it may stand in the file."""
+    environ = {"MINTONCE_REDSI_URL": "x", "MINTONCE_CLIENT_SECRET_FILE": str(tmp_path / "absent")}
+
+    faults = faults_of(tmp_path / "absent.toml", environ)
+
+    assert {fault.where.removeprefix("variable ") for fault in faults} == {str(tmp_path / "absent.toml"), *environ}
+
+
+def test_tables_of_both_are_merged(write_config: WriteConfig) -> None:
+    """A variable adds to `extra` of the config file; what both say, the environment decides."""
+    config = write_config(COMPLETE + 'extra = { tenant = "a", region = "eu" }')
+
+    settings = load(config, {"MINTONCE_CLIENTS__BILLING__EXTRA__TENANT": "b"})
+
+    assert settings.clients["billing"].extra == {"tenant": "b", "region": "eu"}
+
+
+def test_a_domain_in_the_environment_replaces_the_token_url_of_the_file(write_config: WriteConfig) -> None:
+    """Two settings that say the same thing are one: the environment wins there, too."""
+    settings = load(write_config(COMPLETE), {"MINTONCE_ISSUERS__ACME__DOMAIN": "other.example.com"})
+
+    assert settings.issuers["acme"].token_url == "https://other.example.com/oauth/token"
+    assert settings.issuers["acme"].request == "json"
+
+
+def test_names_are_spelled_as_they_are(write_config: WriteConfig) -> None:
+    """In a file `LISTEN` is not `listen`: TOML tells them apart."""
+    (fault,) = faults_of(write_config('LISTEN = "127.0.0.1:1"' + COMPLETE), {})
+
+    assert fault.where.endswith("mintonce.toml: LISTEN")

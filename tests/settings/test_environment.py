@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mintonce_server.settings import load
+from mintonce_server.settings import Settings, load
 from support.settings import faults_of
 
 
@@ -129,3 +129,72 @@ def test_a_secret_and_a_file_for_it_are_one_too_many(smallest: dict[str, str], t
 
     assert fault.where == "variable MINTONCE_CLIENT_SECRET"
     assert "client_secret_file too" in fault.what
+
+
+@pytest.mark.parametrize("name", ["MINTONCE_CLIENT_ID", "MINTONCE_OAUTH_DOMAIN", "MINTONCE_CLIENTS__DEFAULT__EXTRA__A"])
+def test_a_variable_that_is_not_utf_8_is_one_fault(smallest: dict[str, str], name: str) -> None:
+    """Python hides such bytes in lone surrogates, at which the log, the issuer or the store would choke later."""
+    (fault,) = faults_of(None, {**smallest, name: b"caf\xe9".decode(errors="surrogateescape")})
+
+    assert (fault.where, fault.what) == (f"variable {name}", "is not UTF-8 text")
+
+
+def test_the_name_of_a_secret_file_that_is_not_utf_8_is_one_fault(smallest: dict[str, str]) -> None:
+    """It is not looked for."""
+    del smallest["MINTONCE_CLIENT_SECRET"]
+
+    (fault,) = faults_of(None, {**smallest, "MINTONCE_CLIENT_SECRET_FILE": "\udce9"})
+
+    assert fault.what == "is not UTF-8 text"
+
+
+def test_json_in_a_variable_is_only_text(smallest: dict[str, str]) -> None:
+    """pydantic-settings would decode it, and 007 would lose its zeros."""
+    settings = load(
+        None,
+        {
+            **smallest,
+            "MINTONCE_CLIENTS__DEFAULT__EXTRA__ORGANIZATION": "007",
+            "MINTONCE_CLIENTS__DEFAULT__EXTRA__NOTE": '{"a": [1]}',
+        },
+    )
+
+    assert settings.clients["default"].extra == {"organization": "007", "note": '{"a": [1]}'}
+
+
+@pytest.mark.parametrize("outer", ["MINTONCE_CLIENT_ID", "MINTONCE_CLIENTS__DEFAULT__CLIENT_ID"])
+def test_a_variable_inside_of_another_one_is_a_fault(smallest: dict[str, str], outer: str) -> None:
+    """One of the two would be ignored."""
+    del smallest["MINTONCE_CLIENT_ID"]
+
+    (fault,) = faults_of(None, {**smallest, outer: "x", "MINTONCE_CLIENTS__DEFAULT__CLIENT_ID__X": "y"})
+
+    assert fault.where == "variable MINTONCE_CLIENTS__DEFAULT__CLIENT_ID__X"
+    assert outer in fault.what
+
+
+@pytest.mark.parametrize("name", ["MINTONCE_REDIS", "MINTONCE_CLIENTS", "MINTONCE_CLIENTS__DEFAULT"])
+def test_a_variable_cannot_stand_for_a_table(smallest: dict[str, str], name: str) -> None:
+    """Nor is it ignored because other variables fill that table."""
+    assert f"variable {name}: is no table" in "\n".join(map(str, faults_of(None, {**smallest, name: "{}"})))
+
+
+def test_only_load_reads_the_environment(smallest: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the process's variables change what is loaded from others, nor any what is built by hand."""
+    monkeypatch.setenv("MINTONCE_LOG_LEVEL", "debug")
+    monkeypatch.setenv("LOG_LEVEL", "debug")
+
+    loaded = load(None, smallest)
+    by_hand = Settings(redis=loaded.redis, issuers=loaded.issuers, clients=loaded.clients)
+
+    assert (loaded.log_level, by_hand.log_level) == ("info", "info")
+
+
+def test_the_environment_of_the_process_is_the_default(
+    smallest: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`mintonced serve` needs no argument."""
+    for name, value in smallest.items():
+        monkeypatch.setenv(name, value)
+
+    assert load() == load(None, smallest)

@@ -1,5 +1,8 @@
 """The settings reference is made from the settings."""
 
+import pytest
+
+from mintonce_server.cli import main
 from mintonce_server.settings import ClientSettings, reference, reference_table
 
 
@@ -28,3 +31,10 @@ def test_the_table_is_markdown() -> None:
 
     assert len(lines) == len(reference()) + 2
     assert all(line.count("|") == 5 for line in lines)
+
+
+def test_mintonced_settings_prints_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    """README.md shows the same; `make lint` compares."""
+    assert main(["settings"]) == 0
+
+    assert capsys.readouterr().out.strip() == reference_table().strip()

@@ -91,6 +91,18 @@ def test_settings_show_no_secret(write_config: WriteConfig) -> None:
     assert settings.clients["billing"].client_secret == Secret(CANARY)
 
 
+def test_no_library_logs_what_was_read(
+    smallest: dict[str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """pydantic-settings does, all secrets in clear, when this variable is set and everything is logged."""
+    monkeypatch.setenv("PYDANTIC_SETTINGS_DEBUG", "1")
+    caplog.set_level("DEBUG")
+
+    load(None, {**smallest, "MINTONCE_CLIENT_SECRET": CANARY})
+
+    assert CANARY not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("content", "what"),
     [

@@ -1,28 +1,37 @@
 """From what was found to valid settings, or to all faults at once."""
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+from pydantic_settings import PydanticBaseSettingsSource
 
 from mintonce_server.settings.checks import Parts, check
 from mintonce_server.settings.faults import Fault, SettingPath, SettingsError, did_you_mean
+from mintonce_server.settings.findings import NAMED, Findings, tables
 from mintonce_server.settings.models import ClientSettings, IssuerSettings, RedisSettings, ServerSettings, Settings
-from mintonce_server.settings.sources import read
-from mintonce_server.settings.tree import Tree
-from mintonce_server.settings.values import FAULT, Name
+from mintonce_server.settings.resolving import ResolvingSource
+from mintonce_server.settings.sources import CONFIG, ConfigFileSource, EnvironmentSource
+from mintonce_server.settings.values import FAULT
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
-_SECTIONS = frozenset({"redis", "issuers", "clients"})
-_NAME: TypeAdapter[str] = TypeAdapter(Name)
+_SECTIONS: Final[dict[str, type[BaseModel]]] = {
+    "redis": RedisSettings,
+    "issuers": IssuerSettings,
+    "clients": ClientSettings,
+}
 _FEWEST = (
     "Set MINTONCE_OAUTH_DOMAIN, MINTONCE_CLIENT_ID and MINTONCE_CLIENT_SECRET_FILE;"
     " or write a table [clients.NAME] into a file, and name it with --config."
 )
+
+# With PYDANTIC_SETTINGS_DEBUG it logs what every source says, secrets in clear, at the level of debug.
+logging.getLogger("pydantic_settings").setLevel(logging.INFO)
 
 
 def load(config: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -30,80 +39,83 @@ def load(config: Path | None = None, environ: Mapping[str, str] = os.environ) ->
 
     Raises SettingsError with every fault. It has no cause: a validation error holds the values, secrets among them.
     """
-    tree = read(config, environ)
-    if not tree.complete:
-        raise SettingsError(tree.faults)  # what would be missing stands in the file that could not be read
-    top = {name: value for name, value in tree.values.items() if name not in _SECTIONS}
-    parts = Parts(
-        _validated(ServerSettings, top, (), tree),
-        _validated_all(IssuerSettings, "issuers", tree),
-        _validated_all(ClientSettings, "clients", tree),
-    )
-    redis = _validated(RedisSettings, tree.values.get("redis", {}), ("redis",), tree)
-    faults = [*tree.faults, *check(parts, tree)]
-    if not tree.values.get("clients"):
+    if config is None and environ.get(CONFIG):
+        config = Path(environ[CONFIG])
+    findings = Findings()
+    file = ConfigFileSource(Settings, config, findings)
+    environment = EnvironmentSource(Settings, environ, file.values, findings)
+    resolving = ResolvingSource(Settings, findings)
+    settings = _validated(findings, environment, file, resolving)
+    if not findings.complete:
+        raise SettingsError(findings.faults)
+    parts = Parts(settings, settings.issuers) if settings else _valid_parts(resolving.values, findings)
+    faults = [*findings.faults, *check(parts, resolving.values, findings)]
+    if not resolving.values["clients"]:
         faults.append(Fault("settings", "no client is registered", _FEWEST))
-    if faults or parts.server is None or redis is None:
+    if faults or settings is None:
         raise SettingsError(faults)
-    return Settings.model_validate(
-        {**dict(parts.server), "redis": redis, "issuers": parts.issuers, "clients": parts.clients}
-    )
+    return settings
 
 
-def _validated_all(model: type[_Model], section: str, tree: Tree) -> dict[str, _Model]:
-    """The valid ones of a section by name."""
-    found: dict[str, _Model] = {}
-    if section in tree.values and tree.table(section) is None:
-        tree.spoil((section,), "is no table", f"Write tables [{section}.NAME].")
-    for name, values in (tree.table(section) or {}).items():
-        _check_name((section, name), tree)
-        part = _validated(model, values, (section, name), tree)
-        if part is not None:
-            found[name] = part
-    return found
-
-
-def _check_name(path: SettingPath, tree: Tree) -> None:
+def _validated(findings: Findings, *sources: PydanticBaseSettingsSource) -> Settings | None:
+    """The settings, or None with their faults noted."""
     try:
-        _NAME.validate_python(path[-1])
-    except ValidationError as error:
-        tree.faults.append(Fault(tree.where(path), "the name is malformed", error.errors()[0].get("ctx", {})["remedy"]))
-
-
-def _validated(model: type[_Model], values: Any, path: SettingPath, tree: Tree) -> _Model | None:
-    """The part, with its faults noted. What is faulty is left out: the rest can still be checked with others."""
-    if not isinstance(values, dict):
-        tree.spoil(path, "is no table", "Write its settings one by one.")
-        return None
-    given = cast("dict[str, object]", values)
-    try:
-        return model.model_validate(given)
+        return Settings.from_sources(*sources)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
+    if not findings.complete:
+        return None  # what would be missing stands in the file that could not be read
     for detail in details:
-        _note_fault(model, detail, path, tree)
+        _note_fault(detail, findings)
+    return None
+
+
+def _note_fault(detail: ErrorDetails, findings: Findings) -> None:
+    location = tuple(map(str, detail["loc"]))
+    # Deeper steps are list positions, keys of `extra`, and names that pydantic gives to its unions.
+    path = location[: 1 if location[0] not in _SECTIONS else 3 if location[0] in NAMED else 2]
+    context = detail.get("ctx", {})
+    match detail["type"]:
+        case kind if kind == FAULT and location[2:] == ("[key]",):
+            findings.faults.append(Fault(findings.where(path[:2]), "the name is malformed", context["remedy"]))
+        case kind if kind == FAULT:
+            findings.spoil(path, context["what"], context["remedy"])
+        case "extra_forbidden":
+            findings.spoil(path, "is no setting", did_you_mean(path[-1], _model_at(path).model_fields))
+        case "missing":
+            findings.spoil(path, "is missing", f"Set it. {_meaning(path)}")
+        case "dict_type" if path in (("issuers",), ("clients",)):
+            findings.spoil(path, "is no table", f"Write tables [{path[0]}.NAME].")
+        case "model_type":
+            findings.spoil(path, "is no table", "Write its settings one by one.")
+        case _:
+            findings.spoil(path, detail["msg"].replace("Input", "the value", 1), _meaning(path))
+
+
+def _model_at(path: SettingPath) -> type[BaseModel]:
+    return Settings if len(path) == 1 else _SECTIONS[path[0]]
+
+
+def _meaning(path: SettingPath) -> str:
+    info = _model_at(path).model_fields.get(path[-1])
+    return (info.description if info else None) or ""
+
+
+def _valid_parts(values: dict[str, Any], findings: Findings) -> Parts:
+    """What is left without the faulty settings, whose faults are noted: it can still be checked with the rest."""
+    top = {name: value for name, value in values.items() if name not in _SECTIONS}
+    issuers = {path[1]: given for path, given in tables(values) if path[0] == "issuers"}
+    valid = {name: _valid_part(IssuerSettings, given, ("issuers", name), findings) for name, given in issuers.items()}
+    return Parts(
+        _valid_part(ServerSettings, top, (), findings),
+        {name: issuer for name, issuer in valid.items() if issuer is not None},
+    )
+
+
+def _valid_part(model: type[_Model], given: dict[str, Any], path: SettingPath, findings: Findings) -> _Model | None:
     try:
-        return model.model_validate({name: value for name, value in given.items() if (*path, name) not in tree.spoiled})
+        return model.model_validate(
+            {name: value for name, value in given.items() if (*path, name) not in findings.spoiled}
+        )
     except ValidationError:  # what is left is not enough; its faults are noted
         return None
-
-
-def _note_fault(model: type[BaseModel], detail: ErrorDetails, path: SettingPath, tree: Tree) -> None:
-    # Only the first step: deeper ones are list positions, keys of `extra`, and names that pydantic gives to its unions.
-    field = str(detail["loc"][0])
-    if (*path, field) in tree.spoiled:
-        return
-    info = model.model_fields.get(field)
-    about = (info.description or "") if info else ""
-    match detail["type"]:
-        case "extra_forbidden":
-            known = [*model.model_fields, *(() if path else _SECTIONS)]
-            what, remedy = "is no setting", did_you_mean(field, known)
-        case "missing":
-            what, remedy = "is missing", f"Set it. {about}"
-        case kind if kind == FAULT:
-            context = detail.get("ctx", {})
-            what, remedy = context["what"], context["remedy"]
-        case _:
-            what, remedy = detail["msg"].replace("Input", "the value", 1), about
-    tree.spoil((*path, field), what, remedy)

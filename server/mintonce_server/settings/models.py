@@ -1,10 +1,12 @@
 """The settings themselves: frozen values, each with its meaning, from which the settings reference is made."""
 
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from mintonce_server.settings.values import (
     Audiences,
@@ -13,6 +15,7 @@ from mintonce_server.settings.values import (
     Kind,
     Listen,
     Lower,
+    Name,
     RedisUrl,
     SecretText,
     Text,
@@ -22,6 +25,10 @@ from mintonce_server.settings.values import (
 
 File = Annotated[Path, Kind("file")]
 Extra = Annotated[dict[str, JsonValue], AfterValidator(claims), Kind("table")]
+
+
+_sources: ContextVar[tuple[PydanticBaseSettingsSource, ...]] = ContextVar("sources", default=())
+# The hook of pydantic-settings takes no arguments of ours.
 
 
 class _Part(BaseModel):
@@ -139,9 +146,32 @@ class ServerSettings(_Part):
     )
 
 
-class Settings(ServerSettings):
-    """All that the program is told."""
+class Settings(ServerSettings, BaseSettings):
+    """All that the program is told. Made by hand, it asks no source: only `load` reads the environment and files."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, case_sensitive=True)
 
     redis: RedisSettings
-    issuers: dict[str, IssuerSettings]
-    clients: dict[str, ClientSettings]
+    issuers: dict[Name, IssuerSettings]
+    clients: dict[Name, ClientSettings]
+
+    @classmethod
+    def from_sources(cls, *sources: PydanticBaseSettingsSource) -> Self:
+        """What the sources say; earlier ones win. Raises ValidationError, which holds the values: keep it in."""
+        token = _sources.set(sources)
+        try:
+            return cls.model_validate({})
+        finally:
+            _sources.reset(token)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The hook of pydantic-settings. None of its own sources is taken: sources.py says why."""
+        return (init_settings, *_sources.get())

@@ -1,5 +1,6 @@
-"""Settings as they were found: nested tables, and for each value where it stood."""
+"""What is known about the settings beside their values: where each stood, and what is wrong with it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -21,19 +22,19 @@ SHORTCUTS: Final[dict[str, SettingPath]] = {
 
 _VARIABLES: Final = {path: name for name, path in SHORTCUTS.items()}
 
-OTHER_WAY: Final = {
-    "client_secret": "client_secret_file",
-    "client_secret_file": "client_secret",
-    "url": "url_file",
-    "url_file": "url",
-    "token_url": "domain",
-    "domain": "token_url",
+NAMED: Final = ("issuers", "clients")
+"""Sections of tables with names of their own."""
+
+TWO_WAYS: Final = {
+    "redis": ("url", "url_file"),
+    "issuers": ("domain", "token_url"),
+    "clients": ("client_secret", "client_secret_file"),
 }
-"""Settings that say the same thing in another way: where one is given, the other must not be."""
+"""For each section two settings that say the same thing: where one is given, the other must not be."""
 
 
 @dataclass(slots=True)
-class Tree:
+class Findings:
     """What was found so far.
 
     Attributes:
@@ -43,35 +44,11 @@ class Tree:
         complete: False when the config file could not be read.
     """
 
-    values: dict[str, Any] = field(default_factory=dict[str, Any])
     origins: dict[SettingPath, str] = field(default_factory=dict[SettingPath, str])
     spoiled: set[SettingPath] = field(default_factory=set[SettingPath])
     faults: list[Fault] = field(default_factory=list[Fault])
     config: str = ""
     complete: bool = True
-
-    def table(self, *path: str) -> dict[str, Any] | None:
-        """The table at a path, or None when there is none (or something else)."""
-        here: object = self.values
-        for part in path:
-            here = cast("dict[str, object]", here).get(part) if isinstance(here, dict) else None
-        return cast("dict[str, Any]", here) if isinstance(here, dict) else None
-
-    def put(self, path: SettingPath, value: object, where: str) -> None:
-        """Set a value, making tables on the way."""
-        here = self.values
-        for part in path[:-1]:
-            if not isinstance(here.get(part), dict):
-                here[part] = {}
-            here = here[part]
-        here[path[-1]] = value
-        self.origins[path] = where
-
-    def drop(self, path: SettingPath) -> None:
-        """Forget a value, if it is there."""
-        if (table := self.table(*path[:-1])) is not None:
-            table.pop(path[-1], None)
-            self.origins.pop(path, None)
 
     def where(self, path: SettingPath) -> str:
         """Where the value stood; for one that is missing, where it would stand."""
@@ -82,9 +59,26 @@ class Tree:
         return f"variable {variable(path)}"
 
     def spoil(self, path: SettingPath, what: str, remedy: str) -> None:
-        """Note a fault, and that nothing more need be said about this path."""
-        self.faults.append(Fault(self.where(path), what, remedy))
-        self.spoiled.add(path)
+        """Note a fault, unless one is noted: nothing more need be said about this path."""
+        if path not in self.spoiled:
+            self.faults.append(Fault(self.where(path), what, remedy))
+            self.spoiled.add(path)
+
+
+def table(values: dict[str, Any], *path: str) -> dict[str, Any] | None:
+    """The table at a path, or None when there is none (or something else)."""
+    here: object = values
+    for part in path:
+        here = cast("dict[str, object]", here).get(part) if isinstance(here, dict) else None
+    return cast("dict[str, Any]", here) if isinstance(here, dict) else None
+
+
+def tables(values: dict[str, Any]) -> Iterator[tuple[SettingPath, dict[str, Any]]]:
+    """[redis] and every [issuers.NAME] and [clients.NAME], with its path."""
+    paths = [("redis",), *((section, name) for section in NAMED for name in table(values, section) or ())]
+    for path in paths:
+        if (found := table(values, *path)) is not None:
+            yield path, found
 
 
 def variable(path: SettingPath) -> str:

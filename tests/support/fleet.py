@@ -1,0 +1,77 @@
+"""Replicas in the test's own process that share one store server, each with connections and memory of its own."""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from mintonce import AsyncTokenClient, Token
+from mintonce_server.core.broker import BrokerOptions
+from mintonce_server.dev.practice_issuer import PracticeIssuer
+from mintonce_server.store.redis import RedisStore
+from mintonce_server.telemetry.clock import SystemClock
+from support.house import AUDIENCE, CLIENT, HASHER, House, house
+from support.surroundings import CLIENT_SECRET
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One server, and a client that knows its address."""
+
+    house: House
+    client: AsyncTokenClient
+
+    async def get(self, audience: str = AUDIENCE, min_remaining: float | None = None, timeout: float = 10.0) -> Token:
+        """What a microservice does."""
+        return await self.client.get(CLIENT, audience, min_remaining=min_remaining, timeout=timeout)
+
+    async def reject(self, token: Token) -> bool:
+        """What a microservice does when a resource server answers 401."""
+        return await self.client.reject(CLIENT, AUDIENCE, generation=token.generation)
+
+    def holds(self, token: Token) -> bool:
+        """Whether its memory would serve this token now, without asking anybody."""
+        return any(
+            entry.token is not None and entry.token.generation == token.generation
+            for entry in self.house.broker._holdings.memory
+        )
+
+
+class Fleet:
+    """All that runs at one time on one store. Use it in an `async with`; leaving it stops every replica."""
+
+    def __init__(self, issuer: PracticeIssuer, redis_url: str) -> None:
+        self.issuer = issuer
+        self._redis_url = redis_url
+        self._running = AsyncExitStack()
+
+    async def replica(
+        self,
+        options: BrokerOptions | None = None,
+        *,
+        secret: str = CLIENT_SECRET,
+        credential_version: int = 1,
+        lease_seconds: float = 3.0,
+    ) -> Replica:
+        """Start one more."""
+        clock = SystemClock()
+        store = RedisStore.connect(self._redis_url, hasher=HASHER, clock=clock, lease_seconds=lease_seconds)
+        self._running.push_async_callback(store.close)
+        started = await self._running.enter_async_context(
+            house(
+                self.issuer.token_url,
+                store=store,
+                clock=clock,
+                options=options,
+                secret=secret,
+                credential_version=credential_version,
+            )
+        )
+        client = await self._running.enter_async_context(AsyncTokenClient(started.target))
+        return Replica(started, client)
+
+    async def replicas(self, count: int) -> list[Replica]:
+        """Start so many more."""
+        return [await self.replica() for _ in range(count)]
+
+    async def stop(self) -> None:
+        """Every replica ends, as in a deployment. The store stays."""
+        await self._running.aclose()

@@ -91,7 +91,7 @@ Python {platform.python_version()}, grpcio {grpc.__version__}, protobuf {protobu
 {table(rows)}
 
 server CPU, calls/s   {UNDER_WAY} calls under way, made by {by}; medians of the rounds
-caller CPU, p50, p99  one call at a time, all made by this Python process
+caller CPU, p50, p99  one call at a time, all made by this Python process; gRPC over TCP on loopback
 
 {ratios(comparisons)}
 A ratio is the median of those of the rounds (least to most)."""

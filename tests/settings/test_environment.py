@@ -131,7 +131,15 @@ def test_a_secret_and_a_file_for_it_are_one_too_many(smallest: dict[str, str], t
     assert "client_secret_file too" in fault.what
 
 
-@pytest.mark.parametrize("name", ["MINTONCE_CLIENT_ID", "MINTONCE_OAUTH_DOMAIN", "MINTONCE_CLIENTS__DEFAULT__EXTRA__A"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MINTONCE_CLIENT_ID",
+        "MINTONCE_OAUTH_DOMAIN",
+        "MINTONCE_CLIENTS__DEFAULT__EXTRA__A",
+        "MINTONCE_CLIENTS__DEFAULT__ISSUER",
+    ],
+)
 def test_a_variable_that_is_not_utf_8_is_one_fault(smallest: dict[str, str], name: str) -> None:
     """Python hides such bytes in lone surrogates, at which the log, the issuer or the store would choke later."""
     (fault,) = faults_of(None, {**smallest, name: b"caf\xe9".decode(errors="surrogateescape")})

@@ -149,7 +149,7 @@ class ServerSettings(_Part):
 class Settings(ServerSettings, BaseSettings):
     """All that the program is told. Made by hand, it asks no source: only `load` reads the environment and files."""
 
-    model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, case_sensitive=True)
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     redis: RedisSettings
     issuers: dict[Name, IssuerSettings]

@@ -18,6 +18,7 @@ from mintonce_server.telemetry import logs
 
 HEALTH_DEADLINE = 2.0
 PRACTICE_ISSUER = "practice-issuer"
+INTERRUPTED = 130
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -30,6 +31,8 @@ def main(argv: list[str] | None = None) -> int:
         code: int = options.run(options)
     except MintonceError as error:
         return _complain(str(error), error.remedy)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except ConnectionError as error:
         return _complain(str(error), "Is `mintonced serve` running there?")
     except OSError as error:
@@ -79,18 +82,17 @@ def _settings(_: argparse.Namespace) -> int:
 
 
 def _run_until_signal(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """SIGTERM and SIGINT end the work gently; a second one ends it at once."""
+    """SIGTERM and SIGINT end the work gently; a second SIGINT, from a person in a hurry, ends it at once."""
 
     async def body() -> None:
         stopping, loop = asyncio.Event(), asyncio.get_running_loop()
 
-        def stop(number: signal.Signals) -> None:
+        def interrupt() -> None:
             stopping.set()
-            signal.signal(number, signal.SIG_DFL)
-            loop.remove_signal_handler(number)
+            loop.remove_signal_handler(signal.SIGINT)
 
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop, number)
+        loop.add_signal_handler(signal.SIGTERM, stopping.set)
+        loop.add_signal_handler(signal.SIGINT, interrupt)
         await work(stopping)
 
     asyncio.run(body())

@@ -8,8 +8,11 @@ def main() -> int:
     """The exit code of `mintonced`."""
     # Before grpc is imported: else its own C++ lines stand between the log's JSON. To debug gRPC, set the variable.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # noqa: TID251 - written for a library, not read as a setting
-    from mintonce_server.cli import main as run
-
+    try:
+        from mintonce_server.cli import main as run
+    except ModuleNotFoundError as error:
+        sys.stderr.write(f"mintonced: {error}\nInstall the server with its extra: pip install 'mintonce[server]'\n")
+        return 1
     return run()
 
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from mintonce.v1 import admin_pb2, admin_pb2_grpc, tokens_pb2, tokens_pb2_grpc
 from mintonce_server.core.broker import Broker
 from mintonce_server.core.ports import Clock
+from mintonce_server.rpc.health import Health
 from mintonce_server.rpc.service import AdminService, TokenService
 
 TOKEN_SERVICE = tokens_pb2.DESCRIPTOR.services_by_name["TokenService"].full_name
@@ -34,7 +34,7 @@ class Server:
 
     def __init__(self, broker: Broker, clock: Clock, options: ServerOptions) -> None:
         self._options = options
-        self._health = health_aio.HealthServicer()
+        self._health = Health((TOKEN_SERVICE, ADMIN_SERVICE))
         self._server = aio.server(
             maximum_concurrent_rpcs=options.max_concurrent_rpcs,
             options=[
@@ -64,16 +64,12 @@ class Server:
     async def start(self) -> None:
         """Answer calls."""
         await self._server.start()
-        await self._say(health_pb2.HealthCheckResponse.SERVING)
+        self._health.start()
 
     async def drain(self) -> None:
         """Say to load balancers that this replica is going."""
-        await self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
+        self._health.drain()
 
     async def stop(self, grace: float) -> None:
         """Take no new calls; let those under way finish within `grace` seconds."""
         await self._server.stop(grace)
-
-    async def _say(self, status: int) -> None:
-        for name in ("", TOKEN_SERVICE, ADMIN_SERVICE):
-            await self._health.set(name, status)

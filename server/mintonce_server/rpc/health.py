@@ -1,0 +1,61 @@
+"""grpc.health.v1 for load balancers and probes.
+
+grpc_health's own servicer leaves watches open in the drain: one of them would hold the server up for all of its grace.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from mintonce_server.rpc.calls import Context
+
+Response = health_pb2.HealthCheckResponse
+
+
+class Health(health_pb2_grpc.HealthServicer):
+    """All services of the server share one fate: they serve between `start` and `drain`."""
+
+    def __init__(self, services: Iterable[str]) -> None:
+        self._services = frozenset(("", *services))
+        self._serving = False
+        self._draining = False
+        self._news = asyncio.Event()
+
+    def start(self) -> None:
+        """From now on, SERVING."""
+        self._serving = True
+        self._tell()
+
+    def drain(self) -> None:
+        """NOT_SERVING, and the end of every watch."""
+        self._serving, self._draining = False, True
+        self._tell()
+
+    async def Check(self, request: health_pb2.HealthCheckRequest, context: Context) -> Response:
+        """NOT_FOUND for a service that is not here."""
+        if request.service not in self._services:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "no such service")
+        return self._response(request.service)
+
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Context) -> AsyncGenerator[Response, None]:
+        """The state, and each change of it until the drain. SERVICE_UNKNOWN for a service that is not here."""
+        last = None
+        while True:
+            news, response = self._news, self._response(request.service)
+            if response.status != last:
+                last = response.status
+                yield response
+            if self._draining:
+                return
+            await news.wait()
+
+    def _response(self, service: str) -> Response:
+        if service not in self._services:
+            return Response(status=Response.SERVICE_UNKNOWN)
+        return Response(status=Response.SERVING if self._serving else Response.NOT_SERVING)
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()

@@ -15,9 +15,9 @@ REFUSED_FOR: Final = 30.0
 RETRY_AFTER_MIN: Final = 1.0
 RETRY_AFTER_MAX: Final = 300.0
 
-# RFC 6749, section 5.2, allows a space too, but no registered code has one: that would be a sentence, which may say
-# anything.
-_CODE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")
+# RFC 6749, section 5.2, allows more, but every registered code is made of small letters and underscores. What is not may
+# be anything, even our own secret that a careless issuer says back, and codes are shown to callers.
+_CODE = re.compile(r"[a-z][a-z_]{0,63}")
 _DIGITS = re.compile(r"[0-9]{1,12}")
 
 _THROTTLED_CODES: Final = frozenset(

@@ -15,8 +15,8 @@ REFUSED_FOR: Final = 30.0
 RETRY_AFTER_MIN: Final = 1.0
 RETRY_AFTER_MAX: Final = 300.0
 
-# RFC 6749, section 5.2, allows more, but every registered code is made of small letters and underscores. What is not may
-# be anything, even our own secret that a careless issuer says back, and codes are shown to callers.
+# RFC 6749, section 5.2, allows more, but every registered code is made of small letters and underscores. What is not
+# may be anything, even our own secret that a careless issuer says back, and codes are shown to callers.
 _CODE = re.compile(r"[a-z][a-z_]{0,63}")
 _DIGITS = re.compile(r"[0-9]{1,12}")
 

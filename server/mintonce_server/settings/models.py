@@ -133,7 +133,7 @@ class ServerSettings(_Part):
         default=10_000, ge=1, le=2**20, description="More calls at a time, watches included, are turned away."
     )
     min_rotation_interval: Duration = Field(
-        default=30.0, le=86_400, description="A key is rotated or rejected no oftener."
+        default=30.0, le=86_400, description="A rejection of a key counts no oftener."
     )
     mint_deadline: Duration = Field(
         default=10.0, gt=0, le=300, description="How long a mint may take with all that belongs to it."

@@ -2,26 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from pathlib import Path
 
 import grpc
 import pytest
 import pytest_asyncio
 from grpc_health.v1 import health_pb2
 
-from support.house import House, house
-from support.surroundings import issuer_with_log
+from support.house import House
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 SERVICES = ["", "mintonce.v1.TokenService", "mintonce.v1.AdminService"]
 DEADLINE = 10.0
-
-
-@pytest_asyncio.fixture
-async def replica(tmp_path: Path) -> AsyncIterator[House]:
-    with issuer_with_log(tmp_path / "posts.jsonl", lifetime=3600.0) as issuer:
-        async with house(issuer.token_url) as running:
-            yield running
 
 
 @pytest_asyncio.fixture

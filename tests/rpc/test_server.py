@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,22 +23,9 @@ from mintonce_server.rpc.server import Server, ServerOptions
 from mintonce_server.telemetry import logs
 from mintonce_server.telemetry.clock import SystemClock
 from support.house import AUDIENCE, CLIENT, House, house
-from support.surroundings import issuer_with_log
 
 DEADLINE = 10.0
 WANTED = tokens_pb2.GetTokenRequest(client=CLIENT, audience=AUDIENCE)
-
-
-@pytest.fixture
-def issuer(tmp_path: Path) -> Iterator[PracticeIssuer]:
-    with issuer_with_log(tmp_path / "posts.jsonl", lifetime=3600.0) as running:
-        yield running
-
-
-@pytest_asyncio.fixture
-async def replica(issuer: PracticeIssuer) -> AsyncIterator[House]:
-    async with house(issuer.token_url) as running:
-        yield running
 
 
 @pytest_asyncio.fixture

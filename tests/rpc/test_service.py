@@ -2,8 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import grpc
 import pytest
@@ -16,21 +15,8 @@ from mintonce.v1 import admin_pb2, admin_pb2_grpc, tokens_pb2, tokens_pb2_grpc, 
 from mintonce_server.dev.practice_issuer import PracticeIssuer
 from mintonce_server.rpc.probe import health_of
 from support.house import AUDIENCE, CLIENT, House, house
-from support.surroundings import issuer_with_log
 
 DEADLINE = 10.0
-
-
-@pytest.fixture
-def issuer(tmp_path: Path) -> Iterator[PracticeIssuer]:
-    with issuer_with_log(tmp_path / "posts.jsonl", lifetime=3600.0) as running:
-        yield running
-
-
-@pytest_asyncio.fixture
-async def replica(issuer: PracticeIssuer) -> AsyncIterator[House]:
-    async with house(issuer.token_url) as running:
-        yield running
 
 
 @pytest_asyncio.fixture

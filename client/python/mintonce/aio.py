@@ -52,7 +52,7 @@ class AsyncTokenClient:
         self._wait_for_ready = wait_for_ready
         self._closed = False
         used = channel or self._owned
-        assert used is not None, "either given or opened"  # noqa: S101 - for the type checkers
+        assert used is not None, "either given or opened"  # noqa: S101 - type checkers cannot see that `channel` is None exactly when `_owned` is not
         self._tokens = tokens_pb2_grpc.TokenServiceStub(used)
         self._admin = admin_pb2_grpc.AdminServiceStub(used)
 

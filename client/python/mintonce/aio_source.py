@@ -150,7 +150,7 @@ class AsyncTokenSource:
         client = via if isinstance(via, AsyncTokenClient) else AsyncTokenClient(via, credentials=self._credentials)
         try:
             first = await client.get(*self._key, timeout=self._timeout)
-        except BaseException:
+        except BaseException:  # cancellation too: nobody else would close the channel
             if client is not via:
                 await client.close()
             raise

@@ -51,7 +51,7 @@ class TokenSource:
         self._owns_client = self._client is not via
         try:
             first = self._fetch()
-        except BaseException:
+        except BaseException:  # Ctrl-C too: nobody else would close the channel
             self._release()
             raise
         self._state = Follower(first, monotonic())

@@ -46,7 +46,7 @@ class Folder:
         try:
             await _lock(lock, directory)
             return cls(directory, lock)
-        except BaseException:
+        except BaseException:  # cancellation too: nobody else would close the file
             os.close(lock)
             raise
 

@@ -10,7 +10,7 @@ from mintonce.cli._durations import duration, positive_duration
 
 if TYPE_CHECKING:
     # argparse gives the type no public name, and at run time no parameter.
-    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - as said
+    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - its only name
 
 EXIT_CODES: Final = """\
 exit codes:

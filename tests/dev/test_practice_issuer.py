@@ -10,8 +10,10 @@ import pytest
 
 from mintonce_server.core.secret import Secret
 from mintonce_server.dev.contract import MAX_REQUEST
+from mintonce_server.dev.faults import Fault
 from mintonce_server.dev.practice_issuer import PracticeIssuer
 from mintonce_server.dev.practice_page import render
+from support.surroundings import claims
 
 AUDIENCE = "https://api.example.com/"
 SECRET = "s3cret-of-c"
@@ -149,6 +151,54 @@ def test_faults_by_http_last_for_as_many_posts_as_said(issuer: PracticeIssuer) -
     assert post(issuer).status_code == 200
     assert [one.status for one in issuer.log()] == [503, 200]
     assert issuer.minted == 1
+
+
+@pytest.mark.parametrize(
+    ("stated", "sent", "lives"),
+    [("", None, 86_400), ('"60"', "60", 86_400), ("7", 7, 7), ("NaN", "nan", 86_400), ("true", True, 86_400)],
+)
+def test_expires_in_can_be_anything(issuer: PracticeIssuer, stated: str, sent: object, lives: int) -> None:
+    """And where it is a number, the token agrees with it."""
+    issuer.fault = Fault(expires_in=stated)
+    fields = post(issuer).json()
+    assert (str(fields.get("expires_in")) if sent == "nan" else fields.get("expires_in")) == sent
+    assert claims(fields["access_token"])["exp"] - claims(fields["access_token"])["iat"] == lives
+
+
+def test_it_can_give_the_same_token_again(issuer: PracticeIssuer) -> None:
+    """As an OAuth domain that caches does; to the same audience only."""
+    first = post(issuer).json()["access_token"]
+    issuer.fault = Fault(repeat=True)
+    assert post(issuer).json()["access_token"] == first
+    assert post(issuer, audience="https://other.example.com/").json()["access_token"] != first
+    assert len({one.jti for one in issuer.log()}) == 2
+
+
+def test_a_fault_can_be_one_audiences_alone(issuer: PracticeIssuer) -> None:
+    """The others are served meanwhile, and use none of its times up."""
+    issuer.fault = Fault(status=500, audience=AUDIENCE, times=1)
+    assert post(issuer, audience="https://other.example.com/").status_code == 200
+    assert [post(issuer).status_code, post(issuer).status_code] == [500, 200]
+
+
+def test_an_answer_can_be_padded_and_can_drip(issuer: PracticeIssuer) -> None:
+    """A body larger than anybody reads, and one that takes for ever."""
+    issuer.fault = Fault(padding=100_000)
+    answer = post(issuer)
+    assert len(answer.content) > 100_000
+    assert answer.json()["expires_in"] == 86_400
+    issuer.fault = Fault(status=503, body="abc", drip=0.01)
+    assert post(issuer).text == "abc"
+    issuer.fault = Fault(body="x" * 1000, drip=60.0)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(issuer.token_url, json=GOOD, timeout=0.1, trust_env=False)
+
+
+def test_audiences_can_have_lifetimes_of_their_own() -> None:
+    """As at real OAuth domains, where each API has its own."""
+    with PracticeIssuer(CLIENTS, lifetimes={"https://short-*": 3.0}) as issuer:
+        assert post(issuer, audience="https://short-1/").json()["expires_in"] == 3
+        assert post(issuer).json()["expires_in"] == 86_400
 
 
 @pytest.mark.parametrize("text", ["[]", '{"statsu": 500}', '{"status": "500"}', "{"])

@@ -1,9 +1,14 @@
 """Faults that a practice issuer can be told to have."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Final, cast
+
+_SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
+_LATEST: Final = 1e9
+"""Seconds: about thirty years."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +21,12 @@ class Fault:
         body: the text sent instead of the right one.
         hang: no answer until the connection or the issuer is closed.
         retry_after: value of a Retry-After header.
+        audience: only for POSTs that ask for this one; None: for all.
+        expires_in: JSON text sent as `expires_in` instead of the right one; "" leaves it out. Where it is a sane number
+            of seconds, the token really lives so long.
+        repeat: the audience's last token once more instead of a new one.
+        padding: so many more bytes in the body.
+        drip: seconds between any two bytes of the body.
         times: for so many POSTs; None: until told otherwise.
     """
 
@@ -24,7 +35,23 @@ class Fault:
     body: str | None = None
     hang: bool = False
     retry_after: str | None = None
+    audience: str | None = None
+    expires_in: str | None = None
+    repeat: bool = False
+    padding: int = 0
+    drip: float = 0.0
     times: int | None = None
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether no token is minted."""
+        return self.status is not None or self.body is not None
+
+    def lifetime(self, usual: float) -> float:
+        """Seconds that a token lives which is minted now."""
+        if self.expires_in is None or not _SECONDS.fullmatch(self.expires_in):
+            return usual
+        return min(float(self.expires_in), _LATEST)
 
 
 NONE: Final = Fault()
@@ -35,6 +62,11 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "body": (str, type(None)),
     "hang": (bool,),
     "retry_after": (str, type(None)),
+    "audience": (str, type(None)),
+    "expires_in": (str, type(None)),
+    "repeat": (bool,),
+    "padding": (int,),
+    "drip": (int, float),
     "times": (int, type(None)),
 }
 

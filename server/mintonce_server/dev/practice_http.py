@@ -19,12 +19,13 @@ READ_AT_MOST: Final = 64 * MAX_REQUEST
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is sent back. A token may be in the body, so the repr leaves it out."""
+    """What is sent back. A token may be in the body, so the repr leaves it out. `drip`: seconds between its bytes."""
 
     status: int
     body: bytes = field(repr=False)
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    drip: float = 0.0
 
 
 class Pages(Protocol):
@@ -51,6 +52,7 @@ class PracticeServer(ThreadingHTTPServer):
         self.pages = pages
         self._open: set[socket.socket] = set()
         self._hung_up = False
+        self.stopping = threading.Event()
         self._lock = threading.Lock()
         super().__init__((host, port), _Handler)
 
@@ -63,6 +65,7 @@ class PracticeServer(ThreadingHTTPServer):
 
     def hang_up(self) -> None:
         """Ends all connections, and those whose thread is only about to look at them."""
+        self.stopping.set()
         with self._lock:
             self._hung_up = True
             for connection in self._open:
@@ -152,9 +155,18 @@ class _Handler(BaseHTTPRequestHandler):
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
-        if self.command != "HEAD":
+        if self.command != "HEAD" and reply.drip:
+            self._drip(reply)
+        elif self.command != "HEAD":
             self.wfile.write(reply.body)
         self.wfile.flush()
+
+    def _drip(self, reply: Reply) -> None:
+        """Byte by byte, until the other side has had enough or the server is closed."""
+        for byte in reply.body:
+            self.wfile.write(bytes((byte,)))
+            self.wfile.flush()
+            self._practice.stopping.wait(reply.drip)
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing on stderr: the POST log says it."""

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Final, Self
@@ -31,6 +32,7 @@ class PracticeIssuer:
         clients: the secret of each client_id.
         audiences: those that are registered; None for any.
         lifetime: seconds of a token.
+        lifetimes: seconds by audience, in which `*` stands for anything; the first that fits counts before `lifetime`.
         log: file to append a JSON line to for each POST; the count goes on from what is in it.
         host: other than loopback only if you mean it: it speaks plain HTTP.
         faults: whether PUT /fault may make it misbehave. `fault` may always be set from within.
@@ -45,12 +47,15 @@ class PracticeIssuer:
         host: str = "127.0.0.1",
         port: int = 0,
         faults: bool = False,
+        lifetimes: Mapping[str, float] | None = None,
     ) -> None:
         """Listens at once, and serves when entered. Raises OSError if the port or the log cannot be had."""
         self.lifetime = lifetime
         self.fault = NONE
         self._clients = clients
         self._audiences = audiences
+        self._lifetimes = lifetimes or {}
+        self._latest: dict[str, tuple[str, str]] = {}
         self._faults = faults
         self._stopping = threading.Event()
         self._lock = threading.Lock()
@@ -104,12 +109,10 @@ class PracticeIssuer:
     def token(self, request: TokenRequest) -> Reply | None:
         """POST /oauth/token; counted before it is answered."""
         verdict = judge(request, self._clients, self._audiences)
-        fault = self._next_fault()
+        fault = self._next_fault(verdict.audience)
         now = time.time()  # noqa: TID251 - it plays another machine, with a clock of its own
-        failing = fault.status is not None or fault.body is not None
-        token, jti = (
-            ("", "") if verdict.error or failing else practice_token(verdict, self.url + "/", now, self.lifetime)
-        )
+        lifetime = fault.lifetime(self._lifetime_of(verdict.audience))
+        token, jti = ("", "") if verdict.error or fault.is_failing else self._mint(verdict, fault, now, lifetime)
         status = verdict.status if fault.status is None else fault.status
         self._log.add(Post(round(now, 3), verdict.client_id, verdict.audience, verdict.scope, status, jti))
         if fault.hang:
@@ -117,8 +120,13 @@ class PracticeIssuer:
         self._stopping.wait(fault.latency)
         if self._stopping.is_set():
             return None
-        reply = _faulty(status, fault) if failing else _answer(verdict, token, self.lifetime)
-        return replace(reply, headers={"Retry-After": fault.retry_after}) if fault.retry_after else reply
+        reply = _faulty(status, fault) if fault.is_failing else _answer(verdict, token, lifetime, fault)
+        return replace(
+            reply,
+            body=reply.body + b" " * fault.padding,
+            headers={"Retry-After": fault.retry_after} if fault.retry_after else {},
+            drip=fault.drip,
+        )
 
     def other(self, method: str, path: str, body: bytes) -> Reply:
         """Everything else: a page, the posts, the fault switch."""
@@ -141,22 +149,39 @@ class PracticeIssuer:
             return error_reply(400, "invalid_request", str(error))
         return Reply(200, json.dumps(asdict(self.fault)).encode())
 
-    def _next_fault(self) -> Fault:
+    def _lifetime_of(self, audience: str) -> float:
+        fitting = (seconds for pattern, seconds in self._lifetimes.items() if fnmatchcase(audience, pattern))
+        return next(fitting, self.lifetime)
+
+    def _mint(self, verdict: Verdict, fault: Fault, now: float, lifetime: float) -> tuple[str, str]:
+        with self._lock:
+            if fault.repeat and (latest := self._latest.get(verdict.audience)):
+                return latest
+            minted = self._latest[verdict.audience] = practice_token(verdict, self.url + "/", now, lifetime)
+            return minted
+
+    def _next_fault(self, audience: str) -> Fault:
         with self._lock:
             fault = self.fault
+            if fault.audience not in (None, audience):
+                return NONE
             if fault.times is not None:
                 self.fault = replace(fault, times=fault.times - 1) if fault.times > 1 else NONE
             return fault
 
 
-def _answer(verdict: Verdict, token: str, lifetime: float) -> Reply:
+def _answer(verdict: Verdict, token: str, lifetime: float, fault: Fault) -> Reply:
     if verdict.error:
         return error_reply(verdict.status, verdict.error, verdict.description)
     answer: dict[str, object] = {"access_token": token, "token_type": "Bearer"}
-    answer["expires_in"] = int(lifetime) if lifetime.is_integer() else lifetime
     if verdict.scope:
         answer["scope"] = verdict.scope
-    return Reply(200, json.dumps(answer).encode())
+    stated = fault.expires_in
+    if stated is None:
+        stated = json.dumps(int(lifetime) if lifetime.is_integer() else lifetime)
+    # Put in as text: what is no JSON (NaN) can be practised too.
+    end = f', "expires_in": {stated}}}' if stated else "}"
+    return Reply(200, (json.dumps(answer)[:-1] + end).encode())
 
 
 def _faulty(status: int, fault: Fault) -> Reply:
@@ -172,6 +197,7 @@ def run(
     host: str = "127.0.0.1",
     port: int = 0,
     faults: bool = False,
+    lifetimes: Mapping[str, float] | None = None,
     ready: Callable[[PracticeIssuer], None] | None = None,
 ) -> None:
     """Serves until SIGINT or SIGTERM. `ready` is called once it listens. Only from the main thread."""
@@ -182,7 +208,7 @@ def run(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
-    with PracticeIssuer(clients, audiences, lifetime, log, host, port, faults) as issuer:
+    with PracticeIssuer(clients, audiences, lifetime, log, host, port, faults, lifetimes) as issuer:
         if ready is not None:
             ready(issuer)
         stop.wait()
@@ -197,6 +223,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             clients={options.client_id: secret},
             audiences=frozenset(options.audience) or None,
             lifetime=options.lifetime,
+            lifetimes=dict(options.lifetime_of),
             log=options.log,
             host=options.host,
             port=options.port,
@@ -214,12 +241,25 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
+def _lifetime_of(text: str) -> tuple[str, float]:
+    audience, _, seconds = text.rpartition("=")
+    return audience, float(seconds)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mintonced practice-issuer", description=__doc__)
     parser.add_argument("--client-id", default="practice-client", help="the one client (default: %(default)s)")
     parser.add_argument("--secret-file", type=Path, required=True, help="file with its secret")
     parser.add_argument("--audience", action="append", default=[], help="a registered audience; repeat it; none: any")
     parser.add_argument("--lifetime", type=float, default=LIFETIME, help="seconds of a token (default: %(default)g)")
+    parser.add_argument(
+        "--lifetime-of",
+        type=_lifetime_of,
+        action="append",
+        default=[],
+        metavar="AUDIENCE=SECONDS",
+        help="of this audience's tokens; * stands for anything; repeat it",
+    )
     parser.add_argument("--log", type=Path, help="append a JSON line for each POST; the count goes on from it")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; it speaks plain HTTP")
     parser.add_argument("--port", type=int, default=0, help="port to listen on (default: any free one)")

@@ -132,7 +132,7 @@ def _broker_options(settings: Settings) -> BrokerOptions:
     return BrokerOptions(
         mint_deadline=settings.mint_deadline,
         min_rotation_interval=settings.min_rotation_interval,
-        revalidate_every=settings.revalidate_seconds,
+        revalidate_within=settings.revalidate_seconds,
         mint_in_outage=settings.store_outage == "mint",
     )
 

@@ -70,7 +70,7 @@ async def test_a_gap_makes_every_token_suspect() -> None:
 
 async def test_a_lost_message_is_made_good_within_the_revalidation_interval() -> None:
     """Whatever pub/sub does, memory is never staler than that."""
-    bench = Workbench(options=BrokerOptions(revalidate_every=0.05))
+    bench = Workbench(options=BrokerOptions(revalidate_within=0.05))
     await bench.get()
     async with bench.upkeep():
         await wait_until(lambda: bench.store.calls["load"] >= 1)  # the GAP at the start
@@ -81,7 +81,7 @@ async def test_a_lost_message_is_made_good_within_the_revalidation_interval() ->
 
 async def test_revalidation_comes_round_even_when_there_is_news_all_the_time() -> None:
     """A busy fleet must not keep it from the keys that nobody talks about."""
-    bench = Workbench(options=BrokerOptions(revalidate_every=5.0))
+    bench = Workbench(options=BrokerOptions(revalidate_within=5.0))
     busy = TokenKey.of(KEY.client, "https://busy.example.com/")
     await bench.get()
     await bench.get(busy)
@@ -107,7 +107,7 @@ async def test_revalidation_comes_round_even_when_there_is_news_all_the_time() -
 
 async def test_an_outage_of_the_store_empties_no_memory() -> None:
     """No answer is not the answer that there is none."""
-    bench = Workbench(options=BrokerOptions(revalidate_every=0.01))
+    bench = Workbench(options=BrokerOptions(revalidate_within=0.01))
     served = await bench.get()
     bench.store.down = frozenset({"load"})
     async with bench.upkeep():

@@ -18,7 +18,7 @@ hashes = st.text(alphabet="0123456789abcdef", min_size=32, max_size=32)
 
 def token(lifetime: float) -> Token:
     minted = Minted(Secret("canary"), "Bearer", lifetime, started_at=100.0, scopes=())
-    return Token.of(minted, TokenKey.of("demo", ""), "00" * 16, 7, unix_minus_monotonic=1_000_000.0)
+    return Token.of(minted, TokenKey.of("demo", ""), "00" * 16, 7, 1, unix_minus_monotonic=1_000_000.0)
 
 
 @given(lifetimes, hashes)

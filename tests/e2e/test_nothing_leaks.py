@@ -164,7 +164,7 @@ def test_no_value_shows_its_secret(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(CLIENT_SECRET)
     (tmp_path / "secret").chmod(0o600)
     minted = Minted(Secret(OPAQUE), "Bearer", 60.0, 0.0, ())
-    token = CoreToken.of(minted, TokenKey.of("default", AUDIENCE), "0" * 32, 1, 0.0)
+    token = CoreToken.of(minted, TokenKey.of("default", AUDIENCE), "0" * 32, 1, 1, 0.0)
     environ = {
         "MINTONCE_CONFIG": str(config_with_secrets(tmp_path)),
         "MINTONCE_OAUTH_DOMAIN": "issuer.example.com",

@@ -13,7 +13,7 @@ from mintonce_server.rpc.convert import key_of, min_remaining_of, token_message
 
 KEY = TokenKey.of("billing", "https://api.example.com/", ["read"])
 MINTED = Minted(Secret("text"), "Bearer", lifetime=100.0, started_at=1000.0, scopes=("read",))
-TOKEN = Token.of(MINTED, KEY, "hash", generation=7, unix_minus_monotonic=0.25)
+TOKEN = Token.of(MINTED, KEY, "hash", generation=7, credential_version=1, unix_minus_monotonic=0.25)
 
 
 def request(**fields: str | list[str] | Duration) -> tokens_pb2.GetTokenRequest:

@@ -32,14 +32,16 @@ async def _store(url: str, clock: Clock, troubles: list[StoreUnavailable]) -> As
     "data",
     [
         b"",
-        b"commit",
-        b"commit h",
-        b"commit h 1 more",
-        b"commit h x",
-        b"commit h -1",
-        b"gap  0",
-        b"party h 1",
-        b"\xff h 1",
+        b"1 commit",
+        b"1 commit h",
+        b"1 commit h 1 more",
+        b"1 commit h x",
+        b"1 commit h -1",
+        b"1 gap  0",
+        b"1 party h 1",
+        b"1 \xff h 1",
+        b"2 commit h 1",
+        b"commit h 1",
     ],
 )
 def test_what_is_not_understood_is_passed_over(data: bytes) -> None:
@@ -54,8 +56,8 @@ def test_other_replies_are_no_messages(reply: object) -> None:
 
 
 def test_a_message_says_what_happened_to_which_key() -> None:
-    """`kind h generation`."""
-    assert parse([b"message", b"mintonce:wake", b"reject abc 17"]) == Wake(WakeKind.REJECT, "abc", 17)
+    """`1 kind h generation`."""
+    assert parse([b"message", b"mintonce:wake", b"1 reject abc 17"]) == Wake(WakeKind.REJECT, "abc", 17)
 
 
 async def test_a_strange_message_does_not_end_the_subscription(store: RedisStore, command: Command) -> None:
@@ -63,7 +65,7 @@ async def test_a_strange_message_does_not_end_the_subscription(store: RedisStore
     async with aclosing(store.wakes()) as wakes:
         await anext(wakes)
         await command("PUBLISH", WAKE_CHANNEL, b"\xff\x00 nonsense")
-        await command("PUBLISH", WAKE_CHANNEL, "commit abc 17")
+        await command("PUBLISH", WAKE_CHANNEL, "1 commit abc 17")
         assert await anext(wakes) == Wake(WakeKind.COMMIT, "abc", 17)
 
 
@@ -103,7 +105,7 @@ async def test_a_quiet_channel_is_kept(store: RedisStore, command: Command) -> N
         following = asyncio.create_task(anext(wakes))
         await eventually(lambda: command("INFO", "commandstats"), lambda said: "cmdstat_ping" in str(said))
         assert not following.done()
-        await command("PUBLISH", WAKE_CHANNEL, "fail abc 17")
+        await command("PUBLISH", WAKE_CHANNEL, "1 fail abc 17")
         assert await following == Wake(WakeKind.FAIL, "abc", 17)
 
 

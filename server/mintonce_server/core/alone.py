@@ -8,7 +8,7 @@ from mintonce_server.core.backoff import LONGEST, error_of, failure_of, full_jit
 from mintonce_server.core.client import OAuthClient
 from mintonce_server.core.errors import IssuerError, StoreUnavailable
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.memory import Entry
+from mintonce_server.core.memory import NEVER, Entry
 from mintonce_server.core.minting import Obtained
 from mintonce_server.core.ports import Clock, Failure
 from mintonce_server.core.token import Origin, Token
@@ -49,8 +49,9 @@ class Alone:
         # A hybrid clock, as in the store: the first lease after the outage gets a higher generation.
         # Above all seen here in any case: if the store's clock is ahead of ours, memory would not take the token.
         generation = max(int(self._clock.unix() * 1000), entry.newest + 1)
-        token = Token.of(minted, key, key_hash, generation, self._clock.unix() - self._clock.monotonic())
-        return Obtained(token, Origin.MINT, outage)
+        clocks = self._clock.unix() - self._clock.monotonic()
+        token = Token.of(minted, key, key_hash, generation, client.credential_version, clocks)
+        return Obtained(token, Origin.MINT, NEVER, outage)
 
     def _remember(self, key: TokenKey, error: IssuerError, seconds: float, failures: int) -> None:
         now = self._clock.monotonic()

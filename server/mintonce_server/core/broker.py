@@ -12,23 +12,30 @@ from mintonce_server.core.alone import Alone
 from mintonce_server.core.bell import Bell
 from mintonce_server.core.client import Clients
 from mintonce_server.core.errors import Draining, IssuerError, RotationTooSoon, StoreUnavailable, WaitTimedOut
+from mintonce_server.core.filling import Filling
 from mintonce_server.core.holdings import Holdings
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.memory import Entry
 from mintonce_server.core.minting import Minting
 from mintonce_server.core.ports import Clock, TokenStore
 from mintonce_server.core.refresher import Refresher
+from mintonce_server.core.revalidation import Revalidation
 from mintonce_server.core.token import Origin, Token
 from mintonce_server.core.upkeep import Upkeep
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerOptions:
-    """Seconds, all but the last. `mint_in_outage`: mint without a lease while the store is out of reach."""
+    """Seconds, all but the last.
+
+    Attributes:
+        revalidate_within: a token that the store was not asked about for so long is not served before it is.
+        mint_in_outage: mint without a lease while the store is out of reach.
+    """
 
     mint_deadline: float = 10.0
     min_rotation_interval: float = 30.0
-    revalidate_every: float = 5.0
+    revalidate_within: float = 5.0
     mint_in_outage: bool = True
 
 
@@ -52,8 +59,10 @@ class Broker:
         minting = Minting(store, clock, sink, bell, chance, options.mint_deadline)
         alone = Alone(allowed=options.mint_in_outage, clock=clock, sink=sink, chance=chance)
         self._refresher = Refresher(clock, lambda key: self.upkeep.refresh(key, self._refresher))
-        self._holdings = Holdings(store, clients, clock, minting, alone, self._refresher.schedule)
-        self.upkeep = Upkeep(store, self._holdings, bell, clock, sink, options.revalidate_every)
+        self._holdings = Holdings(store, clients, clock, self._refresher.schedule, options.revalidate_within)
+        revalidation = Revalidation(store, self._holdings, clock, sink)
+        self._filling = Filling(self._holdings, revalidation, minting, alone, clock)
+        self.upkeep = Upkeep(store, self._holdings, self._filling, revalidation, bell, clock, sink)
         self._store = store
         self._clock = clock
         self._sink = sink
@@ -73,7 +82,10 @@ class Broker:
         token = entry.token
         if token is None or not token.is_comfortable(now, min_remaining):
             return None
-        return Served(token, Origin.MEMORY)
+        if self._holdings.is_confirmed(entry, now):
+            return Served(token, Origin.MEMORY)
+        # Who holds a live token through an outage serves it; who was stopped for a while asks the store first.
+        return Served(token, Origin.MEMORY, degraded=True) if self._holdings.is_store_away(now) else None
 
     async def get(self, key: TokenKey, min_remaining: float, deadline: float) -> Served:
         """A live token within `deadline` seconds, minted if need be.
@@ -85,7 +97,7 @@ class Broker:
         entry = self._holdings.entry(key)
         try:
             async with _waiting_at_most(deadline):
-                obtained = await self._holdings.fill(entry, min_remaining)
+                obtained = await self._filling.fill(entry, min_remaining)
         except (IssuerError, StoreUnavailable, WaitTimedOut):
             if token := entry.live(self._clock.monotonic()):
                 return Served(token, Origin.MEMORY, degraded=True)
@@ -134,7 +146,7 @@ class Broker:
         (current,) = await self._store.load([key])
         before = current.generation if current else 0
         async with _waiting_at_most(deadline):
-            obtained = await self._holdings.fill(entry, 0.0, before)
+            obtained = await self._filling.fill(entry, 0.0, before)
         if obtained.trouble is not None and obtained.token.generation <= before:
             raise obtained.trouble
         return before, obtained.token.generation
@@ -151,7 +163,7 @@ class Broker:
 
     async def close(self, grace: float) -> None:
         """Let the mints under way land for `grace` seconds."""
-        await self._holdings.flights.close(grace)
+        await self._filling.flights.close(grace)
 
     async def _generation_of(self, entry: Entry, sha256: bytes) -> int | None:
         tokens = [entry.token, *await self._store.load([entry.key])]

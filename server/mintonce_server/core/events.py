@@ -85,6 +85,13 @@ class Rejected(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Restored(Event):
+    """The store had lost the token, or never got it, and has it back."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoreFailed(Event):
     """The store did not answer. `minting`: this replica goes on alone for now."""
 

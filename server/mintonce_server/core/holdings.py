@@ -1,15 +1,11 @@
-"""The tokens that this process holds, and the flights that bring them."""
+"""The tokens that this process holds: memory with one way in and one way out."""
 
 from collections.abc import Callable
 from typing import Final
 
-from mintonce_server.core.alone import Alone
 from mintonce_server.core.client import Clients
-from mintonce_server.core.errors import StoreUnavailable
-from mintonce_server.core.flights import Flights
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.memory import Entry, Memory
-from mintonce_server.core.minting import Minting, Obtained
+from mintonce_server.core.memory import NEVER, Entry, Memory
 from mintonce_server.core.ports import Clock, TokenStore
 from mintonce_server.core.token import Token
 
@@ -20,19 +16,22 @@ Schedule = Callable[[TokenKey, float], None]
 
 
 class Holdings:
-    """Memory with one way in: every token comes by `keep`, every flight by `fill`."""
+    """Every token comes by `keep` and goes by `forget`.
+
+    A token is served from memory only if the store was asked about it less than `confirm_within` seconds ago, or could
+    not be: that bounds how long a replica that heard of nothing, or was stopped for a while, serves a rejected token.
+    """
 
     def __init__(
-        self, store: TokenStore, clients: Clients, clock: Clock, minting: Minting, alone: Alone, schedule: Schedule
+        self, store: TokenStore, clients: Clients, clock: Clock, schedule: Schedule, confirm_within: float
     ) -> None:
         self.memory = Memory()
-        self.flights: Flights[Obtained] = Flights()
         self.clients = clients
-        self._store = store
+        self.confirm_within = confirm_within
+        self._key_hash = store.key_hash
         self._clock = clock
-        self._minting = minting
-        self._alone = alone
         self._schedule = schedule
+        self._store_failed_at = NEVER
 
     def entry(self, key: TokenKey) -> Entry:
         """The key's entry. Raises UnknownClient or PermissionDenied before anything is made."""
@@ -41,52 +40,32 @@ class Holdings:
             return entry
         now = self._clock.monotonic()
         self._schedule(key, now + IDLE)
-        return self.memory.add(Entry(key, self._store.key_hash(key), now))
+        return self.memory.add(Entry(key, self._key_hash(key), now))
 
-    async def fill(self, entry: Entry, min_remaining: float = 0.0, newer_than: int = 0) -> Obtained:
-        """A token with that much left and of a higher generation; or what is live all the same, with the trouble.
-
-        Raises IssuerError, StoreUnavailable or WaitTimedOut. Joining somebody's flight may bring too little: fly again.
-        """
-        while True:
-            obtained, mine = await self.flights.join(entry.key, lambda: self._fly(entry, min_remaining, newer_than))
-            token = obtained.token
-            if token.generation <= entry.barred:
-                continue  # rejected while it was under way
-            if mine or obtained.trouble is not None:
-                return obtained
-            if token.generation > newer_than and token.is_comfortable(self._clock.monotonic(), min_remaining):
-                return obtained
-
-    def keep(self, entry: Entry, token: Token) -> None:
-        """Hold the token, if it is newer, and see to its successor in time."""
-        if entry.offer(token):
+    def keep(self, entry: Entry, token: Token, confirmed_at: float) -> None:
+        """Hold the token, if it is newer, and see to its successor in time. `confirmed_at`: see Entry."""
+        if token.credential_version < self.clients.for_key(entry.key).credential_version:
+            return  # of credentials that were replaced
+        if entry.offer(token, confirmed_at):
             self._schedule(entry.key, token.refresh_at)
 
     def forget(self, entry: Entry, generation: int) -> None:
-        """The generation was rejected."""
+        """The generation was rejected. Watches are owed a successor at once; plain callers bring theirs by asking."""
         if entry.bar(generation):
-            self._see_to_empty(entry)
+            self._schedule(entry.key, self._clock.monotonic() + (0.0 if entry.watchers else IDLE))
 
-    def lose(self, entry: Entry) -> None:
-        """The store no longer has the key's token: it was rejected or lost while nobody could tell us."""
-        entry.token = None
-        self._see_to_empty(entry)
+    def is_confirmed(self, entry: Entry, now: float) -> bool:
+        """Whether the store said lately that the entry's token is current."""
+        return now - entry.confirmed_at <= self.confirm_within
 
-    def _see_to_empty(self, entry: Entry) -> None:
-        """Watches are owed a successor at once; plain callers bring theirs by asking."""
-        self._schedule(entry.key, self._clock.monotonic() + (0.0 if entry.watchers else IDLE))
+    def store_failed(self) -> None:
+        """The store could not be asked just now."""
+        self._store_failed_at = self._clock.monotonic()
 
-    async def _fly(self, entry: Entry, min_remaining: float, newer_than: int) -> Obtained:
-        client = self.clients.for_key(entry.key)
-        try:
-            # Barred here is barred, even if the store lost the rejection in a failover.
-            obtained = await self._minting.obtain(client, entry.key, max(newer_than, entry.barred), min_remaining)
-        except StoreUnavailable as outage:
-            if entry.live(self._clock.monotonic()):
-                raise
-            obtained = await self._alone.mint(client, entry, outage)
-        if obtained.trouble is not None and obtained.token.generation <= entry.barred:
-            raise obtained.trouble
-        self.keep(entry, obtained.token)
-        return obtained
+    def is_store_away(self, now: float) -> bool:
+        """Whether the last try was in vain, and lately."""
+        return now - self._store_failed_at <= self.confirm_within
+
+    def store_answered(self) -> None:
+        """The store is there."""
+        self._store_failed_at = NEVER

@@ -1,10 +1,14 @@
 """The tokens that this process holds."""
 
 import asyncio
+import math
 from collections.abc import Iterator
+from typing import Final
 
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.token import Token
+
+NEVER: Final = -math.inf
 
 
 class Entry:
@@ -13,19 +17,21 @@ class Entry:
     Attributes:
         token: the newest one seen, unless it was rejected.
         barred: every generation up to this one was rejected.
+        confirmed_at: when the store was asked that last said that `token` is current, on the monotonic clock.
         ever_held: whether there ever was a token.
         asked_at: when a caller last wanted it, on the monotonic clock.
         watchers: how many watches follow it.
         news: set when `token` changes, then replaced by a new one: take it before you look at `token`.
     """
 
-    __slots__ = ("asked_at", "barred", "ever_held", "key", "key_hash", "news", "token", "watchers")
+    __slots__ = ("asked_at", "barred", "confirmed_at", "ever_held", "key", "key_hash", "news", "token", "watchers")
 
     def __init__(self, key: TokenKey, key_hash: str, now: float) -> None:
         self.key = key
         self.key_hash = key_hash
         self.token: Token | None = None
         self.barred = 0
+        self.confirmed_at = NEVER
         self.ever_held = False
         self.asked_at = now
         self.watchers = 0
@@ -36,14 +42,21 @@ class Entry:
         """The highest generation seen here, rejected ones too; 0 for none."""
         return max(self.token.generation if self.token else 0, self.barred)
 
-    def offer(self, token: Token) -> bool:
-        """Take the token if it is newer than what is here, and not rejected."""
+    def offer(self, token: Token, confirmed_at: float) -> bool:
+        """Take the token if it is newer than what is here, and not rejected; the same one is confirmed."""
         if token.generation <= self.newest:
+            self.confirm(token.generation, confirmed_at)
             return False
         self.token = token
+        self.confirmed_at = confirmed_at
         self.ever_held = True
         self.tell()
         return True
+
+    def confirm(self, generation: int, at: float) -> None:
+        """The store, asked at this time, held this generation."""
+        if self.token is not None and self.token.generation == generation:
+            self.confirmed_at = max(self.confirmed_at, at)
 
     def bar(self, generation: int) -> bool:
         """Forget the token if it is of this generation or older. Whether there was one to forget."""

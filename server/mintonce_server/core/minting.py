@@ -14,6 +14,7 @@ from mintonce_server.core.bell import Bell
 from mintonce_server.core.client import OAuthClient
 from mintonce_server.core.errors import IssuerError, IssuerMalformed, MintonceError, StoreUnavailable, WaitTimedOut
 from mintonce_server.core.key import TokenKey
+from mintonce_server.core.memory import NEVER
 from mintonce_server.core.ports import Backoff, Clock, Hit, Lease, Refusal, TokenStore, Wait, Wish
 from mintonce_server.core.token import Minted, Origin, Token
 
@@ -30,10 +31,16 @@ TOO_SHORT: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Obtained:
-    """What a flight brought. `trouble`: why nothing better could be had, though this token is live."""
+    """What a flight brought.
+
+    Attributes:
+        confirmed_at: when the store was asked that holds it; NEVER if the store does not have it.
+        trouble: why nothing better could be had, though this token is live.
+    """
 
     token: Token
     origin: Origin
+    confirmed_at: float
     trouble: MintonceError | None = None
 
 
@@ -62,20 +69,20 @@ class Minting:
         key_hash = self._store.key_hash(key)
         started, waited = self._clock.monotonic(), False
         with self._bell.listen(key_hash) as rung:
-            while self._clock.monotonic() - started < FLIGHT_BOUND:
+            while (asked_at := self._clock.monotonic()) - started < FLIGHT_BOUND:
                 rung.clear()
                 match await self._store.acquire(key, wish):
                     case Hit(token):
                         if waited:
                             self._sink(events.Waited(key_hash, token.generation, self._clock.monotonic() - started))
-                        return Obtained(token, Origin.STORE)
+                        return Obtained(token, Origin.STORE, asked_at)
                     case Wait(seconds):
                         waited = True
                         with suppress(TimeoutError):
                             async with asyncio.timeout(min(seconds, WAIT_BOUND)):
                                 await rung.wait()
                     case Backoff(failure, seconds, token):
-                        return _settle(token, error_of(failure, seconds))
+                        return _settle(token, asked_at, error_of(failure, seconds))
                     case Lease() as lease:
                         obtained = await self._with_lease(client, key_hash, lease, wish)
                         if obtained is not None:
@@ -105,6 +112,7 @@ class Minting:
         try:
             async with self._renewing(lease):
                 minted = await client.issuer.mint(lease.key)
+            _check_news(minted, lease)
         except IssuerError as error:
             if error.retry_after is None:
                 error.retry_after = full_jitter(lease.failures, self._chance)
@@ -122,6 +130,7 @@ class Minting:
 
     async def _failed(self, key_hash: str, lease: Lease, error: IssuerError, wish: Wish) -> Obtained:
         """Share the failure with the fleet, and take what is live all the same."""
+        asked_at = self._clock.monotonic()
         try:
             await self._store.fail(lease, failure_of(error), error.retry_after or 0.0)
             answer = await self._store.acquire(lease.key, wish)
@@ -130,9 +139,9 @@ class Minting:
             raise error from outage
         match answer:
             case Hit(token):
-                return Obtained(token, Origin.STORE)
+                return Obtained(token, Origin.STORE, asked_at)
             case Backoff(token=token):
-                return _settle(token, error)
+                return _settle(token, asked_at, error)
             case Lease() as again:
                 # The POST outlived the first lease, so its failure was not recorded. This one must not lie idle.
                 await self._share_failure(key_hash, again, error)
@@ -148,7 +157,7 @@ class Minting:
             retry_after=TOO_SHORT,
         )
         await self._share_failure(key_hash, lease, error)
-        return Obtained(self._local(key_hash, lease, minted), Origin.MINT, error)
+        return self._unshared(key_hash, lease, minted, error)
 
     async def _share_failure(self, key_hash: str, lease: Lease, error: IssuerError) -> None:
         """What there is to say to the callers is known already, so a store that is away now changes nothing."""
@@ -158,17 +167,18 @@ class Minting:
             self._sink(events.StoreFailed(key_hash, str(outage), minting=False))
 
     async def _commit(self, key_hash: str, lease: Lease, minted: Minted) -> Obtained | None:
+        asked_at = self._clock.monotonic()
         try:
             committed = await self._store.commit(lease, minted)
         except StoreUnavailable as error:
-            # The token is paid for and live: this replica shares it from memory until the store is back.
+            # The token is paid for and live: this replica serves it from memory until the store is back and gets it.
             self._sink(events.StoreFailed(key_hash, str(error), minting=True))
-            return Obtained(self._local(key_hash, lease, minted), Origin.MINT, error)
+            return self._unshared(key_hash, lease, minted, error)
         if isinstance(committed, Refusal):
             self._sink(events.CommitRefused(key_hash, lease.generation, committed))
             return self._refused(key_hash, lease, minted, committed)
         self._sink(events.Committed(key_hash, lease.generation))
-        return Obtained(committed, Origin.MINT)
+        return Obtained(committed, Origin.MINT, asked_at)
 
     def _refused(self, key_hash: str, lease: Lease, minted: Minted, refusal: Refusal) -> Obtained | None:
         """Overtaken: ask for the better one. Not so with old credentials: asking again would mint again."""
@@ -178,10 +188,12 @@ class Minting:
             f"the store refused the token of this key: {refusal}",
             remedy="Give every replica the same credential_version for this client.",
         )
-        return Obtained(self._local(key_hash, lease, minted), Origin.MINT, error)
+        return self._unshared(key_hash, lease, minted, error)
 
-    def _local(self, key_hash: str, lease: Lease, minted: Minted) -> Token:
-        return Token.of(minted, lease.key, key_hash, lease.generation, self._clock.unix() - self._clock.monotonic())
+    def _unshared(self, key_hash: str, lease: Lease, minted: Minted, error: MintonceError) -> Obtained:
+        clocks = self._clock.unix() - self._clock.monotonic()
+        token = Token.of(minted, lease.key, key_hash, lease.generation, lease.credential_version, clocks)
+        return Obtained(token, Origin.MINT, NEVER, error)
 
     @asynccontextmanager
     async def _renewing(self, lease: Lease) -> AsyncGenerator[None]:
@@ -205,8 +217,17 @@ class Minting:
                 continue  # tried again soon; the lease lapses by itself otherwise
 
 
-def _settle(token: Token | None, error: MintonceError) -> Obtained:
+def _settle(token: Token | None, asked_at: float, error: MintonceError) -> Obtained:
     """The live token with its blemish, or the error."""
     if token is None:
         raise error
-    return Obtained(token, Origin.STORE, error)
+    return Obtained(token, Origin.STORE, asked_at, error)
+
+
+def _check_news(minted: Minted, lease: Lease) -> None:
+    """Some issuers hand out one token again and again while it lives, refused or not."""
+    if minted.access_token.fingerprint() == lease.rejected:
+        raise IssuerMalformed(
+            "the issuer returned the very token that was rejected",
+            remedy="Revoke that token at the issuer, or turn off its reuse of tokens: until it ends none else comes.",
+        )

@@ -66,7 +66,8 @@ class Hit:
 class Lease:
     """The right to mint once, until `expires_at` on the monotonic clock unless renewed.
 
-    `failures` counts the mints of this key that failed in a row, fleet-wide.
+    `failures` counts the mints of this key that failed in a row, fleet-wide. `rejected` is the fingerprint of the token
+    that was rejected last, or "": an issuer that hands it out again has not mended anything.
     """
 
     key: TokenKey
@@ -75,6 +76,7 @@ class Lease:
     generation: int
     expires_at: float
     failures: int = 0
+    rejected: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +163,16 @@ class TokenStore(Protocol):
         """If the generation is current: drop it and bar it and all before it, and wake the fleet."""
         ...
 
+    async def generations(self, keys: Sequence[TokenKey]) -> list[int]:
+        """The generation of each key's current token, 0 for none, in the order of the keys, in one round trip."""
+        ...
+
     async def load(self, keys: Sequence[TokenKey]) -> list[Token | None]:
-        """The current live tokens, in the order of the keys, in one round trip."""
+        """The current live tokens, in the order of the keys, in one round trip. None, too, for what cannot be read."""
+        ...
+
+    async def restore(self, token: Token) -> Token | Refusal:
+        """Give back a live token that the store lost, or never got. As `commit`, but it ends no back-off."""
         ...
 
     async def list(self, client: str, limit: int) -> list[Token]:

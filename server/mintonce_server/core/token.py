@@ -55,6 +55,7 @@ class Token:
         expires_at, refresh_at: on this process's monotonic clock.
         lifetime: seconds between the mint and the expiry.
         expiry_unix: the expiry by the store's clock, seconds since 1970; for people, not for arithmetic.
+        credential_version: of the client's credentials that it was minted with.
         key_hash: the key's name in the store and in logs.
     """
 
@@ -68,9 +69,18 @@ class Token:
     expires_at: float
     refresh_at: float
     expiry_unix: float
+    credential_version: int
 
     @classmethod
-    def of(cls, minted: Minted, key: TokenKey, key_hash: str, generation: int, unix_minus_monotonic: float) -> "Token":
+    def of(
+        cls,
+        minted: Minted,
+        key: TokenKey,
+        key_hash: str,
+        generation: int,
+        credential_version: int,
+        unix_minus_monotonic: float,
+    ) -> "Token":
         """The token that a mint gives by this process's clocks alone."""
         expires_at = minted.started_at + minted.lifetime
         return cls(
@@ -84,6 +94,7 @@ class Token:
             expires_at=expires_at,
             refresh_at=minted.started_at + refresh_after(minted.lifetime, key_hash, generation),
             expiry_unix=expires_at + unix_minus_monotonic,
+            credential_version=credential_version,
         )
 
     def remaining(self, now: float) -> float:

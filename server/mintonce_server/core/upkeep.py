@@ -8,28 +8,40 @@ from typing import Final
 from mintonce_server.core import events
 from mintonce_server.core.bell import Bell
 from mintonce_server.core.errors import MintonceError, StoreUnavailable
+from mintonce_server.core.filling import Filling
 from mintonce_server.core.holdings import IDLE, Holdings
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.memory import Entry
+from mintonce_server.core.memory import NEVER, Entry
 from mintonce_server.core.ports import Clock, TokenStore, Wake, WakeKind
 from mintonce_server.core.refresher import Refresher
+from mintonce_server.core.revalidation import Revalidation
 
 RETRY_REFRESH: Final = 5.0
 """Seconds until a refresh is tried again when the trouble does not say."""
+AT_ONCE: Final = 200
+"""Keys that the store is asked about in one round trip: callers wait meanwhile, and its deadline is short."""
 
 
 class Upkeep:
     """Three endless tasks, `follow`, `revalidate` and the refresher's `run`; whoever builds it runs them."""
 
     def __init__(
-        self, store: TokenStore, holdings: Holdings, bell: Bell, clock: Clock, sink: events.EventSink, every: float
+        self,
+        store: TokenStore,
+        holdings: Holdings,
+        filling: Filling,
+        revalidation: Revalidation,
+        bell: Bell,
+        clock: Clock,
+        sink: events.EventSink,
     ) -> None:
         self._store = store
         self._holdings = holdings
+        self._filling = filling
+        self._revalidation = revalidation
         self._bell = bell
         self._clock = clock
         self._sink = sink
-        self._every = every
         self._stale: set[TokenKey] = set()
         self._stale_news = asyncio.Event()
 
@@ -42,7 +54,7 @@ class Upkeep:
         """Act on a hint."""
         if wake.kind is WakeKind.GAP:
             self._bell.ring_all()
-            self._suspect(entry.key for entry in self._holdings.memory)
+            self._suspect(self._holdings.memory)
             return
         self._bell.ring(wake.key_hash)
         entry = self._holdings.memory.named(wake.key_hash)
@@ -50,22 +62,24 @@ class Upkeep:
             return
         if wake.kind is WakeKind.REJECT:
             self._holdings.forget(entry, wake.generation)
-        elif wake.kind is WakeKind.COMMIT and entry.key not in self._holdings.flights:
-            self._suspect([entry.key])
+        elif wake.kind is WakeKind.COMMIT and entry.key not in self._filling.flights:
+            self._suspect([entry])
 
     async def revalidate(self) -> None:
-        """Ask the store about suspect entries at once, and about all of them every so often."""
-        due = self._clock.monotonic() + self._every
+        """Ask the store about suspect entries at once, and in time about all whose tokens are being served."""
+        # Twice as often as serving demands: then no caller has to wait for it.
+        every = self._holdings.confirm_within / 2
+        due = self._clock.monotonic() + every
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, due - self._clock.monotonic())):
                     await self._stale_news.wait()
             # Looked at whether or not there was news: where there always is some, no timeout ever comes.
             if (now := self._clock.monotonic()) >= due:
-                due = now + self._every
-                self._suspect(entry.key for entry in self._holdings.memory if entry.token is not None)
+                due = now + every
+                self._suspect(entry for entry in self._holdings.memory if _is_served(entry))
             self._stale_news.clear()
-            await self._ask()
+            await self._confirm()
 
     async def refresh(self, key: TokenKey, refresher: Refresher) -> None:
         """A key is due: mint its successor if it is wanted; let it go when it is over."""
@@ -82,7 +96,7 @@ class Upkeep:
             self._retire(entry, refresher)
             return
         try:
-            obtained = await self._holdings.fill(entry, 0.0, entry.token.generation if entry.token else entry.barred)
+            obtained = await self._filling.fill(entry, 0.0, entry.token.generation if entry.token else entry.barred)
             trouble = obtained.trouble
         except MintonceError as error:
             trouble = error
@@ -105,34 +119,32 @@ class Upkeep:
         now = self._clock.monotonic()
         if token := entry.live(now):
             refresher.schedule(entry.key, token.expires_at)
-        elif entry.key in self._holdings.flights or now - entry.asked_at < IDLE:
+        elif entry.key in self._filling.flights or now - entry.asked_at < IDLE:
             refresher.schedule(entry.key, now + IDLE)  # what is under way for a dropped entry would be lost
         else:
             self._holdings.memory.drop(entry)
 
-    def _suspect(self, keys: Iterable[TokenKey]) -> None:
-        self._stale.update(keys)
+    def _suspect(self, entries: Iterable[Entry]) -> None:
+        self._stale.update(entry.key for entry in entries)
         self._stale_news.set()
 
-    async def _ask(self) -> None:
-        keys, self._stale = list(self._stale), set()
-        if not keys:
-            return
-        before = [self._generation(key) for key in keys]
-        try:
-            tokens = await self._store.load(keys)
-        except StoreUnavailable as error:
-            self._sink(events.StoreFailed("", str(error), minting=False))
-            return
-        for key, generation, token in zip(keys, before, tokens, strict=True):
-            entry = self._holdings.memory.get(key)
-            if entry is None:
-                continue
-            if token is not None:
-                self._holdings.keep(entry, token)
-            elif generation and self._generation(key) == generation:
-                self._holdings.lose(entry)
+    async def _confirm(self) -> None:
+        """Those that callers asked for last come first. What an outage leaves undone waits for the next time."""
+        keys, self._stale = self._stale, set()
+        entries = [entry for key in keys if (entry := self._holdings.memory.get(key))]
+        entries.sort(key=lambda entry: entry.asked_at, reverse=True)
+        for start in range(0, len(entries), AT_ONCE):
+            try:
+                await self._revalidation.confirm(entries[start : start + AT_ONCE])
+            except StoreUnavailable as error:
+                self._holdings.store_failed()
+                self._sink(events.StoreFailed("", str(error), minting=False))
+                self._stale.update(entry.key for entry in entries[start:])
+                return
 
-    def _generation(self, key: TokenKey) -> int:
-        entry = self._holdings.memory.get(key)
-        return entry.token.generation if entry is not None and entry.token is not None else 0
+
+def _is_served(entry: Entry) -> bool:
+    """Others cost nothing until somebody asks, and then their age is looked at. What the store lacks is served, too."""
+    if entry.token is None:
+        return False
+    return entry.watchers > 0 or entry.asked_at >= entry.confirmed_at or entry.confirmed_at == NEVER

@@ -21,7 +21,7 @@ from mintonce_server.core.ports import (
     WakeKind,
     Wish,
 )
-from mintonce_server.core.token import MAX_LIFETIME, Minted, Token, refresh_after
+from mintonce_server.core.token import MAX_LIFETIME, Minted, Token
 
 FORGET_AFTER: Final = MAX_LIFETIME + 86_400.0
 QUEUED_MAX: Final = 1000
@@ -33,7 +33,6 @@ class Entry:
 
     touched_at: float
     token: Token | None = None
-    token_cv: int = 0
     lease: Lease | None = None
     last: int = 0
     bar: int = 0
@@ -43,6 +42,7 @@ class Entry:
     backoff_until: float = 0.0
     backoff_cv: int = 0
     rejected: int = 0
+    rejected_print: str = ""
     rejected_at: float = field(default=-math.inf)
 
     def live(self, now: float) -> Token | None:
@@ -76,7 +76,9 @@ class MemoryStore:
     async def acquire(self, key: TokenKey, wish: Wish) -> Acquired:
         """HIT, WAIT, BACKOFF, or the LEASE."""
         entry, now = self._entry(key), self._clock.monotonic()
-        token = entry.live(now) if entry.token_cv >= wish.credential_version else None
+        token = entry.live(now)
+        if token and token.credential_version < wish.credential_version:
+            token = None
         # 1. HIT: a live token, new enough, with enough left.
         if token and token.generation > wish.newer_than and token.is_comfortable(now, wish.min_remaining):
             return Hit(token)
@@ -90,29 +92,39 @@ class MemoryStore:
         return self._grant(entry, key, wish, now)
 
     def _grant(self, entry: Entry, key: TokenKey, wish: Wish, now: float) -> Lease:
-        newest = max(entry.last, entry.bar, entry.token.generation if entry.token else 0)
+        newest = max(entry.last, entry.bar, wish.newer_than, entry.token.generation if entry.token else 0)
         entry.last = max(newest + 1, int(self._clock.unix() * 1000))
         if wish.credential_version > entry.cv:
             entry.cv, entry.failures = wish.credential_version, 0
-        ends = now + self._lease_seconds
-        entry.lease = Lease(key, wish.nonce, wish.credential_version, entry.last, ends, entry.failures)
+        ends, cv = now + self._lease_seconds, wish.credential_version
+        entry.lease = Lease(key, wish.nonce, cv, entry.last, ends, entry.failures, entry.rejected_print)
         return entry.lease
 
     async def commit(self, lease: Lease, minted: Minted) -> Token | Refusal:
         """Store what was minted, if its generation is the newest and not rejected. Wakes the fleet, ends the lease."""
-        entry, now = self._entry(lease.key), self._clock.monotonic()
-        if entry.lease and entry.lease.generation == lease.generation:
+        clocks = self._clock.unix() - self._clock.monotonic()
+        key_hash, cv = self._hash(lease.key), lease.credential_version
+        return self._commit(Token.of(minted, lease.key, key_hash, lease.generation, cv, clocks))
+
+    async def restore(self, token: Token) -> Token | Refusal:
+        """Give back a live token that the store lost, or never got. As `commit`, but it ends no back-off."""
+        return self._commit(token, restored=True)
+
+    def _commit(self, token: Token, *, restored: bool = False) -> Token | Refusal:
+        entry, now = self._entry(token.key), self._clock.monotonic()
+        if entry.lease and entry.lease.generation == token.generation:
             entry.lease = None
         current = entry.live(now)
-        if current and current.generation == lease.generation:
+        if current and current.generation == token.generation:
             return current
-        token = self._token(lease, minted, now)
-        if refusal := _refusal(entry, lease, token, now):
+        if refusal := _refusal(entry, token, now):
             return refusal
-        entry.token, entry.token_cv = token, lease.credential_version
-        entry.last, entry.cv = max(entry.last, lease.generation), max(entry.cv, lease.credential_version)
-        entry.failure, entry.failures = None, 0
-        self._publish(WakeKind.COMMIT, lease.key, lease.generation)
+        entry.token, entry.cv = token, max(entry.cv, token.credential_version)
+        entry.last = max(entry.last, token.generation)
+        if not restored:
+            # Only a new token says that the issuer is well again.
+            entry.failure, entry.failures = None, 0
+        self._publish(WakeKind.COMMIT, token.key, token.generation)
         return token
 
     async def fail(self, lease: Lease, failure: Failure, retry_after: float) -> None:
@@ -143,9 +155,13 @@ class MemoryStore:
             return Rejection(was_current=True, retry_after=wait)
         entry.bar = max(entry.last, entry.bar, generation)
         entry.token = entry.lease = None
-        entry.rejected, entry.rejected_at = generation, now
+        entry.rejected, entry.rejected_print, entry.rejected_at = generation, current.access_token.fingerprint(), now
         self._publish(WakeKind.REJECT, key, generation)
         return Rejection(was_current=True)
+
+    async def generations(self, keys: Sequence[TokenKey]) -> list[int]:
+        """The generation of each key's current token, 0 for none, in the order of the keys."""
+        return [token.generation if token else 0 for token in await self.load(keys)]
 
     async def load(self, keys: Sequence[TokenKey]) -> list[Token | None]:
         """The current live tokens, in the order of the keys."""
@@ -187,22 +203,6 @@ class MemoryStore:
         entry.touched_at = now
         return entry
 
-    def _token(self, lease: Lease, minted: Minted, now: float) -> Token:
-        key_hash = self._hash(lease.key)
-        ends = minted.started_at + minted.lifetime
-        return Token(
-            key=lease.key,
-            key_hash=key_hash,
-            generation=lease.generation,
-            access_token=minted.access_token,
-            token_type=minted.token_type,
-            scopes=minted.scopes,
-            lifetime=minted.lifetime,
-            expires_at=ends,
-            refresh_at=minted.started_at + refresh_after(minted.lifetime, key_hash, lease.generation),
-            expiry_unix=self._clock.unix() + ends - now,
-        )
-
     def _publish(self, kind: WakeKind, key: TokenKey, generation: int) -> None:
         for queue in self._listeners:
             if queue.full():
@@ -217,12 +217,12 @@ class MemoryStore:
 _GAP: Final = Wake(WakeKind.GAP, "", 0)
 
 
-def _refusal(entry: Entry, lease: Lease, token: Token, now: float) -> Refusal | None:
+def _refusal(entry: Entry, token: Token, now: float) -> Refusal | None:
     if not token.is_live(now):
         return Refusal.DEAD
-    if lease.credential_version < entry.cv:
+    if token.credential_version < entry.cv:
         return Refusal.OLD_CREDENTIALS
-    if lease.generation <= entry.bar:
+    if token.generation <= entry.bar:
         return Refusal.REJECTED
     current = entry.live(now)
-    return Refusal.STALE if current and lease.generation < current.generation else None
+    return Refusal.STALE if current and token.generation < current.generation else None

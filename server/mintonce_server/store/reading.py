@@ -32,6 +32,11 @@ class Reader:
         named = zip(keys, hashes, rows, strict=True)
         return [row.token(key, key_hash, asked_at) if row else None for key, key_hash, row in named]
 
+    async def generations(self, keys: Sequence[TokenKey]) -> list[int]:
+        """The records' generations, 0 where there is none: the cheapest question there is, one command a key."""
+        names = [record_key(self._hash(key)) for key in keys]
+        return await self._link.run(lambda: self._generations(names))
+
     async def of_client(self, client: str, limit: int) -> list[Token]:
         """At most `limit` live tokens of a client, or ("") of all."""
         return await self._link.run(lambda: self._of_client(client, limit), deadline=LIST_DEADLINE)
@@ -61,6 +66,13 @@ class Reader:
                 batch = []
         if batch:
             yield batch
+
+    async def _generations(self, names: Sequence[str]) -> list[int]:
+        async with self._link.client.pipeline(transaction=False) as pipeline:
+            for name in names:
+                pipeline.hget(name, "f")
+            replies = await pipeline.execute()
+        return [int(reply) if isinstance(reply, bytes) else 0 for reply in replies]
 
     async def _rows(self, hashes: Sequence[str]) -> list[Row | None]:
         """The records under these names. A record replaced between two of its commands is read again."""

@@ -8,10 +8,10 @@ from typing import Final, TypeGuard, cast
 from mintonce_server.core.errors import InvalidRequest
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.secret import Secret
-from mintonce_server.core.token import Minted, Token
+from mintonce_server.core.token import Token
 
 VERSION: Final = 1
-FIELDS: Final = ("f", "exp", "refresh", "life", "payload")
+FIELDS: Final = ("f", "exp", "refresh", "life", "cv", "payload")
 """What a reader wants of a record's hash, in the order of `Row.read`."""
 
 
@@ -34,14 +34,15 @@ class Row:
     refresh_in: int
     expiry: int
     lifetime: int
+    credential_version: int
     payload: bytes
 
     @classmethod
     def of(cls, reply: object) -> "Row | None":
         """From a script's row."""
         match reply:
-            case [int(f), int(remaining), int(refresh_in), int(expiry), int(lifetime), bytes(payload)]:
-                return cls(f, remaining, refresh_in, expiry, lifetime, payload)
+            case [int(f), int(remaining), int(refresh_in), int(expiry), int(lifetime), int(cv), bytes(payload)]:
+                return cls(f, remaining, refresh_in, expiry, lifetime, cv, payload)
             case _:
                 return None
 
@@ -54,9 +55,9 @@ class Row:
     def read(cls, fields: object, remaining: int) -> "Row | None":
         """From FIELDS of a hash and its key's TTL."""
         match fields:
-            case [bytes(f), bytes(expiry), bytes(refresh), bytes(lifetime), bytes(payload)] if remaining > 0:
+            case [bytes(f), bytes(expiry), bytes(refresh), bytes(life), bytes(cv), bytes(payload)] if remaining > 0:
                 refresh_in = int(refresh) - (int(expiry) - remaining)
-                return cls(int(f), remaining, refresh_in, int(expiry), int(lifetime), payload)
+                return cls(int(f), remaining, refresh_in, int(expiry), int(life), int(cv), payload)
             case _:
                 return None
 
@@ -83,20 +84,21 @@ class Row:
             expires_at=asked_at + self.remaining / 1000,
             refresh_at=asked_at + self.refresh_in / 1000,
             expiry_unix=self.expiry / 1000,
+            credential_version=self.credential_version,
         )
 
 
-def encode(key: TokenKey, minted: Minted) -> str:
+def encode(token: Token) -> str:
     """The payload's text. It carries the key's own names, so that a record under a wrong name is noticed."""
     return json.dumps(
         {
             "v": VERSION,
-            "client": key.client,
-            "audience": key.audience,
-            "scopes": key.scopes,
-            "token": minted.access_token.reveal(),
-            "type": minted.token_type,
-            "granted": minted.scopes,
+            "client": token.key.client,
+            "audience": token.key.audience,
+            "scopes": token.key.scopes,
+            "token": token.access_token.reveal(),
+            "type": token.token_type,
+            "granted": token.scopes,
         },
         separators=(",", ":"),
     )

@@ -21,7 +21,7 @@ from mintonce_server.core.ports import (
     Wake,
     Wish,
 )
-from mintonce_server.core.token import MIN_REMAINING_SHARE, Minted, Token, leeway, refresh_after
+from mintonce_server.core.token import MIN_REMAINING_SHARE, Minted, Token, leeway
 from mintonce_server.store import wake
 from mintonce_server.store.link import RETRY_AFTER, Link
 from mintonce_server.store.reading import Reader
@@ -86,9 +86,9 @@ class RedisStore:
                     if token := row.token(key, key_hash, asked_at):
                         return Hit(token)
                     newer_than = max(newer_than, row.generation)
-                case [b"LEASE", int(generation), int(ms), int(failures)]:
-                    ends = asked_at + ms / 1000
-                    return Lease(key, wish.nonce, wish.credential_version, generation, ends, failures)
+                case [b"LEASE", int(generation), int(ms), int(failures), bytes(rejected)]:
+                    ends, cv = asked_at + ms / 1000, wish.credential_version
+                    return Lease(key, wish.nonce, cv, generation, ends, failures, rejected.decode(errors="replace"))
                 case [b"WAIT", int(ms)]:
                     return Wait(ms / 1000)
                 case [b"BACKOFF", bytes(failure), int(ms), *fields]:
@@ -102,14 +102,14 @@ class RedisStore:
     async def commit(self, lease: Lease, minted: Minted) -> Token | Refusal:
         """Store what was minted, if its generation is the newest and not rejected. Wakes the fleet, ends the lease."""
         key_hash = self._hash(lease.key)
-        reply = await self._link.run(lambda: self._commit(key_hash, lease, minted))
-        match reply:
-            case [b"OK" | b"DUP", int(expiry)]:
-                return _committed(lease, minted, key_hash, expiry / 1000)
-            case [bytes(refusal)]:
-                return Refusal(refusal.decode())
-            case _:
-                raise self._puzzled()
+        # The expiry by the store's clock is in its answer.
+        return await self._commit(
+            Token.of(minted, lease.key, key_hash, lease.generation, lease.credential_version, 0.0)
+        )
+
+    async def restore(self, token: Token) -> Token | Refusal:
+        """Give back a live token that the store lost, or never got. As `commit`, but it ends no back-off."""
+        return await self._commit(token, restored=True)
 
     async def fail(self, lease: Lease, failure: Failure, retry_after: float) -> None:
         """Record that the mint failed, so that nobody tries again for `retry_after` seconds. Ends the lease."""
@@ -153,6 +153,10 @@ class RedisStore:
             case _:
                 raise self._puzzled()
 
+    async def generations(self, keys: Sequence[TokenKey]) -> list[int]:
+        """The generation of each key's current token, 0 for none, in the order of the keys, in one round trip."""
+        return await self._reader.generations(keys)
+
     async def load(self, keys: Sequence[TokenKey]) -> list[Token | None]:
         """The current live tokens, in the order of the keys, in one round trip."""
         return await self._reader.load(keys)
@@ -185,19 +189,29 @@ class RedisStore:
             )
         )
 
-    async def _commit(self, key_hash: str, lease: Lease, minted: Minted) -> Sequence[object]:
-        # What is left is reckoned at each try anew: a repetition comes later.
-        age = self._clock.monotonic() - minted.started_at
+    async def _commit(self, token: Token, *, restored: bool = False) -> Token | Refusal:
+        match await self._link.run(lambda: self._send(token, restored)):
+            case [b"OK" | b"DUP", int(expiry)]:
+                return replace(token, expiry_unix=expiry / 1000)
+            case [bytes(refusal)]:
+                return Refusal(refusal.decode())
+            case _:
+                raise self._puzzled()
+
+    async def _send(self, token: Token, restored: bool) -> Sequence[object]:
+        now = self._clock.monotonic()  # at each try anew: a repetition comes later
         return await self._scripts.commit(
-            key_hash,
-            generation=lease.generation,
-            ttl=_ms(minted.lifetime - age),
-            refresh=_ms(refresh_after(minted.lifetime, key_hash, lease.generation) - age),
-            credential_version=lease.credential_version,
-            lifetime=_ms(minted.lifetime),
-            leeway=_ms(leeway(minted.lifetime)),
-            cap=_ms(MIN_REMAINING_SHARE * minted.lifetime),
-            payload=encode(lease.key, minted),
+            token.key_hash,
+            generation=token.generation,
+            ttl=_ms(token.remaining(now)),
+            refresh=_ms(token.refresh_at - now),
+            credential_version=token.credential_version,
+            lifetime=_ms(token.lifetime),
+            leeway=_ms(leeway(token.lifetime)),
+            cap=_ms(MIN_REMAINING_SHARE * token.lifetime),
+            payload=encode(token),
+            fingerprint=token.access_token.fingerprint(),
+            restored=restored,
         )
 
     def _puzzled(self) -> StoreUnavailable:
@@ -206,21 +220,6 @@ class RedisStore:
             remedy="See that only Mintonce writes keys that begin with 'mintonce:', and what other releases of it run.",
             retry_after=RETRY_AFTER,
         )
-
-
-def _committed(lease: Lease, minted: Minted, key_hash: str, expiry_unix: float) -> Token:
-    return Token(
-        key=lease.key,
-        key_hash=key_hash,
-        generation=lease.generation,
-        access_token=minted.access_token,
-        token_type=minted.token_type,
-        scopes=minted.scopes,
-        lifetime=minted.lifetime,
-        expires_at=minted.started_at + minted.lifetime,
-        refresh_at=minted.started_at + refresh_after(minted.lifetime, key_hash, lease.generation),
-        expiry_unix=expiry_unix,
-    )
 
 
 def _read_failure(text: bytes) -> Failure:

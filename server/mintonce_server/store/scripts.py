@@ -61,7 +61,7 @@ class Scripts:
     async def acquire(
         self, key_hash: str, *, nonce: str, lease: int, credential_version: int, newer_than: int, min_remaining: int
     ) -> Sequence[object]:
-        """[HIT, row] | [LEASE, generation, ms, failures] | [WAIT, ms] | [BACKOFF, failure, ms, row?]."""
+        """[HIT, row] | [LEASE, generation, ms, failures, print] | [WAIT, ms] | [BACKOFF, failure, ms, row?]."""
         return cast(
             list[object],
             await self._call(ACQUIRE, key_hash, nonce, lease, credential_version, newer_than, min_remaining, META_MS),
@@ -79,10 +79,13 @@ class Scripts:
         leeway: int,
         cap: int,
         payload: str,
+        fingerprint: str,
+        restored: bool,
     ) -> Sequence[object]:
         """[OK | DUP, expiry] | [STALE | REJECTED | OLD_CREDENTIALS | DEAD]. `cap`: a wish for more is read as this."""
         sizes = (generation, ttl, refresh, credential_version, lifetime, leeway, cap)
-        return cast(list[object], await self._call(COMMIT, key_hash, *sizes, payload, META_MS, WAKE_CHANNEL, key_hash))
+        values = (*sizes, payload, fingerprint, int(restored), META_MS, WAKE_CHANNEL, key_hash)
+        return cast(list[object], await self._call(COMMIT, key_hash, *values))
 
     async def fail(
         self, key_hash: str, *, nonce: str, generation: int, retry: int, failure: str, credential_version: int

@@ -21,6 +21,9 @@ CONNECT_DEADLINE: Final = 2.0
 RETRY_FIRST: Final = 0.05
 RETRY_MAX: Final = 2.0
 
+VERSION: Final = "1"
+"""Of the messages, as the scripts publish them. It changes when an old release would misread a new one's."""
+
 GAP: Final = Wake(WakeKind.GAP, "", 0)
 _KINDS: Final = {kind.value: kind for kind in WakeKind if kind is not WakeKind.GAP}
 
@@ -78,13 +81,18 @@ async def _read(connection: AbstractConnection, seconds: float) -> object:
 
 
 def parse(reply: object) -> Wake | None:
-    """`kind h generation` as pub/sub brings it; None for anything else, so that a newer release may say more."""
+    """`1 kind h generation` as pub/sub brings it; None for anything else, such as a newer release may say."""
     match reply:
         case [b"message", bytes(), bytes(data)]:
-            words = data.decode(errors="replace").split(" ")
+            version, *words = data.decode(errors="replace").split(" ")
         case _:
             return None
-    if len(words) != 3 or words[0] not in _KINDS or not (words[2].isascii() and words[2].isdigit()):
+    if (
+        version != VERSION
+        or len(words) != 3
+        or words[0] not in _KINDS
+        or not (words[2].isascii() and words[2].isdigit())
+    ):
         return None
     return Wake(_KINDS[words[0]], words[1], int(words[2]))
 

@@ -18,6 +18,7 @@ JOURNAL: Final[Mapping[type[events.Event], tuple[str, str]]] = {
     events.LeaseLost: ("lease_lost", WARNING),
     events.Waited: ("waited", DEBUG),
     events.Rejected: ("rejected", INFO),
+    events.Restored: ("restored", INFO),
     events.StoreFailed: ("store_failed", WARNING),
 }
 """Name and level of each event: what costs a mint or goes wrong is told, what is everyday life only at debug."""

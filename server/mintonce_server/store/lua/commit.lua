@@ -1,7 +1,8 @@
--- COMMIT: store a minted token if its generation is the newest and not barred. Ends its lease, whatever comes out:
--- a lease kept on a refusal would make all wait for nobody.
+-- COMMIT: store a token if its generation is the newest and not barred. Ends its lease, whatever comes out: a lease kept
+-- on a refusal would make all wait for nobody. `restored`: "1" for a token that was minted before and that the store lost.
 -- KEYS: record, lease, meta
--- ARGV: generation, ttl ms, refresh ms, credential version, lifetime ms, leeway ms, cap ms, payload, meta ms, channel, key hash
+-- ARGV: generation, ttl ms, refresh ms, credential version, lifetime ms, leeway ms, cap ms, payload,
+--   print, restored, meta ms, channel, key hash
 -- Gives {OK | DUP, expiry by the store's clock in ms} | {STALE | REJECTED | OLD_CREDENTIALS | DEAD}
 local generation, ttl, cv = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[4])
 local function number(value) return tonumber(value) or 0 end
@@ -21,10 +22,11 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'f', text(generation), 'exp', text(now + ttl), 'refresh', text(now + ARGV[3]),
-  'cv', text(cv), 'life', ARGV[5], 'leeway', ARGV[6], 'cap', ARGV[7], 'payload', ARGV[8])
+  'cv', text(cv), 'life', ARGV[5], 'leeway', ARGV[6], 'cap', ARGV[7], 'payload', ARGV[8], 'print', ARGV[9])
 redis.call('PEXPIREAT', KEYS[1], text(now + ttl))
 redis.call('HSET', KEYS[3], 'f', text(math.max(number(meta[1]), generation)), 'cv', text(math.max(cv, number(meta[3]))))
-redis.call('HDEL', KEYS[3], 'n', 'until', 'failure', 'until_cv')
-redis.call('PEXPIRE', KEYS[3], ARGV[9])
-redis.call('PUBLISH', ARGV[10], 'commit ' .. ARGV[11] .. ' ' .. ARGV[1])
+-- Only a new token says that the issuer is well again.
+if ARGV[10] ~= '1' then redis.call('HDEL', KEYS[3], 'n', 'until', 'failure', 'until_cv') end
+redis.call('PEXPIRE', KEYS[3], ARGV[11])
+redis.call('PUBLISH', ARGV[12], '1 commit ' .. ARGV[13] .. ' ' .. ARGV[1])
 return {'OK', now + ttl}

@@ -5,7 +5,8 @@
 local generation = tonumber(ARGV[1])
 local function number(value) return tonumber(value) or 0 end
 local meta = redis.call('HMGET', KEYS[3], 'f', 'bar', 'rejected', 'rejected_at')
-if number(redis.call('HGET', KEYS[1], 'f')) ~= generation then
+local record = redis.call('HMGET', KEYS[1], 'f', 'print')
+if number(record[1]) ~= generation then
   -- Said again after a lost reply, or by another caller: the same answer, without effect.
   return {meta[3] == ARGV[1] and 'CURRENT' or 'OTHER'}
 end
@@ -16,7 +17,8 @@ if wait > 0 then return {'TOO_SOON', wait} end
 -- The barrier covers mints in flight too: they were begun before the rejection, perhaps with what caused it.
 local bar = math.max(number(meta[1]), number(meta[2]), generation)
 redis.call('DEL', KEYS[1], KEYS[2])
-redis.call('HSET', KEYS[3], 'bar', string.format('%.0f', bar), 'rejected', ARGV[1], 'rejected_at', string.format('%.0f', now))
+redis.call('HSET', KEYS[3], 'bar', string.format('%.0f', bar), 'rejected', ARGV[1], 'rejected_print', record[2] or '',
+  'rejected_at', string.format('%.0f', now))
 redis.call('PEXPIRE', KEYS[3], ARGV[3])
-redis.call('PUBLISH', ARGV[4], 'reject ' .. ARGV[5] .. ' ' .. ARGV[1])
+redis.call('PUBLISH', ARGV[4], '1 reject ' .. ARGV[5] .. ' ' .. ARGV[1])
 return {'CURRENT'}

@@ -1,0 +1,66 @@
+"""Brings a token into memory: one flight a key, whoever asks."""
+
+from mintonce_server.core.alone import Alone
+from mintonce_server.core.client import OAuthClient
+from mintonce_server.core.errors import StoreUnavailable
+from mintonce_server.core.flights import Flights
+from mintonce_server.core.holdings import Holdings
+from mintonce_server.core.memory import Entry
+from mintonce_server.core.minting import Minting, Obtained
+from mintonce_server.core.ports import Clock
+from mintonce_server.core.revalidation import Revalidation
+from mintonce_server.core.token import Origin
+
+
+class Filling:
+    """What a caller, a watch and the refresher have in common: they want a token that memory does not have."""
+
+    def __init__(
+        self, holdings: Holdings, revalidation: Revalidation, minting: Minting, alone: Alone, clock: Clock
+    ) -> None:
+        self.flights: Flights[Obtained] = Flights()
+        self._holdings = holdings
+        self._revalidation = revalidation
+        self._minting = minting
+        self._alone = alone
+        self._clock = clock
+
+    async def fill(self, entry: Entry, min_remaining: float = 0.0, newer_than: int = 0) -> Obtained:
+        """A token with that much left and of a higher generation; or what is live all the same, with the trouble.
+
+        Raises IssuerError, StoreUnavailable or WaitTimedOut. Joining somebody's flight may bring too little: fly again.
+        """
+        while True:
+            obtained, mine = await self.flights.join(entry.key, lambda: self._fly(entry, min_remaining, newer_than))
+            token = obtained.token
+            if token.generation <= entry.barred:
+                continue  # rejected while it was under way
+            if mine or obtained.trouble is not None:
+                return obtained
+            if token.generation > newer_than and token.is_comfortable(self._clock.monotonic(), min_remaining):
+                return obtained
+
+    async def _fly(self, entry: Entry, min_remaining: float, newer_than: int) -> Obtained:
+        client = self._holdings.clients.for_key(entry.key)
+        try:
+            obtained = await self._from_store(client, entry, min_remaining, newer_than)
+        except StoreUnavailable as outage:
+            self._holdings.store_failed()
+            if entry.live(self._clock.monotonic()):
+                raise
+            obtained = await self._alone.mint(client, entry, outage)
+        if obtained.trouble is not None and obtained.token.generation <= entry.barred:
+            raise obtained.trouble
+        self._holdings.keep(entry, obtained.token, obtained.confirmed_at)
+        return obtained
+
+    async def _from_store(self, client: OAuthClient, entry: Entry, min_remaining: float, newer_than: int) -> Obtained:
+        now = self._clock.monotonic()
+        if entry.live(now) and not self._holdings.is_confirmed(entry, now):
+            # What is held may only need to be confirmed, or given back to a store that was emptied: no mint then.
+            await self._revalidation.confirm([entry])
+            token = entry.live(now)
+            if token and token.generation > newer_than and token.is_comfortable(now, min_remaining):
+                return Obtained(token, Origin.MEMORY, entry.confirmed_at)
+        # Barred here is barred, even if the store lost the rejection in a failover.
+        return await self._minting.obtain(client, entry.key, max(newer_than, entry.barred), min_remaining)

@@ -1,0 +1,119 @@
+"""Compares what this process holds with the store, and mends whichever of the two is behind."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from enum import Enum, auto
+from typing import Any, Final, TypeVar
+
+from mintonce_server.core import events
+from mintonce_server.core.holdings import Holdings
+from mintonce_server.core.memory import Entry
+from mintonce_server.core.minting import TOO_SHORT
+from mintonce_server.core.ports import Clock, Refusal, TokenStore
+from mintonce_server.core.token import Token
+
+RESTORED_AT_ONCE: Final = 16
+
+T = TypeVar("T")
+
+
+class Verdict(Enum):
+    """What the comparison of a generation held here with the store's asks for."""
+
+    NOTHING = auto()
+    LOAD = auto()
+    RESTORE = auto()
+    REJECT = auto()
+
+
+def judge(held: int, barred: int, stored: int) -> Verdict:
+    """Generations, 0 for none: of the live token held here, of the newest rejection known here, and the store's."""
+    # 1. The store lost a rejection in a failover: what is rejected stays so.
+    if 0 < stored <= barred:
+        return Verdict.REJECT
+    # 2. Both have the same, or nothing.
+    if stored == held:
+        return Verdict.NOTHING
+    # 3. The fleet is ahead. 4. The store lost it or never got it; or it was rejected, which it will say.
+    return Verdict.LOAD if stored > held else Verdict.RESTORE
+
+
+class Revalidation:
+    """Asks the store about entries, and acts on what it says."""
+
+    def __init__(self, store: TokenStore, holdings: Holdings, clock: Clock, sink: events.EventSink) -> None:
+        self._store = store
+        self._holdings = holdings
+        self._clock = clock
+        self._sink = sink
+
+    async def confirm(self, entries: Sequence[Entry]) -> None:
+        """Afterwards each token held is confirmed, replaced or forgotten. One round trip if nothing is amiss.
+
+        Raises StoreUnavailable, perhaps with some of it done.
+        """
+        asked_at = self._clock.monotonic()
+        stored = await self._store.generations([entry.key for entry in entries])
+        self._holdings.store_answered()
+        amiss: dict[Verdict, list[tuple[Entry, int]]] = {verdict: [] for verdict in Verdict}
+        for entry, generation in zip(entries, stored, strict=True):
+            held = entry.live(asked_at)
+            entry.confirm(generation, asked_at)
+            amiss[judge(held.generation if held else 0, entry.barred, generation)].append((entry, generation))
+        for entry, generation in amiss[Verdict.REJECT]:
+            await self._store.reject(entry.key, generation, 0.0)
+            self._sink(events.Rejected(entry.key_hash, generation, was_current=True))
+        await self._load([entry for entry, _ in amiss[Verdict.LOAD]])
+        await self._restore([entry for entry, _ in amiss[Verdict.RESTORE]])
+
+    async def _load(self, entries: Sequence[Entry]) -> None:
+        if not entries:
+            return
+        asked_at = self._clock.monotonic()
+        tokens = await self._store.load([entry.key for entry in entries])
+        for entry, token in zip(entries, tokens, strict=True):
+            if token is not None:
+                self._holdings.keep(entry, token, asked_at)
+            elif (held := entry.live(asked_at)) and await self._give(entry, held) is Refusal.STALE:
+                # There is a newer one that this release cannot read. It did not bar ours: that goes on to its end.
+                entry.confirm(held.generation, asked_at)
+
+    async def _restore(self, entries: Sequence[Entry]) -> None:
+        for start in range(0, len(entries), RESTORED_AT_ONCE):
+            some = entries[start : start + RESTORED_AT_ONCE]
+            overtaken = await _all_done([self._restore_one(entry) for entry in some])
+            await self._load([entry for entry, is_stale in zip(some, overtaken, strict=True) if is_stale])
+
+    async def _restore_one(self, entry: Entry) -> bool:
+        """Whether the store has a newer one by now."""
+        asked_at = self._clock.monotonic()
+        held = entry.live(asked_at)
+        if held is None or held.remaining(asked_at) <= TOO_SHORT:
+            return False
+        answer = await self._give(entry, held)
+        if answer is Refusal.OLD_CREDENTIALS:
+            # The fleet has newer ones. Where it has no token by them, ours is live all the same, and minting no better.
+            entry.confirm(held.generation, asked_at)
+        return answer is Refusal.STALE
+
+    async def _give(self, entry: Entry, held: Token) -> Token | Refusal:
+        asked_at = self._clock.monotonic()
+        answer = await self._store.restore(held)
+        if answer is Refusal.REJECTED:
+            self._holdings.forget(entry, held.generation)
+        elif not isinstance(answer, Refusal):
+            entry.confirm(held.generation, asked_at)
+            self._sink(events.Restored(entry.key_hash, held.generation))
+        return answer
+
+
+async def _all_done(acts: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """The results of all, at the same time; if one fails, its exception, after the others have ended too."""
+    results = await asyncio.gather(*acts, return_exceptions=True)
+    return [_result(result) for result in results]
+
+
+def _result(result: T | BaseException) -> T:
+    if isinstance(result, BaseException):
+        raise result
+    return result

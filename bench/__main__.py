@@ -1,109 +1,64 @@
-"""`python -m bench [--quick]`: measures everything once, and prints the table."""
+"""`python -m bench [--quick] [--only PART]`: measures everything once, and prints the tables."""
 
 import argparse
 import asyncio
-import os
-import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
+from typing import Final
 
-import grpc
-from google import protobuf
-from grpc import aio
+from bench.fleet.keys import KeysEffort, measure_keys
+from bench.fleet.measure import FleetEffort, measure_fleet
+from bench.fleet.report import fleet_report, keys_report
+from bench.hot import HotEffort, hot_report, measure_hot
+from bench.load import installed_h2load
+from bench.redis_get import redis_latency
 
-from bench.calls import Caller, measure_latency, measure_load
-from bench.child import measured_server
-from bench.figures import Figures, Ratio
-from bench.load import UNDER_WAY, Load, by_h2load, by_this_process, installed_h2load
-from bench.methods import EMPTY, GET_TOKEN, MEASURED, SAME_BYTES
-from bench.redis_get import redis_get
-from bench.source_read import measure_source
-from bench.table import Row, ratios, table
+PARTS: Final = ("hot", "fleet", "keys")
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How many rounds, and calls a round and method."""
+    """How much of everything."""
 
-    rounds: int
-    loaded_calls: int
-    single_calls: int
-    reads: int
-
-
-# Many short rounds: a neighbour's burst of work then spoils a few of them, and the median does not care.
-FULL = Effort(rounds=40, loaded_calls=600, single_calls=100, reads=100_000)
-QUICK = Effort(rounds=2, loaded_calls=100, single_calls=50, reads=1000)
+    hot: HotEffort
+    fleet: FleetEffort
+    keys: KeysEffort
 
 
-@dataclass(frozen=True)
-class Measured:
-    """All of it."""
-
-    methods: dict[str, Figures]
-    redis: Figures
-    source: Figures
-
-
-async def measure(effort: Effort, h2load: str | None) -> Measured:
-    """Takes a minute or two with FULL."""
-    methods = {method: Figures() for method in MEASURED}
-    redis = Figures()
-    # Both programs are started before the channel is opened: gRPC and fork do not go together.
-    async with measured_server() as target, redis_get() as get:
-        async with aio.insecure_channel(target) as channel:
-            caller = Caller(channel)
-            await measure_load(caller, await _load(caller, target, h2load), methods, effort.rounds, effort.loaded_calls)
-            subjects = [*((caller.call(method), figures) for method, figures in methods.items()), (get, redis)]
-            await measure_latency(subjects, effort.rounds, effort.single_calls)
-        source = await asyncio.to_thread(measure_source, target, effort.rounds, effort.reads)
-    return Measured(methods, redis, source)
+FULL: Final = Effort(
+    # Many short rounds: a neighbour's burst of work then spoils a few of them, and the median does not care.
+    HotEffort(rounds=40, loaded_calls=600, single_calls=100, reads=100_000),
+    FleetEffort(callers=1000, rounds=20, pause=0.8, calls=500),
+    # Longer than revalidate_seconds, both. The lifetime gives each refresh two seconds, with jitter.
+    KeysEffort(keys=100_000, settle=8.0, idle=12.0, refreshed=500, lifetime=20.0),
+)
+QUICK: Final = Effort(
+    HotEffort(rounds=2, loaded_calls=100, single_calls=50, reads=1000),
+    FleetEffort(callers=40, rounds=2, pause=0.2, calls=20),
+    KeysEffort(keys=500, settle=0.5, idle=1.0, refreshed=20, lifetime=4.0),
+)
 
 
-async def _load(caller: Caller, target: str, h2load: str | None) -> Load:
-    # Durations make an answer a few bytes longer or shorter.
-    sizes = {method: int(0.9 * len(await caller.answer(method))) for method in MEASURED}
-    return by_h2load(h2load, target, sizes) if h2load else by_this_process(caller.call)
-
-
-def report(measured: Measured, h2load: str | None) -> str:
-    """What is printed."""
-    empty, same, hot = (measured.methods[method] for method in (EMPTY, SAME_BYTES, GET_TOKEN))
-    rows = [
-        Row("empty method", empty, "gRPC alone: the same request"),
-        Row("same bytes", same, "gRPC alone: the same answer too"),
-        Row("GetToken, hot key", hot, "the server answers from memory"),
-        Row("Redis GET", measured.redis, "redis-py, Unix socket, same text"),
-        Row("TokenSource.get", measured.source, "the caller's own memory"),
-    ]
-    microseconds = [1e-6] * len(measured.source.caller_cpu)
-    comparisons: list[tuple[str, Ratio | str, str]] = [
-        ("GetToken / empty method, server CPU", Ratio.of(hot.server_cpu, empty.server_cpu), "aim: at most 1.10"),
-        ("GetToken / same bytes, server CPU", Ratio.of(hot.server_cpu, same.server_cpu), ""),
-        ("GetToken / empty method, calls/s", Ratio.of(hot.rate, empty.rate), ""),
-        ("GetToken / Redis GET, caller CPU", Ratio.of(hot.caller_cpu, measured.redis.caller_cpu), ""),
-        ("GetToken / Redis GET, p50", f"{hot.percentile(50) / measured.redis.percentile(50):.2f}", ""),
-        ("TokenSource.get, CPU in µs", Ratio.of(measured.source.caller_cpu, microseconds), "aim: at most 1"),
-    ]
-    by = "h2load" if h2load else "this process (no h2load on PATH: install Debian's nghttp2-client)"
-    return f"""\
-Python {platform.python_version()}, grpcio {grpc.__version__}, protobuf {protobuf.__version__}, {os.cpu_count()} cores
-
-{table(rows)}
-
-server CPU, calls/s   {UNDER_WAY} calls under way, made by {by}; medians of the rounds
-caller CPU, p50, p99  one call at a time, all made by this Python process; gRPC over TCP on loopback
-
-{ratios(comparisons)}
-A ratio is the median of those of the rounds (least to most)."""
+async def run(effort: Effort, parts: Sequence[str]) -> None:
+    """Prints each part when it is done."""
+    if "hot" in parts:
+        h2load = installed_h2load()
+        print(hot_report(await measure_hot(effort.hot, h2load), h2load), flush=True)
+    if "fleet" in parts:
+        print("\n" + fleet_report(await measure_fleet(effort.fleet)), flush=True)
+    if "keys" in parts:
+        redis = median(await redis_latency())
+        print("\n" + keys_report(await measure_keys(effort.keys), redis), flush=True)
 
 
 def main() -> None:
     """Exits with 0 when all could be measured, whatever the numbers."""
     parser = argparse.ArgumentParser(prog="make bench", description="Measures Mintonce against what it is built on.")
     parser.add_argument("--quick", action="store_true", help="only to see that it works: the numbers mean nothing")
-    effort = QUICK if parser.parse_args().quick else FULL
-    h2load = installed_h2load()
-    print(report(asyncio.run(measure(effort, h2load)), h2load))
+    parser.add_argument("--only", action="append", choices=PARTS, help="a part; may be repeated (default: all)")
+    options = parser.parse_args()
+    asyncio.run(run(QUICK if options.quick else FULL, options.only or PARTS))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,19 @@
 """What Mintonce is compared with: a GET of the same text from Valkey or Redis, by redis-py."""
 
 import tempfile
+import time
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from redis.asyncio import Redis
 
 from bench.load import Call
 from bench.methods import TOKEN_CHARACTERS
 from mintonce_server.dev.valkey import EmbeddedValkey
+
+READS: Final = 1000
 
 
 class _Client(Protocol):
@@ -34,3 +37,15 @@ async def redis_get() -> AsyncGenerator[Call]:
                 yield lambda: client.get("bench")
             finally:
                 await client.aclose()
+
+
+async def redis_latency() -> list[float]:
+    """Seconds of bare round trips."""
+    times: list[float] = []
+    async with redis_get() as get:
+        await get()
+        for _ in range(READS):
+            began = time.perf_counter()
+            await get()
+            times.append(time.perf_counter() - began)
+    return times

@@ -32,7 +32,12 @@ class Row:
 
 def table(rows: Sequence[Row]) -> str:
     """One line a row: names and meanings to the left, numbers to the right."""
-    lines = [HEADINGS, *(row.cells() for row in rows)]
+    return columns(HEADINGS, [row.cells() for row in rows])
+
+
+def columns(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The same for any cells: the first and the last column to the left, what is between to the right."""
+    lines = [headings, *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(_line(line, widths) for line in lines)
 

@@ -1,1 +1,1 @@
-"""Measurements of a whole fleet: real replicas, a real store, a practice issuer, and callers that cost next to nothing."""
+"""Measurements of a whole fleet: real replicas, store and issuer, and callers that cost next to nothing."""

@@ -25,7 +25,7 @@ from bench.fleet.methods import (
     rotate,
     watch,
 )
-from bench.fleet.wire import Callers, Connection, answer
+from bench.fleet.wire import Callers, Connection
 
 DEADLINE = 30.0
 

@@ -1,7 +1,7 @@
 """The least that this machine allows: calls held by a bare grpc.aio server, released by one message of the store.
 
-`python -m bench.fleet.floor`: prints where it listens; ends on SIGTERM. It does nothing of what the product does beside:
-no question to the store, no key, no token, one response made for all.
+`python -m bench.fleet.floor`: prints where it listens; ends on SIGTERM. It does nothing of what the product does
+beside: no question to the store, no key, no token, one response made for all.
 """
 
 import asyncio

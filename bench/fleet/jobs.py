@@ -29,10 +29,12 @@ async def run_bursts(what: str, job: Burst) -> list[Round]:
 
 
 async def run_singles(job: Singles) -> Timed:
+    """One call at a time."""
     return Timed(**await _elsewhere("singles", job))
 
 
 async def run_gets(job: Gets) -> float:
+    """Seconds that they all took."""
     return float(await _elsewhere("gets", job))
 
 

@@ -29,6 +29,12 @@ class _PubSub(Protocol):
     def listen(self) -> Iterator[dict[str, object]]: ...
 
 
+class _Client(Protocol):
+    """And of its client."""
+
+    def pubsub(self) -> _PubSub: ...
+
+
 @asynccontextmanager
 async def listening(url: str) -> AsyncGenerator[Commits]:
     """Filled while the block lasts; whoever looks something up may have to wait a moment for it."""
@@ -70,7 +76,7 @@ def commit_in(data: object) -> int | None:
 def main() -> None:
     """Until it is killed."""
     redis = Redis.from_url(sys.stdin.readline().strip())  # pyright: ignore[reportUnknownMemberType] - redis-py: **kwargs
-    pubsub = cast(_PubSub, redis.pubsub())  # pyright: ignore[reportUnknownMemberType] - as above
+    pubsub = cast(_Client, redis).pubsub()
     pubsub.subscribe(WAKE_CHANNEL, RELEASE_CHANNEL)
     for message in pubsub.listen():
         now = time.monotonic()

@@ -100,7 +100,8 @@ class Surroundings:
 
     async def floor(self) -> Program:
         """A server of bench/fleet/floor.py."""
-        process = await self._start("bench.fleet.floor", (), {"BENCH_REDIS_URL": self.redis_url}, asyncio.subprocess.PIPE)
+        environ = {"BENCH_REDIS_URL": self.redis_url}
+        process = await self._start("bench.fleet.floor", (), environ, asyncio.subprocess.PIPE)
         assert process.stdout, "asked for above"
         async with asyncio.timeout(START_WITHIN):
             target = (await process.stdout.readline()).decode().strip()
@@ -109,11 +110,16 @@ class Surroundings:
         return Program(target, process.pid)
 
     async def _start(
-        self, module: str, words: Sequence[str], environ: Mapping[str, str], stdout: int | None = None, stderr: int | None = None
+        self,
+        module: str,
+        words: Sequence[str],
+        environ: Mapping[str, str],
+        stdout: int | None = None,
+        stderr: int | None = None,
     ) -> asyncio.subprocess.Process:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("MINTONCE_")}
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", module, *words), env=inherited | environ, stdout=stdout, stderr=stderr
+            *(sys.executable, "-m", module, *words), env={**inherited, **environ}, stdout=stdout, stderr=stderr
         )
         self._running.push_async_callback(_end, process)
         return process

@@ -41,11 +41,11 @@ class Filling:
                 return obtained
 
     async def _fly(self, entry: Entry, min_remaining: float, newer_than: int) -> Obtained:
-        client = self._holdings.clients.for_key(entry.key)
+        client, asked_at = self._holdings.clients.for_key(entry.key), self._clock.monotonic()
         try:
             obtained = await self._from_store(client, entry, min_remaining, newer_than)
         except StoreUnavailable as outage:
-            self._holdings.store_failed()
+            self._holdings.store_failed(asked_at)
             if entry.live(self._clock.monotonic()):
                 raise
             obtained = await self._alone.mint(client, entry, outage)

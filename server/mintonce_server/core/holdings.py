@@ -58,9 +58,12 @@ class Holdings:
         """Whether the store said lately that the entry's token is current."""
         return now - entry.confirmed_at <= self.confirm_within
 
-    def store_failed(self) -> None:
-        """The store could not be asked just now."""
-        self._store_failed_at = self._clock.monotonic()
+    def store_failed(self, asked_at: float) -> None:
+        """The store, asked at this time, did not answer.
+
+        The time of the question counts: after this process was stopped, a deadline that went by meanwhile proves nothing.
+        """
+        self._store_failed_at = max(self._store_failed_at, asked_at)
 
     def is_store_away(self, now: float) -> bool:
         """Whether the last try was in vain, and lately."""

@@ -134,10 +134,11 @@ class Upkeep:
         entries = [entry for key in keys if (entry := self._holdings.memory.get(key))]
         entries.sort(key=lambda entry: entry.asked_at, reverse=True)
         for start in range(0, len(entries), AT_ONCE):
+            asked_at = self._clock.monotonic()
             try:
                 await self._revalidation.confirm(entries[start : start + AT_ONCE])
             except StoreUnavailable as error:
-                self._holdings.store_failed()
+                self._holdings.store_failed(asked_at)
                 self._sink(events.StoreFailed("", str(error), minting=False))
                 self._stale.update(entry.key for entry in entries[start:])
                 return

@@ -174,11 +174,21 @@ def test_it_can_give_the_same_token_again(issuer: PracticeIssuer) -> None:
     assert len({one.jti for one in issuer.log()}) == 2
 
 
-def test_a_fault_can_be_one_audiences_alone(issuer: PracticeIssuer) -> None:
-    """The others are served meanwhile, and use none of its times up."""
-    issuer.fault = Fault(status=500, audience=AUDIENCE, times=1)
-    assert post(issuer, audience="https://other.example.com/").status_code == 200
-    assert [post(issuer).status_code, post(issuer).status_code] == [500, 200]
+def test_audiences_can_have_faults_of_their_own(issuer: PracticeIssuer) -> None:
+    """One each, beside that of all the others; they end by themselves or when they are told."""
+    for audience, status in (("https://a-*", 500), ("https://b-*", 501)):
+        fault = {"status": status, "audience": audience, "times": 2}
+        assert httpx.put(issuer.url + "/fault", json=fault, trust_env=False).status_code == 200
+    issuer.fault = Fault(status=503)
+
+    def statuses() -> list[int]:
+        return [
+            post(issuer, audience=audience).status_code for audience in ("https://a-1", "https://b-1", "https://c-1")
+        ]
+
+    assert statuses() == [500, 501, 503]
+    assert httpx.put(issuer.url + "/fault", json={"audience": "https://b-*"}, trust_env=False).status_code == 200
+    assert [statuses(), statuses()] == [[500, 503, 503], [503, 503, 503]]
 
 
 def test_an_answer_can_be_padded_and_can_drip(issuer: PracticeIssuer) -> None:

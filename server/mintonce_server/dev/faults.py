@@ -21,7 +21,7 @@ class Fault:
         body: the text sent instead of the right one.
         hang: no answer until the connection or the issuer is closed.
         retry_after: value of a Retry-After header.
-        audience: only for POSTs that ask for this one; None: for all.
+        audience: only for POSTs that ask for this one, in which `*` stands for anything; None: for all.
         expires_in: JSON text sent as `expires_in` instead of the right one; "" leaves it out. Where it is a sane number
             of seconds, the token really lives so long.
         repeat: the audience's last token once more instead of a new one.

@@ -55,6 +55,7 @@ class PracticeIssuer:
         self._clients = clients
         self._audiences = audiences
         self._lifetimes = lifetimes or {}
+        self._faults_of: dict[str, Fault] = {}
         self._latest: dict[str, tuple[str, str]] = {}
         self._faults = faults
         self._stopping = threading.Event()
@@ -144,10 +145,12 @@ class PracticeIssuer:
 
     def _set_fault(self, body: bytes) -> Reply:
         try:
-            self.fault = parse_fault(body)
+            fault = parse_fault(body)
         except ValueError as error:
             return error_reply(400, "invalid_request", str(error))
-        return Reply(200, json.dumps(asdict(self.fault)).encode())
+        with self._lock:
+            self._change_fault(fault.audience, fault)
+        return Reply(200, json.dumps(asdict(fault)).encode())
 
     def _lifetime_of(self, audience: str) -> float:
         fitting = (seconds for pattern, seconds in self._lifetimes.items() if fnmatchcase(audience, pattern))
@@ -161,13 +164,22 @@ class PracticeIssuer:
             return minted
 
     def _next_fault(self, audience: str) -> Fault:
+        """That of the audience, before that of all."""
         with self._lock:
-            fault = self.fault
-            if fault.audience not in (None, audience):
-                return NONE
+            pattern = next((pattern for pattern in self._faults_of if fnmatchcase(audience, pattern)), None)
+            fault = self.fault if pattern is None else self._faults_of[pattern]
             if fault.times is not None:
-                self.fault = replace(fault, times=fault.times - 1) if fault.times > 1 else NONE
+                left = replace(fault, times=fault.times - 1) if fault.times > 1 else replace(NONE, audience=pattern)
+                self._change_fault(pattern, left)
             return fault
+
+    def _change_fault(self, pattern: str | None, fault: Fault) -> None:
+        if pattern is None:
+            self.fault = fault
+        elif fault == replace(NONE, audience=fault.audience):
+            self._faults_of.pop(pattern, None)
+        else:
+            self._faults_of[pattern] = fault
 
 
 def _answer(verdict: Verdict, token: str, lifetime: float, fault: Fault) -> Reply:

@@ -1,0 +1,137 @@
+"""A run told key by key: what the rules look at."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from support.history_records import Bounds, Call, Fault, History, Post, Step
+
+OUTCOMES: Final = ("committed", "commit_refused", "mint_failed")
+"""How a mint ends in a replica's log. One that ends otherwise was cut short by a crash, or by a store out of reach."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mint:
+    """A `mint_started` and what became of it. `event` is "" and `ended` None if the log does not say."""
+
+    replica: str
+    generation: int
+    began: float
+    ended: float | None
+    event: str
+
+
+@dataclass(frozen=True)
+class Story:
+    """All of a run that is about one key, each list in order of time, and all of its faults."""
+
+    audience: str
+    posts: list[Post]
+    calls: list[Call]
+    steps: list[Step]
+    mints: list[Mint]
+    faults: list[Fault]
+    bounds: Bounds
+    replicas: tuple[str, ...]
+
+    def of(self, *events: str) -> list[Step]:
+        return [step for step in self.steps if step.event in events]
+
+    def got(self) -> list[Call]:
+        """The calls that brought a token."""
+        return [call for call in self.calls if call.brings_token]
+
+    def rejects(self) -> list[Call]:
+        return [call for call in self.calls if call.op == "reject"]
+
+    def outages(self, replica: str = "") -> list[Fault]:
+        """Faults that put the store out of reach, of this replica if one is named; in order of time."""
+        return [fault for fault in self.faults if self.is_outage(fault) and (not replica or self._cuts(fault, replica))]
+
+    def is_outage(self, fault: Fault) -> bool:
+        """Said so, lossy, or a store server (not a replica) that was killed or stopped."""
+        hurts_store = (fault.crash or fault.stall) and fault.target not in self.replicas
+        return fault.outage or fault.lossy or hurts_store
+
+    def lossy(self, began: float, ended: float) -> bool:
+        """Whether the store may have lost writes in between."""
+        return any(fault.lossy and fault.overlaps(began, ended) for fault in self.faults)
+
+    def troubled(self, replica: str, began: float, ended: float) -> bool:
+        """Whether the replica was killed or stopped, or anything kept it from the store, in between."""
+        hurt = (fault for fault in self.faults if (fault.crash or fault.stall) and fault.concerns(replica))
+        return any(fault.overlaps(began, ended) for fault in (*hurt, *self.outages(replica)))
+
+    def _cuts(self, fault: Fault, replica: str) -> bool:
+        return fault.target not in self.replicas or fault.target == replica
+
+
+def stories(history: History) -> list[Story]:
+    """One a key, in order of their names."""
+    names = {**_guessed(history), **history.names}
+    steps = [replace(step, audience=step.audience or names.get(step.key_hash, "")) for step in history.steps]
+    # A step of a key that nobody can name is still about one key: its hash serves as the name.
+    steps = [step if step.audience else replace(step, audience=step.key_hash) for step in steps]
+    steps = [step for step in steps if step.audience]
+    replicas = tuple(history.replicas) or _replicas(history)
+    audiences = {item.audience for items in (history.posts, history.calls, steps) for item in items}
+    return [_story(history, audience, steps, replicas) for audience in sorted(audiences)]
+
+
+def clipped(story: Story, began: float, ended: float) -> Story:
+    """What of it happened in this time."""
+    return replace(
+        story,
+        posts=[post for post in story.posts if began <= post.time <= ended],
+        calls=[call for call in story.calls if call.ended >= began and call.began <= ended],
+        steps=[step for step in story.steps if began <= step.time <= ended],
+        mints=[mint for mint in story.mints if mint.began <= ended and (mint.ended is None or mint.ended >= began)],
+        faults=[fault for fault in story.faults if fault.overlaps(began, ended)],
+    )
+
+
+def _story(history: History, audience: str, steps: Iterable[Step], replicas: tuple[str, ...]) -> Story:
+    mine = sorted((step for step in steps if step.audience == audience), key=lambda step: step.time)
+    return Story(
+        audience,
+        sorted((post for post in history.posts if post.audience == audience), key=lambda post: post.time),
+        sorted((call for call in history.calls if call.audience == audience), key=lambda call: call.began),
+        mine,
+        _mints(mine),
+        sorted(history.faults, key=lambda fault: fault.began),
+        history.bounds,
+        replicas,
+    )
+
+
+def _mints(steps: Sequence[Step]) -> list[Mint]:
+    """Each start with the first outcome that the same replica logged for it."""
+    outcomes: dict[tuple[str, int], Step] = {}
+    for step in steps:
+        if step.event in OUTCOMES:
+            outcomes.setdefault((step.replica, step.generation), step)
+    mints: list[Mint] = []
+    for step in steps:
+        if step.event == "mint_started":
+            end = outcomes.get((step.replica, step.generation))
+            ended, event = (None, "") if end is None else (end.time, end.event)
+            mints.append(Mint(step.replica, step.generation, step.time, ended, event))
+    return mints
+
+
+def _replicas(history: History) -> tuple[str, ...]:
+    seen = {call.replica for call in history.calls} | {step.replica for step in history.steps}
+    return tuple(sorted(seen))
+
+
+def _guessed(history: History) -> dict[str, str]:
+    """The audience of each key hash, by the generations that callers of the audience were given."""
+    audiences: dict[int, set[str]] = {}
+    for call in history.calls:
+        if call.generation:
+            audiences.setdefault(call.generation, set()).add(call.audience)
+    votes: dict[str, Counter[str]] = {}
+    for step in history.steps:
+        votes.setdefault(step.key_hash, Counter()).update(audiences.get(step.generation, ()))
+    return {key_hash: counter.most_common(1)[0][0] for key_hash, counter in votes.items() if counter}

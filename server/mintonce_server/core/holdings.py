@@ -61,7 +61,7 @@ class Holdings:
     def store_failed(self, asked_at: float) -> None:
         """The store, asked at this time, did not answer.
 
-        The time of the question counts: after this process was stopped, a deadline that went by meanwhile proves nothing.
+        The time of the question counts: after this process was stopped, a deadline gone by proves nothing.
         """
         self._store_failed_at = max(self._store_failed_at, asked_at)
 

@@ -142,7 +142,10 @@ class ServerSettings(_Part):
         default=3.0, ge=0.5, le=60, description="A lease that is not renewed lapses after this."
     )
     revalidate_seconds: Duration = Field(
-        default=5.0, ge=0.1, le=300, description="A token in memory is compared with the store this often."
+        default=5.0,
+        ge=0.1,
+        le=300,
+        description="How old the store's word may be that a token in memory is still current.",
     )
 
 

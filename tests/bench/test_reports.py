@@ -3,6 +3,9 @@
 import pytest
 
 from bench.figures import Figures, Ratio
+from bench.fleet.bursts import Round
+from bench.fleet.listener import commit_in
+from bench.fleet.measure import Lags
 from bench.load import seconds_of
 from bench.table import duration
 
@@ -47,3 +50,31 @@ def test_durations_have_three_digits_or_so() -> None:
         "4.1 ms",
         "2.50 s",
     ]
+
+
+def test_lags_are_counted_from_the_commit() -> None:
+    """A round's answers are reckoned from its own generation's commit, in the order in which they came."""
+    lags = Lags.of([Round(7, [10.5, 10.25], asked=9.0), Round(8, [21.0, 20.5], asked=19.0)], {7: 10.0, 8: 20.0})
+    assert lags.rounds == [[0.25, 0.5], [0.5, 1.0]]
+    assert (lags.first(), lags.percentile(50), lags.percentile(99)) == (0.375, 0.5, 1.0)
+
+
+def test_a_late_listener_does_not_shorten_the_lags() -> None:
+    """Nobody can have a token before its commit: if the listener says so, it was the listener who was late."""
+    assert Lags.of([Round(7, [10.0, 10.5], asked=9.0)], {7: 10.25}).rounds == [[0.0, 0.5]]
+
+
+@pytest.mark.parametrize(
+    ("message", "generation"),
+    [
+        (b"commit 0123abcd 1700000000000", 1_700_000_000_000),
+        (b"1 commit 0123abcd 1700000000000", 1_700_000_000_000),
+        (b"release - 3", 3),
+        (b"1 reject 0123abcd 1700000000000", None),
+        (1, None),
+    ],
+    ids=["of the first release", "with a version", "of a floor server", "of something else", "a subscription"],
+)
+def test_commits_are_told_from_other_messages(message: object, generation: int | None) -> None:
+    """The listener writes down commits and releases only."""
+    assert commit_in(message) == generation

@@ -4,12 +4,12 @@ import asyncio
 import socket
 from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
 from bench.fleet.methods import CLIENT, GET_TOKEN, WATCH_TOKEN, generation_of, get, watch
-from bench.fleet.wire import DATA, END_STREAM, GOAWAY, Callers, Connection, answer
+from bench.fleet.wire import DATA, END_STREAM, GOAWAY, HEADERS, Callers, Connection, answer
 from mintonce.v1 import tokens_pb2
 from mintonce_server.core.broker import Broker, BrokerOptions
 from mintonce_server.core.client import Clients, OAuthClient
@@ -47,8 +47,8 @@ async def target() -> AsyncGenerator[str]:
 
 
 @contextmanager
-def peer(*pieces: bytes) -> Generator[str]:
-    """A server that sends these bytes, piece by piece, and hangs up."""
+def peer(*pieces: bytes, last: Event | None = None) -> Generator[str]:
+    """A server that sends these bytes, piece by piece (the last one not before `last`), and hangs up."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def send() -> None:
@@ -56,6 +56,8 @@ def peer(*pieces: bytes) -> Generator[str]:
             with connection:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 for piece in pieces:
+                    if last and piece is pieces[-1]:
+                        last.wait(SOON)
                     connection.sendall(piece)
                 connection.shutdown(socket.SHUT_WR)
                 while connection.recv(65_536):
@@ -122,6 +124,27 @@ async def test_every_caller_of_a_herd_gets_the_same(target: str) -> None:
     assert first != second
 
 
+async def test_the_late_end_of_an_earlier_call_is_not_taken_for_the_next() -> None:
+    """A call's end may come after its answer, when the next round has begun."""
+    message = bytes(5)
+    second = Event()
+    rest = frame(HEADERS, END_STREAM, 1, b"") + frame(DATA, END_STREAM, 3, message)
+    with peer(frame(DATA, 0, 1, message), rest, last=second) as address:
+
+        def gather() -> None:
+            callers = Callers([address], 1)
+            try:
+                callers.call(GET_TOKEN, b"")
+                callers.one_each(SOON)
+                callers.call(GET_TOKEN, b"")
+                second.set()
+                callers.one_each(SOON)
+            finally:
+                callers.close()
+
+        await asyncio.to_thread(gather)
+
+
 async def test_watches_stay_open_for_the_next_round(target: str) -> None:
     """A stream's first message is not its end; where nothing more comes, the wait has an end of its own."""
 
@@ -156,6 +179,21 @@ async def test_calls_in_a_row_are_all_made(target: str) -> None:
 
     await asyncio.to_thread(run)
     assert len(asked) == 25
+
+
+async def test_a_refusal_among_calls_in_a_row_ends_them(target: str) -> None:
+    """As for a single call: it would be counted as a very quick answer."""
+
+    def run() -> None:
+        callers = Callers([target], 2)
+        try:
+            refused = tokens_pb2.GetTokenRequest(client="nobody").SerializeToString()
+            callers.one_after_another(GET_TOKEN, [get(AUDIENCE), get(AUDIENCE), refused], SOON)
+        finally:
+            callers.close()
+
+    with pytest.raises(RuntimeError, match="without an answer"):
+        await asyncio.to_thread(run)
 
 
 async def test_an_answer_may_come_in_pieces() -> None:

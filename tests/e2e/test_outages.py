@@ -1,0 +1,160 @@
+"""The issuer is gone for the rest of a token's life, and the store with it: every call gets the token, to its end."""
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
+
+import grpc
+import pytest
+
+from mintonce import Unavailable
+from mintonce_server.dev.faults import Fault
+from mintonce_server.dev.practice_issuer import PracticeIssuer
+from support.asking import Answer, Served, asking, start
+from support.surroundings import claims, issuer_with_log, posts, smallest_settings
+from support.topologies import Topology, single
+from support.waiting import wait_until
+
+AUDIENCE = "https://api.example.com/"
+LIFETIME = 3.0
+REVALIDATE = 1.0
+STORE_DEADLINE = 0.25
+"""Seconds: the default of redis.deadline."""
+QUICK = 0.2
+"""Seconds that callers wait at most: less than a store that hangs takes to be given up."""
+ON_THE_WAY = 0.05
+"""Seconds for a call that began while the token lived, and for the POST that the server counts into its life."""
+
+Outage = Callable[[ExitStack, PracticeIssuer], None]
+
+
+def fails(_: ExitStack, issuer: PracticeIssuer) -> None:
+    issuer.fault = Fault(status=503)
+
+
+def hangs(_: ExitStack, issuer: PracticeIssuer) -> None:
+    issuer.fault = Fault(hang=True)
+
+
+def is_gone(running: ExitStack, _: PracticeIssuer) -> None:
+    running.close()  # from now on connections are refused
+
+
+def stopped(store: Topology) -> None:
+    os.kill(store.servers[0].pid, signal.SIGSTOP)
+
+
+def killed(store: Topology) -> None:
+    os.kill(store.servers[0].pid, signal.SIGKILL)
+
+
+class Ordeal:
+    """Two replicas that hold one token, an issuer and a store that can be taken away."""
+
+    def __init__(self, stack: AsyncExitStack, directory: Path) -> None:
+        self.stack = stack
+        self.directory = directory
+        self.log = directory / "posts.jsonl"
+        self.running = stack.enter_context(ExitStack())
+        self.issuer = self.running.enter_context(issuer_with_log(self.log, lifetime=LIFETIME))
+
+    async def begin(self) -> None:
+        self.store = await self.stack.enter_async_context(single(self.directory / "store"))
+        settings = smallest_settings(self.issuer, self.store.url)
+        settings |= {"REVALIDATE_SECONDS": f"{REVALIDATE}s", "MINT_DEADLINE": "1s"}
+        self.fleet: list[Served] = await start(self.stack, self.directory, settings, 2)
+        self.token = (await self.fleet[0].get(AUDIENCE)).access_token
+        assert (await self.fleet[1].get(AUDIENCE)).access_token == self.token
+
+    @property
+    def over_at(self) -> float:
+        """When the issuer's own clock says that the token's life is over. Its `exp` is this without the fraction."""
+        over_at = float(posts(self.log)[0]["time"]) + LIFETIME
+        assert claims(self.token)["exp"] == int(over_at)
+        return over_at
+
+    async def endure(self) -> list[Answer]:
+        """Ask both replicas until each has an error to give."""
+        async with asking(self.fleet, AUDIENCE, QUICK) as answers:
+            await wait_until(lambda: _last_two_failed(answers), timeout=LIFETIME + 5.0)
+        return answers
+
+
+def _last_two_failed(answers: list[Answer]) -> bool:
+    return len(answers) > 1 and all(answer.error for answer in answers[-2:])
+
+
+def check_served_to_the_end(ordeal: Ordeal, answers: list[Answer]) -> None:
+    """Not one error before the end, not one token after it, and never another token."""
+    early = [answer for answer in answers if answer.ended < ordeal.over_at - ON_THE_WAY]
+    assert [answer.error for answer in early if answer.error] == []
+    assert [answer for answer in answers if answer.token and answer.began > ordeal.over_at] == []
+    assert {answer.token.access_token for answer in answers if answer.token} == {ordeal.token}
+
+
+async def check_then_unavailable(ordeal: Ordeal) -> None:
+    """Whoever waits long enough to hear it is told why, and when to try again."""
+    for served in ordeal.fleet:
+        with pytest.raises(Unavailable) as caught:
+            await served.get(AUDIENCE, timeout=5.0)
+        assert caught.value.code is grpc.StatusCode.UNAVAILABLE
+        assert caught.value.reason == "ISSUER_UNAVAILABLE"
+        assert caught.value.retry_after
+        assert caught.value.remedy
+
+
+@pytest.mark.parametrize("outage", [fails, hangs, is_gone])
+async def test_without_an_issuer_all_calls_succeed_until_the_token_is_over(tmp_path: Path, outage: Outage) -> None:
+    """Then UNAVAILABLE, with a reason and RetryInfo. The last calls before the end are marked degraded."""
+    async with AsyncExitStack() as stack:
+        ordeal = Ordeal(stack, tmp_path)
+        await ordeal.begin()
+        outage(ordeal.running, ordeal.issuer)
+        answers = await ordeal.endure()
+        check_served_to_the_end(ordeal, answers)
+        await check_then_unavailable(ordeal)
+    marks = [answer.token.degraded for answer in answers if answer.token]
+    assert marks == sorted(marks), "once marked, always marked"
+    assert marks[-1]
+    assert not marks[0]
+
+
+@pytest.mark.parametrize("taken", [stopped, killed])
+async def test_without_issuer_and_store_it_is_the_same(tmp_path: Path, taken: Callable[[Topology], None]) -> None:
+    """Marked degraded once the token's age cannot be checked; no read waits for the store."""
+    async with AsyncExitStack() as stack:
+        ordeal = Ordeal(stack, tmp_path)
+        await ordeal.begin()
+        is_gone(ordeal.running, ordeal.issuer)
+        taken(ordeal.store)
+        answers = await ordeal.endure()
+        check_served_to_the_end(ordeal, answers)
+        await check_then_unavailable(ordeal)
+        assert not [line for served in ordeal.fleet for line in served.server.events("internal_error")]
+    began, ended = answers[0].began, answers[-1].ended
+    old = [answer.token for answer in answers if answer.token and answer.began > began + REVALIDATE + 0.1]
+    assert old
+    assert all(token.degraded for token in old)
+    # Two callers, one call after the other: had each waited for the store, there would be no room for so many answers.
+    assert len(answers) > 3 * 2 * (ended - began) / STORE_DEADLINE
+
+
+async def test_when_both_come_back_all_is_well_again(tmp_path: Path) -> None:
+    """The first call after the back-off gets a new token, which both replicas share."""
+    async with AsyncExitStack() as stack:
+        ordeal = Ordeal(stack, tmp_path)
+        await ordeal.begin()
+        ordeal.issuer.fault = Fault(status=503)
+        await ordeal.store.servers[0].kill()
+        await ordeal.endure()
+        ordeal.issuer.fault = Fault()
+        await ordeal.store.servers[0].start()
+        async with asking(ordeal.fleet, AUDIENCE, QUICK) as answers:
+            await wait_until(lambda: _is_well(answers), timeout=8.0)
+
+
+def _is_well(answers: list[Answer]) -> bool:
+    last = [answer.token for answer in answers[-2:]]
+    return len({token.access_token for token in last if token and not token.degraded}) == 1 and all(last)

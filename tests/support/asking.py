@@ -1,0 +1,82 @@
+"""Callers that ask on and on, and what each was told."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mintonce import AsyncTokenClient, MintonceError, Token
+from support.replicas import Replica, replica
+
+PAUSE = 0.005
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One call. Times are seconds since 1970."""
+
+    began: float
+    ended: float
+    outcome: Token | MintonceError
+
+    @property
+    def token(self) -> Token | None:
+        return self.outcome if isinstance(self.outcome, Token) else None
+
+    @property
+    def error(self) -> MintonceError | None:
+        return self.outcome if isinstance(self.outcome, MintonceError) else None
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server process, and a client that knows its address."""
+
+    server: Replica
+    client: AsyncTokenClient
+
+    async def get(self, audience: str, timeout: float = 10.0) -> Token:
+        """What a microservice does."""
+        return await self.client.get("default", audience, timeout=timeout)
+
+    async def ask(self, audience: str, timeout: float = 10.0) -> Answer:
+        """As `get`, but an error is an answer too."""
+        began = time.time()
+        try:
+            outcome: Token | MintonceError = await self.get(audience, timeout)
+        except MintonceError as error:
+            outcome = error
+        return Answer(began, time.time(), outcome)
+
+
+async def start(stack: AsyncExitStack, directory: Path, settings: Mapping[str, str], count: int) -> list[Served]:
+    """So many servers at once, until the stack is left."""
+
+    async def one() -> Served:
+        server = await stack.enter_async_context(replica(directory, settings))
+        return Served(server, await stack.enter_async_context(AsyncTokenClient(server.target)))
+
+    # The file of its log is what names a replica, and it is made before the first await.
+    return list(await asyncio.gather(*(one() for _ in range(count))))
+
+
+@asynccontextmanager
+async def asking(fleet: Sequence[Served], audience: str, timeout: float) -> AsyncGenerator[list[Answer]]:
+    """One caller for each server asks it on and on; the answers, in the order in which they came."""
+    answers: list[Answer] = []
+
+    async def on_and_on(served: Served) -> None:
+        while True:
+            answers.append(await served.ask(audience, timeout))
+            await asyncio.sleep(PAUSE)
+
+    callers = [asyncio.create_task(on_and_on(served)) for served in fleet]
+    try:
+        yield answers
+    finally:
+        for caller in callers:
+            caller.cancel()
+        ended = await asyncio.gather(*callers, return_exceptions=True)
+    assert all(isinstance(end, asyncio.CancelledError) for end in ended), ended

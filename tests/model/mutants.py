@@ -1,0 +1,252 @@
+"""Wrong versions of the model, each with the law that it breaks: what the laws are worth, and what each case is for."""
+
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple, cast
+
+from model import fleet, laws, scripts
+from model.acts import Scripts
+from model.search import Habits, Report, search
+from model.world import Budgets
+
+
+class Mutant(NamedTuple):
+    """In the source of scripts.py, or of fleet.py, `old` becomes `new`."""
+
+    name: str
+    old: str
+    new: str
+    law: str
+    budgets: Budgets = Budgets(stalls=1)
+    module: ModuleType = scripts
+
+    def run(self, replicas: int = 2) -> Report:
+        """The search, with this mutant in it. Raises AssertionError if the text is not there exactly once."""
+        changed = _changed(self.module, self.old, self.new)
+        if self.module is fleet:
+            return search(self.budgets, replicas, habits=cast(Habits, vars(changed)["replica_steps"]))
+        return search(self.budgets, replicas, Scripts(*(vars(changed)[name] for name in Scripts._fields)))
+
+
+def _changed(module: ModuleType, old: str, new: str) -> ModuleType:
+    assert module.__file__ is not None
+    source = Path(module.__file__).read_text(encoding="utf-8")
+    assert source.count(old) == 1, f"{source.count(old)} times in {module.__name__}: {old}"
+    changed = ModuleType(f"{module.__name__}_mutant")
+    exec(compile(source.replace(old, new), f"<mutant of {module.__name__}>", "exec"), vars(changed))
+    return changed
+
+
+H14 = (
+    Mutant(
+        "no fence",
+        "if record and token.generation < record.generation:",
+        "if False:",
+        laws.FENCE,
+    ),
+    Mutant(
+        "no barrier",
+        "if token.generation <= meta.barrier:",
+        "if False:",
+        laws.REJECTED,
+        Budgets(stalls=1, rejects=1),
+    ),
+    Mutant(
+        "blind release",
+        "    if not held or held.nonce != nonce or held.generation != generation:\n"
+        "        return Outcome(state, False)\n"
+        "    # 2. Nobody",
+        "    if not held:\n        return Outcome(state, False)\n    # 2. Nobody",
+        laws.HOLDER,
+        Budgets(stalls=1, failures=1),
+    ),
+    Mutant(
+        "blind reject",
+        "if not record or record.generation != generation:",
+        "if not record:",
+        laws.AIM,
+        Budgets(rejects=1, stalls=1),
+    ),
+    Mutant(
+        "non-idempotent acquire",
+        "if held and held.nonce == nonce:",
+        "if False:",
+        laws.REPEATED,
+    ),
+    Mutant(
+        "kept dead lease",
+        "    if held and held.generation == token.generation:\n        held = None\n    state =",
+        "    if held and held.generation == token.generation and token.version >= meta.version:\n"
+        "        held = None\n    state =",
+        laws.NO_LEASE_LEFT,
+        Budgets(rotations=1, crashes=1),
+    ),
+)
+
+MORE = (
+    Mutant(
+        "a restore ignores the barrier",
+        "if token.generation <= meta.barrier:",
+        "if token.generation <= meta.barrier and not restored:",
+        laws.REJECTED,
+        Budgets(rejects=1, write_backs=1),
+    ),
+    Mutant(
+        "a restore ends the back-off",
+        "    if not restored:\n",
+        "    if True:\n",
+        laws.BACK_OFF,
+        Budgets(failures=1, losses=1, write_backs=1, expiries=1),
+    ),
+    Mutant(
+        "generations without the clock",
+        "generation = max(newest + 1, now)",
+        "generation = newest + 1",
+        laws.ONE_POST,
+        Budgets(losses=1),
+    ),
+    Mutant(
+        "generations by the clock alone",
+        "generation = max(newest + 1, now)",
+        "generation = now",
+        laws.ONE_POST,
+    ),
+    Mutant(
+        "generations that forget the leases before",
+        "newest = max(meta.generation, meta.barrier,",
+        "newest = max(meta.barrier,",
+        laws.ONE_POST,
+    ),
+    Mutant(
+        "a commit takes any lease with it",
+        "    if held and held.generation == token.generation:\n        held = None\n    state =",
+        "    held = None\n    state =",
+        laws.HOLDER,
+    ),
+    Mutant(
+        "a commit said again is refused",
+        "    if record and record.generation == token.generation:\n",
+        "    if False:\n",
+        laws.REPEATED,
+    ),
+    Mutant(
+        "a lease can be taken away",
+        "    # 3. It is another's.\n    if held:",
+        "    # 3. It is another's.\n    if False:",
+        laws.HOLDER,
+    ),
+    Mutant(
+        "a HIT by old credentials",
+        "and record.version >= version else None",
+        "else None",
+        laws.HIT,
+        Budgets(rotations=1),
+    ),
+    Mutant(
+        "a HIT that the asker knows to be rejected",
+        "if row and row.generation > newer_than and",
+        "if row and",
+        laws.HIT,
+        Budgets(rejects=1, failovers=1),
+    ),
+    Mutant(
+        "a commit by old credentials",
+        "if token.version < meta.version:",
+        "if False:",
+        laws.CREDENTIALS,
+        Budgets(rotations=1, stalls=1),
+    ),
+    Mutant(
+        "a lease that does not say by which credentials",
+        "meta._replace(generation=generation, version=max(version, meta.version), failures=failures)",
+        "meta._replace(generation=generation, failures=failures)",
+        laws.CREDENTIALS,
+        Budgets(rotations=1, stalls=1),
+    ),
+    Mutant(
+        "a lease inside the back-off",
+        "if meta.until > now and meta.until_version >= version:",
+        "if False:",
+        laws.BACK_OFF,
+        Budgets(failures=1),
+    ),
+    Mutant(
+        "a back-off for older credentials only",
+        "meta.until_version >= version:",
+        "meta.until_version > version:",
+        laws.BACK_OFF,
+        Budgets(failures=1),
+    ),
+    Mutant(
+        "a failure that sets no back-off",
+        "meta._replace(until=now + retry, failure=failure,",
+        "meta._replace(failure=failure,",
+        laws.BACK_OFF,
+        Budgets(failures=1),
+    ),
+    Mutant(
+        "a failure that keeps its lease",
+        "Outcome(State(record, None, meta), True,",
+        "Outcome(State(record, held, meta), True,",
+        laws.REPEATED,
+        Budgets(failures=1),
+    ),
+    Mutant(
+        "a barrier at the rejected generation only",
+        "barrier = max(meta.generation, meta.barrier, generation)",
+        "barrier = max(meta.barrier, generation)",
+        laws.REJECTED,
+        Budgets(rejects=1, stalls=1),
+    ),
+    Mutant(
+        "a rejection that keeps the token",
+        'Outcome(State(None, None, meta), Rejection("CURRENT")',
+        'Outcome(State(record, None, meta), Rejection("CURRENT")',
+        laws.REPEATED,
+        Budgets(rejects=1),
+    ),
+    Mutant(
+        "a rejection that forgets what it answered",
+        'Rejection("CURRENT" if meta.rejected == generation else "OTHER")',
+        'Rejection("OTHER")',
+        laws.REPEATED,
+        Budgets(rejects=1),
+    ),
+    Mutant(
+        "rejections in a loop",
+        "    if wait > 0:",
+        "    if False:",
+        laws.INTERVAL,
+        Budgets(rejects=2),
+    ),
+    Mutant(
+        "a rejection that forgets the text",
+        "rejected_print=record.print, ",
+        "",
+        laws.TEXT,
+        Budgets(rejects=1, repeats=1),
+    ),
+    Mutant(
+        "a lease that does not say what was rejected",
+        "granted = Granted(generation, lease, failures, meta.rejected_print)",
+        'granted = Granted(generation, lease, failures, "")',
+        laws.REPEATED,
+        Budgets(rejects=1, repeats=1),
+    ),
+    Mutant(
+        "a replica asks again under the nonce whose POST is spent",
+        "yield Step(label, over(after, index, _asking(replica)))",
+        "yield Step(label, after.with_replica(index, _asking(replica)))",
+        laws.ONE_POST,
+        Budgets(rejects=1, stalls=1, failovers=1),
+        fleet,
+    ),
+    Mutant(
+        "a replica with old credentials asks again when refused",
+        'reply.word in ("DEAD", "OLD_CREDENTIALS")',
+        'reply.word == "DEAD"',
+        laws.MINT_LAW,
+        Budgets(rotations=1, crashes=1),
+        fleet,
+    ),
+)

@@ -1,0 +1,56 @@
+"""Every state of a small fleet, within budgets of faults: no law is broken, and each law is needed."""
+
+import pytest
+from model import laws
+from model.mutants import H14, MORE, Mutant
+from model.search import search
+from model.world import Budgets
+
+# What goes wrong together. Two replicas show what two can do to each other; the third is for who looks on.
+MIXES = {
+    "nothing": (3, Budgets()),
+    "crash, stall, reject, lost reply": (3, Budgets(crashes=1, stalls=1, rejects=1, lost_replies=1)),
+    "crash, stall, reject, failure": (3, Budgets(crashes=1, stalls=1, rejects=1, failures=1)),
+    "two stalls, two crashes": (3, Budgets(crashes=2, stalls=2)),
+    "loss, write-back": (3, Budgets(losses=1, stalls=1, crashes=1, write_backs=1)),
+    "loss, write-back, reject": (2, Budgets(losses=1, stalls=1, rejects=1, write_backs=2)),
+    "loss in a back-off": (2, Budgets(losses=1, failures=1, outages=1, stalls=1, write_backs=1)),
+    "failover, reject": (3, Budgets(failovers=1, stalls=1, rejects=1)),
+    "failover, reject, write-back": (2, Budgets(failovers=1, stalls=1, rejects=1, write_backs=1, losses=1)),
+    "failover, failures": (2, Budgets(failovers=1, failures=1, stalls=1, lost_replies=1)),
+    "two failovers": (2, Budgets(failovers=2, rejects=1, stalls=1, crashes=1)),
+    "same text again": (2, Budgets(rejects=2, repeats=1, failures=1)),
+    "new secret": (3, Budgets(rotations=2, failures=1, crashes=1)),
+    "new secret, loss, write-back": (2, Budgets(rotations=1, losses=1, write_backs=1, rejects=1)),
+    "expiry": (2, Budgets(expiries=1, stalls=1, crashes=1, rejects=1, write_backs=1)),
+}
+
+
+@pytest.mark.parametrize("mix", MIXES)
+def test_no_law_is_broken(mix: str) -> None:
+    """Whatever happens in whatever order: see laws.py for what holds, search.py for how to read a counterexample."""
+    replicas, budgets = MIXES[mix]
+    report = search(budgets, replicas)
+    assert not report.law, report.trace
+
+
+def test_without_faults_there_is_one_post() -> None:
+    """And every order in which three replicas may come was tried."""
+    report = search(Budgets(), replicas=3)
+    assert report.most_posts == 1
+    assert report.states > 5
+
+
+@pytest.mark.parametrize("mutant", [*H14, *MORE], ids=lambda mutant: mutant.name)
+def test_a_mutant_breaks_its_law(mutant: Mutant) -> None:
+    """Each case of the scripts is there for a reason, and the search would notice if it went."""
+    report = mutant.run()
+    assert report.law == mutant.law, report.trace
+
+
+def test_a_counterexample_is_as_short_as_can_be() -> None:
+    """It names the law, then says step by step how to get there."""
+    report = next(mutant for mutant in H14 if mutant.name == "no barrier").run()
+    assert report.trace.startswith(laws.REJECTED)
+    assert "a caller REJECTs" in report.trace
+    assert len(report.trace.splitlines()) < 50

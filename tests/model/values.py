@@ -1,0 +1,137 @@
+"""What the model of the scripts speaks of: a key's state in the store, and the answers. Times are in ms."""
+
+from typing import Generic, Literal, NamedTuple, TypeVar
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Record(NamedTuple):
+    """`mintonce:{h}:t`: the current token."""
+
+    generation: int
+    expiry: int
+    refresh: int
+    version: int
+    """Of the credentials that it was minted with."""
+    lifetime: int
+    leeway: int
+    cap: int
+    """A wish for more life than this is read as this."""
+    payload: str
+    print: str
+    """Tells whether two tokens are the same text."""
+
+
+class Lease(NamedTuple):
+    """`mintonce:{h}:l`: the right to mint."""
+
+    nonce: str
+    generation: int
+    lapses: int
+
+
+class Meta(NamedTuple):
+    """`mintonce:{h}:m`: what outlives token and lease. A missing field counts as 0 or ""."""
+
+    generation: int = 0
+    """The highest ever leased or committed."""
+    barrier: int = 0
+    """Nothing up to this generation may become current."""
+    version: int = 0
+    """The newest credentials that anybody tried to mint with."""
+    failures: int = 0
+    until: int = 0
+    """When the back-off ends; it holds for credentials up to `until_version`."""
+    failure: str = ""
+    until_version: int = 0
+    rejected: int = 0
+    rejected_print: str = ""
+    rejected_at: int = 0
+
+
+class State(NamedTuple):
+    """All that the store knows of one key."""
+
+    record: Record | None = None
+    lease: Lease | None = None
+    meta: Meta = Meta()
+
+    def at(self, now: int) -> "State":
+        """Without what has run out by then: Redis shows it to nobody."""
+        record = self.record if self.record and self.record.expiry > now else None
+        lease = self.lease if self.lease and self.lease.lapses > now else None
+        return State(record, lease, self.meta)
+
+
+class Token(NamedTuple):
+    """What a COMMIT brings: where it stands in the key's history, how long it lives, what it says."""
+
+    generation: int
+    version: int
+    ttl: int
+    refresh: int
+    lifetime: int
+    leeway: int
+    cap: int
+    payload: str
+    print: str
+
+
+class Hit(NamedTuple):
+    """Take this one."""
+
+    record: Record
+
+
+class Granted(NamedTuple):
+    """The lease is yours."""
+
+    generation: int
+    ms: int
+    failures: int
+    rejected_print: str
+
+
+class Wait(NamedTuple):
+    """Somebody else holds it, for so long."""
+
+    ms: int
+
+
+class Backoff(NamedTuple):
+    """The issuer said no lately. `record` is live all the same."""
+
+    failure: str
+    ms: int
+    record: Record | None
+
+
+class Committed(NamedTuple):
+    """It is current: now (OK), or it was already (DUP)."""
+
+    word: Literal["OK", "DUP"]
+    expiry: int
+
+
+class Refused(NamedTuple):
+    """It does not count."""
+
+    word: Literal["STALE", "REJECTED", "OLD_CREDENTIALS", "DEAD"]
+
+
+class Rejection(NamedTuple):
+    """Whether it was current. `ms`: how long to wait, for TOO_SOON."""
+
+    word: Literal["CURRENT", "OTHER", "TOO_SOON"]
+    ms: int = 0
+
+
+Acquired = Hit | Granted | Wait | Backoff
+
+
+class Outcome(NamedTuple, Generic[T_co]):
+    """What an act leaves behind, what it answers, and what it tells the fleet: (kind, generation)."""
+
+    state: State
+    reply: T_co
+    wake: tuple[str, int] | None = None

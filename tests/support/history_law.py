@@ -67,12 +67,11 @@ def _may_have_rejected(call: Call) -> bool:
 
 
 def explained_by(story: Story, fault: Fault) -> int:
-    """1 if the crash or stall caught a replica in the middle of a mint of this key, or may have; else 0."""
-    if fault.target in story.replicas:
-        mints = [mint for mint in story.mints if mint.replica == fault.target]
-    else:
-        mints = list(story.mints)
-    return int(any(_caught(story, mint, fault) for mint in mints))
+    """1 if the crash or stall caught its replica in the middle of a mint of this key, or may have; else 0.
+
+    That of a store server is an outage, and counted as one.
+    """
+    return int(any(mint.replica == fault.target and _caught(story, mint, fault) for mint in story.mints))
 
 
 def _caught(story: Story, mint: Mint, fault: Fault) -> bool:
@@ -85,10 +84,13 @@ def _caught(story: Story, mint: Mint, fault: Fault) -> bool:
 
 
 def outage_cost(story: Story, outage: Fault) -> int:
-    """Each replica that is cut off mints at most once a lifetime."""
+    """Each replica that is cut off mints at most once a lifetime. A loss of writes alone cuts nobody off."""
+    if outage.lossy and not (outage.outage or outage.crash or outage.stall):
+        return 0
     replicas = 1 if outage.target in story.replicas else max(len(story.replicas), 1)
     lifetime = shortest_life(story)
-    return replicas * (1 + (int((outage.ended - outage.began) / lifetime) if lifetime else 0))
+    lasted = min(outage.ended, max((post.time for post in story.posts), default=outage.began)) - outage.began
+    return replicas * (1 + (int(max(lasted, 0.0) / lifetime) if lifetime else 0))
 
 
 def shortest_life(story: Story) -> float:
@@ -104,7 +106,7 @@ def fails(story: Story) -> int:
     tokenless = [post.time for post in story.posts if not post.jti]
     count = len(tokenless)
     for step in story.of("mint_failed"):
-        began = _start_of(story, step) - story.bounds.clock
+        began = start_of(story, step) - story.bounds.clock
         same = next((time for time in tokenless if began <= time <= step.time + story.bounds.clock), None)
         if same is None:
             count += 1
@@ -114,7 +116,7 @@ def fails(story: Story) -> int:
     return count + len(given_away - generations(story))
 
 
-def _start_of(story: Story, step: Step) -> float:
+def start_of(story: Story, step: Step) -> float:
     """When the mint of this outcome began."""
     starts = [mint.began for mint in story.mints if (mint.replica, mint.generation) == (step.replica, step.generation)]
     return starts[0] if starts else step.time - story.bounds.mint

@@ -75,6 +75,8 @@ class Step:
 class Fault:
     """What was done to a replica or a store server (`target`; "" for all), from when until it was healed (inf: never).
 
+    A crash or a stall of what is not a replica puts the store out of reach.
+
     Attributes:
         kind: the class in the report.
         lossy: committed writes of the store were lost.

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+from support.history_law import start_of
 from support.history_records import Call, Fault, Violation
 from support.history_story import Story
 
@@ -109,14 +110,14 @@ def heals(story: Story) -> Iterator[Violation]:
 
     Counted are gets with time enough for a lease to lapse, at replicas that are there.
     """
-    if not (healed := healed_at(story)) < math.inf:
+    if (healed := healed_at(story)) == math.inf:
         return
     bounds = story.bounds
     needed = bounds.lease + bounds.wake + bounds.slack
     for call in story.calls:
         if call.op != "get" or call.ok or call.status == "CANCELLED" or call.deadline < needed:
             continue
-        if call.began > max(healed, _back_off_over(story, call.began)) and not _never_came_back(story, call.replica):
+        if call.began > max(healed, _back_off_over(story, call, healed)) and not _never_came_back(story, call.replica):
             yield Violation(
                 "H10",
                 f"{story.audience}: all was well from {healed:.3f} on, yet a get at {call.replica} that began at "
@@ -138,7 +139,7 @@ def _never_came_back(story: Story, replica: str) -> bool:
     return any(_is_loss(story, fault) and fault.target == replica for fault in story.faults)
 
 
-def _back_off_over(story: Story, now: float) -> float:
-    """When the latest back-off that was asked for before now ends."""
-    ends = [step.time + (step.retry_after or 0.0) for step in story.of("mint_failed") if step.time <= now]
-    return max(ends, default=-math.inf) + story.bounds.slack
+def _back_off_over(story: Story, call: Call, healed: float) -> float:
+    """When the latest back-off ends that the call may have met; of mints that began before all was well."""
+    fails = [step for step in story.of("mint_failed") if step.time <= call.ended and start_of(story, step) <= healed]
+    return max((step.time + (step.retry_after or 0.0) for step in fails), default=-math.inf) + story.bounds.slack

@@ -142,12 +142,15 @@ async def test_a_name_that_nobody_registered_leaves_no_trace() -> None:
 
 
 async def test_a_mint_in_the_outage_is_served_from_memory_and_marked() -> None:
-    """The store is down: one flight mints for all callers of this replica."""
+    """One flight mints for all callers of this replica; the token stays marked until the store has it."""
     bench = Workbench()
     bench.store.down = ALL
     answers = await asyncio.gather(*(bench.get() for _ in range(100)))
     assert {served.token for served in answers} == {answers[0].token}
     assert answers[0].degraded
+    assert (await bench.get()).degraded
+    bench.store.down = frozenset()
+    await bench.catch_up()
     assert not (await bench.get()).degraded
     assert bench.issuer.mints == 1
 
@@ -185,7 +188,7 @@ async def test_a_token_minted_in_the_outage_is_kept_whatever_the_clocks_say() ->
     old = (await bench.get()).token
     bench.clock.advance(old.lifetime + 1.0)
     behind = ManualClock(bench.clock.monotonic(), unix=1_000_000.0)
-    bench.broker._holdings._alone._clock = behind
+    bench.broker._filling._alone._clock = behind
     bench.store.down = ALL
     token = (await bench.get()).token
     assert token.generation > old.generation

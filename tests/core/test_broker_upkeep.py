@@ -11,7 +11,7 @@ from mintonce_server.core.token import Origin, Token
 from support.samples import KEY, lease_of, minted, shared
 from support.scripted_issuer import refused
 from support.waiting import wait_until
-from support.workbench import Workbench, a_moment
+from support.workbench import GAP, Workbench, a_moment
 
 
 async def due(bench: Workbench, token: Token) -> None:
@@ -20,13 +20,20 @@ async def due(bench: Workbench, token: Token) -> None:
     await bench.refresh()
 
 
-def more_loads_than(bench: Workbench, seen: int) -> bool:
-    return bench.store.calls["load"] > seen
+def asked_more_often_than(bench: Workbench, seen: int) -> bool:
+    return bench.store.calls["generations"] > seen
+
+
+def held(bench: Workbench, key: TokenKey = KEY) -> Token:
+    entry = bench.entry(key)
+    assert entry
+    assert entry.token
+    return entry.token
 
 
 async def successor(bench: Workbench, token: Token) -> Token:
     """Another replica minted and committed it."""
-    lease = await lease_of(bench.store, KEY, newer_than=token.generation)
+    lease = await lease_of(bench.store, token.key, newer_than=token.generation)
     committed = await bench.store.commit(lease, minted(bench.clock, "theirs", lifetime=3600.0))
     assert isinstance(committed, Token)
     return committed
@@ -48,73 +55,77 @@ async def test_a_rejection_elsewhere_empties_memory_at_once() -> None:
     old = (await bench.get()).token
     async with bench.upkeep():
         await a_moment()
-        bench.store.down = frozenset({"load"})
+        bench.store.down = frozenset({"generations", "load"})
         await bench.store.reject(KEY, old.generation, 30.0)
         await wait_until(lambda: bench.broker.peek(KEY) is None)
 
 
 async def test_a_gap_makes_every_token_suspect() -> None:
-    """Messages may have been lost: all are compared with the store, those whose record is gone are dropped."""
+    """Messages may have been lost: all are compared with the store in one round trip; those replaced are fetched."""
     bench = Workbench()
     keys = [TokenKey.of(KEY.client, f"https://api-{n}.example.com/") for n in range(5)]
+    for key in keys:
+        await bench.get(key)
     async with bench.upkeep():
-        for key in keys:
-            await bench.get(key)
-        loads = bench.store.calls["load"]
-        bench.store.lose(keys[0])
-        bench.broker.upkeep.notice(Wake(WakeKind.GAP, "", 0))
-        await wait_until(lambda: bench.broker.peek(keys[0]) is None)
-    assert all(bench.broker.peek(key) for key in keys[1:])
-    assert bench.store.calls["load"] == loads + 1
+        await wait_until(lambda: bench.store.calls["generations"] == 1)  # the GAP at the start
+        bench.store.silent = True
+        new = await successor(bench, held(bench, keys[0]))
+        bench.broker.upkeep.notice(GAP)
+        await wait_until(lambda: held(bench, keys[0]) == new)
+    assert bench.store.calls["generations"] == 2
+    assert bench.store.calls["load"] == 1
+    assert bench.issuer.mints == 5
 
 
 async def test_a_lost_message_is_made_good_within_the_revalidation_interval() -> None:
     """Whatever pub/sub does, memory is never staler than that."""
     bench = Workbench(options=BrokerOptions(revalidate_within=0.05))
-    await bench.get()
+    old = (await bench.get()).token
     async with bench.upkeep():
-        await wait_until(lambda: bench.store.calls["load"] >= 1)  # the GAP at the start
-        bench.store.lose(KEY)
-        bench.clock.advance(0.06)
-        await wait_until(lambda: bench.broker.peek(KEY) is None)
+        await wait_until(lambda: bench.store.calls["generations"] >= 1)  # the GAP at the start
+        bench.store.silent = True
+        new = await successor(bench, old)
+        bench.clock.advance(0.04)
+        await wait_until(lambda: held(bench) == new)
+    assert bench.issuer.mints == 1
 
 
 async def test_revalidation_comes_round_even_when_there_is_news_all_the_time() -> None:
     """A busy fleet must not keep it from the keys that nobody talks about."""
     bench = Workbench(options=BrokerOptions(revalidate_within=5.0))
     busy = TokenKey.of(KEY.client, "https://busy.example.com/")
-    await bench.get()
+    old = (await bench.get()).token
     await bench.get(busy)
     news = Wake(WakeKind.COMMIT, bench.store.key_hash(busy), 1)
-
-    gone: list[bool] = []
+    replaced: list[bool] = []
 
     def more_news() -> None:
-        gone.append(bench.broker.peek(KEY) is None)
-        if bench.store.calls["load"] < 100:
-            bench.store.after["load"] = more_news
+        replaced.append(held(bench) != old)
+        if bench.store.calls["generations"] < 100:
+            bench.store.after["generations"] = more_news
         bench.clock.advance(0.1)
         bench.broker.upkeep.notice(news)
 
     async with bench.upkeep():
-        await wait_until(lambda: bench.store.calls["load"] >= 1)
-        bench.store.lose(KEY)
+        await wait_until(lambda: bench.store.calls["generations"] >= 1)
+        bench.store.silent = True
+        await successor(bench, old)
         more_news()
-        await wait_until(lambda: bench.store.calls["load"] >= 100)
-    assert not gone[0]
-    assert gone[-10]  # the news went on
+        await wait_until(lambda: bench.store.calls["generations"] >= 100)
+    assert not replaced[0]
+    assert replaced[-10]  # the news went on
 
 
 async def test_an_outage_of_the_store_empties_no_memory() -> None:
     """No answer is not the answer that there is none."""
     bench = Workbench(options=BrokerOptions(revalidate_within=0.01))
     served = await bench.get()
-    bench.store.down = frozenset({"load"})
+    bench.store.down = frozenset({"generations"})
     async with bench.upkeep():
         for _ in range(3):
-            seen = bench.store.calls["load"]
+            seen = bench.store.calls["generations"]
             bench.clock.advance(0.02)
-            await wait_until(partial(more_loads_than, bench, seen))
+            await wait_until(partial(asked_more_often_than, bench, seen))
     assert (again := bench.broker.peek(KEY))
     assert again.token == served.token
 

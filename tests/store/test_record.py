@@ -5,21 +5,26 @@ import json
 import pytest
 
 from mintonce_server.core.errors import Reason
+from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Backoff, Clock, Failure, Hit
-from mintonce_server.core.token import Token
+from mintonce_server.core.token import Minted, Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.record import decode, encode
 from mintonce_server.store.scripts import keys_of
 from mintonce_server.telemetry.clock import SystemClock
-from support.samples import KEY, OTHER, as_lease, lease_of, minted, shared, wish
+from support.samples import HASHER, KEY, OTHER, as_lease, lease_of, minted, shared, wish
 from support.servers import Command
 
 MINTED = minted(SystemClock(), "the-text")
 
 
+def token_of(mint: Minted, key: TokenKey = KEY) -> Token:
+    return Token.of(mint, key, HASHER(key), generation=7, credential_version=1, unix_minus_monotonic=0.0)
+
+
 def test_a_payload_comes_back_as_it_was() -> None:
     """Names, text, type and granted scopes."""
-    payload = decode(encode(KEY, MINTED).encode())
+    payload = decode(encode(token_of(MINTED)).encode())
     assert payload is not None
     assert (payload.key, payload.access_token) == (KEY, MINTED.access_token)
     assert (payload.token_type, payload.granted) == (MINTED.token_type, MINTED.scopes)
@@ -31,7 +36,7 @@ def test_a_payload_comes_back_as_it_was() -> None:
 )
 def test_what_is_not_of_this_version_is_not_read(field: str, value: object) -> None:
     """Another release may have written it."""
-    document = json.loads(encode(KEY, MINTED)) | {field: value}
+    document = json.loads(encode(token_of(MINTED))) | {field: value}
     assert decode(json.dumps(document).encode()) is None
 
 
@@ -61,7 +66,7 @@ async def test_a_record_of_another_release_is_replaced(store: RedisStore, comman
 async def test_a_record_under_a_wrong_name_is_noticed(store: RedisStore, command: Command, clock: Clock) -> None:
     """Somebody swapped two records: nobody gets a token that is not theirs."""
     await shared(store, clock)
-    await _spoil(store, command, encode(OTHER, MINTED))
+    await _spoil(store, command, encode(token_of(MINTED, OTHER)))
     assert await store.load([KEY]) == [None]
     assert await store.list("", 10) == []
     as_lease(await store.acquire(KEY, wish()))

@@ -20,6 +20,7 @@ class ScriptedIssuer:
     Attributes:
         minted_for: the key of each mint, oldest first, failed ones too.
         lifetime: seconds that its tokens live from now on.
+        text: of the tokens from now on; None: a new one each time.
         fails: makes the error to raise instead of giving a token.
         gate: what each mint waits for; open unless a test closes it.
         asked: set as soon as a mint has begun.
@@ -28,6 +29,7 @@ class ScriptedIssuer:
     def __init__(self, clock: Clock, lifetime: float = 3600.0) -> None:
         self.minted_for: list[TokenKey] = []
         self.lifetime = lifetime
+        self.text: str | None = None
         self.fails: Callable[[], IssuerError] | None = None
         self.gate = asyncio.Event()
         self.gate.set()
@@ -46,7 +48,8 @@ class ScriptedIssuer:
         await self.gate.wait()
         if self.fails is not None:
             raise self.fails()
-        return Minted(Secret(f"token-{next(_numbers)}"), "Bearer", self.lifetime, started_at, key.scopes)
+        text = self.text or f"token-{next(_numbers)}"
+        return Minted(Secret(text), "Bearer", self.lifetime, started_at, key.scopes)
 
 
 def refused() -> IssuerRefused:

@@ -2,15 +2,16 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
-from mintonce_server.core.ports import Acquired, Clock, Failure, Lease, Refusal, Rejection, Wish
+from mintonce_server.core.ports import Acquired, Clock, Failure, Lease, Refusal, Rejection, Wake, WakeKind, Wish
 from mintonce_server.core.token import Minted, Token
-from mintonce_server.store.memory import MemoryStore
+from mintonce_server.store.memory import Entry, MemoryStore
 
-ALL: Final = frozenset({"acquire", "commit", "fail", "renew", "reject", "load"})
+ALL: Final = frozenset({"acquire", "commit", "fail", "renew", "reject", "load", "generations", "restore"})
 
 
 class TroubledStore(MemoryStore):
@@ -20,6 +21,9 @@ class TroubledStore(MemoryStore):
         down: the methods that raise StoreUnavailable; what they would have done does not happen.
         after: called when a method has done its work and its caller does not know yet. Once.
         calls: how often each method was called.
+        silent: nobody hears what happens: messages are lost, and no GAP says so.
+        asked: the keys of each question for generations, oldest first.
+        published: what the fleet was told or would have been, oldest first.
     """
 
     def __init__(self, hasher: KeyHasher, clock: Clock, lease_seconds: float = 3.0) -> None:
@@ -27,6 +31,9 @@ class TroubledStore(MemoryStore):
         self.down: frozenset[str] = frozenset()
         self.after: dict[str, Callable[[], object]] = {}
         self.calls: Counter[str] = Counter()
+        self.silent = False
+        self.asked: list[list[TokenKey]] = []
+        self.published: list[Wake] = []
 
     async def acquire(self, key: TokenKey, wish: Wish) -> Acquired:
         self._begin("acquire")
@@ -63,9 +70,35 @@ class TroubledStore(MemoryStore):
         self._end("load")
         return answer
 
+    async def generations(self, keys: Sequence[TokenKey]) -> list[int]:
+        self.asked.append(list(keys))
+        self._begin("generations")
+        answer = await super().generations(keys)
+        self._end("generations")
+        return answer
+
+    async def restore(self, token: Token) -> Token | Refusal:
+        self._begin("restore")
+        answer = await super().restore(token)
+        self._end("restore")
+        return answer
+
     def lose(self, key: TokenKey) -> None:
         """All that is known of the key is gone, as after a restart without persistence. Nobody is told."""
         self._entries.pop(self.key_hash(key), None)
+
+    def copy(self, key: TokenKey) -> Entry:
+        """What a replica of the server has of the key now."""
+        return replace(self._entries[self.key_hash(key)])
+
+    def fail_over(self, key: TokenKey, behind: Entry) -> None:
+        """The replica that had this copy leads from now on: what was written since is lost. Nobody is told."""
+        self._entries[self.key_hash(key)] = behind
+
+    def _publish(self, kind: WakeKind, key: TokenKey, generation: int) -> None:
+        self.published.append(Wake(kind, self.key_hash(key), generation))
+        if not self.silent:
+            super()._publish(kind, key, generation)
 
     def _begin(self, method: str) -> None:
         self.calls[method] += 1

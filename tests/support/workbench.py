@@ -11,6 +11,7 @@ from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.events import Event
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.memory import Entry
+from mintonce_server.core.ports import Wake, WakeKind
 from support.clocks import ManualClock
 from support.samples import HASHER, KEY
 from support.scripted_issuer import ScriptedIssuer
@@ -18,6 +19,7 @@ from support.troubled_store import TroubledStore
 from support.waiting import wait_until
 
 OPTIONS = BrokerOptions()
+GAP = Wake(WakeKind.GAP, "", 0)
 PATIENCE = 5.0
 """Seconds that a call may take where the test is not about that."""
 
@@ -61,6 +63,11 @@ class Workbench:
         """See to the key as the refresher does when it is due."""
         self.broker._refresher._due.pop(key, None)
         await self.broker.upkeep.refresh(key, self.broker._refresher)
+
+    async def catch_up(self) -> None:
+        """Compare all that it holds with the store, as after a gap in what it heard."""
+        self.broker.upkeep.notice(GAP)
+        await self.broker.upkeep._confirm()
 
     def due_at(self, key: TokenKey = KEY) -> float | None:
         """When the refresher will see to the key, on the clock."""

@@ -161,7 +161,9 @@ class MemoryStore:
 
     async def generations(self, keys: Sequence[TokenKey]) -> list[int]:
         """The generation of each key's current token, 0 for none, in the order of the keys."""
-        return [token.generation if token else 0 for token in await self.load(keys)]
+        now = self._clock.monotonic()
+        entries = [self._entries.get(self._hash(key)) for key in keys]
+        return [token.generation if entry and (token := entry.live(now)) else 0 for entry in entries]
 
     async def load(self, keys: Sequence[TokenKey]) -> list[Token | None]:
         """The current live tokens, in the order of the keys."""

@@ -71,16 +71,16 @@ def commits_rise(story: Story) -> Iterator[Violation]:
 
 
 def answers_rise(story: Story) -> Iterator[Violation]:
-    """H3: a replica never goes back to an older generation, unless it forgot (crash) or the store did."""
+    """H3: a replica never goes back to an older generation, unless it forgot (crash) or the store did.
+
+    Nor while the store is out of reach and just after: what a replica minted alone, the others have yet to hear of.
+    """
     for replica in story.replicas:
         gets = [call for call in story.got() if call.op == "get" and call.replica == replica]
         for earlier, later in _falling(gets):
-            forgot = any(
-                ((fault.crash and fault.concerns(replica)) or fault.lossy)
-                and fault.overlaps(earlier.ended, later.ended)
-                for fault in story.faults
-            )
-            if not forgot:
+            crashes = (fault for fault in story.faults if fault.crash and fault.concerns(replica))
+            excuses = (*crashes, *story.outages(replica))
+            if not any(fault.overlaps(earlier.began, later.ended) for fault in excuses):
                 yield Violation(
                     "H3",
                     f"{story.audience}: {replica} answered generation {earlier.generation} at {earlier.ended:.3f} and "

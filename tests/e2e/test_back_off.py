@@ -1,0 +1,74 @@
+"""The issuer says no: the whole fleet leaves it in peace for as long as it asked, also whoever starts meanwhile."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+
+from mintonce import Refused, Token
+from mintonce_server.dev.faults import Fault
+from mintonce_server.dev.practice_issuer import PracticeIssuer
+from support.asking import Served, asking, start
+from support.surroundings import posts
+from support.waiting import wait_until
+
+AUDIENCE = "https://api.example.com/"
+BACK_OFF = 2.0
+MILLISECOND = 0.001
+"""To which the issuer's log rounds."""
+
+
+def in_seconds(_: float) -> str:
+    return f"{BACK_OFF:.0f}"
+
+
+def as_a_date(now: float) -> str:
+    return formatdate(now + BACK_OFF + 1.0, usegmt=True)  # a date has no fractions: a second for those
+
+
+@pytest.mark.parametrize("form", [in_seconds, as_a_date])
+async def test_retry_after_is_kept_by_three_replicas_and_by_who_starts_meanwhile(
+    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer, form: Callable[[float], str]
+) -> None:
+    """However often callers ask: the second POST comes when its time has come, and not before."""
+    async with AsyncExitStack() as stack:
+        fleet = await start(stack, tmp_path, settings, 3)
+        issuer.fault = Fault(status=429, retry_after=form(time.time()), times=1)
+        async with asking(fleet, AUDIENCE, timeout=0.5) as answers:
+            await wait_until(lambda: len(answers) >= 3)
+            fresh = await start(stack, tmp_path, settings, 1)
+            told = await fresh[0].ask(AUDIENCE, timeout=0.5)
+            await wait_until(lambda: answers[-1].token, timeout=BACK_OFF + 5.0)
+            token = await fresh[0].get(AUDIENCE)
+    first, second = (post["time"] for post in posts(tmp_path / "posts.jsonl"))
+    assert second - first > BACK_OFF - MILLISECOND
+    reasons = {answer.error.reason for answer in answers if answer.error}
+    assert "ISSUER_THROTTLED" in reasons
+    assert reasons <= {"ISSUER_THROTTLED", "WAIT_TIMED_OUT"}
+    assert told.error
+    assert told.error.reason == "ISSUER_THROTTLED"
+    assert {answer.token.access_token for answer in answers if answer.token} == {token.access_token}
+
+
+async def test_a_new_credential_version_ends_what_was_refused_to_the_old_secret(
+    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
+) -> None:
+    """The refusal holds for 30 s for replicas with the old secret, and not at all for the first with the new one."""
+    wrong = settings | {"CLIENT_SECRET": "a secret that was revoked"}
+    new = settings | {"CLIENTS__DEFAULT__CREDENTIAL_VERSION": "2"}
+    async with AsyncExitStack() as stack:
+        old: list[Served] = await start(stack, tmp_path, wrong, 2)
+        for served in old:
+            with pytest.raises(Refused) as caught:
+                await served.get(AUDIENCE)
+            assert caught.value.reason == "ISSUER_REFUSED"
+        assert issuer.posts == 1
+        (mended,) = await start(stack, tmp_path, new, 1)
+        token = await mended.get(AUDIENCE)
+        shared: list[Token] = await asyncio.gather(*(served.get(AUDIENCE) for served in old))
+    assert {each.access_token for each in shared} == {token.access_token}
+    assert issuer.posts == 2

@@ -90,7 +90,7 @@ class Surroundings:
         environ = {f"MINTONCE_{name}": value for name, value in (settings | more).items()}
         log = self._directory / f"replica-{self._number()}.log"
         with log.open("wb") as stderr:
-            process = await self._start("mintonce_server", ("serve",), environ, stderr=stderr.fileno())
+            process = await self._start("mintonce_server", ("serve",), environ, stderr=stderr.fileno(), log=log)
         async with asyncio.timeout(START_WITHIN):
             while (serving := _serving(log)) is None:
                 if process.returncode is not None:
@@ -116,12 +116,13 @@ class Surroundings:
         environ: Mapping[str, str],
         stdout: int | None = None,
         stderr: int | None = None,
+        log: Path | None = None,
     ) -> asyncio.subprocess.Process:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("MINTONCE_")}
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", module, *words), env={**inherited, **environ}, stdout=stdout, stderr=stderr
         )
-        self._running.push_async_callback(_end, process)
+        self._running.push_async_callback(_end, process, log)
         return process
 
     def _number(self) -> int:
@@ -145,7 +146,8 @@ def _serving(log: Path) -> dict[str, Any] | None:
     return None
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _end(process: asyncio.subprocess.Process, log: Path | None) -> None:
+    """If it failed, its log says why: the callers only saw it hang up."""
     if process.returncode is None:
         process.terminate()
     try:
@@ -154,3 +156,9 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
+    if process.returncode and log is not None:
+        print(f"a replica ended with code {process.returncode}:\n{_tail(log)}", file=sys.stderr)
+
+
+def _tail(log: Path) -> str:
+    return log.read_text()[-4000:]

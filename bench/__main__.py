@@ -29,14 +29,14 @@ class Effort:
 FULL: Final = Effort(
     # Many short rounds: a neighbour's burst of work then spoils a few of them, and the median does not care.
     HotEffort(rounds=40, loaded_calls=600, single_calls=100, reads=100_000),
-    FleetEffort(callers=1000, rounds=20, pause=0.8, calls=500),
+    FleetEffort(replicas=4, callers=1000, rounds=20, pause=0.8, calls=500),
     # A key that was asked for is looked at once more, a minute later: what is idle comes after that. It lasts longer
     # than revalidate_seconds. The lifetime gives each refresh two seconds, with jitter.
     KeysEffort(keys=100_000, settle=62.0, idle=12.0, refreshed=500, lifetime=20.0),
 )
 QUICK: Final = Effort(
     HotEffort(rounds=2, loaded_calls=100, single_calls=50, reads=1000),
-    FleetEffort(callers=40, rounds=2, pause=0.2, calls=20),
+    FleetEffort(replicas=2, callers=40, rounds=2, pause=0.2, calls=20),
     KeysEffort(keys=500, settle=0.5, idle=1.0, refreshed=20, lifetime=4.0),
 )
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from bench.fleet.bursts import Burst, Round, herd, watchers
 from bench.fleet.singles import Gets, Singles, Timed, gets, singles
+from bench.fleet.tied import tied
 
 DEADLINE: Final = 900.0
 
@@ -43,7 +44,7 @@ async def _elsewhere(what: str, job: object) -> Any:
     assert is_dataclass(job), "all jobs are"
     assert not isinstance(job, type), "an instance"
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.fleet.jobs"), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        *tied("bench.fleet.jobs"), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     try:
         async with asyncio.timeout(DEADLINE):

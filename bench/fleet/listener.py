@@ -14,6 +14,7 @@ from typing import Final, Protocol, cast
 from redis import Redis
 
 from bench.fleet.methods import RELEASE_CHANNEL
+from bench.fleet.tied import tied
 
 WAKE_CHANNEL: Final = "mintonce:wake"
 READY_WITHIN: Final = 10.0
@@ -39,7 +40,7 @@ class _Client(Protocol):
 async def listening(url: str) -> AsyncGenerator[Commits]:
     """Filled while the block lasts; whoever looks something up may have to wait a moment for it."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.fleet.listener"), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        *tied("bench.fleet.listener"), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdin, "asked for above"
     assert process.stdout, "asked for above"

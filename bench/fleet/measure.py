@@ -1,4 +1,4 @@
-"""Herd, rotation and cold calls on four replicas, and the floor of this machine beside them."""
+"""Herd, rotation and cold calls on several replicas, and the floor of this machine beside them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from bench.fleet.programs import CLIENT_ID, Issuer, Program, Surroundings, surro
 from bench.fleet.singles import Singles, Timed
 from bench.redis_get import redis_latency
 
-REPLICAS: Final = 4
 HEARD_WITHIN: Final = 5.0
 
 
 @dataclass(frozen=True)
 class FleetEffort:
-    """How many callers in all; rounds; seconds in which all of a round can have asked; single calls."""
+    """How many replicas; callers in all; rounds; seconds in which all of a round can have asked; single calls."""
 
+    replicas: int
     callers: int
     rounds: int
     pause: float
@@ -56,9 +56,11 @@ class Lags:
 
 @dataclass(frozen=True)
 class FleetMeasured:
-    """Seconds. `few`: the same with a twentieth of the callers, where the answers' own cost is small."""
+    """Seconds. `few`: a twentieth of the callers, where the answers' own cost is small."""
 
+    replicas: int
     callers: int
+    few: int
     redis: Sequence[float]
     singles: Timed
     herd: Lags
@@ -67,14 +69,6 @@ class FleetMeasured:
     watchers: Lags
     few_watchers: Lags
     floor_watchers: Lags
-
-    def few(self) -> int:
-        return few_of(self.callers)
-
-
-def few_of(callers: int) -> int:
-    """At least one a replica."""
-    return max(REPLICAS, callers // 20)
 
 
 async def measure_fleet(effort: FleetEffort) -> FleetMeasured:
@@ -85,22 +79,25 @@ async def measure_fleet(effort: FleetEffort) -> FleetMeasured:
         alone = await here.replica(issuer)
         job = Singles(alone.target, issuer.token_url, CLIENT_ID, issuer.secret, effort.calls)
         redis, singles = await redis_latency(), await run_singles(job)
-        replicas = [alone, *await asyncio.gather(*(here.replica(issuer) for _ in range(REPLICAS - 1)))]
-        few, fewer = await _bursts(here, replicas, issuer, effort, few_of(effort.callers))
+        others = await asyncio.gather(*(here.replica(issuer) for _ in range(effort.replicas - 1)))
+        replicas, few = [alone, *others], max(effort.replicas, effort.callers // 20)
+        few_herd, few_watchers = await _bursts(here, replicas, issuer, effort, few)
         herd, watchers = await _bursts(here, replicas, issuer, effort, effort.callers)
     # In surroundings of their own: the replicas would hear the releases, too.
     async with surroundings() as here:
-        floors = await asyncio.gather(*(here.floor() for _ in range(REPLICAS)))
+        floors = await asyncio.gather(*(here.floor() for _ in range(effort.replicas)))
         floor_herd, floor_watchers = await _bursts(here, floors, None, effort, effort.callers)
     return FleetMeasured(
+        replicas=effort.replicas,
         callers=effort.callers,
+        few=few,
         redis=redis,
         singles=singles,
         herd=herd,
-        few_herd=few,
+        few_herd=few_herd,
         floor_herd=floor_herd,
         watchers=watchers,
-        few_watchers=fewer,
+        few_watchers=few_watchers,
         floor_watchers=floor_watchers,
     )
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import httpx
 
+from bench.fleet.tied import tied
 from mintonce_server.dev.valkey import EmbeddedValkey
 
 START_WITHIN: Final = 30.0
@@ -120,7 +121,7 @@ class Surroundings:
     ) -> asyncio.subprocess.Process:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("MINTONCE_")}
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", module, *words), env={**inherited, **environ}, stdout=stdout, stderr=stderr
+            *tied(module, *words), env={**inherited, **environ}, stdout=stdout, stderr=stderr
         )
         self._running.push_async_callback(_end, process, log)
         return process

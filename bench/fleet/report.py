@@ -5,7 +5,7 @@ from statistics import median
 from typing import Final
 
 from bench.fleet.keys import KeysMeasured
-from bench.fleet.measure import REPLICAS, FleetMeasured, Lags
+from bench.fleet.measure import FleetMeasured, Lags
 from bench.table import columns, duration
 
 KIB: Final = 1024
@@ -16,14 +16,14 @@ def fleet_report(of: FleetMeasured) -> str:
     redis = median(of.redis)
     bursts = [
         _burst("cold herd", of.callers, of.herd, redis, of.floor_herd, "aim: p99 at most 10 ms"),
-        _burst("cold herd", of.few(), of.few_herd, redis, None, "hardly anything to answer"),
+        _burst("cold herd", of.few, of.few_herd, redis, None, "hardly anything to answer"),
         _burst("  floor", of.callers, of.floor_herd, redis, None, "gRPC alone, told by Redis"),
         _burst("rotation, watchers", of.callers, of.watchers, redis, of.floor_watchers, "aim: p99 at most 50 ms"),
-        _burst("rotation, watchers", of.few(), of.few_watchers, redis, None, "hardly anything to send"),
+        _burst("rotation, watchers", of.few, of.few_watchers, redis, None, "hardly anything to send"),
         _burst("  floor", of.callers, of.floor_watchers, redis, None, "gRPC alone, told by Redis"),
     ]
     return f"""\
-{REPLICAS} replicas, one store, one issuer; from the commit to the answers
+{of.replicas} replicas, one store, one issuer; from the commit to the answers
 
 {columns(("", "callers", "first", "p50", "p99", "last", "longest", "p99/Redis", "p50/floor", ""), bursts)}
 

@@ -9,6 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
+pytestmark = pytest.mark.timeout(100)  # many programs start here: on a busy machine, that is what takes the time
+
 
 async def printed(*words: str, path: str = os.environ["PATH"]) -> str:
     """What the quick bench says. Fails when it does."""
@@ -20,7 +22,7 @@ async def printed(*words: str, path: str = os.environ["PATH"]) -> str:
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(50.0):
+        async with asyncio.timeout(90.0):
             output, complaints = await process.communicate()
     finally:
         if process.returncode is None:

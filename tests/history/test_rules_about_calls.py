@@ -218,6 +218,14 @@ def test_h10_a_back_off_outlasts_its_fault() -> None:
     assert tale.broken() == ["H10"]
 
 
+def test_h10_the_others_heal_though_one_replica_never_comes_back() -> None:
+    """Its loss is no excuse for them."""
+    tale, _ = shared()
+    tale.fault("kill", 1.0, math.inf, "c", crash=True)
+    tale.miss("b", at=20.0)
+    assert tale.broken() == ["H10"]
+
+
 def test_h10_does_not_ask_for_the_impossible() -> None:
     """A get with too little time to outlast a lease, a replica that never came back, a caller that hung up."""
     tale, _ = shared()

@@ -48,6 +48,16 @@ def test_h1_a_mint_that_a_rejection_overtook_is_no_waste() -> None:
     assert check(tale.history) == []
 
 
+def test_h1_a_rejection_whose_answer_was_lost_may_have_taken_effect() -> None:
+    """It overtook a mint just as well."""
+    tale = Tale()
+    first = tale.mint("a", at=0.0)
+    tale.refused("a", at=92.0)
+    tale.reject("b", first, at=92.1, status="UNAVAILABLE")
+    tale.get("a", tale.mint("a", at=92.3), at=93.0)
+    assert check(tale.history) == []
+
+
 def test_h1_leaves_histories_with_faults_to_the_mint_law() -> None:
     """A holder was killed between POST and commit: one extra."""
     tale = Tale()

@@ -99,10 +99,10 @@ def _extra(told: Iterable[Story]) -> dict[str, Extra]:
 
 def _beyond(story: Story) -> list[Post]:
     """The POSTs that made no generation: those without a token, and those whose token nobody got."""
-    given = {call.jti for call in story.got()}
+    given = {call.jti for call in story.got}
     strays = [post for post in story.posts if not post.jti or post.jti not in given]
     # A generation that was committed and never asked for had a POST too: the latest before its commit.
-    asked_for = {call.generation for call in story.got()}
+    asked_for = {call.generation for call in story.got}
     for step in story.of("committed"):
         if step.generation not in asked_for:
             before = [post for post in strays if post.jti and post.time <= step.time + story.bounds.clock]
@@ -156,7 +156,7 @@ def _recoveries(story: Story, fault: Fault) -> list[float]:
 
 def _staleness(story: Story) -> list[float]:
     """For each commit and each acknowledged rejection, how long others went on with what was older."""
-    gets = [call for call in story.got() if call.op == "get"]
+    gets = [call for call in story.got if call.op == "get"]
     news = [(step.time, step.replica, step.generation - 1) for step in story.of("committed")]
     news += [(call.ended, call.replica, call.generation) for call in story.rejects() if call.ok]
     return [age for moment in news if (age := _last_older(gets, *moment)) > 0.0]

@@ -54,7 +54,7 @@ def law(story: Story) -> Law:
 def generations(story: Story) -> set[int]:
     """That came to be: somebody committed them, wrote them back, or gave them to a caller."""
     stored = {step.generation for step in story.of("committed", "restored")}
-    return stored | {call.generation for call in story.got()}
+    return stored | {call.generation for call in story.got}
 
 
 def rejected(story: Story) -> set[int]:
@@ -95,10 +95,7 @@ def outage_cost(story: Story, outage: Fault) -> int:
 
 def shortest_life(story: Story) -> float:
     """Of the tokens of this key that were long enough to be stored, in seconds; 0 if none is known."""
-    minted_at = {post.jti: post.time for post in story.posts if post.jti}
-    lives = [step.lifetime for step in story.of("minted") if step.lifetime is not None]
-    lives += [call.expires_at - minted_at[call.jti] for call in story.got() if call.jti in minted_at]
-    return min((life for life in lives if life > LEAST_LIFE), default=0.0)
+    return min((life for life in story.lives if life > LEAST_LIFE), default=0.0)
 
 
 def fails(story: Story) -> int:

@@ -16,7 +16,7 @@ SLIPS = ("INTERNAL", "UNKNOWN", "UNIMPLEMENTED", "DATA_LOSS")
 def right_token(story: Story) -> Iterator[Violation]:
     """H4: every token was minted for this audience: it says so itself, and so does the issuer's log."""
     minted = {post.jti: post.time for post in story.posts if post.jti}
-    for call in story.got():
+    for call in story.got:
         what = f"{story.audience}: {call.op} from {call.replica} at {call.ended:.3f} gave generation {call.generation}"
         if call.aud != story.audience:
             yield Violation("H4", f"{what}, a token for {call.aud or 'nobody'}")
@@ -31,7 +31,7 @@ def right_token(story: Story) -> Iterator[Violation]:
 def no_dead_token(story: Story) -> Iterator[Violation]:
     """H5: no token was dead by the issuer's clock when it was given. A stopped replica's answer may lie around."""
     bounds = story.bounds
-    for call in story.got():
+    for call in story.got:
         dead_at = call.expires_at + bounds.expiry
         stopped = any(
             fault.stall and fault.concerns(call.replica) and fault.overlaps(call.began, call.ended)
@@ -73,7 +73,7 @@ def wakes_in_time(story: Story) -> Iterator[Violation]:
 def waits(story: Story) -> Iterator[tuple[Call, float]]:
     """Each caller that waited for a commit by another replica, undisturbed, and how long after it the answer came."""
     commits = {step.generation: step for step in reversed(story.of("committed"))}
-    for call in story.got():
+    for call in story.got:
         commit = commits.get(call.generation)
         if call.op != "get" or call.origin != "STORE" or commit is None or commit.replica == call.replica:
             continue

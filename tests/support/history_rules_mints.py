@@ -33,7 +33,7 @@ def mint_law(story: Story) -> Iterator[Violation]:
 
 
 def _strays(story: Story) -> str:
-    given = {call.jti for call in story.got()}
+    given = {call.jti for call in story.got}
     strays = [f"{post.time:.3f} ({post.jti})" for post in story.posts if post.jti and post.jti not in given]
     return f"POSTs whose token no caller got: {', '.join(strays) or 'none'}"
 
@@ -45,7 +45,7 @@ def one_post_a_generation(story: Story) -> Iterator[Violation]:
             who = sorted({mint.replica for mint in story.mints if mint.generation == generation})
             yield Violation("H3", f"{story.audience}: {starts} mints began for generation {generation}, by {who}")
     tokens: dict[int, set[str]] = {}
-    for call in story.got():
+    for call in story.got:
         tokens.setdefault(call.generation, set()).add(call.jti)
     for generation, jtis in tokens.items():
         if len(jtis) > 1:
@@ -76,7 +76,7 @@ def answers_rise(story: Story) -> Iterator[Violation]:
     Nor while the store is out of reach and just after: what a replica minted alone, the others have yet to hear of.
     """
     for replica in story.replicas:
-        gets = [call for call in story.got() if call.op == "get" and call.replica == replica]
+        gets = [call for call in story.got if call.op == "get" and call.replica == replica]
         for earlier, later in _falling(gets):
             crashes = (fault for fault in story.faults if fault.crash and fault.concerns(replica))
             excuses = (*crashes, *story.outages(replica))

@@ -15,7 +15,7 @@ def rejected_stays_away(story: Story) -> Iterator[Violation]:
     """
     for reject in _acknowledged(story):
         limit = {replica: _over_elsewhere(story, reject, replica) for replica in story.replicas}
-        for call in story.got():
+        for call in story.got:
             if call.generation > reject.generation:
                 continue
             here = call.replica == reject.replica
@@ -33,10 +33,10 @@ def rejected_stays_away(story: Story) -> Iterator[Violation]:
 
 def rejected_text_stays_away(story: Story) -> Iterator[Violation]:
     """H6: the text of a rejected token does not come back under a new generation, while the store keeps its data."""
-    texts = {call.generation: call.jti for call in story.got()}
+    texts = {call.generation: call.jti for call in story.got}
     for reject in _acknowledged(story):
         jti = texts.get(reject.generation)
-        for call in story.got():
+        for call in story.got:
             if not jti or call.jti != jti or call.generation <= reject.generation or not reject.was_current:
                 continue
             if _asked(story, call) <= reject.ended or _store_was_away(story, reject.began, call.ended):
@@ -132,7 +132,7 @@ def _is_natural(story: Story, generation: int, post: Post) -> bool:
     earlier = [other for other in story.posts if other.jti and other.time < post.time]
     if not earlier:
         return False
-    ends = {call.jti: (call.generation, call.expires_at) for call in story.got()}
+    ends = {call.jti: (call.generation, call.expires_at) for call in story.got}
     latest = earlier[-1]
     number, expires_at = ends.get(latest.jti, (0, latest.time + shortest_life(story)))
     life = expires_at - latest.time

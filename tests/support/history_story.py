@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 from support.history_records import Bounds, Call, Fault, History, Post, Step
@@ -38,9 +39,18 @@ class Story:
     def of(self, *events: str) -> list[Step]:
         return [step for step in self.steps if step.event in events]
 
+    @cached_property
     def got(self) -> list[Call]:
         """The calls that brought a token."""
         return [call for call in self.calls if call.brings_token]
+
+    @cached_property
+    def lives(self) -> list[float]:
+        """How long the tokens of this key live that somebody got or a log tells of, in seconds."""
+        minted_at = {post.jti: post.time for post in self.posts if post.jti}
+        given = {call.jti: call.expires_at for call in self.got if call.jti in minted_at}
+        told = [step.lifetime for step in self.of("minted") if step.lifetime is not None]
+        return [*told, *(expires_at - minted_at[jti] for jti, expires_at in given.items())]
 
     def rejects(self) -> list[Call]:
         return [call for call in self.calls if call.op == "reject"]

@@ -67,10 +67,12 @@ class Tale:
 
     def get(self, replica: str, made: Made, at: float, *, took: float = 0.01, **more: Any) -> Call:
         """A caller was given this token."""
-        given = {"generation": made.generation, "jti": made.jti, "aud": self.audience, "expires_at": made.expires_at}
-        call = Call("get", replica, self.audience, at, at + took, 10.0, "OK", **{"origin": "MEMORY", **given, **more})
-        self.history.calls.append(call)
-        return call
+        call = Call(
+            "get", replica, self.audience, at, at + took, 10.0, "OK", generation=made.generation, jti=made.jti,
+            aud=self.audience, expires_at=made.expires_at, origin="MEMORY",
+        )  # fmt: skip
+        self.history.calls.append(replace(call, **more))
+        return self.history.calls[-1]
 
     def watched(self, replica: str, made: Made, at: float) -> None:
         """A watch brought this token at this time."""
@@ -79,8 +81,8 @@ class Tale:
 
     def miss(self, replica: str, at: float, status: str = "UNAVAILABLE", *, took: float = 0.01, **more: Any) -> None:
         """A caller was given none."""
-        said = {"reason": "STORE_UNAVAILABLE", "retry_after": 1.0, **more}
-        self.history.calls.append(Call("get", replica, self.audience, at, at + took, 10.0, status, **said))
+        call = Call("get", replica, self.audience, at, at + took, 10.0, status, "STORE_UNAVAILABLE", 1.0)
+        self.history.calls.append(replace(call, **more))
 
     def reject(self, replica: str, made: Made, at: float, *, was_current: bool = True, status: str = "OK") -> None:
         """A caller said that this token was refused; acknowledged at `at` + 0.01."""

@@ -123,9 +123,7 @@ def _brief(value: object) -> str:
     fields: tuple[str, ...] = getattr(items, "_fields", ())
     if not fields:
         return ", ".join(map(_brief, items))
-    said = [
-        f"{name}={_brief(item)}" for name, item in zip(fields, cast(tuple[object, ...], value), strict=True) if item
-    ]
+    said = [f"{name}={_brief(item)}" for name, item in zip(fields, items, strict=True) if item]
     return f"{type(items).__name__}({', '.join(said)})"
 
 

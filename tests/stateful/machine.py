@@ -1,0 +1,231 @@
+"""Random acts in random order, on the real scripts and on the model: the same answers, and the same in the store.
+
+Time is not waited for: what lapses is made to lapse, in the server, and the model goes on from what is there.
+"""
+
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+from hypothesis import assume, strategies
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from model import scripts
+from model.values import Acquired, Committed, Outcome, Refused, Rejection, State
+from stateful.comparing import differences
+from stateful.store_side import HASH, LEASE, LEASE_SECONDS, META, RECORD, Look, StoreSide
+from stateful.translating import as_acquired, as_committed, as_rejection, as_token, ms
+
+from mintonce_server.core import ports
+from mintonce_server.core.errors import Reason
+from mintonce_server.core.secret import Secret
+from mintonce_server.core.token import Minted, Token
+from support.samples import KEY
+
+T = TypeVar("T")
+M = TypeVar("M")
+
+NONCES = strategies.sampled_from(["one", "two"])
+VERSIONS = strategies.sampled_from([1, 1, 1, 1, 1, 1, 2])
+"""Seldom the new secret: from then on little is left to happen with the old one."""
+TEXTS = strategies.sampled_from(["a token", "another token"])
+# Seconds since the mint, of 100: fresh, half gone, inside the leeway, over.
+AGES = strategies.sampled_from([0.0, 0.0, 55.0, 97.0, 101.0])
+WISHES = strategies.sampled_from([0.0, 0.0, 30.0, 1000.0])
+BACK_OFFS = strategies.sampled_from([0.0, 30.0])
+INTERVALS = strategies.sampled_from([0.0, 30.0])
+TIMES = strategies.sampled_from([1, 1, 2])
+"""How often an act is said: twice, as after a lost reply."""
+LIFETIME = 100.0
+AHEAD = 10_000
+
+
+class Moment(NamedTuple):
+    """By the server's clock in ms, and by this process's own in seconds."""
+
+    now: int
+    here: float
+
+
+Model = Callable[[State, Moment], Outcome[M]]
+
+
+class ScriptsMachine(RuleBasedStateMachine):
+    """One key, a few nonces. `side` is given by the test."""
+
+    side: StoreSide
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.side.command("FLUSHALL")
+        self.side.heard()
+        self.seen: Look = self.side.look()
+        self.leases: list[ports.Lease] = []
+        self.generations = [1]
+
+    @rule(nonce=NONCES, version=VERSIONS, newer=strategies.booleans(), wish=WISHES, times=TIMES)
+    def acquire(self, nonce: str, version: int, newer: bool, wish: float, times: int) -> None:
+        """Somebody asks, now and then for a newer token than there is."""
+        record = self.seen.state.record
+        newer_than = record.generation if record and newer else 0
+        asked = ports.Wish(nonce, version, newer_than, wish)
+
+        def model(state: State, moment: Moment) -> Outcome[Acquired]:
+            return scripts.acquire(
+                state,
+                moment.now,
+                nonce=nonce,
+                lease=ms(LEASE_SECONDS),
+                version=version,
+                newer_than=newer_than,
+                min_remaining=ms(wish),
+            )
+
+        for _ in range(times):
+            read = partial(as_acquired, asked_at=self.side.clock.monotonic(), now=self.seen.now)
+            answer = self.act(model, self.side.store.acquire(KEY, asked), read)
+            if isinstance(answer, ports.Lease):
+                self.leases.append(answer)
+                self.generations.append(answer.generation)
+
+    @precondition(lambda self: self.leases)
+    @rule(data=strategies.data(), age=AGES, text=TEXTS, times=TIMES)
+    def commit(self, data: strategies.DataObject, age: float, text: str, times: int) -> None:
+        """Whoever has or had a lease brings a token."""
+        lease = data.draw(strategies.sampled_from(self.leases[-3:]))
+        minted = Minted(Secret(text), "Bearer", LIFETIME, self.side.clock.monotonic() - age, ("read",))
+        token = Token.of(minted, KEY, HASH, lease.generation, lease.credential_version, 0.0)
+        for _ in range(times):
+            self.act(self._commits(token, restored=False), self.side.store.commit(lease, minted), as_committed)
+
+    @rule(data=strategies.data(), age=AGES, text=TEXTS, version=VERSIONS, times=TIMES)
+    def restore(self, data: strategies.DataObject, age: float, text: str, version: int, times: int) -> None:
+        """Whoever has a token of any generation gives it back."""
+        generation = data.draw(strategies.sampled_from(self.generations[-4:]))
+        minted = Minted(Secret(text), "Bearer", LIFETIME, self.side.clock.monotonic() - age, ("read",))
+        token = Token.of(minted, KEY, HASH, generation, version, 0.0)
+        for _ in range(times):
+            self.act(self._commits(token, restored=True), self.side.store.restore(token), as_committed)
+
+    def _commits(self, token: Token, *, restored: bool) -> Model[Committed | Refused]:
+        act = scripts.restore if restored else scripts.commit
+        return lambda state, moment: act(state, moment.now, as_token(token, moment.here))
+
+    @precondition(lambda self: self.leases)
+    @rule(data=strategies.data(), retry=BACK_OFFS, times=TIMES)
+    def fail(self, data: strategies.DataObject, retry: float, times: int) -> None:
+        """Whoever has or had a lease tells a failure."""
+        lease = data.draw(strategies.sampled_from(self.leases[-3:]))
+        failure = ports.Failure(Reason.ISSUER_REFUSED, "invalid_client")
+
+        def model(state: State, moment: Moment) -> Outcome[bool]:
+            return scripts.fail(
+                state,
+                moment.now,
+                nonce=lease.nonce,
+                generation=lease.generation,
+                retry=ms(retry),
+                failure=f"{failure.reason} {failure.issuer_error}",
+                version=lease.credential_version,
+            )
+
+        for _ in range(times):
+            self.act(model, self.side.store.fail(lease, failure, retry), None)
+
+    @precondition(lambda self: self.leases)
+    @rule(data=strategies.data(), times=TIMES)
+    def renew(self, data: strategies.DataObject, times: int) -> None:
+        """Whoever has or had a lease holds it longer."""
+        lease = data.draw(strategies.sampled_from(self.leases[-3:]))
+
+        def model(state: State, moment: Moment) -> Outcome[bool]:
+            return scripts.renew(
+                state, moment.now, nonce=lease.nonce, generation=lease.generation, lease=ms(LEASE_SECONDS)
+            )
+
+        for _ in range(times):
+            self.act(model, self.side.store.renew(lease), lambda held: held is not None)
+
+    @rule(data=strategies.data(), interval=INTERVALS, times=TIMES)
+    def reject(self, data: strategies.DataObject, interval: float, times: int) -> None:
+        """Somebody rejects any generation that ever was, mostly the current one."""
+        record = self.seen.state.record
+        current = [record.generation] * 3 if record else []
+        generation = data.draw(strategies.sampled_from([*self.generations[-3:], *current]))
+
+        def model(state: State, moment: Moment) -> Outcome[Rejection]:
+            return scripts.reject(state, moment.now, generation=generation, min_interval=ms(interval))
+
+        for _ in range(times):
+            self.act(model, self.side.store.reject(KEY, generation, interval), as_rejection)
+
+    @precondition(lambda self: self.seen.state.lease)
+    @rule(keep=strategies.booleans())
+    def a_lease_ages(self, keep: bool) -> None:
+        """Half of it, or all."""
+        self.force("PEXPIRE", LEASE, ms(LEASE_SECONDS) // 2 if keep else 0)
+
+    @precondition(lambda self: self.seen.state.record)
+    @rule()
+    def a_record_expires(self) -> None:
+        """Before its time."""
+        self.force("PEXPIRE", RECORD, 0)
+
+    @precondition(lambda self: self.seen.state.meta.until)
+    @rule()
+    def the_back_off_is_over(self) -> None:
+        """By the server's clock."""
+        self.force("HSET", META, "until", self.seen.now - 1)
+
+    @precondition(lambda self: self.seen.state.meta.rejected_at)
+    @rule()
+    def the_interval_between_rejections_is_over(self) -> None:
+        """By the server's clock."""
+        self.force("HSET", META, "rejected_at", self.seen.now - 40_000)
+
+    @precondition(lambda self: self.seen.state.meta.generation)
+    @rule()
+    def the_clock_was_ahead(self) -> None:
+        """So that the last generation is higher than the time of day, as after a failover to another host."""
+        self.force("HSET", META, "f", self.seen.now + AHEAD)
+
+    @rule(everything=strategies.booleans())
+    def something_is_lost(self, everything: bool) -> None:
+        """All data, or what the server knows of the scripts."""
+        self.force(*(("FLUSHALL",) if everything else ("SCRIPT", "FLUSH")))
+
+    def force(self, *words: str | int) -> None:
+        """Change what is there, behind the back of all. The model goes on from it."""
+        self.side.command(*words)
+        self.seen = self.side.look()
+
+    def act(
+        self,
+        model: Model[M],
+        real: Coroutine[Any, Any, T],
+        read: Callable[[T], object] | None,
+    ) -> T:
+        """Do it for real; compare the answer (unless `read` is None), the store, and what the fleet was told."""
+        before, began = self.seen, self.side.clock.monotonic()
+        answer = self.side.run(real)
+        ended = self.side.clock.monotonic()
+        self.seen = self.side.look()
+        # The shortest and the longest that a life can come out.
+        early = model(before.state, Moment(before.now, ended))
+        late = model(before.state, Moment(self.seen.now, began))
+        assume(type(early.reply) is type(late.reply))  # what lapses just now proves nothing
+        found = [*differences(self.seen.state, early.state, late.state, "store")]
+        if read is not None:
+            found += differences(_like(read(answer), early.reply), early.reply, late.reply, "reply")
+        told = [f"1 {early.wake[0]} {HASH} {early.wake[1]}"] if early.wake else []
+        heard = self.side.heard()
+        if heard != told:
+            found.append(f"told {heard}, not {told}")
+        assert not found, f"{found}\nbefore: {before.state}\nmodel: {early}\nreal: {self.seen.state}, {answer}"
+        return answer
+
+
+def _like(real: object, model: object) -> object:
+    """OK and DUP look the same through the store; what the fleet is told tells them apart."""
+    if isinstance(real, Committed) and isinstance(model, Committed):
+        return real._replace(word=model.word)
+    return real

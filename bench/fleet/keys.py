@@ -29,6 +29,7 @@ WARM_UP: Final = 500
 REFRESH_WITHIN: Final = 60.0
 STEP: Final = 0.1
 STEPS: Final = 10
+LEAST_STEP: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,8 @@ async def _measure(here: Surroundings, redis: _Client, effort: KeysEffort) -> Ke
 
 async def _fill_and_get(here: Surroundings, replica: Program, keys: int) -> None:
     """What is asked for in one step was put into the store in the step before: two cores, half the time."""
-    size = -(-keys // STEPS)
-    await _fill(here.redis_url, WARM_UP, size)
+    size = max(LEAST_STEP, -(-keys // STEPS))
+    await _fill(here.redis_url, WARM_UP, min(size, keys))
     for first in range(WARM_UP, WARM_UP + keys, size):
         left = WARM_UP + keys - first
         await asyncio.gather(

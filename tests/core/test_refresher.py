@@ -1,8 +1,13 @@
 """Knowing when each key is due."""
 
 import asyncio
+import math
+import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from typing import ClassVar
+
+import pytest
 
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.refresher import CONCURRENT, Refresher
@@ -97,3 +102,70 @@ async def test_many_due_keys_become_no_burst_on_the_issuer() -> None:
         seen.gate.set()
         await seen.wait_for(lambda keys: len(keys) == 3 * CONCURRENT)
     assert seen.most_at_once == CONCURRENT
+
+
+class Counted(float):
+    """A time that counts how often it is compared."""
+
+    comparisons: ClassVar[int] = 0
+
+    def __eq__(self, other: object) -> bool:
+        Counted.comparisons += 1
+        return float(self) == other
+
+    def __lt__(self, other: float) -> bool:
+        Counted.comparisons += 1
+        return float(self) < float(other)
+
+    __hash__ = float.__hash__
+
+
+KEYS = 100_000
+DEPTH = math.ceil(math.log2(KEYS))
+
+
+@pytest.fixture
+def full() -> Refresher:
+    """It has a hundred thousand keys, due at any time from 2000 on."""
+    chance = random.Random(7)
+    refresher = Refresher(ManualClock(), Seen())
+    for n in range(KEYS):
+        refresher.schedule(key(f"k{n}"), Counted(chance.uniform(2000.0, 88_400.0)))
+    Counted.comparisons = 0
+    return refresher
+
+
+def test_a_key_s_place_is_found_in_logarithmic_time(full: Refresher) -> None:
+    """A tuple is compared in three steps, and with one other on each level of the heap, however many keys there are."""
+    for n in range(1000):
+        full.schedule(key(f"k{n}"), Counted(1500.0 - n))  # before all others: the longest way
+    assert Counted.comparisons <= 1000 * 3 * (DEPTH + 1)
+
+
+def test_a_due_key_is_taken_in_logarithmic_time(full: Refresher) -> None:
+    """Those that are not due are not looked at."""
+    times = {key: float(at) for at, _, key in full._heap}
+    due = full._take_due(2864.0)  # one in a hundred
+    assert 800 < len(due) < 1200
+    assert due == sorted((key for key, at in times.items() if at <= 2864.0), key=times.__getitem__)
+    assert Counted.comparisons <= len(due) * 5 * (DEPTH + 1)
+
+
+async def test_a_hundred_thousand_keys_that_are_not_due_cost_nothing(full: Refresher) -> None:
+    """One sleeping task, which looks at the first of them only."""
+    async with running(full):
+        for _ in range(100):
+            await asyncio.sleep(0)
+    assert Counted.comparisons == 0
+
+
+async def test_a_key_that_is_scheduled_again_and_again_is_seen_to_once() -> None:
+    """The places it left behind are passed over."""
+    seen, clock = Seen(), ManualClock()
+    refresher = Refresher(clock, seen)
+    for at in (900.0, 950.0, 900.0, 980.0, 980.0):
+        refresher.schedule(key("restless"), at)
+    refresher.schedule(key("last"), 990.0)
+    async with running(refresher):
+        await seen.wait_for(lambda keys: "last" in keys)
+    assert seen.keys == ["restless", "last"]

@@ -1,5 +1,6 @@
 """A store that can fail at any one step, or take too long for it."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,6 +24,7 @@ class TroubledStore(MemoryStore):
         calls: how often each method was called.
         silent: nobody hears what happens: messages are lost, and no GAP says so.
         asked: the keys of each question for generations, oldest first.
+        most_restoring: how many were given back at the same time at most.
         published: what the fleet was told or would have been, oldest first.
     """
 
@@ -33,6 +35,7 @@ class TroubledStore(MemoryStore):
         self.calls: Counter[str] = Counter()
         self.silent = False
         self.asked: list[list[TokenKey]] = []
+        self.most_restoring = self._restoring = 0
         self.published: list[Wake] = []
 
     async def acquire(self, key: TokenKey, wish: Wish) -> Acquired:
@@ -79,6 +82,10 @@ class TroubledStore(MemoryStore):
 
     async def restore(self, token: Token) -> Token | Refusal:
         self._begin("restore")
+        self._restoring += 1
+        self.most_restoring = max(self.most_restoring, self._restoring)
+        await asyncio.sleep(0)  # over the wire: others do theirs meanwhile
+        self._restoring -= 1
         answer = await super().restore(token)
         self._end("restore")
         return answer

@@ -1,0 +1,140 @@
+"""A token is served from memory only while its age is known: what the store confirmed lately, or could not."""
+
+import asyncio
+
+from mintonce_server.core.errors import StoreUnavailable
+from mintonce_server.core.token import Origin, Token
+from support.samples import KEY, lease_of, minted
+from support.troubled_store import ALL
+from support.workbench import OPTIONS, Workbench
+
+BOUND = OPTIONS.revalidate_within
+
+
+async def replaced_in_silence(bench: Workbench, old: Token) -> Token:
+    """Another replica minted a successor, and this one has not heard of it."""
+    bench.store.silent = True
+    lease = await lease_of(bench.store, KEY, newer_than=old.generation)
+    new = await bench.store.commit(lease, minted(bench.clock, "theirs", lifetime=3600.0))
+    assert isinstance(new, Token)
+    return new
+
+
+async def test_what_was_confirmed_within_the_bound_is_served_without_io() -> None:
+    """The hot path asks nobody, up to the last moment of the bound."""
+    bench = Workbench()
+    token = (await bench.get()).token
+    bench.clock.advance(BOUND)
+    bench.store.calls.clear()
+    served = await bench.get()
+    assert (served.token, served.origin, served.degraded) == (token, Origin.MEMORY, False)
+    assert bench.store.calls.total() == 0
+
+
+async def test_a_replica_that_was_stopped_asks_the_store_before_it_serves() -> None:
+    """It did not hear what happened meanwhile: nobody gets the token of before."""
+    bench = Workbench()
+    old = (await bench.get()).token
+    new = await replaced_in_silence(bench, old)
+    assert (await bench.get()).token == old
+    bench.clock.advance(BOUND + 0.1)
+    assert bench.broker.peek(KEY) is None
+    assert (await bench.get()).token == new
+    assert bench.issuer.mints == 1
+
+
+async def test_a_replica_that_was_stopped_serves_nothing_that_was_rejected_meanwhile() -> None:
+    """The bound is a promise to whoever rejected it."""
+    bench = Workbench()
+    old = (await bench.get()).token
+    bench.store.silent = True
+    await bench.store.reject(KEY, old.generation, 30.0)
+    bench.clock.advance(BOUND + 0.1)
+    assert (await bench.get()).token.generation > old.generation
+    assert bench.issuer.mints == 2
+
+
+async def test_a_thousand_callers_after_a_stop_cost_one_question() -> None:
+    """They share the flight, and the answer is good for all who come within the bound."""
+    bench = Workbench()
+    token = (await bench.get()).token
+    bench.clock.advance(BOUND + 0.1)
+    bench.store.calls.clear()
+    answers = await asyncio.gather(*(bench.get() for _ in range(1000)))
+    assert {served.token for served in answers} == {token}
+    assert not any(served.degraded for served in answers)
+    assert bench.store.calls == {"generations": 1}
+    assert (await bench.get()).origin is Origin.MEMORY
+    assert bench.store.calls == {"generations": 1}
+
+
+async def test_in_an_outage_an_old_answer_is_served_marked() -> None:
+    """Better a token that may have been rejected than none: the caller is told."""
+    bench = Workbench()
+    token = (await bench.get()).token
+    bench.store.down = ALL
+    bench.clock.advance(BOUND + 0.1)
+    served = await bench.get()
+    assert (served.token, served.origin, served.degraded) == (token, Origin.MEMORY, True)
+    assert bench.issuer.mints == 1
+
+
+async def test_in_an_outage_not_every_call_asks_the_store() -> None:
+    """A call that waits for a dead store takes as long as the store's deadline: one in each bound is enough."""
+    bench = Workbench()
+    await bench.get()
+    bench.store.down = ALL
+    bench.clock.advance(BOUND + 0.1)
+    bench.store.calls.clear()
+    for _ in range(100):
+        assert (await bench.get()).degraded
+    assert bench.store.calls.total() == 1
+    bench.clock.advance(BOUND + 0.1)
+    for _ in range(100):
+        assert (await bench.get()).degraded
+    assert bench.store.calls.total() == 2
+
+
+async def test_after_an_outage_the_mark_goes() -> None:
+    """As soon as the store has said that the token is current."""
+    bench = Workbench()
+    token = (await bench.get()).token
+    bench.store.down = ALL
+    bench.clock.advance(BOUND + 0.1)
+    assert (await bench.get()).degraded
+    bench.store.down = frozenset()
+    await bench.catch_up()
+    served = await bench.get()
+    assert (served.token, served.degraded) == (token, False)
+
+
+async def test_a_deadline_that_passed_while_the_replica_was_stopped_is_no_outage() -> None:
+    """The question went out before the stop: when it resumes, the store is asked anew."""
+    bench = Workbench()
+    old = (await bench.get()).token
+    bench.clock.advance(BOUND + 0.1)
+
+    bench.store.silent = True
+    await bench.store.reject(KEY, old.generation, 30.0)
+
+    def stopped_while_it_asked() -> None:
+        bench.clock.advance(60.0)
+        raise StoreUnavailable("no answer in time", remedy="Wait.", retry_after=1.0)
+
+    bench.store.after["generations"] = stopped_while_it_asked
+    await asyncio.gather(bench.get(), return_exceptions=True)
+    assert bench.broker.peek(KEY) is None
+    assert (await bench.get()).token.generation > old.generation
+
+
+async def test_the_token_s_end_counts_in_an_outage_too() -> None:
+    """Marked is not endless: after its expiry a token is served to nobody."""
+    bench = Workbench()
+    token = (await bench.get()).token
+    bench.store.down = ALL
+    bench.issuer.gate.clear()
+    bench.clock.advance(token.lifetime + 0.1)
+    caller = bench.asking()
+    await bench.issuer.asked.wait()  # it mints alone: it holds nothing
+    bench.issuer.gate.set()
+    assert (await caller).token.generation > token.generation

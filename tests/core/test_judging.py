@@ -1,0 +1,42 @@
+"""What a comparison of memory with the store leads to: pure, and the heart of revalidation."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mintonce_server.core.revalidation import Verdict, judge
+
+generations = st.integers(min_value=0, max_value=5)
+
+
+@pytest.mark.parametrize(
+    ("held", "barred", "stored", "verdict"),
+    [
+        pytest.param(0, 0, 0, Verdict.NOTHING, id="nobody has anything"),
+        pytest.param(5, 0, 5, Verdict.NOTHING, id="both have the same"),
+        pytest.param(5, 4, 5, Verdict.NOTHING, id="both have the successor of what was rejected"),
+        pytest.param(0, 4, 0, Verdict.NOTHING, id="rejected here, gone there"),
+        pytest.param(0, 0, 5, Verdict.LOAD, id="only the store has one"),
+        pytest.param(5, 0, 6, Verdict.LOAD, id="the fleet is ahead"),
+        pytest.param(0, 4, 5, Verdict.LOAD, id="the fleet has the successor of what was rejected"),
+        pytest.param(5, 0, 0, Verdict.RESTORE, id="the store lost it, or never got it"),
+        pytest.param(5, 0, 4, Verdict.RESTORE, id="the store went back to an older one"),
+        pytest.param(5, 4, 0, Verdict.RESTORE, id="the store lost what is newer than the rejected one"),
+        pytest.param(0, 4, 4, Verdict.REJECT, id="the store lost the rejection"),
+        pytest.param(0, 4, 3, Verdict.REJECT, id="the store went back to before what was rejected"),
+        pytest.param(5, 4, 4, Verdict.REJECT, id="the store lost both the rejection and the successor"),
+    ],
+)
+def test_what_is_to_be_done(held: int, barred: int, stored: int, verdict: Verdict) -> None:
+    """Generations: of the live token here, of the newest rejection known here, and the store's; 0 for none."""
+    assert judge(held, barred, stored) is verdict
+
+
+@given(generations, generations, generations)
+def test_what_is_rejected_is_neither_fetched_nor_given_back(held: int, barred: int, stored: int) -> None:
+    """Whatever else is so: memory holds nothing that it knows to be rejected."""
+    held = held if held > barred else 0
+    verdict = judge(held, barred, stored)
+    assert verdict is not Verdict.LOAD or stored > barred
+    assert verdict is not Verdict.RESTORE or held > max(barred, stored)
+    assert (verdict is Verdict.REJECT) == (0 < stored <= barred)

@@ -1,7 +1,8 @@
-"""Every store that must keep the contract: the memory of a process, Valkey 9, Redis 8."""
+"""Every store that must keep the contract: the memory of a process, Valkey 9, Redis 8, Sentinels, a Cluster."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,22 @@ from mintonce_server.core.ports import TokenStore
 from mintonce_server.dev.valkey import EmbeddedValkey
 from mintonce_server.store import MemoryStore, RedisStore
 from mintonce_server.telemetry.clock import SystemClock
+from support.nodes import Node
 from support.samples import HASHER
-from support.servers import looking_into, redis_binary, valkey_binary, without_ttl
+from support.servers import Command, looking_into, redis_binary, valkey_binary, without_ttl
+from support.topologies import cluster, sentinel
 
 BINARIES = {"valkey": valkey_binary, "redis": redis_binary}
+TOPOLOGIES = {"sentinel": sentinel, "cluster": cluster}
+
+
+@dataclass(frozen=True)
+class Server:
+    """A store's URL, and the primaries that share what is in it, if they are more than what the URL names."""
+
+    url: str
+    primaries: tuple[Node, ...] = ()
+
 
 StoreMaker = Callable[[float], TokenStore]
 
@@ -24,45 +37,55 @@ def clock() -> SystemClock:
     return SystemClock()
 
 
-@pytest_asyncio.fixture(params=["memory", "valkey", "redis"], scope="session", loop_scope="session")
-async def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """The URL of a server, or "" for the memory store."""
+@pytest_asyncio.fixture(
+    params=["memory", "valkey", "redis", "sentinel", "cluster"], scope="session", loop_scope="session"
+)
+async def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+    """The memory store has no URL and no servers."""
     kind: str = request.param
-    if kind == "memory":
-        yield ""
-        return
     folder: Path = tmp_path_factory.mktemp(kind)
-    async with EmbeddedValkey(folder, persist=False, binary=BINARIES[kind]()) as valkey:
-        yield valkey.url
+    async with AsyncExitStack() as stack:
+        if kind in BINARIES:
+            valkey = EmbeddedValkey(folder, persist=False, binary=BINARIES[kind]())
+            yield Server((await stack.enter_async_context(valkey)).url)
+        elif kind in TOPOLOGIES:
+            topology = await stack.enter_async_context(TOPOLOGIES[kind](folder))
+            yield Server(topology.url, tuple(await topology.primaries()))
+        else:
+            yield Server("")
 
 
 @pytest_asyncio.fixture(autouse=True)
-async def every_key_has_a_ttl(server: str) -> AsyncIterator[None]:
-    """Each test begins with an empty server and leaves no key that would stay forever."""
-    if not server:
+async def every_key_has_a_ttl(server: Server) -> AsyncIterator[None]:
+    """Each test begins with empty servers and leaves no key that would stay forever."""
+    async with AsyncExitStack() as stack:
+        commands: list[Command] = [node.command for node in server.primaries]
+        if server.url and not commands:
+            commands = [await stack.enter_async_context(looking_into(server.url))]
+        for command in commands:
+            await command("FLUSHALL")
         yield
-        return
-    async with looking_into(server) as command:
-        await command("FLUSHALL")
-        yield
-        assert await without_ttl(command) == []
+        for command in commands:
+            assert await without_ttl(command) == []
 
 
 @pytest_asyncio.fixture
-async def make_store(server: str, every_key_has_a_ttl: None, clock: SystemClock) -> AsyncIterator[StoreMaker]:
+async def make_store(server: Server, every_key_has_a_ttl: None, clock: SystemClock) -> AsyncIterator[StoreMaker]:
     """Makes stores with leases of so many seconds, all of the same fleet."""
     made: list[MemoryStore] = []
     async with AsyncExitStack() as stack:
 
         def make(lease_seconds: float) -> TokenStore:
-            if not server:
+            if not server.url:
                 memory = MemoryStore(HASHER, clock, lease_seconds)
                 made.append(memory)
                 # As stores on one server do, those of one test share what they know.
                 memory._entries, memory._listeners = made[0]._entries, made[0]._listeners
                 return memory
             # A generous deadline: this suite asks what is answered, not how fast.
-            store = RedisStore.connect(server, hasher=HASHER, clock=clock, lease_seconds=lease_seconds, deadline=5.0)
+            store = RedisStore.connect(
+                server.url, hasher=HASHER, clock=clock, lease_seconds=lease_seconds, deadline=5.0
+            )
             stack.push_async_callback(store.close)
             return store
 

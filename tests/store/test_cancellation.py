@@ -4,12 +4,13 @@ asyncio.wait_for does before Python 3.12, when it comes just as the send is done
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from random import Random
 
 import pytest
 
 from mintonce_server.store.link import Link
+from mintonce_server.store.servers import Ear
 from mintonce_server.store.wake import wakes
 from support.waiting import wait_until
 
@@ -46,10 +47,11 @@ async def test_a_deadline_that_was_swallowed_takes_no_answer_away(url: str) -> N
 async def test_a_cancelled_subscriber_ends(url: str, word: str) -> None:
     """In the middle of whatever it was sending."""
     link, started = Link.from_url(url, deadline=5.0), asyncio.Event()
-    connect = link.subscriber
+    find = link.ear
 
-    def subscriber() -> object:
-        connection = connect()
+    async def find_and_swallow(avoid: Collection[str] = ()) -> Ear:
+        ear = await find(avoid)
+        connection = ear.connection
         send: Callable[..., Awaitable[None]] = connection.send_command
 
         async def send_command(*words: str, **options: bool) -> None:
@@ -58,9 +60,9 @@ async def test_a_cancelled_subscriber_ends(url: str, word: str) -> None:
                 await swallows(started)
 
         connection.send_command = send_command  # type: ignore[method-assign]
-        return connection
+        return ear
 
-    link.subscriber = subscriber  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue] - same thing
+    link.ear = find_and_swallow  # type: ignore[method-assign] # as redis-py does before Python 3.12
 
     async def follow() -> None:
         async for _ in wakes(link, lambda _: None, Random()):

@@ -106,34 +106,3 @@ async def test_a_server_that_refuses_to_write_is_unavailable(own_server: Embedde
             await command("CONFIG", "SET", "maxmemory", 1)
         with pytest.raises(StoreUnavailable, match="OutOfMemory"):
             await lease_of(store, newer_than=token.generation)
-
-
-@pytest.mark.parametrize(
-    ("url", "text"),
-    [
-        ("http://host/", "use redis://"),
-        ("redis+sentinel://:the-password@host/", "use redis://, rediss:// or unix://"),
-        ("the-password", "use redis://"),
-        ("the-password://host", "use redis://"),
-        ("redis://:the#password@host:1", "percent-encoded"),
-        ("redis://host:the-password", "percent-encoded"),
-        ("redis://host?socket_timeout=the-password", "malformed"),
-        ("unix://", "malformed"),
-    ],
-)
-def test_a_bad_url_is_refused_without_showing_it(url: str, text: str, clock: Clock) -> None:
-    """A ValueError, for the settings to report."""
-    with pytest.raises(ValueError, match="Redis URL") as caught:
-        RedisStore.connect(url, hasher=HASHER, clock=clock)
-    shown = "".join(traceback.format_exception(caught.value))
-    assert text in shown
-    assert "password" not in str(caught.value).replace("[user]:password@", "").replace("of the password", "")
-
-
-@pytest.mark.parametrize(
-    "url", ["redis://host", "rediss://:p%23@host:6380/1", "redis://[::1]:1", "unix:///run/valkey.sock"]
-)
-async def test_a_good_url_is_taken(url: str, clock: Clock) -> None:
-    """Nothing is sent before the first operation."""
-    async with _store(url, clock):
-        pass

@@ -18,7 +18,7 @@ class Pipeline(Protocol):
 
 
 class Commands(Protocol):
-    """A client of one server, and later of a Sentinel's or a Cluster's."""
+    """A client of one server, or of all that together are one store."""
 
     def evalsha(self, sha: str, numkeys: int, *keys_and_args: str | int) -> Awaitable[object]: ...
 
@@ -31,3 +31,19 @@ class Commands(Protocol):
     def pipeline(self, transaction: bool) -> AbstractAsyncContextManager[Pipeline]: ...
 
     async def aclose(self) -> None: ...
+
+
+class ServerPipeline(Pipeline, Protocol):
+    """One server's own."""
+
+    def execute_command(self, *words: str | int) -> object: ...
+
+    def execute(self, raise_on_error: bool = True) -> Awaitable[list[object]]: ...
+
+
+class ServerCommands(Commands, Protocol):
+    """A client of one server."""
+
+    def execute_command(self, *words: str | int) -> Awaitable[object]: ...
+
+    def pipeline(self, transaction: bool) -> AbstractAsyncContextManager[ServerPipeline]: ...

@@ -1,22 +1,24 @@
 """The one owner of connections to Redis or Valkey. Its exceptions end here."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, Self, TypeVar, cast
-from urllib.parse import urlsplit
+import ssl
+from collections.abc import Awaitable, Callable, Collection
+from typing import Final, Self, TypeVar
 
 from redis import exceptions
-from redis.asyncio import Redis
-from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool, parse_url
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, ConnectionError, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    ClusterDownError,
+    ConnectionError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.store.commands import Commands
+from mintonce_server.store.servers import Ear, Servers, open_servers
 
-SCHEMES: Final = ("redis", "rediss", "unix")
-MAX_CONNECTIONS: Final = 32
 RETRY_AFTER: Final = 1.0
 """Seconds. A store that is out of reach is worth asking again soon."""
 
@@ -24,43 +26,43 @@ T = TypeVar("T")
 
 
 class Link:
-    """A pool of connections to one store, and a way to open one more beside it.
+    """One store, and a way to open connections to it beside those for commands.
 
     Args:
-        client: makes no retries of its own and decodes nothing.
-        name: what errors call the store. Never holds a password.
-        subscriber: builds a connection outside the pool, not yet connected.
+        servers: of the store, whatever its kind.
         deadline: seconds for a whole operation, its repetition included.
     """
 
-    def __init__(
-        self, client: Commands, *, name: str, subscriber: Callable[[], AbstractConnection], deadline: float
-    ) -> None:
-        self.client = client
-        self.name = name
-        self.subscriber = subscriber
+    def __init__(self, servers: Servers, *, deadline: float) -> None:
+        self._servers = servers
         self.deadline = deadline
 
     @classmethod
     def from_url(cls, url: str, *, deadline: float) -> Self:
-        """To a single server: redis://, rediss:// or unix://. Connects when first used. Raises ValueError."""
-        options = _options(url)
-        name = str(options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}")
-        options |= {
-            # RESP2 gives the same plain lists from every server and needs no handshake.
-            "protocol": 2,
-            "decode_responses": False,
-            # redis-py's own defaults go on for 40 s and more against a stopped server.
-            "retry": Retry(NoBackoff(), 0),
-            "socket_connect_timeout": deadline,
-            "socket_timeout": deadline,
-        }
-        pool = BlockingConnectionPool(max_connections=MAX_CONNECTIONS, timeout=deadline, **options)
-        client = cast(Commands, Redis.from_pool(pool))
-        return cls(client, name=name, subscriber=pool.make_connection, deadline=deadline)
+        """To one server, to what Sentinels watch, or to a Cluster. Connects when first used. Raises ValueError."""
+        return cls(open_servers(url, deadline=deadline), deadline=deadline)
+
+    @property
+    def client(self) -> Commands:
+        """Makes no retries of its own and decodes nothing."""
+        return self._servers.client
+
+    @property
+    def name(self) -> str:
+        """What errors call the store. Never holds a password."""
+        return self._servers.name
+
+    @property
+    def ears(self) -> int:
+        """How many subscriptions are needed to lose no message with one server."""
+        return self._servers.ears
+
+    async def ear(self, avoid: Collection[str] = ()) -> Ear:
+        """A connection to subscribe with, to another server than these if there is one. Raises StoreUnavailable."""
+        return await self.run(lambda: self._servers.ear(avoid))
 
     async def run(self, operation: Callable[[], Awaitable[T]], *, deadline: float | None = None) -> T:
-        """Do it within the link's deadline or the given one, and once more if the connection broke.
+        """Do it within the link's deadline or the given one, and once more if the server was lost or the wrong one.
 
         It must be idempotent. Raises StoreUnavailable.
         """
@@ -68,13 +70,19 @@ class Link:
             async with asyncio.timeout(self.deadline if deadline is None else deadline):
                 try:
                     answer = await operation()
-                except ConnectionError:
+                except (ConnectionError, ReadOnlyError, ClusterDownError) as error:
+                    await self.doubt(error)
                     answer = await operation()
         except (RedisError, OSError, TimeoutError) as error:
             heed_cancellation()
+            await self.doubt(error)
             raise self.unavailable(error) from error
         heed_cancellation()
         return answer
+
+    async def doubt(self, error: Exception) -> None:
+        """Something went wrong: the next operation first sees whether the servers have changed."""
+        await self._servers.doubt(error)
 
     def unavailable(self, error: Exception) -> StoreUnavailable:
         """What the broker is told. The server's own text is left out: it may quote what was sent."""
@@ -88,14 +96,17 @@ class Link:
         elif isinstance(cause, TimeoutError | exceptions.TimeoutError):
             message = f"the store at {self.name} did not answer within {self.deadline:g} s"
             remedy = "See whether Redis is overloaded, stopped or behind a slow network."
+        elif isinstance(cause, ssl.SSLError):
+            message = f"the store at {self.name} and we cannot agree on TLS ({type(cause).__name__})"
+            remedy = "See that Redis speaks TLS there, and that ssl_ca_certs in the Redis URL names its authority."
         else:
             message = f"the store at {self.name} is out of reach ({type(cause).__name__})"
             remedy = "See whether Redis runs there and the network lets this host reach it."
         return StoreUnavailable(message, remedy=remedy, retry_after=RETRY_AFTER)
 
     async def close(self) -> None:
-        """Give all pooled connections back."""
-        await self.client.aclose()
+        """Give all connections back."""
+        await self._servers.close()
 
 
 def heed_cancellation() -> None:
@@ -109,29 +120,16 @@ def heed_cancellation() -> None:
 
 
 def _cause(error: BaseException) -> BaseException:
-    # On a Unix socket, redis-py wraps a refused password into a ConnectionError.
-    below = error.__cause__
-    return below if isinstance(error, ConnectionError) and isinstance(below, RedisError) else error
+    # redis-py wraps what went wrong while connecting into a ConnectionError, and so do we when no server is found.
+    while isinstance(error, ConnectionError) and not isinstance(error, AuthenticationError):
+        below = error.__cause__ or error.__context__
+        if not isinstance(below, RedisError | ssl.SSLError):
+            break
+        error = below
+    return error
 
 
 def _code(error: ResponseError) -> str:
     # redis-py takes the code off the text where it has a class for it.
     first = str(error).partition(" ")[0]
     return first if first.isupper() else type(error).__name__
-
-
-def _options(url: str) -> dict[str, Any]:
-    scheme = url.partition("://")[0]
-    if scheme not in SCHEMES:
-        # What stands there is not shown: without "://" it is the whole text, perhaps with a password.
-        raise ValueError("the Redis URL's scheme is not known: use redis://, rediss:// or unix://")
-    try:
-        if scheme == "unix" and not urlsplit(url).path:
-            raise ValueError("a unix:// URL names the path of a socket")
-        return dict(parse_url(url))
-    except ValueError:
-        # Not chained: the parser quotes what it could not read, and that may be a piece of a password.
-        raise ValueError(
-            "the Redis URL is malformed: write it as redis://[[user]:password@]host[:port][/db], with the special "
-            "characters of the password percent-encoded, or as unix://[[user]:password@]/path?db=0"
-        ) from None

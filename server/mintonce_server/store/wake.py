@@ -1,7 +1,8 @@
-"""Hears what happens in the fleet, on a connection of its own."""
+"""Hears what happens in the fleet, on connections of its own."""
 
-from asyncio import sleep, timeout
-from collections.abc import AsyncGenerator, Callable
+from asyncio import Queue, create_task, gather, get_running_loop, sleep, timeout
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from random import Random
 from typing import Final, cast
@@ -13,6 +14,10 @@ from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.ports import Wake, WakeKind
 from mintonce_server.store.link import Link, heed_cancellation
 from mintonce_server.store.scripts import WAKE_CHANNEL
+from mintonce_server.store.servers import Ear
+
+VERSION: Final = "1"
+"""Of the messages, as the scripts publish them. It changes when an old release would misread a new one's."""
 
 PING_EVERY: Final = 1.0
 """Seconds of silence before a PING, and again before its answer counts as missed. redis-py alone never notices."""
@@ -21,8 +26,11 @@ CONNECT_DEADLINE: Final = 2.0
 RETRY_FIRST: Final = 0.05
 RETRY_MAX: Final = 2.0
 
-VERSION: Final = "1"
-"""Of the messages, as the scripts publish them. It changes when an old release would misread a new one's."""
+SAME_WITHIN: Final = 2.0
+"""Seconds in which the same words from two servers are one message. What comes later wakes once too often, no more."""
+
+REMEMBERED: Final = 10_000
+"""Messages, at most."""
 
 GAP: Final = Wake(WakeKind.GAP, "", 0)
 _KINDS: Final = {kind.value: kind for kind in WakeKind if kind is not WakeKind.GAP}
@@ -32,24 +40,124 @@ Trouble = Callable[[StoreUnavailable], None]
 
 
 async def wakes(link: Link, trouble: Trouble, spread: Random) -> AsyncGenerator[Wake]:
-    """Messages as they come, forever; GAP after each (re)subscription. Close it, or cancel its consumer, to end it."""
-    failures = 0
-    while True:
+    """Messages as they come, forever; GAP first, and after each renewed subscription.
+
+    Close it, or cancel its consumer, to end it.
+    """
+    ears = [_Ear(link, trouble, spread)]
+    ears += [ears[0].beside() for _ in range(1, link.ears)]
+    async with aclosing(ears[0].hears() if len(ears) == 1 else _merged(ears)) as heard:
+        async for wake in heard:
+            yield wake
+
+
+async def _merged(ears: Sequence["_Ear"]) -> AsyncGenerator[Wake]:
+    """What several hear, each message once."""
+    queue: Queue[Wake | Exception] = Queue(REMEMBERED)
+
+    async def listen(ear: _Ear) -> None:
         try:
-            async with aclosing(_subscription(link.subscriber())) as subscription:
-                async for wake in subscription:
-                    failures = 0
-                    yield wake
-        except (RedisError, OSError, TimeoutError) as error:
-            heed_cancellation()
-            trouble(link.unavailable(error))
-        # Full jitter: after an outage the replicas do not come back all at once.
-        await sleep(spread.uniform(0.0, min(RETRY_MAX, RETRY_FIRST * 2**failures)))
-        failures = min(failures + 1, 10)
+            async with aclosing(ear.hears()) as heard:
+                async for wake in heard:
+                    await queue.put(wake)
+        except Exception as error:  # noqa: BLE001 - not swallowed: the consumer raises it
+            await queue.put(error)
+
+    tasks = [create_task(listen(ear), name="store-ear") for ear in ears]
+    once = Once()
+    try:
+        while True:
+            heard = await queue.get()
+            if isinstance(heard, Exception):
+                raise heard
+            if once.is_new(heard, get_running_loop().time()):
+                yield heard
+    finally:
+        for task in tasks:
+            task.cancel()
+        await gather(*tasks, return_exceptions=True)
 
 
-async def _subscription(connection: AbstractConnection) -> AsyncGenerator[Wake]:
-    """One connection's life. Ends by an exception only."""
+class Once:
+    """Tells what was not heard lately."""
+
+    def __init__(self) -> None:
+        self._heard: OrderedDict[Wake, float] = OrderedDict()
+
+    def is_new(self, wake: Wake, now: float) -> bool:
+        """`now`: seconds of a clock that never goes back. A GAP is always new."""
+        if wake == GAP:
+            return True
+        first = self._heard.get(wake)
+        if first is not None and now - first <= SAME_WITHIN:
+            return False
+        self._heard[wake] = now
+        self._heard.move_to_end(wake)
+        while len(self._heard) > REMEMBERED:
+            self._heard.popitem(last=False)
+        return True
+
+
+class _Ear:
+    """One subscription after the other, each to a server that no other ear listens to, as far as there are enough."""
+
+    def __init__(self, link: Link, trouble: Trouble, spread: Random) -> None:
+        self._link = link
+        self._trouble = trouble
+        self._spread = spread
+        self.where = ""
+        self._all: list[_Ear] = [self]
+        self.begun = False
+
+    def beside(self) -> "_Ear":
+        """Another one, that knows of this one."""
+        other = _Ear(self._link, self._trouble, self._spread)
+        self._all.append(other)
+        other._all = self._all
+        return other
+
+    async def hears(self) -> AsyncGenerator[Wake]:
+        """Messages, with a GAP at the beginning of each subscription, but for one that begins beside another."""
+        failures = 0
+        while True:
+            try:
+                async with aclosing(self._subscription()) as subscription:
+                    async for wake in subscription:
+                        failures = 0
+                        yield wake
+            except StoreUnavailable as error:
+                self._trouble(error)
+            except (RedisError, OSError, TimeoutError) as error:
+                heed_cancellation()
+                await self._link.doubt(error)
+                self._trouble(self._link.unavailable(error))
+            # Full jitter: after an outage the replicas do not come back all at once.
+            await sleep(self._spread.uniform(0.0, min(RETRY_MAX, RETRY_FIRST * 2**failures)))
+            failures = min(failures + 1, 10)
+
+    async def _subscription(self) -> AsyncGenerator[Wake]:
+        # Not where the others are, nor where this one has just been, which probably is down.
+        chosen = await self._link.ear([ear.where for ear in self._all])
+        self.where = chosen.where
+        async with aclosing(_messages(chosen)) as messages:
+            async for wake in messages:
+                if wake == GAP and not self._renews():
+                    continue
+                yield wake
+
+    def _renews(self) -> bool:
+        """Whether messages may have been missed: not if this is its first subscription and another ear listens.
+
+        If that one should have been deaf meanwhile, its own next subscription says GAP.
+        """
+        covered = not self.begun and any(ear.begun for ear in self._all)
+        self.begun = True
+        return not covered
+
+
+async def _messages(ear: Ear) -> AsyncGenerator[Wake]:
+    """One connection's life, from a GAP on. Ends by an exception, or when its server is no longer the right one."""
+    connection = ear.connection
     try:
         async with timeout(CONNECT_DEADLINE):
             await connection.connect()  # type: ignore[no-untyped-call] # redis-py gives no types here
@@ -58,7 +166,7 @@ async def _subscription(connection: AbstractConnection) -> AsyncGenerator[Wake]:
                 pass
         yield GAP
         asked = False
-        while True:
+        while not ear.stale():
             reply = await _read(connection, PING_EVERY)
             if reply is not None:
                 asked = False

@@ -1,0 +1,109 @@
+"""A Cluster. redis-py's own client of one looks for the servers inside of calls, which then miss their deadlines."""
+
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from typing import Final
+
+from redis.exceptions import ConnectionError
+
+from mintonce_server.store.commands import Commands, Pipeline
+from mintonce_server.store.servers.address import Address
+from mintonce_server.store.servers.batch import Batch
+from mintonce_server.store.servers.lookout import Lookout, poll
+from mintonce_server.store.servers.pools import Pools, server_options
+from mintonce_server.store.servers.ports import Ear
+from mintonce_server.store.servers.routing import Router, all_of
+from mintonce_server.store.servers.slots import SlotMap, read_slots
+from mintonce_server.store.servers.url import Target
+
+LOOK_EVERY: Final = 5.0
+"""Seconds. The servers themselves say at once when a slot has moved."""
+
+LOOK_SHARE: Final = 0.6
+"""Of an operation's deadline: a call that waits for a look has time left to use it."""
+
+ASKED: Final = 5
+"""Servers that a look asks."""
+
+
+class ClusterServers:
+    """Implements ports.Servers.
+
+    Any server of the Cluster hears every wake message. Two are listened to, so that the loss of one loses none.
+    """
+
+    ears = 2
+
+    def __init__(self, target: Target, deadline: float) -> None:
+        self.name = target.name
+        self._seeds = target.addresses
+        self._step = LOOK_SHARE * deadline
+        self._pools = Pools(server_options(target), deadline)
+        self._lookout = Lookout(self._look, every=LOOK_EVERY)
+        self._client = _Client(Router(self._lookout, self._pools))
+        self._spread = random.Random()  # noqa: S311 - spreads questions and subscriptions; no secret
+
+    @property
+    def client(self) -> Commands:
+        return self._client
+
+    async def ear(self, avoid: Collection[str]) -> Ear:
+        servers = (await self._lookout.find()).servers
+        where = self._spread.choice([address for address in servers if str(address) not in avoid] or servers)
+        return Ear(self._pools.connection(where), str(where), lambda: not self._knows(where))
+
+    async def doubt(self, error: Exception) -> None:
+        self._lookout.doubt()
+
+    async def close(self) -> None:
+        await self._lookout.close()
+        await self._pools.close()
+
+    def _knows(self, address: Address) -> bool:
+        view = self._lookout.view
+        return view is None or address in view.servers
+
+    async def _look(self) -> SlotMap:
+        last = self._lookout.view
+        known = sorted({*self._seeds, *(last.servers if last else ())})
+        asked = self._spread.sample(known, min(ASKED, len(known)))
+        found = (await poll([self._seen_by(address) for address in asked], self._step))[0]
+        if last and last.servers != found.servers:
+            await self._pools.keep({*self._seeds, *found.servers})
+        return found
+
+    async def _seen_by(self, server: Address) -> SlotMap:
+        return read_slots(await self._pools.at(server).execute_command("CLUSTER", "SLOTS"), server)
+
+
+class _Client:
+    """Implements Commands."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    async def evalsha(self, sha: str, numkeys: int, *keys_and_args: str | int) -> object:
+        return await self._router.send(str(keys_and_args[0]), ("EVALSHA", sha, numkeys, *keys_and_args))
+
+    async def eval(self, script: str, numkeys: int, *keys_and_args: str | int) -> object:
+        return await self._router.send(str(keys_and_args[0]), ("EVAL", script, numkeys, *keys_and_args))
+
+    async def ping(self) -> object:
+        """Each shard: the store answers only if all do."""
+        return all(await all_of([server.ping() for server in await self._router.primaries()]))
+
+    async def scan_iter(self, match: str, count: int) -> AsyncIterator[bytes]:
+        """A key in a slot that moves meanwhile may come twice."""
+        for server in await self._router.primaries():
+            async for name in server.scan_iter(match=match, count=count):
+                yield name
+
+    @asynccontextmanager
+    async def pipeline(self, transaction: bool) -> AsyncGenerator[Pipeline]:
+        if transaction:
+            raise ConnectionError("a Cluster has no transactions across its servers")
+        yield Batch(self._router)
+
+    async def aclose(self) -> None:
+        await self._router.pools.close()

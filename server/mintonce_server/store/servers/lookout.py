@@ -1,0 +1,111 @@
+"""Knows where a store's servers are, and looks again beside the calls."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import Final, Generic, TypeVar
+
+from redis.exceptions import AuthenticationError, ConnectionError, RedisError
+
+PAUSE: Final = 0.05
+"""Seconds between two looks, however many calls fail."""
+
+V = TypeVar("V")
+
+
+class Lookout(Generic[V]):
+    """A view of the servers, renewed every so often and whenever somebody doubts it.
+
+    Calls wait for the look that they asked for, not for its success: if it finds nothing, the last view holds on. So a
+    store goes on being used while those that know about it are away.
+
+    Args:
+        look: finds the view. Must end by itself, sooner than a call does. Raises RedisError, OSError or TimeoutError.
+        every: seconds between looks that nobody asked for.
+    """
+
+    def __init__(self, look: Callable[[], Awaitable[V]], *, every: float) -> None:
+        self.view: V | None = None
+        self._look = look
+        self._every = every
+        self._settled, self._due = asyncio.Event(), asyncio.Event()
+        self._error: Exception | None = None
+        self._watch: asyncio.Task[None] | None = None
+
+    async def find(self) -> V:
+        """The view. Raises redis-py's ConnectionError if there has never been one."""
+        if self._watch is None:
+            self._watch = asyncio.create_task(self._go_on_looking(), name="store-lookout")
+        await self._settled.wait()
+        if self.view is not None:
+            return self.view
+        if self._watch.done():
+            self._watch.result()
+        raise ConnectionError("the servers of the store are not to be found") from self._error
+
+    def doubt(self) -> None:
+        """Have the next `find` wait for a new look."""
+        self._settled.clear()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look again soon. Nobody waits for it."""
+        self._due.set()
+
+    async def close(self) -> None:
+        """Look no more."""
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.wait([self._watch])
+
+    async def _go_on_looking(self) -> None:
+        try:
+            while True:
+                self._due.clear()
+                try:
+                    self.view, self._error = await self._look(), None
+                except (RedisError, OSError, TimeoutError) as error:
+                    self._error = error  # said by the calls, if they fail too
+                self._settled.set()
+                await asyncio.sleep(PAUSE)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._every):
+                        await self._due.wait()
+        finally:
+            self._settled.set()
+
+
+async def poll(questions: Iterable[Awaitable[V]], within: float) -> list[V]:
+    """What most answer first. Ends when more than half of all agree, or after so many seconds.
+
+    Raises what one of them raised if nobody answered.
+    """
+    asked = {asyncio.ensure_future(question) for question in questions}
+    majority = len(asked) // 2 + 1
+    votes, errors = Counter[V](), list[BaseException]()
+    waiting = asked
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while waiting and (not votes or votes.most_common(1)[0][1] < majority):
+                    done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                    for answer in done:
+                        if error := answer.exception():
+                            errors.append(error)
+                        else:
+                            votes[answer.result()] += 1
+    finally:
+        await _end(asked)
+    if not votes:
+        # The one that tells people most comes first.
+        errors.sort(key=lambda error: not isinstance(error, AuthenticationError))
+        raise errors[0] if errors else TimeoutError(f"nobody answered within {within:g} s")
+    return [value for value, _ in votes.most_common()]
+
+
+async def _end(tasks: Iterable[asyncio.Future[V]]) -> None:
+    """Cancel what still runs. Their exceptions have been seen, or nobody cares any more."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

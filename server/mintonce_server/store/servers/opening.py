@@ -1,0 +1,24 @@
+"""From a URL to the servers behind it."""
+
+from mintonce_server.store.servers.cluster import ClusterServers
+from mintonce_server.store.servers.ports import Servers
+from mintonce_server.store.servers.sentinel import SentinelServers
+from mintonce_server.store.servers.single import Single
+from mintonce_server.store.servers.url import read
+
+
+def open_servers(url: str, *, deadline: float) -> Servers:
+    """Connects when first used. Raises ValueError, which shows nothing secret of the URL.
+
+    Args:
+        url: see `url.read` for the kinds.
+        deadline: seconds for each answer of a server.
+    """
+    target = read(url)
+    match target.kind:
+        case "single":
+            return Single(target, deadline)
+        case "sentinel":
+            return SentinelServers(target, deadline)
+        case "cluster":
+            return ClusterServers(target, deadline)

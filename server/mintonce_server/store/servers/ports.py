@@ -1,0 +1,52 @@
+"""What a link asks of the servers behind it, whatever their kind."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from redis.asyncio.connection import AbstractConnection
+
+from mintonce_server.store.commands import Commands
+
+
+@dataclass(frozen=True, slots=True)
+class Ear:
+    """A connection to subscribe with, not yet connected; who opens it disconnects it.
+
+    Args:
+        where: the server's name.
+        stale: whether it has become the wrong server to listen to.
+    """
+
+    connection: AbstractConnection
+    where: str
+    stale: Callable[[], bool]
+
+
+class Servers(Protocol):
+    """One store."""
+
+    @property
+    def name(self) -> str:
+        """What errors call it. Never holds a password."""
+        ...
+
+    @property
+    def ears(self) -> int:
+        """To how many servers at a time one should listen."""
+        ...
+
+    @property
+    def client(self) -> Commands: ...
+
+    async def ear(self, avoid: Collection[str]) -> Ear:
+        """To a server that is none of these, if there is another. Raises RedisError."""
+        ...
+
+    async def doubt(self, error: Exception) -> None:
+        """Something went wrong: see whether the servers have changed. Never waits for them."""
+        ...
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        ...

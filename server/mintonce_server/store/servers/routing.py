@@ -1,0 +1,98 @@
+"""Sends each command to the server of a Cluster that has its key, and follows where that points to."""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import Final, TypeVar, cast
+
+from redis.crc import key_slot
+from redis.exceptions import AskError, ClusterDownError, ConnectionError, MovedError, TryAgainError
+
+from mintonce_server.store.commands import ServerCommands
+from mintonce_server.store.servers.address import Address
+from mintonce_server.store.servers.lookout import Lookout
+from mintonce_server.store.servers.pools import Pools
+from mintonce_server.store.servers.slots import SlotMap
+
+HOPS: Final = 5
+"""How often a command is sent on before the servers count as disagreeing."""
+
+TRY_AGAIN: Final = 0.01
+"""Seconds. While a slot moves, a script whose keys are not all on one side has to wait; the deadline ends that."""
+
+Words = tuple[str | int, ...]
+T = TypeVar("T")
+
+
+class Router:
+    """Knows the Cluster by its lookout, and what MOVED has taught since."""
+
+    def __init__(self, lookout: Lookout[SlotMap], pools: Pools) -> None:
+        self.pools = pools
+        self._lookout = lookout
+        self._moved: dict[int, Address] = {}
+        self._moved_in: SlotMap | None = None
+
+    async def primaries(self) -> list[ServerCommands]:
+        """Of all shards."""
+        return [self.pools.at(address) for address in (await self._lookout.find()).primaries]
+
+    async def address_of(self, slot: int) -> Address:
+        """Raises ClusterDownError for a slot that nobody has."""
+        view = await self._lookout.find()
+        if view is not self._moved_in:
+            # A new look knows it all, or better.
+            self._moved, self._moved_in = {}, view
+        address = self._moved.get(slot) or view.primary(slot)
+        if address is None:
+            raise ClusterDownError("no server has the slot")
+        return address
+
+    async def send(self, key: str, words: Words) -> object:
+        """One command, wherever the key is. Raises RedisError."""
+        slot, hops, sent_on = key_slot(key.encode()), 0, None
+        while hops < HOPS:
+            address = sent_on or await self.address_of(slot)
+            try:
+                return await (self._ask(address, words) if sent_on else self.pools.at(address).execute_command(*words))
+            except MovedError as moved:
+                self.learn(moved, address)
+                sent_on, hops = None, hops + 1
+            except AskError as ask:
+                sent_on, hops = pointed_to(ask, address), hops + 1
+            except TryAgainError:
+                sent_on, hops = None, 0
+                await asyncio.sleep(TRY_AGAIN)
+        raise ConnectionError("the servers of the Cluster disagree about who has a slot")
+
+    def learn(self, moved: MovedError, asked: Address) -> None:
+        """Where a slot is now. The whole view is renewed, too, but nobody waits for that."""
+        self._moved[moved.slot_id] = pointed_to(moved, asked)
+        self._lookout.refresh()
+
+    async def _ask(self, address: Address, words: Words) -> object:
+        """One command to a server that is just taking the slot over."""
+        async with self.pools.at(address).pipeline(transaction=False) as pipeline:
+            pipeline.execute_command("ASKING")
+            pipeline.execute_command(*words)
+            # Not raised by the pipeline: the error's text would hold the command, and with it a token.
+            answer = (await pipeline.execute(raise_on_error=False))[1]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def pointed_to(error: AskError, asked: Address) -> Address:
+    """Where an answer sends us. Without a host it means the one that was asked."""
+    host = cast(str, error.host)  # pyright: ignore[reportUnknownMemberType] # redis-py leaves it open
+    return Address(host or asked.host, error.port)
+
+
+async def all_of(questions: Sequence[Awaitable[T]]) -> list[T]:
+    """All at once; the first error ends the others."""
+    tasks = [asyncio.ensure_future(question) for question in questions]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,118 @@
+"""The primary that Sentinels name. Follows a failover by itself."""
+
+from asyncio import gather, timeout
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, cast
+
+from redis.exceptions import ConnectionError
+
+from mintonce_server.store.commands import Commands, Pipeline
+from mintonce_server.store.servers.address import Address
+from mintonce_server.store.servers.lookout import Lookout, poll
+from mintonce_server.store.servers.pools import Pools, sentinel_options, server_options
+from mintonce_server.store.servers.ports import Ear
+from mintonce_server.store.servers.url import Target
+
+LOOK_EVERY: Final = 1.0
+"""Seconds. Bounds how long a former primary that nobody could tell of its fall is still written to."""
+
+LOOK_SHARE: Final = 0.4
+"""Of an operation's deadline, for each of a look's two steps: a call that waits for a look has time left to use it."""
+
+
+class SentinelServers:
+    """Implements ports.Servers.
+
+    The Sentinels are asked all at once, and what most say counts. Who is named must say itself that it is a primary:
+    in the middle of a failover, Sentinels name the former one for a while.
+    """
+
+    ears = 1
+
+    def __init__(self, target: Target, deadline: float) -> None:
+        self.name = target.name
+        self._target = target
+        self._step = LOOK_SHARE * deadline
+        self._sentinels = Pools(sentinel_options(target), self._step)
+        self._servers = Pools(server_options(target), deadline)
+        self._lookout = Lookout(self._look, every=LOOK_EVERY)
+        self._client = _Client(self._lookout, self._servers)
+
+    @property
+    def client(self) -> Commands:
+        return self._client
+
+    async def ear(self, avoid: Collection[str]) -> Ear:
+        primary = await self._lookout.find()
+        connection = self._servers.connection(primary)
+        return Ear(connection, str(primary), lambda: self._lookout.view != primary)
+
+    async def doubt(self, error: Exception) -> None:
+        self._lookout.doubt()
+
+    async def close(self) -> None:
+        await self._lookout.close()
+        await self._sentinels.close()
+        await self._servers.close()
+
+    async def _look(self) -> Address:
+        named = await poll([self._named_by(sentinel) for sentinel in self._target.addresses], self._step)
+        primary = await self._primary_of(named)
+        if self._lookout.view not in (None, primary):
+            await self._servers.keep([primary])
+        return primary
+
+    async def _named_by(self, sentinel: Address) -> Address:
+        asked = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._target.service)
+        match await self._sentinels.at(sentinel).execute_command(*asked):
+            case [bytes(host), bytes(port)]:
+                return Address(host.decode(), int(port))
+            case _:
+                raise ConnectionError(f"the Sentinel at {sentinel} does not know the service")
+
+    async def _primary_of(self, named: Sequence[Address]) -> Address:
+        """The first that says it is one. All are asked at the same time: one of them may be stopped."""
+        roles = await gather(*map(self._role_of, named), return_exceptions=True)
+        for address, role in zip(named, roles, strict=True):
+            if role == b"master":
+                return address
+        errors = [role for role in roles if isinstance(role, Exception)]
+        raise ConnectionError("no server that the Sentinels name is a primary") from (errors[0] if errors else None)
+
+    async def _role_of(self, server: Address) -> object:
+        async with timeout(self._step):
+            role = await self._servers.at(server).execute_command("ROLE")
+            return cast(list[object], role)[0]
+
+
+class _Client:
+    """Implements Commands: each on the primary of the moment."""
+
+    def __init__(self, lookout: Lookout[Address], servers: Pools) -> None:
+        self._lookout = lookout
+        self._servers = servers
+
+    async def _primary(self) -> Commands:
+        return self._servers.at(await self._lookout.find())
+
+    async def evalsha(self, sha: str, numkeys: int, *keys_and_args: str | int) -> object:
+        return await (await self._primary()).evalsha(sha, numkeys, *keys_and_args)
+
+    async def eval(self, script: str, numkeys: int, *keys_and_args: str | int) -> object:
+        return await (await self._primary()).eval(script, numkeys, *keys_and_args)
+
+    async def ping(self) -> object:
+        return await (await self._primary()).ping()
+
+    async def scan_iter(self, match: str, count: int) -> AsyncIterator[bytes]:
+        async for name in (await self._primary()).scan_iter(match=match, count=count):
+            yield name
+
+    @asynccontextmanager
+    async def pipeline(self, transaction: bool) -> AsyncGenerator[Pipeline]:
+        async with (await self._primary()).pipeline(transaction=transaction) as pipeline:
+            yield pipeline
+
+    async def aclose(self) -> None:
+        await self._servers.close()

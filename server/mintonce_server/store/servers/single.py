@@ -1,0 +1,40 @@
+"""One server, or a name behind which somebody else keeps one."""
+
+from collections.abc import Collection
+
+from redis.exceptions import ReadOnlyError
+
+from mintonce_server.store.commands import Commands
+from mintonce_server.store.servers.pools import Pools, server_options
+from mintonce_server.store.servers.ports import Ear
+from mintonce_server.store.servers.url import Target
+
+
+class Single:
+    """Implements ports.Servers."""
+
+    ears = 1
+
+    def __init__(self, target: Target, deadline: float) -> None:
+        self.name = target.name
+        self._address = target.addresses[0] if target.addresses else None
+        self._pools = Pools(server_options(target), deadline)
+
+    @property
+    def client(self) -> Commands:
+        return self._pools.at(self._address)
+
+    async def ear(self, avoid: Collection[str]) -> Ear:
+        return Ear(self._pools.connection(self._address), self.name, _never)
+
+    async def doubt(self, error: Exception) -> None:
+        if isinstance(error, ReadOnlyError):
+            # A hosted store that failed over behind its name: only new connections find the new primary.
+            await self._pools.hang_up(self._address)
+
+    async def close(self) -> None:
+        await self._pools.close()
+
+
+def _never() -> bool:
+    return False

@@ -24,7 +24,7 @@ unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint format gen bench lock proto-baseline readme up down clean
+.PHONY: help setup run test lint format gen bench chaos lock proto-baseline readme up down clean
 
 help: ## Say what there is
 	@echo "Usage: make TARGET"
@@ -52,6 +52,9 @@ gen: $(GEN_BIN)/.installed ## Generate client/python/mintonce/v1 from protos/
 
 bench: setup ## Measure; prints a table
 	@$(BIN)/python -m bench $(ARGS)
+
+chaos: setup ## Break everything again and again, and report; a few minutes (ARGS="--help" says more)
+	@PYTHONPATH=tests $(BIN)/python -m chaos $(ARGS)
 
 lock: $(VENV)/.created ## Pin the dependencies again, after a change of pyproject.toml (UPGRADE=1: to the newest versions)
 	@PYTHON=$(BIN)/python UPGRADE=$(UPGRADE) tools/lock.sh

@@ -35,10 +35,14 @@ class Hole(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Passing:
-    """A command on its way (`reply` is None), or the reply to one. Pushed messages are replies without `words`."""
+    """A command on its way (`reply` is None), or the reply to one. Pushed messages are replies without `words`.
+
+    `raw`: what came, as it came.
+    """
 
     words: tuple[bytes, ...]
     reply: bytes | None = None
+    raw: bytes = b""
 
 
 @dataclass(eq=False)
@@ -175,13 +179,13 @@ class _Connection:
             words = words_of(frame)
             self._subscriber = self._subscriber or words[:1] == (b"SUBSCRIBE",)
             self._asked.append(words)
-            if not await self._pass(frame, Passing(words), self._server[1]):
+            if not await self._pass(frame, Passing(words, None, frame), self._server[1]):
                 return
 
     async def _replies(self) -> None:
         async for frame in _frames(self._server[0], self._speech):
             words = self._asked.popleft() if self._asked and not self._subscriber else ()
-            if not await self._pass(frame, Passing(words, frame), self._client[1]):
+            if not await self._pass(frame, Passing(words, frame, frame), self._client[1]):
                 return
 
     async def _pass(self, frame: bytes, passing: Passing, writer: asyncio.StreamWriter) -> bool:

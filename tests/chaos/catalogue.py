@@ -1,0 +1,18 @@
+"""All scenarios by name."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from chaos import crashes, issuers, stores, troubles
+from chaos.rig import TopologyName
+from chaos.stage import Scenario
+
+ALL: Final[Mapping[str, Scenario]] = {
+    scenario.name: scenario
+    for scenario in (*crashes.SCENARIOS, *stores.SCENARIOS, *issuers.SCENARIOS, *troubles.SCENARIOS)
+}
+
+
+def of(topology: TopologyName) -> list[Scenario]:
+    """Those that make sense there."""
+    return [scenario for scenario in ALL.values() if topology in scenario.topologies]

@@ -1,0 +1,73 @@
+"""What is kept of a scenario that is over: figures, not the history."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chaos.stage import Outcome
+
+from support.history_figures import Extra, figures
+from support.history_rules_calls import waits
+from support.history_story import stories
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """Times in seconds.
+
+    Attributes:
+        beside: whether others ran on the same rig at the same time.
+        extra: POSTs beyond one a generation and what the mint law allows, by cause.
+        waits: from a commit to the end of each call that waited for it at another replica.
+        recovery: from the healing until every replica served every key of the scenario.
+        staleness: the oldest that anybody was served, by a replica that had not heard of what is newer.
+        problems: broken promises, as sentences.
+    """
+
+    name: str
+    topology: str
+    seed: int
+    beside: bool
+    replay: str
+    posts: int
+    generations: int
+    extra: Mapping[str, Extra]
+    waits: tuple[float, ...]
+    recovery: float
+    staleness: float
+    operations: int
+    faults: int
+    problems: tuple[str, ...]
+    notes: Mapping[str, float]
+    seconds: float
+
+    @classmethod
+    def of(cls, outcome: Outcome) -> "Digest":
+        measured = figures(outcome.history)
+        violations = [f"{violation.rule}: {violation.detail}" for violation in outcome.violations]
+        return cls(
+            name=outcome.scenario.name,
+            topology=outcome.topology,
+            seed=outcome.seed,
+            beside=not outcome.scenario.alone,
+            replay=outcome.replay,
+            posts=measured.posts,
+            generations=measured.generations,
+            extra=measured.extra,
+            waits=tuple(waited for story in stories(outcome.history) for _, waited in waits(story)),
+            recovery=outcome.recovery,
+            staleness=measured.staleness.most,
+            operations=measured.operations,
+            faults=len(outcome.history.faults),
+            problems=(*violations, *outcome.broken),
+            notes=outcome.notes,
+            seconds=outcome.seconds,
+        )
+
+    def __str__(self) -> str:
+        measured = (
+            f"{self.posts} POSTs, {self.generations} generations, {self.operations} operations, {self.seconds:.1f} s"
+        )
+        if not self.problems:
+            return f"{self.name} on {self.topology}, seed {self.seed}: ok ({measured})"
+        head = f"{self.name} on {self.topology}, seed {self.seed}: BROKEN ({measured})"
+        return "\n".join([head, *(f"  {text}" for text in self.problems), f'  replay: make chaos ARGS="{self.replay}"'])

@@ -1,0 +1,200 @@
+"""The programs of a fault run, each a process that can be killed, stopped and started: replicas, an issuer."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from mintonce import AsyncTokenClient
+from mintonce_server.dev import tether
+from mintonce_server.dev.faults import NONE, Fault
+from support.history import Post
+from support.history_logs import read_posts
+from support.surroundings import CLIENT_ID, CLIENT_SECRET
+
+START_WITHIN: Final = 30.0
+STOP_WITHIN: Final = 15.0
+_STEP: Final = 0.02
+
+
+class Program:
+    """A process that dies with this one, and what it says on stdout or stderr."""
+
+    def __init__(self, name: str, said: Path) -> None:
+        self.name = name
+        self.said = said
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopped = False
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, f"{self.name} was never started"
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Perhaps stopped."""
+        return self._process is not None and self._process.returncode is None
+
+    @property
+    def stopped(self) -> bool:
+        """By SIGSTOP."""
+        return self.running and self._stopped
+
+    async def launch(self, words: Sequence[str], environ: Mapping[str, str], ready: str) -> None:
+        """Until it has said the word."""
+        before = self.said.stat().st_size if self.said.exists() else 0
+        with self.said.open("ab") as output:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), sys.executable, *words),
+                env=environ,
+                cwd=self.said.parent,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        async with asyncio.timeout(START_WITHIN):
+            while ready.encode() not in self._since(before):
+                assert self.running, self.said.read_text(errors="replace")[-2000:]
+                await asyncio.sleep(_STEP)
+
+    def _since(self, offset: int) -> bytes:
+        with self.said.open("rb") as file:
+            file.seek(offset)
+            return file.read().rpartition(b"\n")[0]
+
+    def stop(self) -> None:
+        """SIGSTOP."""
+        os.kill(self.pid, signal.SIGSTOP)
+        self._stopped = True
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        os.kill(self.pid, signal.SIGCONT)
+        self._stopped = False
+
+    async def kill(self) -> None:
+        """SIGKILL; it need not run."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):  # it ended by itself
+                self._process.kill()
+            await self._process.wait()
+
+    async def leave(self) -> None:
+        """SIGTERM, and SIGKILL if that does not help."""
+        if self._process is None:
+            return
+        if self.running:
+            self.resume()
+            self._process.terminate()
+        try:
+            async with asyncio.timeout(STOP_WITHIN):
+                await self._process.wait()
+        except TimeoutError:
+            await self.kill()
+
+
+class Member(Program):
+    """A replica. It comes back at another port, so take `client` anew for each call.
+
+    Attributes:
+        skews: for each start, where in the log it begins, and the seconds by which its wall clock is ahead.
+    """
+
+    def __init__(self, name: str, directory: Path, settings: Mapping[str, str]) -> None:
+        super().__init__(name, directory / f"{name}.log")
+        self.skews: list[tuple[int, float]] = []
+        self._settings = settings
+        self._client: AsyncTokenClient | None = None
+        self._old: list[AsyncTokenClient] = []
+
+    @property
+    def client(self) -> AsyncTokenClient:
+        """To the process that was started last."""
+        assert self._client is not None, f"{self.name} was never started"
+        return self._client
+
+    async def start(self, skew: float = 0.0) -> None:
+        """Until it serves."""
+        self.skews.append((self.said.stat().st_size if self.said.exists() else 0, skew))
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("MINTONCE_")}
+        environ |= {f"MINTONCE_{name}": value for name, value in self._settings.items()}
+        words = [str(Path(__file__).with_name("skewed.py")), str(skew)] if skew else ["-m", "mintonce_server"]
+        await self.launch([*words, "serve"], environ, '"event": "serving"')
+        self._connect()
+
+    def _connect(self) -> None:
+        marker = b'"listen": "'
+        target = self.said.read_bytes().rpartition(marker)[2].partition(b'"')[0].decode()
+        if self._client is not None:
+            self._old.append(self._client)
+        self._client = AsyncTokenClient(target)
+
+    async def reconnect(self) -> None:
+        """Close all connections to it, and begin with a new client."""
+        self._connect()
+        await self.hang_up()
+
+    async def hang_up(self) -> None:
+        """Close the clients of processes that are gone."""
+        old, self._old = self._old, []
+        for client in old:
+            await client.close()
+
+    async def close(self) -> None:
+        """For good, with all clients."""
+        if self._client is not None:
+            self._old.append(self._client)
+            self._client = None
+        await self.hang_up()
+        await self.leave()
+
+
+class IssuerProgram(Program):
+    """The practice issuer. Its POST log goes on when it is started again."""
+
+    def __init__(self, directory: Path, port: int, lifetimes: Mapping[str, float], lifetime: float) -> None:
+        super().__init__("issuer", directory / "issuer.out")
+        self.port = port
+        self._log = directory / "posts.jsonl"
+        self._secret = directory / "issuer-secret"
+        self._lifetimes = lifetimes
+        self._lifetime = lifetime
+
+    async def start(self) -> None:
+        """Until it listens."""
+        self._secret.touch(mode=0o600)
+        self._secret.write_text(CLIENT_SECRET)
+        words = ["-m", "mintonce_server", "practice-issuer", "--client-id", CLIENT_ID, "--faults"]
+        words += ["--secret-file", str(self._secret), "--log", str(self._log), "--port", str(self.port)]
+        words += ["--lifetime", str(self._lifetime)]
+        for audience, seconds in self._lifetimes.items():
+            words += ["--lifetime-of", f"{audience}={seconds}"]
+        self._log.touch()
+        await self.launch(words, os.environ, "practice issuer: ")
+
+    async def have(self, fault: Fault) -> None:
+        """From now on."""
+        async with httpx.AsyncClient(trust_env=False, timeout=5.0) as http:
+            answer = await http.put(f"http://127.0.0.1:{self.port}/fault", json=asdict(fault))
+        assert answer.status_code == 200, answer.text
+
+    async def mend(self, audience: str | None = None) -> None:
+        """No fault any more, for all or for these audiences."""
+        await self.have(Fault(audience=audience) if audience else NONE)
+
+    def posts_so_far(self) -> list[Post]:
+        """By its own log. An answer with a token that it had given before counts as one without: nothing was minted."""
+        known: set[str] = set()
+        posts: list[Post] = []
+        for post in read_posts(self._log.read_text().splitlines()):
+            posts.append(replace(post, jti="") if post.jti in known else post)
+            known.add(post.jti)
+        return posts

@@ -1,0 +1,41 @@
+"""The short fault run: each class of fault once, with fixed seeds. `make chaos` is the long one."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import pytest
+from chaos import catalogue
+from chaos.campaign import campaign
+from chaos.digest import Digest
+from chaos.rig import Setup, TopologyName
+
+SEED = 20
+GROUPS: Final[Mapping[str, tuple[TopologyName, str]]] = {
+    "crashes": (
+        "single",
+        "kill-after-acquire kill-before-post kill-before-answer kill-before-commit kill-after-commit",
+    ),
+    "store": (
+        "single",
+        "store-killed store-stopped store-emptied script-flush replies-cut replica-hole subscriber-hole",
+    ),
+    "issuer, every way to fail": ("single", " ".join(name for name, one in catalogue.ALL.items() if not one.alone)),
+    "stops and storms": ("single", "stop-past-lease issuer-and-store-gone cancellations reject-storm reject-loop"),
+    "clocks": ("single", "clock-ahead"),
+    "sentinel": ("sentinel", "lost-writes"),
+    "cluster": ("cluster", "lost-writes slot-migration"),
+}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("group", GROUPS)
+async def test_what_was_promised_is_kept_whatever_breaks(group: str) -> None:
+    """POSTs, answers and staleness stay within their bounds, and everything heals (docs/guarantees.md)."""
+    topology, names = GROUPS[group]
+    digests = await campaign(Setup(topology), SEED, [catalogue.ALL[name] for name in names.split()], _nothing)
+    broken = [str(digest) for digest in digests if digest.problems]
+    assert not broken, "\n".join(broken)
+
+
+def _nothing(_: Digest) -> None:
+    """pytest says what came out."""

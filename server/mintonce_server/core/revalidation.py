@@ -74,8 +74,11 @@ class Revalidation:
         for entry, token in zip(entries, tokens, strict=True):
             if token is not None:
                 self._holdings.keep(entry, token, asked_at)
-            elif (held := entry.live(asked_at)) and await self._give(entry, held) is Refusal.STALE:
-                # There is a newer one that this release cannot read. It did not bar ours: that goes on to its end.
+            held = entry.live(asked_at)
+            if held is None or (token is not None and token.generation <= held.generation):
+                continue
+            if await self._give(entry, held) is Refusal.STALE:
+                # The newer one is of no use here: of another release, or of replaced credentials. It did not bar ours.
                 entry.confirm(held.generation, asked_at)
 
     async def _restore(self, entries: Sequence[Entry]) -> None:
@@ -90,17 +93,16 @@ class Revalidation:
         held = entry.live(asked_at)
         if held is None or held.remaining(asked_at) <= TOO_SHORT:
             return False
-        answer = await self._give(entry, held)
-        if answer is Refusal.OLD_CREDENTIALS:
-            # The fleet has newer ones. Where it has no token by them, ours is live all the same, and minting no better.
-            entry.confirm(held.generation, asked_at)
-        return answer is Refusal.STALE
+        return await self._give(entry, held) is Refusal.STALE
 
     async def _give(self, entry: Entry, held: Token) -> Token | Refusal:
         asked_at = self._clock.monotonic()
         answer = await self._store.restore(held)
         if answer is Refusal.REJECTED:
             self._holdings.forget(entry, held.generation)
+        elif answer is Refusal.OLD_CREDENTIALS:
+            # The fleet has newer ones. Where it has no token by them, ours is live all the same, and minting no better.
+            entry.confirm(held.generation, asked_at)
         elif not isinstance(answer, Refusal):
             entry.confirm(held.generation, asked_at)
             self._sink(events.Restored(entry.key_hash, held.generation))

@@ -2,7 +2,8 @@
 
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Clock, TokenStore
-from support.samples import HASHER, KEY, OTHER, lease_of, shared
+from support.eventually import eventually
+from support.samples import HASHER, KEY, OTHER, lease_of, minted, shared, wish
 
 
 async def test_tokens_are_loaded_in_the_order_of_their_keys(store: TokenStore, clock: Clock) -> None:
@@ -37,6 +38,46 @@ async def test_a_lease_is_not_a_token(store: TokenStore) -> None:
     await lease_of(store)
     assert await store.load([KEY]) == [None]
     assert await store.list("", 10) == []
+
+
+async def test_generations_come_in_the_order_of_their_keys(store: TokenStore, clock: Clock) -> None:
+    """0 where there is none: what a replica compares its memory with."""
+    one, two = await shared(store, clock, KEY), await shared(store, clock, OTHER)
+    absent = TokenKey.of("nobody", "")
+    assert await store.generations([OTHER, absent, KEY, OTHER]) == [
+        two.generation,
+        0,
+        one.generation,
+        two.generation,
+    ]
+    assert await store.generations([]) == []
+
+
+async def test_generations_of_many_keys_are_told_at_once(store: TokenStore, clock: Clock) -> None:
+    """As many as the upkeep asks for in one round trip, wherever in a Cluster they are."""
+    keys = [TokenKey.of("billing", f"audience-{number}") for number in range(200)]
+    tokens = [await shared(store, clock, key) for key in keys[::50]]
+    told = await store.generations(keys)
+    assert told[::50] == [token.generation for token in tokens]
+    assert sum(told) == sum(token.generation for token in tokens)
+
+
+async def test_a_generation_is_of_a_token_and_of_nothing_else(store: TokenStore, clock: Clock) -> None:
+    """Not of a mint under way, and not of what was rejected."""
+    lease = await lease_of(store)
+    assert await store.generations([KEY]) == [0]
+    await store.commit(lease, minted(clock))
+    assert await store.generations([KEY]) == [lease.generation]
+    await store.acquire(KEY, wish(newer_than=lease.generation))
+    assert await store.generations([KEY]) == [lease.generation]
+    await store.reject(KEY, lease.generation, 30.0)
+    assert await store.generations([KEY]) == [0]
+
+
+async def test_a_generation_is_told_as_long_as_its_token_lives(store: TokenStore, clock: Clock) -> None:
+    """And no longer."""
+    await shared(store, clock, lifetime=0.2)
+    await eventually(lambda: store.generations([KEY]), lambda generations: generations == [0])
 
 
 async def test_tokens_are_listed_by_client(store: TokenStore, clock: Clock) -> None:

@@ -88,3 +88,41 @@ async def test_a_rejection_does_not_end_a_backoff(store: TokenStore, clock: Cloc
     answer = await store.acquire(KEY, wish())
     assert isinstance(answer, Backoff)
     assert answer.token is None
+
+
+async def test_the_next_lease_knows_what_was_rejected(store: TokenStore, clock: Clock) -> None:
+    """By its fingerprint, never by its text: an issuer that gives the same again is found out."""
+    token = await store.commit(await lease_of(store), minted(clock, "the-refused-text"))
+    assert isinstance(token, Token)
+    await store.reject(KEY, token.generation, 30.0)
+    lease = await lease_of(store)
+    assert lease.rejected == token.access_token.fingerprint()
+    assert "the-refused-text" not in repr(lease)
+
+
+async def test_so_does_its_repetition_after_a_lost_reply(store: TokenStore, clock: Clock) -> None:
+    """The same nonce, the same lease, the same fingerprint."""
+    token = await shared(store, clock)
+    await store.reject(KEY, token.generation, 30.0)
+    first, again = await lease_of(store, nonce="mine"), await lease_of(store, nonce="mine")
+    assert first.rejected == again.rejected == token.access_token.fingerprint()
+
+
+async def test_without_a_rejection_a_lease_knows_of_none(store: TokenStore, clock: Clock) -> None:
+    """Neither the first one nor that of a refresh."""
+    lease = await lease_of(store)
+    await store.commit(lease, minted(clock))
+    assert (lease.rejected, (await lease_of(store, newer_than=lease.generation)).rejected) == ("", "")
+
+
+async def test_a_rejection_is_known_until_the_next(store: TokenStore, clock: Clock) -> None:
+    """Neither a failure nor a success makes it forgotten; the next one takes its place."""
+    first = await store.commit(await lease_of(store), minted(clock, "first"))
+    assert isinstance(first, Token)
+    await store.reject(KEY, first.generation, 0.0)
+    await store.fail(await lease_of(store), Failure(Reason.ISSUER_UNAVAILABLE), 0.0)
+    second = await store.commit(await lease_of(store), minted(clock, "second"))
+    assert isinstance(second, Token)
+    assert (await lease_of(store, newer_than=second.generation)).rejected == first.access_token.fingerprint()
+    await store.reject(KEY, second.generation, 0.0)
+    assert (await lease_of(store)).rejected == second.access_token.fingerprint()

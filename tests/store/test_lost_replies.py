@@ -1,13 +1,14 @@
 """A reply that is lost after the act costs nothing: the act is repeated, and answers the same."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest_asyncio
 
 from mintonce_server.core.errors import Reason
-from mintonce_server.core.ports import Clock, Failure
+from mintonce_server.core.ports import Clock, Failure, Refusal
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from support.lossy import Lossy, lossy
@@ -72,3 +73,41 @@ async def test_reject(through: RedisStore, proxy: Lossy, clock: Clock) -> None:
     rejection = await through.reject(KEY, token.generation, 30.0)
     assert proxy.lost == 1
     assert (rejection.was_current, rejection.retry_after) == (True, None)
+
+
+async def test_restore(through: RedisStore, proxy: Lossy, store: RedisStore, clock: Clock) -> None:
+    """The second try finds what the first one set: that is no refusal."""
+    token = await shared(store, clock)
+    await store.reject(KEY, token.generation, 0.0)
+    held = replace(token, generation=token.generation + 1)
+    proxy.lose_next()
+    given = await through.restore(held)
+    assert proxy.lost == 1
+    assert isinstance(given, Token)
+    assert await store.generations([KEY]) == [held.generation]
+
+
+async def test_generations(through: RedisStore, proxy: Lossy, clock: Clock) -> None:
+    """A question has no effect: it is simply asked again."""
+    token = await shared(through, clock)
+    proxy.lose_next()
+    assert await through.generations([KEY]) == [token.generation]
+    assert proxy.lost == 1
+
+
+async def test_restore_of_what_is_refused(through: RedisStore, proxy: Lossy, clock: Clock) -> None:
+    """The refusal is the same, too."""
+    token = await shared(through, clock)
+    await through.reject(KEY, token.generation, 30.0)
+    proxy.lose_next()
+    assert await through.restore(token) is Refusal.REJECTED
+    assert proxy.lost == 1
+
+
+async def test_acquire_after_a_rejection(through: RedisStore, proxy: Lossy, clock: Clock) -> None:
+    """The lease of the repetition knows of it as the lost one did."""
+    token = await shared(through, clock)
+    await through.reject(KEY, token.generation, 30.0)
+    proxy.lose_next()
+    assert (await lease_of(through)).rejected == token.access_token.fingerprint()
+    assert proxy.lost == 1

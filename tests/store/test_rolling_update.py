@@ -1,0 +1,151 @@
+"""Replicas of this release and of the next one share a store: what this one cannot read is a miss, not a crash."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+import pytest_asyncio
+
+from mintonce_server.core import events
+from mintonce_server.core.broker import Broker, BrokerOptions
+from mintonce_server.core.client import Clients, OAuthClient
+from mintonce_server.core.ports import Wake, WakeKind
+from mintonce_server.core.token import Origin, Token
+from mintonce_server.store import RedisStore
+from mintonce_server.store.scripts import keys_of
+from support.clocks import ManualClock
+from support.samples import HASHER, KEY, lease_of, minted, wish
+from support.scripted_issuer import ScriptedIssuer
+from support.servers import Command
+
+
+@dataclass
+class Replica:
+    """Of this release, on a real server; its own clock is turned by the test."""
+
+    store: RedisStore
+    clock: ManualClock
+    issuer: ScriptedIssuer
+    happened: list[events.Event] = field(default_factory=list[events.Event])
+
+    def __post_init__(self) -> None:
+        client = OAuthClient(KEY.client, self.issuer)
+        self.broker = Broker(self.store, Clients([client]), self.clock, self.happened.append, BrokerOptions())
+
+    async def get(self) -> tuple[Token, Origin, bool]:
+        served = await self.broker.get(KEY, 0.0, 5.0)
+        return served.token, served.origin, served.degraded
+
+    async def catch_up(self) -> None:
+        self.broker.upkeep.notice(Wake(WakeKind.GAP, "", 0))
+        await self.broker.upkeep._confirm()
+
+
+@pytest_asyncio.fixture
+async def replica(url: str, command: Command) -> AsyncIterator[Replica]:
+    clock = ManualClock()
+    store = RedisStore.connect(url, hasher=HASHER, clock=clock, lease_seconds=60.0, deadline=5.0)
+    yield Replica(store, clock, ScriptedIssuer(clock))
+    await store.close()
+
+
+async def the_next_release_mints(replica: Replica, command: Command, newer_than: int = 0) -> int:
+    """A record that only the next release can read. Its generation."""
+    lease = await lease_of(replica.store, newer_than=newer_than)
+    await replica.store.commit(lease, minted(replica.clock, "theirs", lifetime=3600.0))
+    record, _, _ = keys_of(HASHER(KEY))
+    await command("HSET", record, "payload", '{"v":2,"sealed":"in a new way"}')
+    return lease.generation
+
+
+async def test_a_live_token_goes_on_when_the_store_has_one_that_cannot_be_read(
+    replica: Replica, command: Command
+) -> None:
+    """Unmarked, to its end; the newer record stays for those who can read it, and nobody mints against the other."""
+    ours, _, _ = await replica.get()
+    theirs = await the_next_release_mints(replica, command, newer_than=ours.generation)
+    for _ in range(5):
+        replica.clock.advance(5.1)
+        assert await replica.get() == (ours, Origin.MEMORY, False)
+        await replica.catch_up()
+        assert replica.broker.peek(KEY)
+    assert await replica.store.generations([KEY]) == [theirs]
+    assert replica.issuer.mints == 1
+
+
+async def test_a_replica_with_nothing_mints_one_that_all_can_read(replica: Replica, command: Command) -> None:
+    """Once, above what it could not read; it does not do so again at the next question."""
+    theirs = await the_next_release_mints(replica, command)
+    ours, origin, _ = await replica.get()
+    assert origin is Origin.MINT
+    assert ours.generation > theirs
+    for _ in range(5):
+        replica.clock.advance(5.1)
+        assert (await replica.get())[0] == ours
+    assert replica.issuer.mints == 1
+
+
+async def test_an_unreadable_record_is_not_rejected_or_replaced_by_a_look(replica: Replica, command: Command) -> None:
+    """A replica that holds nothing leaves it alone until somebody wants a token."""
+    theirs = await the_next_release_mints(replica, command)
+    replica.broker._holdings.entry(KEY)
+    await replica.catch_up()
+    assert replica.broker.peek(KEY) is None
+    assert await replica.store.generations([KEY]) == [theirs]
+    assert replica.issuer.mints == 0
+
+
+async def test_a_token_goes_on_when_the_unreadable_one_has_newer_credentials(
+    replica: Replica, command: Command
+) -> None:
+    """The next release came with a new secret: ours is live all the same, and served without a question each time."""
+    ours, _, _ = await replica.get()
+    theirs = await the_next_release_mints(replica, command, newer_than=ours.generation)
+    record, _, meta = keys_of(HASHER(KEY))
+    await command("HSET", record, "cv", "2")
+    await command("HSET", meta, "cv", "2")
+    replica.clock.advance(5.1)
+    assert await replica.get() == (ours, Origin.MEMORY, False)
+    assert replica.broker.peek(KEY)
+    assert await replica.store.generations([KEY]) == [theirs]
+    assert replica.issuer.mints == 1
+
+
+async def test_a_token_goes_on_when_the_newer_one_has_replaced_credentials(replica: Replica, command: Command) -> None:
+    """A replica with the old secret filled an emptied store: who has the new one neither takes it nor mints."""
+    client = OAuthClient(KEY.client, replica.issuer, credential_version=2)
+    replica.broker = Broker(replica.store, Clients([client]), replica.clock, replica.happened.append, BrokerOptions())
+    ours, _, _ = await replica.get()
+    await command("FLUSHALL")
+    lease = await lease_of(replica.store, newer_than=ours.generation)
+    await replica.store.commit(lease, minted(replica.clock, "theirs", lifetime=3600.0))
+    replica.clock.advance(5.1)
+    assert await replica.get() == (ours, Origin.MEMORY, False)
+    assert replica.broker.peek(KEY)
+    assert replica.issuer.mints == 1
+
+
+@pytest.mark.parametrize("extra", ["sealed_by", "print2"])
+async def test_a_field_that_the_next_release_adds_is_passed_over(
+    replica: Replica, command: Command, extra: str
+) -> None:
+    """A record of this version with something more in it is read as ever."""
+    token, _, _ = await replica.get()
+    record, _, meta = keys_of(HASHER(KEY))
+    await command("HSET", record, extra, "something")
+    await command("HSET", meta, extra, "something")
+    (loaded,) = await replica.store.load([KEY])
+    assert loaded
+    assert loaded.access_token == token.access_token
+
+
+async def test_a_record_of_the_release_before_has_no_fingerprint(replica: Replica, command: Command) -> None:
+    """It is read, given out and rejected as any other; only the same text again goes unnoticed."""
+    token, _, _ = await replica.get()
+    record, _, _ = keys_of(HASHER(KEY))
+    await command("HDEL", record, "print")
+    (loaded,) = await replica.store.load([KEY])
+    assert loaded
+    assert (await replica.store.reject(KEY, token.generation, 30.0)).was_current
+    lease = await lease_of(replica.store, nonce=wish().nonce)
+    assert lease.rejected == ""

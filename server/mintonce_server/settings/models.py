@@ -3,11 +3,11 @@
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from mintonce_server.settings.redis_url import without_secrets
 from mintonce_server.settings.values import (
     Audiences,
     Duration,
@@ -39,16 +39,16 @@ class _Part(BaseModel):
 class RedisSettings(_Part):
     """[redis]"""
 
-    url: RedisUrl = Field(description="The store: `redis://`, `rediss://` (TLS) or `unix://`.")
+    url: RedisUrl = Field(
+        description="The store: `redis://`, `redis+sentinel://`, `redis+cluster://` (`rediss…` with TLS) or `unix://`."
+    )
     url_file: File | None = Field(default=None, description="A file that holds the URL, when a password is in it.")
     deadline: Duration = Field(default=0.25, gt=0, le=60, description="How long one operation of the store may take.")
 
     @property
     def safe_url(self) -> str:
         """The URL without user, password and options: for people to read."""
-        parts = urlsplit(self.url.reveal())
-        host = parts.netloc.rpartition("@")[2]
-        return f"{parts.scheme}://{host}{parts.path}"
+        return without_secrets(self.url.reveal())
 
 
 class IssuerSettings(_Part):

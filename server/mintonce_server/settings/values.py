@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from mintonce_server.core.errors import InvalidRequest
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.secret import Secret
+from mintonce_server.settings import redis_url
 
 FAULT: Final = "mintonce"
 """The type of the validation errors that are made here; their context has a `remedy`."""
@@ -30,7 +31,6 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _DURATION_REMEDY = 'Write seconds as a number, or a text such as "250ms", "30s", "5m", "24h".'
 
-_REDIS_REMEDY = "Write redis://HOST:PORT/DB, rediss://HOST:PORT/DB (TLS), or unix:///PATH."
 _LISTEN_REMEDY = "Write HOST:PORT, such as 127.0.0.1:50051 or [::1]:50051, or unix:/PATH."
 _TOKEN_URL_REMEDY = "Write the whole URL: https://YOUR_OAUTH_DOMAIN/oauth/token."  # noqa: S105 - a sentence
 _UNIX_PATH_MAX = 107
@@ -99,15 +99,8 @@ def _secret(value: object) -> Secret:
 
 def _redis_url(value: object) -> Secret:
     url = _secret(value)
-    parts = _split(url.reveal(), _REDIS_REMEDY)
-    if parts.scheme in ("redis+sentinel", "redis+cluster"):
-        raise fault("names a Sentinel or a Cluster, which comes later", "Name a single server: redis://HOST:PORT/DB.")
-    if parts.scheme not in ("redis", "rediss", "unix"):
-        raise fault("is not a URL of a Redis or Valkey server", _REDIS_REMEDY)
-    if parts.scheme == "unix" and not parts.path.startswith("/"):
-        raise fault("names no socket by an absolute path", _REDIS_REMEDY)
-    if parts.scheme != "unix" and not parts.path.strip("/").isdigit() and parts.path.strip("/"):
-        raise fault("names a database that is not a number", _REDIS_REMEDY)
+    if found := redis_url.fault_in(url.reveal()):
+        raise fault(*found)
     return url
 
 

@@ -4,13 +4,14 @@ import random
 from typing import Final
 
 from mintonce_server.core import events
-from mintonce_server.core.backoff import LONGEST, error_of, failure_of, full_jitter
+from mintonce_server.core.backoff import LONGEST, error_of, failure_of
 from mintonce_server.core.client import OAuthClient
 from mintonce_server.core.errors import IssuerError, StoreUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.memory import NEVER, Entry
 from mintonce_server.core.minting import Obtained
 from mintonce_server.core.ports import Clock, Failure
+from mintonce_server.core.posting import Posting
 from mintonce_server.core.token import Origin, Token
 
 BURST: Final = 20.0
@@ -21,8 +22,11 @@ PER_SECOND: Final = 1.0
 class Alone:
     """Mints without a lease, or refuses to: `store_outage = "mint" | "refuse"`."""
 
-    def __init__(self, *, allowed: bool, clock: Clock, sink: events.EventSink, chance: random.Random) -> None:
+    def __init__(
+        self, *, allowed: bool, posting: Posting, clock: Clock, sink: events.EventSink, chance: random.Random
+    ) -> None:
         self._allowed = allowed
+        self._posting = posting
         self._clock = clock
         self._sink = sink
         self._chance = chance
@@ -39,19 +43,24 @@ class Alone:
         failures = self._check_back_off(key)
         if not self._spend():
             raise outage
+        generation = self._generation(entry)
         try:
-            minted = await client.issuer.mint(key)
+            minted = await self._posting.mint(client, key, key_hash, generation, failures, entry.rejected)
         except IssuerError as error:
-            error.retry_after = error.retry_after or full_jitter(failures, self._chance)
-            self._remember(key, error, error.retry_after, failures + 1)
+            self._remember(key, error, error.retry_after or 0.0, failures + 1)
             raise
         self._negative.pop(key, None)
-        # A hybrid clock, as in the store: the first lease after the outage gets a higher generation.
-        # Above all seen here in any case: if the store's clock is ahead of ours, memory would not take the token.
-        generation = max(int(self._clock.unix() * 1000), entry.newest + 1)
         clocks = self._clock.unix() - self._clock.monotonic()
         token = Token.of(minted, key, key_hash, generation, client.credential_version, clocks)
         return Obtained(token, Origin.MINT, NEVER, outage)
+
+    def _generation(self, entry: Entry) -> int:
+        """By a hybrid clock, as in the store: the first lease after the outage gets a higher one.
+
+        Above all seen here in any case: if the store's clock is ahead of ours, memory would not take the token. Up to a
+        second ahead, at random: two replicas that are alone must not give one generation to two tokens.
+        """
+        return max(int(self._clock.unix() * 1000) + self._chance.randrange(1000), entry.newest + 1)
 
     def _remember(self, key: TokenKey, error: IssuerError, seconds: float, failures: int) -> None:
         now = self._clock.monotonic()

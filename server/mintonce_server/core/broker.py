@@ -18,6 +18,7 @@ from mintonce_server.core.key import TokenKey
 from mintonce_server.core.memory import Entry
 from mintonce_server.core.minting import Minting
 from mintonce_server.core.ports import Clock, TokenStore
+from mintonce_server.core.posting import Posting
 from mintonce_server.core.refresher import Refresher
 from mintonce_server.core.revalidation import Revalidation
 from mintonce_server.core.token import Origin, Token
@@ -56,8 +57,9 @@ class Broker:
     ) -> None:
         chance = random.Random()  # noqa: S311 - spreads retries, guards nothing
         bell = Bell()
-        minting = Minting(store, clock, sink, bell, chance, options.mint_deadline)
-        alone = Alone(allowed=options.mint_in_outage, clock=clock, sink=sink, chance=chance)
+        posting = Posting(clock, sink, chance)
+        minting = Minting(store, clock, sink, bell, posting, options.mint_deadline)
+        alone = Alone(allowed=options.mint_in_outage, posting=posting, clock=clock, sink=sink, chance=chance)
         self._refresher = Refresher(clock, lambda key: self.upkeep.refresh(key, self._refresher))
         self._holdings = Holdings(store, clients, clock, self._refresher.schedule, options.revalidate_within)
         revalidation = Revalidation(store, self._holdings, clock, sink)

@@ -17,6 +17,7 @@ class Entry:
     Attributes:
         token: the newest one seen, unless it was rejected.
         barred: every generation up to this one was rejected.
+        rejected: fingerprint of the token that was rejected last, "" for none.
         confirmed_at: when the store was asked that last said that `token` is current, on the monotonic clock.
         ever_held: whether there ever was a token.
         asked_at: when a caller last wanted it, on the monotonic clock.
@@ -24,13 +25,25 @@ class Entry:
         news: set when `token` changes, then replaced by a new one: take it before you look at `token`.
     """
 
-    __slots__ = ("asked_at", "barred", "confirmed_at", "ever_held", "key", "key_hash", "news", "token", "watchers")
+    __slots__ = (
+        "asked_at",
+        "barred",
+        "confirmed_at",
+        "ever_held",
+        "key",
+        "key_hash",
+        "news",
+        "rejected",
+        "token",
+        "watchers",
+    )
 
     def __init__(self, key: TokenKey, key_hash: str, now: float) -> None:
         self.key = key
         self.key_hash = key_hash
         self.token: Token | None = None
         self.barred = 0
+        self.rejected = ""
         self.confirmed_at = NEVER
         self.ever_held = False
         self.asked_at = now
@@ -63,6 +76,7 @@ class Entry:
         self.barred = max(self.barred, generation)
         if self.token is None or self.token.generation > generation:
             return False
+        self.rejected = self.token.access_token.fingerprint()
         self.token = None
         return True
 

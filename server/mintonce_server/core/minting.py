@@ -1,7 +1,6 @@
 """From acquire to commit: what one flight does for a key that memory cannot answer."""
 
 import asyncio
-import random
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
@@ -9,13 +8,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from mintonce_server.core import events
-from mintonce_server.core.backoff import error_of, failure_of, full_jitter
+from mintonce_server.core.backoff import error_of, failure_of
 from mintonce_server.core.bell import Bell
 from mintonce_server.core.client import OAuthClient
 from mintonce_server.core.errors import IssuerError, IssuerMalformed, MintonceError, StoreUnavailable, WaitTimedOut
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.memory import NEVER
 from mintonce_server.core.ports import Backoff, Clock, Hit, Lease, Refusal, TokenStore, Wait, Wish
+from mintonce_server.core.posting import Posting
 from mintonce_server.core.token import Minted, Origin, Token
 
 WAIT_BOUND: Final = 0.25
@@ -53,14 +53,14 @@ class Minting:
         clock: Clock,
         sink: events.EventSink,
         bell: Bell,
-        chance: random.Random,
+        posting: Posting,
         mint_deadline: float,
     ) -> None:
         self._store = store
         self._clock = clock
         self._sink = sink
         self._bell = bell
-        self._chance = chance
+        self._posting = posting
         self._mint_deadline = mint_deadline
 
     async def obtain(self, client: OAuthClient, key: TokenKey, newer_than: int, min_remaining: float) -> Obtained:
@@ -107,26 +107,10 @@ class Minting:
         return await self._commit(key_hash, lease, minted)
 
     async def _mint(self, client: OAuthClient, key_hash: str, lease: Lease) -> Minted:
-        began = self._clock.monotonic()
-        self._sink(events.MintStarted(key_hash, client.name, lease.generation))
-        try:
-            async with self._renewing(lease):
-                minted = await client.issuer.mint(lease.key)
-            _check_news(minted, lease)
-        except IssuerError as error:
-            if error.retry_after is None:
-                error.retry_after = full_jitter(lease.failures, self._chance)
-            seconds = self._clock.monotonic() - began
-            self._sink(
-                events.MintFailed(
-                    key_hash, client.name, lease.generation, seconds, error.reason, error.issuer_error, str(error),
-                    error.remedy, error.retry_after,
-                )
-            )  # fmt: skip
-            raise
-        seconds = self._clock.monotonic() - began
-        self._sink(events.Minted(key_hash, client.name, lease.generation, seconds, minted.lifetime))
-        return minted
+        async with self._renewing(lease):
+            return await self._posting.mint(
+                client, lease.key, key_hash, lease.generation, lease.failures, lease.rejected
+            )
 
     async def _failed(self, key_hash: str, lease: Lease, error: IssuerError, wish: Wish) -> Obtained:
         """Share the failure with the fleet, and take what is live all the same."""
@@ -222,12 +206,3 @@ def _settle(token: Token | None, asked_at: float, error: MintonceError) -> Obtai
     if token is None:
         raise error
     return Obtained(token, Origin.STORE, asked_at, error)
-
-
-def _check_news(minted: Minted, lease: Lease) -> None:
-    """Some issuers hand out one token again and again while it lives, refused or not."""
-    if minted.access_token.fingerprint() == lease.rejected:
-        raise IssuerMalformed(
-            "the issuer returned the very token that was rejected",
-            remedy="Revoke that token at the issuer, or turn off its reuse of tokens: until it ends none else comes.",
-        )

@@ -38,19 +38,18 @@ async def test_retry_after_is_kept_by_three_replicas_and_by_who_starts_meanwhile
     async with AsyncExitStack() as stack:
         fleet = await start(stack, tmp_path, settings, 3)
         issuer.fault = Fault(status=429, retry_after=form(time.time()), times=1)
-        async with asking(fleet, AUDIENCE, timeout=0.5) as answers:
+        async with asking(fleet, AUDIENCE, timeout=2.0) as answers:
             await wait_until(lambda: len(answers) >= 3)
             fresh = await start(stack, tmp_path, settings, 1)
-            told = await fresh[0].ask(AUDIENCE, timeout=0.5)
-            await wait_until(lambda: answers[-1].token, timeout=BACK_OFF + 5.0)
+            told = await fresh[0].ask(AUDIENCE, timeout=2.0)
+            await wait_until(lambda: answers[-1].token, timeout=BACK_OFF + 15.0)
             token = await fresh[0].get(AUDIENCE)
     first, second = (post["time"] for post in posts(tmp_path / "posts.jsonl"))
     assert second - first > BACK_OFF - MILLISECOND
     reasons = {answer.error.reason for answer in answers if answer.error}
-    assert "ISSUER_THROTTLED" in reasons
-    assert reasons <= {"ISSUER_THROTTLED", "WAIT_TIMED_OUT"}
-    assert told.error
-    assert told.error.reason == "ISSUER_THROTTLED"
+    assert reasons == {"ISSUER_THROTTLED"}
+    # A busy machine may take longer to start it than the back-off lasts.
+    assert told.token or (told.error and told.error.reason == "ISSUER_THROTTLED")
     assert {answer.token.access_token for answer in answers if answer.token} == {token.access_token}
 
 
@@ -72,3 +71,21 @@ async def test_a_new_credential_version_ends_what_was_refused_to_the_old_secret(
         shared: list[Token] = await asyncio.gather(*(served.get(AUDIENCE) for served in old))
     assert {each.access_token for each in shared} == {token.access_token}
     assert issuer.posts == 2
+
+
+async def test_an_issuer_that_hands_out_the_rejected_token_again_is_noticed(
+    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
+) -> None:
+    """It is not served; the issuer is asked again after a back-off, and what is new then is served."""
+    async with AsyncExitStack() as stack:
+        fleet = await start(stack, tmp_path, settings, 2)
+        rejected = await fleet[0].get(AUDIENCE)
+        issuer.fault = Fault(repeat=True, times=1)
+        assert await fleet[0].client.reject("default", AUDIENCE, token=rejected)
+        async with asking(fleet, AUDIENCE, timeout=2.0) as answers:
+            await wait_until(lambda: answers and answers[-1].token, timeout=15.0)
+    assert {answer.error.reason for answer in answers if answer.error} == {"ISSUER_MALFORMED"}
+    texts = {answer.token.access_token for answer in answers if answer.token}
+    assert len(texts) == 1
+    assert rejected.access_token not in texts
+    assert issuer.posts == 3

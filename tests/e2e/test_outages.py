@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
+from statistics import median
 
 import grpc
 import pytest
@@ -22,10 +23,12 @@ LIFETIME = 3.0
 REVALIDATE = 1.0
 STORE_DEADLINE = 0.25
 """Seconds: the default of redis.deadline."""
-QUICK = 0.2
-"""Seconds that callers wait at most: less than a store that hangs takes to be given up."""
-ON_THE_WAY = 0.05
-"""Seconds for a call that began while the token lived, and for the POST that the server counts into its life."""
+LEEWAY = 0.05 * LIFETIME
+"""Seconds before its end from which on a token is served with a mark only (core.token.leeway)."""
+PATIENCE = 1.0
+"""Seconds that callers wait at most."""
+ON_THE_WAY = 0.1
+"""Seconds that an answer may take, also that of the store, which a reader counts into the token's life."""
 
 Outage = Callable[[ExitStack, PracticeIssuer], None]
 
@@ -75,10 +78,16 @@ class Ordeal:
         assert claims(self.token)["exp"] == int(over_at)
         return over_at
 
+    @property
+    def due_until(self) -> float:
+        """Until when each call must succeed: a life is counted from the moment before the POST was sent."""
+        (minted,) = self.fleet[0].server.events("minted")
+        return self.over_at - float(minted["seconds"]) - ON_THE_WAY
+
     async def endure(self) -> list[Answer]:
         """Ask both replicas until each has an error to give."""
-        async with asking(self.fleet, AUDIENCE, QUICK) as answers:
-            await wait_until(lambda: _last_two_failed(answers), timeout=LIFETIME + 5.0)
+        async with asking(self.fleet, AUDIENCE, PATIENCE) as answers:
+            await wait_until(lambda: _last_two_failed(answers), timeout=LIFETIME + 15.0)
         return answers
 
 
@@ -88,7 +97,7 @@ def _last_two_failed(answers: list[Answer]) -> bool:
 
 def check_served_to_the_end(ordeal: Ordeal, answers: list[Answer]) -> None:
     """Not one error before the end, not one token after it, and never another token."""
-    early = [answer for answer in answers if answer.ended < ordeal.over_at - ON_THE_WAY]
+    early = [answer for answer in answers if answer.ended < ordeal.due_until]
     assert [answer.error for answer in early if answer.error] == []
     assert [answer for answer in answers if answer.token and answer.began > ordeal.over_at] == []
     assert {answer.token.access_token for answer in answers if answer.token} == {ordeal.token}
@@ -115,11 +124,9 @@ async def test_without_an_issuer_all_calls_succeed_until_the_token_is_over(tmp_p
         answers = await ordeal.endure()
         check_served_to_the_end(ordeal, answers)
         await check_then_unavailable(ordeal)
-    marks = [answer.token.degraded for answer in answers if answer.token]
-    assert marks == sorted(marks), "once marked, always marked"
-    assert not marks[0]
-    # Whoever hangs up before a hanging issuer was given up on may have heard nothing in the token's last moments.
-    assert marks[-1] or outage is hangs
+    tokens = [(answer.began, answer.token.degraded) for answer in answers if answer.token]
+    assert not tokens[0][1]
+    assert all(degraded for began, degraded in tokens if began > ordeal.over_at - LEEWAY)
 
 
 @pytest.mark.xfail(strict=True, reason="Broker.get waits for the mint to its deadline, past the end of what it has")
@@ -130,9 +137,9 @@ async def test_a_patient_caller_gets_the_live_token_before_it_is_over(tmp_path: 
         await ordeal.begin()
         hangs(ordeal.running, ordeal.issuer)
         async with asking(ordeal.fleet, AUDIENCE, timeout=5.0) as answers:
-            await wait_until(lambda: any(answer.error for answer in answers), timeout=LIFETIME + 5.0)
+            await wait_until(lambda: any(answer.error for answer in answers), timeout=LIFETIME + 15.0)
         failed = next(answer for answer in answers if answer.error)
-        assert failed.began > ordeal.over_at - ON_THE_WAY
+        assert failed.began > ordeal.due_until
 
 
 @pytest.mark.parametrize("taken", [stopped, killed])
@@ -149,15 +156,14 @@ async def test_without_issuer_and_store_it_is_the_same(tmp_path: Path, taken: Ca
 
         ordeal.issuer.fault = Fault()
         await ordeal.store.healed()
-        async with asking(ordeal.fleet, AUDIENCE, QUICK) as later:
-            await wait_until(lambda: _is_well(later), timeout=8.0)
+        async with asking(ordeal.fleet, AUDIENCE, PATIENCE) as later:
+            await wait_until(lambda: _is_well(later), timeout=20.0)
         assert not [line for served in ordeal.fleet for line in served.server.events("internal_error")]
-    began, ended = answers[0].began, answers[-1].ended
-    old = [answer.token for answer in answers if answer.token and answer.began > began + REVALIDATE + 0.1]
+    began = answers[0].began
+    old = [answer.token for answer in answers if answer.token and answer.began > began + REVALIDATE]
     assert old
     assert all(token.degraded for token in old)
-    # Two callers, one call after the other: had each waited for the store, there would be no room for so many answers.
-    assert len(answers) > 3 * 2 * (ended - began) / STORE_DEADLINE
+    assert median(answer.ended - answer.began for answer in answers if answer.token) < STORE_DEADLINE
 
 
 def _is_well(answers: list[Answer]) -> bool:

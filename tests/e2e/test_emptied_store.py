@@ -81,7 +81,7 @@ async def test_an_emptied_store_gets_its_tokens_back_and_the_issuer_no_post(
                 assert texts(await tokens_of(fleet[0])) == texts(first)
             return await generations(command)
 
-        await eventually(looked, lambda found: found == {token.generation for token in first.values()})
+        await eventually(looked, lambda found: found == {token.generation for token in first.values()}, within=15.0)
     assert {answer.token and answer.token.access_token for answer in answers} == {first[AUDIENCES[0]].access_token}
 
     async with AsyncExitStack() as stack:

@@ -73,7 +73,7 @@ async def test_a_lease_holder_that_was_stopped_comes_back_too_late(
     tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
 ) -> None:
     """Stopped past its lease in the middle of the POST: one more POST, and afterwards all serve one token."""
-    issuer.fault = Fault(latency=1.0, times=1)
+    issuer.fault = Fault(latency=2.0, times=1)
     async with AsyncExitStack() as stack:
         sleeper, other = await start(stack, tmp_path, settings | {"LEASE_SECONDS": "1s"}, 2)
         late = asyncio.create_task(sleeper.ask(AUDIENCE))

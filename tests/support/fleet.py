@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from mintonce import AsyncTokenClient, Token
 from mintonce_server.core.broker import BrokerOptions
+from mintonce_server.core.ports import Wake
 from mintonce_server.dev.practice_issuer import PracticeIssuer
 from mintonce_server.store.redis import RedisStore
 from mintonce_server.telemetry.clock import SystemClock
@@ -26,6 +27,14 @@ class Replica:
     async def reject(self, token: Token) -> bool:
         """What a microservice does when a resource server answers 401."""
         return await self.client.reject(CLIENT, AUDIENCE, generation=token.generation)
+
+    def deafen(self) -> None:
+        """From now on no message of the fleet reaches it, and it does not know that."""
+
+        def ignored(wake: Wake) -> None:
+            """Lost."""
+
+        self.house.broker.upkeep.notice = ignored  # type: ignore[method-assign] # what is to be lost is lost here
 
     def holds(self, token: Token) -> bool:
         """Whether its memory would serve this token now, without asking anybody."""

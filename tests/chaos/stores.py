@@ -66,8 +66,10 @@ def replies_lost(fate: Fate) -> Inject:
         async with stage.fault(STORE, outage=fate is Fate.VANISH):
             for proxy in stage.rig.stores.values():
                 proxy.loss, proxy.loss_fate, proxy.lossy = 0.5, fate, _first_times()
-            await asyncio.sleep(2.0)
             lost = 0
+            for _ in range(3):
+                await stage.ask_all(stage.cold(), times=2)
+            await asyncio.sleep(1.0)
             for proxy in stage.rig.stores.values():
                 lost += proxy.lost
                 proxy.heal()

@@ -13,15 +13,14 @@ SEED = 20
 GROUPS: Final[Mapping[str, tuple[TopologyName, str]]] = {
     "crashes": (
         "single",
-        "kill-after-acquire kill-before-post kill-before-answer kill-before-commit kill-after-commit",
+        "kill-after-acquire kill-before-post kill-before-answer kill-before-commit kill-after-commit stop-past-lease",
     ),
     "store": (
         "single",
         "store-killed store-stopped store-emptied script-flush replies-cut replica-hole subscriber-hole",
     ),
     "issuer, every way to fail": ("single", " ".join(name for name, one in catalogue.ALL.items() if not one.alone)),
-    "stops and storms": ("single", "stop-past-lease issuer-and-store-gone cancellations reject-storm reject-loop"),
-    "clocks": ("single", "clock-ahead"),
+    "callers and clocks": ("single", "issuer-and-store-gone cancellations reject-storm reject-loop clock-ahead"),
     "sentinel": ("sentinel", "lost-writes"),
     "cluster": ("cluster", "lost-writes slot-migration"),
 }

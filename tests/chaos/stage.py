@@ -62,6 +62,11 @@ class Stage:
         if not kept:
             self.broken.append(promise)
 
+    def mints_began(self, audience: str) -> float:
+        """When the first mint of this key began, by the replica's own log."""
+        steps = steps_of(self.members, names_of([audience]))
+        return min(step.time for step in steps if step.event == "mint_started")
+
     @property
     def members(self) -> list[Member]:
         return self.rig.members

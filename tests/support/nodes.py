@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import socket
+import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +23,7 @@ PASSWORD: Final = "a-pass/word@for:tests"
 
 READY_WITHIN: Final = 10.0
 REPLY_WITHIN: Final = 2.0
-SENTINEL_PERIODS: Final = ("PING-PERIOD", 300, "INFO-PERIOD", 500, "PUBLISH-PERIOD", 500)
+SENTINEL_PERIODS: Final = ("PING-PERIOD", 300, "INFO-PERIOD", 500, "PUBLISH-PERIOD", 250)
 """Milliseconds. By default a new primary is first pinged a second after it was chosen: with a shorter down-after each
 failover is followed by another, forever. And replicas are looked at each 10 s only, which makes tests long.
 PING not below 250: a replica unheard for five such periods is no candidate, and in a failover INFO comes each second.
@@ -50,7 +51,7 @@ class Node:
         self._directory = directory
         self._binary = binary
         self._lines = lines
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     def __repr__(self) -> str:
         return f"{self.name}:{self.port}"
@@ -64,7 +65,7 @@ class Node:
     @property
     def running(self) -> bool:
         """Started and not dead; perhaps stopped."""
-        return self._process is not None and self._process.returncode is None
+        return self._process is not None and self._process.poll() is None
 
     @property
     def log(self) -> Path:
@@ -81,16 +82,13 @@ class Node:
             config.touch(mode=0o600)
             config.write_text("\n".join((*self._usual(), *self._lines)) + "\n")
         with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), str(self._binary), str(config)),
-                *(["--sentinel"] if self.sentinel else []),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+            tied = (sys.executable, "-I", "-S", tether.__file__, str(os.getpid()))
+            words = (str(self._binary), str(config), *(["--sentinel"] if self.sentinel else []))
+            # Not by asyncio: a fixture of a session, and tests with loops of their own, start and end the same node.
+            self._process = subprocess.Popen([*tied, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         async with asyncio.timeout(READY_WITHIN):
             while not await self.answers():
-                assert self._process.returncode is None, self.log.read_text(errors="replace")[-1000:]
+                assert self._process.poll() is None, self.log.read_text(errors="replace")[-1000:]
                 await asyncio.sleep(0.01)
         if self.sentinel:
             await self.command("SENTINEL", "DEBUG", *SENTINEL_PERIODS)
@@ -98,10 +96,9 @@ class Node:
     async def kill(self) -> None:
         """SIGKILL, also if it is stopped. `start` brings it back."""
         if self._process is not None:
-            if self._process.returncode is None:
-                with suppress(ProcessLookupError):  # it ended by itself
-                    self._process.kill()
-            await self._process.wait()
+            self._process.kill()
+            while self._process.poll() is None:  # noqa: ASYNC110 - no event tells of it
+                await asyncio.sleep(0.005)
 
     def stop(self) -> None:
         """SIGSTOP: connections stay, nothing is answered."""
@@ -142,12 +139,16 @@ class Node:
         except (RedisError, OSError):
             return False
 
-    async def attached(self) -> int:
-        """How many replicas it has that are online; 0 also if it does not answer."""
+    async def follows(self) -> int | None:
+        """The port of the primary that it has all data of; None if it has not yet, or does not answer.
+
+        Its own word: a primary counts a replica as online while that is still loading.
+        """
         try:
-            return len(cast(list[list[object]], await self.command("ROLE"))[2])
+            role = cast(list[object], await self.command("ROLE"))
         except (RedisError, OSError):
-            return 0
+            return None
+        return cast(int, role[2]) if role[0] == b"slave" and role[3] == b"connected" else None
 
     def _usual(self) -> tuple[str, ...]:
         lines: tuple[str, ...] = (f"port {self.port}", "bind 127.0.0.1", "daemonize no", f'requirepass "{PASSWORD}"')

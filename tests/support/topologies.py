@@ -5,13 +5,13 @@ All run on 127.0.0.1 with a password, and end with this process. Nothing is kept
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final, cast
 from urllib.parse import quote
 
 from redis.crc import key_slot
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from support.eventually import eventually
 from support.nodes import PASSWORD, Node, free_ports
@@ -56,10 +56,8 @@ class Topology:
     async def replica_of(self, primary: Node) -> Node:
         """One that follows it."""
         for node in self.servers:
-            with suppress(RedisError, OSError):
-                role = cast(list[object], await node.command("ROLE"))
-                if role[0] == b"slave" and role[2] == primary.port:
-                    return node
+            if await node.follows() == primary.port:
+                return node
         raise AssertionError(f"{primary} has no replica")
 
     async def empty(self) -> None:
@@ -103,6 +101,11 @@ class Topology:
         """Whether nothing is missing."""
         return all(await asyncio.gather(*(node.answers() for node in self.nodes)))
 
+    async def followed(self, primaries: list[Node]) -> bool:
+        """Whether each of these has a replica with all of its data."""
+        followed = {await node.follows() for node in self.servers}
+        return {node.port for node in primaries} <= followed
+
 
 class SentinelTopology(Topology):
     """One shard, whose primary the Sentinels choose."""
@@ -124,7 +127,7 @@ class SentinelTopology(Topology):
         if not await super().whole():
             return False
         primaries = await self.primaries()
-        if len(primaries) != 1 or await primaries[0].attached() != len(self.servers) - 1:
+        if len(primaries) != 1 or not await self.followed(primaries):
             return False
         said = [await node.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE) for node in self.sentinels]
         return all(cast(list[bytes], address)[1] == str(primaries[0].port).encode() for address in said)
@@ -155,9 +158,7 @@ class ClusterTopology(Topology):
         source, slot = await self.primary_of(name), key_slot(name.encode())
         target = target or next(node for node in await self.primaries() if node is not source)
         await self.begin_migration(slot, source, target)
-        while names := cast(list[bytes], await source.command("CLUSTER", "GETKEYSINSLOT", slot, 100)):
-            where = ("MIGRATE", "127.0.0.1", target.port, "", 0, 2000)
-            await source.command(*where, "REPLACE", "AUTH", PASSWORD, "KEYS", *names)
+        await self.carry(slot, source, target)
         await self.end_migration(slot, target)
         return target
 
@@ -165,6 +166,12 @@ class ClusterTopology(Topology):
         """From now on `source` answers ASK for keys of the slot that it does not have."""
         await target.command("CLUSTER", "SETSLOT", slot, "IMPORTING", await _id(source))
         await source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", await _id(target))
+
+    async def carry(self, slot: int, source: Node, target: Node) -> None:
+        """All keys that are in the slot now. `source` points to `target` for them."""
+        where = ("MIGRATE", "127.0.0.1", target.port, "", 0, 2000)
+        while names := cast(list[bytes], await source.command("CLUSTER", "GETKEYSINSLOT", slot, 100)):
+            await source.command(*where, "REPLACE", "AUTH", PASSWORD, "KEYS", *names)
 
     async def end_migration(self, slot: int, target: Node) -> None:
         """Tell all primaries who has the slot now."""
@@ -177,9 +184,7 @@ class ClusterTopology(Topology):
         if not await super().whole():
             return False
         primaries = await self.primaries()
-        if len(primaries) != len(self.servers) // 2:
-            return False
-        if [await node.attached() for node in primaries] != [1] * len(primaries):
+        if len(primaries) != len(self.servers) // 2 or not await self.followed(primaries):
             return False
         said = [cast(bytes, await node.command("CLUSTER", "INFO")) for node in self.servers]
         return all(b"cluster_state:ok" in text and b"cluster_slots_ok:16384" in text for text in said)
@@ -264,7 +269,9 @@ async def _running(nodes: list[Node]) -> AsyncGenerator[None]:
     async with AsyncExitStack() as stack:
         for node in nodes:
             stack.push_async_callback(node.kill)
-        await asyncio.gather(*(node.start() for node in nodes))
+        # The first before the others: a replica that finds no primary tries again a second later.
+        await nodes[0].start()
+        await asyncio.gather(*(node.start() for node in nodes[1:]))
         yield
 
 

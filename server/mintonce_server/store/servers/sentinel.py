@@ -14,8 +14,8 @@ from mintonce_server.store.servers.pools import Pools, sentinel_options, server_
 from mintonce_server.store.servers.ports import Ear
 from mintonce_server.store.servers.url import Target
 
-LOOK_EVERY: Final = 1.0
-"""Seconds. Bounds how long a former primary that nobody could tell of its fall is still written to."""
+LOOK_EVERY: Final = 0.5
+"""Seconds. A former primary that does not know of its fall is written to for so long, and loses that again."""
 
 LOOK_SHARE: Final = 0.4
 """Of an operation's deadline, for each of a look's two steps: a call that waits for a look has time left to use it."""

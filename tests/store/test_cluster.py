@@ -1,0 +1,163 @@
+"""A store on a Cluster: each key is found, wherever its slot is, and every wake is heard."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+import pytest_asyncio
+from redis.crc import key_slot
+
+from mintonce_server.core.errors import StoreUnavailable
+from mintonce_server.core.key import TokenKey
+from mintonce_server.core.ports import Clock, Hit, Wake, WakeKind
+from mintonce_server.store import RedisStore
+from mintonce_server.store.scripts import WAKE_CHANNEL
+from mintonce_server.store.wake import GAP
+from support.eventually import eventually
+from support.nodes import Node
+from support.reaching import mended, new_key, reaching, writes
+from support.samples import KEY, shared, wish
+from support.topologies import ClusterTopology, cluster
+
+MANY = 40
+"""Keys: enough to have some on each of three primaries."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ClusterTopology]:
+    async with cluster(tmp_path_factory.mktemp("cluster")) as topology:
+        yield topology
+
+
+@pytest_asyncio.fixture
+async def topology(running: ClusterTopology) -> AsyncIterator[ClusterTopology]:
+    """Whole and empty, whatever the test before did to it."""
+    await running.healed()
+    await running.empty()
+    yield running
+
+
+def _record(store: RedisStore, key: TokenKey = KEY) -> str:
+    return f"mintonce:{{{store.key_hash(key)}}}:t"
+
+
+async def _generations(store: RedisStore, keys: list[TokenKey]) -> list[int | None]:
+    return [token.generation if token else None for token in await store.load(keys)]
+
+
+async def test_many_keys_are_loaded_from_all_primaries(topology: ClusterTopology, clock: Clock) -> None:
+    """In the order of the keys, a missing one among them."""
+    async with reaching(topology.url, clock) as store:
+        keys = [new_key() for _ in range(MANY)]
+        tokens = [await shared(store, clock, key) for key in keys]
+        expected = [None, *(token.generation for token in tokens)]
+        assert await _generations(store, [new_key(), *keys]) == expected
+        assert await store.generations(keys) == expected[1:]
+        assert {token.key for token in await store.list("", 2 * MANY)} == set(keys)
+        owners = [await topology.primary_of(_record(store, key)) for key in keys]
+        assert set(owners) == set(await topology.primaries())
+
+
+async def test_a_moved_slot_is_followed(topology: ClusterTopology, clock: Clock) -> None:
+    """Alone and in a batch; nobody notices."""
+    async with reaching(topology.url, clock) as store:
+        token = await shared(store, clock)
+        await topology.migrate(_record(store))
+        assert isinstance(await store.acquire(KEY, wish()), Hit)
+        await topology.migrate(_record(store))
+        assert await _generations(store, [new_key(), KEY, new_key()]) == [None, token.generation, None]
+
+
+async def test_a_slot_on_its_way_is_followed(topology: ClusterTopology, clock: Clock) -> None:
+    """What has gone is asked for over there; a script whose keys are on both sides waits until they are not."""
+    async with reaching(topology.url, clock) as store:
+        token = await shared(store, clock)
+        source, slot = await topology.primary_of(_record(store)), key_slot(_record(store).encode())
+        target = next(node for node in await topology.primaries() if node is not source)
+        await topology.begin_migration(slot, source, target)
+        await topology.carry(slot, source, target)
+        assert await _generations(store, [KEY, new_key()]) == [token.generation, None]
+        acquiring = asyncio.create_task(store.acquire(KEY, wish()))
+        await topology.end_migration(slot, target)
+        assert isinstance(await acquiring, Hit)
+
+
+async def test_a_killed_primary_is_replaced(topology: ClusterTopology, clock: Clock) -> None:
+    """Calls end within their deadline meanwhile. No wake message is missed but those that nobody could send."""
+    async with reaching(topology.url, clock) as store, aclosing(store.wakes()) as wakes:
+        assert await anext(wakes) == GAP
+        await mended(store, keys=MANY)
+        victim = await topology.primary_of(_record(store))
+        await victim.kill()
+        assert not await writes(store, KEY)
+        await mended(store, keys=MANY)
+        token = await shared(store, clock)
+        async with asyncio.timeout(5):
+            while (heard := await anext(wakes)) == GAP:
+                pass
+        assert heard == Wake(WakeKind.COMMIT, store.key_hash(KEY), token.generation)
+
+
+async def test_a_planned_failover_goes_unnoticed(topology: ClusterTopology, clock: Clock) -> None:
+    """The former primary points to the new one."""
+    async with reaching(topology.url, clock) as store:
+        token = await shared(store, clock)
+        await topology.fail_over(await topology.primary_of(_record(store)))
+        assert await _generations(store, [KEY]) == [token.generation]
+        assert isinstance(await store.acquire(KEY, wish()), Hit)
+
+
+async def test_a_stopped_server_delays_no_look(topology: ClusterTopology, clock: Clock) -> None:
+    """It is in the URL and answers nothing: the others say where the slots are."""
+    first = topology.url.rpartition("@")[2].partition(",")[0]
+    stopped = next(node for node in topology.servers if first.endswith(str(node.port)))
+    stopped.stop()
+    async with reaching(topology.url, clock) as store:
+        keys = [new_key() for _ in range(MANY)]
+        elsewhere = [key for key in keys if await topology.primary_of(_record(store, key)) is not stopped]
+        assert elsewhere
+        assert [await writes(store, key) for key in elsewhere] == [True] * len(elsewhere)
+
+
+async def test_wakes_survive_the_loss_of_a_server(topology: ClusterTopology, clock: Clock) -> None:
+    """Two servers are listened to: each message is heard once, and the loss of one of them loses none."""
+    async with reaching(topology.url, clock) as store, aclosing(store.wakes()) as wakes:
+        assert await anext(wakes) == GAP
+        listened = await _listened(topology, 2)
+        speaker = next(node for node in topology.servers if node not in listened)
+        sent = [Wake(WakeKind.COMMIT, "abc", generation) for generation in range(1, 201)]
+        for wake in sent:
+            await speaker.command("PUBLISH", WAKE_CHANNEL, f"1 commit abc {wake.generation}")
+            if wake.generation == 100:
+                await listened[0].kill()
+        heard: list[Wake] = []
+        async with asyncio.timeout(5):
+            while len([wake for wake in heard if wake != GAP]) < len(sent):
+                heard.append(await anext(wakes))
+        assert sorted(wake.generation for wake in heard if wake != GAP) == [wake.generation for wake in sent]
+        await _listened(topology, 2)
+
+
+async def test_the_loss_of_an_ear_is_told(topology: ClusterTopology, clock: Clock) -> None:
+    """And ends with a GAP: nobody knows what the other one missed."""
+    troubles: list[StoreUnavailable] = []
+    async with reaching(topology.url, clock, troubles) as store, aclosing(store.wakes()) as wakes:
+        assert await anext(wakes) == GAP
+        listened = await _listened(topology, 2)
+        await listened[0].command("CLIENT", "KILL", "TYPE", "pubsub")
+        async with asyncio.timeout(5):
+            assert await anext(wakes) == GAP
+    assert len(troubles) == 1
+
+
+async def _listened(topology: ClusterTopology, count: int) -> list[Node]:
+    """The servers that somebody listens to."""
+
+    async def listened() -> list[Node]:
+        counts = [
+            await node.command("PUBSUB", "NUMSUB", WAKE_CHANNEL) if node.running else None for node in topology.servers
+        ]
+        return [node for node, said in zip(topology.servers, counts, strict=True) if said == [WAKE_CHANNEL.encode(), 1]]
+
+    return await eventually(listened, lambda nodes: len(nodes) == count)

@@ -1,0 +1,72 @@
+"""TLS in front of servers that do not speak it, with a certificate authority of the test's own."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import trustme
+
+
+class Authority:
+    """Issues certificates for 127.0.0.1, or for another name. `ca` is the file that trusts them."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._authority = trustme.CA()
+        self.ca = directory / "ca.pem"
+        self._authority.cert_pem.write_to_path(str(self.ca))
+
+    def server(self, host: str = "127.0.0.1", *, wants_certificate: bool = False) -> ssl.SSLContext:
+        """What a server of that name listens with."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._authority.issue_cert(host).configure_cert(context)  # pyright: ignore[reportUnknownMemberType] # knows pyOpenSSL, too
+        if wants_certificate:
+            self._authority.configure_trust(context)  # pyright: ignore[reportUnknownMemberType] # as above
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    def client(self) -> tuple[Path, Path]:
+        """Files with a client's certificate and its key."""
+        certificate, key = self._directory / "client.pem", self._directory / "client.key"
+        issued = self._authority.issue_cert("mintonce.example")
+        issued.cert_chain_pems[0].write_to_path(str(certificate))
+        issued.private_key_pem.write_to_path(str(key))
+        return certificate, key
+
+
+@asynccontextmanager
+async def speaking_tls(port: int, context: ssl.SSLContext, listen: int = 0) -> AsyncGenerator[int]:
+    """Listens with TLS, on the port that it gives, and hands on to a plain one."""
+    serving: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
+        with suppress(OSError, asyncio.CancelledError):  # one of the two hangs up, or the test is over
+            upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                await asyncio.gather(_pass(reader, upstream_writer), _pass(upstream_reader, writer))
+            finally:
+                writer.transport.abort()
+                upstream_writer.transport.abort()
+        serving.discard(task)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", listen, ssl=context)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
+        await server.wait_closed()
+
+
+async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65_536):
+        writer.write(data)
+        await writer.drain()
+    writer.transport.abort()

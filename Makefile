@@ -24,7 +24,7 @@ unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint format gen bench chaos lock proto-baseline readme up down clean
+.PHONY: help setup run test mutants lint format gen bench chaos lock proto-baseline readme up down clean
 
 help: ## Say what there is
 	@echo "Usage: make TARGET"
@@ -39,6 +39,9 @@ run: ## Start all of it on this machine: an embedded Valkey, a practice issuer, 
 
 test: setup ## Run the tests (TESTS=tests/core ARGS="-k name")
 	@$(BIN)/python -m pytest $(TESTS) $(ARGS)
+
+mutants: setup ## Break the protocol in many ways, and see a test fail each time; takes minutes (ARGS="part of a name")
+	@PYTHONPATH=tests $(BIN)/python -m mutants.cli $(ARGS)
 
 lint: setup $(GEN_BIN)/.installed ## Check style, types, imports, protos, sizes, documents (ONLY="ruff mypy")
 	@$(BIN)/python tools/lint.py $(ONLY)

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from hypothesis import Phase, settings
 
 from mintonce_server.dev.valkey import EmbeddedValkey
 from support.servers import redis_binary, valkey_binary
+
+# For `make mutants`: that a test fails is all there is to know, not the shortest way to it.
+settings.register_profile("mutants", phases=[Phase.explicit, Phase.generate])
 
 BINARIES = {"valkey": valkey_binary, "redis": redis_binary}
 

@@ -28,15 +28,18 @@ NONCES = strategies.sampled_from(["one", "two"])
 VERSIONS = strategies.sampled_from([1, 1, 1, 1, 1, 1, 2])
 """Seldom the new secret: from then on little is left to happen with the old one."""
 TEXTS = strategies.sampled_from(["a token", "another token"])
-# Seconds since the mint, of 100: fresh, half gone, inside the leeway, over.
-AGES = strategies.sampled_from([0.0, 0.0, 55.0, 97.0, 101.0])
-WISHES = strategies.sampled_from([0.0, 0.0, 30.0, 1000.0])
-BACK_OFFS = strategies.sampled_from([0.0, 30.0])
-INTERVALS = strategies.sampled_from([0.0, 30.0])
+LIFETIME = 1000.0
+# Seconds since the mint: fresh, half gone, inside the leeway, over. Nothing comes near an end while a slow test runs.
+AGES = strategies.sampled_from([0.0, 0.0, 550.0, 980.0, 1010.0])
+AHEAD = 1_000_000
+"""Milliseconds."""
+NEWER = strategies.sampled_from([None, None, 0, 0, 3 * AHEAD])
+"""Than nothing, than the current one, than any that the server knows of."""
+WISHES = strategies.sampled_from([0.0, 0.0, 480.0, 10_000.0])
+BACK_OFFS = strategies.sampled_from([0.0, 300.0])
+INTERVALS = strategies.sampled_from([0.0, 300.0])
 TIMES = strategies.sampled_from([1, 1, 2])
 """How often an act is said: twice, as after a lost reply."""
-LIFETIME = 100.0
-AHEAD = 10_000
 
 
 class Moment(NamedTuple):
@@ -62,11 +65,11 @@ class ScriptsMachine(RuleBasedStateMachine):
         self.leases: list[ports.Lease] = []
         self.generations = [1]
 
-    @rule(nonce=NONCES, version=VERSIONS, newer=strategies.booleans(), wish=WISHES, times=TIMES)
-    def acquire(self, nonce: str, version: int, newer: bool, wish: float, times: int) -> None:
+    @rule(nonce=NONCES, version=VERSIONS, newer=NEWER, wish=WISHES, times=TIMES)
+    def acquire(self, nonce: str, version: int, newer: int | None, wish: float, times: int) -> None:
         """Somebody asks, now and then for a newer token than there is."""
         record = self.seen.state.record
-        newer_than = record.generation if record and newer else 0
+        newer_than = (record.generation if record else 1) + newer if newer is not None else 0
         asked = ports.Wish(nonce, version, newer_than, wish)
 
         def model(state: State, moment: Moment) -> Outcome[Acquired]:
@@ -180,7 +183,7 @@ class ScriptsMachine(RuleBasedStateMachine):
     @rule()
     def the_interval_between_rejections_is_over(self) -> None:
         """By the server's clock."""
-        self.force("HSET", META, "rejected_at", self.seen.now - 40_000)
+        self.force("HSET", META, "rejected_at", self.seen.now - 301_000)
 
     @precondition(lambda self: self.seen.state.meta.generation)
     @rule()
@@ -191,7 +194,10 @@ class ScriptsMachine(RuleBasedStateMachine):
     @rule(everything=strategies.booleans())
     def something_is_lost(self, everything: bool) -> None:
         """All data, or what the server knows of the scripts."""
+        before = self.seen
         self.force(*(("FLUSHALL",) if everything else ("SCRIPT", "FLUSH")))
+        while self.seen.now <= before.now:  # by the time a lost store is back, its clock has gone on
+            self.seen = self.side.look()
 
     def force(self, *words: str | int) -> None:
         """Change what is there, behind the back of all. The model goes on from it."""

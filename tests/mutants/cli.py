@@ -1,0 +1,51 @@
+"""Lets each mutant of the product loose on the tests: `make mutants`. Exit code 1 if one survives.
+
+ARGS="part of a name" hunts only those; `--report FILE` writes the count as JSON.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from mutants.hunting import Verdict, check_without_mutant, hunt
+from mutants.mutant import Mutant
+from mutants.of_lua import LUA
+from mutants.of_python import PYTHON
+
+
+def main() -> int:
+    """The exit code."""
+    parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
+    parser.add_argument("names", nargs="*", help="parts of names; none: all mutants")
+    parser.add_argument("--report", type=Path, help="a JSON file for the count and the table")
+    arguments = parser.parse_args()
+    chosen = _chosen(arguments.names)
+    for tests in {mutant.tests for mutant in chosen}:
+        check_without_mutant(tests)
+    verdicts: list[Verdict] = []
+    for mutant in chosen:
+        verdicts.append(hunt(mutant))
+        where = f"{mutant.file.rpartition('/')[2]}: {mutant.name}"
+        print(f"{where:<62} {verdicts[-1].caught_by or 'SURVIVES'}", flush=True)
+    caught = sum(1 for verdict in verdicts if verdict.caught_by)
+    print(f"\nmutants caught: {caught} of {len(verdicts)}")
+    if arguments.report:
+        arguments.report.write_text(_report(verdicts, caught), encoding="utf-8")
+    return 0 if verdicts and caught == len(verdicts) else 1
+
+
+def _chosen(names: list[str]) -> list[Mutant]:
+    return [mutant for mutant in LUA + PYTHON if not names or any(name in mutant.name for name in names)]
+
+
+def _report(verdicts: list[Verdict], caught: int) -> str:
+    table = [
+        {"file": mutant.file, "mutant": mutant.name, "breaks": mutant.breaks, "caught_by": caught_by}
+        for mutant, caught_by in verdicts
+    ]
+    return json.dumps({"caught": caught, "of": len(verdicts), "mutants": table}, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

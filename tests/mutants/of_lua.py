@@ -1,0 +1,344 @@
+"""Mutants of store/lua/*.lua. Those of H14 (protocol.md) come first."""
+
+from mutants.mutant import LUA_TESTS, Mutant
+
+
+def lua(name: str, script: str, old: str, new: str, breaks: str) -> Mutant:
+    """A mutant of one script."""
+    return Mutant(name, f"store/lua/{script}.lua", old, new, breaks, LUA_TESTS)
+
+
+END_LEASE = "if number(redis.call('HGET', KEYS[2], 'f')) == generation then redis.call('DEL', KEYS[2]) end"
+NOT_HELD = "if lease[1] ~= ARGV[1] or lease[2] ~= ARGV[2] then return 0 end"
+META_TTL = "redis.call('PEXPIRE', KEYS[3], meta_ms)\n"
+
+H14 = (
+    lua("no fence", "commit", "if generation < f then", "if false then", "a late mint replaces a newer token"),
+    lua(
+        "no barrier",
+        "commit",
+        "if generation <= number(meta[2]) then",
+        "if false then",
+        "a mint begun before a rejection brings back what was rejected",
+    ),
+    lua(
+        "blind release", "fail", NOT_HELD, "if not lease[1] then return 0 end", "a stalled holder ends another's lease"
+    ),
+    lua(
+        "blind reject",
+        "reject",
+        "if number(record[1]) ~= generation then",
+        "if not record[1] then",
+        "a late rejection of an old token drops its successor",
+    ),
+    lua(
+        "non-idempotent acquire",
+        "acquire",
+        "if lease[1] == nonce then",
+        "if false then",
+        "after a lost reply a replica waits for itself",
+    ),
+    lua(
+        "kept dead lease",
+        "commit",
+        END_LEASE,
+        END_LEASE.replace("== generation then", "== generation and ttl > 0 and cv >= number(meta[3]) then"),
+        "after a refused commit all wait for nobody",
+    ),
+)
+
+ACQUIRE = (
+    lua(
+        "a lease can be taken away",
+        "acquire",
+        "if lease[1] then return {'WAIT'",
+        "if false then return {'WAIT'",
+        "two mint at once",
+    ),
+    lua(
+        "a HIT by old credentials",
+        "acquire",
+        " and number(record[8]) >= cv then",
+        " then",
+        "a new secret's replica serves old tokens",
+    ),
+    lua(
+        "a HIT that is not newer",
+        "acquire",
+        "if row and f > newer_than and",
+        "if row and",
+        "a refresh brings the old token",
+    ),
+    lua(
+        "a HIT inside the leeway",
+        "acquire",
+        "math.max(number(record[6]), math.min(wish, number(record[7])))",
+        "math.min(wish, number(record[7]))",
+        "tokens are served that end on their way",
+    ),
+    lua(
+        "an endless wish",
+        "acquire",
+        "math.min(wish, number(record[7]))",
+        "wish",
+        "who wants more than there can be mints each time",
+    ),
+    lua(
+        "a lease inside the back-off",
+        "acquire",
+        "if number(meta[5]) > now and",
+        "if false and",
+        "the issuer is asked again too soon",
+    ),
+    lua(
+        "a back-off for all credentials",
+        "acquire",
+        " and number(meta[7]) >= cv then return",
+        " then return",
+        "a new secret does not help before the back-off ends",
+    ),
+    lua(
+        "a back-off without the token",
+        "acquire",
+        "meta[5] - now, row}",
+        "meta[5] - now}",
+        "a live token is not served in a back-off",
+    ),
+    lua(
+        "generations without the clock",
+        "acquire",
+        "newer_than + 1, now)",
+        "newer_than + 1)",
+        "numbers come again after a loss",
+    ),
+    lua(
+        "generations by the clock alone",
+        "acquire",
+        "math.max(number(meta[1]) + 1, bar + 1, f + 1, newer_than + 1, now)",
+        "now",
+        "two leases in a millisecond have one number",
+    ),
+    lua(
+        "generations that forget leases",
+        "acquire",
+        "math.max(number(meta[1]) + 1, ",
+        "math.max(",
+        "a number is given out twice",
+    ),
+    lua(
+        "generations that the asker has seen",
+        "acquire",
+        "newer_than + 1, now)",
+        "now)",
+        "a barred generation is minted again",
+    ),
+    lua(
+        "failures of the old secret",
+        "acquire",
+        "if cv > number(meta[3]) then failures = 0 end\n",
+        "",
+        "a new secret waits for the old one's faults",
+    ),
+    lua(
+        "a lease that hides its credentials",
+        "acquire",
+        "string.format('%.0f', math.max(cv, number(meta[3])))",
+        "string.format('%.0f', number(meta[3]))",
+        "a token of the old secret replaces the new one's",
+    ),
+    lua(
+        "a lease for ever",
+        "acquire",
+        "redis.call('PEXPIRE', KEYS[2], lease_ms)\n",
+        "",
+        "after a crash nobody ever mints again",
+    ),
+    lua("a meta for ever", "acquire", META_TTL, "", "keys that nobody uses stay"),
+    lua(
+        "a lease that hides what was rejected",
+        "acquire",
+        "tonumber(lease_ms), failures, print}",
+        "tonumber(lease_ms), failures, ''}",
+        "an issuer that repeats a rejected token is not noticed",
+    ),
+    lua(
+        "a repeated lease that hides what was rejected",
+        "acquire",
+        "redis.call('PTTL', KEYS[2]), number(meta[4]), print}",
+        "redis.call('PTTL', KEYS[2]), number(meta[4]), ''}",
+        "the same, after a lost reply",
+    ),
+)
+
+COMMIT = (
+    lua(
+        "a restore ignores the barrier",
+        "commit",
+        "if generation <= number(meta[2]) then",
+        "if ARGV[10] ~= '1' and generation <= number(meta[2]) then",
+        "a replica that heard nothing brings back what was rejected",
+    ),
+    lua(
+        "a restore ends the back-off",
+        "commit",
+        "if ARGV[10] ~= '1' then",
+        "if true then",
+        "the issuer is asked again too soon",
+    ),
+    lua(
+        "a commit leaves the back-off",
+        "commit",
+        "if ARGV[10] ~= '1' then",
+        "if false then",
+        "the next refresh is held back for nothing",
+    ),
+    lua("a lease that no commit ends", "commit", END_LEASE + "\n", "", "the next refresh waits for nobody"),
+    lua(
+        "a commit ends any lease",
+        "commit",
+        END_LEASE,
+        "redis.call('DEL', KEYS[2])",
+        "a late holder takes another's lease",
+    ),
+    lua(
+        "a commit said again",
+        "commit",
+        "if f == generation then",
+        "if false then",
+        "a lost reply makes it another commit",
+    ),
+    lua("a dead token", "commit", "if ttl <= 0 then", "if false then", "a token that is over is stored"),
+    lua(
+        "a commit by old credentials",
+        "commit",
+        "if cv < number(meta[3]) then",
+        "if false then",
+        "the old secret's token replaces the new one's",
+    ),
+    lua(
+        "a commit that is not counted",
+        "commit",
+        "text(math.max(number(meta[1]), generation))",
+        "text(number(meta[1]))",
+        "after a write-back a number is given out twice",
+    ),
+    lua(
+        "a commit that counts backwards",
+        "commit",
+        "text(math.max(number(meta[1]), generation))",
+        "text(generation)",
+        "a late commit lets a number be given out twice",
+    ),
+    lua(
+        "a write-back that hides its credentials",
+        "commit",
+        "text(math.max(cv, number(meta[3])))",
+        "text(number(meta[3]))",
+        "after a loss the old secret's token replaces the new one's",
+    ),
+    lua(
+        "a record for ever",
+        "commit",
+        "redis.call('PEXPIREAT', KEYS[1], text(now + ttl))\n",
+        "",
+        "records stay when their tokens are over",
+    ),
+    lua(
+        "a meta for ever, written back",
+        "commit",
+        "redis.call('PEXPIRE', KEYS[3], ARGV[11])\n",
+        "",
+        "keys that nobody uses stay",
+    ),
+    lua(
+        "a life counted from the commit",
+        "commit",
+        "'exp', text(now + ttl)",
+        "'exp', text(now + ARGV[5])",
+        "a token seems to live longer than it does",
+    ),
+    lua("a silent commit", "commit", "redis.call('PUBLISH', ARGV[12], ", "tostring(", "waiters are not woken"),
+    lua(
+        "a token without a print", "commit", "'print', ARGV[9])", "'print', '')", "a rejected token is not known again"
+    ),
+)
+
+FAIL = (
+    lua("a failure said again", "fail", NOT_HELD + "\n", "", "each repetition counts as another failure"),
+    lua("a failure that keeps its lease", "fail", "redis.call('DEL', KEYS[2])\n", "", "all wait for nobody"),
+    lua(
+        "failures that are not counted",
+        "fail",
+        "redis.call('HINCRBY', KEYS[3], 'n', 1)\n",
+        "",
+        "the back-off never grows",
+    ),
+    lua("a failure of no credentials", "fail", "'until_cv', ARGV[5])", "'until_cv', '0')", "nobody heeds the back-off"),
+    lua("a silent failure", "fail", "redis.call('PUBLISH', ARGV[7], ", "tostring(", "waiters learn of it late"),
+)
+
+REJECT = (
+    lua(
+        "a barrier at the rejected generation only",
+        "reject",
+        "math.max(number(meta[1]), number(meta[2]), generation)",
+        "math.max(number(meta[2]), generation)",
+        "a mint in flight brings back what was rejected",
+    ),
+    lua(
+        "no barrier is set",
+        "reject",
+        "'bar', string.format('%.0f', bar), ",
+        "",
+        "what was rejected can be committed again",
+    ),
+    lua("rejections in a loop", "reject", "if wait > 0 then", "if false then", "one caller burns token after token"),
+    lua(
+        "a rejection that keeps the token",
+        "reject",
+        "redis.call('DEL', KEYS[1], KEYS[2])",
+        "redis.call('DEL', KEYS[2])",
+        "it is served on",
+    ),
+    lua(
+        "a rejection that keeps the lease",
+        "reject",
+        "redis.call('DEL', KEYS[1], KEYS[2])",
+        "redis.call('DEL', KEYS[1])",
+        "the next mint waits for one that cannot count",
+    ),
+    lua(
+        "a rejection said again",
+        "reject",
+        "meta[3] == ARGV[1] and 'CURRENT' or 'OTHER'",
+        "'OTHER'",
+        "after a lost reply the answer is another one",
+    ),
+    lua(
+        "a rejection that forgets the token",
+        "reject",
+        "record[2] or ''",
+        "''",
+        "an issuer that repeats it is not noticed",
+    ),
+    lua(
+        "a silent rejection",
+        "reject",
+        "redis.call('PUBLISH', ARGV[4], ",
+        "tostring(",
+        "other replicas serve it on for seconds",
+    ),
+)
+
+RENEW = (
+    lua("a blind renewal", "renew", NOT_HELD + "\n", "", "a stalled holder keeps up another's lease"),
+    lua(
+        "a renewal that does nothing",
+        "renew",
+        "return redis.call('PEXPIRE', KEYS[2], ARGV[3])",
+        "return 1",
+        "a slow mint loses its lease",
+    ),
+)
+
+LUA = H14 + ACQUIRE + COMMIT + FAIL + REJECT + RENEW

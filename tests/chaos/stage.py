@@ -62,6 +62,10 @@ class Stage:
         if not kept:
             self.broken.append(promise)
 
+    def jtis(self, audience: str) -> list[str]:
+        """The tokens that the issuer gave for this key so far, oldest first."""
+        return [post.jti for post in self.rig.issuer.posts_so_far() if post.audience == audience and post.jti]
+
     def mints_began(self, audience: str) -> float:
         """When the first mint of this key began, by the replica's own log."""
         steps = steps_of(self.members, names_of([audience]))

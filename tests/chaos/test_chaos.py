@@ -17,10 +17,10 @@ GROUPS: Final[Mapping[str, tuple[TopologyName, str]]] = {
     ),
     "store": (
         "single",
-        "store-killed store-stopped store-emptied script-flush replies-cut replica-hole subscriber-hole",
+        "store-killed store-stopped store-emptied script-flush answers-lost replica-hole subscriber-hole",
     ),
     "issuer, every way to fail": ("single", " ".join(name for name, one in catalogue.ALL.items() if not one.alone)),
-    "callers and clocks": ("single", "issuer-and-store-gone cancellations reject-storm reject-loop clock-ahead"),
+    "callers and clocks": ("single", "issuer-and-store-gone cancellations reject-storm reject-in-flight clock-ahead"),
     "sentinel": ("sentinel", "lost-writes"),
     "cluster": ("cluster", "lost-writes slot-migration"),
 }

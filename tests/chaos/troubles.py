@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+from chaos.crashes import TRAPPED_WITHIN, answer_on_its_way
 from chaos.stage import Inject, Scenario, Stage
 from chaos.workload import Load
 
@@ -33,7 +34,7 @@ async def cancellations(stage: Stage) -> None:
 
 
 async def one_rejection_many_times(stage: Stage) -> None:
-    """Everybody who got a token rejects it, at all replicas: at most one mint comes of it."""
+    """Everybody who got a token rejects it, at all replicas, some late: at most one mint comes of it."""
     audience = stage.cold()
     (first, *_) = await stage.ask_all(audience)
     async with stage.fault("callers"):
@@ -42,8 +43,37 @@ async def one_rejection_many_times(stage: Stage) -> None:
         ]
         await asyncio.gather(*calls)
         after = await stage.ask_all(audience, 5)
+        await asyncio.sleep(stage.rig.setup.min_rotation)
+        late = await stage.callers.reject(stage.members[0], audience, first.generation)
     stage.expect(all(call.ok and call.generation > first.generation for call in after), "no successor for some")
-    stage.expect(stage.posts(audience) <= 2, f"{stage.posts(audience)} POSTs for one rejected generation")
+    stage.expect(stage.posts(audience) == 2, f"{stage.posts(audience)} POSTs for one rejected generation")
+    successor = {call.generation for call in after}
+    stage.expect(late.ok, f"a late rejection got {late.status} {late.reason}")
+    kept = {call.generation for call in await stage.ask_all(audience)}
+    stage.expect(kept == successor, "a late rejection of the old generation took the new one away")
+
+
+async def rejected_in_flight(stage: Stage) -> None:
+    """A caller rejects the current token while its successor is minted: begun too early, that must not count."""
+    audience = stage.cold()
+    (first, *_) = await stage.ask_all(audience)
+    holder, other, *_ = stage.chance.sample(stage.members, 2)
+    trap = answer_on_its_way(stage, holder, audience)
+    async with stage.fault("callers"):
+        rotating = asyncio.create_task(stage.callers.rotate(holder, audience), name="rotation")
+        async with asyncio.timeout(TRAPPED_WITHIN):
+            await trap.sprung.wait()
+        in_flight = stage.jtis(audience)[-1]
+        await stage.callers.reject(other, audience, first.generation)
+        trap.let_go()
+        await rotating
+        after = await stage.ask_all(audience, 3)
+    stage.notes["posts"] = stage.posts(audience)
+    stage.expect(
+        stage.posts(audience) <= 3, f"{stage.posts(audience)} POSTs; the first, the refused one, its successor"
+    )
+    early = [call for call in after if call.jti in (in_flight, first.jti)]
+    stage.expect(not early, f"{len(early)} of {len(after)} callers got a token that was begun before the rejection")
 
 
 async def rejections_without_end(stage: Stage) -> None:
@@ -94,6 +124,7 @@ BUSY_REJECTING: Final = Load(callers=8, rejects=0.05)
 SCENARIOS: Final = (
     Scenario("cancellations", cancellations),
     Scenario("reject-storm", one_rejection_many_times),
+    Scenario("reject-in-flight", rejected_in_flight),
     Scenario("reject-loop", rejections_without_end, load=BUSY_REJECTING),
     Scenario("clock-ahead", wall_clock(HOUR)),
     Scenario("clock-behind", wall_clock(-HOUR)),

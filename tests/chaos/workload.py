@@ -13,6 +13,7 @@ from chaos.rig import CLIENT, Rig
 
 from mintonce import MintonceError, Token
 from support.history import Call, Post
+from support.history_records import Op
 from support.surroundings import claims
 
 PAUSE: Final = (0.03, 0.12)
@@ -58,6 +59,17 @@ class Callers:
         call = Call("reject", member.name, audience, began, time.time(), deadline, "OK", generation=generation)
         return self._keep(replace(call, was_current=was_current))
 
+    async def rotate(self, member: Member, audience: str, deadline: float = 5.0) -> Call:
+        """One RotateToken."""
+        client, began = member.client, time.time()
+        try:
+            rotation = await client.rotate(CLIENT, audience, timeout=deadline)
+        except MintonceError as error:
+            return self._failed("rotate", member, audience, began, deadline, error)
+        generation = rotation.generation
+        call = Call("rotate", member.name, audience, began, time.time(), deadline, "OK", generation=generation)
+        return self._keep(call)
+
     async def watch(self, member: Member, audience: str) -> None:
         """Follow a key until the server ends the watch. One record for each token."""
         client, began = member.client, time.time()
@@ -71,7 +83,7 @@ class Callers:
 
     def _failed(
         self,
-        op: Literal["get", "watch", "reject"],
+        op: Op,
         member: Member,
         audience: str,
         began: float,

@@ -1,6 +1,7 @@
 """The broker: one flight a key, deadlines, and what comes back when nothing better can be had."""
 
 import asyncio
+import random
 
 import pytest
 
@@ -202,3 +203,14 @@ async def test_an_event_says_that_the_replica_goes_on_alone() -> None:
     bench.store.down = ALL
     await bench.get()
     assert [event.minting for event in bench.events(events.StoreFailed)] == [True]
+
+
+async def test_replicas_that_mint_alone_give_no_generation_twice() -> None:
+    """At the same millisecond: a generation is one token's, also when both come back to the store."""
+    bench = Workbench()
+    replicas = [bench, *(bench.replica() for _ in range(3))]
+    bench.store.down = ALL
+    for seed, replica in enumerate(replicas):
+        replica.broker._filling._alone._chance = random.Random(seed)
+    tokens = [(await replica.get()).token for replica in replicas]
+    assert len({token.generation for token in tokens}) == 4

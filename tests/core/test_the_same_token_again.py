@@ -10,6 +10,7 @@ from mintonce_server.core.errors import IssuerMalformed, Reason
 from mintonce_server.core.token import Origin, Token
 from support.samples import KEY
 from support.scripted_issuer import refused
+from support.troubled_store import ALL
 from support.workbench import Workbench
 
 FREE = BrokerOptions(min_rotation_interval=0.0)
@@ -125,3 +126,15 @@ async def test_another_failure_in_between_changes_nothing() -> None:
     bench.clock.advance(30.1)
     with pytest.raises(IssuerMalformed):
         await bench.get()
+
+
+async def test_it_is_noticed_without_the_store_too() -> None:
+    """The replica that had the token knows its fingerprint, and goes on alone no further than that."""
+    bench = Workbench()
+    await rejected(bench)
+    bench.store.down = ALL
+    for _ in range(5):
+        with pytest.raises(IssuerMalformed):
+            await bench.get()
+    assert len(bench.events(events.MintFailed)) == 1
+    assert bench.issuer.mints == 2

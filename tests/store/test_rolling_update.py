@@ -9,7 +9,6 @@ import pytest_asyncio
 from mintonce_server.core import events
 from mintonce_server.core.broker import Broker, BrokerOptions
 from mintonce_server.core.client import Clients, OAuthClient
-from mintonce_server.core.ports import Wake, WakeKind
 from mintonce_server.core.token import Origin, Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.scripts import keys_of
@@ -37,8 +36,7 @@ class Replica:
         return served.token, served.origin, served.degraded
 
     async def catch_up(self) -> None:
-        self.broker.upkeep.notice(Wake(WakeKind.GAP, "", 0))
-        await self.broker.upkeep._confirm()
+        await self.broker.upkeep._revalidation.confirm([self.broker._holdings.entry(KEY)])
 
 
 @pytest_asyncio.fixture

@@ -74,6 +74,8 @@ def judge_count(world: World, budgets: Budgets) -> None:
         + used.outages
         + 2 * world.rejections
         + 2 * (used.losses + used.failovers)
-        + 2 * used.rotations
+        # Each replica that has a new secret mints by it once; each that has not may have minted by the old one, for
+        # itself alone, while there is no token by the new one (its commit is refused: OLD_CREDENTIALS).
+        + (len(world.replicas) if used.rotations else 0)
     )
     require(len(world.posts) <= allowed, MINT_LAW, f"{len(world.posts)} POSTs where {allowed} are allowed")

@@ -21,6 +21,7 @@ MIXES = {
     "two failovers": (2, Budgets(failovers=2, rejects=1, stalls=1, crashes=1)),
     "same text again": (2, Budgets(rejects=2, repeats=1, failures=1)),
     "new secret": (3, Budgets(rotations=2, failures=1, crashes=1)),
+    "new secret, and its first holder dies": (5, Budgets(rotations=1, crashes=1)),
     "new secret, loss, write-back": (2, Budgets(rotations=1, losses=1, write_backs=1, rejects=1)),
     "expiry": (2, Budgets(expiries=1, stalls=1, crashes=1, rejects=1, write_backs=1)),
 }

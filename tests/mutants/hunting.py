@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,7 +31,7 @@ class CannotHuntError(Exception):
 
 
 @contextmanager
-def copied(mutant: Mutant | None) -> Iterator[dict[str, str]]:
+def copied(mutant: Mutant | None) -> Generator[dict[str, str]]:
     """The environment in which the product is a copy with the mutant in it."""
     with TemporaryDirectory() as folder:
         copy = Path(folder) / PRODUCT.name

@@ -40,7 +40,7 @@ run: ## Start all of it on this machine: an embedded Valkey, a practice issuer, 
 test: setup ## Run the tests (TESTS=tests/core ARGS="-k name")
 	@$(BIN)/python -m pytest $(TESTS) $(ARGS)
 
-mutants: setup ## Break the protocol in many ways, and see a test fail each time; takes minutes (ARGS="part of a name")
+mutants: setup ## Break the protocol in many ways, and see a test fail each time; takes minutes (ARGS="lease" runs a part)
 	@PYTHONPATH=tests $(BIN)/python -m mutants.cli $(ARGS)
 
 lint: setup $(GEN_BIN)/.installed ## Check style, types, imports, protos, sizes, documents (ONLY="ruff mypy")

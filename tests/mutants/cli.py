@@ -1,6 +1,6 @@
-"""Lets each mutant of the product loose on the tests: `make mutants`. Exit code 1 if one survives.
+"""Lets each mutant of the product loose on the tests: `make mutants`. Exit code 1 if one survives, 2 if it cannot be told.
 
-ARGS="part of a name" hunts only those; `--report FILE` writes the count as JSON.
+ARGS="idle gap" hunts only those with such a word in their name; ARGS="--report FILE" writes the count as JSON.
 """
 
 import argparse
@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from mutants.hunting import Verdict, check_without_mutant, hunt
+from mutants.hunting import CannotHuntError, Verdict, check_without_mutant, hunt
 from mutants.mutant import Mutant
 from mutants.of_lua import LUA
 from mutants.of_python import PYTHON
@@ -20,8 +20,15 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="parts of names; none: all mutants")
     parser.add_argument("--report", type=Path, help="a JSON file for the count and the table")
     arguments = parser.parse_args()
-    chosen = _chosen(arguments.names)
-    for tests in {mutant.tests for mutant in chosen}:
+    try:
+        return _hunt(_chosen(arguments.names), arguments.report)
+    except (CannotHuntError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _hunt(chosen: list[Mutant], report: Path | None) -> int:
+    for tests in sorted({mutant.tests for mutant in chosen}):
         check_without_mutant(tests)
     verdicts: list[Verdict] = []
     for mutant in chosen:
@@ -30,8 +37,8 @@ def main() -> int:
         print(f"{where:<62} {verdicts[-1].caught_by or 'SURVIVES'}", flush=True)
     caught = sum(1 for verdict in verdicts if verdict.caught_by)
     print(f"\nmutants caught: {caught} of {len(verdicts)}")
-    if arguments.report:
-        arguments.report.write_text(_report(verdicts, caught), encoding="utf-8")
+    if report:
+        report.write_text(_report(verdicts, caught), encoding="utf-8")
     return 0 if verdicts and caught == len(verdicts) else 1
 
 

@@ -16,8 +16,11 @@ from mintonce_server.core.ports import Clock, Hit
 from mintonce_server.dev.valkey import EmbeddedValkey
 from mintonce_server.store import RedisStore
 from support.eventually import eventually
+from support.reaching import reaching, writes
 from support.samples import HASHER, KEY, lease_of, shared, wish
 from support.servers import looking_into
+from support.tls import handing_on
+from support.topologies import single
 
 
 @asynccontextmanager
@@ -106,3 +109,22 @@ async def test_a_server_that_refuses_to_write_is_unavailable(own_server: Embedde
             await command("CONFIG", "SET", "maxmemory", 1)
         with pytest.raises(StoreUnavailable, match="OutOfMemory"):
             await lease_of(store, newer_than=token.generation)
+
+
+async def test_a_failover_behind_a_name_is_followed(tmp_path: Path, clock: Clock) -> None:
+    """As hosted stores do it: the former primary keeps our connections, and only new ones find the new primary."""
+    async with single(tmp_path / "old") as old, single(tmp_path / "new") as new:
+        (former,), (primary,) = old.servers, new.servers
+        target = former
+        async with handing_on(lambda: target.port) as port, reaching(_at(old.url, port), clock) as store:
+            assert await writes(store)
+            target = primary
+            assert await writes(store)
+            assert await primary.command("DBSIZE") == 0
+            await former.command("REPLICAOF", "127.0.0.1", 1)
+            assert await writes(store)
+            assert await primary.command("DBSIZE") != 0
+
+
+def _at(url: str, port: int) -> str:
+    return f"{url.rpartition(':')[0]}:{port}/0"

@@ -3,8 +3,10 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -12,8 +14,10 @@ from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.ports import Clock, Wake, WakeKind
 from mintonce_server.dev.valkey import EmbeddedValkey
 from mintonce_server.store import RedisStore
+from mintonce_server.store.link import Link
 from mintonce_server.store.scripts import WAKE_CHANNEL
-from mintonce_server.store.wake import GAP, parse
+from mintonce_server.store.servers import Ear
+from mintonce_server.store.wake import GAP, REMEMBERED, SAME_WITHIN, Once, parse, wakes
 from support.eventually import eventually
 from support.samples import HASHER, KEY, shared
 from support.servers import Command, looking_into
@@ -60,6 +64,25 @@ def test_a_message_says_what_happened_to_which_key() -> None:
     assert parse([b"message", b"mintonce:wake", b"1 reject abc 17"]) == Wake(WakeKind.REJECT, "abc", 17)
 
 
+def test_the_same_words_from_two_servers_are_one_message() -> None:
+    """For as long as one server may be behind the other; a GAP is always news."""
+    once, wake = Once(), Wake(WakeKind.COMMIT, "abc", 17)
+    assert once.is_new(wake, 1.0)
+    assert not once.is_new(wake, 1.0 + SAME_WITHIN)
+    assert once.is_new(replace(wake, kind=WakeKind.REJECT), 1.0)
+    assert once.is_new(wake, 1.1 + SAME_WITHIN)
+    assert [once.is_new(GAP, 1.0) for _ in range(2)] == [True, True]
+
+
+def test_what_was_heard_is_not_kept_forever() -> None:
+    """However much is said in a short time."""
+    once = Once()
+    for generation in range(REMEMBERED + 1):
+        assert once.is_new(Wake(WakeKind.COMMIT, "abc", generation), 1.0)
+    assert once.is_new(Wake(WakeKind.COMMIT, "abc", 0), 1.0)
+    assert not once.is_new(Wake(WakeKind.COMMIT, "abc", REMEMBERED), 1.0)
+
+
 async def test_a_strange_message_does_not_end_the_subscription(store: RedisStore, command: Command) -> None:
     """The next good one is heard."""
     async with aclosing(store.wakes()) as wakes:
@@ -80,6 +103,27 @@ async def test_after_the_server_was_killed_it_subscribes_again(own_server: Embed
         token = await shared(store, clock)
         assert await anext(wakes) == Wake(WakeKind.COMMIT, store.key_hash(KEY), token.generation)
     assert troubles
+
+
+async def test_a_server_that_is_the_wrong_one_now_is_left(url: str, command: Command) -> None:
+    """Such as a former primary that keeps the connection: it hears nothing any more. A GAP says that it was left."""
+    link, stale = Link.from_url(url, deadline=2.0), False
+    find = link.ear
+
+    async def ear(avoid: Collection[str] = ()) -> Ear:
+        return replace(await find(avoid), stale=lambda: stale)
+
+    link.ear = ear  # type: ignore[method-assign] # one server never becomes the wrong one
+    try:
+        async with aclosing(wakes(link, lambda _: None, Random())) as heard:
+            assert await anext(heard) == GAP
+            await command("PUBLISH", WAKE_CHANNEL, "1 commit abc 17")
+            assert await anext(heard) == Wake(WakeKind.COMMIT, "abc", 17)
+            stale = True
+            async with asyncio.timeout(5):
+                assert await anext(heard) == GAP
+    finally:
+        await link.close()
 
 
 async def test_a_silent_server_is_noticed(own_server: EmbeddedValkey, clock: Clock) -> None:

@@ -2,8 +2,8 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 
 import trustme
@@ -36,9 +36,16 @@ class Authority:
         return certificate, key
 
 
-@asynccontextmanager
-async def speaking_tls(port: int, context: ssl.SSLContext, listen: int = 0) -> AsyncGenerator[int]:
+def speaking_tls(port: int, context: ssl.SSLContext, listen: int = 0) -> AbstractAsyncContextManager[int]:
     """Listens with TLS, on the port that it gives, and hands on to a plain one."""
+    return handing_on(lambda: port, context, listen)
+
+
+@asynccontextmanager
+async def handing_on(
+    target: Callable[[], int], context: ssl.SSLContext | None = None, listen: int = 0
+) -> AsyncGenerator[int]:
+    """Hands each new connection on to the port that is the target then."""
     serving: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -46,7 +53,7 @@ async def speaking_tls(port: int, context: ssl.SSLContext, listen: int = 0) -> A
         assert task is not None
         serving.add(task)
         with suppress(OSError, asyncio.CancelledError):  # one of the two hangs up, or the test is over
-            upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", port)
+            upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", target())
             try:
                 await asyncio.gather(_pass(reader, upstream_writer), _pass(upstream_reader, writer))
             finally:

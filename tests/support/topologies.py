@@ -186,8 +186,12 @@ class ClusterTopology(Topology):
         primaries = await self.primaries()
         if len(primaries) != len(self.servers) // 2 or not await self.followed(primaries):
             return False
-        said = [cast(bytes, await node.command("CLUSTER", "INFO")) for node in self.servers]
-        return all(b"cluster_state:ok" in text and b"cluster_slots_ok:16384" in text for text in said)
+        said = [str(await node.command("CLUSTER", "INFO")) for node in self.servers]
+        if not all("cluster_state:ok" in text and "cluster_slots_ok:16384" in text for text in said):
+            return False
+        # What one server publishes goes to those that it has a link to, and a new link takes a while.
+        seen = [str(await node.command("CLUSTER", "NODES")) for node in self.servers]
+        return all(text.count(" connected") == len(self.servers) and "fail" not in text for text in seen)
 
 
 @asynccontextmanager

@@ -57,11 +57,16 @@ class Batch:
         await all_of([self._part(address, part, answers) for address, part in by_server.items()])
 
     async def _part(self, address: Address, indexes: Sequence[int], answers: list[object]) -> None:
+        with self._router.suspecting(address):
+            replies = await self._replies(address, indexes)
+        for index, answer in zip(indexes, replies, strict=True):
+            answers[index] = answer
+            if isinstance(answer, MovedError):
+                self._router.learn(answer, address)
+
+    async def _replies(self, address: Address, indexes: Sequence[int]) -> list[object]:
         async with self._router.pools.at(address).pipeline(transaction=False) as pipeline:
             for index in indexes:
                 pipeline.execute_command(*self._commands[index][1])
             # Not raised by the pipeline: answers that send us elsewhere are no errors.
-            for index, answer in zip(indexes, await pipeline.execute(raise_on_error=False), strict=True):
-                answers[index] = answer
-                if isinstance(answer, MovedError):
-                    self._router.learn(answer, address)
+            return await pipeline.execute(raise_on_error=False)

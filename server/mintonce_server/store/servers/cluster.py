@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Final
 
-from redis.exceptions import ConnectionError
+from redis.exceptions import ClusterDownError, ConnectionError
 
 from mintonce_server.store.commands import Commands, Pipeline
 from mintonce_server.store.servers.address import Address
@@ -54,7 +54,10 @@ class ClusterServers:
         return Ear(self._pools.connection(where), str(where), lambda: not self._knows(where))
 
     async def doubt(self, error: Exception) -> None:
-        self._lookout.doubt()
+        if isinstance(error, ClusterDownError):
+            self._lookout.doubt()
+        else:  # the router knows of which server
+            self._lookout.refresh()
 
     async def close(self) -> None:
         await self._lookout.close()

@@ -29,28 +29,35 @@ class Lookout(Generic[V]):
         self.view: V | None = None
         self._look = look
         self._every = every
-        self._settled, self._due = asyncio.Event(), asyncio.Event()
+        self._due, self._looked = asyncio.Event(), asyncio.Event()
+        self._doubted = False
         self._error: Exception | None = None
         self._watch: asyncio.Task[None] | None = None
 
     async def find(self) -> V:
         """The view. Raises redis-py's ConnectionError if there has never been one."""
+        if self.view is None or self._doubted:
+            await self.renewed()
+        if self.view is None:
+            raise ConnectionError("the servers of the store are not to be found") from self._error
+        return self.view
+
+    async def renewed(self) -> None:
+        """Look soon, and wait for it, whether it finds anything or not."""
         if self._watch is None:
             self._watch = asyncio.create_task(self._go_on_looking(), name="store-lookout")
-        await self._settled.wait()
-        if self.view is not None:
-            return self.view
-        if self._watch.done():
+        self.refresh()
+        await self._looked.wait()
+        if self._watch.done() and not self._watch.cancelled():
             self._watch.result()
-        raise ConnectionError("the servers of the store are not to be found") from self._error
 
     def doubt(self) -> None:
-        """Have the next `find` wait for a new look."""
-        self._settled.clear()
+        """Have each `find` wait for a look."""
+        self._doubted = True
         self.refresh()
 
     def refresh(self) -> None:
-        """Look again soon. Nobody waits for it."""
+        """Look soon. Nobody waits for it."""
         self._due.set()
 
     async def close(self) -> None:
@@ -67,13 +74,15 @@ class Lookout(Generic[V]):
                     self.view, self._error = await self._look(), None
                 except (RedisError, OSError, TimeoutError) as error:
                     self._error = error  # said by the calls, if they fail too
-                self._settled.set()
+                self._doubted = False
+                self._looked, looked = asyncio.Event(), self._looked
+                looked.set()
                 await asyncio.sleep(PAUSE)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._every):
                         await self._due.wait()
         finally:
-            self._settled.set()
+            self._looked.set()
 
 
 async def poll(questions: Iterable[Awaitable[V]], within: float) -> list[V]:

@@ -1,11 +1,12 @@
 """Sends each command to the server of a Cluster that has its key, and follows where that points to."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Final, TypeVar, cast
 
 from redis.crc import key_slot
-from redis.exceptions import AskError, ClusterDownError, ConnectionError, MovedError, TryAgainError
+from redis.exceptions import AskError, ClusterDownError, ConnectionError, MovedError, TimeoutError, TryAgainError
 
 from mintonce_server.store.commands import ServerCommands
 from mintonce_server.store.servers.address import Address
@@ -31,6 +32,7 @@ class Router:
         self._lookout = lookout
         self._moved: dict[int, Address] = {}
         self._moved_in: SlotMap | None = None
+        self._suspects: set[Address] = set()
 
     async def primaries(self) -> list[ServerCommands]:
         """Of all shards."""
@@ -38,14 +40,31 @@ class Router:
 
     async def address_of(self, slot: int) -> Address:
         """Raises ClusterDownError for a slot that nobody has."""
-        view = await self._lookout.find()
-        if view is not self._moved_in:
-            # A new look knows it all, or better.
-            self._moved, self._moved_in = {}, view
-        address = self._moved.get(slot) or view.primary(slot)
+        address = self._address(slot, await self._lookout.find())
+        if address in self._suspects:
+            # Only those wait whose server failed: the others of the Cluster are as good as before.
+            await self._lookout.renewed()
+            self._suspects.clear()
+            address = self._address(slot, await self._lookout.find())
         if address is None:
             raise ClusterDownError("no server has the slot")
         return address
+
+    @contextmanager
+    def suspecting(self, address: Address) -> Generator[None]:
+        """If the server inside fails or is too slow, it may not be the right one any more."""
+        try:
+            yield
+        except (ConnectionError, TimeoutError, OSError, asyncio.CancelledError):
+            self._suspects.add(address)
+            self._lookout.refresh()
+            raise
+
+    def _address(self, slot: int, view: SlotMap) -> Address | None:
+        if view is not self._moved_in:
+            # A new look knows it all, or better.
+            self._moved, self._moved_in = {}, view
+        return self._moved.get(slot) or view.primary(slot)
 
     async def send(self, key: str, words: Words) -> object:
         """One command, wherever the key is. Raises RedisError."""
@@ -53,7 +72,9 @@ class Router:
         while hops < HOPS:
             address = sent_on or await self.address_of(slot)
             try:
-                return await (self._ask(address, words) if sent_on else self.pools.at(address).execute_command(*words))
+                with self.suspecting(address):
+                    server = self.pools.at(address)
+                    return await (self._ask(server, words) if sent_on else server.execute_command(*words))
             except MovedError as moved:
                 self.learn(moved, address)
                 sent_on, hops = None, hops + 1
@@ -69,9 +90,9 @@ class Router:
         self._moved[moved.slot_id] = pointed_to(moved, asked)
         self._lookout.refresh()
 
-    async def _ask(self, address: Address, words: Words) -> object:
+    async def _ask(self, server: ServerCommands, words: Words) -> object:
         """One command to a server that is just taking the slot over."""
-        async with self.pools.at(address).pipeline(transaction=False) as pipeline:
+        async with server.pipeline(transaction=False) as pipeline:
             pipeline.execute_command("ASKING")
             pipeline.execute_command(*words)
             # Not raised by the pipeline: the error's text would hold the command, and with it a token.

@@ -1,0 +1,175 @@
+"""How it is decided where the servers of a store are."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from redis.exceptions import AuthenticationError, ConnectionError
+
+from mintonce_server.store.servers.address import Address
+from mintonce_server.store.servers.lookout import Lookout, poll
+from mintonce_server.store.servers.slots import read_slots
+from support.waiting import wait_until
+
+HERE = Address("10.0.0.1", 7000)
+THERE = Address("10.0.0.2", 7001)
+REPLICA = Address("10.0.0.3", 7002)
+
+
+async def _says(answer: str) -> str:
+    return answer
+
+
+async def _never(after: Callable[[], None] = lambda: None) -> str:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        after()
+    return "never"
+
+
+async def _fails(error: Exception) -> str:
+    raise error
+
+
+async def test_what_most_say_comes_first() -> None:
+    """One that has not heard the news is outvoted."""
+    assert await poll([_says("old"), _says("new"), _says("new")], 1.0) == ["new", "old"]
+
+
+async def test_a_majority_is_not_kept_waiting() -> None:
+    """By one that is stopped; it is not asked any longer."""
+    ended = asyncio.Event()
+    assert await poll([_never(ended.set), _says("new"), _says("new")], 60.0) == ["new"]
+    assert ended.is_set()
+
+
+async def test_a_minority_is_believed_in_the_end() -> None:
+    """When the others are silent, or out of reach."""
+    assert await poll([_never(), _fails(ConnectionError()), _says("known")], 0.01) == ["known"]
+
+
+async def test_nobody_that_answers_is_an_error() -> None:
+    """The one that a person can do something about comes first."""
+    with pytest.raises(AuthenticationError):
+        await poll([_fails(ConnectionError()), _fails(AuthenticationError())], 1.0)
+    with pytest.raises(TimeoutError):
+        await poll([_never()], 0.01)
+
+
+@asynccontextmanager
+async def _lookout(look: Callable[[], Awaitable[str]], every: float = 60.0) -> AsyncGenerator[Lookout[str]]:
+    lookout = Lookout(look, every=every)
+    try:
+        yield lookout
+    finally:
+        await lookout.close()
+
+
+class _Views:
+    """What is to be seen, one look after the other."""
+
+    def __init__(self, *views: str | Exception) -> None:
+        self.views = list(views)
+        self.looks = 0
+
+    async def look(self) -> str:
+        self.looks += 1
+        view = self.views.pop(0) if len(self.views) > 1 else self.views[0]
+        if isinstance(view, Exception):
+            raise view
+        return view
+
+
+async def test_many_calls_share_one_look() -> None:
+    """And none is needed as long as nobody doubts."""
+    views = _Views("first")
+    async with _lookout(views.look) as lookout:
+        assert set(await asyncio.gather(*(lookout.find() for _ in range(100)))) == {"first"}
+        assert await lookout.find() == "first"
+    assert views.looks == 1
+
+
+async def test_after_a_doubt_a_call_gets_the_new_view() -> None:
+    """It waits for the look."""
+    async with _lookout(_Views("first", "second").look) as lookout:
+        await lookout.find()
+        lookout.doubt()
+        assert await lookout.find() == "second"
+
+
+async def test_a_look_that_finds_nothing_changes_nothing() -> None:
+    """The last view is used on: those who know about the servers may be away, and not the servers."""
+    async with _lookout(_Views("first", ConnectionError(), "third").look) as lookout:
+        await lookout.find()
+        lookout.doubt()
+        assert await lookout.find() == "first"
+        lookout.doubt()
+        assert await lookout.find() == "third"
+
+
+async def test_without_any_view_calls_fail_with_the_cause() -> None:
+    """And the next one looks again."""
+    async with _lookout(_Views(AuthenticationError(), "second").look) as lookout:
+        with pytest.raises(ConnectionError) as caught:
+            await lookout.find()
+        assert isinstance(caught.value.__cause__, AuthenticationError)
+        assert await lookout.find() == "second"
+
+
+async def test_a_caller_that_gives_up_leaves_the_look_to_the_others() -> None:
+    """It is nobody's own."""
+    seen = asyncio.Event()
+
+    async def look() -> str:
+        await seen.wait()
+        return "seen"
+
+    async with _lookout(look) as lookout:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await lookout.find()
+        seen.set()
+        assert await lookout.find() == "seen"
+
+
+async def test_it_looks_without_being_asked() -> None:
+    """A change is noticed though no call fails."""
+    async with _lookout(_Views("first", "second").look, every=0.01) as lookout:
+        await lookout.find()
+        await wait_until(lambda: lookout.view == "second")
+
+
+def test_slots_are_read_as_the_servers_say_them() -> None:
+    """First, last, primary, replicas; a server has an id, and perhaps more."""
+    rows: list[object] = [
+        [8192, 16_383, [b"10.0.0.2", 7001, b"id", []]],
+        [0, 8191, [b"10.0.0.1", 7000, b"id", []], [b"10.0.0.3", 7002, b"id", []]],
+    ]
+    slots = read_slots(rows, HERE)
+    assert [slots.primary(slot) for slot in (0, 8191, 8192, 16_383)] == [HERE, HERE, THERE, THERE]
+    assert slots.servers == (HERE, THERE, REPLICA)
+    assert slots == read_slots(rows[::-1], THERE)
+
+
+@pytest.mark.parametrize("host", [b"", None, b"?"])
+def test_a_server_without_a_name_is_where_it_was_asked(host: bytes | None) -> None:
+    """As the servers mean it."""
+    assert read_slots([[0, 16_383, [host, 7001]]], HERE).primary(1) == Address(HERE.host, 7001)
+
+
+def test_a_slot_may_be_nobodys() -> None:
+    """Before the first range, between two, behind the last."""
+    slots = read_slots([[10, 20, [b"10.0.0.1", 7000]], [30, 40, [b"10.0.0.1", 7000]]], HERE)
+    assert [slots.primary(slot) for slot in (9, 25, 41)] == [None, None, None]
+
+
+NO_SLOTS: list[object] = [[], None, b"OK", [[1]], [[1, 2, []]], [[b"x", 2, [b"h", 1]]], [1]]
+
+
+@pytest.mark.parametrize("reply", NO_SLOTS)
+def test_what_is_no_list_of_slots_is_an_error(reply: object) -> None:
+    """Such as from a server that has just been started, or is in no Cluster."""
+    with pytest.raises(ConnectionError):
+        read_slots(reply, HERE)

@@ -1,4 +1,4 @@
-"""Lets each mutant of the product loose on the tests: `make mutants`. Exit code 1 if one survives, 2 if it cannot be told.
+"""Lets each mutant loose on the tests: `make mutants`. Exit code 1 if one survives, 2 if that cannot be told.
 
 ARGS="idle gap" hunts only those with such a word in their name; ARGS="--report FILE" writes the count as JSON.
 """

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Final
 
-from chaos import crashes, issuers, stores, troubles
+from chaos import crashes, issuers, mixed, stores, troubles
 from chaos.rig import TopologyName
 from chaos.stage import Scenario
 
 ALL: Final[Mapping[str, Scenario]] = {
     scenario.name: scenario
-    for scenario in (*crashes.SCENARIOS, *stores.SCENARIOS, *issuers.SCENARIOS, *troubles.SCENARIOS)
+    for scenario in (*crashes.SCENARIOS, *stores.SCENARIOS, *issuers.SCENARIOS, *troubles.SCENARIOS, *mixed.SCENARIOS)
 }
 
 

@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from chaos.stage import Outcome
 
 from support.history_figures import Extra, figures
 from support.history_rules_calls import waits
 from support.history_story import stories
+
+SHOWN: Final = 8
+"""Broken promises that are printed of a scenario."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,4 +74,7 @@ class Digest:
         if not self.problems:
             return f"{self.name} on {self.topology}, seed {self.seed}: ok ({measured})"
         head = f"{self.name} on {self.topology}, seed {self.seed}: BROKEN ({measured})"
-        return "\n".join([head, *(f"  {text}" for text in self.problems), f'  replay: make chaos ARGS="{self.replay}"'])
+        shown = [f"  {text}" for text in self.problems[:SHOWN]]
+        if len(self.problems) > SHOWN:
+            shown.append(f"  and {len(self.problems) - SHOWN} more")
+        return "\n".join([head, *shown, f'  replay: make chaos ARGS="{self.replay}"'])

@@ -50,9 +50,9 @@ class Stage:
     broken: list[str] = field(default_factory=list[str])
     lost: set[str] = field(default_factory=set[str])
 
-    def cold(self, *, recovers: bool = True) -> str:
-        """A key that nobody has asked for. `recovers`: whether it must be well again soon after the scenario."""
-        self.audiences.append(f"https://{self.name}.cold-{len(self.audiences)}.example.com/")
+    def cold(self, *, recovers: bool = True, long: bool = False) -> str:
+        """A key that nobody has asked for. `recovers`: whether it must be well again soon. `long`: its tokens' life."""
+        self.audiences.append(f"https://{'long-' * long}{self.name}.cold-{len(self.audiences)}.example.com/")
         if not recovers:
             self.lost.add(self.audiences[-1])
         return self.audiences[-1]

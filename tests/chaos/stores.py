@@ -1,6 +1,7 @@
 """The store dies, stops, forgets, fails over; or the way to it does."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -126,14 +127,15 @@ async def subscribers_in_a_hole(stage: Stage) -> None:
     async with stage.fault(STORE):
         for proxy in stage.rig.stores.values():
             proxy.hole = Hole.SUBSCRIBERS
-        for _ in range(2):
-            audience = stage.cold()
-            (call, *_) = await stage.ask_all(audience, times=4)
-            # Nobody hears of it, and all must know within the revalidation bound.
-            await stage.callers.reject(stage.chance.choice(stage.members), audience, call.generation)
-            for _ in range(8):
-                await stage.ask_all(audience)
-                await asyncio.sleep(0.2)
+        await stage.ask_all(stage.cold(), times=4)
+        audience = stage.cold(long=True)
+        (call, *_) = await stage.ask_all(audience, times=4)
+        # Nobody hears of it, and all must know within the revalidation bound.
+        await stage.callers.reject(stage.chance.choice(stage.members), audience, call.generation)
+        ends = time.monotonic() + stage.rig.setup.revalidate + stage.rig.setup.slack + 1.0
+        while time.monotonic() < ends:
+            await stage.ask_all(audience)
+            await asyncio.sleep(0.1)
         for proxy in stage.rig.stores.values():
             proxy.heal()
 

@@ -96,13 +96,13 @@ async def test_revalidation_comes_round_even_when_there_is_news_all_the_time() -
     busy = TokenKey.of(KEY.client, "https://busy.example.com/")
     old = (await bench.get()).token
     await bench.get(busy)
-    news = Wake(WakeKind.COMMIT, bench.store.key_hash(busy), 1)
+    news = Wake(WakeKind.COMMIT, bench.store.key_hash(busy), 10**15)
     replaced: list[bool] = []
 
     def more_news() -> None:
         replaced.append(held(bench) != old)
-        if bench.store.calls["generations"] < 100:
-            bench.store.after["generations"] = more_news
+        if bench.store.calls["load"] < 100:
+            bench.store.after["load"] = more_news
         bench.clock.advance(0.1)
         bench.broker.upkeep.notice(news)
 
@@ -111,9 +111,19 @@ async def test_revalidation_comes_round_even_when_there_is_news_all_the_time() -
         bench.store.silent = True
         await successor(bench, old)
         more_news()
-        await wait_until(lambda: bench.store.calls["generations"] >= 100)
+        await wait_until(lambda: bench.store.calls["load"] >= 100)
     assert not replaced[0]
     assert replaced[-10]  # the news went on
+
+
+async def test_a_replica_does_not_ask_about_its_own_commit() -> None:
+    """It heard of what it did itself."""
+    bench = Workbench()
+    async with bench.upkeep():
+        await wait_until(lambda: bench.store.calls["generations"] == 0)
+        await bench.get()
+        await a_moment()
+        assert bench.store.calls["load"] == 0
 
 
 async def test_an_outage_of_the_store_empties_no_memory() -> None:

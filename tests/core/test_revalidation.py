@@ -99,9 +99,9 @@ async def test_what_an_outage_interrupts_is_done_after() -> None:
     assert [len(asked) for asked in bench.store.asked] == [AT_ONCE, 1]
     assert [event.minting for event in bench.events(events.StoreFailed)] == [False]
     bench.store.down = frozenset()
-    await bench.broker.upkeep._confirm()
+    await bench.broker.upkeep._ask()
     assert bench.store.asked[2] == [wanted[0]]
-    await bench.broker.upkeep._confirm()
+    await bench.broker.upkeep._ask()
     assert len(bench.store.asked) == 3
 
 

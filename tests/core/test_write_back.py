@@ -48,6 +48,23 @@ async def test_a_store_emptied_unnoticed_gets_an_idle_key_s_token_back_when_some
     assert bench.issuer.mints == 1
 
 
+async def test_one_lost_token_makes_all_suspect() -> None:
+    """FLUSHALL is found out by the first key that somebody asks for; idle ones come back then, too."""
+    bench = Workbench()
+    idle = TokenKey.of(KEY.client, "https://idle.example.com/")
+    token = (await bench.get(idle)).token
+    await bench.get()
+    async with bench.upkeep():
+        await wait_until(lambda: bench.store.calls["generations"])  # the GAP at the start
+        bench.clock.advance(BOUND + 0.1)
+        bench.store.lose(KEY)
+        bench.store.lose(idle)
+        await bench.get()
+        await wait_until(lambda: len(bench.events(events.Restored)) == 2)
+    assert await stored(bench, idle) == token
+    assert bench.issuer.mints == 2
+
+
 async def test_all_tokens_come_back_a_few_at_a_time() -> None:
     """A store that has just come up is not met by thousands of commands at once."""
     bench = Workbench()
@@ -278,7 +295,7 @@ async def test_what_an_outage_interrupts_while_giving_back_is_done_after(method:
     bench.store.down = frozenset({method})
     await bench.catch_up()
     bench.store.down = frozenset()
-    await bench.broker.upkeep._confirm()
+    await bench.broker.upkeep._ask()
     assert await bench.store.load(keys) == [newer, *tokens[1:]]
     entry = bench.entry(keys[0])
     assert entry

@@ -129,7 +129,6 @@ async def test_without_an_issuer_all_calls_succeed_until_the_token_is_over(tmp_p
     assert all(degraded for began, degraded in tokens if began > ordeal.over_at - LEEWAY)
 
 
-@pytest.mark.xfail(strict=True, reason="Broker.get waits for the mint to its deadline, past the end of what it has")
 async def test_a_patient_caller_gets_the_live_token_before_it_is_over(tmp_path: Path) -> None:
     """A call that began while the token lived is not kept waiting for an issuer that hangs until it has died."""
     async with AsyncExitStack() as stack:

@@ -67,7 +67,7 @@ class Workbench:
     async def catch_up(self) -> None:
         """Compare all that it holds with the store, as after a gap in what it heard."""
         self.broker.upkeep.notice(GAP)
-        await self.broker.upkeep._confirm()
+        await self.broker.upkeep._ask()
 
     def due_at(self, key: TokenKey = KEY) -> float | None:
         """When the refresher will see to the key, on the clock."""

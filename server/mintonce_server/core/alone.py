@@ -51,7 +51,7 @@ class Alone:
             raise
         self._negative.pop(key, None)
         clocks = self._clock.unix() - self._clock.monotonic()
-        token = Token.of(minted, key, key_hash, generation, client.credential_version, clocks)
+        token = Token.of(minted, key, key_hash, generation, client.credential_version, clocks, by_store=False)
         return Obtained(token, Origin.MINT, NEVER, outage)
 
     def _generation(self, entry: Entry) -> int:

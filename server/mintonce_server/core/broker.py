@@ -62,7 +62,7 @@ class Broker:
         alone = Alone(allowed=options.mint_in_outage, posting=posting, clock=clock, sink=sink, chance=chance)
         self._refresher = Refresher(clock, lambda key: self.upkeep.refresh(key, self._refresher))
         self._holdings = Holdings(store, clients, clock, self._refresher.schedule, options.revalidate_within)
-        revalidation = Revalidation(store, self._holdings, clock, sink)
+        revalidation = Revalidation(store, self._holdings, clock, sink, lambda: self.upkeep.suspect_all())  # noqa: PLW0108 - upkeep is built below
         self._filling = Filling(self._holdings, revalidation, minting, alone, clock)
         self.upkeep = Upkeep(store, self._holdings, self._filling, revalidation, bell, clock, sink)
         self._store = store
@@ -96,7 +96,9 @@ class Broker:
         """
         if served := self.peek(key, min_remaining):
             return served
-        entry = self._holdings.entry(key)
+        entry, now = self._holdings.entry(key), self._clock.monotonic()
+        if token := entry.live(now):
+            deadline = min(deadline, token.patience(now))
         try:
             async with _waiting_at_most(deadline):
                 obtained = await self._filling.fill(entry, min_remaining)

@@ -175,8 +175,8 @@ class Minting:
         return self._unshared(key_hash, lease, minted, error)
 
     def _unshared(self, key_hash: str, lease: Lease, minted: Minted, error: MintonceError) -> Obtained:
-        clocks = self._clock.unix() - self._clock.monotonic()
-        token = Token.of(minted, lease.key, key_hash, lease.generation, lease.credential_version, clocks)
+        version, clocks = lease.credential_version, lease.unix_minus_monotonic
+        token = Token.of(minted, lease.key, key_hash, lease.generation, version, clocks)
         return Obtained(token, Origin.MINT, NEVER, error)
 
     @asynccontextmanager

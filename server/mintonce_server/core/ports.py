@@ -67,7 +67,8 @@ class Lease:
     """The right to mint once, until `expires_at` on the monotonic clock unless renewed.
 
     `failures` counts the mints of this key that failed in a row, fleet-wide. `rejected` is the fingerprint of the token
-    that was rejected last, or "": an issuer that hands it out again has not mended anything.
+    that was rejected last, or "": an issuer that hands it out again has not mended anything. `unix_minus_monotonic` is
+    of the store's clock and this process's, at most: it says when a token is over by the store's clock, never too late.
     """
 
     key: TokenKey
@@ -75,6 +76,7 @@ class Lease:
     credential_version: int
     generation: int
     expires_at: float
+    unix_minus_monotonic: float
     failures: int = 0
     rejected: str = ""
 

@@ -62,6 +62,9 @@ class Refresher:
             self._slots.release()
 
     async def _sleep(self) -> None:
+        # Nobody is woken for a place that a later one has replaced.
+        while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
         timeout = self._heap[0][0] - self._clock.monotonic() if self._heap else None
         try:
             async with asyncio.timeout(timeout):

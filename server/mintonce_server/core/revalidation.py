@@ -1,13 +1,14 @@
 """Compares what this process holds with the store, and mends whichever of the two is behind."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from enum import Enum, auto
 from typing import Any, Final, TypeVar
 
 from mintonce_server.core import events
 from mintonce_server.core.holdings import Holdings
-from mintonce_server.core.memory import Entry
+from mintonce_server.core.key import TokenKey
+from mintonce_server.core.memory import NEVER, Entry
 from mintonce_server.core.minting import TOO_SHORT
 from mintonce_server.core.ports import Clock, Refusal, TokenStore
 from mintonce_server.core.token import Token
@@ -39,13 +40,19 @@ def judge(held: int, barred: int, stored: int) -> Verdict:
 
 
 class Revalidation:
-    """Asks the store about entries, and acts on what it says."""
+    """Asks the store about entries, and acts on what it says.
 
-    def __init__(self, store: TokenStore, holdings: Holdings, clock: Clock, sink: events.EventSink) -> None:
+    `lost` is called when the store had lost a token that it once held: then it may have lost others.
+    """
+
+    def __init__(
+        self, store: TokenStore, holdings: Holdings, clock: Clock, sink: events.EventSink, lost: Callable[[], None]
+    ) -> None:
         self._store = store
         self._holdings = holdings
         self._clock = clock
         self._sink = sink
+        self._lost = lost
 
     async def confirm(self, entries: Sequence[Entry]) -> None:
         """Afterwards each token held is confirmed, replaced or forgotten. One round trip if nothing is amiss.
@@ -63,10 +70,14 @@ class Revalidation:
         for entry, generation in amiss[Verdict.REJECT]:
             await self._store.reject(entry.key, generation, 0.0)
             self._sink(events.Rejected(entry.key_hash, generation, was_current=True))
-        await self._load([entry for entry, _ in amiss[Verdict.LOAD]])
-        await self._restore([entry for entry, _ in amiss[Verdict.RESTORE]])
+        await self.load([entry for entry, _ in amiss[Verdict.LOAD]])
+        missing = [entry for entry, _ in amiss[Verdict.RESTORE]]
+        once_held = {entry.key for entry in missing if entry.confirmed_at != NEVER}
+        if once_held & await self._restore(missing):
+            self._lost()
 
-    async def _load(self, entries: Sequence[Entry]) -> None:
+    async def load(self, entries: Sequence[Entry]) -> None:
+        """Take the fleet's newer tokens. Raises StoreUnavailable."""
         if not entries:
             return
         asked_at = self._clock.monotonic()
@@ -81,19 +92,22 @@ class Revalidation:
                 # The newer one is of no use here: of another release, or of replaced credentials. It did not bar ours.
                 entry.confirm(held.generation, asked_at)
 
-    async def _restore(self, entries: Sequence[Entry]) -> None:
+    async def _restore(self, entries: Sequence[Entry]) -> set[TokenKey]:
+        """The keys whose tokens the store has again."""
+        restored: set[TokenKey] = set()
         for start in range(0, len(entries), RESTORED_AT_ONCE):
             some = entries[start : start + RESTORED_AT_ONCE]
-            overtaken = await _all_done([self._restore_one(entry) for entry in some])
-            await self._load([entry for entry, is_stale in zip(some, overtaken, strict=True) if is_stale])
+            answers = await _all_done([self._restore_one(entry) for entry in some])
+            await self.load([entry for entry, answer in zip(some, answers, strict=True) if answer is Refusal.STALE])
+            restored |= {answer.key for answer in answers if isinstance(answer, Token)}
+        return restored
 
-    async def _restore_one(self, entry: Entry) -> bool:
-        """Whether the store has a newer one by now."""
+    async def _restore_one(self, entry: Entry) -> Token | Refusal:
         asked_at = self._clock.monotonic()
         held = entry.live(asked_at)
         if held is None or held.remaining(asked_at) <= TOO_SHORT:
-            return False
-        return await self._give(entry, held) is Refusal.STALE
+            return Refusal.DEAD
+        return await self._give(entry, held)
 
     async def _give(self, entry: Entry, held: Token) -> Token | Refusal:
         asked_at = self._clock.monotonic()

@@ -18,6 +18,7 @@ REFRESH_JITTER: Final = 0.4
 
 LEEWAY_SHARE: Final = 0.05
 LEEWAY_MAX: Final = 30.0
+LIVE_PATIENCE: Final = 1.0
 MIN_REMAINING_SHARE: Final = 0.5
 """A wish for more than half of the lifetime is read as half: otherwise each call would mint."""
 
@@ -56,6 +57,7 @@ class Token:
         lifetime: seconds between the mint and the expiry.
         expiry_unix: the expiry by the store's clock, seconds since 1970; for people, not for arithmetic.
         credential_version: of the client's credentials that it was minted with.
+        by_store: whether it was the store's clock that `expiry_unix` was reckoned by, or this host's for want of it.
         key_hash: the key's name in the store and in logs.
     """
 
@@ -70,6 +72,7 @@ class Token:
     refresh_at: float
     expiry_unix: float
     credential_version: int
+    by_store: bool = True
 
     @classmethod
     def of(
@@ -80,8 +83,9 @@ class Token:
         generation: int,
         credential_version: int,
         unix_minus_monotonic: float,
+        by_store: bool = True,
     ) -> "Token":
-        """The token that a mint gives by this process's clocks alone."""
+        """The token that a mint gives. `unix_minus_monotonic`: the store's; without `by_store`, this host's."""
         expires_at = minted.started_at + minted.lifetime
         return cls(
             key=key,
@@ -95,6 +99,7 @@ class Token:
             refresh_at=minted.started_at + refresh_after(minted.lifetime, key_hash, generation),
             expiry_unix=expires_at + unix_minus_monotonic,
             credential_version=credential_version,
+            by_store=by_store,
         )
 
     def remaining(self, now: float) -> float:
@@ -108,6 +113,14 @@ class Token:
     def is_comfortable(self, now: float, min_remaining: float = 0.0) -> bool:
         """Whether to serve it without trying for a better one."""
         return self.expires_at - now > wanted(self.lifetime, min_remaining)
+
+    def patience(self, now: float) -> float:
+        """Seconds that a caller who may have this live token waits for a better one, so that it is not over meanwhile.
+
+        Within the leeway, trouble has kept its successor away for long: little is worth waiting for.
+        """
+        left = self.expires_at - now
+        return max(min(LIVE_PATIENCE, left / 2), left - leeway(self.lifetime))
 
 
 def wanted(lifetime: float, min_remaining: float) -> float:

@@ -1,7 +1,7 @@
 """Keeps what this process holds true and fresh: hears the fleet, asks the store, mints successors in time."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -11,7 +11,7 @@ from mintonce_server.core.errors import MintonceError, StoreUnavailable
 from mintonce_server.core.filling import Filling
 from mintonce_server.core.holdings import IDLE, Holdings
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.memory import NEVER, Entry
+from mintonce_server.core.memory import Entry
 from mintonce_server.core.ports import Clock, TokenStore, Wake, WakeKind
 from mintonce_server.core.refresher import Refresher
 from mintonce_server.core.revalidation import Revalidation
@@ -42,8 +42,9 @@ class Upkeep:
         self._bell = bell
         self._clock = clock
         self._sink = sink
-        self._stale: set[TokenKey] = set()
-        self._stale_news = asyncio.Event()
+        self._announced: set[TokenKey] = set()
+        self._suspected: set[TokenKey] = set()
+        self._something_to_ask = asyncio.Event()
 
     async def follow(self) -> None:
         """Hear what happens in the fleet."""
@@ -54,7 +55,7 @@ class Upkeep:
         """Act on a hint."""
         if wake.kind is WakeKind.GAP:
             self._bell.ring_all()
-            self._suspect(self._holdings.memory)
+            self.suspect_all()
             return
         self._bell.ring(wake.key_hash)
         entry = self._holdings.memory.named(wake.key_hash)
@@ -62,8 +63,15 @@ class Upkeep:
             return
         if wake.kind is WakeKind.REJECT:
             self._holdings.forget(entry, wake.generation)
-        elif wake.kind is WakeKind.COMMIT and entry.key not in self._filling.flights:
-            self._suspect([entry])
+        elif wake.generation <= entry.barred:
+            self._suspect([entry])  # somebody gave back what was rejected
+        elif wake.kind is WakeKind.COMMIT and wake.generation > entry.newest and entry.key not in self._filling.flights:
+            self._announced.add(entry.key)
+            self._something_to_ask.set()
+
+    def suspect_all(self) -> None:
+        """Have the store asked about all that is held."""
+        self._suspect(self._holdings.memory)
 
     async def revalidate(self) -> None:
         """Ask the store about suspect entries at once, and in time about all whose tokens are being served."""
@@ -73,13 +81,13 @@ class Upkeep:
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, due - self._clock.monotonic())):
-                    await self._stale_news.wait()
+                    await self._something_to_ask.wait()
             # Looked at whether or not there was news: where there always is some, no timeout ever comes.
             if (now := self._clock.monotonic()) >= due:
                 due = now + every
                 self._suspect(entry for entry in self._holdings.memory if _is_served(entry))
-            self._stale_news.clear()
-            await self._confirm()
+            self._something_to_ask.clear()
+            await self._ask()
 
     async def refresh(self, key: TokenKey, refresher: Refresher) -> None:
         """A key is due: mint its successor if it is wanted; let it go when it is over."""
@@ -125,27 +133,36 @@ class Upkeep:
             self._holdings.memory.drop(entry)
 
     def _suspect(self, entries: Iterable[Entry]) -> None:
-        self._stale.update(entry.key for entry in entries)
-        self._stale_news.set()
+        self._suspected.update(entry.key for entry in entries)
+        self._something_to_ask.set()
 
-    async def _confirm(self) -> None:
-        """Those that callers asked for last come first. What an outage leaves undone waits for the next time."""
-        keys, self._stale = self._stale, set()
+    async def _ask(self) -> None:
+        announced, self._announced = self._take(self._announced), set()
+        suspected, self._suspected = self._take(self._suspected), set()
+        asked_at = self._clock.monotonic()
+        try:
+            for some in _chunks(announced):
+                await self._revalidation.load(some)
+            while suspected:
+                asked_at = self._clock.monotonic()
+                await self._revalidation.confirm(suspected[:AT_ONCE])
+                suspected = suspected[AT_ONCE:]
+        except StoreUnavailable as error:
+            self._holdings.store_failed(asked_at)
+            self._sink(events.StoreFailed("", str(error), minting=False))
+            # What an outage leaves undone waits for the next time.
+            self._suspected.update(entry.key for entry in (*announced, *suspected))
+
+    def _take(self, keys: Iterable[TokenKey]) -> list[Entry]:
+        """Their entries; those that callers asked for last come first."""
         entries = [entry for key in keys if (entry := self._holdings.memory.get(key))]
-        entries.sort(key=lambda entry: entry.asked_at, reverse=True)
-        for start in range(0, len(entries), AT_ONCE):
-            asked_at = self._clock.monotonic()
-            try:
-                await self._revalidation.confirm(entries[start : start + AT_ONCE])
-            except StoreUnavailable as error:
-                self._holdings.store_failed(asked_at)
-                self._sink(events.StoreFailed("", str(error), minting=False))
-                self._stale.update(entry.key for entry in entries[start:])
-                return
+        return sorted(entries, key=lambda entry: entry.asked_at, reverse=True)
+
+
+def _chunks(entries: Sequence[Entry]) -> list[Sequence[Entry]]:
+    return [entries[start : start + AT_ONCE] for start in range(0, len(entries), AT_ONCE)]
 
 
 def _is_served(entry: Entry) -> bool:
-    """Others cost nothing until somebody asks, and then their age is looked at. What the store lacks is served, too."""
-    if entry.token is None:
-        return False
-    return entry.watchers > 0 or entry.asked_at >= entry.confirmed_at or entry.confirmed_at == NEVER
+    """Others cost nothing until somebody asks, and then their age is looked at. What the store lacks counts, too."""
+    return entry.token is not None and (entry.watchers > 0 or entry.asked_at >= entry.confirmed_at)

@@ -97,7 +97,8 @@ class MemoryStore:
         if wish.credential_version > entry.cv:
             entry.cv, entry.failures = wish.credential_version, 0
         ends, cv = now + self._lease_seconds, wish.credential_version
-        entry.lease = Lease(key, wish.nonce, cv, entry.last, ends, entry.failures, entry.rejected_print)
+        clocks = self._clock.unix() - now
+        entry.lease = Lease(key, wish.nonce, cv, entry.last, ends, clocks, entry.failures, entry.rejected_print)
         return entry.lease
 
     async def commit(self, lease: Lease, minted: Minted) -> Token | Refusal:

@@ -86,9 +86,10 @@ class RedisStore:
                     if token := row.token(key, key_hash, asked_at):
                         return Hit(token)
                     newer_than = max(newer_than, row.generation)
-                case [b"LEASE", int(generation), int(ms), int(failures), bytes(rejected)]:
-                    ends, cv = asked_at + ms / 1000, wish.credential_version
-                    return Lease(key, wish.nonce, cv, generation, ends, failures, rejected.decode(errors="replace"))
+                case [b"LEASE", int(generation), int(ms), int(failures), bytes(rejected), int(store_now)]:
+                    ends, clocks = asked_at + ms / 1000, store_now / 1000 - self._clock.monotonic()
+                    version, refused = wish.credential_version, rejected.decode(errors="replace")
+                    return Lease(key, wish.nonce, version, generation, ends, clocks, failures, refused)
                 case [b"WAIT", int(ms)]:
                     return Wait(ms / 1000)
                 case [b"BACKOFF", bytes(failure), int(ms), *fields]:
@@ -102,10 +103,8 @@ class RedisStore:
     async def commit(self, lease: Lease, minted: Minted) -> Token | Refusal:
         """Store what was minted, if its generation is the newest and not rejected. Wakes the fleet, ends the lease."""
         key_hash = self._hash(lease.key)
-        # The expiry by the store's clock is in its answer.
-        return await self._commit(
-            Token.of(minted, lease.key, key_hash, lease.generation, lease.credential_version, 0.0)
-        )
+        version, clocks = lease.credential_version, lease.unix_minus_monotonic
+        return await self._commit(Token.of(minted, lease.key, key_hash, lease.generation, version, clocks))
 
     async def restore(self, token: Token) -> Token | Refusal:
         """Give back a live token that the store lost, or never got. As `commit`, but it ends no back-off."""
@@ -192,7 +191,7 @@ class RedisStore:
     async def _commit(self, token: Token, *, restored: bool = False) -> Token | Refusal:
         match await self._link.run(lambda: self._send(token, restored)):
             case [b"OK" | b"DUP", int(expiry)]:
-                return replace(token, expiry_unix=expiry / 1000)
+                return replace(token, expiry_unix=expiry / 1000, by_store=True)
             case [bytes(refusal)]:
                 return Refusal(refusal.decode())
             case _:
@@ -212,6 +211,7 @@ class RedisStore:
             payload=encode(token),
             fingerprint=token.access_token.fingerprint(),
             restored=restored,
+            latest=_ms(token.expiry_unix) if token.by_store else 0,
         )
 
     def _puzzled(self) -> StoreUnavailable:

@@ -61,7 +61,7 @@ class Scripts:
     async def acquire(
         self, key_hash: str, *, nonce: str, lease: int, credential_version: int, newer_than: int, min_remaining: int
     ) -> Sequence[object]:
-        """[HIT, row] | [LEASE, generation, ms, failures, print] | [WAIT, ms] | [BACKOFF, failure, ms, row?]."""
+        """[HIT, row] | [LEASE, generation, ms, failures, print, now] | [WAIT, ms] | [BACKOFF, failure, ms, row?]."""
         return cast(
             list[object],
             await self._call(ACQUIRE, key_hash, nonce, lease, credential_version, newer_than, min_remaining, META_MS),
@@ -81,10 +81,14 @@ class Scripts:
         payload: str,
         fingerprint: str,
         restored: bool,
+        latest: int,
     ) -> Sequence[object]:
-        """[OK | DUP, expiry] | [STALE | REJECTED | OLD_CREDENTIALS | DEAD]. `cap`: a wish for more is read as this."""
+        """[OK | DUP, expiry] | [STALE | REJECTED | OLD_CREDENTIALS | DEAD]. `cap`: a wish for more is read as this.
+
+        `latest`: the expiry, by the store's clock, may not be later; 0: not known.
+        """
         sizes = (generation, ttl, refresh, credential_version, lifetime, leeway, cap)
-        values = (*sizes, payload, fingerprint, int(restored), META_MS, WAKE_CHANNEL, key_hash)
+        values = (*sizes, payload, fingerprint, int(restored), META_MS, WAKE_CHANNEL, key_hash, latest)
         return cast(list[object], await self._call(COMMIT, key_hash, *values))
 
     async def fail(

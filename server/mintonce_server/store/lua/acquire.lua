@@ -1,7 +1,7 @@
 -- ACQUIRE: may this try have the token, wait for it, or mint it?
 -- KEYS: record, lease, meta
 -- ARGV: nonce, lease ms, credential version, newer than, min remaining ms, meta ms
--- Gives {HIT, row} | {LEASE, generation, ms, failures in a row, print} | {WAIT, ms} | {BACKOFF, failure, ms, live row or nothing}
+-- Gives {HIT, row} | {LEASE, generation, ms, failures in a row, print, now} | {WAIT, ms} | {BACKOFF, failure, ms, live row or nothing}
 -- row: generation, ms left, ms to the refresh, expiry, lifetime, credential version, payload. print: of the token rejected last, or ""
 local nonce, lease_ms, meta_ms = ARGV[1], ARGV[2], ARGV[6]
 local cv, newer_than, wish = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -23,7 +23,7 @@ if row and f > newer_than and row[2] > math.max(number(record[6]), math.min(wish
 end
 -- 2. The lease is ours: the reply was lost. 3. It is another's.
 local lease = redis.call('HMGET', KEYS[2], 'nonce', 'f')
-if lease[1] == nonce then return {'LEASE', number(lease[2]), redis.call('PTTL', KEYS[2]), number(meta[4]), print} end
+if lease[1] == nonce then return {'LEASE', number(lease[2]), redis.call('PTTL', KEYS[2]), number(meta[4]), print, now} end
 if lease[1] then return {'WAIT', math.max(redis.call('PTTL', KEYS[2]), 1)} end
 -- 4. The issuer said no lately, to these credentials or newer ones.
 if number(meta[5]) > now and number(meta[7]) >= cv then return {'BACKOFF', meta[6], meta[5] - now, row} end
@@ -36,4 +36,4 @@ redis.call('HSET', KEYS[2], 'nonce', nonce, 'f', text)
 redis.call('PEXPIRE', KEYS[2], lease_ms)
 redis.call('HSET', KEYS[3], 'f', text, 'cv', string.format('%.0f', math.max(cv, number(meta[3]))), 'n', failures)
 redis.call('PEXPIRE', KEYS[3], meta_ms)
-return {'LEASE', generation, tonumber(lease_ms), failures, print}
+return {'LEASE', generation, tonumber(lease_ms), failures, print, now}

@@ -60,7 +60,7 @@ def commit(state: State, now: int, token: Token, *, restored: bool = False) -> O
     if record and record.generation == token.generation:
         return Outcome(state, Committed("DUP", record.expiry))
     # 2. Its life is over.
-    if token.ttl <= 0:
+    if token.ttl <= _late(token, now):
         return Outcome(state, Refused("DEAD"))
     # 3. Somebody has tried newer credentials: who has those takes no older token.
     if token.version < meta.version:
@@ -124,11 +124,16 @@ def reject(state: State, now: int, *, generation: int, min_interval: int) -> Out
     return Outcome(State(None, None, meta), Rejection("CURRENT"), ("reject", generation))
 
 
+def _late(token: Token, now: int) -> int:
+    """How long the act lay somewhere on its way, while the token aged."""
+    return max(0, now + token.ttl - token.latest) if token.latest else 0
+
+
 def _recorded(token: Token, now: int) -> Record:
     return Record(
         generation=token.generation,
-        expiry=now + token.ttl,
-        refresh=now + token.refresh,
+        expiry=now + token.ttl - _late(token, now),
+        refresh=now + token.refresh - _late(token, now),
         version=token.version,
         lifetime=token.lifetime,
         leeway=token.leeway,

@@ -64,7 +64,10 @@ class State(NamedTuple):
 
 
 class Token(NamedTuple):
-    """What a COMMIT brings: where it stands in the key's history, how long it lives, what it says."""
+    """What a COMMIT brings: where it stands in the key's history, how long it lives, what it says.
+
+    `latest`: when its life ends by the store's clock, at the latest; 0 if that is not known. The act may come late.
+    """
 
     generation: int
     version: int
@@ -75,6 +78,7 @@ class Token(NamedTuple):
     cap: int
     payload: str
     print: str
+    latest: int = 0
 
 
 class Hit(NamedTuple):

@@ -157,15 +157,15 @@ ACQUIRE = (
     lua(
         "a lease that hides what was rejected",
         "acquire",
-        "tonumber(lease_ms), failures, print}",
-        "tonumber(lease_ms), failures, ''}",
+        "tonumber(lease_ms), failures, print, now}",
+        "tonumber(lease_ms), failures, '', now}",
         "an issuer that repeats a rejected token is not noticed",
     ),
     lua(
         "a repeated lease that hides what was rejected",
         "acquire",
-        "redis.call('PTTL', KEYS[2]), number(meta[4]), print}",
-        "redis.call('PTTL', KEYS[2]), number(meta[4]), ''}",
+        "redis.call('PTTL', KEYS[2]), number(meta[4]), print, now}",
+        "redis.call('PTTL', KEYS[2]), number(meta[4]), '', now}",
         "the same, after a lost reply",
     ),
 )
@@ -207,7 +207,14 @@ COMMIT = (
         "if false then",
         "a lost reply makes it another commit",
     ),
-    lua("a dead token", "commit", "if ttl <= 0 then", "if false then", "a token that is over is stored"),
+    lua(
+        "a late commit that counts in full",
+        "commit",
+        "late = math.max(0, now + ttl - ARGV[14])",
+        "late = 0",
+        "what lay in the socket of a stopped server lives longer in the store than it does",
+    ),
+    lua("a dead token", "commit", "if exp <= now then", "if false then", "a token that is over is stored"),
     lua(
         "a commit by old credentials",
         "commit",
@@ -239,7 +246,7 @@ COMMIT = (
     lua(
         "a record for ever",
         "commit",
-        "redis.call('PEXPIREAT', KEYS[1], text(now + ttl))\n",
+        "redis.call('PEXPIREAT', KEYS[1], text(exp))\n",
         "",
         "records stay when their tokens are over",
     ),
@@ -253,7 +260,7 @@ COMMIT = (
     lua(
         "a life counted from the commit",
         "commit",
-        "'exp', text(now + ttl)",
+        "'exp', text(exp)",
         "'exp', text(now + ARGV[5])",
         "a token seems to live longer than it does",
     ),

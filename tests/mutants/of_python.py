@@ -48,7 +48,7 @@ PYTHON = (
     Mutant(
         "a gap that means nothing",
         "core/upkeep.py",
-        "            self._bell.ring_all()\n            self._suspect(self._holdings.memory)\n",
+        "            self._bell.ring_all()\n            self.suspect_all()\n",
         "            self._bell.ring_all()\n",
         "after a lost subscription, tokens are not compared with the store at once",
     ),

@@ -38,6 +38,8 @@ NEWER = strategies.sampled_from([None, None, 0, 0, 3 * AHEAD])
 WISHES = strategies.sampled_from([0.0, 0.0, 480.0, 10_000.0])
 BACK_OFFS = strategies.sampled_from([0.0, 300.0])
 INTERVALS = strategies.sampled_from([0.0, 300.0])
+LATE = strategies.sampled_from([None, 0.0, 5.0, LIFETIME])
+"""Seconds; None: nobody knows."""
 TIMES = strategies.sampled_from([1, 1, 2])
 """How often an act is said: twice, as after a lost reply."""
 
@@ -96,16 +98,19 @@ class ScriptsMachine(RuleBasedStateMachine):
         """Whoever has or had a lease brings a token."""
         lease = data.draw(strategies.sampled_from(self.leases[-3:]))
         minted = Minted(Secret(text), "Bearer", LIFETIME, self.side.clock.monotonic() - age, ("read",))
-        token = Token.of(minted, KEY, HASH, lease.generation, lease.credential_version, 0.0)
+        token = Token.of(minted, KEY, HASH, lease.generation, lease.credential_version, lease.unix_minus_monotonic)
         for _ in range(times):
             self.act(self._commits(token, restored=False), self.side.store.commit(lease, minted), as_committed)
 
-    @rule(data=strategies.data(), age=AGES, text=TEXTS, version=VERSIONS, times=TIMES)
-    def restore(self, data: strategies.DataObject, age: float, text: str, version: int, times: int) -> None:
-        """Whoever has a token of any generation gives it back."""
+    @rule(data=strategies.data(), age=AGES, text=TEXTS, version=VERSIONS, times=TIMES, late=LATE)
+    def restore(
+        self, data: strategies.DataObject, age: float, text: str, version: int, times: int, late: float | None
+    ) -> None:
+        """Whoever has a token of any generation gives it back; it may come late, while the token ages."""
         generation = data.draw(strategies.sampled_from(self.generations[-4:]))
         minted = Minted(Secret(text), "Bearer", LIFETIME, self.side.clock.monotonic() - age, ("read",))
-        token = Token.of(minted, KEY, HASH, generation, version, 0.0)
+        clocks = self.seen.now / 1000 - self.side.clock.monotonic() - (late or 0.0)
+        token = Token.of(minted, KEY, HASH, generation, version, clocks, by_store=late is not None)
         for _ in range(times):
             self.act(self._commits(token, restored=True), self.side.store.restore(token), as_committed)
 

@@ -27,6 +27,7 @@ def as_token(token: Token, now: float) -> values.Token:
         cap=ms(MIN_REMAINING_SHARE * token.lifetime),
         payload=encode(token),
         print=token.access_token.fingerprint(),
+        latest=ms(token.expiry_unix) if token.by_store else 0,
     )
 
 

@@ -128,7 +128,7 @@ async def _fill(url: str, first: int, count: int) -> None:
         for number in numbers:
             key = TokenKey.of(CLIENT, numbered_audience(number), ())
             now = clock.monotonic()
-            lease = Lease(key, secrets.token_hex(16), 1, int(clock.unix() * 1000), now + 3.0)
+            lease = Lease(key, secrets.token_hex(16), 1, int(clock.unix() * 1000), now + 3.0, clock.unix() - now)
             text = secrets.token_urlsafe(TOKEN_CHARACTERS)[:TOKEN_CHARACTERS]
             committed = await store.commit(lease, Minted(Secret(text), "Bearer", 86_400.0, now, ()))
             if isinstance(committed, Refusal):

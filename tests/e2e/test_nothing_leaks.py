@@ -179,7 +179,7 @@ def test_no_value_shows_its_secret(tmp_path: Path) -> None:
         minted,
         token,
         Served(token, Origin.MINT),
-        Obtained(token, Origin.MINT),
+        Obtained(token, Origin.MINT, 0.0),
         ClientCredentials("id", Secret(CLIENT_SECRET), {"claim": IN_THE_CLAIMS}),
         settings,
         settings.redis,

@@ -62,10 +62,10 @@ class RedisStore:
         deadline: float = 0.25,
         trouble: wake.Trouble = _ignore,
     ) -> Self:
-        """To a single server, when first used.
+        """To a server, to the primary that Sentinels name, or to a Cluster, when first used.
 
         Args:
-            url: redis://, rediss:// or unix://; anything else raises ValueError, without showing the password.
+            url: as store/servers/url.py reads it; anything else raises ValueError, without showing the password.
             deadline: seconds for each operation, its one repetition included.
             trouble: told each time the wake subscription breaks; it mends itself.
         """

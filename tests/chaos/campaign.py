@@ -21,7 +21,7 @@ AT_A_TIME: Final = 10
 """Scenarios that go on beside each other."""
 
 SHOWN: Final = ("kill-before-commit", "issuer-gone", "issuer-and-store-gone")
-DEFAULTS: Final = Setup(replicas=3, lease=3.0, revalidate=5.0, min_rotation=30.0, mint=10.0, lifetime=12)
+DEFAULTS: Final = Setup(replicas=3, lease=3.0, revalidate=5.0, min_rotation=30.0, mint=10.0, store=0.25, lifetime=12)
 """As the product comes, but for the lifetime of the tokens."""
 
 Say = Callable[[Digest], None]

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def main(arguments: Sequence[str]) -> int:
         print("\n".join(f"{name}: {', '.join(scenario.topologies)}" for name, scenario in catalogue.ALL.items()))
         return 0
     run = asyncio.run(_chosen(options) if options.scenario else _all(options))
-    mutants = options.mutants.read_text().strip() if options.mutants else ""
+    mutants = _mutants(options.mutants) if options.mutants else ""
     text = render(run, command=f'make chaos ARGS="{" ".join(arguments)}"', mutants=mutants)
     print(f"\n{text}")
     if options.report:
@@ -44,6 +45,11 @@ async def _all(options: argparse.Namespace) -> Run:
     return run
 
 
+def _mutants(report: Path) -> str:
+    counted = json.loads(report.read_text())
+    return f"{counted['caught']} of {counted['of']} (`make mutants`)"
+
+
 def _say(digest: Digest) -> None:
     print(digest, flush=True)
 
@@ -59,9 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--topology", action="append", choices=TOPOLOGIES, help="only there; repeat it")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the report there too")
-    parser.add_argument(
-        "--mutants", type=Path, metavar="FILE", help="what the mutants' script printed; its last line counts"
-    )
+    parser.add_argument("--mutants", type=Path, metavar="FILE", help="what `make mutants ARGS=--report` wrote")
     parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="with --scenario: keep logs and broken histories there"
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from chaos.machine import BUSY
 from chaos.stage import Outcome
 
 from support.history_figures import Extra, figures
@@ -25,6 +26,8 @@ class Digest:
         recovery: from the healing until every replica served every key of the scenario.
         staleness: the oldest that anybody was served, by a replica that had not heard of what is newer.
         problems: broken promises, as sentences.
+        excused: calls that nobody judged, since the machine itself stood still.
+        busy: outages of the store to one replica, which nobody had made.
     """
 
     name: str
@@ -43,6 +46,8 @@ class Digest:
     problems: tuple[str, ...]
     notes: Mapping[str, float]
     seconds: float
+    excused: int
+    busy: int
 
     @classmethod
     def of(cls, outcome: Outcome) -> "Digest":
@@ -61,10 +66,12 @@ class Digest:
             recovery=outcome.recovery,
             staleness=measured.staleness.most,
             operations=measured.operations,
-            faults=len(outcome.history.faults),
+            faults=sum(fault.kind != BUSY for fault in outcome.history.faults),
             problems=(*violations, *outcome.broken),
             notes=outcome.notes,
             seconds=outcome.seconds,
+            excused=outcome.excused,
+            busy=sum(fault.kind == BUSY for fault in outcome.history.faults),
         )
 
     def __str__(self) -> str:

@@ -134,7 +134,7 @@ async def _until_the_end(stage: Stage, audience: str, also: Callable[[], None] =
     await stage.rig.issuer.have(Fault(audience=audience, status=503))
     also()
     calls: list[Call] = []
-    while time.time() < last_end + 1.0:
+    while time.time() < last_end + 1.5:
         calls += await stage.ask_all(audience, deadline=2.0)
         await asyncio.sleep(0.05)
     before = [call for call in calls if call.ended < first_end - 0.02]

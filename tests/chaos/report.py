@@ -15,6 +15,11 @@ from chaos.rig import Setup
 
 from support.history_figures import Spread, spread
 
+DEAF: Final = "subscriber-hole"
+EXTRA: Final = """\
+A mint alone, while the store is out of reach, makes a generation of its own and is none of these. Allowed is what the mint
+law adds for the faults that were injected: crashes, stalls, failed mints, rejections, lost writes, outages.
+"""
 NOT_TESTED: Final = """\
 - Loss of single packets, and delays that differ in the two directions: the proxies speak whole commands and replies.
 - Proxies before Sentinels and Cluster nodes, which announce their own addresses. There servers are killed, stopped,
@@ -43,7 +48,7 @@ class Run:
 
 
 def render(run: Run, *, command: str, mutants: str) -> str:
-    """`command`: what made it. `mutants`: what the mutants' script said, "" if nobody asked it."""
+    """`command`: what made it. `mutants`: how many were caught, "" if nobody asked."""
     parts = [
         "# Fault run\n",
         "Written by the program; do not edit. What the promises are: [guarantees.md](guarantees.md).\n",
@@ -56,6 +61,7 @@ def render(run: Run, *, command: str, mutants: str) -> str:
         "## By scenario\n",
         _scenarios(run.digests),
         "## POSTs beyond one a generation, by cause\n",
+        EXTRA,
         _extra(run.digests),
         "## What was broken\n",
         "\n".join(f"```\n{digest}\n```" for digest in run.all if digest.problems) or "Nothing.",
@@ -82,7 +88,8 @@ def _settings() -> str:
 def _summary(run: Run, mutants: str) -> str:
     digests = run.all
     posts, generations = _sum(digests, "posts"), _sum(digests, "generations")
-    waits = spread(waited for digest in digests for waited in digest.waits)
+    heard = spread(waited for digest in digests if digest.name != DEAF for waited in digest.waits)
+    deaf = spread(waited for digest in digests if digest.name == DEAF for waited in digest.waits)
     seeds = sorted({digest.seed for digest in run.digests})
     rows = [
         ("scenarios played", f"{len(digests)} ({run.broken} broken)"),
@@ -90,10 +97,13 @@ def _summary(run: Run, mutants: str) -> str:
         ("operations checked", f"{_sum(digests, 'operations'):,}"),
         ("faults injected", f"{_sum(digests, 'faults'):,}"),
         ("POSTs", f"{posts:,} for {generations:,} generations: {posts / max(generations, 1):.3f} a generation"),
-        ("wake-up of a waiter after the commit", f"{_ms(waits)} ({waits.count:,} waits)"),
+        ("wake-up of a waiter after the commit", _ms(heard)),
+        ("the same, while no wake-up message arrives", _ms(deaf)),
         ("longest that somebody was served what had a successor", f"{_most(digests, 'staleness'):.2f} s"),
         ("slowest recovery after healing", f"{_most(digests, 'recovery'):.2f} s"),
-        ("mutants caught", mutants.splitlines()[-1] if mutants else "not counted in this run"),
+        ("calls left out, since the machine stood still", f"{_sum(digests, 'excused'):,}"),
+        ("store deadlines that a busy machine missed", f"{_sum(digests, 'busy'):,} (counted as outages)"),
+        ("mutants caught", mutants or "not counted in this run"),
     ]
     return _table(("", ""), rows)
 
@@ -167,7 +177,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _ms(measured: Spread) -> str:
-    return f"p50 {measured.p50 * 1000:.0f} ms, p99 {measured.p99 * 1000:.0f} ms, max {measured.most * 1000:.0f} ms"
+    p50, p99, most = (f"{seconds * 1000:.0f} ms" for seconds in (measured.p50, measured.p99, measured.most))
+    return f"p50 {p50}, p99 {p99}, max {most}, {measured.count:,} waits"
 
 
 def _ranges(seeds: Sequence[int]) -> str:

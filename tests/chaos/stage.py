@@ -128,7 +128,7 @@ class Scenario:
 
 @dataclass
 class Outcome:
-    """What came out of a scenario."""
+    """What came out of a scenario. `excused`: calls that are not in the history, since the machine stood still."""
 
     scenario: Scenario
     topology: TopologyName
@@ -139,6 +139,7 @@ class Outcome:
     recovery: float
     notes: dict[str, float]
     seconds: float
+    excused: int
 
     @property
     def replay(self) -> str:
@@ -172,7 +173,7 @@ async def play(rig: Rig, scenario: Scenario, seed: int) -> Outcome:
         history.counts = await counts(rig, before)
     return Outcome(
         scenario, rig.setup.topology, seed, history, check(history), stage.broken, recovery, stage.notes,
-        time.time() - began,
+        time.time() - began, sum(map(rig.pulse.excuses, stage.callers.calls)),
     )  # fmt: skip
 
 

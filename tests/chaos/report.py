@@ -17,8 +17,8 @@ from support.history_figures import Spread, spread
 
 DEAF: Final = "subscriber-hole"
 EXTRA: Final = """\
-A mint alone, while the store is out of reach, makes a generation of its own and is none of these. Allowed is what the mint
-law adds for the faults that were injected: crashes, stalls, failed mints, rejections, lost writes, outages.
+A mint alone, while the store is out of reach, makes a generation of its own and is none of these. Allowed is what the
+mint law adds for the faults that were injected: crashes, stalls, failed mints, rejections, lost writes, outages.
 """
 NOT_TESTED: Final = """\
 - Loss of single packets, and delays that differ in the two directions: the proxies speak whole commands and replies.
@@ -177,6 +177,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _ms(measured: Spread) -> str:
+    if not measured.count:
+        return "none"
     p50, p99, most = (f"{seconds * 1000:.0f} ms" for seconds in (measured.p50, measured.p99, measured.most))
     return f"p50 {p50}, p99 {p99}, max {most}, {measured.count:,} waits"
 

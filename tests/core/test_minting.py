@@ -12,6 +12,7 @@ from support import samples
 from support.samples import KEY, lease_of, wish
 from support.scripted_issuer import refused, unavailable
 from support.troubled_store import ALL
+from support.waiting import wait_until
 from support.workbench import Workbench, a_moment
 
 
@@ -57,6 +58,27 @@ async def test_a_token_that_was_rejected_before_its_commit_is_minted_anew() -> N
     assert (refusal.generation, refusal.refusal) == (in_flight, Refusal.REJECTED)
     assert (await bench.get()).token.generation > in_flight
     assert bench.issuer.mints == 3
+
+
+async def test_no_generation_is_posted_twice_even_if_the_store_forgets_its_refusal() -> None:
+    """The commit was refused, and a failover brought back the lease that it had ended: that POST is spent."""
+    bench = Workbench()
+    old = (await bench.get()).token
+    bench.clock.advance(old.refresh_at - bench.clock.monotonic())
+    bench.issuer.gate.clear()
+    bench.issuer.asked.clear()
+    refreshing = asyncio.create_task(bench.refresh())
+    await bench.issuer.asked.wait()
+    behind = bench.store.copy(KEY)
+    await bench.broker.reject(KEY, old.generation)
+    bench.store.after["commit"] = lambda: bench.store.fail_over(KEY, behind)
+    bench.issuer.gate.set()
+    await wait_until(lambda: bench.events(events.CommitRefused))
+    await a_moment()
+    bench.clock.advance(3.5)  # the lease that came back lapses
+    await refreshing
+    posted = [event.generation for event in bench.events(events.MintStarted)]
+    assert len(posted) == len(set(posted)) == 3
 
 
 async def test_old_credentials_do_not_mint_in_a_loop() -> None:

@@ -32,6 +32,13 @@ PYTHON = (
         "a replica with an old secret mints in a loop",
     ),
     Mutant(
+        "a nonce whose POST is spent",
+        "core/minting.py",
+        "                        wish = replace(wish, nonce=secrets.token_hex(16))\n",
+        "",
+        "a store that forgot its refusal hands out the same lease again: two POSTs for one generation",
+    ),
+    Mutant(
         "the same text is taken again",
         "core/posting.py",
         "if minted.access_token.fingerprint() == rejected:",

@@ -161,4 +161,4 @@ async def _listened(topology: ClusterTopology, count: int) -> list[Node]:
         ]
         return [node for node, said in zip(topology.servers, counts, strict=True) if said == [WAKE_CHANNEL.encode(), 1]]
 
-    return await eventually(listened, lambda nodes: len(nodes) == count)
+    return await eventually(listened, lambda nodes: len(nodes) == count, within=20.0)

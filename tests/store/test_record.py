@@ -59,7 +59,7 @@ async def test_a_record_of_another_release_is_replaced(store: RedisStore, comman
     assert await store.list("", 10) == []
     lease = as_lease(await store.acquire(KEY, wish()))
     assert lease.generation > unreadable.generation
-    assert isinstance(await store.commit(lease, MINTED), Token)
+    assert isinstance(await store.commit(lease, minted(clock)), Token)
     assert isinstance(await store.acquire(KEY, wish()), Hit)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from mintonce_server.core import events
@@ -87,6 +87,8 @@ class Minting:
                         obtained = await self._with_lease(client, key_hash, lease, wish)
                         if obtained is not None:
                             return obtained
+                        # One POST a nonce: a store that forgot its refusal must not hand out this lease again.
+                        wish = replace(wish, nonce=secrets.token_hex(16))
         raise WaitTimedOut(
             f"other replicas held the lease of this key for {FLIGHT_BOUND:.0f} s without a token",
             remedy="Look for lease_lost and commit_refused events in the servers' logs.",

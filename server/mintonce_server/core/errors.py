@@ -19,6 +19,8 @@ class Reason(StrEnum):
     ROTATION_TOO_SOON = "ROTATION_TOO_SOON"
     WAIT_TIMED_OUT = "WAIT_TIMED_OUT"
     DRAINING = "DRAINING"
+    LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
+    AUDIT_UNAVAILABLE = "AUDIT_UNAVAILABLE"
     INTERNAL = "INTERNAL"
 
 
@@ -50,8 +52,14 @@ class UnknownClient(MintonceError):
     reason = Reason.UNKNOWN_CLIENT
 
 
+class Unauthenticated(MintonceError):
+    """The caller proved no identity, or gave a proof that does not hold. The message says why, never the proof."""
+
+    reason = Reason.UNAUTHENTICATED
+
+
 class PermissionDenied(MintonceError):
-    """The client may not have a token for this audience."""
+    """The policy does not allow it to the caller, or the client may not have a token for this audience."""
 
     reason = Reason.PERMISSION_DENIED
 
@@ -106,6 +114,18 @@ class WaitTimedOut(MintonceError):
     """The caller's deadline came before the token. The mint goes on for the others."""
 
     reason = Reason.WAIT_TIMED_OUT
+
+
+class LimitExceeded(MintonceError):
+    """This caller, or this client, uses more than its share. Others are served all the same."""
+
+    reason = Reason.LIMIT_EXCEEDED
+
+
+class AuditUnavailable(MintonceError):
+    """The audit log cannot be written, so nothing is handed out."""
+
+    reason = Reason.AUDIT_UNAVAILABLE
 
 
 class Draining(MintonceError):

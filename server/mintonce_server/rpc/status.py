@@ -30,6 +30,8 @@ CODES: Final[dict[Reason, grpc.StatusCode]] = {
     Reason.ROTATION_TOO_SOON: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Reason.WAIT_TIMED_OUT: grpc.StatusCode.DEADLINE_EXCEEDED,
     Reason.DRAINING: grpc.StatusCode.UNAVAILABLE,
+    Reason.LIMIT_EXCEEDED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Reason.AUDIT_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
     Reason.INTERNAL: grpc.StatusCode.INTERNAL,
 }
 

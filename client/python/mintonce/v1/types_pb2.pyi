@@ -83,6 +83,10 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """This replica is shutting down. Call again: another one answers."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 13
     """A fault of the server itself. Its log has the request id."""
+    ERROR_REASON_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 14
+    """The caller, or the client, uses more than its share: too many new keys, watches or rejections."""
+    ERROR_REASON_AUDIT_UNAVAILABLE: _ErrorReason.ValueType  # 15
+    """The server cannot write its audit log, so it hands out nothing."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. Travels as `reason` of a google.rpc.ErrorInfo whose domain is "mintonce",
@@ -117,6 +121,10 @@ ERROR_REASON_DRAINING: ErrorReason.ValueType  # 12
 """This replica is shutting down. Call again: another one answers."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 13
 """A fault of the server itself. Its log has the request id."""
+ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 14
+"""The caller, or the client, uses more than its share: too many new keys, watches or rejections."""
+ERROR_REASON_AUDIT_UNAVAILABLE: ErrorReason.ValueType  # 15
+"""The server cannot write its audit log, so it hands out nothing."""
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason
 
 @typing.final

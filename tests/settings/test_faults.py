@@ -49,6 +49,7 @@ def test_all_faults_come_in_one_go(write_config: WriteConfig) -> None:
         "listen",
         "lease_seconds",
         "max_message_bytes",
+        "sealing_keys_file",
         "redis.url",
         "redis.deadline",
         "issuers.acme.domain",
@@ -78,7 +79,7 @@ def test_each_fault_has_a_remedy(write_config: WriteConfig) -> None:
 )
 def test_listening_beyond_loopback_must_be_said_out_loud(smallest: dict[str, str], listen: str) -> None:
     """Callers prove no identity, so a server that others reach starts only when that is meant."""
-    smallest["MINTONCE_LISTEN"] = listen
+    smallest |= {"MINTONCE_LISTEN": listen, "MINTONCE_INSECURE_STORE": "true"}
 
     (fault,) = faults_of(None, smallest)
 
@@ -154,7 +155,7 @@ def test_a_malformed_store_url_is_a_fault(smallest: dict[str, str], url: str) ->
 @pytest.mark.parametrize("url", GOOD_URLS)
 def test_what_the_store_takes_is_no_fault(smallest: dict[str, str], url: str) -> None:
     """One server, Sentinels, a Cluster, a socket; what is shown of the URL has no password."""
-    shown = load(None, {**smallest, "MINTONCE_REDIS_URL": url}).redis.safe_url
+    shown = load(None, {**smallest, "MINTONCE_REDIS_URL": url, "MINTONCE_INSECURE_STORE": "true"}).redis.safe_url
 
     assert "@" not in shown
     assert "?" not in shown

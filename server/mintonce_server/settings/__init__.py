@@ -1,23 +1,38 @@
 """What the program is told: the only reader of the environment and of config files."""
 
 from mintonce_server.settings.faults import Fault, SettingsError, visible
+from mintonce_server.settings.files import FileFault, secret_in
+from mintonce_server.settings.guard_checks import identities
 from mintonce_server.settings.loading import load
-from mintonce_server.settings.models import ClientSettings, IssuerSettings, RedisSettings, ServerSettings, Settings
+from mintonce_server.settings.models import (
+    ClientSettings,
+    IssuerSettings,
+    JwtIssuerSettings,
+    RedisSettings,
+    ServerSettings,
+    Settings,
+    TlsSettings,
+)
 from mintonce_server.settings.reference import Row, reference, reference_table
 from mintonce_server.settings.values import listens_beyond_loopback
 
 __all__ = [
     "ClientSettings",
     "Fault",
+    "FileFault",
     "IssuerSettings",
+    "JwtIssuerSettings",
     "RedisSettings",
     "Row",
     "ServerSettings",
     "Settings",
     "SettingsError",
+    "TlsSettings",
+    "identities",
     "listens_beyond_loopback",
     "load",
     "reference",
     "reference_table",
+    "secret_in",
     "visible",
 ]

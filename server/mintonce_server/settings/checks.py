@@ -9,7 +9,7 @@ from mintonce_server.settings.faults import Fault, did_you_mean
 from mintonce_server.settings.files import FileFault, read_regular
 from mintonce_server.settings.findings import Findings, table, tables
 from mintonce_server.settings.models import IssuerSettings, ServerSettings
-from mintonce_server.settings.values import is_loopback, listens_beyond_loopback
+from mintonce_server.settings.values import is_loopback
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,22 +23,11 @@ class Parts:
 def check(parts: Parts, values: dict[str, Any], findings: Findings) -> Iterator[Fault]:
     """All faults between the parts. `values`: all that was found, valid or not."""
     if parts.server is not None:
-        yield from _check_listen(parts.server, findings)
         for name, issuer in parts.issuers.items():
             yield from _check_issuer(name, issuer, parts.server, findings)
     yield from _check_issuer_names(values, findings)
     for name, issuer in parts.issuers.items():
         yield from _check_ca_file(name, issuer, findings)
-
-
-def _check_listen(server: ServerSettings, findings: Findings) -> Iterator[Fault]:
-    if listens_beyond_loopback(server.listen) and not server.insecure_listen:
-        yield Fault(
-            findings.where(("listen",)),
-            "anybody who reaches this address would get tokens, since callers prove no identity",
-            "Listen on 127.0.0.1 or unix:/PATH; or, where only callers reach it, set insecure_listen = true"
-            " (MINTONCE_INSECURE_LISTEN=true).",
-        )
 
 
 def _check_issuer(name: str, issuer: IssuerSettings, server: ServerSettings, findings: Findings) -> Iterator[Fault]:

@@ -27,6 +27,11 @@ def read_secret(path: Path) -> Secret:
     """The text of a file, less one closing line break, which editors add. Raises FileFault."""
     data = read_regular(path)
     refuse_if_open(path)
+    return secret_in(data)
+
+
+def secret_in(data: bytes) -> Secret:
+    """What `read_secret` makes of the bytes. Raises FileFault."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -63,6 +68,16 @@ def refuse_if_open(path: Path) -> None:
         raise FileFault(f"the file cannot be read: {error.strerror}", "Let this user read the file.") from error
     if is_open(status.st_mode, status.st_uid, real):
         raise FileFault("the file can be read or written by others", "Close it: chmod 600 FILE (or 400).")
+
+
+def refuse_if_writable(path: Path) -> None:
+    """Who may write what decides over tokens has them. Raises FileFault."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise FileFault(f"the file cannot be read: {error.strerror}", "Let this user read the file.") from error
+    if mode & 0o022:
+        raise FileFault("the file can be written by others", "Close it: chmod go-w FILE.")
 
 
 def is_open(mode: int, uid: int, real_path: str) -> bool:

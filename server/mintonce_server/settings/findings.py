@@ -22,15 +22,19 @@ SHORTCUTS: Final[dict[str, SettingPath]] = {
 
 _VARIABLES: Final = {path: name for name, path in SHORTCUTS.items()}
 
-NAMED: Final = ("issuers", "clients")
+NAMED: Final = ("issuers", "clients", "jwt_issuers")
 """Sections of tables with names of their own."""
+
+PLAIN: Final = ("redis", "tls")
+"""Sections that are one table."""
 
 TWO_WAYS: Final = {
     "redis": ("url", "url_file"),
     "issuers": ("domain", "token_url"),
     "clients": ("client_secret", "client_secret_file"),
+    "jwt_issuers": ("jwks_file", "jwks_url"),
 }
-"""For each section two settings that say the same thing: where one is given, the other must not be."""
+"""For some sections two settings that say the same thing: where one is given, the other must not be."""
 
 
 @dataclass(slots=True)
@@ -74,8 +78,11 @@ def table(values: dict[str, Any], *path: str) -> dict[str, Any] | None:
 
 
 def tables(values: dict[str, Any]) -> Iterator[tuple[SettingPath, dict[str, Any]]]:
-    """[redis] and every [issuers.NAME] and [clients.NAME], with its path."""
-    paths = [("redis",), *((section, name) for section in NAMED for name in table(values, section) or ())]
+    """[redis], [tls] and every [issuers.NAME], [clients.NAME] and [jwt_issuers.NAME], with its path."""
+    paths = [
+        *((section,) for section in PLAIN),
+        *((section, name) for section in NAMED for name in table(values, section) or ()),
+    ]
     for path in paths:
         if (found := table(values, *path)) is not None:
             yield path, found

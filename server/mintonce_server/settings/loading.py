@@ -10,10 +10,20 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import PydanticBaseSettingsSource
 
+from mintonce_server.core.secret import Secret
 from mintonce_server.settings.checks import Parts, check
 from mintonce_server.settings.faults import Fault, SettingPath, SettingsError, did_you_mean
-from mintonce_server.settings.findings import NAMED, Findings, tables
-from mintonce_server.settings.models import ClientSettings, IssuerSettings, RedisSettings, ServerSettings, Settings
+from mintonce_server.settings.findings import NAMED, Findings, table, tables
+from mintonce_server.settings.guard_checks import check_guards
+from mintonce_server.settings.models import (
+    ClientSettings,
+    IssuerSettings,
+    JwtIssuerSettings,
+    RedisSettings,
+    ServerSettings,
+    Settings,
+    TlsSettings,
+)
 from mintonce_server.settings.resolving import ResolvingSource
 from mintonce_server.settings.sources import CONFIG, ConfigFileSource, EnvironmentSource
 from mintonce_server.settings.values import FAULT
@@ -22,9 +32,12 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 _SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "redis": RedisSettings,
+    "tls": TlsSettings,
+    "jwt_issuers": JwtIssuerSettings,
     "issuers": IssuerSettings,
     "clients": ClientSettings,
 }
+_NEAR: Final = RedisSettings(url=Secret("unix:/"))
 _FEWEST = (
     "Set MINTONCE_OAUTH_DOMAIN, MINTONCE_CLIENT_ID and MINTONCE_CLIENT_SECRET_FILE;"
     " or write a table [clients.NAME] into a file, and name it with --config."
@@ -50,6 +63,8 @@ def load(config: Path | None = None, environ: Mapping[str, str] = os.environ) ->
         raise SettingsError(findings.faults)
     parts = Parts(settings, settings.issuers) if settings else _valid_parts(resolving.values, findings)
     faults = [*findings.faults, *check(parts, resolving.values, findings)]
+    if (whole := settings or _salvaged(resolving.values, parts, findings)) is not None:
+        faults += check_guards(whole, findings)
     if not resolving.values["clients"]:
         faults.append(Fault("settings", "no client is registered", _FEWEST))
     if faults or settings is None:
@@ -84,7 +99,7 @@ def _note_fault(detail: ErrorDetails, findings: Findings) -> None:
             findings.spoil(path, "is no setting", did_you_mean(path[-1], _model_at(path).model_fields))
         case "missing":
             findings.spoil(path, "is missing", f"Set it. {_meaning(path)}")
-        case "dict_type" if path in (("issuers",), ("clients",)):
+        case "dict_type" if len(path) == 1 and path[0] in NAMED:
             findings.spoil(path, "is no table", f"Write tables [{path[0]}.NAME].")
         case "model_type":
             findings.spoil(path, "is no table", "Write its settings one by one.")
@@ -110,6 +125,19 @@ def _valid_parts(values: dict[str, Any], findings: Findings) -> Parts:
         _valid_part(ServerSettings, top, (), findings),
         {name: issuer for name, issuer in valid.items() if issuer is not None},
     )
+
+
+def _salvaged(values: dict[str, Any], parts: Parts, findings: Findings) -> Settings | None:
+    """The valid parts as if they were all, so that faults between them are told in one go with the rest."""
+    redis = _valid_part(RedisSettings, table(values, "redis") or {}, ("redis",), findings)
+    if parts.server is None:
+        return None
+    named: dict[str, dict[str, BaseModel]] = {section: {} for section in NAMED}
+    for path, given in tables(values):
+        if path[0] in NAMED and (part := _valid_part(_SECTIONS[path[0]], given, path, findings)):
+            named[path[0]][path[1]] = part
+    tls = _valid_part(TlsSettings, table(values, "tls") or {}, ("tls",), findings)
+    return Settings.model_construct(**dict(parts.server), redis=redis or _NEAR, tls=tls, **named)
 
 
 def _valid_part(model: type[_Model], given: dict[str, Any], path: SettingPath, findings: Findings) -> _Model | None:

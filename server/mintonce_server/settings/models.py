@@ -9,17 +9,22 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from mintonce_server.settings.redis_url import without_secrets
 from mintonce_server.settings.values import (
+    Algorithms,
     Audiences,
     Duration,
     Flag,
+    HttpsUrl,
     Kind,
     Listen,
     Lower,
+    Mode,
     Name,
     RedisUrl,
     SecretText,
     Text,
+    Texts,
     TokenUrl,
+    TrustDomains,
     claims,
 )
 
@@ -51,6 +56,35 @@ class RedisSettings(_Part):
         return without_secrets(self.url.reveal())
 
 
+class TlsSettings(_Part):
+    """[tls]"""
+
+    certificate_file: File = Field(description="The server's certificate, with those between it and its CA (PEM).")
+    key_file: File = Field(description="The private key of the certificate (PEM).")
+    client_ca_file: File | None = Field(
+        default=None, description="Who signs callers' certificates (PEM). Then each caller at `listen` must show one."
+    )
+    trust_domains: TrustDomains = Field(
+        default=(), description="SPIFFE trust domains that callers may be of, such as `prod.example.com`."
+    )
+
+
+class JwtIssuerSettings(_Part):
+    """[jwt_issuers.NAME]"""
+
+    issuer: Text = Field(min_length=1, description="What `iss` of a caller's JWT must be, to the letter.")
+    audiences: Texts = Field(min_length=1, description="One of these must be in `aud`.")
+    jwks_file: File | None = Field(
+        default=None, description="The issuer's public keys (RFC 7517). This, or `jwks_url`."
+    )
+    jwks_url: HttpsUrl | None = Field(default=None, description="Where to fetch them, by https.")
+    ca_file: File | None = Field(default=None, description="Certificate authorities to trust for `jwks_url` (PEM).")
+    algorithms: Algorithms = Field(
+        default=("RS256", "ES256"), min_length=1, description="Signature algorithms to accept; only asymmetric ones."
+    )
+    leeway: Duration = Field(default=30.0, le=60, description="How far clocks may differ.")
+
+
 class IssuerSettings(_Part):
     """[issuers.NAME]"""
 
@@ -61,8 +95,18 @@ class IssuerSettings(_Part):
         description="How the request is written: `json`, or `form` as in RFC 6749. With `domain`: `json`.",
     )
     auth: Annotated[
-        Literal["client_secret_post", "client_secret_basic"], Kind("`client_secret_post` or `client_secret_basic`")
-    ] = Field(default="client_secret_post", description="How a client proves itself: in the body, or by HTTP Basic.")
+        Literal["client_secret_post", "client_secret_basic", "private_key_jwt", "tls_client_auth"],
+        Kind("`client_secret_post`, `client_secret_basic`, `private_key_jwt` or `tls_client_auth`"),
+    ] = Field(
+        default="client_secret_post",
+        description="How a client proves itself: a secret in the body or by HTTP Basic, a signed JWT, a certificate.",
+    )
+    assertion_audience: Text | None = Field(
+        default=None, description="`aud` of the JWT of `private_key_jwt`. Default: the token URL."
+    )
+    allow_bound_tokens: Flag = Field(
+        default=False, description="Share tokens that are bound to a certificate or key, which callers cannot use."
+    )
     audience_parameter: Annotated[Literal["audience", "resource"], Kind("`audience` or `resource`")] = Field(
         default="resource", description="What a form calls the audience; `resource` is RFC 8707. JSON says `audience`."
     )
@@ -88,8 +132,20 @@ class ClientSettings(_Part):
 
     issuer: Text = Field(default="default", description="The name of the issuer that this client mints from.")
     client_id: Text = Field(min_length=1, description="What the issuer calls the client.")
-    client_secret: SecretText = Field(description="The client's secret. Better in a file: `client_secret_file`.")
+    client_secret: SecretText | None = Field(
+        default=None, description="The client's secret. Better in a file: `client_secret_file`."
+    )
     client_secret_file: File | None = Field(default=None, description="A file that holds the secret, and nothing else.")
+    other_client_secret_file: File | None = Field(
+        default=None, description="A second secret, tried when the first is refused: while one is being rotated."
+    )
+    signing_key_file: File | None = Field(default=None, description="The key of `private_key_jwt` (PEM).")
+    signing_algorithm: Annotated[
+        Literal["RS256", "PS256", "ES256", "EdDSA"], Kind("`RS256`, `PS256`, `ES256` or `EdDSA`")
+    ] = Field(default="RS256", description="What it signs with.")
+    signing_key_id: Text | None = Field(default=None, description="`kid` of the JWT. Default: none.")
+    certificate_file: File | None = Field(default=None, description="The certificate of `tls_client_auth` (PEM).")
+    key_file: File | None = Field(default=None, description="The private key of that certificate (PEM).")
     audiences: Audiences = Field(
         default=("*",), min_length=1, description='What its tokens may be for; `["*"]`: anything.'
     )
@@ -109,7 +165,31 @@ class ServerSettings(_Part):
     """The top level."""
 
     listen: Listen = Field(default="127.0.0.1:50051", description="Where to serve gRPC: `HOST:PORT` or `unix:/PATH`.")
-    insecure_listen: Flag = Field(default=False, description="Listen beyond loopback though callers prove no identity.")
+    bearer_listen: Listen | None = Field(
+        default=None,
+        description="One more address, by TLS, for callers that have a JWT or an API key and no certificate.",
+    )
+    health_listen: Listen | None = Field(
+        default=None, description="An address in clear for probes: it answers grpc.health.v1 and nothing else."
+    )
+    socket_mode: Mode = Field(default="0600", description="Who may reach a `unix:` socket, as chmod writes it.")
+    insecure_listen: Flag = Field(
+        default=False, description="Listen beyond loopback though callers prove no identity, or in clear."
+    )
+    api_keys_file: File | None = Field(
+        default=None, description="Callers' API keys, hashed. `mintonced apikey NAME` makes one."
+    )
+    policy_file: File | None = Field(
+        default=None, description="Which caller may have which tokens; see docs/policy.md."
+    )
+    audit_file: File | None = Field(default=None, description="Where each decision and each mint is written down.")
+    sealing_keys_file: File | None = Field(
+        default=None, description="The keys that seal tokens in the store. `mintonced keygen` makes them."
+    )
+    insecure_store: Flag = Field(
+        default=False,
+        description="Do without `sealing_keys_file` beyond loopback: the store's readers have the tokens.",
+    )
     insecure_issuer: Flag = Field(default=False, description="Send secrets over plain `http://` beyond loopback.")
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Lower, Kind("`debug`, `info`, `warning` or `error`")
@@ -131,6 +211,28 @@ class ServerSettings(_Part):
     max_metadata_bytes: int = Field(default=16_384, ge=1024, le=2**20, description="The longest metadata of a request.")
     max_concurrent_rpcs: int = Field(
         default=10_000, ge=1, le=2**20, description="More calls at a time, watches included, are turned away."
+    )
+    max_connection_age: Duration = Field(
+        default=1800.0, gt=0, description="Callers connect anew so often: a certificate that is revoked ends then."
+    )
+    max_keys_per_client: int = Field(
+        default=10_000, ge=1, le=10**7, description="More keys of one client than this are not held by a replica."
+    )
+    max_watches_per_caller: int = Field(default=1000, ge=1, le=10**6, description="Watches of one caller at a time.")
+    max_calls_per_caller: int = Field(default=2000, ge=1, le=10**6, description="Calls of one caller at a time.")
+    mints_per_second: float = Field(
+        default=20.0,
+        gt=0,
+        le=10**6,
+        description="Calls of one caller that may cause a mint, each second, in the long run.",
+    )
+    mint_burst: int = Field(default=500, ge=1, le=10**6, description="Such calls at once.")
+    rejects_per_second: float = Field(
+        default=1.0, gt=0, le=10**6, description="Rejections by one caller, each second, in the long run."
+    )
+    reject_burst: int = Field(default=20, ge=1, le=10**6, description="Rejections at once.")
+    reload_interval: Duration = Field(
+        default=1.0, ge=0.1, le=3600, description="How often files are looked at for changes."
     )
     min_rotation_interval: Duration = Field(
         default=30.0, le=86_400, description="A rejection of a key counts no oftener."
@@ -155,6 +257,8 @@ class Settings(ServerSettings, BaseSettings):
     model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     redis: RedisSettings
+    tls: TlsSettings | None = None
+    jwt_issuers: dict[Name, JwtIssuerSettings] = Field(default_factory=dict[str, JwtIssuerSettings])
     issuers: dict[Name, IssuerSettings]
     clients: dict[Name, ClientSettings]
 

@@ -1,17 +1,27 @@
 """The settings reference, made from the models, so that it cannot be out of date."""
 
+import json
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from mintonce_server.settings.models import ClientSettings, IssuerSettings, RedisSettings, ServerSettings
+from mintonce_server.settings.models import (
+    ClientSettings,
+    IssuerSettings,
+    JwtIssuerSettings,
+    RedisSettings,
+    ServerSettings,
+    TlsSettings,
+)
 from mintonce_server.settings.values import Kind
 
 _PARTS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("", ServerSettings),
     ("redis.", RedisSettings),
+    ("tls.", TlsSettings),
+    ("jwt_issuers.NAME.", JwtIssuerSettings),
     ("issuers.NAME.", IssuerSettings),
     ("clients.NAME.", ClientSettings),
 )
@@ -42,7 +52,7 @@ def reference_table() -> str:
 def _rows() -> Iterator[Row]:
     for prefix, model in _PARTS:
         for name, info in model.model_fields.items():
-            yield Row(prefix + name, _kind(info), _default(info), info.description or "")
+            yield Row(prefix + name, _kind(info), _default(info, _kind(info)), info.description or "")
 
 
 def _kind(info: FieldInfo) -> str:
@@ -54,11 +64,13 @@ def _kind(info: FieldInfo) -> str:
     return next((item.name for metadata in candidates for item in metadata if isinstance(item, Kind)), "number")
 
 
-def _default(info: FieldInfo) -> str:
+def _default(info: FieldInfo, kind: str) -> str:
     value = "{}" if info.default_factory else info.default
     match value:
         case bool():
             return str(value).lower()
+        case float() if kind != "duration":
+            return f"{value:g}"
         case float():
             return f'"{value * 1000:g}ms"' if value < 1 else f'"{value:g}s"'
         case int():
@@ -67,8 +79,8 @@ def _default(info: FieldInfo) -> str:
             return "{}"
         case str():
             return f'"{value}"'
-        case ("*",):
-            return '["*"]'
+        case tuple():
+            return json.dumps(value)
         case _:
             return ""
 

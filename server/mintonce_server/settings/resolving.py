@@ -35,17 +35,18 @@ class ResolvingSource(InitSettingsSource):
         return values
 
     def _are_both(self, path: SettingPath, given: dict[str, Any]) -> bool:
-        one, other = TWO_WAYS[path[0]]
+        one, other = TWO_WAYS.get(path[0], ("", ""))
         both = one in given and other in given
         if both:
             self._findings.spoil((*path, one), f"is given, and {other} too", f"Give either {one} or {other}.")
+            self._findings.spoiled.add((*path, other))
         return both
 
     def _complete(self, path: SettingPath, given: dict[str, Any]) -> None:
         if path[0] == "issuers":
             if "domain" in given:
                 self._spell_out(path, given)
-        else:
+        elif path[0] in ("redis", "clients"):
             plain, named = TWO_WAYS[path[0]]
             if named in given:
                 self._read_file(path, given, plain, named)

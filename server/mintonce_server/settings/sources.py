@@ -14,8 +14,18 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource
 
 from mintonce_server.settings.faults import Fault, SettingPath, did_you_mean, dotted
-from mintonce_server.settings.files import FileFault, read_regular, refuse_if_open
-from mintonce_server.settings.findings import DELIMITER, NAMED, PREFIX, SHORTCUTS, TWO_WAYS, Findings, table, tables
+from mintonce_server.settings.files import FileFault, read_regular, refuse_if_open, refuse_if_writable
+from mintonce_server.settings.findings import (
+    DELIMITER,
+    NAMED,
+    PLAIN,
+    PREFIX,
+    SHORTCUTS,
+    TWO_WAYS,
+    Findings,
+    table,
+    tables,
+)
 from mintonce_server.settings.models import ServerSettings
 
 CONFIG: Final = f"{PREFIX}CONFIG"
@@ -77,7 +87,7 @@ class EnvironmentSource(EnvSettingsSource):
         parts = [part.lower() for part in short.split(DELIMITER)]
         if parts[0] in NAMED and len(parts) > 1:
             return (parts[0], self._spelled(parts[0], parts[1]), *parts[2:])
-        if parts[0] in (*NAMED, "redis") or (parts[0] in _TOP and len(parts) == 1):
+        if parts[0] in (*NAMED, *PLAIN) or (parts[0] in _TOP and len(parts) == 1):
             return tuple(parts)
         known = {*SHORTCUTS, *(top.upper() for top in _TOP), "REDIS__DEADLINE"}
         remedy = did_you_mean(name, (PREFIX + other for other in known))
@@ -114,6 +124,8 @@ class ConfigFileSource(InitSettingsSource):
     def __call__(self) -> dict[str, Any]:
         """The environment is asked before this source: `current_state` is what it says."""
         for path, given in tables(self.values):
+            if path[0] not in TWO_WAYS:
+                continue
             said = table(self.current_state, *path) or {}
             one, other = TWO_WAYS[path[0]]
             for way, instead in ((one, other), (other, one)):
@@ -126,6 +138,7 @@ def _read_toml(config: Path) -> dict[str, Any]:
     values = _parse(read_regular(config))
     if _holds_secret(values):
         refuse_if_open(config)
+    refuse_if_writable(config)
     return values
 
 

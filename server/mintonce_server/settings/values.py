@@ -27,6 +27,23 @@ OWN_PARAMETERS: Final = frozenset(
 )
 """What only Mintonce itself may say to an issuer."""
 
+ALGORITHMS: Final = (
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "EdDSA",
+    "Ed25519",
+)
+"""Of callers' JWTs: none that a public key could be mistaken for a secret by."""
+
+_TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}")
+_MODE = re.compile(r"0?[0-7]{3}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _DURATION_REMEDY = 'Write seconds as a number, or a text such as "250ms", "30s", "5m", "24h".'
@@ -121,6 +138,30 @@ def _token_url(value: str) -> str:
     return value
 
 
+def _https_url(value: str) -> str:
+    if not _token_url(value).startswith("https://"):
+        raise fault("is not an https:// URL", "Keys that were fetched in clear prove nothing: use https.")
+    return value
+
+
+def _trust_domain(value: str) -> str:
+    if not _TRUST_DOMAIN.fullmatch(value):
+        raise fault("is not a trust domain", "Write its name alone, in small letters: prod.example.com")
+    return value
+
+
+def _algorithm(value: str) -> str:
+    if value not in ALGORITHMS:
+        raise fault("is no algorithm that is accepted", f"Use some of {', '.join(ALGORITHMS)}.")
+    return value
+
+
+def _mode(value: str) -> str:
+    if not _MODE.fullmatch(value):
+        raise fault("is not a mode", 'Write three octal digits, such as "0600" or "0660".')
+    return value
+
+
 def _listen(value: str) -> str:
     if value.startswith("unix:"):
         path = value.removeprefix("unix:")
@@ -200,6 +241,15 @@ Listen = Annotated[str, AfterValidator(_listen), Kind("address")]
 Audience = Annotated[str, AfterValidator(_audience)]
 Audiences = Annotated[tuple[Audience, ...], BeforeValidator(_list), Kind("list of texts")]
 Name = Annotated[str, AfterValidator(_client_name)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_list), Kind("list of texts")]
+TrustDomains = Annotated[
+    tuple[Annotated[str, AfterValidator(_trust_domain)], ...], BeforeValidator(_list), Kind("list of texts")
+]
+Algorithms = Annotated[
+    tuple[Annotated[str, AfterValidator(_algorithm)], ...], BeforeValidator(_list), Kind("list of texts")
+]
+HttpsUrl = Annotated[str, AfterValidator(_https_url), Kind("URL")]
+Mode = Annotated[str, AfterValidator(_mode), Kind("mode")]
 
 
 def _lower(value: Any) -> Any:

@@ -7,6 +7,7 @@ from mintonce_server.core import events
 from mintonce_server.core.backoff import LONGEST, error_of, failure_of
 from mintonce_server.core.client import OAuthClient
 from mintonce_server.core.errors import IssuerError, StoreUnavailable
+from mintonce_server.core.events import Cause
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.memory import NEVER, Entry
 from mintonce_server.core.minting import Obtained
@@ -18,8 +19,8 @@ BURST: Final = 20.0
 PER_SECOND: Final = 1.0
 """Mints without the store's lease, for all keys of this replica together: 20 at once, then one a second."""
 
-AHEAD: Final = 600_000
-"""Generations are milliseconds: up to ten minutes ahead. At a second, one fault run of 34,000 operations met a collision."""
+AHEAD: Final = 30_000
+"""Generations are milliseconds: up to half a minute ahead. At a second, one fault run met a collision."""
 
 
 class Alone:
@@ -48,7 +49,7 @@ class Alone:
             raise outage
         generation = self._generation(entry)
         try:
-            minted = await self._posting.mint(client, key, key_hash, generation, failures, entry.rejected)
+            minted = await self._posting.mint(client, key, key_hash, generation, failures, entry.rejected, Cause.OUTAGE)
         except IssuerError as error:
             self._remember(key, error, error.retry_after or 0.0, failures + 1)
             raise

@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Coroutine, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,20 +24,33 @@ from mintonce_server.core.revalidation import Revalidation
 from mintonce_server.core.token import Origin, Token
 from mintonce_server.core.upkeep import Upkeep
 
+Admit = Callable[[], None]
+Check = Callable[[], float | None]
+
+
+def _freely() -> None:
+    """Whoever asks may cause a mint."""
+
+
+def _always() -> None:
+    """Whoever watches may go on."""
+
 
 @dataclass(frozen=True, slots=True)
 class BrokerOptions:
-    """Seconds, all but the last.
+    """Durations are seconds.
 
     Attributes:
         revalidate_within: a token that the store was not asked about for so long is not served before it is.
         mint_in_outage: mint without a lease while the store is out of reach.
+        max_keys_per_client: more keys of one client are refused, so that nobody fills the memory by inventing some.
     """
 
     mint_deadline: float = 10.0
     min_rotation_interval: float = 30.0
     revalidate_within: float = 5.0
     mint_in_outage: bool = True
+    max_keys_per_client: int = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +74,9 @@ class Broker:
         minting = Minting(store, clock, sink, bell, posting, options.mint_deadline)
         alone = Alone(allowed=options.mint_in_outage, posting=posting, clock=clock, sink=sink, chance=chance)
         self._refresher = Refresher(clock, lambda key: self.upkeep.refresh(key, self._refresher))
-        self._holdings = Holdings(store, clients, clock, self._refresher.schedule, options.revalidate_within)
+        self._holdings = Holdings(
+            store, clients, clock, self._refresher.schedule, options.revalidate_within, options.max_keys_per_client
+        )
         revalidation = Revalidation(store, self._holdings, clock, sink, lambda: self.upkeep.suspect_all())  # noqa: PLW0108 - upkeep is built below
         self._filling = Filling(self._holdings, revalidation, minting, alone, clock)
         self.upkeep = Upkeep(store, self._holdings, self._filling, revalidation, bell, clock, sink)
@@ -89,13 +104,19 @@ class Broker:
         # Who holds a live token through an outage serves it; who was stopped for a while asks the store first.
         return Served(token, Origin.MEMORY, degraded=True) if self._holdings.is_store_away(now) else None
 
-    async def get(self, key: TokenKey, min_remaining: float, deadline: float) -> Served:
+    async def get(self, key: TokenKey, min_remaining: float, deadline: float, admit: Admit = _freely) -> Served:
         """A live token within `deadline` seconds, minted if need be.
 
-        Raises UnknownClient, PermissionDenied, IssuerError, StoreUnavailable or WaitTimedOut.
+        Raises UnknownClient, PermissionDenied, LimitExceeded, IssuerError, StoreUnavailable or WaitTimedOut.
+
+        Args:
+            admit: asked first if this call is the one that may cause a mint; raises when the caller must not.
         """
         if served := self.peek(key, min_remaining):
             return served
+        held = self._holdings.memory.get(key)
+        if key not in self._filling.flights and (held is None or held.live(self._clock.monotonic()) is None):
+            admit()
         entry, now = self._holdings.entry(key), self._clock.monotonic()
         if token := entry.live(now):
             deadline = min(deadline, token.patience(now))
@@ -108,20 +129,30 @@ class Broker:
             raise
         return Served(obtained.token, obtained.origin, obtained.trouble is not None)
 
-    async def watch(self, key: TokenKey, deadline: float) -> AsyncGenerator[Served, None]:
-        """The live token, then each successor. Raises as `get` does for the first one, and Draining at the end."""
-        served = await self.get(key, 0.0, deadline)
+    async def watch(
+        self, key: TokenKey, deadline: float, admit: Admit = _freely, check: Check = _always
+    ) -> AsyncGenerator[Served, None]:
+        """The live token, then each successor. Raises as `get` does for the first one, and Draining at the end.
+
+        Args:
+            check: asked before each answer, and after `recheck`; raises when the caller may have no more. Gives the
+                seconds after which it wants to be asked again, or None.
+        """
+        served = await self.get(key, 0.0, deadline, admit)
         entry = self._holdings.entry(key)
         with self._watching(entry):
             last = served.token.generation
             yield served
             while not self._draining:
                 news, token = entry.news, entry.token
+                ask_again = check()
                 if token is not None and token.generation > last:
                     last = token.generation
                     yield Served(token, Origin.MEMORY)
                 else:
-                    await news.wait()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(ask_again):
+                            await news.wait()
         raise Draining("this replica is shutting down", remedy="Watch again: another replica answers.", retry_after=0.0)
 
     async def reject(self, key: TokenKey, rejected: int | bytes) -> bool:
@@ -150,7 +181,7 @@ class Broker:
         (current,) = await self._store.load([key])
         before = current.generation if current else 0
         async with _waiting_at_most(deadline):
-            obtained = await self._filling.fill(entry, 0.0, before)
+            obtained = await self._filling.fill(entry, 0.0, before, events.Cause.ROTATION)
         if obtained.trouble is not None and obtained.token.generation <= before:
             raise obtained.trouble
         return before, obtained.token.generation
@@ -162,6 +193,10 @@ class Broker:
     def drain(self) -> None:
         """End all watches. Calls under way go on."""
         self._draining = True
+        self.recheck()
+
+    def recheck(self) -> None:
+        """Have each watch look whether it may go on."""
         for entry in self._holdings.memory:
             entry.tell()
 

@@ -72,6 +72,8 @@ class IssuerError(MintonceError):
     def __init__(self, message: str, *, remedy: str, retry_after: float | None = None, issuer_error: str = "") -> None:
         super().__init__(message, remedy=remedy, retry_after=retry_after)
         self.issuer_error = issuer_error
+        self.request_id = ""
+        """What the issuer calls the exchange, if it says."""
 
 
 class IssuerRefused(IssuerError):

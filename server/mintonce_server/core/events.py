@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
-from mintonce_server.core.errors import Reason
+from mintonce_server.core.errors import IssuerError, Reason
+from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Refusal
 
 
@@ -44,6 +46,36 @@ class MintFailed(Event):
     detail: str
     remedy: str
     retry_after: float
+
+
+class Cause(StrEnum):
+    """Why a mint was needed."""
+
+    ABSENT = "absent"
+    EXPIRING = "expiring"
+    REFRESH = "refresh"
+    REJECTED = "rejected"
+    ROTATION = "rotation"
+    OUTAGE = "outage"
+
+
+@dataclass(frozen=True, slots=True)
+class Posted(Event):
+    """One POST and what came of it, for the audit log.
+
+    Attributes:
+        fingerprint: of the token's text, see `Secret.fingerprint`; "" when none came.
+        error: None when a token came.
+        request_id: what the issuer calls this exchange, "" if it does not say.
+    """
+
+    key: TokenKey
+    generation: int
+    cause: Cause
+    seconds: float
+    fingerprint: str
+    error: IssuerError | None
+    request_id: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from mintonce_server.core.alone import Alone
 from mintonce_server.core.client import OAuthClient
 from mintonce_server.core.errors import StoreUnavailable
+from mintonce_server.core.events import Cause
 from mintonce_server.core.flights import Flights
 from mintonce_server.core.holdings import Holdings
 from mintonce_server.core.memory import Entry
@@ -25,13 +26,17 @@ class Filling:
         self._alone = alone
         self._clock = clock
 
-    async def fill(self, entry: Entry, min_remaining: float = 0.0, newer_than: int = 0) -> Obtained:
+    async def fill(
+        self, entry: Entry, min_remaining: float = 0.0, newer_than: int = 0, cause: Cause | None = None
+    ) -> Obtained:
         """A token with that much left and of a higher generation; or what is live all the same, with the trouble.
 
         Raises IssuerError, StoreUnavailable or WaitTimedOut. Joining somebody's flight may bring too little: fly again.
         """
         while True:
-            obtained, mine = await self.flights.join(entry.key, lambda: self._fly(entry, min_remaining, newer_than))
+            obtained, mine = await self.flights.join(
+                entry.key, lambda: self._fly(entry, min_remaining, newer_than, cause)
+            )
             token = obtained.token
             if token.generation <= entry.barred:
                 continue  # rejected while it was under way
@@ -40,10 +45,10 @@ class Filling:
             if token.generation > newer_than and token.is_comfortable(self._clock.monotonic(), min_remaining):
                 return obtained
 
-    async def _fly(self, entry: Entry, min_remaining: float, newer_than: int) -> Obtained:
+    async def _fly(self, entry: Entry, min_remaining: float, newer_than: int, cause: Cause | None) -> Obtained:
         client, asked_at = self._holdings.clients.for_key(entry.key), self._clock.monotonic()
         try:
-            obtained = await self._from_store(client, entry, min_remaining, newer_than)
+            obtained = await self._from_store(client, entry, min_remaining, newer_than, cause or _cause(entry))
         except StoreUnavailable as outage:
             self._holdings.store_failed(asked_at)
             if entry.live(self._clock.monotonic()):
@@ -54,7 +59,9 @@ class Filling:
         self._holdings.keep(entry, obtained.token, obtained.confirmed_at)
         return obtained
 
-    async def _from_store(self, client: OAuthClient, entry: Entry, min_remaining: float, newer_than: int) -> Obtained:
+    async def _from_store(
+        self, client: OAuthClient, entry: Entry, min_remaining: float, newer_than: int, cause: Cause
+    ) -> Obtained:
         now = self._clock.monotonic()
         if entry.live(now) and not self._holdings.is_confirmed(entry, now):
             # What is held may only need to be confirmed, or given back to a store that was emptied: no mint then.
@@ -63,4 +70,11 @@ class Filling:
             if token and token.generation > newer_than and token.is_comfortable(now, min_remaining):
                 return Obtained(token, Origin.MEMORY, entry.confirmed_at)
         # Barred here is barred, even if the store lost the rejection in a failover.
-        return await self._minting.obtain(client, entry.key, max(newer_than, entry.barred), min_remaining)
+        return await self._minting.obtain(client, entry.key, max(newer_than, entry.barred), min_remaining, cause)
+
+
+def _cause(entry: Entry) -> Cause:
+    """Why this key needs a mint, as far as this replica knows."""
+    if entry.token is not None:
+        return Cause.EXPIRING
+    return Cause.REJECTED if entry.barred else Cause.ABSENT

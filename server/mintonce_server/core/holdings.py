@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from mintonce_server.core.client import Clients
+from mintonce_server.core.errors import LimitExceeded
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.memory import NEVER, Entry, Memory
 from mintonce_server.core.ports import Clock, TokenStore
@@ -23,7 +24,13 @@ class Holdings:
     """
 
     def __init__(
-        self, store: TokenStore, clients: Clients, clock: Clock, schedule: Schedule, confirm_within: float
+        self,
+        store: TokenStore,
+        clients: Clients,
+        clock: Clock,
+        schedule: Schedule,
+        confirm_within: float,
+        max_keys_per_client: int = 1_000_000,
     ) -> None:
         self.memory = Memory()
         self.clients = clients
@@ -31,13 +38,20 @@ class Holdings:
         self._key_hash = store.key_hash
         self._clock = clock
         self._schedule = schedule
+        self._max_keys_per_client = max_keys_per_client
         self._store_failed_at = NEVER
 
     def entry(self, key: TokenKey) -> Entry:
-        """The key's entry. Raises UnknownClient or PermissionDenied before anything is made."""
+        """The key's entry. Raises UnknownClient, PermissionDenied or LimitExceeded before anything is made."""
         self.clients.for_key(key)
         if entry := self.memory.get(key):
             return entry
+        if self.memory.count_of[key.client] >= self._max_keys_per_client:
+            raise LimitExceeded(
+                f"client '{key.client}' has too many keys: each audience and each set of scopes is one",
+                remedy="Ask for fewer different scopes, or raise max_keys_per_client in the server's configuration.",
+                retry_after=IDLE,
+            )
         now = self._clock.monotonic()
         self._schedule(key, now + IDLE)
         return self.memory.add(Entry(key, self._key_hash(key), now))

@@ -12,6 +12,7 @@ from mintonce_server.core.backoff import error_of, failure_of
 from mintonce_server.core.bell import Bell
 from mintonce_server.core.client import OAuthClient
 from mintonce_server.core.errors import IssuerError, IssuerMalformed, MintonceError, StoreUnavailable, WaitTimedOut
+from mintonce_server.core.events import Cause
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.memory import NEVER
 from mintonce_server.core.ports import Backoff, Clock, Hit, Lease, Refusal, TokenStore, Wait, Wish
@@ -63,7 +64,9 @@ class Minting:
         self._posting = posting
         self._mint_deadline = mint_deadline
 
-    async def obtain(self, client: OAuthClient, key: TokenKey, newer_than: int, min_remaining: float) -> Obtained:
+    async def obtain(
+        self, client: OAuthClient, key: TokenKey, newer_than: int, min_remaining: float, cause: Cause
+    ) -> Obtained:
         """Raises IssuerError, StoreUnavailable, or WaitTimedOut after FLIGHT_BOUND."""
         wish = Wish(secrets.token_hex(16), client.credential_version, newer_than, min_remaining)
         key_hash = self._store.key_hash(key)
@@ -84,7 +87,7 @@ class Minting:
                     case Backoff(failure, seconds, token):
                         return _settle(token, asked_at, error_of(failure, seconds))
                     case Lease() as lease:
-                        obtained = await self._with_lease(client, key_hash, lease, wish)
+                        obtained = await self._with_lease(client, key_hash, lease, wish, cause)
                         if obtained is not None:
                             return obtained
                         # One POST a nonce: a store that forgot its refusal must not hand out this lease again.
@@ -95,23 +98,25 @@ class Minting:
             retry_after=WAIT_BOUND,
         )
 
-    async def _with_lease(self, client: OAuthClient, key_hash: str, lease: Lease, wish: Wish) -> Obtained | None:
+    async def _with_lease(
+        self, client: OAuthClient, key_hash: str, lease: Lease, wish: Wish, cause: Cause
+    ) -> Obtained | None:
         """Mint and commit. None: the lease or the token was overtaken, so ask the store again."""
         if self._clock.monotonic() >= lease.expires_at:
             self._sink(events.LeaseLost(key_hash, lease.generation))
             return None
         try:
-            minted = await self._mint(client, key_hash, lease)
+            minted = await self._mint(client, key_hash, lease, cause)
         except IssuerError as error:
             return await self._failed(key_hash, lease, error, wish)
         if minted.lifetime - (self._clock.monotonic() - minted.started_at) <= TOO_SHORT:
             return await self._too_short(key_hash, lease, minted)
         return await self._commit(key_hash, lease, minted)
 
-    async def _mint(self, client: OAuthClient, key_hash: str, lease: Lease) -> Minted:
+    async def _mint(self, client: OAuthClient, key_hash: str, lease: Lease, cause: Cause) -> Minted:
         async with self._renewing(lease):
             return await self._posting.mint(
-                client, lease.key, key_hash, lease.generation, lease.failures, lease.rejected
+                client, lease.key, key_hash, lease.generation, lease.failures, lease.rejected, cause
             )
 
     async def _failed(self, key_hash: str, lease: Lease, error: IssuerError, wish: Wish) -> Obtained:

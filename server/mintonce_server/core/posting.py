@@ -6,6 +6,7 @@ from mintonce_server.core import events
 from mintonce_server.core.backoff import full_jitter
 from mintonce_server.core.client import OAuthClient
 from mintonce_server.core.errors import IssuerError, IssuerMalformed
+from mintonce_server.core.events import Cause
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Clock
 from mintonce_server.core.token import Minted
@@ -20,7 +21,14 @@ class Posting:
         self._chance = chance
 
     async def mint(
-        self, client: OAuthClient, key: TokenKey, key_hash: str, generation: int, failures: int, rejected: str
+        self,
+        client: OAuthClient,
+        key: TokenKey,
+        key_hash: str,
+        generation: int,
+        failures: int,
+        rejected: str,
+        cause: Cause,
     ) -> Minted:
         """Raises IssuerError.
 
@@ -43,9 +51,12 @@ class Posting:
                     error.remedy, error.retry_after,
                 )
             )  # fmt: skip
+            self._sink(events.Posted(key_hash, key, generation, cause, seconds, "", error, error.request_id))
             raise
         seconds = self._clock.monotonic() - began
         self._sink(events.Minted(key_hash, client.name, generation, seconds, minted.lifetime))
+        fingerprint = minted.access_token.fingerprint()
+        self._sink(events.Posted(key_hash, key, generation, cause, seconds, fingerprint, None, minted.request_id))
         return minted
 
 

@@ -39,6 +39,7 @@ class Minted:
         lifetime: seconds from `started_at` to the expiry, clamped to MAX_LIFETIME.
         started_at: when the request was started, on the monotonic clock. A token is never younger than that.
         scopes: what the issuer granted, sorted; what was asked for when it did not say (RFC 6749, section 5.1).
+        request_id: what the issuer calls the exchange, "" if it does not say.
     """
 
     access_token: Secret
@@ -46,6 +47,7 @@ class Minted:
     lifetime: float
     started_at: float
     scopes: tuple[str, ...]
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

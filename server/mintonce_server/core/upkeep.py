@@ -104,7 +104,9 @@ class Upkeep:
             self._retire(entry, refresher)
             return
         try:
-            obtained = await self._filling.fill(entry, 0.0, entry.token.generation if entry.token else entry.barred)
+            obtained = await self._filling.fill(
+                entry, 0.0, entry.token.generation if entry.token else entry.barred, events.Cause.REFRESH
+            )
             trouble = obtained.trouble
         except MintonceError as error:
             trouble = error

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import subprocess
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
@@ -29,11 +30,25 @@ class Authority:
 
     def client(self) -> tuple[Path, Path]:
         """Files with a client's certificate and its key."""
-        certificate, key = self._directory / "client.pem", self._directory / "client.key"
-        issued = self._authority.issue_cert("mintonce.example")
+        return self._files("client", "mintonce.example")
+
+    def server_files(self, host: str = "127.0.0.1") -> tuple[Path, Path]:
+        """Files with the certificate and the key of a server of that name, for a program that reads them itself."""
+        return self._files("server", host)
+
+    def _files(self, name: str, host: str) -> tuple[Path, Path]:
+        certificate, key = self._directory / f"{name}.pem", self._directory / f"{name}.key"
+        issued = self._authority.issue_cert(host)
         issued.cert_chain_pems[0].write_to_path(str(certificate))
         issued.private_key_pem.write_to_path(str(key))
         return certificate, key
+
+
+def knows_tls(binary: Path) -> bool:
+    """Whether this Redis or Valkey was built with TLS: others do not know its settings. Nothing stays running."""
+    nowhere = ("--port", "0", "--tls-port", "0", "--tls-auth-clients", "yes")
+    done = subprocess.run([binary, *nowhere], capture_output=True, text=True, timeout=10, check=False)
+    return "FATAL CONFIG FILE ERROR" not in done.stdout + done.stderr
 
 
 def speaking_tls(port: int, context: ssl.SSLContext, listen: int = 0) -> AbstractAsyncContextManager[int]:

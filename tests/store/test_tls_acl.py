@@ -1,0 +1,281 @@
+"""The Redis user of docs/hardening.md: it can do what a replica does, and nothing else; over TLS, too."""
+
+import re
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import cast
+
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError
+
+from mintonce_server.core.errors import Reason, StoreUnavailable
+from mintonce_server.core.ports import Backoff, Clock, Failure, Hit, Wake, WakeKind
+from mintonce_server.core.token import Token
+from mintonce_server.store import RedisStore
+from mintonce_server.store.wake import GAP
+from support.nodes import Node, free_ports
+from support.reaching import reaching
+from support.samples import KEY, OTHER, lease_of, minted, shared, wish
+from support.servers import redis_binary, valkey_binary
+from support.tls import Authority, knows_tls, speaking_tls
+from support.topologies import SERVICE, cluster, sentinel
+
+HARDENING = (Path(__file__).parents[2] / "docs" / "hardening.md").read_text()
+PASSWORD = "p-of-the-acl-user"
+BINARIES: dict[str, Callable[[], Path]] = {"valkey": valkey_binary, "redis": redis_binary}
+NEWER = "Redis 7.2 or newer, Valkey"
+
+
+def rights(of: str = "mintonce") -> list[str]:
+    """What the document gives that user, after its password."""
+    (line,) = re.findall(rf"^ACL SETUSER {of} reset on >PASSWORD (.+)$", HARDENING, re.MULTILINE)
+    return cast(str, line).split()
+
+
+def further(kind: str) -> list[str]:
+    """What the document adds for a kind of store."""
+    (words,) = re.findall(rf"^\| {kind} \| `([^`]+)` \|", HARDENING, re.MULTILINE)
+    return cast(str, words).replace("\\|", "|").split()  # a table of Markdown needs the backslash
+
+
+async def give(node: Node, *more: str) -> None:
+    """The user, as the document says; on a server that knows the names of client libraries."""
+    await node.command(*_setuser(), *further(NEWER), *more)
+
+
+def _setuser() -> tuple[str, ...]:
+    return "ACL", "SETUSER", "mintonce", "reset", "on", f">{PASSWORD}", *rights()
+
+
+async def refused(node: Node) -> list[str]:
+    """What the server denied: the commands, keys and channels in its ACL LOG."""
+    entries = cast(list[list[bytes]], await node.command("ACL", "LOG"))
+    return [entry[entry.index(b"object") + 1].decode() for entry in entries]
+
+
+def user_url(node: Node) -> str:
+    return f"redis://mintonce:{PASSWORD}@127.0.0.1:{node.port}/0"
+
+
+async def everything(store: RedisStore, clock: Clock) -> None:
+    """All that a replica ever asks of a store."""
+    async with aclosing(store.wakes()) as wakes:
+        await store.ping()
+        assert await anext(wakes) == GAP
+        token = await shared(store, clock)
+        assert await anext(wakes) == Wake(WakeKind.COMMIT, store.key_hash(KEY), token.generation)
+        assert isinstance(await store.acquire(KEY, wish()), Hit)
+        assert isinstance(await store.restore(token), Token)
+        assert [found and found.generation for found in await store.load([KEY])] == [token.generation]
+        assert await store.generations([KEY]) == [token.generation]
+        assert len(await store.list("", 10)) == 1
+        assert (await store.reject(KEY, token.generation, 0.0)).was_current
+    await _misfortunes(store, clock)
+
+
+async def _misfortunes(store: RedisStore, clock: Clock) -> None:
+    """A mint that fails, one under old credentials, one that recovers."""
+    lease = await lease_of(store, OTHER)
+    assert await store.renew(lease) is not None
+    await store.fail(lease, Failure(Reason.ISSUER_UNAVAILABLE, ""), 60.0)
+    assert isinstance(await store.acquire(OTHER, wish()), Backoff)
+    renewed = await lease_of(store, OTHER, cv=2)
+    assert isinstance(await store.commit(renewed, minted(clock)), Token)
+
+
+@pytest_asyncio.fixture(params=list(BINARIES))
+async def node(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Node]:
+    """A server of its own, with the user."""
+    (port,) = free_ports(1)
+    node = Node("acl", port, directory=tmp_path / "acl", binary=BINARIES[request.param](), lines=())
+    await node.start()
+    await give(node)
+    await node.command("CONFIG", "RESETSTAT")
+    yield node
+    await node.kill()
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+async def test_the_user_can_do_all_that_a_replica_does(node: Node, clock: Clock) -> None:
+    """And the server had nothing to refuse."""
+    async with reaching(user_url(node), clock) as store:
+        await everything(store, clock)
+    assert await refused(node) == []
+
+
+async def test_it_has_no_right_that_it_does_not_use(node: Node, clock: Clock) -> None:
+    """Least privilege: each command that is granted was run, here by the scripts or by ourselves."""
+    async with reaching(user_url(node), clock) as store:
+        await everything(store, clock)
+    used = {
+        name.removeprefix("cmdstat_") for name in cast(dict[str, object], await node.command("INFO", "commandstats"))
+    }
+    granted = {right[1:] for right in rights() if right.startswith("+")}
+    assert granted - used == set()
+
+
+FORBIDDEN: tuple[tuple[str, ...], ...] = (
+    ("GET", "somebody:else"),
+    ("HGET", "somebody:else", "f"),
+    ("EVAL", "return redis.call('GET', 'somebody:else')", "0"),
+    ("EVAL", "return redis.call('FLUSHALL')", "0"),
+    ("PUBLISH", "another", "x"),
+    ("SUBSCRIBE", "another"),
+    ("PSUBSCRIBE", "*"),
+    ("FLUSHALL",),
+    ("FLUSHDB",),
+    ("KEYS", "*"),
+    ("CONFIG", "GET", "*"),
+    ("CONFIG", "SET", "dir", "/"),
+    ("ACL", "LIST"),
+    ("ACL", "SETUSER", "mintonce", "allcommands"),
+    ("MONITOR",),
+    ("DUMP", "mintonce:{h}:t"),
+    ("RESTORE", "mintonce:{h}:t", "0", "x"),
+    ("RENAME", "mintonce:{h}:t", "mintonce:{i}:t"),
+    ("COPY", "mintonce:{h}:t", "mintonce:{i}:t"),
+    ("PERSIST", "mintonce:{h}:t"),
+    ("SET", "mintonce:{h}:t", "x"),
+    ("MIGRATE", "127.0.0.1", "1", "mintonce:{h}:t", "0", "1"),
+    ("REPLICAOF", "127.0.0.1", "1"),
+    ("SAVE",),
+    ("SHUTDOWN",),
+    ("CLIENT", "LIST"),
+    ("CLIENT", "KILL", "TYPE", "normal"),
+    ("FUNCTION", "LIST"),
+    ("SCRIPT", "FLUSH"),
+    ("MODULE", "LIST"),
+    ("SELECT", "1"),
+)
+
+
+async def test_it_can_do_nothing_else(node: Node) -> None:
+    """Not to other keys or channels, not from a script, and nothing that administers, dumps or listens in."""
+    client = Redis(
+        host="127.0.0.1", port=node.port, username="mintonce", password=PASSWORD, protocol=2, driver_info=None
+    )
+    allowed: list[tuple[str, ...]] = []
+    try:
+        for words in FORBIDDEN:
+            try:
+                # redis-py leaves execute_command without types.
+                await client.execute_command(*words)  # type: ignore[no-untyped-call] # pyright: ignore[reportUnknownMemberType]
+            except Exception as error:
+                if not _denied(error):
+                    raise
+            else:
+                allowed.append(words)
+    finally:
+        await client.aclose()
+    assert allowed == []
+
+
+def _denied(error: Exception) -> bool:
+    """By the server's access control: of the command itself, or of what a script called."""
+    return isinstance(error, NoPermissionError) or "NOPERM" in str(error) or "ACL failure in script" in str(error)
+
+
+async def test_its_rights_cover_what_the_scripts_call() -> None:
+    """A new command in a script needs a new right in the document, and users to be told of it."""
+    folder = Path(__file__).parents[2] / "server" / "mintonce_server" / "store" / "lua"
+    called = {
+        name.lower()
+        for script in folder.glob("*.lua")
+        for name in re.findall(r"""redis\.p?call\(\s*['"](\w+)""", script.read_text())
+    }
+    assert called
+    assert called - {right[1:] for right in rights()} == set()
+
+
+async def test_without_the_channel_nobody_is_woken(node: Node, clock: Clock) -> None:
+    """A user that was given commands and keys only is told why the store does not work for it."""
+    await node.command("ACL", "SETUSER", "mintonce", "resetchannels")
+    async with reaching(user_url(node), clock) as store:
+        lease = await lease_of(store)
+        with pytest.raises(StoreUnavailable) as caught:
+            await store.commit(lease, minted(clock))
+    assert "no rights" in caught.value.remedy
+
+
+async def test_it_works_with_sentinels(tmp_path: Path, clock: Clock) -> None:
+    """With what the document adds for them: the user exists on every server."""
+    async with sentinel(tmp_path) as topology:
+        for server in topology.servers:
+            await give(server, *further("Sentinel"))
+        (watching, *_) = topology.sentinels
+        password = re.findall(r"sentinel_password=([^&]+)", topology.url)
+        url = f"redis+sentinel://mintonce:{PASSWORD}@127.0.0.1:{watching.port}/{SERVICE}/0?sentinel_password={password[0]}"
+        async with reaching(url, clock) as store:
+            await everything(store, clock)
+        assert [await refused(server) for server in topology.servers] == [[], []]
+
+
+async def test_it_works_with_a_cluster(tmp_path: Path, clock: Clock) -> None:
+    """With what the document adds for it."""
+    async with cluster(tmp_path) as topology:
+        for server in topology.servers:
+            await give(server, *further("Cluster"))
+        async with reaching(
+            f"redis+cluster://mintonce:{PASSWORD}@127.0.0.1:{topology.servers[0].port}", clock
+        ) as store:
+            await everything(store, clock)
+        assert [denied for server in topology.servers for denied in await refused(server)] == []
+
+
+async def test_it_works_over_tls_with_a_certificate(node: Node, authority: Authority, clock: Clock) -> None:
+    """The server has no TLS of its own; what stands before it wants our certificate."""
+    certificate, key = authority.client()
+    async with speaking_tls(node.port, authority.server(wants_certificate=True)) as port:
+        url = f"rediss://mintonce:{PASSWORD}@127.0.0.1:{port}/0?ssl_ca_certs={authority.ca}"
+        async with reaching(f"{url}&ssl_certfile={certificate}&ssl_keyfile={key}", clock) as store:
+            await everything(store, clock)
+        async with reaching(url, clock) as bare:
+            with pytest.raises(StoreUnavailable):
+                await bare.ping()
+    assert await refused(node) == []
+
+
+def _native() -> Path:
+    """A server on PATH that speaks TLS itself; Debian's does."""
+    for name in ("redis-server", "valkey-server"):
+        if (found := shutil.which(name)) and knows_tls(Path(found)):
+            return Path(found)
+    pytest.skip("no redis-server or valkey-server on PATH speaks TLS (Debian: apt install redis-server)")
+
+
+async def test_it_works_with_a_server_that_speaks_tls_itself(
+    tmp_path: Path, authority: Authority, clock: Clock
+) -> None:
+    """TLS only as far as we are concerned: client certificates are wanted, and the user is as everywhere."""
+    binary = _native()
+    port, plain = free_ports(2)
+    certificate, key = authority.server_files()
+    lines = (
+        f"tls-port {port}",
+        f'tls-cert-file "{certificate}"',
+        f'tls-key-file "{key}"',
+        f'tls-ca-cert-file "{authority.ca}"',
+        "tls-auth-clients yes",
+    )
+    node = Node("native", plain, directory=tmp_path / "native", binary=binary, lines=lines)
+    await node.start()
+    try:
+        await node.command(*_setuser())  # of any age
+        ours, our_key = authority.client()
+        url = f"rediss://mintonce:{PASSWORD}@127.0.0.1:{port}/0?ssl_ca_certs={authority.ca}"
+        async with reaching(f"{url}&ssl_certfile={ours}&ssl_keyfile={our_key}", clock) as store:
+            await everything(store, clock)
+        async with reaching(url, clock) as bare:
+            with pytest.raises(StoreUnavailable):
+                await bare.ping()
+        assert set(await refused(node)) <= {"client|setinfo"}
+    finally:
+        await node.kill()

@@ -36,14 +36,14 @@ def identities(settings: Settings) -> bool:
 
 def _check_listeners(settings: Settings, findings: Findings) -> Iterator[Fault]:
     if listens_beyond_loopback(settings.listen) and not settings.insecure_listen:
-        if settings.tls is None:
+        if settings.tls is None and not _is_spoiled(findings, "tls"):
             yield Fault(
                 findings.where(("listen",)),
                 "tokens would travel in the clear beyond this machine",
                 "Set [tls] with certificate_file and key_file; or listen on 127.0.0.1 or unix:/PATH; or, where only"
                 " callers reach it, set insecure_listen = true (MINTONCE_INSECURE_LISTEN=true).",
             )
-        elif not identities(settings):
+        elif settings.tls is not None and not identities(settings):
             yield Fault(
                 findings.where(("listen",)),
                 "anybody who reaches this address would get tokens, since callers prove no identity",
@@ -52,7 +52,8 @@ def _check_listeners(settings: Settings, findings: Findings) -> Iterator[Fault]:
             )
     if settings.bearer_listen is None:
         return
-    if settings.tls is None and not settings.bearer_listen.startswith("unix:"):
+    in_clear = settings.tls is None and not _is_spoiled(findings, "tls")
+    if in_clear and not settings.bearer_listen.startswith("unix:"):
         yield Fault(findings.where(("bearer_listen",)), "has no TLS", "Set [tls] with certificate_file and key_file.")
     if not settings.jwt_issuers and not settings.api_keys_file:
         yield Fault(
@@ -60,6 +61,11 @@ def _check_listeners(settings: Settings, findings: Findings) -> Iterator[Fault]:
             "no caller could prove an identity there",
             "Set [jwt_issuers.NAME] or api_keys_file.",
         )
+
+
+def _is_spoiled(findings: Findings, *path: str) -> bool:
+    """Whether something in this table is known to be faulty."""
+    return any(spoiled[: len(path)] == path for spoiled in findings.spoiled)
 
 
 def _check_callers(settings: Settings, findings: Findings) -> Iterator[Fault]:
@@ -97,7 +103,7 @@ def _is_far(redis_url: str) -> bool:
 
 
 def _check_jwt_issuer(name: str, issuer: JwtIssuerSettings, findings: Findings) -> Iterator[Fault]:
-    if issuer.jwks_file is None and issuer.jwks_url is None:
+    if issuer.jwks_file is None and issuer.jwks_url is None and not _is_spoiled(findings, "jwt_issuers", name):
         yield Fault(
             findings.where(("jwt_issuers", name, "jwks_file")), "is missing", "Name jwks_file, or jwks_url by https."
         )

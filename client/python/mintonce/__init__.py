@@ -14,19 +14,23 @@ if TYPE_CHECKING:
     from mintonce.aio import AsyncTokenClient, AsyncWatch
     from mintonce.aio_source import AsyncTokenSource
     from mintonce.client import TokenClient, Watch
+    from mintonce.credentials import ApiKeyFile, BearerFile, Tls
     from mintonce.errors import Closed, MintonceError, Refused, TokenExpired, Unavailable, Unreachable
     from mintonce.source import TokenSource
     from mintonce.token import Origin, Token
 
 __all__ = [
+    "ApiKeyFile",
     "AsyncTokenClient",
     "AsyncTokenSource",
     "AsyncWatch",
+    "BearerFile",
     "Closed",
     "MintonceError",
     "Origin",
     "Refused",
     "Rotation",
+    "Tls",
     "Token",
     "TokenClient",
     "TokenExpired",
@@ -40,14 +44,17 @@ __all__ = [
 
 # Loaded at first use: gRPC reads GRPC_VERBOSITY when it is imported, and the CLI must come before that to quieten it.
 _HOMES = {
+    "ApiKeyFile": "mintonce.credentials",
     "AsyncTokenClient": "mintonce.aio",
     "AsyncTokenSource": "mintonce.aio_source",
     "AsyncWatch": "mintonce.aio",
+    "BearerFile": "mintonce.credentials",
     "Closed": "mintonce.errors",
     "MintonceError": "mintonce.errors",
     "Origin": "mintonce.token",
     "Refused": "mintonce.errors",
     "Rotation": "mintonce._wire",
+    "Tls": "mintonce.credentials",
     "Token": "mintonce.token",
     "TokenClient": "mintonce.client",
     "TokenExpired": "mintonce.errors",

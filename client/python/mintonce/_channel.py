@@ -2,10 +2,12 @@
 
 import json
 import os
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import grpc
 import grpc.aio
+
+Options: TypeAlias = tuple[tuple[str, Any], ...]
 
 TARGET_VARIABLE: Final = "MINTONCE_TARGET"
 DEFAULT_TARGET: Final = "127.0.0.1:50051"
@@ -34,7 +36,7 @@ _SERVICE_CONFIG: Final = {
     "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.5},
 }
 
-OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
+OPTIONS: Final[Options] = (
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
     # A watch may be silent for a day: pings keep it from being forgotten on the way, and show when it is dead.
     # mintonced allows them each 10 seconds. A stricter proxy says so, and gRPC then pings less.
@@ -53,13 +55,13 @@ def resolve_target(target: str | None) -> str:
     return target or os.environ.get(TARGET_VARIABLE) or DEFAULT_TARGET
 
 
-def open_channel(target: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
+def open_channel(target: str, credentials: grpc.ChannelCredentials | None, options: Options) -> grpc.Channel:
     if credentials is None:
-        return grpc.insecure_channel(target, options=OPTIONS)
-    return grpc.secure_channel(target, credentials, options=OPTIONS)
+        return grpc.insecure_channel(target, options=options)
+    return grpc.secure_channel(target, credentials, options=options)
 
 
-def open_aio_channel(target: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
+def open_aio_channel(target: str, credentials: grpc.ChannelCredentials | None, options: Options) -> grpc.aio.Channel:
     if credentials is None:
-        return grpc.aio.insecure_channel(target, options=OPTIONS)
-    return grpc.aio.secure_channel(target, credentials, options=OPTIONS)
+        return grpc.aio.insecure_channel(target, options=options)
+    return grpc.aio.secure_channel(target, credentials, options=options)

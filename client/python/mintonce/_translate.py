@@ -12,7 +12,16 @@ _REFUSALS: Final = frozenset(
     {"INVALID_REQUEST", "UNKNOWN_CLIENT", "UNAUTHENTICATED", "PERMISSION_DENIED", "ISSUER_REFUSED"}
 )
 _PASSING: Final = frozenset(
-    {"ISSUER_THROTTLED", "ISSUER_UNAVAILABLE", "ISSUER_MALFORMED", "STORE_UNAVAILABLE", "WAIT_TIMED_OUT", "DRAINING"}
+    {
+        "ISSUER_THROTTLED",
+        "ISSUER_UNAVAILABLE",
+        "ISSUER_MALFORMED",
+        "STORE_UNAVAILABLE",
+        "WAIT_TIMED_OUT",
+        "DRAINING",
+        "LIMIT_EXCEEDED",
+        "AUDIT_UNAVAILABLE",
+    }
 )
 _REFUSAL_CODES: Final = frozenset(
     {
@@ -24,13 +33,19 @@ _REFUSAL_CODES: Final = frozenset(
     }
 )
 _LONGEST_DETAILS: Final = 300
+_OTHER_PEER: Final = "Is this target a mintonced, of a version that fits this client, and not a proxy in front of it?"
+_UNSAID_REMEDIES: Final = {
+    grpc.StatusCode.UNAUTHENTICATED: "Something on the way wants other credentials: see MINTONCE_CERTIFICATE_FILE, "
+    f"MINTONCE_BEARER_FILE and MINTONCE_API_KEY_FILE. {_OTHER_PEER}",
+    grpc.StatusCode.PERMISSION_DENIED: f"Something on the way refuses this caller. {_OTHER_PEER}",
+}
 
 
-def translate(error: grpc.RpcError, target: str) -> MintonceError:
-    """What a failed call means. Raise the result `from` the error."""
+def translate(error: grpc.RpcError, target: str, hint: str) -> MintonceError:
+    """What a failed call means. Raise it `from` the error. `hint`: what to look at without a connection."""
     metadata = cast("Iterable[tuple[str, str | bytes]]", error.trailing_metadata() or ())
     details = _status.decode(metadata)
-    return _said(error, details) if details.reason else _unsaid(error, target)
+    return _said(error, details) if details.reason else _unsaid(error, target, hint)
 
 
 def _said(error: grpc.RpcError, details: _status.Details) -> MintonceError:
@@ -50,14 +65,14 @@ def _said(error: grpc.RpcError, details: _status.Details) -> MintonceError:
     )
 
 
-def _unsaid(error: grpc.RpcError, target: str) -> MintonceError:
+def _unsaid(error: grpc.RpcError, target: str, hint: str) -> MintonceError:
     """No reason came: gRPC itself failed, or something that is no mintonced answered."""
     code = error.code()
     if code is grpc.StatusCode.UNAVAILABLE:
         return Unreachable(
             f"cannot reach mintonced at {target}: {(error.details() or 'no details')[:_LONGEST_DETAILS]}",
             reason="UNREACHABLE",
-            remedy=f"Is mintonced running, and at {target}? Is it meant to be TLS, or not? "
+            remedy=f"Is mintonced running, and at {target}? {hint} "
             "Set the target with MINTONCE_TARGET, --target or target=….",
             code=code,
         )
@@ -70,11 +85,19 @@ def _unsaid(error: grpc.RpcError, target: str) -> MintonceError:
         )
     if code is grpc.StatusCode.CANCELLED:
         return closed("client")
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        # gRPC's own limits, on either side: message sizes, metadata, concurrent streams. Its texts are the cause's.
+        return Unavailable(
+            f"{target} has no room for this call",
+            reason=code.name,
+            remedy="Ask again later, and for less at once. If it goes on, look into the server's log and limits.",
+            code=code,
+        )
     # The text stays out: a server's unexpected failure may quote anything.
     kind = Refused if code in _REFUSAL_CODES else MintonceError
     return kind(
         f"{target} answered {code.name} without a reason",
         reason=code.name,
-        remedy="Is this target a mintonced, of a version that fits this client, and not a proxy in front of it?",
+        remedy=_UNSAID_REMEDIES.get(code, _OTHER_PEER),
         code=code,
     )

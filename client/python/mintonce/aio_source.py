@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import Callable, Iterable
 from time import monotonic
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import grpc
 
 from mintonce import _channel, _wire
+from mintonce._connection import must_own
 from mintonce._follow import Fetch, Follower, Pause, Report, Watch
 from mintonce.aio import AsyncTokenClient, AsyncWatch
+from mintonce.credentials import Bearer, Tls
 from mintonce.errors import MintonceError, again, closed, no_successor
 from mintonce.token import Token
 
@@ -35,13 +37,17 @@ class AsyncTokenSource:
         scopes: Iterable[str] = (),
         *,
         via: AsyncTokenClient | str | None = None,
+        tls: Tls | bool | None = None,
+        bearer: Bearer | Literal[False] | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         timeout: float = _channel.DEFAULT_TIMEOUT,
     ) -> None:
         self._key = (client, audience, tuple(_wire.scopes_of(scopes)))
         self._timeout = timeout
         self._via = via
-        self._credentials = credentials
+        if isinstance(via, AsyncTokenClient):
+            must_own(tls, bearer, credentials)
+        self._tls, self._bearer, self._credentials = tls, bearer, credentials
         self._changed = asyncio.Event()
         self._wake = asyncio.Event()
         self._watch_call: AsyncWatch | None = None
@@ -57,11 +63,16 @@ class AsyncTokenSource:
         scopes: Iterable[str] = (),
         *,
         via: AsyncTokenClient | str | None = None,
+        tls: Tls | bool | None = None,
+        bearer: Bearer | Literal[False] | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         timeout: float = _channel.DEFAULT_TIMEOUT,
     ) -> Self:
         """A source that is ready. Close it when done."""
-        return await cls(client, audience, scopes, via=via, credentials=credentials, timeout=timeout).__aenter__()
+        source = cls(
+            client, audience, scopes, via=via, tls=tls, bearer=bearer, credentials=credentials, timeout=timeout
+        )
+        return await source.__aenter__()
 
     async def get(self, timeout: float | None = None) -> Token:
         """The live token: a memory read. If it is over, wait for a better one; raises TokenExpired, which says why."""
@@ -147,7 +158,10 @@ class AsyncTokenSource:
 
     async def _start(self) -> None:
         via = self._via
-        client = via if isinstance(via, AsyncTokenClient) else AsyncTokenClient(via, credentials=self._credentials)
+        if isinstance(via, AsyncTokenClient):
+            client = via
+        else:
+            client = AsyncTokenClient(via, tls=self._tls, bearer=self._bearer, credentials=self._credentials)
         try:
             first = await client.get(*self._key, timeout=self._timeout)
         except BaseException:  # cancellation too: nobody else would close the channel

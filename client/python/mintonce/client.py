@@ -1,20 +1,34 @@
 """The calls of mintonced, for threads."""
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from time import monotonic
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
 
 import grpc
 
 from mintonce import _channel, _wire
-from mintonce._translate import translate
+from mintonce._connection import Connection, way
 from mintonce._wire import Rotation, TokenList
-from mintonce.errors import closed
+from mintonce.credentials import Bearer, Tls
+from mintonce.errors import MintonceError, closed
 from mintonce.token import Token
 from mintonce.v1 import admin_pb2, admin_pb2_grpc, tokens_pb2, tokens_pb2_grpc
+
+
+class _Line:
+    """A channel and the stubs on it. What lets go of the last reference closes the channel."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self.channel = channel
+        self.tokens = tokens_pb2_grpc.TokenServiceStub(channel)
+        self.admin = admin_pb2_grpc.AdminServiceStub(channel)
+
+
+def _dial(target: str, credentials: grpc.ChannelCredentials | None, options: _channel.Options) -> _Line:
+    return _Line(_channel.open_channel(target, credentials, options))
 
 
 class TokenClient:
@@ -26,7 +40,11 @@ class TokenClient:
         target: host:port, unix:PATH or another gRPC name. Default: the environment's MINTONCE_TARGET, or
             127.0.0.1:50051.
         channel: instead of a target; it stays the caller's to close.
-        credentials: for TLS. None: a connection in clear.
+        tls: how to speak TLS: a `Tls`, True for this host's authorities, False for a connection in clear. None: as the
+            environment says, by MINTONCE_CA_FILE, _CERTIFICATE_FILE, _KEY_FILE, _SERVER_NAME and _TLS; else in clear.
+        bearer: a `BearerFile` or an `ApiKeyFile`; False for none. None: as MINTONCE_BEARER_FILE or
+            MINTONCE_API_KEY_FILE says, else none. Refused in clear, unless to a Unix socket or loopback.
+        credentials: gRPC's own, instead of `tls`.
         timeout: seconds that a call may take, retries included. None is not possible: every wait has an end.
         wait_for_ready: whether a call waits, up to its timeout, for a server that is not there. By default it does not:
             a wrong address shows at once, and a few retries within a second cover a replica that goes away.
@@ -37,19 +55,19 @@ class TokenClient:
         target: str | None = None,
         *,
         channel: grpc.Channel | None = None,
+        tls: Tls | bool | None = None,
+        bearer: Bearer | Literal[False] | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         timeout: float = _channel.DEFAULT_TIMEOUT,
         wait_for_ready: bool = False,
     ) -> None:
-        self.target = "the given channel" if channel else _channel.resolve_target(target)
+        chosen = way(target, channel, credentials, tls, bearer)
+        self._connection = Connection(chosen, _dial if channel is None else lambda *_: _Line(channel))
+        self._owns_channel = channel is None
+        self.target = chosen.target
         self.timeout = timeout
-        self._owned = None if channel else _channel.open_channel(self.target, credentials)
         self._wait_for_ready = wait_for_ready
         self._closed = False
-        used = channel or self._owned
-        assert used is not None, "either given or opened"  # noqa: S101 - type checkers cannot see that `channel` is None exactly when `_owned` is not
-        self._tokens = tokens_pb2_grpc.TokenServiceStub(used)
-        self._admin = admin_pb2_grpc.AdminServiceStub(used)
 
     def get(
         self,
@@ -64,8 +82,12 @@ class TokenClient:
         request = _wire.get_request(client, audience, scopes, min_remaining)
         sent_at = monotonic()
         with self._translated():
-            response = self._tokens.GetToken(
-                request, timeout=timeout or self.timeout, wait_for_ready=self._wait_for_ready
+            line = self._connection.line()
+            response = line.tokens.GetToken(
+                request,
+                timeout=timeout or self.timeout,
+                metadata=self._connection.metadata(),
+                wait_for_ready=self._wait_for_ready,
             )
         return _wire.token_of(response.token, sent_at)
 
@@ -78,11 +100,14 @@ class TokenClient:
         goes on.
         """
         self._must_be_open()
-        return Watch(
+        line = self._connection.line()
+        call = line.tokens.WatchToken(
             # No wait for a server: whoever watches wants to know that there is none.
-            self._tokens.WatchToken(_wire.watch_request(client, audience, scopes), timeout=timeout),
-            self.target,
+            _wire.watch_request(client, audience, scopes),
+            timeout=timeout,
+            metadata=self._connection.metadata(),
         )
+        return Watch(call, self._connection.translate, line)
 
     def reject(
         self,
@@ -102,8 +127,12 @@ class TokenClient:
         generation = token.generation if token is not None else generation
         request = _wire.reject_request(client, audience, scopes, generation, fingerprint)
         with self._translated():
-            response = self._tokens.RejectToken(
-                request, timeout=timeout or self.timeout, wait_for_ready=self._wait_for_ready
+            line = self._connection.line()
+            response = line.tokens.RejectToken(
+                request,
+                timeout=timeout or self.timeout,
+                metadata=self._connection.metadata(),
+                wait_for_ready=self._wait_for_ready,
             )
         return response.was_current
 
@@ -111,8 +140,12 @@ class TokenClient:
         """The live tokens, never their text: of one client, or of all. At most `limit`; 0 means 1000."""
         request = admin_pb2.ListTokensRequest(client=client, page_size=limit)
         with self._translated():
-            response = self._admin.ListTokens(
-                request, timeout=timeout or self.timeout, wait_for_ready=self._wait_for_ready
+            line = self._connection.line()
+            response = line.admin.ListTokens(
+                request,
+                timeout=timeout or self.timeout,
+                metadata=self._connection.metadata(),
+                wait_for_ready=self._wait_for_ready,
             )
         return _wire.list_of(response)
 
@@ -122,16 +155,21 @@ class TokenClient:
         """Mint the successor of a key's token now. The old one is served until then."""
         request = _wire.rotate_request(client, audience, scopes)
         with self._translated():
-            response = self._admin.RotateToken(
-                request, timeout=timeout or self.timeout, wait_for_ready=self._wait_for_ready
+            line = self._connection.line()
+            response = line.admin.RotateToken(
+                request,
+                timeout=timeout or self.timeout,
+                metadata=self._connection.metadata(),
+                wait_for_ready=self._wait_for_ready,
             )
         return _wire.rotation_of(response)
 
     def close(self) -> None:
         """Cancels what is under way. A given channel stays open."""
         self._closed = True
-        if self._owned:
-            self._owned.close()
+        if self._owns_channel:
+            for line in self._connection.lines():
+                line.channel.close()
 
     def __enter__(self) -> Self:
         return self
@@ -149,7 +187,7 @@ class TokenClient:
         try:
             yield
         except grpc.RpcError as error:
-            raise translate(error, self.target) from error
+            raise self._connection.translate(error) from error
         except ValueError as error:
             # What gRPC raises for a call on a channel that another thread has just closed.
             if self._closed:
@@ -167,9 +205,10 @@ class _Call(Protocol):
 class Watch(Iterator[Token]):
     """A key's tokens as they come. `cancel()` ends it, from any thread; so does leaving its `with`."""
 
-    def __init__(self, call: _Call, target: str) -> None:
+    def __init__(self, call: _Call, translate: Callable[[grpc.RpcError], MintonceError], line: object) -> None:
         self._call = call
-        self._target = target
+        self._translate = translate
+        self._line = line  # the channel stays open as long as somebody holds on to it
         self._sent_at: float | None = monotonic()
         self._cancelled = False
 
@@ -179,7 +218,7 @@ class Watch(Iterator[Token]):
         except grpc.RpcError as error:
             if self._cancelled:
                 raise StopIteration from error
-            raise translate(error, self._target) from error
+            raise self._translate(error) from error
         # The first answers the call; what is pushed later was on its way for a part of a round trip.
         anchor, self._sent_at = self._sent_at or monotonic(), None
         return _wire.token_of(response.token, anchor)

@@ -10,8 +10,8 @@ class MintonceError(Exception):
 
     Attributes:
         reason: why, as in ErrorReason of the API without its prefix ("UNKNOWN_CLIENT"), or one of the client's own:
-            UNREACHABLE, DEADLINE_EXCEEDED, TOKEN_EXPIRED, CLOSED, NO_THREAD, or the name of a gRPC status that came
-            without a reason.
+            UNREACHABLE, DEADLINE_EXCEEDED, TOKEN_EXPIRED, CLOSED, NO_THREAD, CREDENTIALS (they cannot be used, or must
+            not be sent there), or the name of a gRPC status that came without a reason.
         remedy: what a person can do about it, a sentence. Tracebacks show it.
         retry_after: seconds after which a later try may succeed; None when nobody said.
         code: the gRPC status.

@@ -6,14 +6,16 @@ import threading
 from collections.abc import Callable, Iterable
 from time import monotonic
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import grpc
 
 from mintonce import _channel, _wire
+from mintonce._connection import must_own
 from mintonce._follow import Fetch, Follower, Pause, Report, Watch
 from mintonce.client import TokenClient
 from mintonce.client import Watch as WatchCall
+from mintonce.credentials import Bearer, Tls
 from mintonce.errors import MintonceError, Unavailable, again, closed, no_successor
 from mintonce.token import Token
 
@@ -31,7 +33,7 @@ class TokenSource:
         audience: the API that the token is for; "" for the issuer's default.
         scopes: of RFC 6749, section 3.3; their order does not matter.
         via: a TokenClient to share, which stays the caller's to close; or a target for a client of its own.
-        credentials: for TLS, when the source makes its own client.
+        tls, bearer, credentials: as those of TokenClient, when the source makes its own client.
         timeout: seconds that a call, or a wait in `get` and `reject`, may take.
     """
 
@@ -42,12 +44,18 @@ class TokenSource:
         scopes: Iterable[str] = (),
         *,
         via: TokenClient | str | None = None,
+        tls: Tls | bool | None = None,
+        bearer: Bearer | Literal[False] | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         timeout: float = _channel.DEFAULT_TIMEOUT,
     ) -> None:
         self._key = (client, audience, tuple(_wire.scopes_of(scopes)))
         self._timeout = timeout
-        self._client = via if isinstance(via, TokenClient) else TokenClient(via, credentials=credentials)
+        if isinstance(via, TokenClient):
+            must_own(tls, bearer, credentials)
+            self._client = via
+        else:
+            self._client = TokenClient(via, tls=tls, bearer=bearer, credentials=credentials)
         self._owns_client = self._client is not via
         try:
             first = self._fetch()

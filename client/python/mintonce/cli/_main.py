@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from enum import IntEnum
 
 from mintonce.cli import _output
+from mintonce.cli._credentials import with_flags
 from mintonce.cli._parser import parser
 from mintonce.client import TokenClient
+from mintonce.credentials import bearer_from, tls_from
 from mintonce.errors import MintonceError, Unavailable
 
 
@@ -25,7 +27,10 @@ def run(argv: Sequence[str] | None) -> int:
     """Do what the arguments say."""
     args = parser().parse_args(argv)
     try:
-        with TokenClient(args.target, timeout=args.timeout) as client:
+        environ = with_flags(os.environ, args)
+        with TokenClient(
+            args.target, tls=tls_from(environ) or False, bearer=bearer_from(environ) or False, timeout=args.timeout
+        ) as client:
             args.run(client, args)
     except MintonceError as error:
         _output.failure(error)

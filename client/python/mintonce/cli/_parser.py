@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from mintonce import _channel
 from mintonce.cli import _commands
+from mintonce.cli._credentials import add_credentials
 from mintonce.cli._durations import duration, positive_duration
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def _add_connection(parser: argparse.ArgumentParser, *, again: bool) -> None:
         metavar="DURATION",
         help="how long a call may take, as 10s (default: 10s)",
     )
+    add_credentials(parser)
 
 
 def _add_key(command: argparse.ArgumentParser) -> None:

@@ -1,0 +1,159 @@
+"""The channel of a client, replaced when the files that its credentials are made of change."""
+
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
+
+import grpc
+
+from mintonce import _channel, _translate
+from mintonce._files import Watched
+from mintonce._local import is_local
+from mintonce.credentials import Bearer, Tls, authorization, bearer_from, tls_from, unusable
+from mintonce.errors import MintonceError
+
+L = TypeVar("L")
+"""A line: a channel and the stubs on it. Who makes a call holds on to it meanwhile."""
+
+Dial: TypeAlias = Callable[[str, grpc.ChannelCredentials | None, _channel.Options], L]
+Metadata: TypeAlias = tuple[tuple[str, str], ...]
+TlsChoice: TypeAlias = Tls | bool | None
+BearerChoice: TypeAlias = Bearer | Literal[False] | None
+
+_NO_PROXY: Final = ("grpc.enable_http_proxy", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How to reach the server. `credentials`: gRPC's own, excluding `tls`. `is_given`: by the caller's own channel."""
+
+    target: str
+    tls: Tls | None = None
+    bearer: Bearer | None = None
+    credentials: grpc.ChannelCredentials | None = None
+    is_given: bool = False
+
+    @property
+    def is_secured(self) -> bool:
+        return self.tls is not None or self.credentials is not None
+
+
+def way(
+    target: str | None,
+    channel: object | None,
+    credentials: grpc.ChannelCredentials | None,
+    tls: TlsChoice,
+    bearer: BearerChoice,
+) -> Way:
+    """What was said, and for what was not, what the environment says. Raises Refused for a bearer in clear."""
+    if channel is not None:
+        if credentials is not None or tls or bearer:
+            raise ValueError("a given channel has its own credentials: give it, or credentials=, tls= and bearer=")
+        return Way("the given channel", is_given=True)
+    if credentials is not None and tls:
+        raise ValueError("give either tls= or credentials=")
+    if tls is None and credentials is None:
+        tls = tls_from(os.environ)
+    elif isinstance(tls, bool):
+        tls = Tls() if tls else None
+    bearer = bearer_from(os.environ) if bearer is None else (bearer or None)
+    chosen = Way(_channel.resolve_target(target), tls, bearer, credentials)
+    if bearer and not chosen.is_secured and not is_local(chosen.target):
+        raise unusable(
+            f"a bearer would travel in clear to {chosen.target}",
+            "Use TLS: set MINTONCE_CA_FILE (or MINTONCE_TLS=true for the authorities of this host), --ca-file or "
+            "tls=Tls(…). In clear it goes only to a Unix socket or to loopback.",
+        )
+    return chosen
+
+
+def must_own(tls: object, bearer: object, credentials: object) -> None:
+    """A source that shares a client cannot change how that one connects."""
+    if tls is not None or bearer is not None or credentials is not None:
+        raise ValueError("give tls=, bearer= and credentials= to the client that the source shares")
+
+
+class Connection(Generic[L]):
+    """Gives each call its line and its metadata. Thread-safe.
+
+    A replaced line lives as long as calls or watches hold on to it: its channel closes when it is let go.
+    """
+
+    def __init__(self, chosen: Way, dial: Dial[L]) -> None:
+        # Imported here: who speaks in clear needs no ssl.
+        from mintonce import _tls
+
+        self.target = chosen.target
+        self.hint = _hint(chosen)
+        self._way = chosen
+        self._dial = dial
+        self._lock = threading.Lock()
+        self._bearer = _watched_bearer(chosen.bearer)
+        self._followed = _tls.watched(chosen.tls) if chosen.tls else None
+        self._credentials = self._followed.current() if self._followed else chosen.credentials
+        self._lines: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._line = self._open()
+
+    def line(self) -> L:
+        """The one for new calls. A look at the files, at most once a second."""
+        if self._followed is not None:
+            credentials = self._followed.current()
+            if credentials is not self._credentials:
+                with self._lock:
+                    if credentials is not self._credentials:
+                        self._credentials = credentials
+                        self._line = self._open()
+        return self._line
+
+    def metadata(self) -> Metadata | None:
+        """What goes with a call."""
+        return None if self._bearer is None else (("authorization", self._bearer.current()),)
+
+    def lines(self) -> list[L]:
+        """Those that are still open, for who closes them."""
+        with self._lock:
+            return list(self._lines)
+
+    def translate(self, error: grpc.RpcError) -> MintonceError:
+        """What a failed call means. Raise the result `from` the error."""
+        return _translate.translate(error, self.target, self.hint)
+
+    def _open(self) -> L:
+        options = _channel.OPTIONS
+        name = self._way.tls.server_name if self._way.tls else None
+        if name:
+            options = (*options, ("grpc.ssl_target_name_override", name), ("grpc.default_authority", name))
+        if not self._way.is_secured and is_local(self.target):
+            # http_proxy would lead even loopback, and a bearer with it, to another host.
+            options = (*options, _NO_PROXY)
+        line = self._dial(self.target, self._credentials, options)
+        self._lines.add(line)
+        return line
+
+
+def _watched_bearer(bearer: Bearer | None) -> Watched[str] | None:
+    if bearer is None:
+        return None
+    path = os.fspath(bearer.path)
+    return Watched(
+        (path,),
+        lambda contents: authorization(contents[0], path),
+        "The file must hold one bearer token or API key and nothing else: see MINTONCE_BEARER_FILE and "
+        "MINTONCE_API_KEY_FILE, their --options, or bearer=….",
+    )
+
+
+def _hint(chosen: Way) -> str:
+    """What to look at when there is no connection: gRPC says UNAVAILABLE for a failed handshake, too."""
+    if chosen.is_given:
+        return "Is it meant to be TLS, or not?"
+    if not chosen.is_secured:
+        return "The connection is in clear: where the server speaks TLS, set MINTONCE_CA_FILE, --ca-file or tls=Tls(…)."
+    hint = "The connection is TLS: is the server's, too, and is its certificate from the CA, in date and for this name"
+    hint += f" ({chosen.tls.server_name})? " if chosen.tls and chosen.tls.server_name else " (or set server_name)? "
+    if chosen.tls and chosen.tls.certificate_file is None:
+        return hint + "It shows no certificate of its own: where the server wants one, set MINTONCE_CERTIFICATE_FILE."
+    return hint + "Is this client's own certificate in date, and from a CA that the server trusts?"

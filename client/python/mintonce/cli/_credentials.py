@@ -1,0 +1,59 @@
+"""The flags about TLS and bearers: each goes before the variable of its name. All name files, none takes a secret."""
+
+import argparse
+from collections.abc import Mapping
+from typing import Final
+
+from mintonce import credentials
+
+_FLAGS: Final = (
+    ("--ca-file", credentials.CA_FILE, "PEM", "who may vouch for the server"),
+    ("--certificate-file", credentials.CERTIFICATE_FILE, "PEM", "this caller's certificate"),
+    ("--key-file", credentials.KEY_FILE, "PEM", "its key, if it is not in the same file"),
+    (
+        "--server-name",
+        credentials.SERVER_NAME,
+        "NAME",
+        "what the server's certificate is for, if not the target's host",
+    ),
+)
+_BEARERS: Final = (
+    ("--bearer-file", credentials.BEARER_FILE, "a file with a bearer token, such as a JWT of Kubernetes"),
+    ("--api-key-file", credentials.API_KEY_FILE, "a file with an API key"),
+)
+
+
+def add_credentials(parser: argparse.ArgumentParser) -> None:
+    """Before the command or behind it, where absence (SUPPRESS) says nothing."""
+    group = parser.add_argument_group("credentials", "TLS is spoken when one of the first five says so.")
+    group.add_argument(
+        "--tls",
+        action="store_const",
+        const="true",
+        dest=credentials.TLS,
+        default=argparse.SUPPRESS,
+        help=f"speak TLS; this host's authorities vouch for the server (${credentials.TLS}=true)",
+    )
+    for flag, variable, metavar, what in _FLAGS:
+        group.add_argument(
+            flag, dest=variable, metavar=metavar, default=argparse.SUPPRESS, help=f"{what} (${variable})"
+        )
+    either = group.add_mutually_exclusive_group()
+    for flag, variable, what in _BEARERS:
+        either.add_argument(
+            flag, dest=variable, metavar="FILE", default=argparse.SUPPRESS, help=f"{what} (${variable})"
+        )
+
+
+def with_flags(environ: Mapping[str, str], args: argparse.Namespace) -> dict[str, str]:
+    """The environment as if the flags had been variables."""
+    given = {name: value for name, value in vars(args).items() if name.startswith("MINTONCE_")}
+    result = {**environ, **given}
+    if given.keys() & {credentials.TLS, *(variable for _, variable, _, _ in _FLAGS)}:
+        result[credentials.TLS] = "true"
+    bearers = {variable for _, variable, _ in _BEARERS}
+    if given.keys() & bearers:
+        # Of one kind: the variable of the other kind counts no more.
+        for variable in bearers - given.keys():
+            result.pop(variable, None)
+    return result

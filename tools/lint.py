@@ -30,6 +30,7 @@ CHECKS: Mapping[str, list[str]] = {
     "sizes": [PYTHON, "tools/sizes.py"],
     "readme": [PYTHON, "tools/readme.py"],
     "hygiene": [PYTHON, "tools/hygiene.py"],
+    "audit": [PYTHON, "tools/audit.py"],
 }
 
 

@@ -29,7 +29,8 @@ def event_sink(logger: Logger) -> events.EventSink:
     writers = {kind: _writer(logger, name, level) for kind, (name, level) in JOURNAL.items()}
 
     def sink(event: events.Event) -> None:
-        writers[type(event)](event)
+        if not isinstance(event, events.Posted):  # that one is for the audit log: this one has told it
+            writers[type(event)](event)
 
     return sink
 

@@ -80,6 +80,7 @@ class Broker:
         revalidation = Revalidation(store, self._holdings, clock, sink, lambda: self.upkeep.suspect_all())  # noqa: PLW0108 - upkeep is built below
         self._filling = Filling(self._holdings, revalidation, minting, alone, clock)
         self.upkeep = Upkeep(store, self._holdings, self._filling, revalidation, bell, clock, sink)
+        self.key_hash = store.key_hash
         self._store = store
         self._clock = clock
         self._sink = sink

@@ -27,6 +27,7 @@ _TALKATIVE: Final = ("httpx", "httpcore", "hpack", "h2")
 _CONTAINERS = (Mapping, list, tuple, set, frozenset, bytes, bytearray)
 
 _request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+_caller: ContextVar[str | None] = ContextVar("caller", default=None)
 
 
 class _Output:
@@ -64,6 +65,8 @@ class _Output:
         head: EventDict = {"timestamp": timestamp(self._clock.unix()), "level": level, "event": event}
         if (request_id := _request_id.get()) is not None:
             head["request_id"] = request_id
+        if (caller := _caller.get()) is not None:
+            head["caller"] = caller
         exception = exception_text(fields.pop("exc_info", None))
         tail: EventDict = {} if exception is None else {"exception": exception}
         masked = {name: self._redactor.field(name, value) for name, value in {**fields, **head, **tail}.items()}
@@ -104,6 +107,11 @@ def get_logger(name: str) -> Logger:
 def bind_request_id(request_id: str) -> "BoundRequestId":
     """From now on, lines of this task and of those that it starts carry the id. Call it plainly or in a `with`."""
     return BoundRequestId(_request_id.set(request_id[:MAX_REQUEST_ID]))
+
+
+def bind_caller(name: str) -> None:
+    """From now on, lines of this task and of those that it starts say who called."""
+    _caller.set(name)
 
 
 class BoundRequestId:

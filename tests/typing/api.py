@@ -1,17 +1,21 @@
 """What users write, as types. Checked by mypy and pyright, never run."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import grpc
 import httpx
 import requests
 
 from mintonce import (
+    ApiKeyFile,
     AsyncTokenClient,
     AsyncTokenSource,
+    BearerFile,
     MintonceError,
     Refused,
     Rotation,
+    Tls,
     Token,
     TokenClient,
     TokenList,
@@ -41,6 +45,16 @@ def calls(credentials: grpc.ChannelCredentials) -> None:
         print(text, header, expires, remaining, fingerprint, was_current, tokens, rotation)
 
 
+def credentials() -> None:
+    tls: Tls = Tls("ca.pem", certificate_file=Path("me.pem"), key_file="me.key", server_name="mintonce.test")
+    with TokenClient("mintonce:443", tls=tls) as client, TokenSource("billing", via=client) as source:
+        print(source)
+    with TokenClient("mintonce:443", tls=True, bearer=BearerFile("/var/run/secrets/mintonce/token")) as client:
+        print(client)
+    with TokenSource("billing", via="127.0.0.1:50051", tls=False, bearer=ApiKeyFile(Path("key"))) as source:
+        print(source)
+
+
 def errors(client: TokenClient) -> float | None:
     try:
         client.get("billing")
@@ -64,6 +78,14 @@ def sources(client: TokenClient) -> None:
         requests.get("https://api.example.com/", auth=requests_integration.MintonceAuth(source), timeout=10)
         credentials: grpc.CallCredentials = grpc_integration.call_credentials(source)
         print(newest, header, credentials)
+
+
+async def credentials_on_asyncio(tls: Tls, bearer: BearerFile) -> None:
+    async with AsyncTokenClient("mintonce:443", tls=tls, bearer=bearer) as client:
+        print(client)
+    async with AsyncTokenSource("billing", via="mintonce:443", tls=tls, bearer=False) as source:
+        print(source)
+    print(await AsyncTokenSource.open("billing", tls=tls, bearer=bearer))
 
 
 async def on_asyncio() -> None:

@@ -54,13 +54,15 @@ def _check_pair(certificate: str, key: str | None) -> None:
 
 
 def _check_authorities(path: str, content: bytes) -> None:
-    fault = ""
+    text = content.decode("ascii", "ignore")  # names of authorities, between the certificates, may have any letters
+    fault = "" if text.strip() else "it is empty"
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content.decode("ascii", "replace"))
+        if not fault:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
     except ssl.SSLError as error:
         fault = error.reason or type(error).__name__
-    if fault or not content.strip():
-        raise FileFault(f"{path} holds no certificates of authorities: {fault or 'it is empty'}")
+    if fault:
+        raise FileFault(f"{path} holds no certificates of authorities: {fault}")
 
 
 def _system_roots() -> bytes | None:

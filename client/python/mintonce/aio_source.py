@@ -47,7 +47,9 @@ class AsyncTokenSource:
         self._via = via
         if isinstance(via, AsyncTokenClient):
             must_own(tls, bearer, credentials)
-        self._tls, self._bearer, self._credentials = tls, bearer, credentials
+        self._tls = tls
+        self._bearer: Bearer | Literal[False] | None = bearer
+        self._credentials = credentials
         self._changed = asyncio.Event()
         self._wake = asyncio.Event()
         self._watch_call: AsyncWatch | None = None

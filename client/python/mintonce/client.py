@@ -10,7 +10,7 @@ from typing import Literal, Protocol, Self
 import grpc
 
 from mintonce import _channel, _wire
-from mintonce._connection import Connection, way
+from mintonce._connection import Connection, Dial, way
 from mintonce._wire import Rotation, TokenList
 from mintonce.credentials import Bearer, Tls
 from mintonce.errors import MintonceError, closed
@@ -27,8 +27,11 @@ class _Line:
         self.admin = admin_pb2_grpc.AdminServiceStub(channel)
 
 
-def _dial(target: str, credentials: grpc.ChannelCredentials | None, options: _channel.Options) -> _Line:
-    return _Line(_channel.open_channel(target, credentials, options))
+def _dialler(given: grpc.Channel | None) -> Dial[_Line]:
+    def dial(target: str, credentials: grpc.ChannelCredentials | None, options: _channel.Options) -> _Line:
+        return _Line(given or _channel.open_channel(target, credentials, options))
+
+    return dial
 
 
 class TokenClient:
@@ -62,7 +65,7 @@ class TokenClient:
         wait_for_ready: bool = False,
     ) -> None:
         chosen = way(target, channel, credentials, tls, bearer)
-        self._connection = Connection(chosen, _dial if channel is None else lambda *_: _Line(channel))
+        self._connection = Connection(chosen, _dialler(channel))
         self._owns_channel = channel is None
         self.target = chosen.target
         self.timeout = timeout

@@ -20,7 +20,7 @@ def audit(folder: Path, files: dict[str, str]) -> list[str]:
     for name in ("audit.py", "sizes.py"):
         (folder / "tools" / name).write_text((ROOT / "tools" / name).read_text())
     subprocess.run(["git", "init", "--quiet", folder], check=True, capture_output=True)
-    program = [sys.executable, folder / "tools" / "audit.py"]
+    program = [sys.executable, str(folder / "tools" / "audit.py")]
     done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=30)
     assert done.stderr == ""
     assert done.returncode == bool(done.stdout.strip())

@@ -206,13 +206,15 @@ async def test_without_the_channel_nobody_is_woken(node: Node, clock: Clock) -> 
 
 
 async def test_it_works_with_sentinels(tmp_path: Path, clock: Clock) -> None:
-    """With what the document adds for them: the user exists on every server."""
+    """With what the document adds for them: our user on every server; the Sentinels' may ask one thing."""
     async with sentinel(tmp_path) as topology:
         for server in topology.servers:
             await give(server, *further("Sentinel"))
-        (watching, *_) = topology.sentinels
-        password = re.findall(r"sentinel_password=([^&]+)", topology.url)
-        url = f"redis+sentinel://mintonce:{PASSWORD}@127.0.0.1:{watching.port}/{SERVICE}/0?sentinel_password={password[0]}"
+        for watching in topology.sentinels:
+            asks = ("reset", "on", ">p-of-the-asker", "+sentinel|get-master-addr-by-name")
+            await watching.command("ACL", "SETUSER", "asker", *asks)
+        options = "sentinel_username=asker&sentinel_password=p-of-the-asker"
+        url = f"redis+sentinel://mintonce:{PASSWORD}@127.0.0.1:{topology.sentinels[0].port}/{SERVICE}/0?{options}"
         async with reaching(url, clock) as store:
             await everything(store, clock)
         assert [await refused(server) for server in topology.servers] == [[], []]

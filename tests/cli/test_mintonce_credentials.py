@@ -11,6 +11,7 @@ from support.scripted_server import AUDIENCE, CLIENT
 from support.tls_grpc import Certificates, TlsServer
 
 PROGRAM = Path(sys.executable).with_name("mintonce")
+DOCUMENT = Path(__file__).parents[2] / "docs" / "client-credentials.md"
 GET = ("get", CLIENT, AUDIENCE)
 
 
@@ -83,6 +84,18 @@ def test_a_failed_handshake_exits_with_3_and_says_where_to_look(certificates: Ce
     assert code == 3
     assert "CERTIFICATE_VERIFY_FAILED" in err
     assert "from the CA" in err
+
+
+def test_the_document_shows_what_the_program_prints(certificates: Certificates) -> None:
+    """The help of the flags, and the refusal of a bearer in clear."""
+    document = DOCUMENT.read_text()
+    _, out, _ = mintonce("--help", COLUMNS="110")
+    flags = out[out.index("credentials:\n") : out.index("exit codes:")].rstrip()
+    assert f"```text\n{flags}\n```" in document
+    _, _, err = mintonce(
+        *GET, "--target", "mintonce.example:50051", "--api-key-file", certificates.directory / "key", COLUMNS="110"
+    )
+    assert err in document
 
 
 def test_a_secret_is_no_argument() -> None:

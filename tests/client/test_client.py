@@ -85,7 +85,11 @@ def test_a_refusal_says_why_and_what_to_do(server: ScriptedServer) -> None:
         (grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED", Refused),
         (grpc.StatusCode.NOT_FOUND, "UNKNOWN_CLIENT", Refused),
         (grpc.StatusCode.INTERNAL, "INTERNAL", MintonceError),
+        (grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", Refused),
         (grpc.StatusCode.UNAUTHENTICATED, "", Refused),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "LIMIT_EXCEEDED", Unavailable),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "", Unavailable),
+        (grpc.StatusCode.UNAVAILABLE, "AUDIT_UNAVAILABLE", Unavailable),
     ],
 )
 def test_the_kind_of_an_error_says_whether_to_try_again(

@@ -45,7 +45,7 @@ class Watched(Generic[T]):
         self._clock = clock
         self._lock = threading.Lock()
         self._fault = ""
-        self._digest = b""
+        self._digest: bytes = b""
         self._look_at = clock() + LOOK_EVERY
         fault = None
         try:

@@ -90,7 +90,7 @@ def test_the_document_shows_what_the_program_prints(certificates: Certificates) 
     """The help of the flags, and the refusal of a bearer in clear."""
     document = DOCUMENT.read_text()
     _, out, _ = mintonce("--help", COLUMNS="110")
-    flags = out[out.index("credentials:\n") : out.index("exit codes:")].rstrip()
+    flags = out[out.index("credentials:\n") : out.index("commands:")].rstrip()
     assert f"```text\n{flags}\n```" in document
     _, _, err = mintonce(
         *GET, "--target", "mintonce.example:50051", "--api-key-file", certificates.directory / "key", COLUMNS="110"

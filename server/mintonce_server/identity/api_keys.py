@@ -1,0 +1,81 @@
+"""API keys for small set-ups: long random texts, of which the server knows only hashes."""
+
+import hashlib
+import re
+import secrets
+import tomllib
+from collections.abc import Mapping
+from typing import Final
+
+from mintonce_server.core.caller import Caller, CallerKind
+from mintonce_server.core.errors import MintonceError, Unauthenticated
+from mintonce_server.core.secret import Secret
+
+PREFIX: Final = "mok_"
+"""What every API key begins with, so that it is told from a JWT, and found by scanners for secrets."""
+
+MAX_KEY: Final = 128
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_HASH = re.compile(r"sha256:([0-9a-f]{64})")
+
+
+class ApiKeysError(MintonceError):
+    """The file of API keys cannot be used."""
+
+
+class ApiKeys:
+    """Names by hash. How long the look-up of a hash takes tells nothing: nobody can aim at a hash without the key."""
+
+    def __init__(self, names: Mapping[bytes, str]) -> None:
+        self._names = dict(names)
+
+    def caller(self, key: str) -> Caller:
+        """Whose key it is. Raises Unauthenticated."""
+        name = self._names.get(_digest(key)) if len(key) <= MAX_KEY else None
+        if name is None:
+            raise Unauthenticated("the API key is not known", remedy="Get a new one: `mintonced apikey NAME` makes it.")
+        return Caller(f"key:{name}", CallerKind.API_KEY)
+
+
+def parse_api_keys(data: bytes) -> ApiKeys:
+    """From TOML: a table [keys] of NAME = "sha256:…", or a list of such while a key is being changed.
+
+    SHA-256 without salt or stretching is enough: the keys have 256 random bits, so there is nothing to guess.
+    Raises ApiKeysError, which shows names only.
+    """
+    names: dict[bytes, str] = {}
+    for name, hashes in _table(data).items():
+        if not _NAME.fullmatch(name):
+            raise ApiKeysError("a name in [keys] is malformed", remedy="Use 1 to 64 of A-Z a-z 0-9 . _ -")
+        for text in hashes if isinstance(hashes, list) else [hashes]:
+            found = _HASH.fullmatch(text) if isinstance(text, str) else None
+            if found is None:
+                raise ApiKeysError(
+                    f"the hash of {name} is malformed", remedy='Write "sha256:…", as `mintonced apikey NAME` prints it.'
+                )
+            if names.setdefault(bytes.fromhex(found[1]), name) != name:
+                raise ApiKeysError(f"{name} has the key of somebody else", remedy="Make each caller a key of its own.")
+    return ApiKeys(names)
+
+
+def new_api_key(name: str) -> tuple[Secret, str]:
+    """A key, and the line for the server's file. Raises ApiKeysError for a malformed name."""
+    if not _NAME.fullmatch(name):
+        raise ApiKeysError("the name is malformed", remedy="Use 1 to 64 of A-Z a-z 0-9 . _ -")
+    key = PREFIX + secrets.token_urlsafe(32)
+    return Secret(key), f'"{name}" = "sha256:{_digest(key).hex()}"'
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()
+
+
+def _table(data: bytes) -> Mapping[str, object]:
+    try:
+        document = tomllib.loads(data.decode())
+    except (ValueError, RecursionError):
+        document = None
+    # Raised out here: the parser's error carries the whole text.
+    if document is None or set(document) - {"keys"} or not isinstance(document.get("keys", {}), dict):
+        raise ApiKeysError("the file of API keys is not TOML with one table [keys]", remedy="Write [keys], then lines.")
+    return dict(document.get("keys", {}))

@@ -1,0 +1,85 @@
+"""SPIFFE identities from client certificates (X.509-SVID). TLS has verified the chain; here the name is read."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from cryptography import x509
+
+from mintonce_server.core.caller import Caller, CallerKind
+from mintonce_server.core.errors import Unauthenticated
+
+MAX_ID: Final = 2048
+
+# SPIFFE-ID, sections 2.1 and 2.2: no port, user, query, fragment, percent-encoding, empty or dot segments.
+_SPIFFE_ID = re.compile(r"spiffe://(?P<domain>[a-z0-9._-]{1,255})(?P<path>(/[A-Za-z0-9._-]+)+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a certificate says. Times are seconds since 1970."""
+
+    name: str
+    domain: str
+    not_before: float
+    not_after: float
+
+
+def caller_of_certificate(pem: bytes, trust_domains: frozenset[str], now_unix: float) -> Caller:
+    """The caller whom the certificate names. Only its one URI SAN counts: no DNS name, no common name.
+
+    Raises Unauthenticated.
+    """
+    named = _read(pem)
+    if isinstance(named, str):
+        raise Unauthenticated(f"the client certificate {named}", remedy="Use an X.509-SVID: one SPIFFE ID as URI SAN.")
+    if named.domain not in trust_domains:
+        raise Unauthenticated(
+            "the client certificate is of a trust domain that is not trusted here",
+            remedy="Add it to tls.trust_domains of the server, or use a certificate of a domain that is there.",
+        )
+    if not named.not_before <= now_unix < named.not_after:
+        raise Unauthenticated(
+            "the client certificate is not valid now", remedy="Renew it; if it is new, see whether the clocks agree."
+        )
+    return Caller(named.name, CallerKind.CERTIFICATE, named.not_after)
+
+
+@lru_cache(maxsize=1024)
+def _read(pem: bytes) -> Named | str:
+    """What the certificate says, or what is wrong with it. Remembered: it is asked for at each call."""
+    try:
+        certificate = x509.load_pem_x509_certificate(pem)
+        extensions = certificate.extensions
+    except (ValueError, x509.DuplicateExtension):
+        return "cannot be read"
+    if _is_authority(extensions):
+        return "is that of a certificate authority"
+    uris = _uris(extensions)
+    if len(uris) != 1:
+        return f"has {len(uris) or 'no'} URI SAN{'s'[: len(uris) > 1]} where one is expected"
+    found = _SPIFFE_ID.fullmatch(uris[0])
+    if found is None or len(uris[0]) > MAX_ID or {".", ".."} & set(found["path"].split("/")):
+        return "has a URI SAN that is no SPIFFE ID of a workload"
+    return Named(
+        uris[0],
+        found["domain"],
+        certificate.not_valid_before_utc.timestamp(),
+        certificate.not_valid_after_utc.timestamp(),
+    )
+
+
+def _is_authority(extensions: x509.Extensions) -> bool:
+    try:
+        return extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+
+
+def _uris(extensions: x509.Extensions) -> list[str]:
+    try:
+        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return list(names.get_values_for_type(x509.UniformResourceIdentifier))

@@ -1,0 +1,56 @@
+"""One identity for each call, from all that came with it."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from mintonce_server.core.caller import Caller
+from mintonce_server.core.errors import Unauthenticated
+from mintonce_server.core.ports import Clock
+from mintonce_server.identity.api_keys import PREFIX, ApiKeys
+from mintonce_server.identity.certificate import caller_of_certificate
+from mintonce_server.identity.tokens import JwtIssuer, issuer_of
+
+_BEARER: Final = "bearer "
+
+
+class Identifier:
+    """What a caller says decides alone: a bad `authorization` never falls back to the certificate."""
+
+    def __init__(
+        self,
+        trust_domains: frozenset[str],
+        jwt_issuers: Sequence[JwtIssuer],
+        api_keys: Callable[[], ApiKeys | None],
+        clock: Clock,
+    ) -> None:
+        self._trust_domains = trust_domains
+        self._issuers = {issuer.issuer: issuer for issuer in jwt_issuers}
+        self._api_keys = api_keys
+        self._clock = clock
+
+    def identify(self, certificate_pem: bytes | None, authorization: Sequence[str]) -> Caller:
+        """Raises Unauthenticated."""
+        if len(authorization) > 1:
+            raise Unauthenticated("there are several authorizations", remedy="Send one.")
+        if authorization:
+            return self._of_bearer(authorization[0])
+        if certificate_pem is not None:
+            return caller_of_certificate(certificate_pem, self._trust_domains, self._clock.unix())
+        raise Unauthenticated("the caller shows no proof of identity", remedy=f"Send {self._kinds()}.")
+
+    def _of_bearer(self, authorization: str) -> Caller:
+        if authorization[: len(_BEARER)].lower() != _BEARER:
+            raise Unauthenticated("the authorization is no bearer", remedy=f"Send {self._kinds()}.")
+        text = authorization[len(_BEARER) :].strip()
+        if text.startswith(PREFIX) and (keys := self._api_keys()) is not None:
+            return keys.caller(text)
+        issuer = self._issuers.get(issuer_of(text))
+        if issuer is None:
+            raise Unauthenticated("the JWT is of an issuer that is not known", remedy=f"Send {self._kinds()}.")
+        return issuer.caller(text, self._clock)
+
+    def _kinds(self) -> str:
+        kinds = ["a client certificate"] if self._trust_domains else []
+        kinds += ["a JWT as authorization: Bearer"] if self._issuers else []
+        kinds += ["an API key as authorization: Bearer"] if self._api_keys() is not None else []
+        return " or ".join(kinds)

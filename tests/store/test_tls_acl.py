@@ -220,6 +220,14 @@ async def test_it_works_with_sentinels(tmp_path: Path, clock: Clock) -> None:
         assert [await refused(server) for server in topology.servers] == [[], []]
 
 
+async def test_it_works_in_a_database_of_its_own(node: Node, clock: Clock) -> None:
+    """With what the document adds for that."""
+    await give(node, *further("a database other than 0"))
+    async with reaching(user_url(node).removesuffix("0") + "1", clock) as store:
+        await everything(store, clock)
+    assert await refused(node) == []
+
+
 async def test_it_works_with_a_cluster(tmp_path: Path, clock: Clock) -> None:
     """With what the document adds for it."""
     async with cluster(tmp_path) as topology:
@@ -229,6 +237,8 @@ async def test_it_works_with_a_cluster(tmp_path: Path, clock: Clock) -> None:
             f"redis+cluster://mintonce:{PASSWORD}@127.0.0.1:{topology.servers[0].port}", clock
         ) as store:
             await everything(store, clock)
+        # Only sent while a slot moves.
+        assert await topology.servers[0].command("ACL", "DRYRUN", "mintonce", "ASKING") == b"OK"
         assert [denied for server in topology.servers for denied in await refused(server)] == []
 
 

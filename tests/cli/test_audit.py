@@ -95,3 +95,25 @@ def test_a_licence_that_nobody_thought_of_is_told(
     (package / "METADATA").write_text(f"Metadata-Version: 2.4\nName: made-up\nVersion: 1.0\n{line}")
     monkeypatch.setenv("PYTHONPATH", str(package.parent))
     assert len(audit(tmp_path, {"requirements/server.txt": f"made-up==1.0 {HASH}\n"})) == complaints
+
+
+@pytest.mark.parametrize(
+    ("returncode", "said", "verdict"),
+    [
+        (0, "No known vulnerabilities found", 0),
+        (0, "found 0 vulnerabilities", 0),
+        (1, "Found 2 known vulnerabilities in 1 package", 1),
+        (1, "3 high severity vulnerabilities", 1),
+        (1, "Found 1 known vulnerability in 1 package\npluggy: could not be audited", 1),
+        (0, "pluggy: Dependency not found and could not be audited", 3),
+        (1, "requests.exceptions.ConnectionError: Max retries exceeded", 3),
+        (1, "npm error audit endpoint returned an error", 3),
+        (2, "usage: pip-audit", 1),
+    ],
+)
+def test_no_answer_of_a_database_is_no_all_clear(returncode: int, said: str, verdict: int) -> None:
+    """0 only if all was looked up and nothing is known; 3 if it was not; what is not understood counts as a finding."""
+    program = "import sys, audit; print(audit.verdict(int(sys.argv[1]), sys.argv[2]))"
+    words = [sys.executable, "-c", program, str(returncode), said]
+    done = subprocess.run(words, cwd=ROOT / "tools", capture_output=True, text=True, check=True, timeout=30)
+    assert int(done.stdout) == verdict

@@ -40,6 +40,9 @@ def test_files_are_looked_at_once_a_second_and_loaded_when_they_changed(tmp_path
     assert files.current() == b"one"
     clock.now += 1.0
     assert files.current() == b"two"
+    path.write_bytes(b"six")
+    assert files.current() == b"two"
+    path.write_bytes(b"two")
     clock.now += 1.0
     assert files.current() == b"two"
     assert loads == [b"one", b"two"]

@@ -160,7 +160,9 @@ async def test_the_async_client_follows_its_files_too(tls_server: TlsServer, cer
 def test_a_source_lives_through_a_change_of_authority(tls_server: TlsServer, certificates: Certificates) -> None:
     """Both sides change; the source comes back with the new files by itself."""
     with TokenSource(CLIENT, AUDIENCE, via=tls_server.target, tls=certificates.tls(mutual=True)) as source:
-        tls_server.wait_for(lambda calls: calls["WatchToken"] > 0)
+        first = source.get()
+        tls_server.publish()
+        source.wait_until_updated(first)  # so that the watch is known to be there
         tls_server.stop()
         newer = Certificates(certificates.directory)  # overwrites the CA's file
         newer.give_client("second")
@@ -168,7 +170,7 @@ def test_a_source_lives_through_a_change_of_authority(tls_server: TlsServer, cer
         tls_server.start()
         token = source.get()
         tls_server.publish()
-        assert source.wait_until_updated(token).generation == 102
+        assert source.wait_until_updated(token).generation == 103
     assert tls_server.callers[-1] == "second"
 
 

@@ -3,24 +3,27 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final
+from dataclasses import asdict
 
+from mintonce_server.core import events
 from mintonce_server.core.broker import Broker, BrokerOptions
 from mintonce_server.core.client import Clients, OAuthClient
-from mintonce_server.core.errors import StoreUnavailable
-from mintonce_server.core.key import KeyHasher
+from mintonce_server.core.errors import AuditUnavailable, MintonceError, StoreUnavailable
 from mintonce_server.core.ports import Clock, TokenStore
+from mintonce_server.core.quotas import QuotaOptions, Quotas
+from mintonce_server.guarding import Guarding
 from mintonce_server.issuer.endpoint import TokenEndpoint
 from mintonce_server.issuer.options import ClientCredentials, EndpointOptions
+from mintonce_server.reloading import Reloader
+from mintonce_server.rpc.gate import Guards
 from mintonce_server.rpc.server import Server, ServerOptions
 from mintonce_server.settings import ClientSettings, IssuerSettings, Settings
-from mintonce_server.store.redis import RedisStore
+from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
+from mintonce_server.store.redis import RedisStore, Resealed
+from mintonce_server.telemetry.audit import AuditLog, MintRecord, ReloadRecord
 from mintonce_server.telemetry.clock import SystemClock
 from mintonce_server.telemetry.journal import event_sink
 from mintonce_server.telemetry.logs import get_logger
-
-INDEX_KEY: Final = b"mintonce index key v1"
-"""Names keys in the store. Fixed: every replica must give a key the same name."""
 
 
 async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[str], None]) -> None:
@@ -31,13 +34,23 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
     """
     clock = SystemClock()
     async with AsyncExitStack() as parts:
-        store = await parts.enter_async_context(_store(settings, clock))
-        clients = await parts.enter_async_context(_clients(settings, clock))
-        broker = Broker(store, clients, clock, event_sink(get_logger("mintonce")), _broker_options(settings))
-        server = Server(broker, clock, _server_options(settings))
+        guarding = Guarding(settings, clock, lambda: broker.recheck())  # noqa: PLW0108 - the broker is built below
+        audit = parts.enter_context(AuditLog(settings.audit_file, clock))
+        store = await parts.enter_async_context(store_of(settings, clock, guarding.keyring))
+        clients = await parts.enter_async_context(_clients(settings, clock, guarding))
+        broker = Broker(store, clients, clock, _sink(audit), _broker_options(settings))
+        guards = Guards(
+            guarding.identify,
+            guarding.policy,
+            Quotas(_quota_options(settings), clock),
+            audit.write if audit.is_on else None,
+        )
+        server = Server(broker, clock, _server_options(settings, guarding), guards)
         address = server.bind()
+        reloader = _reloader(settings, guarding, audit, clock)
         async with asyncio.TaskGroup() as background:
-            tasks = [background.create_task(endless) for endless in broker.tasks()]
+            endless = [*broker.tasks(), reloader.run(), *(task() for task in guarding.tasks)]
+            tasks = [background.create_task(task) for task in endless]
             try:
                 await server.start()
                 names = sorted(settings.clients)
@@ -55,8 +68,16 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
 
 async def ping_store(settings: Settings) -> None:
     """One PING, for `mintonced check`. Raises StoreUnavailable."""
-    async with _store(settings, SystemClock()) as store:
+    async with store_of(settings, SystemClock(), lambda: FIXED_KEYRING) as store:
         await store.ping()
+
+
+async def reseal(settings: Settings) -> Resealed:
+    """Seal every token in the store with the newest key, for `mintonced reseal`. Raises MintonceError."""
+    clock = SystemClock()
+    guarding = Guarding(settings, clock, lambda: None)
+    async with store_of(settings, clock, guarding.keyring) as store:
+        return await store.reseal()
 
 
 async def _drain(server: Server, broker: Broker, grace: float) -> None:
@@ -77,14 +98,17 @@ async def _try_store(store: TokenStore) -> None:
 
 
 @asynccontextmanager
-async def _store(settings: Settings, clock: Clock) -> AsyncGenerator[TokenStore]:
+async def store_of(settings: Settings, clock: Clock, keyring: Callable[[], Keyring]) -> AsyncGenerator[RedisStore]:
+    """The store that the settings name."""
+    log = get_logger(__name__)
     store = RedisStore.connect(
         settings.redis.url.reveal(),
-        hasher=KeyHasher(INDEX_KEY),
         clock=clock,
+        keyring=keyring,
         lease_seconds=settings.lease_seconds,
         deadline=settings.redis.deadline,
-        trouble=lambda error: get_logger(__name__).warning("wakes_interrupted", detail=str(error), remedy=error.remedy),
+        trouble=lambda error: log.warning("wakes_interrupted", detail=str(error), remedy=error.remedy),
+        alarm=lambda key_hash, what: log.error("record_unreadable", key_hash=key_hash, detail=what),
     )
     try:
         yield store
@@ -93,25 +117,84 @@ async def _store(settings: Settings, clock: Clock) -> AsyncGenerator[TokenStore]
 
 
 @asynccontextmanager
-async def _clients(settings: Settings, clock: Clock) -> AsyncGenerator[Clients]:
+async def _clients(settings: Settings, clock: Clock, guarding: Guarding) -> AsyncGenerator[Clients]:
     """The registered clients, each with its issuer; one pool of connections an issuer."""
     async with AsyncExitStack() as pools:
         endpoints: dict[str, TokenEndpoint] = {}
         for name, issuer in settings.issuers.items():
             endpoints[name] = TokenEndpoint(_endpoint_options(issuer, settings), clock)
             pools.push_async_callback(endpoints[name].close)
-        yield Clients(_client(name, client, endpoints) for name, client in settings.clients.items())
+        yield Clients(
+            OAuthClient(
+                name=name,
+                issuer=endpoints[client.issuer].for_client(_credentials(name, client, guarding)),
+                audiences=frozenset(client.audiences),
+                credential_version=client.credential_version,
+                keep_warm=client.keep_warm,
+            )
+            for name, client in settings.clients.items()
+        )
 
 
-def _client(name: str, settings: ClientSettings, endpoints: dict[str, TokenEndpoint]) -> OAuthClient:
-    credentials = ClientCredentials(settings.client_id, settings.client_secret, settings.extra)
-    return OAuthClient(
-        name=name,
-        issuer=endpoints[settings.issuer].for_client(credentials),
-        audiences=frozenset(settings.audiences),
-        credential_version=settings.credential_version,
-        keep_warm=settings.keep_warm,
+def _credentials(name: str, client: ClientSettings, guarding: Guarding) -> ClientCredentials:
+    """How the client proves itself; what stands in files follows them."""
+    assert client.client_secret is not None  # noqa: S101 - for type checkers: the settings are checked
+    secret = client.client_secret
+    if client.client_secret_file is None:
+        return ClientCredentials(client.client_id, secret, client.extra)
+    current = guarding.secret(f"secret of {name}", client.client_secret_file)
+    return ClientCredentials(client.client_id, current, client.extra)
+
+
+def _sink(audit: AuditLog) -> events.EventSink:
+    """Everything to the log; each POST to the audit log."""
+    journal = event_sink(get_logger("mintonce"))
+    if not audit.is_on:
+        return journal
+
+    def sink(event: events.Event) -> None:
+        journal(event)
+        if isinstance(event, events.Posted):
+            _audit_mint(audit, event)
+
+    return sink
+
+
+def _audit_mint(audit: AuditLog, event: events.Posted) -> None:
+    error = event.error
+    record = MintRecord(
+        client=event.key.client,
+        audience=event.key.audience,
+        scopes=event.key.scopes,
+        key=event.key_hash,
+        generation=event.generation,
+        cause=event.cause,
+        outcome="failed" if error else "minted",
+        reason=error.reason if error else "",
+        issuer_error=error.issuer_error if error else "",
+        issuer_request_id=event.request_id,
+        token_sha256=event.fingerprint[:16],
+        seconds=event.seconds,
     )
+    try:
+        audit.write(record)
+    except AuditUnavailable as trouble:
+        # The token is paid for: whoever wants it is audited, and refused, by itself.
+        get_logger(__name__).error("audit_unavailable", detail=str(trouble), remedy=trouble.remedy, lost=asdict(record))
+
+
+def _reloader(settings: Settings, guarding: Guarding, audit: AuditLog, clock: Clock) -> Reloader:
+    log = get_logger(__name__)
+
+    def loaded(what: str) -> None:
+        log.info("reloaded", what=what)
+        audit.write(ReloadRecord(what, "loaded"))
+
+    def trouble(what: str, error: MintonceError) -> None:
+        log.error("reload_failed", what=what, detail=str(error), remedy=error.remedy)
+        audit.write(ReloadRecord(what, "refused"))
+
+    return Reloader(guarding.watched, clock, interval=settings.reload_interval, loaded=loaded, trouble=trouble)
 
 
 def _endpoint_options(issuer: IssuerSettings, settings: Settings) -> EndpointOptions:
@@ -134,15 +217,32 @@ def _broker_options(settings: Settings) -> BrokerOptions:
         min_rotation_interval=settings.min_rotation_interval,
         revalidate_within=settings.revalidate_seconds,
         mint_in_outage=settings.store_outage == "mint",
+        max_keys_per_client=settings.max_keys_per_client,
     )
 
 
-def _server_options(settings: Settings) -> ServerOptions:
+def _server_options(settings: Settings, guarding: Guarding) -> ServerOptions:
     return ServerOptions(
         listen=settings.listen,
+        bearer_listen=settings.bearer_listen,
+        health_listen=settings.health_listen,
+        socket_mode=int(settings.socket_mode, 8),
+        tls=guarding.tls,
         reflection=settings.reflection,
         so_reuseport=settings.so_reuseport,
         max_message_bytes=settings.max_message_bytes,
         max_metadata_bytes=settings.max_metadata_bytes,
         max_concurrent_rpcs=settings.max_concurrent_rpcs,
+        max_connection_age=settings.max_connection_age,
+    )
+
+
+def _quota_options(settings: Settings) -> QuotaOptions:
+    return QuotaOptions(
+        mints_per_second=settings.mints_per_second,
+        mint_burst=settings.mint_burst,
+        rejects_per_second=settings.rejects_per_second,
+        reject_burst=settings.reject_burst,
+        max_watches_per_caller=settings.max_watches_per_caller,
+        max_calls_per_caller=settings.max_calls_per_caller,
     )

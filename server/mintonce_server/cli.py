@@ -12,9 +12,15 @@ from mintonce_server import app, sandbox
 from mintonce_server.check import Probes, probe_issuer, run_check
 from mintonce_server.core.errors import MintonceError
 from mintonce_server.dev import practice_issuer
+from mintonce_server.explain import add_explain, run_explain
+from mintonce_server.hardening import harden
+from mintonce_server.identity.api_keys import new_api_key
+from mintonce_server.replacing import replace_file
 from mintonce_server.rpc.probe import health_of
 from mintonce_server.settings import load, reference_table
+from mintonce_server.store.keyring import new_keyring, with_new_key
 from mintonce_server.telemetry import logs
+from mintonce_server.telemetry.clock import SystemClock
 
 HEALTH_DEADLINE = 2.0
 PRACTICE_ISSUER = "practice-issuer"
@@ -50,8 +56,10 @@ def _complain(what: str, remedy: str) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     settings = load(options.config)
-    known = [client.client_secret for client in settings.clients.values()]
+    known = [client.client_secret for client in settings.clients.values() if client.client_secret]
     logs.configure(settings.log_level, settings.log_format, known=known)
+    for failure in harden():
+        logs.get_logger(__name__).warning("not_hardened", detail=failure)
     _run_until_signal(lambda stopping: app.serve(settings, stopping, lambda _: None))
     return 0
 
@@ -79,6 +87,31 @@ def _health(options: argparse.Namespace) -> int:
 def _settings(_: argparse.Namespace) -> int:
     print(reference_table())
     return 0
+
+
+def _keygen(options: argparse.Namespace) -> int:
+    """Prints a key file; with --rotate changes one in place, so that no half-written file is ever read."""
+    if options.rotate is None:
+        print(new_keyring(), end="")
+        return 0
+    ahead = SystemClock().unix() + options.after
+    replace_file(options.rotate, lambda text: with_new_key(text, ahead))
+    print(f"{options.rotate} has a new key. Replicas seal with it in {options.after:g} s: give it to all before.")
+    return 0
+
+
+def _apikey(options: argparse.Namespace) -> int:
+    """The key goes to stdout, for the caller; its hash, for the server's file, to stderr."""
+    key, line = new_api_key(options.name)
+    print(key.reveal())
+    print(f"Add to the table [keys] of api_keys_file:\n{line}", file=sys.stderr)
+    return 0
+
+
+def _reseal(options: argparse.Namespace) -> int:
+    done = asyncio.run(app.reseal(load(options.config)))
+    print(f"sealed anew: {done.resealed}; newest key before: {done.already}; unreadable: {done.unreadable}")
+    return 1 if done.unreadable else 0
 
 
 def _run_until_signal(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
@@ -110,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
         ("serve", _serve, "run the service"),
         ("check", _check, "say what is wrong with the settings and how to mend it; mints nothing"),
         ("health", _health, "ask a running server whether it serves"),
+        ("reseal", _reseal, "seal every token in the store with the newest key, now"),
         ("settings", _settings, "print every setting with its default and meaning"),
     ):
         command = _command(commands, name, run, text)
@@ -117,6 +151,14 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--config", type=Path, metavar="FILE", help="TOML file; default: $MINTONCE_CONFIG")
         if run is _health:
             command.add_argument("--target", metavar="ADDRESS", help="HOST:PORT or unix:/PATH; default: `listen`")
+    keygen = _command(commands, "keygen", _keygen, "print a new file of sealing keys, or add a key to one")
+    keygen.add_argument("--rotate", type=Path, metavar="FILE", help="put a new key in front of those in FILE")
+    keygen.add_argument(
+        "--after", type=float, default=60.0, metavar="SECONDS", help="until the new key seals; default: %(default)g"
+    )
+    apikey = _command(commands, "apikey", _apikey, "make an API key for a caller")
+    apikey.add_argument("name", metavar="NAME", help="what the policy calls it: key:NAME")
+    add_explain(_command(commands, "explain", run_explain, "say which rule of the policy decides, and why"))
     _add_dev(_command(commands, "dev", _dev, "run all of it on this machine, to try it out"))
     commands.add_parser(PRACTICE_ISSUER, help="run only the practice issuer")
     return parser

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 
 from mintonce_server.store import RedisStore
-from mintonce_server.store.scripts import META_MS, WAKE_CHANNEL, keys_of
+from mintonce_server.store.scripts import BRIEF_MS, META_MS, WAKE_CHANNEL, keys_of
 from mintonce_server.telemetry.clock import SystemClock
 from support.samples import HASHER, KEY
 
@@ -92,7 +92,8 @@ class StoreSide:
         now = seconds * 1000 + micros // 1000
         (record, record_left), (lease, lease_left), (meta, meta_left) = zip(found[::2], found[1::2], strict=True)
         state = State(_record(_text(record)), _lease(_text(lease), now + lease_left), _meta(_text(meta)))
-        assert not meta or META_MS - SLOW_MS < meta_left <= META_MS, meta_left
+        least = META_MS if state.record else BRIEF_MS
+        assert not meta or least - SLOW_MS < meta_left <= META_MS, meta_left
         assert not lease or 0 < lease_left <= LEASE_SECONDS * 1000, lease_left
         assert not state.record or abs(now + record_left - state.record.expiry) <= 1, record_left
         return Look(now, state)

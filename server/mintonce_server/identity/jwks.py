@@ -26,6 +26,10 @@ Key = RSAKey | ECKey | OKPKey | OctKey  # the latter is never made here, but is 
 _KINDS: Final = ("RSA", "EC", "OKP")
 
 
+Keys = Callable[[], KeySet]
+"""The keys as they are now. A `JwksUrl` is one, which can be told to look for more."""
+
+
 class JwksError(MintonceError):
     """The keys cannot be used, or not be fetched."""
 

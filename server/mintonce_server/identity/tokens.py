@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from joserfc import jws
@@ -15,7 +15,7 @@ from joserfc.jwk import KeySet
 from mintonce_server.core.caller import Caller, CallerKind
 from mintonce_server.core.errors import MintonceError, Unauthenticated
 from mintonce_server.core.ports import Clock
-from mintonce_server.identity.jwks import JwksUrl
+from mintonce_server.identity.jwks import JwksUrl, Keys
 
 MAX_JWT: Final = 8192
 REMEMBERED: Final = 1024
@@ -34,7 +34,7 @@ class JwtIssuer:
         issuer: str,
         audiences: frozenset[str],
         algorithms: Sequence[str],
-        keys: "Callable[[], KeySet] | JwksUrl",
+        keys: Keys,
         leeway: float = 30.0,
     ) -> None:
         self.name = name

@@ -1,7 +1,7 @@
 """What the program is told: the only reader of the environment and of config files."""
 
 from mintonce_server.settings.faults import Fault, SettingsError, visible
-from mintonce_server.settings.files import FileFault, secret_in
+from mintonce_server.settings.files import FileFault, read_regular, secret_in
 from mintonce_server.settings.guard_checks import identities
 from mintonce_server.settings.loading import load
 from mintonce_server.settings.models import (
@@ -13,6 +13,7 @@ from mintonce_server.settings.models import (
     Settings,
     TlsSettings,
 )
+from mintonce_server.settings.policy_file import parse_policy
 from mintonce_server.settings.reference import Row, reference, reference_table
 from mintonce_server.settings.values import listens_beyond_loopback
 
@@ -31,6 +32,8 @@ __all__ = [
     "identities",
     "listens_beyond_loopback",
     "load",
+    "parse_policy",
+    "read_regular",
     "reference",
     "reference_table",
     "secret_in",

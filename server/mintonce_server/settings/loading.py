@@ -132,7 +132,7 @@ def _salvaged(values: dict[str, Any], parts: Parts, findings: Findings) -> Setti
     redis = _valid_part(RedisSettings, table(values, "redis") or {}, ("redis",), findings)
     if parts.server is None:
         return None
-    named: dict[str, dict[str, BaseModel]] = {section: {} for section in NAMED}
+    named: dict[str, Any] = {section: {} for section in NAMED}
     for path, given in tables(values):
         if path[0] in NAMED and (part := _valid_part(_SECTIONS[path[0]], given, path, findings)):
             named[path[0]][path[1]] = part

@@ -1,12 +1,14 @@
 """Reads records without touching leases, by plain commands: scripts cannot be pipelined across a Cluster."""
 
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Final
 
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import Clock
 from mintonce_server.core.token import Token
 from mintonce_server.store.link import Link
+from mintonce_server.store.opening import Opening
 from mintonce_server.store.record import FIELDS, Row
 from mintonce_server.store.scripts import hash_of, record_key
 
@@ -19,10 +21,11 @@ BATCH: Final = 500
 class Reader:
     """Loads tokens by key and lists them by client."""
 
-    def __init__(self, link: Link, hasher: KeyHasher, clock: Clock) -> None:
+    def __init__(self, link: Link, hasher: KeyHasher, clock: Clock, opening: Opening) -> None:
         self._link = link
         self._hash = hasher
         self._clock = clock
+        self._opening = opening
 
     async def load(self, keys: Sequence[TokenKey]) -> list[Token | None]:
         """The live tokens, in the order of the keys."""
@@ -30,7 +33,7 @@ class Reader:
         asked_at = self._clock.monotonic()
         rows = await self._link.run(lambda: self._rows(hashes))
         named = zip(keys, hashes, rows, strict=True)
-        return [row.token(key, key_hash, asked_at) if row else None for key, key_hash, row in named]
+        return [row.token(key, key_hash, asked_at, self._opening) if row else None for key, key_hash, row in named]
 
     async def generations(self, keys: Sequence[TokenKey]) -> list[int]:
         """The records' generations, 0 where there is none: the cheapest question there is, one command a key."""
@@ -45,12 +48,20 @@ class Reader:
         """Raises StoreUnavailable."""
         await self._link.run(self._link.client.ping)
 
+    async def everything(self) -> AsyncIterator[tuple[str, Row | None]]:
+        """Each record with its key's hash, for as long as it takes. Raises StoreUnavailable."""
+        batches = self._batches()
+        while hashes := await self._link.run(lambda: _next(batches), deadline=LIST_DEADLINE):
+            rows = await self._link.run(partial(self._rows, hashes), deadline=LIST_DEADLINE)
+            for key_hash, row in zip(hashes, rows, strict=True):
+                yield key_hash, row
+
     async def _of_client(self, client: str, limit: int) -> list[Token]:
         tokens: dict[str, Token] = {}
         async for hashes in self._batches():
             asked_at = self._clock.monotonic()
             for key_hash, row in zip(hashes, await self._rows(hashes), strict=True):
-                token = row.named(self._hash, key_hash, asked_at) if row else None
+                token = row.named(self._hash, key_hash, asked_at, self._opening) if row else None
                 if token and client in ("", token.key.client):
                     tokens[key_hash] = token
             if len(tokens) >= limit:
@@ -91,3 +102,8 @@ class Reader:
             else:
                 rows += await self._rows([key_hash])
         return rows
+
+
+async def _next(batches: AsyncIterator[list[str]]) -> list[str]:
+    """The next batch, or [] at the end."""
+    return await anext(batches, [])

@@ -1,7 +1,7 @@
 """What a record holds, as text and as values. Whatever cannot be read counts as no record."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeGuard, cast
 
@@ -13,6 +13,9 @@ from mintonce_server.core.token import Token
 VERSION: Final = 1
 FIELDS: Final = ("f", "exp", "refresh", "life", "cv", "payload")
 """What a reader wants of a record's hash, in the order of `Row.read`."""
+
+Open = Callable[[bytes, str, int], bytes | None]
+"""From what is sealed, the key's hash and the generation to the payload's text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +64,19 @@ class Row:
             case _:
                 return None
 
-    def token(self, key: TokenKey, key_hash: str, asked_at: float) -> Token | None:
+    def token(self, key: TokenKey, key_hash: str, asked_at: float, opening: Open) -> Token | None:
         """The key's token. None if the record cannot be read, or is another key's."""
-        payload = decode(self.payload)
+        payload = self._opened(key_hash, opening)
         return self._token(payload, key_hash, asked_at) if payload and payload.key == key else None
 
-    def named(self, hasher: KeyHasher, key_hash: str, asked_at: float) -> Token | None:
+    def named(self, hasher: KeyHasher, key_hash: str, asked_at: float, opening: Open) -> Token | None:
         """The token, of whichever key has this hash."""
-        payload = decode(self.payload)
+        payload = self._opened(key_hash, opening)
         return self._token(payload, key_hash, asked_at) if payload and hasher(payload.key) == key_hash else None
+
+    def _opened(self, key_hash: str, opening: Open) -> Payload | None:
+        text = opening(self.payload, key_hash, self.generation)
+        return None if text is None else decode(text)
 
     def _token(self, payload: Payload, key_hash: str, asked_at: float) -> Token:
         # Anchored to the moment before the question was sent: never longer-lived than the truth.

@@ -2,11 +2,11 @@
 
 import math
 import random
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import replace
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
-from mintonce_server.core.errors import Reason, StoreUnavailable
+from mintonce_server.core.errors import Reason, RecordUnreadable, StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import (
     Acquired,
@@ -23,13 +23,29 @@ from mintonce_server.core.ports import (
 )
 from mintonce_server.core.token import MIN_REMAINING_SHARE, Minted, Token, leeway
 from mintonce_server.store import wake
+from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
 from mintonce_server.store.link import RETRY_AFTER, Link
+from mintonce_server.store.opening import PAUSE, Alarm, Opening
 from mintonce_server.store.reading import Reader
 from mintonce_server.store.record import Row, encode
 from mintonce_server.store.scripts import Scripts
+from mintonce_server.store.sealing import Sealer
 
 UNREADABLE_MAX: Final = 3
 """Records in a row that an `acquire` passes over because it cannot read them; each needs a mint in between."""
+
+
+@dataclass(slots=True)
+class Resealed:
+    """Counts of records: sealed anew, sealed by the newest key before, and not to be opened."""
+
+    resealed: int = 0
+    already: int = 0
+    unreadable: int = 0
+
+
+def _unheard(_key_hash: str, _what: str) -> None:
+    """Nobody wants to know."""
 
 
 def _ignore(_: StoreUnavailable) -> None:
@@ -40,11 +56,21 @@ class RedisStore:
     """Implements core.ports.TokenStore by the scripts in lua/. Build it with `connect`; whoever does closes it."""
 
     def __init__(
-        self, link: Link, *, hasher: KeyHasher, clock: Clock, lease_seconds: float, trouble: wake.Trouble = _ignore
+        self,
+        link: Link,
+        *,
+        hasher: KeyHasher,
+        clock: Clock,
+        lease_seconds: float,
+        trouble: wake.Trouble = _ignore,
+        sealer: Sealer,
+        alarm: Alarm,
     ) -> None:
         self._link = link
         self._scripts = Scripts(link.client)
-        self._reader = Reader(link, hasher, clock)
+        self._sealer = sealer
+        self._opening = Opening(sealer, alarm, clock)
+        self._reader = Reader(link, hasher, clock, self._opening)
         self._hash = hasher
         self._clock = clock
         self._lease_seconds = lease_seconds
@@ -56,21 +82,34 @@ class RedisStore:
         cls,
         url: str,
         *,
-        hasher: KeyHasher,
         clock: Clock,
+        hasher: KeyHasher | None = None,
+        keyring: Callable[[], Keyring] = lambda: FIXED_KEYRING,
         lease_seconds: float = 3.0,
         deadline: float = 0.25,
         trouble: wake.Trouble = _ignore,
+        alarm: Alarm = _unheard,
     ) -> Self:
         """To a server, to the primary that Sentinels name, or to a Cluster, when first used.
 
         Args:
             url: as store/servers/url.py reads it; anything else raises ValueError, without showing the password.
             deadline: seconds for each operation, its one repetition included.
+            hasher: names keys; by default by the keyring's index key.
+            keyring: what seals, as it is now. The default seals with keys that everybody has.
+            alarm: told of records that do not open.
             trouble: told each time the wake subscription breaks; it mends itself.
         """
         link = Link.from_url(url, deadline=deadline)
-        return cls(link, hasher=hasher, clock=clock, lease_seconds=lease_seconds, trouble=trouble)
+        return cls(
+            link,
+            hasher=hasher or KeyHasher(keyring().index_key),
+            clock=clock,
+            lease_seconds=lease_seconds,
+            trouble=trouble,
+            sealer=Sealer(keyring, clock),
+            alarm=alarm,
+        )
 
     def key_hash(self, key: TokenKey) -> str:
         """The key's name in the store, on the wake channel and in logs."""
@@ -83,8 +122,10 @@ class RedisStore:
             asked_at = self._clock.monotonic()
             match await self._acquire(key_hash, wish, newer_than):
                 case [b"HIT", fields] if row := Row.of(fields):
-                    if token := row.token(key, key_hash, asked_at):
+                    if token := row.token(key, key_hash, asked_at, self._opening):
                         return Hit(token)
+                    if not self._opening.may_mint_over(key_hash):
+                        raise self._unreadable()
                     newer_than = max(newer_than, row.generation)
                 case [b"LEASE", int(generation), int(ms), int(failures), bytes(rejected), int(store_now)]:
                     ends, clocks = asked_at + ms / 1000, store_now / 1000 - self._clock.monotonic()
@@ -94,7 +135,7 @@ class RedisStore:
                     return Wait(ms / 1000)
                 case [b"BACKOFF", bytes(failure), int(ms), *fields]:
                     row = Row.of(fields[0]) if fields else None
-                    token = row.token(key, key_hash, asked_at) if row else None
+                    token = row.token(key, key_hash, asked_at, self._opening) if row else None
                     return Backoff(_read_failure(failure), ms / 1000, token)
                 case _:
                     raise self._puzzled()
@@ -208,10 +249,38 @@ class RedisStore:
             lifetime=_ms(token.lifetime),
             leeway=_ms(leeway(token.lifetime)),
             cap=_ms(MIN_REMAINING_SHARE * token.lifetime),
-            payload=encode(token),
+            payload=self._sealer.seal(encode(token).encode(), token.key_hash, token.generation),
             fingerprint=token.access_token.fingerprint(),
             restored=restored,
             latest=_ms(token.expiry_unix) if token.by_store else 0,
+        )
+
+    async def reseal(self) -> Resealed:
+        """Seal all with the newest key. What changes meanwhile was sealed by whoever changed it."""
+        done = Resealed()
+        async for key_hash, row in self._reader.everything():
+            if row is None:
+                continue
+            if self._sealer.is_newest(row.payload):
+                done.already += 1
+            elif plain := self._opening(row.payload, key_hash, row.generation):
+                done.resealed += await self._reseal(key_hash, row, plain)
+            else:
+                done.unreadable += 1
+        return done
+
+    async def _reseal(self, key_hash: str, row: Row, plain: bytes) -> bool:
+        after = self._sealer.seal(plain, key_hash, row.generation)
+        changed = await self._link.run(
+            lambda: self._scripts.reseal(key_hash, generation=row.generation, before=row.payload, after=after)
+        )
+        return changed == 1
+
+    def _unreadable(self) -> RecordUnreadable:
+        return RecordUnreadable(
+            f"the store at {self._link.name} holds a token of this key that this replica cannot open",
+            remedy="Give all replicas the same sealing_keys_file; the server's log names the key that is missing.",
+            retry_after=PAUSE,
         )
 
     def _puzzled(self) -> StoreUnavailable:

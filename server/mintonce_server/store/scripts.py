@@ -1,4 +1,4 @@
-"""The five atomic acts. Each method's signature is its script's contract; what comes back is as the script says."""
+"""The six atomic acts. Each method's signature is its script's contract; what comes back is as the script says."""
 
 import hashlib
 from collections.abc import Sequence
@@ -14,6 +14,8 @@ from mintonce_server.store.commands import Commands
 WAKE_CHANNEL: Final = "mintonce:wake"
 META_MS: Final = int((MAX_LIFETIME + 86_400.0) * 1000)
 """Longer than the longest token: while one lives, its barrier does."""
+BRIEF_MS: Final = 3_600_000
+"""What a key gets for which nothing was minted yet: keys that callers invent must not fill the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ COMMIT: Final = Script.load("commit")
 FAIL: Final = Script.load("fail")
 RENEW: Final = Script.load("renew")
 REJECT: Final = Script.load("reject")
+RESEAL: Final = Script.load("reseal")
 
 
 def record_key(key_hash: str) -> str:
@@ -64,7 +67,7 @@ class Scripts:
         """[HIT, row] | [LEASE, generation, ms, failures, print, now] | [WAIT, ms] | [BACKOFF, failure, ms, row?]."""
         return cast(
             list[object],
-            await self._call(ACQUIRE, key_hash, nonce, lease, credential_version, newer_than, min_remaining, META_MS),
+            await self._call(ACQUIRE, key_hash, nonce, lease, credential_version, newer_than, min_remaining, BRIEF_MS),
         )
 
     async def commit(
@@ -78,7 +81,7 @@ class Scripts:
         lifetime: int,
         leeway: int,
         cap: int,
-        payload: str,
+        payload: bytes,
         fingerprint: str,
         restored: bool,
         latest: int,
@@ -96,7 +99,7 @@ class Scripts:
     ) -> object:
         """1 if it was recorded, else 0."""
         values = (nonce, generation, retry, failure, credential_version)
-        return await self._call(FAIL, key_hash, *values, META_MS, WAKE_CHANNEL, key_hash)
+        return await self._call(FAIL, key_hash, *values, BRIEF_MS, WAKE_CHANNEL, key_hash)
 
     async def renew(self, key_hash: str, *, nonce: str, generation: int, lease: int) -> object:
         """1 if it is ours, else 0."""
@@ -108,7 +111,11 @@ class Scripts:
             list[object], await self._call(REJECT, key_hash, generation, min_interval, META_MS, WAKE_CHANNEL, key_hash)
         )
 
-    async def _call(self, script: Script, key_hash: str, *values: str | int) -> object:
+    async def reseal(self, key_hash: str, *, generation: int, before: bytes, after: bytes) -> object:
+        """1 if it was changed, else 0."""
+        return await self._call(RESEAL, key_hash, generation, before, after)
+
+    async def _call(self, script: Script, key_hash: str, *values: str | int | bytes) -> object:
         keys = keys_of(key_hash)
         try:
             return await self._client.evalsha(script.sha, len(keys), *keys, *values)

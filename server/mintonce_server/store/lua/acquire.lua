@@ -35,5 +35,6 @@ local text = string.format('%.0f', generation)
 redis.call('HSET', KEYS[2], 'nonce', nonce, 'f', text)
 redis.call('PEXPIRE', KEYS[2], lease_ms)
 redis.call('HSET', KEYS[3], 'f', text, 'cv', string.format('%.0f', math.max(cv, number(meta[3]))), 'n', failures)
-redis.call('PEXPIRE', KEYS[3], meta_ms)
+-- Never shortened: while a token lives, its barrier does.
+if redis.call('PTTL', KEYS[3]) < tonumber(meta_ms) then redis.call('PEXPIRE', KEYS[3], meta_ms) end
 return {'LEASE', generation, tonumber(lease_ms), failures, print, now}

@@ -9,6 +9,6 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HSET', KEYS[3], 'until', string.format('%.0f', now + ARGV[3]), 'failure', ARGV[4], 'until_cv', ARGV[5])
 redis.call('HINCRBY', KEYS[3], 'n', 1)
-redis.call('PEXPIRE', KEYS[3], ARGV[6])
+if redis.call('PTTL', KEYS[3]) < tonumber(ARGV[6]) then redis.call('PEXPIRE', KEYS[3], ARGV[6]) end
 redis.call('PUBLISH', ARGV[7], '1 fail ' .. ARGV[8] .. ' ' .. ARGV[2])
 return 1

@@ -46,7 +46,7 @@ class Batch:
                 raise answer
         return answers
 
-    def _add(self, name: str, *words: str | int) -> Self:
+    def _add(self, name: str, *words: str | int | bytes) -> Self:
         self._commands.append((name, words))
         return self
 

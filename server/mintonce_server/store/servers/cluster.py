@@ -86,10 +86,10 @@ class _Client:
     def __init__(self, router: Router) -> None:
         self._router = router
 
-    async def evalsha(self, sha: str, numkeys: int, *keys_and_args: str | int) -> object:
+    async def evalsha(self, sha: str, numkeys: int, *keys_and_args: str | int | bytes) -> object:
         return await self._router.send(str(keys_and_args[0]), ("EVALSHA", sha, numkeys, *keys_and_args))
 
-    async def eval(self, script: str, numkeys: int, *keys_and_args: str | int) -> object:
+    async def eval(self, script: str, numkeys: int, *keys_and_args: str | int | bytes) -> object:
         return await self._router.send(str(keys_and_args[0]), ("EVAL", script, numkeys, *keys_and_args))
 
     async def ping(self) -> object:

@@ -20,7 +20,7 @@ HOPS: Final = 5
 TRY_AGAIN: Final = 0.01
 """Seconds. While a slot moves, a script whose keys are not all on one side has to wait; the deadline ends that."""
 
-Words = tuple[str | int, ...]
+Words = tuple[str | int | bytes, ...]
 T = TypeVar("T")
 
 

@@ -96,10 +96,10 @@ class _Client:
     async def _primary(self) -> Commands:
         return self._servers.at(await self._lookout.find())
 
-    async def evalsha(self, sha: str, numkeys: int, *keys_and_args: str | int) -> object:
+    async def evalsha(self, sha: str, numkeys: int, *keys_and_args: str | int | bytes) -> object:
         return await (await self._primary()).evalsha(sha, numkeys, *keys_and_args)
 
-    async def eval(self, script: str, numkeys: int, *keys_and_args: str | int) -> object:
+    async def eval(self, script: str, numkeys: int, *keys_and_args: str | int | bytes) -> object:
         return await (await self._primary()).eval(script, numkeys, *keys_and_args)
 
     async def ping(self) -> object:

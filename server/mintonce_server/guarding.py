@@ -1,0 +1,157 @@
+"""What keeps others out, from the files that say so, as they are now: each is read anew when it changes."""
+
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from mintonce_server.core.caller import ANONYMOUS, Caller
+from mintonce_server.core.errors import MintonceError
+from mintonce_server.core.policy import OPEN, Policy
+from mintonce_server.core.ports import Clock
+from mintonce_server.core.secret import Secret
+from mintonce_server.identity.api_keys import ApiKeys, parse_api_keys
+from mintonce_server.identity.identify import Identifier
+from mintonce_server.identity.jwks import JwksUrl, Keys, parse_jwks
+from mintonce_server.identity.tokens import JwtIssuer
+from mintonce_server.reloading import Watched
+from mintonce_server.rpc.gate import Identify
+from mintonce_server.rpc.tls import TlsMaterial, load_tls
+from mintonce_server.settings import (
+    FileFault,
+    JwtIssuerSettings,
+    Settings,
+    identities,
+    parse_policy,
+    read_regular,
+    secret_in,
+)
+from mintonce_server.store.keyring import FIXED_KEYRING, Keyring, parse_keyring, same_index_key
+from mintonce_server.telemetry.logs import get_logger
+
+T = TypeVar("T")
+
+Load = Callable[[Sequence[bytes]], T]
+
+
+class Current(Generic[T]):
+    """A value that may change; call it to have it."""
+
+    def __init__(self, value: T) -> None:
+        self.value = value
+
+    def __call__(self) -> T:
+        return self.value
+
+
+class UnusableFile(MintonceError):
+    """A file that guards something cannot be used."""
+
+
+class Guarding:
+    """Reads all of it at once when it is made; raises MintonceError then. `watched` is what a Reloader looks after."""
+
+    def __init__(self, settings: Settings, clock: Clock, on_policy: Callable[[], None]) -> None:
+        self.watched: list[Watched[Any]] = []
+        self.tasks: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self._settings = settings
+        self._clock = clock
+        self.tls = self._tls()
+        self.policy = self._policy(on_policy)
+        self.keyring = self._keyring()
+        self.identify = self._identify()
+
+    def hold(
+        self, name: str, paths: Sequence[Path], load: Load[T], then: Callable[[], None] | None = None
+    ) -> Current[T]:
+        """The value of these files, now and later. `then` is called after each change."""
+        current = Current(load([_read(path) for path in paths]))
+
+        def apply(value: T) -> None:
+            current.value = value
+            if then is not None:
+                then()
+
+        self.watched.append(Watched(name, tuple(paths), load, apply))
+        return current
+
+    def secret(self, name: str, path: Path) -> Current[Secret]:
+        """A secret in a file of its own."""
+        return self.hold(name, [path], lambda files: _secret(files[0], path))
+
+    def _tls(self) -> Current[TlsMaterial] | None:
+        if (tls := self._settings.tls) is None:
+            return None
+        paths = [tls.certificate_file, tls.key_file, *([tls.client_ca_file] if tls.client_ca_file else [])]
+        return self.hold("certificate", paths, load_tls)
+
+    def _policy(self, on_policy: Callable[[], None]) -> Callable[[], Policy]:
+        if (path := self._settings.policy_file) is None:
+            return lambda: OPEN
+        clients = frozenset(self._settings.clients)
+        return self.hold("policy", [path], lambda files: parse_policy(files[0], str(path), clients), on_policy)
+
+    def _keyring(self) -> Callable[[], Keyring]:
+        if (path := self._settings.sealing_keys_file) is None:
+            return lambda: FIXED_KEYRING
+        known: list[Keyring] = []
+
+        def load(files: Sequence[bytes]) -> Keyring:
+            keyring = parse_keyring(files[0])
+            if known:
+                same_index_key(known[-1], keyring)
+            known[:] = [keyring]
+            return keyring
+
+        return self.hold("sealing keys", [path], load)
+
+    def _identify(self) -> Identify:
+        settings = self._settings
+        if not identities(settings):
+            return lambda _certificate, _authorization: _anonymous()
+        keys: Callable[[], ApiKeys | None] = lambda: None  # noqa: E731 - a function in one line, typed
+        if settings.api_keys_file:
+            keys = self.hold("API keys", [settings.api_keys_file], lambda files: parse_api_keys(files[0]))
+        trust_domains = frozenset(settings.tls.trust_domains if settings.tls else ())
+        issuers = [self._jwt_issuer(name, issuer) for name, issuer in settings.jwt_issuers.items()]
+        return Identifier(trust_domains, issuers, keys, self._clock).identify
+
+    def _jwt_issuer(self, name: str, settings: JwtIssuerSettings) -> JwtIssuer:
+        return JwtIssuer(
+            name=name,
+            issuer=settings.issuer,
+            audiences=frozenset(settings.audiences),
+            algorithms=settings.algorithms,
+            keys=self._jwks(name, settings),
+            leeway=settings.leeway,
+        )
+
+    def _jwks(self, name: str, settings: JwtIssuerSettings) -> Keys:
+        if settings.jwks_file:
+            return self.hold(f"keys of {name}", [settings.jwks_file], lambda files: parse_jwks(files[0]))
+        assert settings.jwks_url is not None  # noqa: S101 - for type checkers: settings have one of the two
+        source = JwksUrl(
+            settings.jwks_url,
+            clock=self._clock,
+            ca_file=str(settings.ca_file) if settings.ca_file else None,
+            trouble=lambda error: get_logger(__name__).error("jwks_unavailable", issuer=name, detail=str(error)),
+        )
+        self.tasks.append(source.run)
+        return source
+
+
+def _anonymous() -> Caller:
+    return ANONYMOUS
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_regular(path)
+    except FileFault as error:
+        raise UnusableFile(f"{path}: {error}", remedy=error.remedy) from error
+
+
+def _secret(data: bytes, path: Path) -> Secret:
+    try:
+        return secret_in(data)
+    except FileFault as error:
+        raise UnusableFile(f"{path}: {error}", remedy=error.remedy) from error

@@ -1,6 +1,7 @@
 """The composition root: builds the service from its settings, runs it, drains it, stops it. Knows every part."""
 
 import asyncio
+import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
@@ -50,6 +51,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         reloader = _reloader(settings, guarding, audit, clock)
         async with asyncio.TaskGroup() as background:
             endless = [*broker.tasks(), reloader.run(), *(task() for task in guarding.tasks)]
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.poke)
             tasks = [background.create_task(task) for task in endless]
             try:
                 await server.start()
@@ -194,7 +196,20 @@ def _reloader(settings: Settings, guarding: Guarding, audit: AuditLog, clock: Cl
         log.error("reload_failed", what=what, detail=str(error), remedy=error.remedy)
         audit.write(ReloadRecord(what, "refused"))
 
-    return Reloader(guarding.watched, clock, interval=settings.reload_interval, loaded=loaded, trouble=trouble)
+    def look_at_audit() -> None:
+        try:
+            audit.reopen()
+        except AuditUnavailable as error:
+            log.error("audit_unavailable", detail=str(error), remedy=error.remedy)  # noqa: TRY400 - its detail says all
+
+    return Reloader(
+        guarding.watched,
+        clock,
+        interval=settings.reload_interval,
+        loaded=loaded,
+        trouble=trouble,
+        besides=look_at_audit,
+    )
 
 
 def _endpoint_options(issuer: IssuerSettings, settings: Settings) -> EndpointOptions:

@@ -17,7 +17,7 @@ from mintonce_server.hardening import harden
 from mintonce_server.identity.api_keys import new_api_key
 from mintonce_server.replacing import replace_file
 from mintonce_server.rpc.probe import health_of
-from mintonce_server.settings import load, reference_table
+from mintonce_server.settings import Settings, load, reference_table
 from mintonce_server.store.keyring import new_keyring, with_new_key
 from mintonce_server.telemetry import logs
 from mintonce_server.telemetry.clock import SystemClock
@@ -79,9 +79,22 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _health(options: argparse.Namespace) -> int:
-    health = health_of(options.target or load(options.config).listen, HEALTH_DEADLINE)
+    health = health_of(options.target or _health_address(load(options.config)), HEALTH_DEADLINE)
     print(health)
     return 0 if health == "SERVING" else 1
+
+
+def _health_address(settings: Settings) -> str:
+    """A probe shows no certificate, so where there is TLS it needs an address of its own."""
+    if settings.health_listen is None and settings.tls and not settings.listen.startswith("unix:"):
+        raise NoHealthAddress(
+            "the server speaks TLS", remedy="Set health_listen, such as 127.0.0.1:50053, or --target."
+        )
+    return settings.health_listen or settings.listen
+
+
+class NoHealthAddress(MintonceError):
+    """There is no address that a probe could ask."""
 
 
 def _settings(_: argparse.Namespace) -> int:

@@ -60,12 +60,15 @@ class Reloader:
         interval: float = 1.0,
         loaded: Callable[[str], None],
         trouble: Callable[[str, MintonceError], None],
+        besides: Callable[[], None] = lambda: None,
     ) -> None:
+        """`loaded` and `trouble` are told the name of the watched; `besides` is done at each look, too."""
         self._watched = watched
         self._clock = clock
         self._interval = interval
         self._loaded = loaded
         self._trouble = trouble
+        self._besides = besides
         self._poked = asyncio.Event()
 
     def poke(self) -> None:
@@ -85,6 +88,7 @@ class Reloader:
 
     async def check(self) -> None:
         """Look once."""
+        self._besides()
         for watched in self._watched:
             await self._check(watched)
 

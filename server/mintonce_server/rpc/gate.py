@@ -1,5 +1,6 @@
 """What stands between a caller and the broker: who is it, may it, how much, and a line in the audit log."""
 
+import asyncio
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from typing import Final
 
 from mintonce_server.core.broker import Served
 from mintonce_server.core.caller import ANONYMOUS, Caller
-from mintonce_server.core.errors import LimitExceeded, MintonceError, PermissionDenied, Unauthenticated
+from mintonce_server.core.errors import MintonceError, PermissionDenied, Reason, Unauthenticated
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.policy import OPEN, Act, Policy
 from mintonce_server.core.ports import Clock
@@ -17,6 +18,13 @@ from mintonce_server.rpc.calls import Context, name_call
 from mintonce_server.rpc.status import CODES
 from mintonce_server.telemetry.audit import CallRecord
 from mintonce_server.telemetry.logs import bind_caller
+
+_NOT_ALLOWED: Final[dict[str, str]] = {
+    Reason.UNAUTHENTICATED: "unauthenticated",
+    Reason.PERMISSION_DENIED: "deny",
+    Reason.LIMIT_EXCEEDED: "deny",
+    Reason.INVALID_REQUEST: "deny",
+}
 
 Identify = Callable[[bytes | None, Sequence[str]], Caller]
 """From the PEM of the verified client certificate and the values of `authorization`. Raises Unauthenticated."""
@@ -128,15 +136,20 @@ class Gate:
             share = nullcontext() if quotas is None else (quotas.watching if watching else quotas.calling)(caller.name)
             with share:
                 yield passage
-        except MintonceError as error:
-            self._write(context, passage, error)
+        except (asyncio.CancelledError, GeneratorExit):  # the latter: grpc closes a watch whose caller hung up
+            self._write(context, passage, "CANCELLED", "")
             raise
-        else:
-            self._write(context, passage, None)
+        except MintonceError as error:
+            self._write(context, passage, CODES[error.reason].name, error.reason)
+            raise
+        except Exception:
+            self._write(context, passage, "INTERNAL", Reason.INTERNAL)
+            raise
+        self._write(context, passage, "OK", "")
 
     def sent(self, context: Context, passage: Passage) -> None:
         """One token of a watch goes out."""
-        self._write(context, passage, None)
+        self._write(context, passage, "OK", "")
 
     def _identify(self, context: Context) -> Caller:
         certificates = tuple(context.auth_context().get("x509_pem_cert") or ())
@@ -146,7 +159,7 @@ class Gate:
         _still_valid(caller, self._clock)
         return caller
 
-    def _write(self, context: Context, passage: Passage, error: MintonceError | None) -> None:
+    def _write(self, context: Context, passage: Passage, status: str, reason: str) -> None:
         if self._guards.audit is None:
             return
         key, token = passage.key, passage.served
@@ -161,24 +174,19 @@ class Gate:
                 audience=key.audience if key else "",
                 scopes=key.scopes if key else (),
                 key=self._key_hash(key) if key else "",
-                decision=_decision(error),
+                decision=_decision(reason),
                 rule=passage.rule,
-                status="OK" if error is None else CODES[error.reason].name,
-                reason="" if error is None else error.reason,
+                status=status,
+                reason=reason,
                 generation=token.generation if token else 0,
                 token_sha256=token.access_token.fingerprint()[:16] if token else "",
             )
         )
 
 
-def _decision(error: MintonceError | None) -> str:
-    match error:
-        case Unauthenticated():
-            return "unauthenticated"
-        case PermissionDenied() | LimitExceeded():
-            return "deny"
-        case _:
-            return "allow"
+def _decision(reason: str) -> str:
+    """What was decided, whatever came of it later: the issuer may be down for an allowed call, too."""
+    return _NOT_ALLOWED.get(reason, "allow")
 
 
 def _still_valid(caller: Caller, clock: Clock) -> float | None:

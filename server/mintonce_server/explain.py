@@ -1,6 +1,7 @@
 """`mintonced explain`: which rule of the policy decides, or what keeps each rule from allowing it."""
 
 import argparse
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -40,11 +41,9 @@ def run_explain(options: argparse.Namespace) -> int:
     key = TokenKey.of(options.client, options.audience, options.scope)
     acts = [Act(act) for act in options.act or ("get",)]
     policy, audiences = _sources(options)
-    for line in explain(policy, options.caller, key.client, key.audience, key.scopes, acts):
-        print(line)
     hitches = [] if audiences is None else list(_hitches(key, audiences))
-    for line in hitches:
-        print(line)
+    report = explain(policy, options.caller, key.client, key.audience, key.scopes, acts)
+    sys.stdout.writelines(f"{line}\n" for line in (*report, *hitches))
     allowed = all(policy.decide(options.caller, act, key.client, key.audience, key.scopes).allowed for act in acts)
     return ALLOWED if allowed and not hitches else DENIED
 

@@ -27,7 +27,7 @@ def pattern_fault(text: str) -> str:
 class Pattern:
     """One pattern. Raises ValueError when it is malformed.
 
-    No regular expression: one that backtracks would take ages to find that `*a*a*a*b` does not match a long text of a's.
+    No regular expression: one that backtracks takes ages to find that `*a*a*a*b` does not match a long text of a's.
     This is an automaton whose states are the bits of a number: its work is that of one look at each character.
     """
 

@@ -72,6 +72,8 @@ def _tables(data: bytes, where: str) -> dict[str, Any]:
         what = "this is not UTF-8 text"
     except RecursionError:
         what = "this is nested too deeply"
+    except ValueError:
+        what = "there is a number in it that is too long"
     raise SettingsError([Fault(where, what, remedy)])
 
 
@@ -125,7 +127,7 @@ def _check_name(name: object, names: set[str], note: _Note) -> None:
     elif not isinstance(name, str) or not _NAME.fullmatch(name):
         note("name", "is malformed", "Use 1 to 64 characters of A-Z a-z 0-9 . _ -")
     elif name == OPEN_RULE:
-        note("name", "is taken: the audit log calls a server so that has no policy", "Choose another one.")
+        note("name", "is that of a server without a policy", "Choose another one.")
     elif name in names:
         note("name", "is that of an earlier rule, too", "Choose another one.")
     else:

@@ -15,11 +15,11 @@ from bench.fleet.process import cpu_seconds, resident_bytes
 from bench.fleet.programs import Program, Surroundings, surroundings
 from bench.fleet.singles import Gets, numbered_audience
 from bench.methods import TOKEN_CHARACTERS
-from mintonce_server.app import INDEX_KEY
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import Lease, Refusal
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.token import Minted
+from mintonce_server.store.keyring import FIXED_KEYRING
 from mintonce_server.store.redis import RedisStore
 from mintonce_server.telemetry.clock import SystemClock
 
@@ -121,7 +121,7 @@ async def _fill_and_get(here: Surroundings, replica: Program, keys: int) -> None
 async def _fill(url: str, first: int, count: int) -> None:
     """Tokens as another replica would have committed them, by the product's own store."""
     clock = SystemClock()
-    store = RedisStore.connect(url, hasher=KeyHasher(INDEX_KEY), clock=clock, deadline=5.0)
+    store = RedisStore.connect(url, hasher=KeyHasher(FIXED_KEYRING.index_key), clock=clock, deadline=5.0)
     numbers = iter(range(first, first + count))
 
     async def commit(numbers: Iterable[int]) -> None:
@@ -146,7 +146,7 @@ async def _used(redis: _Client) -> int:
 
 async def _sizes(redis: _Client) -> Sequence[int]:
     """What a record and a meta hash take, of the first key."""
-    key_hash = KeyHasher(INDEX_KEY)(TokenKey.of(CLIENT, numbered_audience(0), ()))
+    key_hash = KeyHasher(FIXED_KEYRING.index_key)(TokenKey.of(CLIENT, numbered_audience(0), ()))
     return [await redis.memory_usage(f"mintonce:{{{key_hash}}}:{part}", samples=0) or 0 for part in ("t", "m")]
 
 

@@ -11,8 +11,8 @@ from typing import Final, Literal
 from chaos.machine import Pulse, pulse
 from chaos.processes import IssuerProgram, Member
 
-from mintonce_server.app import INDEX_KEY
 from mintonce_server.core.key import KeyHasher, TokenKey
+from mintonce_server.store.keyring import FIXED_KEYRING
 from mintonce_server.store.scripts import record_key
 from support.fault_proxy import FaultProxy, fault_proxy
 from support.history import Bounds
@@ -86,7 +86,7 @@ class Rig:
     stores: dict[str, FaultProxy]
     issuers: dict[str, FaultProxy]
     pulse: Pulse
-    _hash: KeyHasher = field(default_factory=lambda: KeyHasher(INDEX_KEY))
+    _hash: KeyHasher = field(default_factory=lambda: KeyHasher(FIXED_KEYRING.index_key))
 
     def hash(self, audience: str) -> str:
         """The key's name in the store and in logs."""

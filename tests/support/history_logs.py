@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, cast
 
-from mintonce_server.app import INDEX_KEY
 from mintonce_server.core.key import KeyHasher, TokenKey
 from support.history_records import Post, Step
 

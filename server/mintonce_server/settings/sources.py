@@ -29,7 +29,10 @@ from mintonce_server.settings.findings import (
 from mintonce_server.settings.models import ServerSettings
 
 CONFIG: Final = f"{PREFIX}CONFIG"
-_NOT_SETTINGS: Final = frozenset({CONFIG, f"{PREFIX}TARGET"})  # the latter belongs to the client's CLI
+_OF_CLIENTS: Final = (
+    "TARGET", "TLS", "CA_FILE", "CERTIFICATE_FILE", "KEY_FILE", "SERVER_NAME", "BEARER_FILE", "API_KEY_FILE"
+)  # fmt: skip
+_NOT_SETTINGS: Final = frozenset({CONFIG, *(PREFIX + name for name in _OF_CLIENTS)})
 _TOP: Final = frozenset(ServerSettings.model_fields)
 
 # Kubernetes tells every pod about every Service: one that is called mintonce or mintonce-redis makes such variables.

@@ -1,6 +1,6 @@
 """Certificates of every kind, good and bad: an authority of a test's own."""
 
-import datetime
+import datetime as dt
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-NOW = datetime.datetime.now(datetime.UTC)
-DAY = datetime.timedelta(days=1)
+NOW = dt.datetime.now(dt.UTC)
+DAY = dt.timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Authority:
         uris: Sequence[str] = (),
         dns: Sequence[str] = (),
         addresses: Sequence[str] = (),
-        begins: datetime.datetime = NOW - DAY,
-        ends: datetime.datetime = NOW + DAY,
+        begins: dt.datetime = NOW - DAY,
+        ends: dt.datetime = NOW + DAY,
         authority: bool = False,
     ) -> Issued:
         """`name` is the common name and that of the files: issued again, they are replaced."""
@@ -85,8 +85,8 @@ def _builder(
     subject: x509.Name,
     issuer: x509.Name,
     key: ec.EllipticCurvePrivateKey,
-    begins: datetime.datetime,
-    ends: datetime.datetime,
+    begins: dt.datetime,
+    ends: dt.datetime,
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 import secrets
 import tomllib
 from collections.abc import Sequence
@@ -14,6 +15,9 @@ from mintonce_server.core.secret import Secret
 
 KEY_BYTES: Final = 32
 MAX_KEYS: Final = 32
+
+
+_FIRST_TABLE = re.compile(r"^[ \t]*\[\[[ \t]*sealing_keys[ \t]*\]\]", re.MULTILINE)
 
 
 class KeyringError(MintonceError):
@@ -96,9 +100,9 @@ def with_new_key(text: str, seal_from: float) -> str:
     Raises KeyringError when the file cannot be used as it is.
     """
     parse_keyring(text.encode())
-    head, mark, rest = text.partition("[[sealing_keys]]")
+    head, rest = _FIRST_TABLE.split(text, maxsplit=1)
     moment = datetime.fromtimestamp(seal_from, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    changed = f'{head}[[sealing_keys]]\nkey = "{_fresh()}"\nseal_from = {moment}\n\n{mark}{rest}'
+    changed = f'{head}[[sealing_keys]]\nkey = "{_fresh()}"\nseal_from = {moment}\n\n[[sealing_keys]]{rest}'
     parse_keyring(changed.encode())
     return changed
 

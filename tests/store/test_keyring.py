@@ -1,0 +1,80 @@
+"""The file of sealing keys."""
+
+import tomllib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mintonce_server.store.keyring import KeyringError, new_keyring, parse_keyring, same_index_key, with_new_key
+
+
+def test_a_new_file_can_be_read() -> None:
+    """It has an index key and one sealing key, never the same twice."""
+    one, other = parse_keyring(new_keyring().encode()), parse_keyring(new_keyring().encode())
+
+    assert len(one.sealing_keys) == 1
+    assert one.index_key != other.index_key
+    assert one.sealing_keys[0].id != other.sealing_keys[0].id
+
+
+def test_a_rotation_puts_a_key_in_front_and_keeps_the_rest() -> None:
+    """The index key stays, so that every record is found; the new key waits for its time."""
+    text = new_keyring()
+    before = parse_keyring(text.encode())
+    after = parse_keyring(with_new_key(text, seal_from=2_000_000_000.0).encode())
+
+    assert after.index_key == before.index_key
+    assert after.sealing_keys[1:] == before.sealing_keys
+    assert after.sealing(1_999_999_999.0) == before.sealing_keys[0]
+    assert after.sealing(2_000_000_000.0) == after.sealing_keys[0]
+
+
+def test_comments_survive_a_rotation() -> None:
+    """They tell the next person what this is."""
+    assert with_new_key(new_keyring(), 0.0).startswith("# Keys of Mintonce")
+
+
+def test_another_index_key_is_refused_while_running() -> None:
+    """All that is stored would be lost from sight."""
+    with pytest.raises(KeyringError, match="index_key has changed"):
+        same_index_key(parse_keyring(new_keyring().encode()), parse_keyring(new_keyring().encode()))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("index_key", "indexkey"),
+        lambda text: text.replace('key = "', 'key = "AAAA'),
+        lambda text: text.replace("[[sealing_keys]]", "[sealing_keys]"),
+        lambda text: text + text.partition("[[")[2].join(["\n[[", ""]),
+        lambda text: text + 'seal_from = "tomorrow"\n',
+        lambda text: text + "seal_from = 2026-01-01T00:00:00\n",
+        lambda text: text + "more = 1\n",
+        lambda text: text[:-3],
+        lambda text: "",
+    ],
+)  # fmt: skip
+def test_a_broken_file_is_refused_without_its_keys(change: object) -> None:
+    """The complaint holds no byte of a key."""
+    assert callable(change)
+    text = new_keyring()
+    keys = [text.split('"')[1], text.split('"')[3]]
+
+    with pytest.raises(KeyringError) as caught:
+        parse_keyring(change(text).encode())
+
+    assert caught.value.remedy
+    assert not any(key in str(caught.value) + repr(caught.value.__context__) for key in keys)
+
+
+@given(st.binary(max_size=300))
+def test_rubbish_is_refused(rubbish: bytes) -> None:
+    """By one kind of error."""
+    with pytest.raises(KeyringError):
+        parse_keyring(rubbish)
+
+
+def test_the_file_is_toml() -> None:
+    """So people can read it."""
+    assert set(tomllib.loads(new_keyring())) == {"index_key", "sealing_keys"}

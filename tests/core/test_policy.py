@@ -101,6 +101,7 @@ def test_a_name_that_no_identity_has_may_nothing(name: str) -> None:
     assert policy.decide(name, Act.GET, "x", API, ()) == DENIED
     assert not policy.may_administer(name)
     assert policy.near_misses(name, Act.GET, "x", API, ()) == ()
+    assert remembered(policy) == {}
 
 
 @pytest.mark.parametrize("name", ["*", "**", "key:*", "key:**", "spiffe://acme.org/**", "key:op?", "key:[o]ps"])

@@ -154,7 +154,7 @@ def _parse(data: bytes) -> dict[str, Any]:
         what = f"this is not TOML {position[0]}" if position else "this is not TOML"
     except UnicodeDecodeError:
         what = "this is not UTF-8 text"
-    except RecursionError:
+    except (RecursionError, ValueError):  # the latter: a number of thousands of digits
         what = "this is nested too deeply"
     raise FileFault(what, "Mend the file; https://toml.io says how TOML is written.")
 

@@ -16,6 +16,7 @@ from mintonce_server.core.ports import Clock, TokenStore
 from mintonce_server.core.secret import Secret
 from mintonce_server.issuer.endpoint import TokenEndpoint
 from mintonce_server.issuer.options import ClientCredentials, EndpointOptions
+from mintonce_server.rpc.gate import OPEN_GUARDS, Guards
 from mintonce_server.rpc.server import Server, ServerOptions
 from mintonce_server.store.memory import MemoryStore
 from mintonce_server.telemetry.clock import SystemClock
@@ -56,6 +57,7 @@ async def house(
     server_options: ServerOptions | None = None,
     secret: str = CLIENT_SECRET,
     credential_version: int = 1,
+    guards: Guards = OPEN_GUARDS,
 ) -> AsyncGenerator[House]:
     """Runs until the end of the block. `store`: shared between houses to make a fleet; default: one in memory."""
     clock = clock or SystemClock()
@@ -67,7 +69,7 @@ async def house(
     broker = Broker(store, clients, clock, happened.append, options or BrokerOptions())
     with tempfile.TemporaryDirectory(prefix="mo-") as directory:
         listen = f"unix:{Path(directory) / 's'}"
-        server = Server(broker, clock, server_options or ServerOptions(listen))
+        server = Server(broker, clock, server_options or ServerOptions(listen), guards)
         target = server.bind()
         await server.start()
         tasks = [asyncio.create_task(task) for task in broker.tasks()]

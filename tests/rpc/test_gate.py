@@ -1,0 +1,222 @@
+"""Before the broker: who is it, may it, how much; and a line in the audit log."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from mintonce import AsyncTokenClient, MintonceError
+from mintonce.credentials import ApiKeyFile
+from mintonce_server.core.errors import AuditUnavailable
+from mintonce_server.core.policy import Act, Policy, Rule
+from mintonce_server.core.quotas import QuotaOptions, Quotas
+from mintonce_server.dev.practice_issuer import PracticeIssuer
+from mintonce_server.identity.api_keys import ApiKeys, new_api_key, parse_api_keys
+from mintonce_server.identity.identify import Identifier
+from mintonce_server.rpc.gate import Guards
+from mintonce_server.telemetry.audit import CallRecord
+from mintonce_server.telemetry.clock import SystemClock
+from support.house import AUDIENCE, CLIENT, House, house
+from support.waiting import wait_until
+
+ALL = frozenset(Act)
+
+
+def rule(name: str, caller: str, *, audiences: tuple[str, ...] = (AUDIENCE,), may: frozenset[Act] = ALL) -> Rule:
+    return Rule(name, (caller,), (CLIENT,), audiences, ("orders:*",), may)
+
+
+@dataclass
+class Gatehouse:
+    """A replica that asks who calls, and callers with keys."""
+
+    replica: House
+    directory: Path
+    keys: dict[str, str]
+    audit: list[CallRecord]
+    policy: Policy = field(default_factory=lambda: Policy([]))
+    audit_is_full: bool = False
+
+    def caller(self, name: str) -> AsyncTokenClient:
+        """A client with a key of this name, or, for "nobody", without any."""
+        if name == "nobody":
+            return AsyncTokenClient(self.replica.target, timeout=5.0)
+        path = self.directory / name
+        path.touch(mode=0o600)
+        path.write_text(self.keys[name])
+        return AsyncTokenClient(self.replica.target, bearer=ApiKeyFile(path), timeout=5.0)
+
+
+@asynccontextmanager
+async def gatehouse(
+    directory: Path, issuer: PracticeIssuer, quotas: QuotaOptions | None = None
+) -> AsyncIterator[Gatehouse]:
+    """Knows billing, cart and operator."""
+    made = {name: new_api_key(name) for name in ("billing", "cart", "operator")}
+    lines = "\n".join(line for _, line in made.values())
+    keys: ApiKeys = parse_api_keys(f"[keys]\n{lines}\n".encode())
+    clock, audit = SystemClock(), list[CallRecord]()
+
+    def write(record: CallRecord) -> None:
+        if gate.audit_is_full:
+            raise AuditUnavailable("the disk is full", remedy="Make room.", retry_after=1.0)
+        audit.append(record)
+
+    identify = Identifier(frozenset(), [], lambda: keys, clock).identify
+    limits = Quotas(quotas, clock) if quotas else None
+    guards = Guards(identify, lambda: gate.policy, limits, write)
+    async with house(issuer.token_url, guards=guards, audiences=frozenset({AUDIENCE})) as replica:
+        gate = Gatehouse(replica, directory, {name: key.reveal() for name, (key, _) in made.items()}, audit)
+        yield gate
+
+
+@pytest.fixture
+async def gate(tmp_path: Path, issuer: PracticeIssuer) -> AsyncIterator[Gatehouse]:
+    async with gatehouse(tmp_path, issuer) as running:
+        running.policy = Policy([rule("billing", "key:billing", may=ALL - {Act.ADMIN}), rule("ops", "key:operator")])
+        yield running
+
+
+async def reason_of(
+    client: AsyncTokenClient, name: str = CLIENT, audience: str = AUDIENCE, scopes: tuple[str, ...] = ()
+) -> tuple[str, str]:
+    """Why a get fails: reason and text."""
+    async with client:
+        with pytest.raises(MintonceError) as caught:
+            await client.get(name, audience, scopes)
+    return str(caught.value.reason), str(caught.value)
+
+
+async def test_a_rule_lets_its_caller_in(gate: Gatehouse) -> None:
+    """And the audit log says which rule it was, and what went out."""
+    async with gate.caller("billing") as client:
+        token = await client.get(CLIENT, AUDIENCE)
+
+    (record,) = gate.audit
+    assert (record.caller, record.caller_kind, record.decision, record.rule) == (
+        "key:billing",
+        "api_key",
+        "allow",
+        "billing",
+    )
+    assert (record.act, record.status, record.generation) == ("get", "OK", token.generation)
+    assert record.token_sha256
+    assert token.access_token not in repr(record)
+
+
+async def test_who_proves_nothing_gets_nothing(gate: Gatehouse) -> None:
+    """Not even an answer about a malformed question."""
+    assert (await reason_of(gate.caller("nobody")))[0] == "UNAUTHENTICATED"
+    assert (await reason_of(gate.caller("nobody"), name="no such name!"))[0] == "UNAUTHENTICATED"
+    assert [record.decision for record in gate.audit] == ["unauthenticated"] * 2
+
+
+async def test_a_denial_tells_nothing_about_existence(gate: Gatehouse) -> None:
+    """The same words for a live token, for an audience that the client may not have, and for no client at all."""
+    async with gate.caller("billing") as client:
+        await client.get(CLIENT, AUDIENCE)
+
+    answers = {
+        await reason_of(gate.caller("cart")),
+        await reason_of(gate.caller("cart"), audience="https://other.example.com/"),
+        await reason_of(gate.caller("cart"), name="nosuchclient"),
+        await reason_of(gate.caller("billing"), scopes=("admin:all",)),
+    }
+
+    assert {reason for reason, _ in answers} == {"PERMISSION_DENIED"}
+    assert len(answers) == 1
+    assert len(gate.replica.broker._holdings.memory.count_of) == 1
+
+
+async def test_each_act_needs_to_be_allowed(gate: Gatehouse) -> None:
+    """Who may have a token may not therefore list, rotate or reject."""
+    gate.policy = Policy([rule("read only", "key:billing", may=frozenset({Act.GET}))])
+    async with gate.caller("billing") as client:
+        token = await client.get(CLIENT, AUDIENCE)
+        for forbidden in (
+            client.reject(CLIENT, AUDIENCE, generation=token.generation),
+            client.list_tokens(),
+            client.rotate(CLIENT, AUDIENCE),
+            anext(aiter(client.watch(CLIENT, AUDIENCE))),
+        ):
+            with pytest.raises(MintonceError) as caught:
+                await forbidden
+            assert caught.value.reason == "PERMISSION_DENIED"
+
+
+async def test_a_list_shows_only_what_its_reader_administers(gate: Gatehouse) -> None:
+    """Others' keys are not there for it."""
+    async with gate.caller("billing") as billing, gate.caller("operator") as operator:
+        await billing.get(CLIENT, AUDIENCE)
+        await billing.get(CLIENT, AUDIENCE, ["orders:read"])
+        assert len((await operator.list_tokens()).tokens) == 2
+        gate.policy = Policy([Rule("ops", ("key:operator",), (CLIENT,), (AUDIENCE,), (), ALL)])
+        assert [token.scopes for token in (await operator.list_tokens()).tokens] == [()]
+
+
+async def test_a_watch_ends_when_the_policy_no_longer_allows_it(gate: Gatehouse) -> None:
+    """At once, and not with the next token."""
+    async with gate.caller("billing") as client, client.watch(CLIENT, AUDIENCE) as watch:
+        await anext(watch)
+        gate.policy = Policy([])
+        gate.replica.broker.recheck()
+        with pytest.raises(MintonceError) as caught:
+            async with asyncio.timeout(5.0):
+                await anext(watch)
+
+    assert caught.value.reason == "PERMISSION_DENIED"
+    assert [record.status for record in gate.audit] == ["OK", "PERMISSION_DENIED"]
+
+
+async def test_a_watch_that_its_caller_ends_is_in_the_audit_log(gate: Gatehouse) -> None:
+    """Its tokens, and its end."""
+    async with gate.caller("billing") as client, client.watch(CLIENT, AUDIENCE) as watch:
+        await anext(watch)
+
+    await wait_until(lambda: len(gate.audit) == 2)
+    assert [record.status for record in gate.audit] == ["OK", "CANCELLED"]
+
+
+async def test_nothing_is_handed_out_that_the_audit_log_cannot_take(gate: Gatehouse) -> None:
+    """And all goes on when there is room again."""
+    gate.audit_is_full = True
+    reason, _ = await reason_of(gate.caller("billing"))
+    assert reason == "AUDIT_UNAVAILABLE"
+
+    gate.audit_is_full = False
+    async with gate.caller("billing") as client:
+        assert await client.get(CLIENT, AUDIENCE)
+
+
+async def test_a_caller_that_asks_for_too_much_is_told_so_and_others_are_not(
+    tmp_path: Path, issuer: PracticeIssuer
+) -> None:
+    """Invented scopes cost the one who invents them; what is minted is served all the same."""
+    few = QuotaOptions(mints_per_second=0.001, mint_burst=3)
+    async with gatehouse(tmp_path, issuer, few) as gate:
+        gate.policy = Policy([rule("all", "key:*")])
+        async with gate.caller("cart") as greedy, gate.caller("billing") as other:
+            for number in range(3):
+                await greedy.get(CLIENT, AUDIENCE, [f"orders:{number}"])
+            with pytest.raises(MintonceError) as caught:
+                await greedy.get(CLIENT, AUDIENCE, ["orders:3"])
+            assert caught.value.reason == "LIMIT_EXCEEDED"
+            assert (await greedy.get(CLIENT, AUDIENCE, ["orders:0"])).access_token
+            assert (await other.get(CLIENT, AUDIENCE)).access_token
+
+
+async def test_watches_of_one_caller_are_bounded(tmp_path: Path, issuer: PracticeIssuer) -> None:
+    """One more is refused; when one ends there is room."""
+    async with gatehouse(tmp_path, issuer, QuotaOptions(max_watches_per_caller=1)) as gate:
+        gate.policy = Policy([rule("all", "key:*")])
+        async with gate.caller("billing") as client, client.watch(CLIENT, AUDIENCE) as first:
+            await anext(first)
+            async with client.watch(CLIENT, AUDIENCE) as second:
+                with pytest.raises(MintonceError) as caught:
+                    await anext(second)
+            assert caught.value.reason == "LIMIT_EXCEEDED"
+            async with gate.caller("cart") as other, other.watch(CLIENT, AUDIENCE) as theirs:
+                await anext(theirs)

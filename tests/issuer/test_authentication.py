@@ -9,13 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mintonce_server.core.secret import Secret
-from mintonce_server.issuer.authentication import METHODS, authentication
+from mintonce_server.issuer import ClientCredentials, EndpointOptions
+from mintonce_server.issuer.authentication import ClientAuthentication, authentication
+from support.clocks import ManualClock
 
 TEXT = st.text(st.characters(codec="utf-8"))
+URL = "https://login.example.com/oauth/token"
+
+
+def way(auth: str, credentials: ClientCredentials) -> ClientAuthentication:
+    return authentication(EndpointOptions(URL, auth=auth), credentials, ManualClock())
 
 
 def basic(client_id: str, secret: str) -> str:
-    header = authentication("client_secret_basic", client_id, lambda: Secret(secret)).prove().headers["Authorization"]
+    (proof,) = way("client_secret_basic", ClientCredentials(client_id, Secret(secret))).proofs()
+    header = proof.headers["Authorization"]
     scheme, _, credentials = header.partition(" ")
     assert scheme == "Basic"
     return base64.b64decode(credentials).decode("ascii")
@@ -35,20 +43,35 @@ def test_basic_can_always_be_undone(client_id: str, secret: str) -> None:
 
 def test_post_sends_them_as_they_are() -> None:
     """The body's own encoding is enough."""
-    proof = authentication("client_secret_post", "a:b", lambda: Secret("p%")).prove()
+    (proof,) = way("client_secret_post", ClientCredentials("a:b", Secret("p%"))).proofs()
     assert proof.parameters == {"client_id": "a:b", "client_secret": "p%"}
     assert proof.headers == {}
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["client_secret_post", "client_secret_basic"])
 def test_the_secret_is_asked_for_at_each_mint(method: str) -> None:
     """So that a rotated one counts without a restart."""
     numbers = count()
-    way = authentication(method, "id", lambda: Secret(f"s{next(numbers)}"))
-    assert way.prove() != way.prove()
+    by_secret = way(method, ClientCredentials("id", lambda: Secret(f"s{next(numbers)}")))
+    assert by_secret.proofs() != by_secret.proofs()
 
 
 def test_an_unknown_method_is_named_with_the_known_ones() -> None:
     """A misspelt setting should be mended at once."""
     with pytest.raises(ValueError, match=r"'secret_basic' is not known.*client_secret_post, client_secret_basic"):
-        authentication("secret_basic", "id", lambda: Secret("s"))
+        way("secret_basic", ClientCredentials("id", Secret("s")))
+
+
+@pytest.mark.parametrize(
+    ("auth", "lacks"),
+    [
+        ("client_secret_post", "a client secret"),
+        ("client_secret_basic", "a client secret"),
+        ("private_key_jwt", "a signing key"),
+        ("tls_client_auth", "a certificate"),
+    ],
+)
+def test_what_a_method_needs_must_be_there(auth: str, lacks: str) -> None:
+    """Said when the client is made, not at its first mint."""
+    with pytest.raises(ValueError, match=f"auth '{auth}' needs {lacks}"):
+        way(auth, ClientCredentials("id"))

@@ -9,13 +9,20 @@ import pytest
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.secret import Secret
 from mintonce_server.issuer.authentication import Proof, authentication
-from mintonce_server.issuer.options import JSON, AudienceParameter, ClientCredentials, Dialect
+from mintonce_server.issuer.options import JSON, AudienceParameter, ClientCredentials, Dialect, EndpointOptions
 from mintonce_server.issuer.request import MintRequest, build_request
+from support.clocks import ManualClock
 
 AUDIENCE = "https://api.example.com/"
 KEY = TokenKey.of("orders", AUDIENCE)
-POST = authentication("client_secret_post", "the-id", lambda: Secret("the-secret")).prove()
-BASIC = authentication("client_secret_basic", "the-id", lambda: Secret("the-secret")).prove()
+POST, BASIC = (
+    authentication(
+        EndpointOptions("https://login.example.com/", auth=auth),
+        ClientCredentials("the-id", Secret("the-secret")),
+        ManualClock(),
+    ).proofs()[0]
+    for auth in ("client_secret_post", "client_secret_basic")
+)
 
 
 def build(

@@ -1,7 +1,22 @@
 """How tokens are minted: an OAuth domain's token endpoint behind the `Issuer` port."""
 
 from mintonce_server.issuer.authentication import METHODS
+from mintonce_server.issuer.certificate import ClientCertificate, load_client_certificate
 from mintonce_server.issuer.endpoint import TokenEndpoint
 from mintonce_server.issuer.options import JSON, ClientCredentials, EndpointOptions, check_token_url
+from mintonce_server.issuer.signing import SIGNING_ALGORITHMS, THUMBPRINT, SigningKey, load_signing_key
 
-__all__ = ["JSON", "METHODS", "ClientCredentials", "EndpointOptions", "TokenEndpoint", "check_token_url"]
+__all__ = [
+    "JSON",
+    "METHODS",
+    "SIGNING_ALGORITHMS",
+    "THUMBPRINT",
+    "ClientCertificate",
+    "ClientCredentials",
+    "EndpointOptions",
+    "SigningKey",
+    "TokenEndpoint",
+    "check_token_url",
+    "load_client_certificate",
+    "load_signing_key",
+]

@@ -1,15 +1,16 @@
 """What the issuer's answer means: a token, or a typed error. Pure."""
 
-import base64
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from mintonce_server.core.errors import IssuerMalformed
+from mintonce_server.core.errors import IssuerError, IssuerMalformed
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.token import MAX_LIFETIME, Minted
+from mintonce_server.issuer.binding import claims_of, is_bound
+from mintonce_server.issuer.correlation import request_id
 from mintonce_server.issuer.refusal import Refused, error_code, refusal
 from mintonce_server.issuer.strictjson import NotAnObject, parse_object
 
@@ -42,6 +43,7 @@ class Asked:
         started_at: when the request was started, on the monotonic clock.
         now_unix: for a Retry-After date whose answer has no date of its own.
         default_lifetime: seconds, where `expires_in` is missing.
+        allow_bound_tokens: whether a token may be bound to a certificate or key of ours.
     """
 
     issuer: str
@@ -49,10 +51,19 @@ class Asked:
     started_at: float
     now_unix: float
     default_lifetime: float | None = None
+    allow_bound_tokens: bool = False
 
 
 def read_answer(answer: Answer, asked: Asked) -> Minted:
     """The token (RFC 6749, section 5.1). Raises IssuerError; no text of the body is in it but a clean error code."""
+    try:
+        return _read(answer, asked)
+    except IssuerError as error:
+        error.request_id = request_id(answer.headers)
+        raise
+
+
+def _read(answer: Answer, asked: Asked) -> Minted:
     # RFC 6749 knows only 200; 201 is what some send because a token was created.
     if answer.status not in (200, 201):
         raise refusal(Refused(asked.issuer, answer.status, _error_code(answer.body)), answer.headers, asked.now_unix)
@@ -68,13 +79,26 @@ def read_answer(answer: Answer, asked: Asked) -> Minted:
         # Some say no with a 200.
         raise refusal(Refused(asked.issuer, 400, error_code(fields)), answer.headers, asked.now_unix)
     token = _access_token(fields, asked)
+    if not asked.allow_bound_tokens and is_bound(token, fields):
+        raise _malformed(
+            asked,
+            "is a token bound to a certificate or key (cnf)",
+            "Callers could not use it, for they have neither. Turn bound tokens off for this client at the issuer "
+            "(tls_client_certificate_bound_access_tokens, DPoP), or set allow_bound_tokens if it does no harm.",
+        )
     return Minted(
         access_token=Secret(token),
         token_type=_token_type(fields, asked),
         lifetime=_lifetime(fields, token, asked),
         started_at=asked.started_at,
         scopes=_scopes(fields, asked),
+        request_id=request_id(answer.headers),
     )
+
+
+def was_not_authenticated(answer: Answer) -> bool:
+    """Whether it was the client's proof that was not taken (RFC 6749, section 5.2), whatever the code of a 401 is."""
+    return answer.status == 401 or (answer.status == 400 and _error_code(answer.body) == "invalid_client")
 
 
 def _error_code(body: bytes) -> str:
@@ -138,15 +162,8 @@ def _seconds(value: object) -> float | None:
 
 
 def _jwt_lifetime(token: str) -> float | None:
-    """exp - iat, if the token reads as a JWT (RFC 7519) that has both. Not verified: it came from the issuer itself."""
-    _, dot, rest = token.partition(".")
-    payload, second_dot, _ = rest.partition(".")
-    if not (dot and second_dot):
-        return None
-    try:
-        claims = parse_object(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except ValueError:  # binascii.Error and NotAnObject are ValueErrors: an opaque token with two dots
-        return None
+    """exp - iat, if the token reads as a JWT (RFC 7519) that has both."""
+    claims = claims_of(token)
     expiry, issued = _seconds(claims.get("exp")), _seconds(claims.get("iat"))
     if expiry is None or issued is None or not math.isfinite(issued) or expiry <= issued:
         return None

@@ -8,6 +8,8 @@ from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from mintonce_server.core.secret import Secret
+from mintonce_server.issuer.certificate import ClientCertificate
+from mintonce_server.issuer.signing import SigningKey
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 Dialect = Literal["json", "form"]
@@ -38,6 +40,8 @@ class EndpointOptions:
         proxy: URL of an HTTP proxy. The environment's proxy variables and ~/.netrc never count: the latter would even
             replace the client's own credentials. Whoever wants them passes their value here.
         allow_http: plain `http://` to other hosts than loopback. The secret then travels in the clear.
+        assertion_audience: `aud` of the assertions of private_key_jwt; None: `token_url`.
+        allow_bound_tokens: share tokens that are bound to a certificate or key of ours, though callers have neither.
     """
 
     token_url: str
@@ -50,9 +54,19 @@ class EndpointOptions:
     ca_file: str | None = None
     proxy: str | None = field(default=None, repr=False)  # may hold a password
     allow_http: bool = False
+    assertion_audience: str | None = None
+    allow_bound_tokens: bool = False
 
     def __post_init__(self) -> None:
         check_token_url(self.token_url, self.allow_http)
+        if self.proxy is not None and not self.is_https and not self.allow_http:
+            # Loopback is safe in clear only because nothing leaves this machine.
+            raise ValueError("token_url is plain http:// and a proxy would see it: use https://, or no proxy")
+
+    @property
+    def is_https(self) -> bool:
+        """Whether the issuer proves who it is, and nobody else can read."""
+        return urlsplit(self.token_url).scheme == "https"
 
     @property
     def host(self) -> str:
@@ -62,26 +76,38 @@ class EndpointOptions:
 
 @dataclass(frozen=True, slots=True)
 class ClientCredentials:
-    """What the issuer knows a client by.
+    """What the issuer knows a client by. Which of it counts is for the issuer's `auth` to say.
+
+    What is a function is asked at each mint, so that its value may change meanwhile.
 
     Attributes:
-        client_secret: the secret, or where to get it at each mint.
+        client_secret: the secret, or where to get it.
         extra: claims that travel with every request beside the contract's own. They replace none of those. Their
             values may be private, so the repr leaves them out.
+        client_secrets: instead of `client_secret`: two, newest first, while one is being replaced at the issuer.
+        signing_key: for private_key_jwt; see `load_signing_key`.
+        certificate: for tls_client_auth; see `load_client_certificate`.
     """
 
     client_id: str
-    client_secret: Secret | Callable[[], Secret]
+    client_secret: Secret | Callable[[], Secret] | None = field(default=None, repr=False)
     extra: Mapping[str, JSON] = field(default_factory=dict[str, JSON], repr=False)
+    client_secrets: Callable[[], Sequence[Secret]] | None = field(default=None, repr=False)
+    signing_key: Callable[[], SigningKey] | None = field(default=None, repr=False)
+    certificate: Callable[[], ClientCertificate] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         refused = sorted(OWN_PARAMETERS & self.extra.keys())
         if refused:
             raise ValueError(f"extra may not hold {', '.join(refused)}: the client's own settings say that")
 
-    def secret(self) -> Secret:
-        """The secret as it is now."""
-        return self.client_secret if isinstance(self.client_secret, Secret) else self.client_secret()
+    def secrets(self) -> Sequence[Secret]:
+        """The secrets as they are now. Raises ValueError if there is none."""
+        if self.client_secrets is not None:
+            return self.client_secrets()
+        if self.client_secret is None:
+            raise ValueError("the client has no secret")
+        return [self.client_secret if isinstance(self.client_secret, Secret) else self.client_secret()]
 
 
 def check_token_url(url: str, allow_http: bool) -> None:

@@ -29,8 +29,8 @@ _TRY_DIALECT: Final = 'If the issuer takes the other kind of body, set its reque
 _TRY_URL: Final = "Check token_url of this issuer: its path is often /oauth/token, /oauth2/token or /connect/token."
 
 _BY_CODE: Final[Mapping[str, str]] = {
-    "invalid_client": "Check the client_id and the secret, and that the issuer's auth (client_secret_post or "
-    "client_secret_basic) is how the client is registered.",
+    "invalid_client": "Check the client_id and the secret, key or certificate, and that the issuer's auth "
+    "(client_secret_post, client_secret_basic, private_key_jwt, tls_client_auth) is how the client is registered.",
     "invalid_grant": "Check at the issuer that this client may use the client_credentials grant, and is enabled.",
     "unauthorized_client": "Allow the client_credentials grant for this client at the issuer.",
     "unsupported_grant_type": "Enable the client_credentials grant at the issuer. " + _TRY_DIALECT,

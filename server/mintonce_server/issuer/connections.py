@@ -1,0 +1,200 @@
+"""POSTs over HTTP to one token endpoint. The only file that knows httpx."""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any, Final
+
+import httpx
+
+from mintonce_server.core.errors import IssuerError, IssuerMalformed, IssuerUnavailable
+from mintonce_server.issuer.answer import Answer
+from mintonce_server.issuer.body import BadBody, read_bounded, unpack
+from mintonce_server.issuer.certificate import ClientCertificate
+from mintonce_server.issuer.options import EndpointOptions, is_loopback
+from mintonce_server.issuer.request import MintRequest
+
+MAX_CONNECTIONS: Final = 20
+"""To one issuer. More would only run into its rate limit."""
+
+# At DEBUG these write down header values, Authorization among them; httpx writes whole URLs at INFO.
+_TALKATIVE: Final = ("httpx", "httpcore", "hpack", "h2")
+
+
+class NotThisMachine(Exception):
+    """Plain http:// was to stay on this machine, and the name led elsewhere."""
+
+
+class Connections:
+    """A pool of connections; with a certificate, one pool for each, the old one closed after its last request."""
+
+    def __init__(self, options: EndpointOptions, certificate: Callable[[], ClientCertificate] | None = None) -> None:
+        """Connects to nothing yet. Raises ValueError for options or a certificate that cannot work."""
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self._options = options
+        self._certificate = certificate
+        self._shown = certificate() if certificate else None
+        self._pool = _Pool(options, self._shown)
+
+    async def exchange(self, request: MintRequest, deadline: float) -> Answer:
+        """One POST and its answer, before the deadline by the event loop's clock.
+
+        Raises IssuerUnavailable or IssuerMalformed.
+        """
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._post(request)
+        except (TimeoutError, BadBody, NotThisMachine, httpx.HTTPError, httpx.StreamError) as error:
+            failure = _translated(error, self._options)
+        # Raised out here, because a foreign error's text may repeat bytes of the peer's or of ours:
+        # as `__context__` it would follow ours into every traceback.
+        raise failure
+
+    async def _post(self, request: MintRequest) -> Answer:
+        await self._renew()
+        async with (
+            self._pool.in_use() as http,
+            http.stream(
+                "POST",
+                self._options.token_url,
+                content=request.content,
+                headers=dict(request.headers),
+                extensions=self._pool.extensions,
+            ) as response,
+        ):
+            headers = {name.lower(): text for name, text in response.headers.items()}
+            try:
+                # Raw, because httpx unpacks without a bound.
+                packed = await read_bounded(response.aiter_raw())
+                body = unpack(headers.get("content-encoding", ""), packed)
+            except BadBody:
+                if response.is_success:
+                    raise
+                body = b""  # a page for people, say: the status says enough
+            return Answer(response.status_code, headers, body)
+
+    async def _renew(self) -> None:
+        """With another certificate than before: new connections show it, and old ones end with their requests."""
+        certificate = self._certificate() if self._certificate else None
+        if certificate == self._shown:
+            return
+        try:
+            pool = _Pool(self._options, certificate)
+        except ValueError as error:  # the certificate was tried when it was loaded, so ca_file has become unreadable
+            raise IssuerUnavailable(str(error), remedy="Mend the file, or name another.") from error
+        retired, self._pool, self._shown = self._pool, pool, certificate
+        await retired.retire()
+
+    async def close(self) -> None:
+        """Gives the connections back. Mints that are under way fail."""
+        await self._pool.close()
+
+
+class _Pool:
+    """An httpx client that knows how many use it."""
+
+    def __init__(self, options: EndpointOptions, certificate: ClientCertificate | None) -> None:
+        context = trust(options.ca_file)
+        if certificate is not None:
+            certificate.load_into(context)
+        self._http = _http_client(options, context)
+        self._users = 0
+        self._retired = False
+        stays_here = not (options.is_https or options.allow_http)
+        self.extensions: Mapping[str, Any] = {"trace": refuse_to_leave} if stays_here else {}
+
+    @asynccontextmanager
+    async def in_use(self) -> AsyncGenerator[httpx.AsyncClient]:
+        self._users += 1
+        try:
+            yield self._http
+        finally:
+            self._users -= 1
+            await self._close_if_done()
+
+    async def retire(self) -> None:
+        self._retired = True
+        await self._close_if_done()
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def _close_if_done(self) -> None:
+        if self._retired and not self._users:
+            await self.close()
+
+
+async def refuse_to_leave(event: str, info: Mapping[str, Any]) -> None:
+    """Hangs up, before anything is sent, on a peer that is not this machine: `localhost` is what a resolver says."""
+    if event != "connection.connect_tcp.complete":
+        return
+    stream = info["return_value"]
+    address = str(stream.get_extra_info("server_addr")[0])
+    if not is_loopback(address):
+        await stream.aclose()
+        raise NotThisMachine
+
+
+def trust(ca_file: str | None) -> ssl.SSLContext:
+    """Certificates must be of these authorities, or else of the well-known ones, and of the host; TLS 1.2 at least."""
+    try:
+        context = (
+            ssl.create_default_context(cafile=ca_file)
+            if ca_file is not None
+            else httpx.create_ssl_context(trust_env=False)  # trust_env: SSL_CERT_FILE would replace them
+        )
+    except (OSError, ssl.SSLError) as error:
+        raise ValueError(f"ca_file '{ca_file}' cannot be read as PEM certificates") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _http_client(options: EndpointOptions, context: ssl.SSLContext) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        http2=options.http2,
+        verify=context,
+        proxy=options.proxy,
+        trust_env=False,
+        follow_redirects=False,
+        timeout=None,  # noqa: S113 - httpx counts each phase anew; `exchange` sets the one deadline
+        limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS),
+        # No cookies: clients share this pool, and a cookie given to one would travel with the others.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+    )
+
+
+def _translated(error: Exception, options: EndpointOptions) -> IssuerError:
+    """Ours for a foreign one. The cause is kept only where its text comes from neither peer nor request."""
+    failure: IssuerError
+    if isinstance(error, BadBody):
+        return IssuerMalformed(
+            f"the answer of {options.host} {error}", remedy="Does token_url name the token endpoint?"
+        )
+    if isinstance(error, NotThisMachine):
+        return IssuerUnavailable(
+            f"{options.host} is not this machine, and plain http:// is for this machine alone",
+            remedy="See what the resolver makes of the name (/etc/hosts), or write 127.0.0.1 into token_url.",
+        )
+    if isinstance(error, TimeoutError):
+        failure = IssuerUnavailable(
+            f"{options.host} did not answer within {options.timeout:g} s",
+            remedy="Wait: live tokens are served meanwhile. If it lasts, see whether a firewall is in the way.",
+        )
+    elif isinstance(error, httpx.ConnectError):
+        failure = IssuerUnavailable(
+            f"no connection to {options.host}",
+            remedy="Check the host name in token_url, DNS, firewall, proxy, and the issuer's certificate (ca_file).",
+        )
+    else:
+        return IssuerUnavailable(
+            f"the connection to {options.host} broke ({type(error).__name__})",
+            remedy="Wait: live tokens are served meanwhile. If it lasts, does token_url name an HTTP server?"
+            # In TLS 1.3 a server refuses a certificate only after the handshake.
+            + (" Does the issuer trust the client's certificate?" if options.auth == "tls_client_auth" else ""),
+        )
+    failure.__cause__ = error
+    return failure

@@ -1,0 +1,123 @@
+"""A client's signing key, and the assertions that it signs (RFC 7523): `private_key_jwt`."""
+
+import json
+import secrets
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, cast
+
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from joserfc.errors import JoseError, SecurityWarning
+from joserfc.jwk import ECKey, OKPKey, RSAKey
+from joserfc.jws import JWSRegistry
+from joserfc.jwt import encode
+
+ASSERTION_LIFE: Final = 60
+"""Seconds. Long enough for clocks that differ a little, too short to be of use to who finds one."""
+
+RSA_BITS_MIN: Final = 2048
+"""RFC 7518, sections 3.3 and 3.5."""
+
+THUMBPRINT: Final = "thumbprint"
+"""As a key id: the key's SHA-256 thumbprint (RFC 7638)."""
+
+SIGNING_ALGORITHMS: Final = ("RS256", "PS256", "ES256", "EdDSA")
+
+_NEEDS: Final[Mapping[str, str]] = {
+    "RS256": f"an RSA key of at least {RSA_BITS_MIN} bits",
+    "PS256": f"an RSA key of at least {RSA_BITS_MIN} bits",
+    "ES256": "a key on the curve P-256",
+    "EdDSA": "an Ed25519 key",
+}
+
+_Key = RSAKey | ECKey | OKPKey
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A private key with the one algorithm that it signs with: made by `load_signing_key`.
+
+    Attributes:
+        key_id: `kid` of the assertions, or None.
+    """
+
+    algorithm: str
+    key_id: str | None
+    _key: _Key = field(repr=False, compare=False)
+
+    def assertion(self, client_id: str, audience: str, now_unix: float) -> str:
+        """A client's claim to be itself, for one request (RFC 7523, section 3). Secret while it lives.
+
+        No `nbf`: an issuer whose clock is a little behind would refuse it.
+        """
+        header = {"alg": self.algorithm} | ({"kid": self.key_id} if self.key_id else {})
+        issued = int(now_unix)
+        claims = {
+            "iss": client_id,
+            "sub": client_id,
+            "aud": audience,
+            "jti": secrets.token_urlsafe(24),
+            "iat": issued,
+            "exp": issued + ASSERTION_LIFE,
+        }
+        with warnings.catch_warnings():
+            # RFC 9864 renames EdDSA to Ed25519, and joserfc warns; issuers know the old name.
+            warnings.simplefilter("ignore", SecurityWarning)
+            return encode(header, claims, self._key, registry=JWSRegistry(algorithms=[self.algorithm]))
+
+
+def load_signing_key(data: bytes, algorithm: str, key_id: str | None = None) -> SigningKey:
+    """From a file's bytes: a PEM key (PKCS#8, SEC 1 or PKCS#1; without a password) or a JWK (RFC 7517).
+
+    `key_id`: the `kid` to send, or THUMBPRINT; None: the JWK's own, if there is one.
+    Raises ValueError, with a sentence that repeats no byte of the key.
+    """
+    if algorithm not in _NEEDS:
+        raise ValueError(f"signing algorithm '{algorithm}' is not known: use one of {', '.join(SIGNING_ALGORITHMS)}")
+    key = _parsed(data)
+    # Raised out here, so that our error does not carry the libraries', which may quote the key, as its context.
+    if key is None:
+        raise ValueError("the signing key is neither a private key in PEM without a password nor a private JWK")
+    if not _fits(key, algorithm):
+        raise ValueError(f"{algorithm} needs {_NEEDS[algorithm]}")
+    if key_id == THUMBPRINT:
+        key_id = key.thumbprint()
+    return SigningKey(algorithm, key_id or key.kid, key)
+
+
+def _parsed(data: bytes) -> _Key | None:
+    try:
+        if data.lstrip().startswith(b"{"):
+            return _from_jwk(cast("object", json.loads(data)))
+        private = load_pem_private_key(data, password=None)
+        if isinstance(private, RSAPrivateKey):
+            return RSAKey.import_key(private)
+        if isinstance(private, EllipticCurvePrivateKey):
+            return ECKey.import_key(private)
+        return OKPKey.import_key(private) if isinstance(private, Ed25519PrivateKey) else None
+    # What the libraries raise for odd keys, RecursionError among it: nested JSON.
+    except (ValueError, TypeError, KeyError, RecursionError, JoseError):
+        return None
+
+
+def _from_jwk(fields: object) -> _Key | None:
+    if not isinstance(fields, dict):
+        return None
+    texts = {name: text for name, text in cast("dict[str, object]", fields).items() if isinstance(text, str)}
+    kinds: dict[str, type[_Key]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
+    kind = kinds.get(texts.get("kty", ""))
+    key = kind.import_key(dict(texts)) if kind else None
+    return key if key is not None and key.is_private else None
+
+
+def _fits(key: _Key, algorithm: str) -> bool:
+    private = key.private_key
+    if algorithm in ("RS256", "PS256"):
+        return isinstance(private, RSAPrivateKey) and private.key_size >= RSA_BITS_MIN
+    if algorithm == "ES256":
+        return isinstance(private, EllipticCurvePrivateKey) and isinstance(private.curve, SECP256R1)
+    return isinstance(private, Ed25519PrivateKey)

@@ -1,0 +1,157 @@
+"""Everything that can be renewed is renewed while callers call: none of them notices, and nothing is minted for it."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mintonce import AsyncTokenClient, MintonceError
+from mintonce.credentials import Tls
+from mintonce_server.core.secret import Secret
+from mintonce_server.dev.practice_issuer import PracticeIssuer
+from mintonce_server.dev.valkey import EmbeddedValkey
+from mintonce_server.store.keyring import new_keyring, with_new_key
+from support.certificates import Authority
+from support.replicas import Replica, replica
+from support.surroundings import CLIENT_ID, CLIENT_SECRET, posts, smallest_settings
+from support.waiting import wait_until
+
+CALLER = "spiffe://prod.example.com/ns/pay/sa/billing"
+AUDIENCES = [f"https://api-{number}.example.com/" for number in range(5)]
+BETWEEN = 0.01
+"""Seconds between the calls of one of two callers: 200 a second in all."""
+
+POLICY = """
+[[rules]]
+name = "{name}"
+callers = ["{caller}"]
+clients = ["*"]
+audiences = ["https://**"]
+"""
+
+
+def write(path: Path, text: str) -> Path:
+    """As an operator should: a new file takes the name of the old one."""
+    beside = path.with_suffix(".new")
+    beside.touch(mode=0o600)
+    beside.write_text(text)
+    return beside.replace(path)
+
+
+@dataclass
+class Load:
+    """Two callers: one keeps its connection, the other opens a new one for every ten calls."""
+
+    target: str
+    tls: Tls
+    answered: int = 0
+    failed: list[MintonceError] = field(default_factory=list[MintonceError])
+    texts: set[str] = field(default_factory=set[str])
+
+    async def run(self, until: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as callers:
+            callers.create_task(self._keeping(until))
+            callers.create_task(self._reconnecting(until))
+
+    async def _keeping(self, until: asyncio.Event) -> None:
+        async with AsyncTokenClient(self.target, tls=self.tls, timeout=5.0) as client:
+            while not until.is_set():
+                await self._call(client)
+
+    async def _reconnecting(self, until: asyncio.Event) -> None:
+        while not until.is_set():
+            async with AsyncTokenClient(self.target, tls=self.tls, timeout=5.0) as client:
+                for _ in range(10):
+                    await self._call(client)
+
+    async def _call(self, client: AsyncTokenClient) -> None:
+        try:
+            token = await client.get("default", AUDIENCES[self.answered % len(AUDIENCES)])
+            self.texts.add(token.access_token)
+        except MintonceError as error:
+            self.failed.append(error)
+        self.answered += 1
+        await asyncio.sleep(BETWEEN)
+
+
+async def renewed(server: Replica, load: Load, what: str, change: Callable[[], object]) -> None:
+    """The server says that it has the new one; and afterwards a hundred calls are answered."""
+    before = len([line for line in server.events("reloaded") if line["what"] == what])
+    change()
+    await wait_until(lambda: len([line for line in server.events("reloaded") if line["what"] == what]) > before)
+    enough = load.answered + 100
+    await wait_until(lambda: load.answered > enough, timeout=20.0)
+
+
+async def test_nobody_notices_a_rotation(tmp_path: Path) -> None:
+    """Sealing key, server certificate, policy and client secret, at 200 calls a second: no failed call, no mint."""
+    authority, known = Authority(tmp_path), {CLIENT_ID: Secret(CLIENT_SECRET)}
+    served = authority.server()
+    keyring, policy, secret = (tmp_path / name for name in ("keyring.toml", "policy.toml", "secret"))
+    write(keyring, new_keyring())
+    write(policy, POLICY.format(name="first", caller=CALLER))
+    write(secret, CLIENT_SECRET)
+    async with EmbeddedValkey(tmp_path / "valkey") as valkey:
+        with PracticeIssuer(known, lifetime=3600.0, log=tmp_path / "posts.jsonl") as issuer:
+            settings = {
+                **smallest_settings(issuer, valkey.url),
+                "CLIENT_SECRET": "",
+                "CLIENT_SECRET_FILE": str(secret),
+                "TLS__CERTIFICATE_FILE": str(served.certificate),
+                "TLS__KEY_FILE": str(served.key),
+                "TLS__CLIENT_CA_FILE": str(authority.ca),
+                "TLS__TRUST_DOMAINS": "prod.example.com",
+                "POLICY_FILE": str(policy),
+                "SEALING_KEYS_FILE": str(keyring),
+                "AUDIT_FILE": str(tmp_path / "audit.jsonl"),
+                "RELOAD_INTERVAL": "100ms",
+            }
+            async with replica(tmp_path, settings) as server:
+                shown, until = authority.caller(CALLER), asyncio.Event()
+                tls = Tls(ca_file=authority.ca, certificate_file=shown.certificate, key_file=shown.key)
+                load = Load(server.target, tls)
+                async with asyncio.TaskGroup() as running:
+                    running.create_task(load.run(until))
+                    await wait_until(lambda: load.answered > 50, timeout=20.0)
+                    text = with_new_key(keyring.read_text(), seal_from=0.0)
+                    await renewed(server, load, "sealing keys", lambda: write(keyring, text))
+                    await renewed(server, load, "certificate", authority.server)
+                    changed = POLICY.format(name="second", caller=CALLER)
+                    await renewed(server, load, "policy", lambda: write(policy, changed))
+                    known[CLIENT_ID] = Secret("the-next-secret-canary")
+                    await renewed(server, load, "secret of default", lambda: write(secret, "the-next-secret-canary"))
+                    until.set()
+                assert [str(error) for error in load.failed] == []
+                assert len(posts(tmp_path / "posts.jsonl")) == len(AUDIENCES)
+                assert len(load.texts) == len(AUDIENCES)
+
+                async with AsyncTokenClient(server.target, tls=tls) as client:
+                    await client.get("default", "https://new.example.com/")
+                assert [post["status"] for post in posts(tmp_path / "posts.jsonl")] == [200] * (len(AUDIENCES) + 1)
+                assert "the-next-secret-canary" not in server.log.read_text()
+
+
+async def test_a_broken_new_file_changes_nothing(tmp_path: Path) -> None:
+    """What was good goes on, and the log says what is wrong and how to mend it."""
+    authority, policy = Authority(tmp_path), tmp_path / "policy.toml"
+    served, shown = authority.server(), authority.caller(CALLER)
+    write(policy, POLICY.format(name="first", caller=CALLER))
+    async with EmbeddedValkey(tmp_path / "valkey") as valkey:
+        with PracticeIssuer({CLIENT_ID: Secret(CLIENT_SECRET)}, log=tmp_path / "posts.jsonl") as issuer:
+            settings = {
+                **smallest_settings(issuer, valkey.url),
+                "TLS__CERTIFICATE_FILE": str(served.certificate),
+                "TLS__KEY_FILE": str(served.key),
+                "TLS__CLIENT_CA_FILE": str(authority.ca),
+                "TLS__TRUST_DOMAINS": "prod.example.com",
+                "POLICY_FILE": str(policy),
+                "RELOAD_INTERVAL": "100ms",
+            }
+            async with replica(tmp_path, settings) as server:
+                write(policy, "[[rules]]\nname = 1")
+                write(served.certificate, "no certificate")
+                await wait_until(lambda: len(server.events("reload_failed")) == 2, timeout=10.0)
+                tls = Tls(ca_file=authority.ca, certificate_file=shown.certificate, key_file=shown.key)
+                async with AsyncTokenClient(server.target, tls=tls, timeout=5.0) as client:
+                    assert await client.get("default", AUDIENCES[0])
+    assert all(line["remedy"] for line in server.events("reload_failed"))

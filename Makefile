@@ -24,7 +24,7 @@ unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test mutants lint format gen bench chaos lock proto-baseline readme up down clean
+.PHONY: help setup run test mutants lint format gen bench chaos attack audit lock proto-baseline readme up down clean
 
 help: ## Say what there is
 	@echo "Usage: make TARGET"
@@ -59,6 +59,12 @@ bench: setup ## Measure; prints a table
 chaos: setup ## Break everything again and again, and report; a few minutes (ARGS="--help" says more)
 	@PYTHONPATH=tests $(BIN)/python -m chaos $(ARGS)
 
+attack: setup ## Fuzz and flood a real server, and report; a few minutes (ARGS="--help" says more)
+	@PYTHONPATH=tests $(BIN)/python -m attack $(ARGS)
+
+audit: setup ## Ask for known flaws in what we install; needs the network (3: nobody could be asked)
+	@$(BIN)/python tools/audit.py --online
+
 lock: $(VENV)/.created ## Pin the dependencies again, after a change of pyproject.toml (UPGRADE=1: to the newest versions)
 	@PYTHON=$(BIN)/python UPGRADE=$(UPGRADE) tools/lock.sh
 
@@ -68,7 +74,7 @@ proto-baseline: setup ## Take protos/ as they are for the released API; see CONT
 readme: setup ## Renew what the documents show of the programs: `--help`, the table of settings
 	@$(BIN)/python tools/readme.py --write
 
-up: .mintonce/compose-client-secret ## Start docker-compose.yml with a practice issuer (COMPOSE=podman-compose)
+up: .mintonce/compose-client-secret .mintonce/compose-sealing-keys ## Start docker-compose.yml with a practice issuer (COMPOSE=podman-compose)
 	@$(COMPOSE_ENV) $(COMPOSE) --profile practice up -d --build
 
 down: ## End what `make up` started, and forget its data
@@ -87,6 +93,13 @@ COMPOSE_ENV = $(if $(filter 0,$(shell id -u)),,MINTONCE_UID=$(shell id -u))
 .mintonce/compose-client-secret:
 	@mkdir -p -m 700 .mintonce
 	@umask 077 && head -c 24 /dev/urandom | base64 | tr -d '\n' > $@
+	@[ "$$(id -u)" != 0 ] || chmod 444 $@
+
+# As `mintonced keygen` writes it; whoever starts containers need not have Python.
+.mintonce/compose-sealing-keys:
+	@mkdir -p -m 700 .mintonce
+	@umask 077 && printf 'index_key = "%s"\n\n[[sealing_keys]]\nkey = "%s"\n' \
+		"$$(head -c 32 /dev/urandom | base64)" "$$(head -c 32 /dev/urandom | base64)" > $@
 	@[ "$$(id -u)" != 0 ] || chmod 444 $@
 
 # --- How things get there. A stamp is written last, so whatever was interrupted is done again.

@@ -119,14 +119,17 @@ class Broker:
         if key not in self._filling.flights and (held is None or held.live(self._clock.monotonic()) is None):
             admit()
         entry, now = self._holdings.entry(key), self._clock.monotonic()
-        if token := entry.live(now):
-            deadline = min(deadline, token.patience(now))
+        patience = min(deadline, token.patience(now)) if (token := entry.live(now)) else deadline
         try:
-            async with _waiting_at_most(deadline):
+            async with _waiting_at_most(patience):
                 obtained = await self._filling.fill(entry, min_remaining)
-        except (IssuerError, StoreUnavailable, WaitTimedOut):
-            if token := entry.live(self._clock.monotonic()):
+        except (IssuerError, StoreUnavailable, WaitTimedOut) as error:
+            later = self._clock.monotonic()
+            if token := entry.live(later):
                 return Served(token, Origin.MEMORY, degraded=True)
+            if isinstance(error, WaitTimedOut) and patience < deadline:
+                # What was live has ended in this very moment: from now on it is worth waiting.
+                return await self.get(key, min_remaining, deadline - (later - now), admit)
             raise
         return Served(obtained.token, obtained.origin, obtained.trouble is not None)
 

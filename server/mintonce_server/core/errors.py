@@ -106,10 +106,6 @@ class StoreUnavailable(MintonceError):
     reason = Reason.STORE_UNAVAILABLE
 
 
-class RecordUnreadable(StoreUnavailable):
-    """The store holds a token of the key that this replica cannot open: its keys are not those of the fleet."""
-
-
 class RotationTooSoon(MintonceError):
     """The key was rotated less than the minimum interval ago."""
 

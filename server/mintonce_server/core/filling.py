@@ -2,7 +2,7 @@
 
 from mintonce_server.core.alone import Alone
 from mintonce_server.core.client import OAuthClient
-from mintonce_server.core.errors import RecordUnreadable, StoreUnavailable
+from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.events import Cause
 from mintonce_server.core.flights import Flights
 from mintonce_server.core.holdings import Holdings
@@ -49,8 +49,6 @@ class Filling:
         client, asked_at = self._holdings.clients.for_key(entry.key), self._clock.monotonic()
         try:
             obtained = await self._from_store(client, entry, min_remaining, newer_than, cause or _cause(entry))
-        except RecordUnreadable:
-            raise  # the store is there: minting without it would make one token more, every time
         except StoreUnavailable as outage:
             self._holdings.store_failed(asked_at)
             if entry.live(self._clock.monotonic()):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -102,12 +102,12 @@ class Passage:
 
     def admit_mint(self) -> None:
         """Raises LimitExceeded for a caller that causes too many mints."""
-        if self._guards.quotas:
+        if self._guards.quotas and self.caller is not ANONYMOUS:
             self._guards.quotas.take_mint(self.name)
 
     def admit_reject(self) -> None:
         """Raises LimitExceeded for a caller that rejects too often."""
-        if self._guards.quotas:
+        if self._guards.quotas and self.caller is not ANONYMOUS:
             self._guards.quotas.take_reject(self.name)
 
     def answered(self, served: Served) -> None:
@@ -132,9 +132,7 @@ class Gate:
         try:
             passage.caller = caller = self._identify(context)
             bind_caller(caller.name)
-            quotas = self._guards.quotas
-            share = nullcontext() if quotas is None else (quotas.watching if watching else quotas.calling)(caller.name)
-            with share:
+            with self._share(caller, watching):
                 yield passage
         except (asyncio.CancelledError, GeneratorExit):  # the latter: grpc closes a watch whose caller hung up
             self._write(context, passage, "CANCELLED", "")
@@ -150,6 +148,12 @@ class Gate:
     def sent(self, context: Context, passage: Passage) -> None:
         """One token of a watch goes out."""
         self._write(context, passage, "OK", "")
+
+    def _share(self, caller: Caller, watching: bool) -> AbstractContextManager[None]:
+        quotas = self._guards.quotas
+        if quotas is None or caller is ANONYMOUS:  # where all have one name, one could use up the share of all
+            return nullcontext()
+        return quotas.watching(caller.name) if watching else quotas.calling(caller.name)
 
     def _identify(self, context: Context) -> Caller:
         certificates = tuple(context.auth_context().get("x509_pem_cert") or ())

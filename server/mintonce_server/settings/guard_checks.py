@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from mintonce_server.settings.faults import Fault, SettingPath
 from mintonce_server.settings.files import FileFault, read_regular, refuse_if_open, refuse_if_writable
 from mintonce_server.settings.findings import Findings
-from mintonce_server.settings.models import ClientSettings, IssuerSettings, JwtIssuerSettings, Settings
+from mintonce_server.settings.models import ClientSettings, JwtIssuerSettings, Settings
 from mintonce_server.settings.values import is_loopback, listens_beyond_loopback
 
 _IDENTITIES: Final = "tls.client_ca_file, [jwt_issuers.NAME] or api_keys_file"
@@ -24,8 +24,8 @@ def check_guards(settings: Settings, findings: Findings) -> Iterator[Fault]:
     for name, jwt_issuer in settings.jwt_issuers.items():
         yield from _check_jwt_issuer(name, jwt_issuer, findings)
     for name, client in settings.clients.items():
-        if issuer := settings.issuers.get(client.issuer):
-            yield from _check_client(name, client, issuer, findings)
+        issuer = settings.issuers.get(client.issuer)
+        yield from _check_client(name, client, issuer.auth if issuer else "client_secret_post", findings)
     yield from _check_files(settings, findings)
 
 
@@ -109,10 +109,10 @@ def _check_jwt_issuer(name: str, issuer: JwtIssuerSettings, findings: Findings) 
         )
 
 
-def _check_client(name: str, client: ClientSettings, issuer: IssuerSettings, findings: Findings) -> Iterator[Fault]:
+def _check_client(name: str, client: ClientSettings, auth: str, findings: Findings) -> Iterator[Fault]:
     """What its way to prove itself needs."""
     needs = {"private_key_jwt": ("signing_key_file",), "tls_client_auth": ("certificate_file", "key_file")}
-    for setting in needs.get(issuer.auth, ("client_secret",)):
+    for setting in needs.get(auth, ("client_secret",)):
         if getattr(client, setting) is None and ("clients", name, setting) not in findings.spoiled:
             meaning = ClientSettings.model_fields[setting].description
             yield Fault(findings.where(("clients", name, setting)), "is missing", f"Set it. {meaning}")

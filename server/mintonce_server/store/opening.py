@@ -6,8 +6,8 @@ from typing import Final
 from mintonce_server.core.ports import Clock
 from mintonce_server.store.sealing import Sealer, Unopened
 
-PAUSE: Final = 30.0
-"""Seconds in which a record of one key that cannot be read is minted over once, and told once."""
+PAUSE: Final = 60.0
+"""Seconds between two alarms about the same key."""
 REMEMBERED: Final = 10_000
 
 Alarm = Callable[[str, str], None]
@@ -22,28 +22,23 @@ class Opening:
         self._alarm = alarm
         self._clock = clock
         self._told: dict[str, float] = {}
-        self._passed: dict[str, float] = {}
 
     def __call__(self, sealed: bytes, key_hash: str, generation: int) -> bytes | None:
-        """The payload, or None with an alarm: for the reader there is no record then."""
+        """The payload, or None with an alarm: for the reader there is no record then.
+
+        It mints one of its own, and serves that while it lives: replicas whose keys differ make a token each, no more.
+        """
         try:
             return self._sealer.open(sealed, key_hash, generation)
         except Unopened as error:
-            if self._first(self._told, key_hash):
-                self._alarm(key_hash, f"a record does not open: {error}")
+            self._tell(key_hash, str(error))
             return None
 
-    def may_mint_over(self, key_hash: str) -> bool:
-        """Whether to replace a record that cannot be read. Replicas with different keys must not do so in turns."""
-        return self._first(self._passed, key_hash)
-
-    def _first(self, seen: dict[str, float], key_hash: str) -> bool:
-        """Whether this is the first time in a while."""
+    def _tell(self, key_hash: str, why: str) -> None:
         now = self._clock.monotonic()
-        if now - seen.get(key_hash, -PAUSE) < PAUSE:
-            return False
-        if len(seen) >= REMEMBERED:
-            for name in [name for name, at in seen.items() if now - at >= PAUSE]:
-                del seen[name]
-        seen[key_hash] = now
-        return True
+        if now - self._told.get(key_hash, -PAUSE) < PAUSE:
+            return
+        if len(self._told) >= REMEMBERED:
+            self._told = {name: at for name, at in self._told.items() if now - at < PAUSE}
+        self._told[key_hash] = now
+        self._alarm(key_hash, f"a record does not open: {why}")

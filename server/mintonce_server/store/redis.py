@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
-from mintonce_server.core.errors import Reason, RecordUnreadable, StoreUnavailable
+from mintonce_server.core.errors import Reason, StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import (
     Acquired,
@@ -25,7 +25,7 @@ from mintonce_server.core.token import MIN_REMAINING_SHARE, Minted, Token, leewa
 from mintonce_server.store import wake
 from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
 from mintonce_server.store.link import RETRY_AFTER, Link
-from mintonce_server.store.opening import PAUSE, Alarm, Opening
+from mintonce_server.store.opening import Alarm, Opening
 from mintonce_server.store.reading import Reader
 from mintonce_server.store.record import Row, encode
 from mintonce_server.store.scripts import Scripts
@@ -124,8 +124,6 @@ class RedisStore:
                 case [b"HIT", fields] if row := Row.of(fields):
                     if token := row.token(key, key_hash, asked_at, self._opening):
                         return Hit(token)
-                    if not self._opening.may_mint_over(key_hash):
-                        raise self._unreadable()
                     newer_than = max(newer_than, row.generation)
                 case [b"LEASE", int(generation), int(ms), int(failures), bytes(rejected), int(store_now)]:
                     ends, clocks = asked_at + ms / 1000, store_now / 1000 - self._clock.monotonic()
@@ -275,13 +273,6 @@ class RedisStore:
             lambda: self._scripts.reseal(key_hash, generation=row.generation, before=row.payload, after=after)
         )
         return changed == 1
-
-    def _unreadable(self) -> RecordUnreadable:
-        return RecordUnreadable(
-            f"the store at {self._link.name} holds a token of this key that this replica cannot open",
-            remedy="Give all replicas the same sealing_keys_file; the server's log names the key that is missing.",
-            retry_after=PAUSE,
-        )
 
     def _puzzled(self) -> StoreUnavailable:
         return StoreUnavailable(

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -14,18 +14,27 @@ AUDIENCE: Final = "https://api.example.com/"
 
 
 class OidcProvider:
-    """A context manager; each client is (client_id, client_secret, token_endpoint_auth_method)."""
+    """A context manager.
 
-    def __init__(self, clients: Sequence[tuple[str, str, str]]) -> None:
+    Each client is (client_id, client_secret, token_endpoint_auth_method), or all of its metadata (RFC 7591) by name.
+    With `tls` (the files "cert", "key" and "ca") it speaks TLS, and asks clients for certificates of that CA.
+    """
+
+    def __init__(
+        self, clients: Sequence[tuple[str, str, str] | Mapping[str, object]], tls: Mapping[str, str] | None = None
+    ) -> None:
         names = ("client_id", "client_secret", "token_endpoint_auth_method")
-        self._clients = json.dumps([dict(zip(names, client, strict=True)) for client in clients])
+        metadata = [
+            client if isinstance(client, Mapping) else dict(zip(names, client, strict=True)) for client in clients
+        ]
+        self._arguments = [json.dumps(metadata), *([json.dumps(tls)] if tls else [])]
         self.token_url = ""
 
     def __enter__(self) -> Self:
         if not (FOLDER / "node_modules" / "oidc-provider").is_dir():
             raise RuntimeError("oidc-provider is not installed: run make setup")
         self._process = subprocess.Popen(
-            [str(_node()), "provider.js", self._clients],
+            [str(_node()), "provider.js", *self._arguments],
             cwd=FOLDER,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

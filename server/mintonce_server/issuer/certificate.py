@@ -3,7 +3,7 @@
 import os
 import ssl
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,7 +65,7 @@ def _public(key: PublicKeyTypes) -> bytes:
 
 
 @contextmanager
-def _as_file(text: str) -> Iterator[str]:
+def _as_file(text: str) -> Generator[str]:
     """A path under which OpenSSL, which takes nothing else, can read the text. In memory where the system can."""
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("mintonce", os.MFD_CLOEXEC)

@@ -78,7 +78,9 @@ def load_signing_key(data: bytes, algorithm: str, key_id: str | None = None) -> 
     """
     if algorithm not in _NEEDS:
         raise ValueError(f"signing algorithm '{algorithm}' is not known: use one of {', '.join(SIGNING_ALGORITHMS)}")
-    key = _parsed(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SecurityWarning)  # of weak keys, which are refused below
+        key = _parsed(data)
     # Raised out here, so that our error does not carry the libraries', which may quote the key, as its context.
     if key is None:
         raise ValueError("the signing key is neither a private key in PEM without a password nor a private JWK")

@@ -1,7 +1,11 @@
 // An OAuth server that nobody here wrote (npm oidc-provider), on a free port of loopback.
-// argv[2]: JSON array of clients (client_id, client_secret, token_endpoint_auth_method). Prints {"token_url": …} once it
-// listens, then {"status": …} for each answer of its token endpoint. Ends when its standard input does.
+// argv[2]: JSON array of clients (client_id, token_endpoint_auth_method, client_secret or what else it needs).
+// argv[3], optional: {"cert", "key", "ca"}, names of files: then it speaks TLS and asks for clients' certificates.
+// Prints {"token_url": …} once it listens, then {"status": …} for each answer of its token endpoint. Ends when its
+// standard input does.
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import Provider, { errors } from "oidc-provider";
 
 const AUDIENCE = "https://api.example.com/";
@@ -9,9 +13,13 @@ const SCOPES = ["orders:read", "orders:write"];
 
 const say = (line) => process.stdout.write(JSON.stringify(line) + "\n");
 
-const server = createServer();
+const tls = process.argv[3] && Object.entries(JSON.parse(process.argv[3])).map(([name, file]) => [name, readFileSync(file)]);
+// A certificate that it does not trust, or none, is refused by its token endpoint and not by the handshake.
+const server = tls
+  ? createTlsServer({ ...Object.fromEntries(tls), requestCert: true, rejectUnauthorized: false })
+  : createServer();
 server.listen(0, "127.0.0.1", () => {
-  const url = `http://127.0.0.1:${server.address().port}`;
+  const url = `${tls ? "https" : "http"}://127.0.0.1:${server.address().port}`;
   const clients = JSON.parse(process.argv[2]).map((client) => ({
     ...client,
     scope: SCOPES.join(" "),
@@ -22,8 +30,18 @@ server.listen(0, "127.0.0.1", () => {
   const provider = new Provider(url, {
     clients,
     scopes: [...SCOPES, "admin"], // which no client may have
-    clientAuthMethods: ["client_secret_basic", "client_secret_post"],
+    clientAuthMethods: ["client_secret_basic", "client_secret_post", "private_key_jwt", "tls_client_auth"],
     features: {
+      mTLS: {
+        enabled: true,
+        tlsClientAuth: true,
+        certificateBoundAccessTokens: true,
+        getCertificate: (ctx) => ctx.socket.getPeerX509Certificate?.(),
+        certificateAuthorized: (ctx) => ctx.socket.authorized,
+        certificateSubjectMatches: (ctx, property, expected) =>
+          property === "tls_client_auth_san_dns" &&
+          ctx.socket.getPeerCertificate().subjectaltname?.split(", ").includes(`DNS:${expected}`),
+      },
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
       resourceIndicators: {

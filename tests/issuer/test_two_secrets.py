@@ -1,0 +1,109 @@
+"""Two secrets of a client, while one is being replaced at the issuer."""
+
+import pytest
+
+from mintonce_server.core.errors import IssuerRefused, IssuerUnavailable
+from mintonce_server.core.key import TokenKey
+from mintonce_server.core.ports import Issuer
+from mintonce_server.core.secret import Secret
+from mintonce_server.dev.faults import Fault
+from mintonce_server.dev.practice_issuer import PracticeIssuer
+from mintonce_server.issuer import ClientCredentials
+from mintonce_server.issuer.answer import Answer, was_not_authenticated
+from support.endpoints import CLIENT_ID, SECRET, IssuerAt
+
+KEY = TokenKey.of("orders", "https://api.example.com/")
+GOOD = Secret(SECRET)
+BAD, WORSE, WORST = (Secret(f"wr0ng-secret-{number}") for number in range(3))
+
+
+class Client:
+    """What a client's files hold, and where it mints."""
+
+    def __init__(self, issuer_at: IssuerAt, practice: PracticeIssuer, *secrets: Secret) -> None:
+        self.secrets = secrets
+        self._practice = practice
+        credentials = ClientCredentials(CLIENT_ID, client_secrets=lambda: self.secrets)
+        self.issuer: Issuer = issuer_at(practice.token_url, credentials)
+
+    async def posts(self) -> int:
+        """How many POSTs the next mint takes."""
+        before = self._practice.posts
+        await self.issuer.mint(KEY)
+        return self._practice.posts - before
+
+
+async def test_a_new_secret_that_the_issuer_does_not_know_yet_fails_nothing(
+    issuer_at: IssuerAt, practice: PracticeIssuer
+) -> None:
+    """One more POST finds the secret that counts, and from then on it comes first."""
+    client = Client(issuer_at, practice, BAD, GOOD)
+    assert [await client.posts() for _ in range(3)] == [2, 1, 1]
+
+
+async def test_the_newest_comes_first_again_when_the_secrets_change(
+    issuer_at: IssuerAt, practice: PracticeIssuer
+) -> None:
+    """What worked before may be about to be withdrawn."""
+    client = Client(issuer_at, practice, BAD, GOOD)
+    await client.posts()
+    client.secrets = (WORSE, GOOD)
+    assert await client.posts() == 2
+    client.secrets = (GOOD, WORSE)
+    assert await client.posts() == 1
+
+
+async def test_when_the_one_that_worked_is_withdrawn_the_other_is_tried(
+    issuer_at: IssuerAt, practice: PracticeIssuer
+) -> None:
+    """The end of a rotation: nothing fails."""
+    client = Client(issuer_at, practice, BAD, GOOD)
+    await client.posts()
+    client.secrets = (GOOD,)
+    assert await client.posts() == 1
+
+
+@pytest.mark.parametrize("secrets", [(BAD, WORSE), (BAD, WORSE, WORST, GOOD), (BAD, BAD), (BAD,)])
+async def test_there_is_one_more_post_at_most(
+    issuer_at: IssuerAt, practice: PracticeIssuer, secrets: tuple[Secret, ...]
+) -> None:
+    """However many are given; and never the same secret twice, for issuers lock clients out."""
+    client = Client(issuer_at, practice, *secrets)
+    with pytest.raises(IssuerRefused):
+        await client.issuer.mint(KEY)
+    assert practice.posts == min(2, len(set(secrets)))
+
+
+@pytest.mark.parametrize(("status", "kind"), [(500, IssuerUnavailable), (403, IssuerRefused)])
+async def test_other_failures_are_not_the_secrets_fault(
+    issuer_at: IssuerAt, practice: PracticeIssuer, status: int, kind: type[Exception]
+) -> None:
+    """One POST, as ever."""
+    practice.fault = Fault(status=status)
+    client = Client(issuer_at, practice, BAD, GOOD)
+    with pytest.raises(kind):
+        await client.issuer.mint(KEY)
+    assert practice.posts == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "not_authenticated"),
+    [
+        (401, b'{"error":"invalid_client"}', True),
+        (400, b'{"error":"invalid_client"}', True),
+        (401, b'{"error":"access_denied"}', True),
+        (401, b"<html>", True),
+        (400, b'{"error":"invalid_scope"}', False),
+        (403, b'{"error":"access_denied"}', False),
+        (429, b'{"error":"invalid_client"}', False),
+        (200, b'{"access_token":"a"}', False),
+    ],
+)
+def test_what_says_that_the_secret_was_not_taken(status: int, body: bytes, not_authenticated: bool) -> None:
+    """RFC 6749, section 5.2, and any 401: OAuth domains have codes of their own for it."""
+    assert was_not_authenticated(Answer(status, {}, body)) is not_authenticated
+
+
+def test_a_client_prints_no_secret() -> None:
+    """Neither the one nor where to get two."""
+    assert repr(ClientCredentials("the-id", GOOD)) == "ClientCredentials(client_id='the-id')"

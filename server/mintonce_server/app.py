@@ -12,13 +12,14 @@ from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.errors import AuditUnavailable, MintonceError, StoreUnavailable
 from mintonce_server.core.ports import Clock, TokenStore
 from mintonce_server.core.quotas import QuotaOptions, Quotas
+from mintonce_server.credentials import credentials_of
 from mintonce_server.guarding import Guarding
 from mintonce_server.issuer.endpoint import TokenEndpoint
-from mintonce_server.issuer.options import ClientCredentials, EndpointOptions
+from mintonce_server.issuer.options import EndpointOptions
 from mintonce_server.reloading import Reloader
 from mintonce_server.rpc.gate import Guards
 from mintonce_server.rpc.server import Server, ServerOptions
-from mintonce_server.settings import ClientSettings, IssuerSettings, Settings
+from mintonce_server.settings import IssuerSettings, Settings
 from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
 from mintonce_server.store.redis import RedisStore, Resealed
 from mintonce_server.telemetry.audit import AuditLog, MintRecord, ReloadRecord
@@ -129,23 +130,13 @@ async def _clients(settings: Settings, clock: Clock, guarding: Guarding) -> Asyn
         yield Clients(
             OAuthClient(
                 name=name,
-                issuer=endpoints[client.issuer].for_client(_credentials(name, client, guarding)),
+                issuer=endpoints[client.issuer].for_client(credentials_of(name, client, guarding)),
                 audiences=frozenset(client.audiences),
                 credential_version=client.credential_version,
                 keep_warm=client.keep_warm,
             )
             for name, client in settings.clients.items()
         )
-
-
-def _credentials(name: str, client: ClientSettings, guarding: Guarding) -> ClientCredentials:
-    """How the client proves itself; what stands in files follows them."""
-    assert client.client_secret is not None  # noqa: S101 - for type checkers: the settings are checked
-    secret = client.client_secret
-    if client.client_secret_file is None:
-        return ClientCredentials(client.client_id, secret, client.extra)
-    current = guarding.secret(f"secret of {name}", client.client_secret_file)
-    return ClientCredentials(client.client_id, current, client.extra)
 
 
 def _sink(audit: AuditLog) -> events.EventSink:
@@ -223,6 +214,8 @@ def _endpoint_options(issuer: IssuerSettings, settings: Settings) -> EndpointOpt
         default_lifetime=issuer.default_lifetime,
         ca_file=str(issuer.ca_file) if issuer.ca_file else None,
         allow_http=settings.insecure_issuer,
+        assertion_audience=issuer.assertion_audience,
+        allow_bound_tokens=issuer.allow_bound_tokens,
     )
 
 

@@ -26,7 +26,7 @@ from mintonce_server.settings import (
     secret_in,
 )
 from mintonce_server.store.keyring import FIXED_KEYRING, Keyring, parse_keyring, same_index_key
-from mintonce_server.telemetry.logs import get_logger
+from mintonce_server.telemetry.logs import get_logger, know_secret
 
 T = TypeVar("T")
 
@@ -76,7 +76,13 @@ class Guarding:
 
     def secret(self, name: str, path: Path) -> Current[Secret]:
         """A secret in a file of its own."""
-        return self.hold(name, [path], lambda files: _secret(files[0], path))
+
+        def load(files: Sequence[bytes]) -> Secret:
+            secret = _secret(files[0], path)
+            know_secret(secret)
+            return secret
+
+        return self.hold(name, [path], load)
 
     def _tls(self) -> Current[TlsMaterial] | None:
         if (tls := self._settings.tls) is None:

@@ -37,13 +37,13 @@ class _Output:
         self.level = level
         self._render = as_json if format == "json" else as_console
         self._stream = stream
-        self._redactor = redactor
+        self.redactor = redactor
         self._clock = SystemClock()
         self._lock = threading.RLock()
 
     def write(self, level: str, event: str, fields: EventDict) -> None:
         """Write one event. Never raises: whoever logs has other worries."""
-        line = self._redactor.line(self._line(level, event, fields))
+        line = self.redactor.line(self._line(level, event, fields))
         stream = self._stream or sys.stderr
         with self._lock:
             try:
@@ -59,7 +59,7 @@ class _Output:
         return self._masked_argument(arguments)
 
     def _masked_argument(self, argument: object) -> object:
-        return self._redactor.value(cast("object", argument)) if isinstance(argument, _CONTAINERS) else argument
+        return self.redactor.value(cast("object", argument)) if isinstance(argument, _CONTAINERS) else argument
 
     def _line(self, level: str, event: str, fields: EventDict) -> str:
         head: EventDict = {"timestamp": timestamp(self._clock.unix()), "level": level, "event": event}
@@ -69,7 +69,7 @@ class _Output:
             head["caller"] = caller
         exception = exception_text(fields.pop("exc_info", None))
         tail: EventDict = {} if exception is None else {"exception": exception}
-        masked = {name: self._redactor.field(name, value) for name, value in {**fields, **head, **tail}.items()}
+        masked = {name: self.redactor.field(name, value) for name, value in {**fields, **head, **tail}.items()}
         # The head comes first, and no field can pretend to be part of it.
         return self._render({name: masked[name] for name in (*head, *(name for name in masked if name not in head))})
 
@@ -92,6 +92,11 @@ def configure(level: str, format: Format, stream: TextIO | None = None, known: I
     root.setLevel(LEVELS[level])
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def know_secret(secret: Secret) -> None:
+    """One more that is searched for in every line: those in files change."""
+    _output.redactor.know(secret)
 
 
 def get_logger(name: str) -> Logger:

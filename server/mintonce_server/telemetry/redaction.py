@@ -57,11 +57,18 @@ class Redactor:
     """Masks. `known` are secrets of no particular look, such as client secrets: they are found wherever they stand."""
 
     def __init__(self, known: Iterable[Secret] = ()) -> None:
-        texts = {secret.reveal() for secret in known}
-        self._known = sorted((text for text in texts if len(text) >= _MIN_KNOWN), key=len, reverse=True)
+        self._known: list[str] = []
+        for secret in known:
+            self.know(secret)
 
     def __repr__(self) -> str:
         return "Redactor()"
+
+    def know(self, secret: Secret) -> None:
+        """Search for this one, too. Longer ones first: one may be a part of another."""
+        text = secret.reveal()
+        if len(text) >= _MIN_KNOWN and text not in self._known:
+            self._known = sorted((*self._known, text), key=len, reverse=True)
 
     def value(self, value: object, depth: int = 0) -> object:
         """The value as something that may be written: plain texts, numbers, lists, tables."""

@@ -47,26 +47,22 @@ def test_a_certificate_prints_nothing_of_itself(pair: tuple[bytes, bytes]) -> No
     assert repr(load_client_certificate(*pair)) == "ClientCertificate()"
 
 
-@pytest.mark.parametrize(
-    ("spoil", "why"),
-    [
-        (lambda cert, key: (b"", key), "certificate is not PEM"),
-        (lambda cert, key: (b"c4nary", key), "certificate is not PEM"),
-        (lambda cert, key: (cert, b"c4nary"), "private key is not PEM"),
-        (lambda cert, key: (cert, key.replace(b"\n", b"\nc4nary", 1)), "private key is not PEM"),
-        (lambda cert, key: (key, cert), "certificate is not PEM"),
-        (
-            lambda cert, key: (
-                cert,
-                load_pem_private_key(key, None).private_bytes(
-                    Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"password")
-                ),
-            ),
-            "encrypted",
-        ),
-    ],
-    ids=["no certificate", "text", "no key", "broken key", "swapped", "encrypted"],
-)
+def encrypted(key: bytes) -> bytes:
+    private = load_pem_private_key(key, None)
+    return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"password"))
+
+
+SPOILT: dict[str, tuple[Callable[[bytes, bytes], tuple[bytes, bytes]], str]] = {
+    "no certificate": (lambda _cert, key: (b"", key), "certificate is not PEM"),
+    "text": (lambda _cert, key: (b"c4nary", key), "certificate is not PEM"),
+    "no key": (lambda cert, _key: (cert, b"c4nary"), "private key is not PEM"),
+    "broken key": (lambda cert, key: (cert, key.replace(b"\n", b"\nc4nary", 1)), "private key is not PEM"),
+    "swapped": (lambda cert, key: (key, cert), "certificate is not PEM"),
+    "encrypted": (lambda cert, key: (cert, encrypted(key)), "encrypted"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "why"), SPOILT.values(), ids=SPOILT)
 def test_what_is_no_certificate_with_its_key_is_refused(
     pair: tuple[bytes, bytes], spoil: Callable[[bytes, bytes], tuple[bytes, bytes]], why: str
 ) -> None:

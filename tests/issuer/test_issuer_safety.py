@@ -158,7 +158,11 @@ async def test_a_resolver_that_leads_localhost_elsewhere_gets_no_secret(
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    monkeypatch.setattr("mintonce_server.issuer.connections.is_loopback", lambda address: address != "127.0.0.1")
+
+    def is_loopback(address: str) -> bool:
+        return address != "127.0.0.1"
+
+    monkeypatch.setattr("mintonce_server.issuer.connections.is_loopback", is_loopback)
     with pytest.raises(IssuerUnavailable, match="localhost is not this machine"):
         await issuer_at(f"http://localhost:{server.sockets[0].getsockname()[1]}/").mint(KEY)
     assert await got == b""

@@ -107,7 +107,11 @@ async def test_an_assertion_of_each_kind_is_taken(
 
 async def test_an_assertion_is_taken_once(issuer_at: IssuerAt, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """So a replayed one is worth nothing, and the test above shows what it seems to."""
-    monkeypatch.setattr("mintonce_server.issuer.signing.secrets.token_urlsafe", lambda _size: "always the same")
+
+    def token_urlsafe(_size: int) -> str:
+        return "always the same"
+
+    monkeypatch.setattr("mintonce_server.issuer.signing.secrets.token_urlsafe", token_urlsafe)
     issuer = signs(place, issuer_at, "ES256", load_signing_key(pem(KEYS["ES256"]), "ES256"))
     await issuer.mint(KEY)
     with pytest.raises(IssuerRefused) as caught:

@@ -179,13 +179,19 @@ def _audit_mint(audit: AuditLog, event: events.Posted) -> None:
 def _reloader(settings: Settings, guarding: Guarding, audit: AuditLog, clock: Clock) -> Reloader:
     log = get_logger(__name__)
 
+    def note(record: ReloadRecord) -> None:
+        try:
+            audit.write(record)
+        except AuditUnavailable as error:  # what has changed has changed; calls are refused until there is room
+            log.error("audit_unavailable", detail=str(error), remedy=error.remedy)  # noqa: TRY400 - its detail says all
+
     def loaded(what: str) -> None:
         log.info("reloaded", what=what)
-        audit.write(ReloadRecord(what, "loaded"))
+        note(ReloadRecord(what, "loaded"))
 
     def trouble(what: str, error: MintonceError) -> None:
         log.error("reload_failed", what=what, detail=str(error), remedy=error.remedy)
-        audit.write(ReloadRecord(what, "refused"))
+        note(ReloadRecord(what, "refused"))
 
     def look_at_audit() -> None:
         try:

@@ -1,0 +1,118 @@
+"""Files that change while the program runs."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from mintonce_server.core.errors import InvalidRequest
+from mintonce_server.reloading import MAX_BYTES, PATIENCE, SHOUT_EVERY, Reloader, Watched
+from support.clocks import ManualClock
+
+
+class Bench:
+    """One or two files, what was made of them, and what was said."""
+
+    def __init__(self, *paths: Path) -> None:
+        self.values: list[bytes] = []
+        self.loaded: list[str] = []
+        self.trouble: list[str] = []
+        self.clock = ManualClock()
+        for path in paths:
+            path.write_bytes(b"first")
+        watched = Watched("it", paths, self._load, self.values.append)
+        self.reloader = Reloader(
+            [watched],  # type: ignore[list-item] # of bytes is one of objects here: only this bench looks
+            self.clock,
+            loaded=self.loaded.append,
+            trouble=lambda name, error: self.trouble.append(str(error)),
+        )
+
+    def _load(self, files: Sequence[bytes]) -> bytes:
+        if any(data == b"bad" for data in files) or len(set(files)) > 1:
+            raise InvalidRequest("these files are at odds", remedy="Mend them.")
+        return files[0]
+
+
+async def test_what_changes_is_taken(tmp_path: Path) -> None:
+    """Once, and not before it changes."""
+    path = tmp_path / "file"
+    bench = Bench(path)
+    await bench.reloader.check()
+    assert bench.loaded == []
+
+    path.write_bytes(b"second")
+    for _ in range(3):
+        await bench.reloader.check()
+    assert (bench.values, bench.loaded) == ([b"second"], ["it"])
+
+
+async def test_a_link_that_leads_elsewhere_is_a_change(tmp_path: Path) -> None:
+    """As Kubernetes swaps what it mounts."""
+    path = tmp_path / "link"
+    bench = Bench(tmp_path / "old")
+    (tmp_path / "new").write_bytes(b"new")
+    os.symlink(tmp_path / "old", path)
+    linked = Watched("it", [path], bench._load, bench.values.append)
+    reloader = Reloader([linked], bench.clock, loaded=bench.loaded.append, trouble=lambda *_: None)  # type: ignore[list-item] # as above
+    os.symlink(tmp_path / "new", tmp_path / "swap")
+    (tmp_path / "swap").replace(path)
+    await reloader.check()
+    assert bench.values == [b"new"]
+
+
+@pytest.mark.parametrize("spoil", ["bad", "absent", "huge", "directory"])
+async def test_what_is_broken_changes_nothing_and_is_told(tmp_path: Path, spoil: str) -> None:
+    """At once, again each minute, and no more when it is mended."""
+    path = tmp_path / "file"
+    bench = Bench(path)
+    match spoil:
+        case "bad":
+            path.write_bytes(b"bad")
+        case "huge":
+            path.write_bytes(b"x" * (MAX_BYTES + 1))
+        case "directory":
+            path.unlink()
+            path.mkdir()
+        case _:
+            path.unlink()
+    for _ in range(10):
+        await bench.reloader.check()
+    assert (bench.values, len(bench.trouble)) == ([], 1)
+
+    bench.clock.advance(SHOUT_EVERY)
+    await bench.reloader.check()
+    assert len(bench.trouble) == 2
+
+    if path.is_dir():
+        path.rmdir()
+    path.write_bytes(b"good")
+    await bench.reloader.check()
+    assert (bench.values, len(bench.trouble)) == ([b"good"], 2)
+
+
+async def test_two_files_that_belong_together_may_be_written_one_after_the_other(tmp_path: Path) -> None:
+    """A certificate and its key: what is at odds for a moment is no trouble; for long, it is."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    bench = Bench(one, other)
+    one.write_bytes(b"second")
+    await bench.reloader.check()
+    other.write_bytes(b"second")
+    await bench.reloader.check()
+    assert (bench.values, bench.trouble) == ([b"second"], [])
+
+    one.write_bytes(b"third")
+    for _ in range(PATIENCE):
+        await bench.reloader.check()
+    assert len(bench.trouble) == 1
+
+
+async def test_what_is_the_same_again_is_no_change(tmp_path: Path) -> None:
+    """Files are touched and copied for many reasons."""
+    path = tmp_path / "file"
+    bench = Bench(path)
+    path.unlink()
+    path.write_bytes(b"first")
+    await bench.reloader.check()
+    assert bench.values == []

@@ -31,7 +31,7 @@ class ApiKeys:
 
     def caller(self, key: str) -> Caller:
         """Whose key it is. Raises Unauthenticated."""
-        name = self._names.get(_digest(key)) if len(key) <= MAX_KEY else None
+        name = self._names.get(_digest(key)) if len(key) <= MAX_KEY and key.isascii() else None
         if name is None:
             raise Unauthenticated("the API key is not known", remedy="Get a new one: `mintonced apikey NAME` makes it.")
         return Caller(f"key:{name}", CallerKind.API_KEY)

@@ -3,12 +3,15 @@
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeVar
 
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mintonce_server.core.caller import Caller, CallerKind
 from mintonce_server.core.errors import Unauthenticated
+
+Extension = TypeVar("Extension", bound=x509.ExtensionType)
 
 MAX_ID: Final = 2048
 
@@ -52,10 +55,12 @@ def _read(pem: bytes) -> Named | str:
     try:
         certificate = x509.load_pem_x509_certificate(pem)
         extensions = certificate.extensions
-    except (ValueError, x509.DuplicateExtension):
+    except (ValueError, x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType):
         return "cannot be read"
     if _is_authority(extensions):
         return "is that of a certificate authority"
+    if not _is_for_clients(extensions):
+        return "is not for clients, by its extended key usage"
     uris = _uris(extensions)
     if len(uris) != 1:
         return f"has {len(uris) or 'no'} URI SAN{'s'[: len(uris) > 1]} where one is expected"
@@ -71,15 +76,26 @@ def _read(pem: bytes) -> Named | str:
 
 
 def _is_authority(extensions: x509.Extensions) -> bool:
-    try:
-        return extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        return False
+    """X.509-SVID, sections 4.1 and 4.3: a leaf is no authority, and may sign neither certificates nor lists."""
+    constraints = _value(extensions, x509.BasicConstraints)
+    usage = _value(extensions, x509.KeyUsage)
+    return bool((constraints and constraints.ca) or (usage and (usage.key_cert_sign or usage.crl_sign)))
+
+
+def _is_for_clients(extensions: x509.Extensions) -> bool:
+    """RFC 5280, section 4.2.1.12: where it says what it is for, that must be among it."""
+    uses = _value(extensions, x509.ExtendedKeyUsage)
+    wanted = {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+    return uses is None or bool(wanted & set(uses))
 
 
 def _uris(extensions: x509.Extensions) -> list[str]:
+    names = _value(extensions, x509.SubjectAlternativeName)
+    return list(names.get_values_for_type(x509.UniformResourceIdentifier)) if names else []
+
+
+def _value(extensions: x509.Extensions, kind: type[Extension]) -> Extension | None:
     try:
-        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
-        return []
-    return list(names.get_values_for_type(x509.UniformResourceIdentifier))
+        return None

@@ -24,7 +24,7 @@ class Identifier:
         clock: Clock,
     ) -> None:
         self._trust_domains = trust_domains
-        self._issuers = {issuer.issuer: issuer for issuer in jwt_issuers}
+        self._issuers = tuple(jwt_issuers)
         self._api_keys = api_keys
         self._clock = clock
 
@@ -44,10 +44,16 @@ class Identifier:
         text = authorization[len(_BEARER) :].strip()
         if text.startswith(PREFIX) and (keys := self._api_keys()) is not None:
             return keys.caller(text)
-        issuer = self._issuers.get(issuer_of(text))
-        if issuer is None:
-            raise Unauthenticated("the JWT is of an issuer that is not known", remedy=f"Send {self._kinds()}.")
-        return issuer.caller(text, self._clock)
+        refusal = Unauthenticated("the JWT is of an issuer that is not known", remedy=f"Send {self._kinds()}.")
+        named = issuer_of(text)
+        # Several may have the same name: so have all Kubernetes clusters by default. Their keys tell them apart.
+        for issuer in self._issuers:
+            if issuer.issuer == named:
+                try:
+                    return issuer.caller(text, self._clock)
+                except Unauthenticated as error:
+                    refusal = error
+        raise refusal
 
     def _kinds(self) -> str:
         kinds = ["a client certificate"] if self._trust_domains else []

@@ -1,30 +1,38 @@
 """The public keys of a JWT issuer (RFC 7517): from a document, or fetched from where the issuer shows them."""
 
 import asyncio
-import json
 import logging
 import ssl
+import warnings
 from collections.abc import Callable
-from typing import Any, Final, cast
+from dataclasses import dataclass
+from typing import Final, cast
 
 import httpx
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, JWKRegistry, KeySet, OctKey, OKPKey, RSAKey
+from cryptography.exceptions import UnsupportedAlgorithm
+from joserfc.errors import JoseError, SecurityWarning
+from joserfc.jwk import DictKey, ECKey, JWKRegistry, KeySet, OctKey, OKPKey, RSAKey
 
 from mintonce_server.core.errors import MintonceError
 from mintonce_server.core.ports import Clock
+from mintonce_server.identity.documents import json_object
 
 MAX_BYTES: Final = 256 * 1024
 MAX_KEYS: Final = 100
-DEADLINE: Final = 5.0
-EVERY: Final = 300.0
-"""Seconds between looks at a URL."""
-LEAST: Final = 30.0
-"""Seconds between looks at most, whatever unknown keys JWTs name: callers must not make us flood the issuer."""
+RSA_BITS: Final = range(2048, 8193)
+"""At least what RFC 7518, section 3.3, demands; at most what is verified in no time."""
+
+ALGORITHMS: Final = frozenset(
+    {
+        *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+        *("ES256", "ES384", "ES512", "EdDSA", "Ed25519", "Ed448"),
+    }
+)
+"""All that sign with a private key and verify with a public one."""
 
 Key = RSAKey | ECKey | OKPKey | OctKey  # the latter is never made here, but is part of the library's type
-_KINDS: Final = ("RSA", "EC", "OKP")
-
+_CURVES: Final = {"EC": {"P-256", "P-384", "P-521"}, "OKP": {"Ed25519", "Ed448"}}
+_PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})  # RFC 7518, sections 6.2 to 6.4
 
 Keys = Callable[[], KeySet]
 """The keys as they are now. A `JwksUrl` is one, which can be told to look for more."""
@@ -35,15 +43,11 @@ class JwksError(MintonceError):
 
 
 def parse_jwks(data: bytes) -> KeySet:
-    """The keys for signatures; kinds that are not known are passed over (RFC 7517, section 5). Raises JwksError."""
-    try:
-        document: object = json.loads(data) if len(data) <= MAX_BYTES else None
-    except (ValueError, RecursionError):
-        document = None
-    entries = cast("dict[str, Any]", document).get("keys") if isinstance(document, dict) else None
-    if not isinstance(entries, list) or not 0 < len(cast("list[object]", entries)) <= MAX_KEYS:
-        raise JwksError("this is no set of keys", remedy='Write a JWK set: {"keys": […]} (RFC 7517, section 5).')
-    keys = [_key(entry) for entry in cast("list[object]", entries) if _is_for_us(entry)]
+    """The keys for signatures; those for other uses, and kinds that are not known, are passed over (RFC 7517, 5).
+
+    Raises JwksError, which never shows what is in the document: it may hold what nobody should have shown.
+    """
+    keys = [_key(entry) for entry in _entries(data) if _is_for_us(entry)]
     if not keys:
         raise JwksError("the set holds no key for signatures", remedy="Give the issuer's public RSA, EC or OKP keys.")
     ids = [key.kid for key in keys]
@@ -52,39 +56,88 @@ def parse_jwks(data: bytes) -> KeySet:
     return KeySet(keys)
 
 
-def _is_for_us(entry: object) -> bool:
-    if not isinstance(entry, dict):
-        return False
-    fields = cast("dict[str, object]", entry)
-    return fields.get("kty") in _KINDS and fields.get("use", "sig") == "sig"
+def _entries(data: bytes) -> list[dict[str, object]]:
+    document = json_object(data) if len(data) <= MAX_BYTES else None
+    listed = document.get("keys") if document is not None else None
+    entries = cast("list[object]", listed) if isinstance(listed, list) else []
+    if not 0 < len(entries) <= MAX_KEYS or not all(isinstance(entry, dict) for entry in entries):
+        raise JwksError("this is no set of keys", remedy='Write a JWK set: {"keys": […]} (RFC 7517, section 5).')
+    keys = cast("list[dict[str, object]]", entries)
+    if any(_PRIVATE & key.keys() for key in keys):
+        raise JwksError("the set holds a private key", remedy="Make that key anew: it was seen. Give public parts.")
+    return keys
 
 
-def _key(entry: object) -> Key:
-    fields = cast("dict[str, Any]", entry)
-    if "d" in fields:
-        raise JwksError(
-            "the set holds a private key", remedy="Make that key anew: it has been seen. Give public parts."
-        )
+def _is_for_us(entry: dict[str, object]) -> bool:
+    """Whether it verifies signatures, by an algorithm that could be accepted."""
+    kind, curve, operations = entry.get("kty"), entry.get("crv"), entry.get("key_ops", ["verify"])
+    return (
+        (kind == "RSA" or (isinstance(kind, str) and curve in list(_CURVES.get(kind, ()))))
+        and entry.get("use", "sig") == "sig"
+        and entry.get("alg", "RS256") in list(ALGORITHMS)
+        and (not isinstance(operations, list) or "verify" in operations)
+    )
+
+
+def _key(entry: dict[str, object]) -> Key:
+    key = _imported(entry)
+    if key is None:
+        raise JwksError("a key of the set cannot be read", remedy="Write it as RFC 7517 and RFC 7518 say.")
+    if isinstance(key, RSAKey) and key.public_key.key_size not in RSA_BITS:
+        raise JwksError("an RSA key of the set has a wrong size", remedy="Use one of 2048 to 8192 bits.")
+    return key
+
+
+def _imported(entry: dict[str, object]) -> Key | None:
     try:
-        return JWKRegistry.import_key(fields)
-    except (JoseError, ValueError, TypeError, KeyError):
-        pass
-    raise JwksError("a key of the set cannot be read", remedy="Write it as RFC 7517 and RFC 7518 say.")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SecurityWarning)  # a short key is refused, not only warned of
+            return JWKRegistry.import_key(cast("DictKey", entry))
+    # What is wrong is for the issuer to find out: the errors of the library tell of the key.
+    except (JoseError, ValueError, TypeError, KeyError, UnsupportedAlgorithm):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often a URL is looked at. Seconds.
+
+    Attributes:
+        every: between looks when all is well.
+        least: between looks at least, whatever unknown keys JWTs name: callers must not make us flood the issuer.
+            After a failure the next look is due then, too.
+        deadline: of one look.
+    """
+
+    every: float = 300.0
+    least: float = 30.0
+    deadline: float = 5.0
+
+
+USUAL_PACE: Final = Pace()
 
 
 class JwksUrl:
     """Keys from a URL. Whoever builds it runs `run`. Call it to have the keys; without any it raises JwksError."""
 
     def __init__(
-        self, url: str, *, clock: Clock, ca_file: str | None = None, trouble: Callable[[JwksError], None]
+        self,
+        url: str,
+        *,
+        clock: Clock,
+        ca_file: str | None = None,
+        trouble: Callable[[JwksError], None],
+        pace: Pace = USUAL_PACE,
     ) -> None:
         for name in ("httpx", "httpcore"):
             logging.getLogger(name).setLevel(logging.WARNING)
         self._url = url
         self._clock = clock
-        self._verify = ssl.create_default_context(cafile=ca_file)
+        self._verify = _trusting(ca_file)
         self._trouble = trouble
+        self._pace = pace
         self._keys: KeySet | None = None
+        self._document = b""
         self._wanted = asyncio.Event()
 
     def __call__(self) -> KeySet:
@@ -102,23 +155,31 @@ class JwksUrl:
         while True:
             self._wanted.clear()
             began = self._clock.monotonic()
+            wait = self._pace.every if await self._look() else self._pace.least
             try:
-                self._keys = parse_jwks(await self._fetch())
-            except JwksError as error:
-                self._trouble(error)
-            try:
-                async with asyncio.timeout(EVERY):
+                async with asyncio.timeout(wait):
                     await self._wanted.wait()
             except TimeoutError:
                 pass  # time to look all the same
-            await asyncio.sleep(max(0.0, began + LEAST - self._clock.monotonic()))
+            await asyncio.sleep(max(0.0, began + self._pace.least - self._clock.monotonic()))
+
+    async def _look(self) -> bool:
+        try:
+            document = await self._fetch()
+            # The same document is the same keys: what was verified by them need not be verified again.
+            if document != self._document:
+                self._keys, self._document = parse_jwks(document), document
+        except JwksError as error:
+            self._trouble(error)
+            return False
+        return True
 
     async def _fetch(self) -> bytes:
         try:
             async with (
-                asyncio.timeout(DEADLINE),
+                asyncio.timeout(self._pace.deadline),
                 httpx.AsyncClient(verify=self._verify, trust_env=False, follow_redirects=False, timeout=None) as client,  # noqa: S113 - one deadline around all of it
-                client.stream("GET", self._url, headers={"Accept": "application/json"}) as response,
+                client.stream("GET", self._url, headers=_HEADERS) as response,
             ):
                 body = bytearray()
                 async for chunk in response.aiter_raw():
@@ -126,11 +187,20 @@ class JwksUrl:
                     if len(body) > MAX_BYTES:
                         break
                 status = response.status_code
-        except (TimeoutError, httpx.HTTPError) as error:
+        except (TimeoutError, httpx.HTTPError, httpx.InvalidURL) as error:
             raise JwksError(f"the issuer's keys cannot be fetched ({type(error).__name__})", remedy=_REMEDY) from error
         if status != 200 or len(body) > MAX_BYTES:
             raise JwksError(f"the issuer's keys cannot be fetched (status {status})", remedy=_REMEDY)
         return bytes(body)
 
 
+def _trusting(ca_file: str | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise JwksError("ca_file holds no certificates that can be read", remedy="Give certificates (PEM).") from error
+
+
+# Not compressed: what we count is then what we read, and a small body cannot become a large one.
+_HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
 _REMEDY: Final = "Check jwks_url and ca_file. Until then the keys that were fetched last go on."

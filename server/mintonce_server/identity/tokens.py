@@ -2,12 +2,11 @@
 
 import base64
 import hashlib
-import json
 import re
 import warnings
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from joserfc import jws
 from joserfc.errors import JoseError, SecurityWarning
@@ -16,7 +15,8 @@ from joserfc.jwk import KeySet
 from mintonce_server.core.caller import Caller, CallerKind
 from mintonce_server.core.errors import MintonceError, Unauthenticated
 from mintonce_server.core.ports import Clock
-from mintonce_server.identity.jwks import JwksUrl, Keys
+from mintonce_server.identity.documents import json_object
+from mintonce_server.identity.jwks import ALGORITHMS, JwksUrl, Key, Keys
 
 MAX_JWT: Final = 8192
 REMEMBERED: Final = 1024
@@ -26,7 +26,7 @@ _REMEDY: Final = "Send a fresh JWT of an issuer that the server trusts, with the
 
 
 class JwtIssuer:
-    """One issuer of callers' JWTs. `keys`: the current ones."""
+    """One issuer of callers' JWTs. `keys`: the current ones. ValueError for an algorithm that is not asymmetric."""
 
     def __init__(
         self,
@@ -38,21 +38,25 @@ class JwtIssuer:
         keys: Keys,
         leeway: float = 30.0,
     ) -> None:
+        if not ALGORITHMS.issuperset(algorithms):
+            raise ValueError("only asymmetric algorithms: a public key must never serve as a secret")
         self.name = name
         self.issuer = issuer
         self._audiences = audiences
-        self._registry = jws.JWSRegistry(algorithms=list(algorithms))
+        # Not strict: RFC 7515, section 4, wants unknown parameters ignored; those that matter are refused below.
+        self._registry = jws.JWSRegistry(algorithms=list(algorithms), strict_check_header=False)
         self._keys = keys
         self._leeway = leeway
         self._verified: OrderedDict[bytes, tuple[KeySet, Caller]] = OrderedDict()
 
     def caller(self, token: str, clock: Clock) -> Caller:
         """Whom the JWT names. Raises Unauthenticated."""
-        keys, digest = self._current_keys(), hashlib.sha256(token.encode()).digest()
-        known = self._verified.get(digest)
-        if known is not None and known[0] is keys:
-            return known[1]  # its end is looked at with every call
-        caller = self._caller(self._claims(token, keys), clock.unix())
+        keys, digest, now = self._current_keys(), hashlib.sha256(token.encode()).digest(), clock.unix()
+        known = self._verified.pop(digest, None)
+        if known is not None and known[0] is keys and now < (known[1].valid_until or 0.0):
+            caller = known[1]
+        else:
+            caller = self._caller(self._claims(token, keys), now)
         self._verified[digest] = (keys, caller)
         while len(self._verified) > REMEMBERED:
             self._verified.popitem(last=False)
@@ -71,12 +75,11 @@ class JwtIssuer:
         # What could lead to another key, or to rules that we do not know, is refused before it is looked at.
         if header is None or {"jwk", "jku", "x5u", "x5c", "crit", "b64", "zip"} & header.keys():
             raise _refused("its header is not one of a signed JWT")
-        kid = header.get("kid")
-        if (kid is not None and kid not in {key.kid for key in keys}) or (kid is None and len(keys.keys) > 1):
+        key = _named(header.get("kid"), keys)
+        if key is None:
             if isinstance(self._keys, JwksUrl):
                 self._keys.want()
             raise _refused("it names no key of the issuer")
-        key = next(key for key in keys if kid is None or key.kid == kid)
         try:
             with warnings.catch_warnings():
                 # RFC 9864 renames EdDSA to Ed25519; issuers go on saying the old name for long.
@@ -84,7 +87,7 @@ class JwtIssuer:
                 payload = jws.deserialize_compact(token, key, registry=self._registry).payload
         except (JoseError, ValueError, TypeError, KeyError):
             payload = None
-        claims = _object(payload) if payload else None
+        claims = json_object(payload) if payload else None
         if claims is None:
             raise _refused("its signature does not hold, or its algorithm is not accepted")
         return claims
@@ -102,7 +105,8 @@ class JwtIssuer:
         if now >= expires + self._leeway:
             raise _refused("it has expired")
         for claim in ("nbf", "iat"):
-            if claim in claims and not (_time(claims, claim) or now + 1e9) <= now + self._leeway:
+            begins = _time(claims, claim)
+            if claim in claims and (begins is None or begins > now + self._leeway):
                 raise _refused("it is not valid yet")
         subject = claims.get("sub")
         if not isinstance(subject, str) or not _SUBJECT.fullmatch(subject):
@@ -121,28 +125,19 @@ def issuer_of(token: str) -> str:
     return issuer
 
 
+def _named(kid: object, keys: KeySet) -> Key | None:
+    """The key of the id; without one, the only key. Which of several is meant is not guessed."""
+    if kid is None:
+        return keys.keys[0] if len(keys.keys) == 1 else None
+    return next((key for key in keys if key.kid == kid), None)
+
+
 def _part(token: str, index: int) -> Mapping[str, object] | None:
     text = token.split(".")[index]
     try:
-        return _object(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        return json_object(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except ValueError:
         return None
-
-
-def _object(data: bytes) -> Mapping[str, object] | None:
-    """A JSON object in which no name occurs twice: readers disagree which one would count."""
-    try:
-        parsed: object = json.loads(data, object_pairs_hook=_without_repetition)
-    except (ValueError, RecursionError):
-        return None
-    return cast("dict[str, object]", parsed) if isinstance(parsed, dict) else None
-
-
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("a name occurs twice")
-    return result
 
 
 def _texts(value: object) -> list[str]:

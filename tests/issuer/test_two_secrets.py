@@ -10,6 +10,7 @@ from mintonce_server.dev.faults import Fault
 from mintonce_server.dev.practice_issuer import PracticeIssuer
 from mintonce_server.issuer import ClientCredentials
 from mintonce_server.issuer.answer import Answer, was_not_authenticated
+from mintonce_server.issuer.secrets import SecretsInOrder
 from support.endpoints import CLIENT_ID, SECRET, IssuerAt
 
 KEY = TokenKey.of("orders", "https://api.example.com/")
@@ -72,6 +73,11 @@ async def test_there_is_one_more_post_at_most(
     with pytest.raises(IssuerRefused):
         await client.issuer.mint(KEY)
     assert practice.posts == min(2, len(set(secrets)))
+
+
+def test_a_third_secret_is_left_alone() -> None:
+    """The newest two count."""
+    assert list(SecretsInOrder(lambda: (BAD, WORSE, GOOD)).in_order()) == [BAD, WORSE]
 
 
 @pytest.mark.parametrize(("status", "kind"), [(500, IssuerUnavailable), (403, IssuerRefused)])

@@ -48,10 +48,11 @@ async def test_the_store_shows_no_token_secret_client_or_audience(
 
         listening = asyncio.create_task(listen())
         (served,) = await start(stack, tmp_path, settings | more, 1)
-        for scopes in ((), (SCOPE,)):
-            token = await served.client.get("canary-client", AUDIENCE, scopes)
-            leaks.know_token(token.access_token)
-        assert await served.client.reject("canary-client", AUDIENCE, generation=token.generation) is False
+        token = await served.client.get("canary-client", AUDIENCE)
+        scoped = await served.client.get("canary-client", AUDIENCE, [SCOPE])
+        for handed_out in (token, scoped):
+            leaks.know_token(handed_out.access_token)
+        assert await served.client.reject("canary-client", AUDIENCE, generation=1) is False
         await served.client.list_tokens()
         await served.client.rotate("canary-client", AUDIENCE)
         issuer.fault = issuer.fault.__class__(status=400, body='{"error": "invalid_scope"}')

@@ -173,7 +173,7 @@ def test_no_value_shows_its_secret(tmp_path: Path) -> None:
         "MINTONCE_REDIS_URL": f"redis://user:{CLIENT_SECRET}@127.0.0.1/0",
     }
     settings = load(None, environ)
-    assert settings.clients["default"].client_secret.reveal() == CLIENT_SECRET
+    assert settings.clients["default"].client_secret == Secret(CLIENT_SECRET)
     values: list[object] = [
         Secret(CLIENT_SECRET),
         minted,

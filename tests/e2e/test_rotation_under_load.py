@@ -18,6 +18,7 @@ from support.waiting import wait_until
 
 CALLER = "spiffe://prod.example.com/ns/pay/sa/billing"
 AUDIENCES = [f"https://api-{number}.example.com/" for number in range(5)]
+NEXT_SECRET = "the-next-secret-canary"  # of the practice issuer in a test only
 BETWEEN = 0.01
 """Seconds between the calls of one of two callers: 200 a second in all."""
 
@@ -83,75 +84,81 @@ async def renewed(server: Replica, load: Load, what: str, change: Callable[[], o
     await wait_until(lambda: load.answered > enough, timeout=20.0)
 
 
+@dataclass
+class House:
+    """The files that guard a server, and the settings that name them."""
+
+    directory: Path
+    authority: Authority
+
+    def __post_init__(self) -> None:
+        self.keyring = write(self.directory / "keyring.toml", new_keyring())
+        self.policy = write(self.directory / "policy.toml", POLICY.format(name="first", caller=CALLER))
+        self.secret = write(self.directory / "secret", CLIENT_SECRET)
+        self.served = self.authority.server()
+
+    def settings(self, issuer: PracticeIssuer, redis_url: str) -> dict[str, str]:
+        return {
+            **smallest_settings(issuer, redis_url),
+            "CLIENT_SECRET": "",
+            "CLIENT_SECRET_FILE": str(self.secret),
+            "TLS__CERTIFICATE_FILE": str(self.served.certificate),
+            "TLS__KEY_FILE": str(self.served.key),
+            "TLS__CLIENT_CA_FILE": str(self.authority.ca),
+            "TLS__TRUST_DOMAINS": "prod.example.com",
+            "POLICY_FILE": str(self.policy),
+            "SEALING_KEYS_FILE": str(self.keyring),
+            "AUDIT_FILE": str(self.directory / "audit.jsonl"),
+            "RELOAD_INTERVAL": "100ms",
+        }
+
+    def caller(self) -> Tls:
+        shown = self.authority.caller(CALLER)
+        return Tls(ca_file=self.authority.ca, certificate_file=shown.certificate, key_file=shown.key)
+
+    async def renew_all(self, server: Replica, load: Load, known: dict[str, Secret]) -> None:
+        """One after the other, each with calls before and after."""
+        await wait_until(lambda: load.answered > 50, timeout=20.0)
+        keys = with_new_key(self.keyring.read_text(), seal_from=0.0)
+        await renewed(server, load, "sealing keys", lambda: write(self.keyring, keys))
+        await renewed(server, load, "certificate", self.authority.server)
+        policy = POLICY.format(name="second", caller=CALLER)
+        await renewed(server, load, "policy", lambda: write(self.policy, policy))
+        known[CLIENT_ID] = Secret(NEXT_SECRET)
+        await renewed(server, load, "secret of default", lambda: write(self.secret, NEXT_SECRET))
+
+
 async def test_nobody_notices_a_rotation(tmp_path: Path) -> None:
     """Sealing key, server certificate, policy and client secret, at 200 calls a second: no failed call, no mint."""
-    authority, known = Authority(tmp_path), {CLIENT_ID: Secret(CLIENT_SECRET)}
-    served = authority.server()
-    keyring, policy, secret = (tmp_path / name for name in ("keyring.toml", "policy.toml", "secret"))
-    write(keyring, new_keyring())
-    write(policy, POLICY.format(name="first", caller=CALLER))
-    write(secret, CLIENT_SECRET)
+    house, known = House(tmp_path, Authority(tmp_path)), {CLIENT_ID: Secret(CLIENT_SECRET)}
+    tls, log, until = house.caller(), tmp_path / "posts.jsonl", asyncio.Event()
     async with EmbeddedValkey(tmp_path / "valkey") as valkey:
-        with PracticeIssuer(known, lifetime=3600.0, log=tmp_path / "posts.jsonl") as issuer:
-            settings = {
-                **smallest_settings(issuer, valkey.url),
-                "CLIENT_SECRET": "",
-                "CLIENT_SECRET_FILE": str(secret),
-                "TLS__CERTIFICATE_FILE": str(served.certificate),
-                "TLS__KEY_FILE": str(served.key),
-                "TLS__CLIENT_CA_FILE": str(authority.ca),
-                "TLS__TRUST_DOMAINS": "prod.example.com",
-                "POLICY_FILE": str(policy),
-                "SEALING_KEYS_FILE": str(keyring),
-                "AUDIT_FILE": str(tmp_path / "audit.jsonl"),
-                "RELOAD_INTERVAL": "100ms",
-            }
-            async with replica(tmp_path, settings) as server:
-                shown, until = authority.caller(CALLER), asyncio.Event()
-                tls = Tls(ca_file=authority.ca, certificate_file=shown.certificate, key_file=shown.key)
+        with PracticeIssuer(known, lifetime=3600.0, log=log) as issuer:
+            async with replica(tmp_path, house.settings(issuer, valkey.url)) as server:
                 load = Load(server.target, tls)
                 async with asyncio.TaskGroup() as running:
                     running.create_task(load.run(until))
-                    await wait_until(lambda: load.answered > 50, timeout=20.0)
-                    text = with_new_key(keyring.read_text(), seal_from=0.0)
-                    await renewed(server, load, "sealing keys", lambda: write(keyring, text))
-                    await renewed(server, load, "certificate", authority.server)
-                    changed = POLICY.format(name="second", caller=CALLER)
-                    await renewed(server, load, "policy", lambda: write(policy, changed))
-                    known[CLIENT_ID] = Secret("the-next-secret-canary")
-                    await renewed(server, load, "secret of default", lambda: write(secret, "the-next-secret-canary"))
+                    await house.renew_all(server, load, known)
                     until.set()
                 assert [str(error) for error in load.failed] == []
-                assert len(posts(tmp_path / "posts.jsonl")) == len(AUDIENCES)
-                assert len(load.texts) == len(AUDIENCES)
+                assert len(posts(log)) == len(load.texts) == len(AUDIENCES)
 
                 async with AsyncTokenClient(server.target, tls=tls) as client:
                     await client.get("default", "https://new.example.com/")
-                assert [post["status"] for post in posts(tmp_path / "posts.jsonl")] == [200] * (len(AUDIENCES) + 1)
-                assert "the-next-secret-canary" not in server.log.read_text()
+                assert [post["status"] for post in posts(log)] == [200] * (len(AUDIENCES) + 1)
+                assert NEXT_SECRET not in server.log.read_text()
 
 
 async def test_a_broken_new_file_changes_nothing(tmp_path: Path) -> None:
     """What was good goes on, and the log says what is wrong and how to mend it."""
-    authority, policy = Authority(tmp_path), tmp_path / "policy.toml"
-    served, shown = authority.server(), authority.caller(CALLER)
-    write(policy, POLICY.format(name="first", caller=CALLER))
+    house = House(tmp_path, Authority(tmp_path))
     async with EmbeddedValkey(tmp_path / "valkey") as valkey:
         with PracticeIssuer({CLIENT_ID: Secret(CLIENT_SECRET)}, log=tmp_path / "posts.jsonl") as issuer:
-            settings = {
-                **smallest_settings(issuer, valkey.url),
-                "TLS__CERTIFICATE_FILE": str(served.certificate),
-                "TLS__KEY_FILE": str(served.key),
-                "TLS__CLIENT_CA_FILE": str(authority.ca),
-                "TLS__TRUST_DOMAINS": "prod.example.com",
-                "POLICY_FILE": str(policy),
-                "RELOAD_INTERVAL": "100ms",
-            }
-            async with replica(tmp_path, settings) as server:
-                write(policy, "[[rules]]\nname = 1")
-                write(served.certificate, "no certificate")
-                await wait_until(lambda: len(server.events("reload_failed")) == 2, timeout=10.0)
-                tls = Tls(ca_file=authority.ca, certificate_file=shown.certificate, key_file=shown.key)
-                async with AsyncTokenClient(server.target, tls=tls, timeout=5.0) as client:
-                    assert await client.get("default", AUDIENCES[0])
+            async with replica(tmp_path, house.settings(issuer, valkey.url)) as server:
+                write(house.policy, "[[rules]]\nname = 1")
+                write(house.served.certificate, "no certificate")
+                write(house.keyring, new_keyring())
+                await wait_until(lambda: len(server.events("reload_failed")) == 3, timeout=10.0)
+                async with AsyncTokenClient(server.target, tls=house.caller(), timeout=5.0) as client:
+                    assert (await client.get("default", AUDIENCES[0])).access_token
     assert all(line["remedy"] for line in server.events("reload_failed"))

@@ -1,9 +1,16 @@
 """Names from client certificates: the URI SAN, and nothing else."""
 
+import base64
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID as Use
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mintonce_server.core.caller import CallerKind
 from mintonce_server.core.errors import Unauthenticated
@@ -12,6 +19,10 @@ from support.certificates import DAY, NOW, Authority
 
 ID = "spiffe://prod.example.com/ns/pay/sa/billing"
 DOMAINS = frozenset({"prod.example.com"})
+USAGES = (
+    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
+    *("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +87,57 @@ def test_it_counts_between_its_two_dates(authority: Authority) -> None:
     for moment in (NOW - 2 * DAY, NOW + DAY + timedelta(seconds=1)):
         with pytest.raises(Unauthenticated, match="not valid now"):
             caller_of_certificate(pem, DOMAINS, moment.timestamp())
-    assert caller_of_certificate(pem, DOMAINS, NOW.timestamp())
+    assert caller_of_certificate(pem, DOMAINS, NOW.timestamp()).name == ID
 
 
 def test_an_authority_is_no_caller(authority: Authority) -> None:
     """X.509-SVID, section 4.1: a leaf has CA false."""
     with pytest.raises(Unauthenticated, match="authority"):
         caller_of_certificate(authority.issue("sub", uris=[ID], authority=True).pem, DOMAINS, NOW.timestamp())
+
+
+@pytest.mark.parametrize("signs", ["key_cert_sign", "crl_sign"])
+def test_who_may_sign_certificates_or_lists_is_no_caller(authority: Authority, signs: str) -> None:
+    """X.509-SVID, section 4.3."""
+    usage = x509.KeyUsage(**{**dict.fromkeys(USAGES, False), "digital_signature": True, signs: True})
+    with pytest.raises(Unauthenticated, match="authority"):
+        caller_of_certificate(authority.issue("sign", uris=[ID], more=[usage]).pem, DOMAINS, NOW.timestamp())
+
+
+@pytest.mark.parametrize(
+    ("uses", "good"),
+    [
+        ([Use.SERVER_AUTH, Use.CLIENT_AUTH], True),
+        ([Use.ANY_EXTENDED_KEY_USAGE], True),
+        ([Use.SERVER_AUTH], False),
+        ([Use.CODE_SIGNING], False),
+    ],
+)
+def test_a_certificate_that_says_what_it_is_for_is_for_clients(
+    authority: Authority, uses: list[x509.ObjectIdentifier], good: bool
+) -> None:
+    """A server's certificate, stolen or lent, names no caller (RFC 5280, section 4.2.1.12)."""
+    issued = authority.issue("use", uris=[ID], more=[x509.ExtendedKeyUsage(uses)])
+    with nullcontext() if good else pytest.raises(Unauthenticated, match="not for clients"):
+        assert caller_of_certificate(issued.pem, DOMAINS, NOW.timestamp()).name == ID
+
+
+def test_a_kind_of_name_that_nobody_reads_is_refused(authority: Authority) -> None:
+    """An X.400 address as SAN: the library knows it and gives up, by an error of its own."""
+    x400 = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.17"), bytes.fromhex("3004a3023000"))
+    with pytest.raises(Unauthenticated):
+        caller_of_certificate(authority.issue("x400", more=[x400]).pem, DOMAINS, NOW.timestamp())
+
+
+@given(data=st.data())
+def test_a_damaged_certificate_breaks_nothing(authority: Authority, data: st.DataObject) -> None:
+    """Whatever bytes of it are others: it names whom it named, or is refused."""
+    der = bytearray(x509.load_pem_x509_certificate(authority.caller(ID).pem).public_bytes(Encoding.DER))
+    for _ in range(data.draw(st.integers(1, 4))):
+        der[data.draw(st.integers(0, len(der) - 1))] = data.draw(st.integers(0, 255))
+    pem = f"-----BEGIN CERTIFICATE-----\n{base64.encodebytes(der).decode()}-----END CERTIFICATE-----\n".encode()
+    with suppress(Unauthenticated):
+        assert caller_of_certificate(pem, DOMAINS, NOW.timestamp()).name.startswith("spiffe://prod.example.com/")
 
 
 @pytest.mark.parametrize("pem", [b"", b"rubbish", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])

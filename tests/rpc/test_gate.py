@@ -74,7 +74,7 @@ async def gatehouse(
 
 
 @pytest.fixture
-async def gate(tmp_path: Path, issuer: PracticeIssuer) -> AsyncIterator[Gatehouse]:
+async def guarded(tmp_path: Path, issuer: PracticeIssuer) -> AsyncIterator[Gatehouse]:
     async with gatehouse(tmp_path, issuer) as running:
         running.policy = Policy([rule("billing", "key:billing", may=ALL - {Act.ADMIN}), rule("ops", "key:operator")])
         yield running
@@ -90,12 +90,12 @@ async def reason_of(
     return str(caught.value.reason), str(caught.value)
 
 
-async def test_a_rule_lets_its_caller_in(gate: Gatehouse) -> None:
+async def test_a_rule_lets_its_caller_in(guarded: Gatehouse) -> None:
     """And the audit log says which rule it was, and what went out."""
-    async with gate.caller("billing") as client:
+    async with guarded.caller("billing") as client:
         token = await client.get(CLIENT, AUDIENCE)
 
-    (record,) = gate.audit
+    (record,) = guarded.audit
     assert (record.caller, record.caller_kind, record.decision, record.rule) == (
         "key:billing",
         "api_key",
@@ -107,34 +107,34 @@ async def test_a_rule_lets_its_caller_in(gate: Gatehouse) -> None:
     assert token.access_token not in repr(record)
 
 
-async def test_who_proves_nothing_gets_nothing(gate: Gatehouse) -> None:
+async def test_who_proves_nothing_gets_nothing(guarded: Gatehouse) -> None:
     """Not even an answer about a malformed question."""
-    assert (await reason_of(gate.caller("nobody")))[0] == "UNAUTHENTICATED"
-    assert (await reason_of(gate.caller("nobody"), name="no such name!"))[0] == "UNAUTHENTICATED"
-    assert [record.decision for record in gate.audit] == ["unauthenticated"] * 2
+    assert (await reason_of(guarded.caller("nobody")))[0] == "UNAUTHENTICATED"
+    assert (await reason_of(guarded.caller("nobody"), name="no such name!"))[0] == "UNAUTHENTICATED"
+    assert [record.decision for record in guarded.audit] == ["unauthenticated"] * 2
 
 
-async def test_a_denial_tells_nothing_about_existence(gate: Gatehouse) -> None:
+async def test_a_denial_tells_nothing_about_existence(guarded: Gatehouse) -> None:
     """The same words for a live token, for an audience that the client may not have, and for no client at all."""
-    async with gate.caller("billing") as client:
+    async with guarded.caller("billing") as client:
         await client.get(CLIENT, AUDIENCE)
 
     answers = {
-        await reason_of(gate.caller("cart")),
-        await reason_of(gate.caller("cart"), audience="https://other.example.com/"),
-        await reason_of(gate.caller("cart"), name="nosuchclient"),
-        await reason_of(gate.caller("billing"), scopes=("admin:all",)),
+        await reason_of(guarded.caller("cart")),
+        await reason_of(guarded.caller("cart"), audience="https://other.example.com/"),
+        await reason_of(guarded.caller("cart"), name="nosuchclient"),
+        await reason_of(guarded.caller("billing"), scopes=("admin:all",)),
     }
 
     assert {reason for reason, _ in answers} == {"PERMISSION_DENIED"}
     assert len(answers) == 1
-    assert len(gate.replica.broker._holdings.memory.count_of) == 1
+    assert len(guarded.replica.broker._holdings.memory.count_of) == 1
 
 
-async def test_each_act_needs_to_be_allowed(gate: Gatehouse) -> None:
+async def test_each_act_needs_to_be_allowed(guarded: Gatehouse) -> None:
     """Who may have a token may not therefore list, rotate or reject."""
-    gate.policy = Policy([rule("read only", "key:billing", may=frozenset({Act.GET}))])
-    async with gate.caller("billing") as client:
+    guarded.policy = Policy([rule("read only", "key:billing", may=frozenset({Act.GET}))])
+    async with guarded.caller("billing") as client:
         token = await client.get(CLIENT, AUDIENCE)
         for forbidden in (
             client.reject(CLIENT, AUDIENCE, generation=token.generation),
@@ -147,48 +147,48 @@ async def test_each_act_needs_to_be_allowed(gate: Gatehouse) -> None:
             assert caught.value.reason == "PERMISSION_DENIED"
 
 
-async def test_a_list_shows_only_what_its_reader_administers(gate: Gatehouse) -> None:
+async def test_a_list_shows_only_what_its_reader_administers(guarded: Gatehouse) -> None:
     """Others' keys are not there for it."""
-    async with gate.caller("billing") as billing, gate.caller("operator") as operator:
+    async with guarded.caller("billing") as billing, guarded.caller("operator") as operator:
         await billing.get(CLIENT, AUDIENCE)
         await billing.get(CLIENT, AUDIENCE, ["orders:read"])
         assert len((await operator.list_tokens()).tokens) == 2
-        gate.policy = Policy([Rule("ops", ("key:operator",), (CLIENT,), (AUDIENCE,), (), ALL)])
+        guarded.policy = Policy([Rule("ops", ("key:operator",), (CLIENT,), (AUDIENCE,), (), ALL)])
         assert [token.scopes for token in (await operator.list_tokens()).tokens] == [()]
 
 
-async def test_a_watch_ends_when_the_policy_no_longer_allows_it(gate: Gatehouse) -> None:
+async def test_a_watch_ends_when_the_policy_no_longer_allows_it(guarded: Gatehouse) -> None:
     """At once, and not with the next token."""
-    async with gate.caller("billing") as client, client.watch(CLIENT, AUDIENCE) as watch:
+    async with guarded.caller("billing") as client, client.watch(CLIENT, AUDIENCE) as watch:
         await anext(watch)
-        gate.policy = Policy([])
-        gate.replica.broker.recheck()
+        guarded.policy = Policy([])
+        guarded.replica.broker.recheck()
         with pytest.raises(MintonceError) as caught:
             async with asyncio.timeout(5.0):
                 await anext(watch)
 
     assert caught.value.reason == "PERMISSION_DENIED"
-    assert [record.status for record in gate.audit] == ["OK", "PERMISSION_DENIED"]
+    assert [record.status for record in guarded.audit] == ["OK", "PERMISSION_DENIED"]
 
 
-async def test_a_watch_that_its_caller_ends_is_in_the_audit_log(gate: Gatehouse) -> None:
+async def test_a_watch_that_its_caller_ends_is_in_the_audit_log(guarded: Gatehouse) -> None:
     """Its tokens, and its end."""
-    async with gate.caller("billing") as client, client.watch(CLIENT, AUDIENCE) as watch:
+    async with guarded.caller("billing") as client, client.watch(CLIENT, AUDIENCE) as watch:
         await anext(watch)
 
-    await wait_until(lambda: len(gate.audit) == 2)
-    assert [record.status for record in gate.audit] == ["OK", "CANCELLED"]
+    await wait_until(lambda: len(guarded.audit) == 2)
+    assert [record.status for record in guarded.audit] == ["OK", "CANCELLED"]
 
 
-async def test_nothing_is_handed_out_that_the_audit_log_cannot_take(gate: Gatehouse) -> None:
+async def test_nothing_is_handed_out_that_the_audit_log_cannot_take(guarded: Gatehouse) -> None:
     """And all goes on when there is room again."""
-    gate.audit_is_full = True
-    reason, _ = await reason_of(gate.caller("billing"))
+    guarded.audit_is_full = True
+    reason, _ = await reason_of(guarded.caller("billing"))
     assert reason == "AUDIT_UNAVAILABLE"
 
-    gate.audit_is_full = False
-    async with gate.caller("billing") as client:
-        assert await client.get(CLIENT, AUDIENCE)
+    guarded.audit_is_full = False
+    async with guarded.caller("billing") as client:
+        assert (await client.get(CLIENT, AUDIENCE)).access_token
 
 
 async def test_a_caller_that_asks_for_too_much_is_told_so_and_others_are_not(

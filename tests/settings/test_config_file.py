@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mintonce_server.core.secret import Secret
 from mintonce_server.settings import load
 from support.settings import COMPLETE, faults_of
 
@@ -32,7 +33,7 @@ def test_the_environment_wins_over_the_file_and_the_file_over_defaults(write_con
 
     assert (settings.log_level, settings.log_format, settings.reflection) == ("debug", "console", False)
     assert settings.clients["billing"].client_id == "other"
-    assert settings.clients["billing"].client_secret.reveal() == "billing-secret"
+    assert settings.clients["billing"].client_secret == Secret("billing-secret")
 
 
 def test_a_secret_in_the_environment_replaces_the_file_s_in_either_form(write_config: WriteConfig) -> None:
@@ -41,7 +42,7 @@ def test_a_secret_in_the_environment_replaces_the_file_s_in_either_form(write_co
 
     settings = load(config, {"MINTONCE_CLIENTS__BILLING__CLIENT_SECRET": "from-environment"})
 
-    assert settings.clients["billing"].client_secret.reveal() == "from-environment"
+    assert settings.clients["billing"].client_secret == Secret("from-environment")
 
 
 def test_a_variable_reaches_names_that_variables_cannot_spell(write_config: WriteConfig) -> None:
@@ -60,7 +61,7 @@ def test_files_in_a_config_file_count_from_its_folder(write_config: WriteConfig,
 
     config = write_config(COMPLETE.replace('client_secret = "billing-secret"', 'client_secret_file = "secret"'))
 
-    assert load(config, {}).clients["billing"].client_secret.reveal() == "beside"
+    assert load(config, {}).clients["billing"].client_secret == Secret("beside")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from mintonce_server.core.secret import Secret
 from mintonce_server.settings import Settings, load
 from support.settings import faults_of
 
@@ -15,7 +16,7 @@ def test_four_variables_register_a_client_named_default(smallest: dict[str, str]
     assert settings.listen == "127.0.0.1:50051"
     assert settings.redis.url.reveal() == "redis://127.0.0.1:6379/0"
     assert settings.clients["default"].client_id == "my-client-id"
-    assert settings.clients["default"].client_secret.reveal() == "my-client-secret"
+    assert settings.clients["default"].client_secret == Secret("my-client-secret")
     assert settings.clients["default"].audiences == ("*",)
     issuer = settings.issuers[settings.clients["default"].issuer]
     assert issuer.token_url == "https://tenant.example.com/oauth/token"
@@ -48,7 +49,7 @@ def test_a_secret_comes_from_a_file(smallest: dict[str, str], tmp_path: Path) ->
 
     settings = load(None, {**smallest, "MINTONCE_CLIENT_SECRET_FILE": str(file)})
 
-    assert settings.clients["default"].client_secret.reveal() == "from-a-file "
+    assert settings.clients["default"].client_secret == Secret("from-a-file ")
 
 
 def test_audiences_are_parted_by_commas(smallest: dict[str, str]) -> None:

@@ -92,7 +92,7 @@ def test_a_key_that_others_may_read_is_refused(guarded: dict[str, str], files: P
 def test_what_decides_may_be_read_but_not_written_by_others(guarded: dict[str, str], files: Path, name: str) -> None:
     """Who writes the policy, or says whom to trust, has every token."""
     (files / name).chmod(0o644)
-    assert load(None, guarded)
+    assert load(None, guarded).policy_file
 
     (files / name).chmod(0o664)
     (fault,) = faults_of(None, guarded)
@@ -122,7 +122,8 @@ def test_each_way_to_prove_a_client_needs_its_own(smallest: dict[str, str], file
         "variable MINTONCE_CLIENTS__DEFAULT__CERTIFICATE_FILE",
         "variable MINTONCE_CLIENTS__DEFAULT__KEY_FILE",
     ]
-    assert load(None, {**jwt, "MINTONCE_CLIENTS__DEFAULT__SIGNING_KEY_FILE": str(files / "server.key")})
+    jwt["MINTONCE_CLIENTS__DEFAULT__SIGNING_KEY_FILE"] = str(files / "server.key")
+    assert load(None, jwt).clients["default"].client_secret is None
 
 
 def test_keys_of_a_jwt_issuer_are_never_fetched_in_clear(smallest: dict[str, str], files: Path) -> None:

@@ -53,8 +53,9 @@ class Authority:
         begins: dt.datetime = NOW - DAY,
         ends: dt.datetime = NOW + DAY,
         authority: bool = False,
+        more: Sequence[x509.ExtensionType] = (),
     ) -> Issued:
-        """`name` is the common name and that of the files: issued again, they are replaced."""
+        """`name` is the common name and that of the files: issued again, they are replaced. `more`: extensions."""
         key = ec.generate_private_key(ec.SECP256R1())
         names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(uri) for uri in uris]
         names += [x509.DNSName(host) for host in dns]
@@ -65,6 +66,8 @@ class Authority:
         )
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        for extension in more:
+            builder = builder.add_extension(extension, critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return Issued(

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from joserfc import jws
 from joserfc.errors import SecurityWarning
-from joserfc.jwk import ECKey, OKPKey, RSAKey
+from joserfc.jwk import ECKey, KeyParameters, OKPKey, RSAKey
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 AUDIENCE = "mintonce"
@@ -67,7 +67,7 @@ def signed_with_public_key(signer: Signer, claims: Mapping[str, Any]) -> str:
 
 
 def _private(algorithm: str, kid: str) -> RSAKey | ECKey | OKPKey:
-    parameters = {"kid": kid}
+    parameters: KeyParameters = {"kid": kid}
     if algorithm[:2] in ("RS", "PS"):
         return RSAKey.import_key(_pem(rsa.generate_private_key(65537, 2048)), parameters)
     if algorithm.startswith("ES"):

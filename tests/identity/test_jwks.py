@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -92,10 +93,8 @@ values = st.none() | st.booleans() | st.integers() | st.text(max_size=10) | st.l
 def test_no_key_breaks_anything(changes: dict[str, object]) -> None:
     """Whatever its parts are: it is read, or refused."""
     for public in (PUBLIC, CURVE.key.as_dict(private=False)):
-        try:
-            parse_jwks(keys({**public, **changes}))
-        except JwksError as error:
-            assert error.remedy
+        with suppress(JwksError):
+            assert len(parse_jwks(keys({**public, **changes})).keys) == 1
 
 
 @given(st.binary(max_size=300))

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from joserfc import jws
 
 from mintonce_server.core.caller import CallerKind

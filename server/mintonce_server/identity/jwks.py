@@ -137,7 +137,7 @@ class JwksUrl:
         self._trouble = trouble
         self._pace = pace
         self._keys: KeySet | None = None
-        self._document = b""
+        self._document: bytes | None = None
         self._wanted = asyncio.Event()
 
     def __call__(self) -> KeySet:

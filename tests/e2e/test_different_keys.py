@@ -6,7 +6,7 @@ from pathlib import Path
 from mintonce_server.dev.practice_issuer import PracticeIssuer
 from mintonce_server.dev.valkey import EmbeddedValkey
 from mintonce_server.store.keyring import new_keyring
-from support.asking import start
+from support.asking import Served, start
 
 AUDIENCE = "https://api.example.com/"
 ROUNDS = 50
@@ -20,7 +20,7 @@ async def test_each_mints_one_token_and_says_what_is_wrong(
     index = text.split("[[sealing_keys]]\nkey")[0]
     other = index + "[[sealing_keys]]\nkey" + new_keyring().split("[[sealing_keys]]\nkey")[1]
     async with AsyncExitStack() as stack:
-        fleet = []
+        fleet: list[Served] = []
         for name, keys in (("one", text), ("other", other)):
             path = tmp_path / f"{name}.toml"
             path.touch(mode=0o600)

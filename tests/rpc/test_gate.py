@@ -1,7 +1,7 @@
 """Before the broker: who is it, may it, how much; and a line in the audit log."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,7 +53,7 @@ class Gatehouse:
 @asynccontextmanager
 async def gatehouse(
     directory: Path, issuer: PracticeIssuer, quotas: QuotaOptions | None = None
-) -> AsyncIterator[Gatehouse]:
+) -> AsyncGenerator[Gatehouse]:
     """Knows billing, cart and operator."""
     made = {name: new_api_key(name) for name in ("billing", "cart", "operator")}
     lines = "\n".join(line for _, line in made.values())

@@ -1,6 +1,7 @@
 """The file of sealing keys."""
 
 import tomllib
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -41,28 +42,27 @@ def test_another_index_key_is_refused_while_running() -> None:
         same_index_key(parse_keyring(new_keyring().encode()), parse_keyring(new_keyring().encode()))
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda text: text.replace("index_key", "indexkey"),
-        lambda text: text.replace('key = "', 'key = "AAAA'),
-        lambda text: text.replace("[[sealing_keys]]", "[sealing_keys]"),
-        lambda text: text + text.partition("[[")[2].join(["\n[[", ""]),
-        lambda text: text + 'seal_from = "tomorrow"\n',
-        lambda text: text + "seal_from = 2026-01-01T00:00:00\n",
-        lambda text: text + "more = 1\n",
-        lambda text: text[:-3],
-        lambda text: "",
-    ],
-)  # fmt: skip
-def test_a_broken_file_is_refused_without_its_keys(change: object) -> None:
+BROKEN: dict[str, Callable[[str], str]] = {
+    "a name that is none": lambda text: text.replace("index_key", "indexkey"),
+    "a key too long": lambda text: text.replace('key = "', 'key = "AAAA'),
+    "a table where a list is": lambda text: text.replace("\n[[sealing_keys]]", "\n[sealing_keys]"),
+    "the same key twice": lambda text: text + "\n[[sealing_keys]]" + text.rpartition("[[sealing_keys]]")[2],
+    "a time that is a text": lambda text: text + 'seal_from = "tomorrow"\n',
+    "a time without a zone": lambda text: text + "seal_from = 2026-01-01T00:00:00\n",
+    "one setting more": lambda text: text + "more = 1\n",
+    "cut off": lambda text: text[:-3],
+    "empty": lambda _: "",
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_file_is_refused_without_its_keys(kind: str) -> None:
     """The complaint holds no byte of a key."""
-    assert callable(change)
     text = new_keyring()
     keys = [text.split('"')[1], text.split('"')[3]]
 
     with pytest.raises(KeyringError) as caught:
-        parse_keyring(change(text).encode())
+        parse_keyring(BROKEN[kind](text).encode())
 
     assert caught.value.remedy
     assert not any(key in str(caught.value) + repr(caught.value.__context__) for key in keys)

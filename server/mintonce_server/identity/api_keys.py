@@ -5,7 +5,7 @@ import re
 import secrets
 import tomllib
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, cast
 
 from mintonce_server.core.caller import Caller, CallerKind
 from mintonce_server.core.errors import MintonceError, Unauthenticated
@@ -47,7 +47,7 @@ def parse_api_keys(data: bytes) -> ApiKeys:
     for name, hashes in _table(data).items():
         if not _NAME.fullmatch(name):
             raise ApiKeysError("a name in [keys] is malformed", remedy="Use 1 to 64 of A-Z a-z 0-9 . _ -")
-        for text in hashes if isinstance(hashes, list) else [hashes]:
+        for text in cast("list[object]", hashes) if isinstance(hashes, list) else [hashes]:
             found = _HASH.fullmatch(text) if isinstance(text, str) else None
             if found is None:
                 raise ApiKeysError(

@@ -4,9 +4,10 @@ import contextlib
 import json
 import os
 import threading
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar, Final, Self
+from typing import ClassVar, Final, Self, cast
 
 from mintonce_server.core.errors import AuditUnavailable
 from mintonce_server.core.ports import Clock
@@ -157,7 +158,7 @@ def _safe(value: object) -> object:
         case str():
             return _REDACTOR.line(str(value)[:MAX_TEXT])
         case tuple() | list():
-            return [_safe(item) for item in value]
+            return [_safe(item) for item in cast("Sequence[object]", value)]
         case float():
             return round(value, 4)
         case _:

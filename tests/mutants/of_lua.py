@@ -100,8 +100,8 @@ ACQUIRE = (
     lua(
         "a back-off without the token",
         "acquire",
-        "meta[5] - now, row}",
-        "meta[5] - now}",
+        "number(meta[5]) - now, row}",
+        "number(meta[5]) - now}",
         "a live token is not served in a back-off",
     ),
     lua(

@@ -1,16 +1,33 @@
 """Sealed records in a real server: rotation, other replicas' keys, and what a thief finds."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import cast
+from urllib.parse import urlsplit
 
+import pytest
+
+from mintonce_server.core.errors import StoreUnavailable
+from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Hit, Lease
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import Keyring, SealingKey
+from mintonce_server.store.redis import Resealed
 from mintonce_server.store.scripts import keys_of
 from mintonce_server.telemetry.clock import SystemClock
+from support.lossy import lossy
 from support.samples import KEY, OTHER, lease_of, minted, shared, wish
 from support.servers import Command
+
+MANY_RECORDS = """for i = 1, 1500 do
+  local name = 'mintonce:{' .. i .. '}:t'
+  redis.call('HSET', name, 'f', '1')
+  redis.call('EXPIRE', name, 60)
+end"""
+"""More than one batch of a walk."""
 
 OLD, NEW = (SealingKey.of(bytes([number]) * 32) for number in (1, 2))
 
@@ -18,10 +35,13 @@ OLD, NEW = (SealingKey.of(bytes([number]) * 32) for number in (1, 2))
 @asynccontextmanager
 async def store_with(
     url: str, *keys: SealingKey, told: list[tuple[str, str]] | None = None
-) -> AsyncIterator[RedisStore]:
+) -> AsyncGenerator[RedisStore]:
     """A replica's store that has these keys."""
-    keyring, told = Keyring(b"index", keys), [] if told is None else told
-    alarm = lambda key_hash, what: told.append((key_hash, what))  # noqa: E731 - shorter than a name for it
+    keyring, heard = Keyring(b"index", keys), told if told is not None else list[tuple[str, str]]()
+
+    def alarm(key_hash: str, what: str) -> None:
+        heard.append((key_hash, what))
+
     store = RedisStore.connect(
         url, clock=SystemClock(), keyring=lambda: keyring, lease_seconds=60.0, deadline=5.0, alarm=alarm
     )
@@ -100,10 +120,8 @@ async def test_a_dump_of_everything_shows_nothing(url: str, command: Command, cl
         await shared(store, clock)
         await lease_of(store, OTHER)
         found = b""
-        names = await command("KEYS", "*")
-        assert isinstance(names, list)
+        names = cast(list[bytes], await command("KEYS", "*"))
         for name in names:
-            assert isinstance(name, bytes)
             found += name + repr(await command("HGETALL", name)).encode()
 
     assert len(names) >= 3
@@ -118,3 +136,57 @@ async def test_keys_that_somebody_invents_are_soon_gone(url: str, command: Comma
         ttl = await command("PTTL", keys_of(store.key_hash(KEY))[2])
     assert isinstance(ttl, int)
     assert 0 < ttl <= 3_600_000
+
+
+async def test_resealing_while_others_commit_loses_nothing(url: str, command: Command, clock: SystemClock) -> None:
+    """Whichever of the two comes last, the newest token is there, and opens."""
+    keys = [TokenKey.of("billing", f"https://{number}.example.com/") for number in range(40)]
+    async with store_with(url, OLD) as before, store_with(url, NEW, OLD) as after:
+        first = [await shared(before, clock, key) for key in keys]
+
+        async def succeed(token: Token) -> Token:
+            lease = await lease_of(before, token.key, newer_than=token.generation)
+            answer = await before.commit(lease, minted(clock, f"next of {token.key.audience}"))
+            assert isinstance(answer, Token)
+            return answer
+
+        *newest, done = await asyncio.gather(*map(succeed, first), after.reseal())
+        found = await after.load(keys)
+
+    assert [token and token.access_token for token in found] == [
+        token.access_token for token in newest if isinstance(token, Token)
+    ]
+    assert isinstance(done, Resealed)
+    assert done.unreadable == 0
+
+
+async def test_a_record_that_was_replaced_meanwhile_is_left_alone(
+    url: str, command: Command, clock: SystemClock
+) -> None:
+    """Resealing compares what it read, and not only the generation: a second resealing at once changes nothing."""
+    async with store_with(url, OLD) as before, store_with(url, NEW, OLD) as after:
+        token = await shared(before, clock)
+        (row,) = [row async for _, row in before._reader.everything()]
+        assert row is not None
+        await after.reseal()
+        name = keys_of(token.key_hash)[0]
+        sealed = await command("HGET", name, "payload")
+
+        assert not await after._reseal(token.key_hash, row, b"stale")
+        assert await command("HGET", name, "payload") == sealed
+
+
+async def test_resealing_that_broke_off_says_so(url: str, command: Command, tmp_path: Path) -> None:
+    """Who believed that all is done would take the old key out of the file."""
+    await command("EVAL", MANY_RECORDS, 0)
+    async with AsyncExitStack() as stack:
+        proxy = await stack.enter_async_context(lossy(urlsplit(url).path, tmp_path / "lossy.sock"))
+        beside = f"unix://:{urlsplit(url).password}@{tmp_path}/lossy.sock"
+        store = await stack.enter_async_context(store_with(beside, OLD))
+        walk = store._reader.everything()
+        await anext(walk)
+        proxy.lose_next()
+
+        with pytest.raises(StoreUnavailable):
+            _ = [row async for row in walk]
+        assert proxy.lost == 1

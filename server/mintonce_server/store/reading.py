@@ -9,7 +9,7 @@ from mintonce_server.core.ports import Clock
 from mintonce_server.core.token import Token
 from mintonce_server.store.link import Link
 from mintonce_server.store.opening import Opening
-from mintonce_server.store.record import FIELDS, Row
+from mintonce_server.store.record import FIELDS, Row, number_in
 from mintonce_server.store.scripts import hash_of, record_key
 
 LIST_DEADLINE: Final = 5.0
@@ -49,9 +49,9 @@ class Reader:
         await self._link.run(self._link.client.ping)
 
     async def everything(self) -> AsyncIterator[tuple[str, Row | None]]:
-        """Each record with its key's hash, for as long as it takes. Raises StoreUnavailable."""
-        batches = self._batches()
-        while hashes := await self._link.run(lambda: _next(batches), deadline=LIST_DEADLINE):
+        """Each record with its key's hash, for as long as it takes. Raises StoreUnavailable, also if it broke off."""
+        walk = self._walk()
+        while hashes := await self._link.run(lambda: _next(walk), deadline=LIST_DEADLINE):
             rows = await self._link.run(partial(self._rows, hashes), deadline=LIST_DEADLINE)
             for key_hash, row in zip(hashes, rows, strict=True):
                 yield key_hash, row
@@ -68,6 +68,11 @@ class Reader:
                 break
         return list(tokens.values())[:limit]
 
+    async def _walk(self) -> AsyncIterator[list[str]]:
+        async for batch in self._batches():
+            yield batch
+        yield []
+
     async def _batches(self) -> AsyncIterator[list[str]]:
         batch: list[str] = []
         async for name in self._link.client.scan_iter(match=record_key("*"), count=BATCH):
@@ -83,7 +88,7 @@ class Reader:
             for name in names:
                 pipeline.hget(name, "f")
             replies = await pipeline.execute()
-        return [int(reply) if isinstance(reply, bytes) else 0 for reply in replies]
+        return [number_in(reply) for reply in replies]
 
     async def _rows(self, hashes: Sequence[str]) -> list[Row | None]:
         """The records under these names. A record replaced between two of its commands is read again."""
@@ -104,6 +109,9 @@ class Reader:
         return rows
 
 
-async def _next(batches: AsyncIterator[list[str]]) -> list[str]:
-    """The next batch, or [] at the end."""
-    return await anext(batches, [])
+async def _next(walk: AsyncIterator[list[str]]) -> list[str]:
+    """The next batch, or [] at the end, which a walk says itself: one that raised gives nothing more, either."""
+    batch = await anext(walk, None)
+    if batch is None:
+        raise ConnectionAbortedError
+    return batch

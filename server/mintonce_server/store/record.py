@@ -2,17 +2,21 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeGuard, cast
 
 from mintonce_server.core.errors import InvalidRequest
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.secret import Secret
-from mintonce_server.core.token import Token
+from mintonce_server.core.token import MAX_LIFETIME, Token
 
 VERSION: Final = 1
 FIELDS: Final = ("f", "exp", "refresh", "life", "cv", "payload")
 """What a reader wants of a record's hash, in the order of `Row.read`."""
+
+_MAX_LIFETIME_MS: Final = int(MAX_LIFETIME * 1000)
+_DIGITS_MAX: Final = 16
+"""As many as a Lua number can hold without loss."""
 
 Open = Callable[[bytes, str, int], bytes | None]
 """From what is sealed, the key's hash and the generation to the payload's text."""
@@ -45,7 +49,7 @@ class Row:
         """From a script's row."""
         match reply:
             case [int(f), int(remaining), int(refresh_in), int(expiry), int(lifetime), int(cv), bytes(payload)]:
-                return cls(f, remaining, refresh_in, expiry, lifetime, cv, payload)
+                return _doubted(cls(f, remaining, refresh_in, expiry, lifetime, cv, payload))
             case _:
                 return None
 
@@ -56,13 +60,13 @@ class Row:
 
     @classmethod
     def read(cls, fields: object, remaining: int) -> "Row | None":
-        """From FIELDS of a hash and its key's TTL."""
-        match fields:
-            case [bytes(f), bytes(expiry), bytes(refresh), bytes(life), bytes(cv), bytes(payload)] if remaining > 0:
-                refresh_in = int(refresh) - (int(expiry) - remaining)
-                return cls(int(f), remaining, refresh_in, int(expiry), int(life), int(cv), payload)
-            case _:
-                return None
+        """From FIELDS of a hash and its key's TTL. None if there is no record."""
+        *numbers, payload = cast(list[object], fields)
+        if numbers[0] is None or remaining <= 0:
+            return None
+        f, expiry, refresh, life, cv = map(number_in, numbers)
+        sealed = payload if isinstance(payload, bytes) else b""
+        return _doubted(cls(f, remaining, refresh - (expiry - remaining), expiry, life, cv, sealed))
 
     def token(self, key: TokenKey, key_hash: str, asked_at: float, opening: Open) -> Token | None:
         """The key's token. None if the record cannot be read, or is another key's."""
@@ -93,6 +97,17 @@ class Row:
             expiry_unix=self.expiry / 1000,
             credential_version=self.credential_version,
         )
+
+
+def number_in(field: object) -> int:
+    """A field of a record that holds a whole number; 0 for what somebody else wrote there."""
+    return int(field) if isinstance(field, bytes) and field.isdigit() and len(field) <= _DIGITS_MAX else 0
+
+
+def _doubted(row: Row) -> Row:
+    """The row; without its payload, so that it opens for nobody, if no commit can have written these numbers."""
+    sound = row.generation > 0 and 0 < row.remaining <= row.lifetime <= _MAX_LIFETIME_MS
+    return row if sound and -_MAX_LIFETIME_MS <= row.refresh_in <= row.remaining else replace(row, payload=b"")
 
 
 def encode(token: Token) -> str:

@@ -5,7 +5,7 @@
 --   print, restored, meta ms, channel, key hash, latest expiry by the store's clock in ms or 0
 -- Gives {OK | DUP, expiry by the store's clock in ms} | {STALE | REJECTED | OLD_CREDENTIALS | DEAD}
 local generation, ttl, cv = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[4])
-local function number(value) return tonumber(value) or 0 end
+local function number(value) local n = tonumber(value); return n and n > 0 and n < 2^53 and math.floor(n) or 0 end
 local function text(value) return string.format('%.0f', value) end
 local record = redis.call('HMGET', KEYS[1], 'f', 'exp')
 local meta = redis.call('HMGET', KEYS[3], 'f', 'bar', 'cv')

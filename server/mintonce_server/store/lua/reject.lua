@@ -3,7 +3,7 @@
 -- ARGV: generation, min interval ms, meta ms, channel, key hash
 -- Gives {CURRENT} | {OTHER} | {TOO_SOON, ms}
 local generation = tonumber(ARGV[1])
-local function number(value) return tonumber(value) or 0 end
+local function number(value) local n = tonumber(value); return n and n > 0 and n < 2^53 and math.floor(n) or 0 end
 local meta = redis.call('HMGET', KEYS[3], 'f', 'bar', 'rejected', 'rejected_at')
 local record = redis.call('HMGET', KEYS[1], 'f', 'print')
 if number(record[1]) ~= generation then

@@ -1,0 +1,100 @@
+"""Replicas that have different sealing keys, by somebody's mistake: each mints one token, and no storm begins."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest_asyncio
+
+from mintonce_server.core.broker import Broker, BrokerOptions
+from mintonce_server.core.client import Clients, OAuthClient
+from mintonce_server.core.token import Token
+from mintonce_server.store import RedisStore
+from mintonce_server.store.keyring import Keyring, SealingKey
+from mintonce_server.store.scripts import keys_of
+from support.clocks import ManualClock
+from support.samples import KEY
+from support.scripted_issuer import ScriptedIssuer
+from support.servers import Command
+
+ROUNDS = 20
+SIDES = [SealingKey.of(bytes([number]) * 32) for number in (1, 2)]
+
+
+class Fleet:
+    """Three replicas with one key and three with another, on one store, with one issuer and one clock."""
+
+    def __init__(self, url: str) -> None:
+        self.clock = ManualClock()
+        self.issuer = ScriptedIssuer(self.clock)
+        self.alarms: list[str] = []
+        self._url = url
+        self.stores = [self._store(Keyring(b"index", (key,))) for key in SIDES * 3]
+        self.brokers = [self._broker(store) for store in self.stores]
+
+    def _store(self, keyring: Keyring) -> RedisStore:
+        def alarm(_key_hash: str, what: str) -> None:
+            self.alarms.append(what)
+
+        return RedisStore.connect(
+            self._url, clock=self.clock, keyring=lambda: keyring, lease_seconds=60.0, deadline=5.0, alarm=alarm
+        )
+
+    def _broker(self, store: RedisStore) -> Broker:
+        clients = Clients([OAuthClient(KEY.client, self.issuer)])
+        return Broker(store, clients, self.clock, lambda _: None, BrokerOptions())
+
+    async def round(self) -> list[Token]:
+        """Everybody is asked, and has compared with the store before."""
+        self.clock.advance(5.1)
+        for broker in self.brokers:
+            await broker.upkeep._revalidation.confirm([broker._holdings.entry(KEY)])
+        return [(await broker.get(KEY, 0.0, 5.0)).token for broker in self.brokers]
+
+
+@pytest_asyncio.fixture
+async def fleet(url: str, command: Command) -> AsyncIterator[Fleet]:
+    async with AsyncExitStack() as stack:
+        fleet = Fleet(url)
+        for store in fleet.stores:
+            stack.push_async_callback(store.close)
+        yield fleet
+
+
+async def test_no_replica_mints_twice(fleet: Fleet) -> None:
+    """Whoever finds only what the others sealed mints one of its own and keeps it, whatever is committed after."""
+    for _ in range(ROUNDS):
+        await fleet.round()
+
+    assert 2 <= fleet.issuer.mints <= len(fleet.brokers)
+
+
+async def test_the_alarm_is_told_and_does_not_flood(fleet: Fleet) -> None:
+    """Once a minute by each store at most, and it names the key that is missing."""
+    for _ in range(ROUNDS):
+        await fleet.round()
+
+    minutes = ROUNDS * 5.1 // 60 + 1
+    assert 1 <= len(fleet.alarms) <= minutes * len(fleet.stores)
+    assert any(key.id.hex() in fleet.alarms[0] for key in SIDES)
+
+
+async def test_a_rejection_brings_one_mint(fleet: Fleet) -> None:
+    """Also when the record that is current is one that the rejecting replica cannot read."""
+    tokens = await fleet.round()
+    before = fleet.issuer.mints
+    await fleet.brokers[0].reject(KEY, tokens[0].generation)
+    for _ in range(ROUNDS):
+        after = await fleet.round()
+        assert after[0].generation > tokens[0].generation
+
+    assert fleet.issuer.mints - before <= len(fleet.brokers)
+
+
+async def test_spoiling_records_brings_no_storm(fleet: Fleet, command: Command) -> None:
+    """Who writes rubbish after each round makes each replica mint for itself, once in a token's life."""
+    record = keys_of(fleet.stores[0].key_hash(KEY))[0]
+    for _ in range(ROUNDS):
+        await fleet.round()
+        await command("HSET", record, "payload", "rubbish")
+
+    assert fleet.issuer.mints <= len(fleet.brokers)

@@ -5,12 +5,14 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from mintonce_server.dev.practice_issuer import PracticeIssuer
 from mintonce_server.dev.valkey import EmbeddedValkey
 from mintonce_server.identity.api_keys import new_api_key
 from mintonce_server.store.keyring import new_keyring
 from support.replicas import Replica, replica
+from support.servers import looking_into
 from support.surroundings import issuer_with_log, smallest_settings
 
 VICTIM_AUDIENCE = "https://victim.example.com/"
@@ -57,6 +59,11 @@ class Arena:
     def descriptors(self) -> int:
         """Files and sockets that the server has open."""
         return len(list(Path(f"/proc/{self.server.process.pid}/fd").iterdir()))
+
+    async def keys(self) -> int:
+        """How many Redis has."""
+        async with looking_into(self.valkey.url) as command:
+            return cast(int, await command("DBSIZE"))
 
     def _status(self, name: str) -> int:
         text = Path(f"/proc/{self.server.process.pid}/status").read_text()

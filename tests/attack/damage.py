@@ -21,7 +21,17 @@ NUMBERS = st.sampled_from(
     ]
 )  # fmt: skip
 TEXTS = st.sampled_from(
-    [b"{}", b'{"v":1}', b"[" * 3000, b"\x02", b"\x02" + b"\0" * 40, b"\x03" * 60, b"\n\r\0", b"ISSUER_REFUSED", b"x" * 9000]
+    [
+        b"{}",
+        b'{"v":1}',
+        b"[" * 3000,
+        b"\x02",
+        b"\x02" + b"\0" * 40,
+        b"\x03" * 60,
+        b"\n\r\0",
+        b"ISSUER_REFUSED",
+        b"x" * 9000,
+    ]
 )
 GARBAGE = NUMBERS | TEXTS | st.binary(max_size=60)
 

@@ -96,5 +96,15 @@ METADATA = st.lists(
     ),
     max_size=20,
 )
-_BEARERS = ("", "Bearer", "Bearer ", "bearer mok_", "Basic YTpi", "Bearer eyJhbGciOiJub25lIn0.e30.", "Bearer " + "." * 50)
-AUTHORIZATIONS = st.sampled_from(_BEARERS) | _VALUES.map(str.strip) | _VALUES.map(lambda text: f"Bearer mok_{text}".strip())
+_BEARERS = (
+    "",
+    "Bearer",
+    "Bearer ",
+    "bearer mok_",
+    "Basic YTpi",
+    "Bearer eyJhbGciOiJub25lIn0.e30.",
+    "Bearer " + "." * 50,
+)
+AUTHORIZATIONS = (
+    st.sampled_from(_BEARERS) | _VALUES.map(str.strip) | _VALUES.map(lambda text: f"Bearer mok_{text}".strip())
+)

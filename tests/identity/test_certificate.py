@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID as Use
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mintonce_server.core.caller import CallerKind
@@ -135,6 +135,7 @@ def test_a_kind_of_name_that_nobody_reads_is_refused(authority: Authority) -> No
         caller_of_certificate(authority.issue("x400", more=[x400]).pem, DOMAINS, NOW.timestamp())
 
 
+@example([(15, 128)])  # a serial number below zero, of which the library warns
 @given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=4))
 def test_a_damaged_certificate_breaks_nothing(whole: bytes, changes: list[tuple[int, int]]) -> None:
     """Whatever bytes of it are others: it names somebody of ours, or is refused."""

@@ -37,9 +37,20 @@ class Shown:
     asked: int = 0
     url: str = ""
     looked: asyncio.Event = field(default_factory=asyncio.Event)
+    open: set[asyncio.Task[None] | None] = field(default_factory=set[asyncio.Task[None] | None])
 
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One request a connection."""
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One request a connection. The other side may leave at any moment: it is stopped by tests, too."""
+        self.open.add(asyncio.current_task())
+        try:
+            await self._answer(reader, writer)
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self.open.discard(asyncio.current_task())
+            writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")
         self.asked += 1
         self.looked.set()
@@ -51,7 +62,6 @@ class Shown:
             writer.write(head.encode() + (b"Content-Encoding: gzip\r\n\r\n" if zipped else b"\r\n") + body)
         else:
             await reader.read()  # until the caller has had enough
-        writer.close()
 
 
 class Source:
@@ -87,10 +97,11 @@ async def shown(authority: Authority) -> AsyncGenerator[Shown]:
     shown, issued = Shown(), authority.server()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(issued.certificate, issued.key)
-    server = await asyncio.start_server(shown.answer, "127.0.0.1", 0, ssl=context)
+    server = await asyncio.start_server(shown.serve, "127.0.0.1", 0, ssl=context)
     shown.url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/keys"
     async with server:
         yield shown
+    await wait_until(lambda: not shown.open)
 
 
 @pytest.fixture

@@ -218,6 +218,14 @@ def test_clusters_may_call_their_issuer_the_same() -> None:
         identify(Signer("one").token(claims(NOW)), known)
 
 
+def test_an_issuer_looks_at_the_name_itself() -> None:
+    """Whoever asks it: the name that led here was not verified."""
+    issuers: list[JwtIssuer] = []
+    identifier(also=issuers.append)
+    with pytest.raises(Unauthenticated, match="another issuer"):
+        issuers[0].caller(SIGNER.token(claims(NOW, iss="https://evil.example.com")), CLOCK)
+
+
 @pytest.mark.parametrize("algorithm", ["HS256", "HS512", "none", "ES256K", "dir"])
 def test_no_algorithm_can_be_set_by_which_a_public_key_is_a_secret(algorithm: str) -> None:
     """Not even if the settings let it pass."""

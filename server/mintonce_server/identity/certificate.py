@@ -1,11 +1,13 @@
 """SPIFFE identities from client certificates (X.509-SVID). TLS has verified the chain; here the name is read."""
 
 import re
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, TypeVar
 
 from cryptography import x509
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mintonce_server.core.caller import Caller, CallerKind
@@ -53,8 +55,11 @@ def caller_of_certificate(pem: bytes, trust_domains: frozenset[str], now_unix: f
 def _read(pem: bytes) -> Named | str:
     """What the certificate says, or what is wrong with it. Remembered: it is asked for at each call."""
     try:
-        certificate = x509.load_pem_x509_certificate(pem)
-        extensions = certificate.extensions
+        with warnings.catch_warnings():
+            # Of serial numbers and the like, which do not count here: TLS has taken the certificate.
+            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+            certificate = x509.load_pem_x509_certificate(pem)
+            extensions = certificate.extensions
     except (ValueError, x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType):
         return "cannot be read"
     if _is_authority(extensions):

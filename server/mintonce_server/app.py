@@ -75,6 +75,13 @@ async def ping_store(settings: Settings) -> None:
         await store.ping()
 
 
+async def try_files(settings: Settings) -> None:
+    """Read all that guards and proves, for `mintonced check`. Raises MintonceError."""
+    guarding = Guarding(settings, SystemClock(), lambda: None)
+    for name, client in settings.clients.items():
+        credentials_of(name, client, guarding)
+
+
 async def reseal(settings: Settings) -> Resealed:
     """Seal every token in the store with the newest key, for `mintonced reseal`. Raises MintonceError."""
     clock = SystemClock()

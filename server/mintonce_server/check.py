@@ -14,6 +14,9 @@ from mintonce_server.settings import IssuerSettings, Settings, SettingsError, lo
 PROBE_SECONDS: Final = 5.0
 """Each probe's deadline."""
 
+_FINE: Final = {"files": "they fit"}
+"""What is said of a probe that found no trouble; others: reached."""
+
 FINE: Final = 0
 FAULTY: Final = 1
 
@@ -24,6 +27,7 @@ class Probes:
 
     store: Callable[[Settings], Awaitable[None]]
     issuer: Callable[[IssuerSettings], Awaitable[None]]
+    files: Callable[[Settings], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +68,30 @@ def describe(settings: Settings) -> Iterator[str]:
     yield "The settings are fine."
     yield _row("listen", f"{settings.listen}{', open to all who reach it' if settings.insecure_listen else ''}")
     yield _row("store", f"{settings.redis.safe_url}; in an outage: {settings.store_outage}")
+    yield _row("callers", ", ".join(_callers(settings)) or "anybody: nobody is asked who he is")
+    yield _row("policy", str(settings.policy_file) if settings.policy_file else "all may have all")
+    sealed = "by sealing_keys_file" if settings.sealing_keys_file else "by keys that everybody knows"
+    yield _row("sealed", sealed)
+    yield _row("audit", str(settings.audit_file) if settings.audit_file else "none")
     for name, issuer in settings.issuers.items():
         yield _row("issuer", f"{name}: {_without_query(issuer.token_url)} ({issuer.request}, {issuer.auth})")
     for name, client in settings.clients.items():
         yield _row("client", f"{name}: from {client.issuer}, for {_audiences(client.audiences)}")
 
 
+def _callers(settings: Settings) -> Iterator[str]:
+    if settings.tls and settings.tls.client_ca_file:
+        yield f"certificates of {', '.join(settings.tls.trust_domains)}"
+    for name, issuer in settings.jwt_issuers.items():
+        yield f"JWTs of {name} ({issuer.issuer})"
+    if settings.api_keys_file:
+        yield "API keys"
+
+
 def report_outcomes(outcomes: list[Outcome]) -> Iterator[str]:
     """One line a probe, and a remedy below it where one is needed."""
     for outcome in outcomes:
-        yield _row("probe", f"{outcome.what}: {outcome.trouble or 'reached'}")
+        yield _row("probe", f"{outcome.what}: {outcome.trouble or _FINE.get(outcome.what, 'reached')}")
         if outcome.remedy:
             yield _row("", f"→ {outcome.remedy}")
 
@@ -104,6 +122,7 @@ async def probe_issuer(issuer: IssuerSettings) -> None:
 
 async def _probe_all(settings: Settings, probes: Probes) -> list[Outcome]:
     return await asyncio.gather(
+        *([_probe("files", probes.files(settings))] if probes.files else []),
         _probe("store", probes.store(settings)),
         *(_probe(f"issuer {name}", probes.issuer(issuer)) for name, issuer in settings.issuers.items()),
     )
@@ -114,7 +133,7 @@ async def _probe(what: str, probe: Awaitable[None]) -> Outcome:
         async with asyncio.timeout(PROBE_SECONDS):
             await probe
     except MintonceError as error:
-        return Outcome(what, str(error), error.remedy)
+        return Outcome(what, " ".join(str(error).split()), error.remedy)
     except TimeoutError:
         return Outcome(what, f"no answer within {PROBE_SECONDS:g} s", "Check the address, firewall and proxy.")
     return Outcome(what)

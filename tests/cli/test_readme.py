@@ -16,7 +16,7 @@ def blocks(language: str) -> list[str]:
 
 def test_the_configuration_file_in_the_readme_is_valid(tmp_path: Path) -> None:
     """With the secret files in place, it loads without a fault."""
-    (text,) = blocks("toml")
+    text, _ = blocks("toml")
     for client in tomllib.loads(text)["clients"].values():
         secret = tmp_path / client["client_secret_file"]
         secret.parent.mkdir(exist_ok=True)
@@ -28,6 +28,19 @@ def test_the_configuration_file_in_the_readme_is_valid(tmp_path: Path) -> None:
     assert set(settings.clients) == {"billing", "reports"}
     assert settings.issuers["acme"].token_url == "https://acme.eu.auth0.com/oauth/token"
     assert settings.issuers["acme"].request == "json"
+
+
+def test_the_guarded_configuration_in_the_readme_is_valid(tmp_path: Path) -> None:
+    """With the files in place that it names, nothing need be said out loud."""
+    _, text = blocks("toml")
+    for name in re.findall(r'^\w+_file = "([^"/]+)"$', text, re.MULTILINE):
+        (tmp_path / name).touch(mode=0o600)
+        (tmp_path / name).write_text("redis://redis.internal:6379/0" if name == "redis-url" else "something")
+    config = tmp_path / "mintonce.toml"
+    config.write_text(text)
+    settings = load(config, {})
+    assert settings.tls is not None
+    assert not settings.insecure_listen
 
 
 def test_the_python_in_the_readme_compiles_and_imports_what_there_is() -> None:

@@ -220,3 +220,12 @@ async def test_watches_of_one_caller_are_bounded(tmp_path: Path, issuer: Practic
             assert caught.value.reason == "LIMIT_EXCEEDED"
             async with gate.caller("cart") as other, other.watch(CLIENT, AUDIENCE) as theirs:
                 await anext(theirs)
+
+
+async def test_caller_and_audit_log_name_a_call_alike(guarded: Gatehouse) -> None:
+    """So that an error that somebody shows is found again."""
+    async with guarded.caller("cart") as client:
+        with pytest.raises(MintonceError) as caught:
+            await client.get(CLIENT, AUDIENCE)
+
+    assert caught.value.request_id == guarded.audit[0].request_id

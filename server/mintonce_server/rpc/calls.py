@@ -10,7 +10,7 @@ from grpc.aio import ServicerContext
 
 from mintonce_server.core.errors import MintonceError
 from mintonce_server.rpc.status import abort
-from mintonce_server.telemetry.logs import bind_request_id, get_logger
+from mintonce_server.telemetry.logs import bind_request_id, bound_request_id, get_logger
 
 DEFAULT_DEADLINE: Final = 15.0
 """Seconds that a call without a deadline waits for a token."""
@@ -56,7 +56,9 @@ def deadline_of(context: Context) -> float:
 
 
 def name_call(context: Context) -> str:
-    """The caller's x-request-id, or a new one; from here on in every log line of this call."""
+    """The caller's x-request-id, or a new one; from here on in every log line of this call. The same each time."""
+    if known := bound_request_id():  # each call is a task of its own
+        return known
     given = dict(context.invocation_metadata() or ()).get("x-request-id", "")
     text = given if isinstance(given, str) and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
     bind_request_id(text)

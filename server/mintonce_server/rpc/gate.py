@@ -26,6 +26,8 @@ _NOT_ALLOWED: Final[dict[str, str]] = {
     Reason.INVALID_REQUEST: "deny",
 }
 
+_VERBS: Final = {Act.GET: "get", Act.WATCH: "watch", Act.REJECT: "reject", Act.ADMIN: "administer"}
+
 Identify = Callable[[bytes | None, Sequence[str]], Caller]
 """From the PEM of the verified client certificate and the values of `authorization`. Raises Unauthenticated."""
 
@@ -54,7 +56,7 @@ OPEN_GUARDS: Final = Guards(lambda _certificate, _authorization: ANONYMOUS, lamb
 class Passage:
     """One call on its way through the gate."""
 
-    __slots__ = ("_clock", "_guards", "act", "caller", "key", "request_id", "rule", "served")
+    __slots__ = ("_clock", "_guards", "act", "caller", "key", "peer", "request_id", "rule", "served")
 
     def __init__(self, guards: Guards, clock: Clock, act: Act) -> None:
         self._guards = guards
@@ -62,6 +64,7 @@ class Passage:
         self.act = act
         self.caller: Caller | None = None
         self.request_id = ""
+        self.peer = ""
         self.key: TokenKey | None = None
         self.rule = ""
         self.served: Token | None = None
@@ -129,6 +132,8 @@ class Gate:
         passage = Passage(self._guards, self._clock, act)
         if self._guards.audit:
             passage.request_id = name_call(context)
+            # Now: asked for a call that has ended, grpc may crash.
+            passage.peer = str(context.peer())
         try:
             passage.caller = caller = self._identify(context)
             bind_caller(caller.name)
@@ -172,7 +177,7 @@ class Gate:
                 request_id=passage.request_id,
                 caller=passage.name,
                 caller_kind=passage.caller.kind if passage.caller else "",
-                peer=str(context.peer()),
+                peer=passage.peer,
                 act=passage.act,
                 client=key.client if key else "",
                 audience=key.audience if key else "",
@@ -207,6 +212,6 @@ def _still_valid(caller: Caller, clock: Clock) -> float | None:
 
 def _denied(act: Act) -> PermissionDenied:
     return PermissionDenied(
-        f"the policy does not allow this caller to {act} this",
+        f"the policy does not allow this caller to {_VERBS[act]} this",
         remedy="Ask those who run Mintonce for a rule; `mintonced explain` shows them what is missing.",
     )

@@ -114,6 +114,11 @@ def bind_request_id(request_id: str) -> "BoundRequestId":
     return BoundRequestId(_request_id.set(request_id[:MAX_REQUEST_ID]))
 
 
+def bound_request_id() -> str | None:
+    """Of this task's call, if it has one yet."""
+    return _request_id.get()
+
+
 def bind_caller(name: str) -> None:
     """From now on, lines of this task and of those that it starts say who called."""
     _caller.set(name)

@@ -8,7 +8,8 @@ from typing import Any, Final, NoReturn, TypeVar, cast
 
 from grpc.aio import ServicerContext
 
-from mintonce_server.core.errors import MintonceError
+from mintonce_server.core.errors import InvalidRequest, MintonceError
+from mintonce_server.rpc.decoding import UNREADABLE
 from mintonce_server.rpc.status import abort
 from mintonce_server.telemetry.logs import bind_request_id, bound_request_id, get_logger
 
@@ -28,6 +29,7 @@ def unary(method: Method) -> Method:
 
     async def call(servicer: object, request: object, context: Context) -> object:
         try:
+            _check_readable(request)
             return await method(servicer, request, context)
         except Exception as error:  # noqa: BLE001 - the last line: grpc would send the exception's text to the caller
             await _end(context, error)
@@ -40,6 +42,7 @@ def streaming(method: Method) -> Method:
 
     async def call(servicer: object, request: object, context: Context) -> AsyncGenerator[object]:
         try:
+            _check_readable(request)
             async with aclosing(method(servicer, request, context)) as answers:
                 async for answer in answers:
                     yield answer
@@ -63,6 +66,11 @@ def name_call(context: Context) -> str:
     text = given if isinstance(given, str) and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
     bind_request_id(text)
     return text
+
+
+def _check_readable(request: object) -> None:
+    if request is UNREADABLE:
+        raise InvalidRequest("the request cannot be read", remedy="Send messages of mintonce.v1, as protobuf.")
 
 
 async def _end(context: Context, error: Exception) -> NoReturn:

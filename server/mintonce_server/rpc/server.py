@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from grpc import aio
@@ -12,6 +12,7 @@ from grpc_reflection.v1alpha import reflection
 from mintonce.v1 import admin_pb2, admin_pb2_grpc, tokens_pb2, tokens_pb2_grpc
 from mintonce_server.core.broker import Broker
 from mintonce_server.core.ports import Clock
+from mintonce_server.rpc.decoding import Decoding
 from mintonce_server.rpc.gate import OPEN_GUARDS, Gate, Guards
 from mintonce_server.rpc.health import Health
 from mintonce_server.rpc.listening import listen_on
@@ -67,8 +68,9 @@ class Server:
         )
         self._probed = aio.server(maximum_concurrent_rpcs=100, options=_channel_options(options))
         gate = Gate(guards, clock, broker.key_hash)
-        tokens_pb2_grpc.add_TokenServiceServicer_to_server(TokenService(broker, clock, gate), self._server)
-        admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminService(broker, clock, gate), self._server)
+        services = cast("aio.Server", Decoding(self._server))
+        tokens_pb2_grpc.add_TokenServiceServicer_to_server(TokenService(broker, clock, gate), services)
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminService(broker, clock, gate), services)
         for server in (self._server, self._probed):
             health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if options.reflection:

@@ -5,10 +5,10 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
-from grpc import aio
-
 from attack.arena import VICTIM_AUDIENCE, Arena
 from attack.wire import bearer
+from grpc import aio
+
 from mintonce.v1 import tokens_pb2, tokens_pb2_grpc
 
 PACE: Final = 0.01

@@ -1,7 +1,7 @@
 """What a writer of Redis can do to a key's record, lease and meta: strategies, and the doing."""
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 from hypothesis import strategies as st
 from redis import Redis
@@ -38,7 +38,7 @@ GARBAGE = NUMBERS | TEXTS | st.binary(max_size=60)
 
 @dataclass(frozen=True)
 class Blow:
-    """One change. `how`: `set` a field, `drop` one, `flip` a byte of one, make it another `type`, or let it `expire`."""
+    """One change. `how`: `set`, `drop` or `flip` a byte of a field, make it another `type`, `expire`, `swap`."""
 
     part: Part
     how: Literal["set", "drop", "flip", "type", "expire", "swap"]
@@ -68,7 +68,7 @@ LEASE_MS: Final = 300
 class Damager:
     """A client of Redis with bad intentions. `other`: the hash of a key whose token is to show up elsewhere."""
 
-    def __init__(self, redis: "Redis[bytes]", other: str, in_clear: bytes) -> None:
+    def __init__(self, redis: Redis, other: str, in_clear: bytes) -> None:
         self._redis = redis
         self._other = other
         self._in_clear = in_clear
@@ -100,7 +100,7 @@ class Damager:
                 self._redis.hset(name, mapping={field: stolen[field] for field in (b"payload", b"f")})
 
     def _flip(self, name: str, blow: Blow) -> None:
-        value = bytearray(self._redis.hget(name, blow.field) or b"")
+        value = bytearray(cast(bytes | None, self._redis.hget(name, blow.field)) or b"")
         if value:
             value[blow.at % len(value)] ^= 1 << blow.at % 8
             self._redis.hset(name, blow.field, bytes(value))

@@ -3,14 +3,14 @@
 import asyncio
 import json
 from pathlib import Path
-from typing import Final, cast
-
-from redis import Redis
+from typing import Final
 
 from attack.damage import BLOWS, Blow, Damager
 from attack.exploring import explore
 from attack.figures import Figures
 from attack.wire import OUR_CODES, Wire, broken_law, wired
+from redis import Redis
+
 from mintonce.v1 import tokens_pb2
 from mintonce_server.core.broker import BrokerOptions
 from mintonce_server.core.key import TokenKey
@@ -62,7 +62,7 @@ async def fuzz_records(directory: Path, issuer: PracticeIssuer, redis_url: str, 
     figures, clock, log = Figures("records, leases and metas in Redis"), SystemClock(), directory / "posts.jsonl"
     stores = [RedisStore.connect(redis_url, hasher=HASHER, clock=clock, lease_seconds=1.0) for _ in range(2)]
     options = BrokerOptions(mint_deadline=3.0)
-    redis = cast("Redis[bytes]", Redis.from_url(redis_url))
+    redis = Redis.from_url(redis_url)  # pyright: ignore[reportUnknownMemberType] # redis-py: **kwargs untyped
     try:
         async with (
             house(issuer.token_url, store=stores[0], clock=clock, options=options) as minting,
@@ -83,5 +83,5 @@ async def fuzz_records(directory: Path, issuer: PracticeIssuer, redis_url: str, 
 
 def _in_clear(token: str) -> bytes:
     """A record as the first format had it, in JSON."""
-    names = {"v": 1, "client": CLIENT, "audience": "https://struck-1.example.com/", "scopes": []}
+    names: dict[str, object] = {"v": 1, "client": CLIENT, "audience": "https://struck-1.example.com/", "scopes": []}
     return json.dumps({**names, "token": token, "type": "Bearer", "granted": []}).encode()

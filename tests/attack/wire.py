@@ -2,14 +2,14 @@
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import grpc
-
 from attack.hostile import STREAMS
+
 from mintonce.v1 import tokens_pb2
 from mintonce_server.rpc.status import CODES
 
@@ -59,7 +59,7 @@ class Wire:
 
 
 @contextmanager
-def wired(target: str, timeout: float = 10.0) -> Iterator[Wire]:
+def wired(target: str, timeout: float = 10.0) -> Generator[Wire]:
     """In clear, without a retry policy or any other kindness."""
     options = [("grpc.enable_retries", 0), ("grpc.max_metadata_size", 1 << 20)]
     with grpc.insecure_channel(target, options=options) as channel:

@@ -1,0 +1,67 @@
+"""How much slower one caller's answers get while another floods. Flooders run in processes of their own."""
+
+import asyncio
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from attack import floods
+from attack.arena import Arena
+from attack.bystander import Bystander
+
+REST: Final = 2.0
+"""Seconds between two floods."""
+CLOSED_WITHIN: Final = 15.0
+"""Seconds after which connections that said nothing must be gone: the handshake's time, and some more."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One flood. `alone` and `beside` are the bystander's calls before and during it; memory in bytes."""
+
+    name: str
+    strikes: int
+    seconds: float
+    alone: Bystander
+    beside: Bystander
+    memory: int
+    keys: int
+
+    @property
+    def broken(self) -> str:
+        """What is wrong, "" if nothing is."""
+        failed = self.alone.failed + self.beside.failed
+        return f"{self.name}: {len(failed)} calls of the bystander failed, such as {failed[0]}" if failed else ""
+
+
+async def measure(arena: Arena, name: str, seconds: float) -> Measured:
+    """First without, then with the flood."""
+    alone, beside, until = Bystander(), Bystander(), asyncio.Event()
+    await alone.beside(arena, seconds)
+    before = arena.resident()
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(pool, floods.warm)  # its imports are no part of the flood
+        async with asyncio.TaskGroup() as group:
+            group.create_task(beside.call(arena, until))
+            flooding = loop.run_in_executor(pool, floods.run, name, arena.target, arena.attacker, seconds)
+            strikes = await flooding
+            until.set()
+    measured = Measured(name, strikes, seconds, alone, beside, arena.resident() - before, await arena.keys())
+    await asyncio.sleep(REST)
+    return measured
+
+
+async def held_on_to(arena: Arena, count: int) -> tuple[int, int, int]:
+    """Descriptors before, with so many silent connections, and after the time in which they must be closed."""
+    host, _, port = arena.target.rpartition(":")
+    before = arena.descriptors()
+    opened = [await asyncio.open_connection(host, int(port)) for _ in range(count)]
+    await asyncio.sleep(0.5)
+    with_them = arena.descriptors()
+    await asyncio.sleep(CLOSED_WITHIN)
+    after = arena.descriptors()
+    for _, writer in opened:
+        writer.transport.abort()
+    return before, with_them, after

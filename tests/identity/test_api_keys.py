@@ -81,7 +81,7 @@ def test_what_is_said_goes_before_what_is_shown(known: tuple[Identifier, str], t
     assert identifier.identify(pem, []).name == ID
     assert identifier.identify(pem, [f"Bearer {key}"]).name == "key:billing"
     assert identifier.identify(None, [f"bearer {key}"]).name == "key:billing"
-    for bad in (["Bearer mok_wrong"], ["Basic YTpi"], [""], [f"Bearer {key}", f"Bearer {key}"]):
+    for bad in (["Bearer mok_wrong"], ["Basic YTpi"], [f"Tokens {key}"], [""], [f"Bearer {key}", f"Bearer {key}"]):
         with pytest.raises(Unauthenticated):
             identifier.identify(pem, bad)
 

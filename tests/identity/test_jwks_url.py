@@ -75,12 +75,25 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing."""
 
 
+class Watched(JwksUrl):
+    """Says when it is at work: httpx leaves its socket behind when it is stopped while it connects."""
+
+    looking = False
+
+    async def _look(self) -> bool:
+        self.looking = True
+        try:
+            return await super()._look()
+        finally:
+            self.looking = False
+
+
 class Source:
     """A JwksUrl that runs, and what it complained of."""
 
     def __init__(self, url: str, ca: Path, pace: Pace) -> None:
         self.troubles: asyncio.Queue[JwksError] = asyncio.Queue()
-        self.keys = JwksUrl(url, clock=SystemClock(), ca_file=str(ca), trouble=self.troubles.put_nowait, pace=pace)
+        self.keys = Watched(url, clock=SystemClock(), ca_file=str(ca), trouble=self.troubles.put_nowait, pace=pace)
 
     def identify(self, signer: Signer) -> str:
         issuer = JwtIssuer(
@@ -134,6 +147,7 @@ def running(shown: Shown, authority: Authority) -> Running:
         try:
             yield source
         finally:
+            await wait_until(lambda: not source.keys.looking)
             task.cancel()
             await asyncio.wait([task], timeout=5)
 
@@ -241,6 +255,7 @@ async def test_a_server_of_another_authority_is_not_asked(shown: Shown, tmp_path
     source = Source(shown.url, Authority(tmp_path, "other").ca, QUICK)
     task = asyncio.create_task(source.keys.run())
     trouble = await asyncio.wait_for(source.troubles.get(), 10)
+    await wait_until(lambda: not source.keys.looking)
     task.cancel()
     await asyncio.wait([task], timeout=5)
 

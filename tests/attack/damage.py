@@ -20,6 +20,9 @@ NUMBERS = st.sampled_from(
         b"4102444800000", b"\xc2\xb2", b"1" * 5000,
     ]
 )  # fmt: skip
+WORST: Final = (b"-1", b"1e300", b"-1e300", b"nan", b"1.5", b"9223372036854775808", b"")
+"""Of the numbers, those that once did harm, and their kin."""
+
 TEXTS = st.sampled_from(
     [
         b"{}",
@@ -60,8 +63,14 @@ def _of_part(part: Part) -> st.SearchStrategy[Blow]:
 
 RECORD_BLOWS = _of_part("t") | st.just(Blow("t", "swap")) | st.just(Blow("t", "set", "payload", b"in clear"))
 BLOWS = st.lists(RECORD_BLOWS | RECORD_BLOWS | _of_part("m") | _of_part("l"), min_size=1, max_size=4)
+ONE_BAD_NUMBER: Final = [
+    [Blow(part, "set", field, number)]
+    for part, fields in cast("dict[Part, tuple[str, ...]]", FIELDS).items()
+    for field in fields
+    for number in WORST
+]
 
-LEASE_MS: Final = 300
+LEASE_MS: Final = 100
 """A writer could hold a lease for ever; here it lapses, so that a run ends."""
 
 

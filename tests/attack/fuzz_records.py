@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Final
 
-from attack.damage import BLOWS, Blow, Damager
+from attack.damage import BLOWS, ONE_BAD_NUMBER, Blow, Damager
 from attack.exploring import explore
 from attack.figures import Figures
 from attack.wire import OUR_CODES, Wire, broken_law, wired
@@ -58,7 +58,7 @@ class Victim:
 
 
 async def fuzz_records(directory: Path, issuer: PracticeIssuer, redis_url: str, examples: int, seed: int) -> Figures:
-    """`issuer` logs its POSTs to posts.jsonl in the directory."""
+    """Each bad number in each field once, then so many examples. `issuer` logs to posts.jsonl in the directory."""
     figures, clock, log = Figures("records, leases and metas in Redis"), SystemClock(), directory / "posts.jsonl"
     stores = [RedisStore.connect(redis_url, hasher=HASHER, clock=clock, lease_seconds=1.0) for _ in range(2)]
     options = BrokerOptions(mint_deadline=3.0)
@@ -73,6 +73,8 @@ async def fuzz_records(directory: Path, issuer: PracticeIssuer, redis_url: str, 
             damager = Damager(redis, HASHER(other), _in_clear(stolen.token.access_token.reveal()))
             with wired(reading.target, timeout=4.0) as wire:
                 victim = Victim(minting, wire, damager, log, figures)
+                for blows in ONE_BAD_NUMBER:
+                    await asyncio.to_thread(victim.suffer, blows)
                 await explore(figures, BLOWS, victim.suffer, examples, seed)
     finally:
         redis.close()

@@ -84,3 +84,40 @@ def test_what_is_remembered_is_bounded_and_nobody_gains_by_it(monkeypatch: pytes
         shares.take_mint("greedy")
     clock.advance(10.0)
     shares.take_mint("greedy")
+
+
+def test_a_crowd_of_callers_costs_each_new_one_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many who cannot be forgotten just now, each call looks at a few; all have their turn, and then they go."""
+    monkeypatch.setattr(quotas, "CALLERS_REMEMBERED", 100)
+    shares, clock = made()
+    for number in range(200):
+        shares.take_reject(f"caller-{number}")
+    assert len(shares._shares) == 200
+
+    looked: list[object] = []
+    unused = quotas._Share.is_unused
+
+    def look(share: quotas._Share, now: float) -> bool:
+        looked.append(share)
+        return unused(share, now)
+
+    monkeypatch.setattr(quotas._Share, "is_unused", look)
+    shares.take_mint("one more")
+    assert 0 < len(looked) <= quotas.LOOKED_AT
+
+    clock.advance(10.0)
+    for number in range(20):
+        shares.take_mint(f"later-{number}")
+    assert len(shares._shares) <= 100 + quotas.LOOKED_AT
+
+
+def test_whoever_has_a_watch_open_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the crowd would give it a second share."""
+    monkeypatch.setattr(quotas, "CALLERS_REMEMBERED", 10)
+    shares, clock = made()
+    with shares.watching("a"), shares.watching("a"):
+        for number in range(100):
+            shares.take_mint(f"caller-{number}")
+            clock.advance(10.0)
+        with pytest.raises(LimitExceeded), shares.watching("a"):
+            pass

@@ -1,8 +1,7 @@
 """How much one caller may use, so that the others keep theirs."""
 
 from collections import OrderedDict
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +9,10 @@ from mintonce_server.core.errors import LimitExceeded
 from mintonce_server.core.ports import Clock
 
 CALLERS_REMEMBERED: Final = 10_000
+"""Beyond it, callers are forgotten whose share is whole. The others are few: they have calls under way, or had some
+within the time in which a bucket fills."""
+LOOKED_AT: Final = 16
+"""Of those that are remembered, when one more comes: a flood of callers must not make each call search them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +48,32 @@ class _Bucket:
         return 0.0
 
 
+class _Seats(AbstractContextManager[None]):
+    """So many at a time. One object for all of them, entered once by each: calls are too many to make one for each."""
+
+    __slots__ = ("_limit", "_retry_after", "_what", "taken")
+
+    def __init__(self, limit: int, retry_after: float, what: str) -> None:
+        self._limit, self._retry_after, self._what = limit, retry_after, what
+        self.taken = 0
+
+    def __enter__(self) -> None:
+        if self.taken >= self._limit:
+            raise _exceeded(self._retry_after, self._what)
+        self.taken += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.taken -= 1
+
+
 class _Share:
     """What one caller uses."""
 
     __slots__ = ("calls", "mints", "rejects", "watches")
 
     def __init__(self, options: QuotaOptions, now: float) -> None:
-        self.calls = self.watches = 0
+        self.calls = _Seats(options.max_calls_per_caller, 1.0, "has too many calls under way")
+        self.watches = _Seats(options.max_watches_per_caller, 10.0, "has too many watches")
         self.mints = _Bucket(options.mints_per_second, options.mint_burst, now)
         self.rejects = _Bucket(options.rejects_per_second, options.reject_burst, now)
 
@@ -60,7 +82,7 @@ class _Share:
         self.mints.fill(now)
         self.rejects.fill(now)
         full = self.mints.left >= self.mints.burst and self.rejects.left >= self.rejects.burst
-        return full and not self.calls and not self.watches
+        return full and not self.calls.taken and not self.watches.taken
 
 
 class Quotas:
@@ -79,29 +101,13 @@ class Quotas:
         """Raises LimitExceeded when the caller rejects too often."""
         _taken(self._share(caller).rejects.take(self._clock.monotonic()), "rejects too many tokens")
 
-    @contextmanager
-    def calling(self, caller: str) -> Generator[None]:
-        """Raises LimitExceeded for more calls at a time than the caller may have."""
-        share = self._share(caller)
-        if share.calls >= self._options.max_calls_per_caller:
-            _taken(1.0, "has too many calls under way")
-        share.calls += 1
-        try:
-            yield
-        finally:
-            share.calls -= 1
+    def calling(self, caller: str) -> AbstractContextManager[None]:
+        """For a `with`, at once. Raises LimitExceeded for more calls at a time than the caller may have."""
+        return self._share(caller).calls
 
-    @contextmanager
-    def watching(self, caller: str) -> Generator[None]:
-        """Raises LimitExceeded for more watches at a time than the caller may have."""
-        share = self._share(caller)
-        if share.watches >= self._options.max_watches_per_caller:
-            _taken(10.0, "has too many watches")
-        share.watches += 1
-        try:
-            yield
-        finally:
-            share.watches -= 1
+    def watching(self, caller: str) -> AbstractContextManager[None]:
+        """For a `with`, at once. Raises LimitExceeded for more watches at a time than the caller may have."""
+        return self._share(caller).watches
 
     def _share(self, caller: str) -> _Share:
         if share := self._shares.get(caller):
@@ -114,15 +120,21 @@ class Quotas:
         return share
 
     def _forget_some(self, now: float) -> None:
-        """The least lately seen, if nothing is lost by it. Callers' names are proven, so nobody invents many."""
-        for name in [name for name, share in self._shares.items() if share.is_unused(now)][:1000]:
-            del self._shares[name]
+        """Of the least lately seen, those by whom nothing is lost. The others go to the end, so all have their turn."""
+        for _ in range(min(LOOKED_AT, len(self._shares))):
+            name, share = self._shares.popitem(last=False)
+            if not share.is_unused(now):
+                self._shares[name] = share
 
 
 def _taken(wait: float, what: str) -> None:
     if wait > 0:
-        raise LimitExceeded(
-            f"this caller {what}",
-            remedy="Slow down; or raise the caller's limits in the server's configuration, if it is meant.",
-            retry_after=wait,
-        )
+        raise _exceeded(wait, what)
+
+
+def _exceeded(retry_after: float, what: str) -> LimitExceeded:
+    return LimitExceeded(
+        f"this caller {what}",
+        remedy="Slow down; or raise the caller's limits in the server's configuration, if it is meant.",
+        retry_after=retry_after,
+    )

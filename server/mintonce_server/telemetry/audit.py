@@ -1,11 +1,11 @@
 """The audit log: who asked for what, what was decided, what was minted. One JSON object a line; docs/audit.md."""
 
-import contextlib
 import json
 import os
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Final, Self, cast
 
@@ -16,7 +16,17 @@ from mintonce_server.telemetry.rendering import timestamp
 
 VERSION: Final = 1
 MAX_TEXT: Final = 2048
+"""Characters. What is longer is cut, and ends with "…"; no name, audience or scope that is valid is."""
+MAX_ITEMS: Final = 64
+"""In a list: core.key.MAX_SCOPES."""
+
+# O_NONBLOCK: a pipe that nobody reads is an error, not a wait of all calls. Regular files do not care.
+_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _REDACTOR: Final = Redactor()
+_OFTEN: Final = 256
+"""Characters of a text that is worth remembering."""
+# Proven or ours: no secrets; and masked, the subjects of a namespace `token` would all look alike.
+_NAMES: Final = frozenset({"caller", "rule", "key", "token_sha256"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +88,8 @@ Record = CallRecord | MintRecord | ReloadRecord
 class AuditLog:
     """Each record is written before the answer goes out, whole, by one write: nothing is queued, so nothing is lost.
 
-    Use it in a `with`. The file is for this user alone. `path` None: there is no audit log, and `is_on` is False.
+    Use it in a `with`. A file that it makes is for this user alone. `path` None: there is no audit log, and `is_on` is
+    False.
     """
 
     def __init__(self, path: Path | None, clock: Clock) -> None:
@@ -86,9 +97,11 @@ class AuditLog:
         self._path = path
         self._clock = clock
         self._lock = threading.Lock()
+        self._torn = False
         self._descriptor = -1
         if path is not None:
             self._descriptor = self._opened(path)
+            self._torn = _ends_torn(path)
 
     @property
     def is_on(self) -> bool:
@@ -101,7 +114,7 @@ class AuditLog:
         line = self._line(record)
         with self._lock:
             try:
-                _write_all(self._descriptor, line)
+                self._write_all(line)
             except OSError as error:
                 raise self._unavailable(error) from error
 
@@ -113,6 +126,7 @@ class AuditLog:
             if self._is_current(self._path):
                 return False
             before, self._descriptor = self._descriptor, self._opened(self._path)
+            self._torn = _ends_torn(self._path)
             os.close(before)
             return True
 
@@ -126,17 +140,29 @@ class AuditLog:
 
     def _line(self, record: Record) -> bytes:
         head = {"v": VERSION, "kind": record.kind, "time": timestamp(self._clock.unix())}
-        values = {name: _safe(value) for name, value in asdict(record).items()}
-        return json.dumps({**head, **values}, separators=(",", ":")).encode("ascii") + b"\n"
+        values = {item.name: _safe(item.name, getattr(record, item.name)) for item in fields(record)}
+        return json.dumps({**head, **values}, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
+
+    def _write_all(self, line: bytes) -> None:
+        # A disk that was full kept the beginning of a line. It must not swallow this one, too.
+        rest = b"\n" + line if self._torn else line
+        while rest:
+            written = os.write(self._descriptor, rest)
+            rest = rest[written:]
+            self._torn = bool(rest) and (self._torn or written > 0)
+        self._torn = False
 
     def _is_current(self, path: Path) -> bool:
-        with contextlib.suppress(FileNotFoundError):
+        try:
             return os.path.samestat(path.stat(), os.fstat(self._descriptor))
-        return False
+        except FileNotFoundError:
+            return False
+        except OSError as error:  # the folder is closed to us, say: what is open goes on
+            raise self._unavailable(error) from error
 
     def _opened(self, path: Path) -> int:
         try:
-            return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            return os.open(path, _FLAGS, 0o600)
         except OSError as error:
             raise self._unavailable(error) from error
 
@@ -148,18 +174,39 @@ class AuditLog:
         )
 
 
-def _write_all(descriptor: int, line: bytes) -> None:
-    while line:
-        line = line[os.write(descriptor, line) :]
+def _ends_torn(path: Path) -> bool:
+    """Whether whoever wrote before ended in the middle of a line."""
+    try:
+        if not path.is_file():  # a pipe, a terminal
+            return False
+        with path.open("rb") as file:
+            return file.seek(0, os.SEEK_END) > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n"
+    except OSError:  # it may be written and not read: an empty line does no harm
+        return True
 
 
-def _safe(value: object) -> object:
+def _safe(name: str, value: object) -> object:
     match value:
         case str():
-            return _REDACTOR.line(str(value)[:MAX_TEXT])
+            return _cut(str(value)) if name in _NAMES else _masked(str(value))
         case tuple() | list():
-            return [_safe(item) for item in cast("Sequence[object]", value)]
+            return [_safe(name, item) for item in cast("Sequence[object]", value)[:MAX_ITEMS]]
         case float():
             return round(value, 4)
         case _:
             return value
+
+
+def _masked(text: str) -> str:
+    # Whole, and then cut: half of a token may look like none.
+    return _cut(_masked_often(text) if len(text) <= _OFTEN else _REDACTOR.line(text))
+
+
+@lru_cache(1024)
+def _masked_often(text: str) -> str:
+    """The same clients, audiences and scopes come again and again, and the search takes most of a record's time."""
+    return _REDACTOR.line(text)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"

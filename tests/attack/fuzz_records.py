@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -57,8 +58,15 @@ class Victim:
             self._figures.broken[f"a storm: {len(posts(self._log)) - before} POSTs after {blows}"] += 1
 
 
-async def fuzz_records(directory: Path, issuer: PracticeIssuer, redis_url: str, examples: int, seed: int) -> Figures:
-    """Each bad number in each field once, then so many examples. `issuer` logs to posts.jsonl in the directory."""
+async def fuzz_records(
+    directory: Path,
+    issuer: PracticeIssuer,
+    redis_url: str,
+    examples: int,
+    seed: int,
+    always: Sequence[list[Blow]] = ONE_BAD_NUMBER,
+) -> Figures:
+    """`always` once, then so many examples. `issuer` logs its POSTs to posts.jsonl in the directory."""
     figures, clock, log = Figures("records, leases and metas in Redis"), SystemClock(), directory / "posts.jsonl"
     stores = [RedisStore.connect(redis_url, hasher=HASHER, clock=clock, lease_seconds=1.0) for _ in range(2)]
     options = BrokerOptions(mint_deadline=3.0)
@@ -73,7 +81,7 @@ async def fuzz_records(directory: Path, issuer: PracticeIssuer, redis_url: str, 
             damager = Damager(redis, HASHER(other), _in_clear(stolen.token.access_token.reveal()))
             with wired(reading.target, timeout=4.0) as wire:
                 victim = Victim(minting, wire, damager, log, figures)
-                for blows in ONE_BAD_NUMBER:
+                for blows in always:
                     await asyncio.to_thread(victim.suffer, blows)
                 await explore(figures, BLOWS, victim.suffer, examples, seed)
     finally:

@@ -13,6 +13,9 @@ from attack.hostile import STREAMS
 from mintonce.v1 import tokens_pb2
 from mintonce_server.rpc.status import CODES
 
+SLACK: Final = 2
+"""Seconds that clocks and roundings may make of a token's end."""
+
 Metadata = Sequence[tuple[str, str | bytes]]
 
 OUR_CODES: Final = frozenset({code.name for code in CODES.values()} - {"INTERNAL"}) | {"OK"}
@@ -89,6 +92,8 @@ def _wrong_token(message: bytes, answer: bytes) -> str:
     token = tokens_pb2.GetTokenResponse.FromString(answer).token
     payload = token.access_token.split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    if token.expire_time.seconds > claims["exp"] + SLACK:
+        return "a token that is said to live longer than it does"
     asked = (request.audience, sorted(set(request.scopes)))
     got = (claims.get("aud") or "", sorted(str(claims.get("scope", "")).split()))
     return "" if asked == got else f"asked for {asked}, got {got}"

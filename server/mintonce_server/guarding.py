@@ -64,14 +64,15 @@ class Guarding:
         self, name: str, paths: Sequence[Path], load: Load[T], then: Callable[[], None] | None = None
     ) -> Current[T]:
         """The value of these files, now and later. `then` is called after each change."""
-        current = Current(load([_read(path) for path in paths]))
+        files = [_read(path) for path in paths]
+        current = Current(load(files))
 
         def apply(value: T) -> None:
             current.value = value
             if then is not None:
                 then()
 
-        self.watched.append(Watched(name, tuple(paths), load, apply))
+        self.watched.append(Watched(name, tuple(paths), load, apply, initial=files))
         return current
 
     def secret(self, name: str, path: Path) -> Current[Secret]:

@@ -2,8 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
@@ -15,6 +15,10 @@ T = TypeVar("T")
 MAX_BYTES: Final = 1 << 20
 SHOUT_EVERY: Final = 60.0
 """Seconds between complaints about a file that stays broken."""
+READ_DEADLINE: Final = 10.0
+"""Seconds that a disk may take to answer. There are disks that hang for ever, such as those of another machine."""
+SETTLE: Final = 0.02
+"""Seconds after which what has changed is read once more: whoever writes in place is then done, or seen at it."""
 PATIENCE: Final = 3
 """Looks that several files which belong together may be at odds, because they are written one after the other."""
 
@@ -23,30 +27,65 @@ class Unreadable(MintonceError):
     """A file cannot be read."""
 
 
+class Unusable(MintonceError):
+    """What is in a file is not understood."""
+
+
 @dataclass(slots=True)
 class Watched(Generic[T]):
     """Files that make one value.
 
     Attributes:
-        load: from the files' bytes to the value; raises MintonceError.
+        load: from the files' bytes to the value; raises MintonceError, or ValueError, whose text nobody gets to see.
         apply: takes the new value in place of the old one.
+        initial: what the value that is in place now was made of. Else the files are read here: whatever was written
+            in between is then taken for known.
     """
 
     name: str
     paths: Sequence[Path]
     load: Callable[[Sequence[bytes]], T]
     apply: Callable[[T], None]
+    initial: InitVar[Sequence[bytes] | None] = None
     seen: bytes = field(default=b"", repr=False)
     """Digest of what was loaded last."""
     refused: bytes = field(default=b"", repr=False)
     failures: int = 0
     shouted_at: float = float("-inf")
+    reading: "asyncio.Task[list[bytes]] | None" = field(default=None, repr=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, initial: Sequence[bytes] | None) -> None:
         try:
-            self.seen = _digest(_read(self.paths))
+            self.seen = _digest(_read(self.paths) if initial is None else initial)
         except Unreadable:
             self.seen = b""
+
+    async def read(self, deadline: float) -> list[bytes]:
+        """The files' bytes. Raises Unreadable.
+
+        A disk that hangs keeps one thread, not one more with each look: they are the threads that all of asyncio uses.
+        """
+        if self.reading is None:
+            self.reading = asyncio.create_task(asyncio.to_thread(_read, self.paths))
+        done, _ = await asyncio.wait([self.reading], timeout=deadline)
+        if not done:
+            raise Unreadable(
+                f"{self.paths[0]} was not read within {deadline:g} s",
+                remedy="Look after the disk; what was loaded before goes on.",
+            )
+        reading, self.reading = self.reading, None
+        return reading.result()
+
+    def loaded_from(self, files: Sequence[bytes]) -> T:
+        """Raises MintonceError."""
+        try:
+            return self.load(files)
+        except (ValueError, RecursionError) as error:
+            what = type(error).__name__
+        # Outside of the handler: the text of such an error likes to quote the file.
+        raise Unusable(
+            f"{self.paths[0]} is not understood ({what})", remedy="Mend it; what was loaded before goes on."
+        )
 
 
 class Reloader:
@@ -58,6 +97,8 @@ class Reloader:
         clock: Clock,
         *,
         interval: float = 1.0,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        read_deadline: float = READ_DEADLINE,
         loaded: Callable[[str], None],
         trouble: Callable[[str, MintonceError], None],
         besides: Callable[[], None] = lambda: None,
@@ -66,6 +107,8 @@ class Reloader:
         self._watched = watched
         self._clock = clock
         self._interval = interval
+        self._pause = pause
+        self._read_deadline = read_deadline
         self._loaded = loaded
         self._trouble = trouble
         self._besides = besides
@@ -95,18 +138,26 @@ class Reloader:
     async def _check(self, watched: Watched[object]) -> None:
         digest = b"absent"
         try:
-            files = await asyncio.to_thread(_read, watched.paths)
-            digest = _digest(files)
-            if digest == watched.seen:
+            files = await watched.read(self._read_deadline)
+            if _digest(files) == watched.seen:
                 watched.failures = 0
                 return
-            value = watched.load(files)
+            if (settled := await self._settled(watched, files)) is None:
+                return
+            digest = _digest(settled)
+            value = watched.loaded_from(settled)
         except MintonceError as error:
             self._failed(watched, digest, error)
             return
         watched.apply(value)
         watched.seen, watched.failures = digest, 0
         self._loaded(watched.name)
+
+    async def _settled(self, watched: Watched[object], files: Sequence[bytes]) -> Sequence[bytes] | None:
+        """The same again a moment later; None when somebody is writing. Half a policy may well be a policy."""
+        await self._pause(SETTLE)
+        again = await watched.read(self._read_deadline)
+        return again if again == files else None
 
     def _failed(self, watched: Watched[object], digest: bytes, error: MintonceError) -> None:
         now = self._clock.monotonic()

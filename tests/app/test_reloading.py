@@ -1,7 +1,8 @@
 """Files that change while the program runs."""
 
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,15 +20,21 @@ class Bench:
         self.loaded: list[str] = []
         self.trouble: list[str] = []
         self.clock = ManualClock()
+        self.in_between: Callable[[], object] = lambda: None
+        """What others do while a change settles."""
         for path in paths:
             path.write_bytes(b"first")
         watched = Watched("it", paths, self._load, self.values.append)
         self.reloader = Reloader(
             [watched],  # type: ignore[list-item] # of bytes is one of objects here: only this bench looks
             self.clock,
+            pause=self._pause,
             loaded=self.loaded.append,
             trouble=lambda name, error: self.trouble.append(str(error)),
         )
+
+    async def _pause(self, _seconds: float) -> None:
+        self.in_between()
 
     def _load(self, files: Sequence[bytes]) -> bytes:
         if any(data == b"bad" for data in files) or len(set(files)) > 1:
@@ -116,3 +123,74 @@ async def test_what_is_the_same_again_is_no_change(tmp_path: Path) -> None:
     path.write_bytes(b"first")
     await bench.reloader.check()
     assert bench.values == []
+
+
+async def test_what_is_being_written_is_left_for_the_next_look(tmp_path: Path) -> None:
+    """Half a policy may well be a policy: whoever writes in place is let finish."""
+    path = tmp_path / "file"
+    bench = Bench(path)
+    path.write_bytes(b"sec")
+    bench.in_between = lambda: path.write_bytes(b"second")
+    await bench.reloader.check()
+    assert (bench.values, bench.trouble) == ([], [])
+
+    await bench.reloader.check()
+    assert bench.values == [b"second"]
+
+
+async def test_a_change_between_loading_and_watching_is_a_change(tmp_path: Path) -> None:
+    """The program tells from what it was loaded, rather than that the file is read once more."""
+    path = tmp_path / "file"
+    bench = Bench(path)
+    path.write_bytes(b"second")
+    watched = Watched("it", [path], bench._load, bench.values.append, initial=[b"first"])
+    reloader = Reloader([watched], bench.clock, loaded=bench.loaded.append, trouble=lambda *_: None)  # type: ignore[list-item] # as above
+    await reloader.check()
+    assert bench.values == [b"second"]
+
+
+async def test_what_a_library_says_about_a_bad_file_is_not_repeated(tmp_path: Path) -> None:
+    """Such texts quote what they did not understand, and that may be a secret."""
+    path = tmp_path / "file"
+    bench = Bench(path)
+    trouble: list[str] = []
+    watched = Watched("it", [path], lambda files: int(files[0]), lambda _: None)
+    reloader = Reloader([watched], bench.clock, loaded=lambda _: None, trouble=lambda _, e: trouble.append(repr(e)))  # type: ignore[list-item] # as above
+    path.write_bytes(b"hunter2")
+    await reloader.check()
+    (told,) = trouble
+    assert "is not understood (ValueError)" in told
+    assert "hunter2" not in told
+
+
+async def test_a_disk_that_hangs_holds_up_nobody_for_ever(tmp_path: Path) -> None:
+    """It keeps one thread, however often it is looked at, and what it says in the end is taken."""
+    disk = threading.Event()
+    reads: list[None] = []
+
+    class Hanging(type(Path())):  # type: ignore[misc] # which kind of path it is depends on the system
+        def open(self, *args: object, **kwargs: object) -> object:
+            reads.append(None)
+            disk.wait()
+            return super().open(*args, **kwargs)
+
+    bench = Bench(tmp_path / "file")
+    trouble: list[str] = []
+    watched = Watched("it", [Hanging(tmp_path / "file")], bench._load, bench.values.append, initial=[b"before"])
+    reloader = Reloader(
+        [watched],  # type: ignore[list-item] # as above
+        bench.clock,
+        read_deadline=0.05,
+        loaded=lambda _: None,
+        trouble=lambda _, error: trouble.append(str(error)),
+    )
+    for _ in range(3):
+        await reloader.check()
+    assert (len(reads), len(trouble)) == (1, 1)
+    assert "was not read within 0.05 s" in trouble[0]
+
+    disk.set()
+    assert watched.reading is not None
+    await watched.reading
+    await reloader.check()
+    assert bench.values == [b"first"]

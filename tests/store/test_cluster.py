@@ -140,6 +140,15 @@ async def test_wakes_survive_the_loss_of_a_server(topology: ClusterTopology, clo
         await _listened(topology, 2)
 
 
+async def test_the_ears_listen_to_different_servers(topology: ClusterTopology, clock: Clock) -> None:
+    """Though both look for one at the same time, as those of a fresh store do."""
+    for _ in range(8):
+        async with reaching(topology.url, clock) as store, aclosing(store.wakes()) as wakes:
+            assert await anext(wakes) == GAP
+            await _listened(topology, 2)
+        await _listened(topology, 0)
+
+
 async def test_the_loss_of_an_ear_is_told(topology: ClusterTopology, clock: Clock) -> None:
     """And ends with a GAP: nobody knows what the other one missed."""
     troubles: list[StoreUnavailable] = []

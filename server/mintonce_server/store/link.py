@@ -57,7 +57,7 @@ class Link:
         """How many subscriptions are needed to lose no message with one server."""
         return self._servers.ears
 
-    async def ear(self, avoid: Collection[str] = ()) -> Ear:
+    async def ear(self, avoid: Callable[[], Collection[str]] = tuple) -> Ear:
         """A connection to subscribe with, to another server than these if there is one. Raises StoreUnavailable."""
         return await self.run(lambda: self._servers.ear(avoid))
 

@@ -137,7 +137,7 @@ class _Ear:
 
     async def _subscription(self) -> AsyncGenerator[Wake]:
         # Not where the others are, nor where this one has just been, which probably is down.
-        chosen = await self._link.ear([ear.where for ear in self._all])
+        chosen = await self._link.ear(lambda: [ear.where for ear in self._all])
         self.where = chosen.where
         async with aclosing(_messages(chosen)) as messages:
             async for wake in messages:

@@ -1,7 +1,7 @@
 """A Cluster. redis-py's own client of one looks for the servers inside of calls, which then miss their deadlines."""
 
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -48,9 +48,10 @@ class ClusterServers:
     def client(self) -> Commands:
         return self._client
 
-    async def ear(self, avoid: Collection[str]) -> Ear:
+    async def ear(self, avoid: Callable[[], Collection[str]]) -> Ear:
         servers = (await self._lookout.find()).servers
-        where = self._spread.choice([address for address in servers if str(address) not in avoid] or servers)
+        avoided = avoid()
+        where = self._spread.choice([address for address in servers if str(address) not in avoided] or servers)
         return Ear(self._pools.connection(where), str(where), lambda: not self._knows(where))
 
     async def doubt(self, error: Exception) -> None:

@@ -39,8 +39,11 @@ class Servers(Protocol):
     @property
     def client(self) -> Commands: ...
 
-    async def ear(self, avoid: Collection[str]) -> Ear:
-        """To a server that is none of these, if there is another. Raises RedisError."""
+    async def ear(self, avoid: Callable[[], Collection[str]]) -> Ear:
+        """To a server that is none of these, if there is another. Raises RedisError.
+
+        Whom to avoid is asked at the instant of the choice: another ear may choose while this one looks for servers.
+        """
         ...
 
     async def doubt(self, error: Exception) -> None:

@@ -1,7 +1,7 @@
 """The primary that Sentinels name. Follows a failover by itself."""
 
 from asyncio import gather, timeout
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, cast
 
@@ -43,7 +43,7 @@ class SentinelServers:
     def client(self) -> Commands:
         return self._client
 
-    async def ear(self, avoid: Collection[str]) -> Ear:
+    async def ear(self, avoid: Callable[[], Collection[str]]) -> Ear:
         primary = await self._lookout.find()
         connection = self._servers.connection(primary)
         return Ear(connection, str(primary), lambda: self._lookout.view != primary)

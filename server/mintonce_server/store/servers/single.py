@@ -1,6 +1,6 @@
 """One server, or a name behind which somebody else keeps one."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from redis.exceptions import ReadOnlyError
 
@@ -24,7 +24,7 @@ class Single:
     def client(self) -> Commands:
         return self._pools.at(self._address)
 
-    async def ear(self, avoid: Collection[str]) -> Ear:
+    async def ear(self, avoid: Callable[[], Collection[str]]) -> Ear:
         return Ear(self._pools.connection(self._address), self.name, _never)
 
     async def doubt(self, error: Exception) -> None:

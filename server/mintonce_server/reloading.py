@@ -83,9 +83,7 @@ class Watched(Generic[T]):
         except (ValueError, RecursionError) as error:
             what = type(error).__name__
         # Outside of the handler: the text of such an error likes to quote the file.
-        raise Unusable(
-            f"{self.paths[0]} is not understood ({what})", remedy="Mend it; what was loaded before goes on."
-        )
+        raise Unusable(f"{self.paths[0]} is not understood ({what})", remedy="Mend it; what was loaded before goes on.")
 
 
 class Reloader:

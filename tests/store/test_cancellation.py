@@ -49,7 +49,7 @@ async def test_a_cancelled_subscriber_ends(url: str, word: str) -> None:
     link, started = Link.from_url(url, deadline=5.0), asyncio.Event()
     find = link.ear
 
-    async def find_and_swallow(avoid: Collection[str] = ()) -> Ear:
+    async def find_and_swallow(avoid: Callable[[], Collection[str]] = tuple) -> Ear:
         ear = await find(avoid)
         connection = ear.connection
         send: Callable[..., Awaitable[None]] = connection.send_command

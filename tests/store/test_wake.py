@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from random import Random
@@ -110,7 +110,7 @@ async def test_a_server_that_is_the_wrong_one_now_is_left(url: str, command: Com
     link, stale = Link.from_url(url, deadline=2.0), False
     find = link.ear
 
-    async def ear(avoid: Collection[str] = ()) -> Ear:
+    async def ear(avoid: Callable[[], Collection[str]] = tuple) -> Ear:
         return replace(await find(avoid), stale=lambda: stale)
 
     link.ear = ear  # type: ignore[method-assign] # one server never becomes the wrong one

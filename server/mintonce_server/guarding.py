@@ -4,7 +4,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from mintonce_server.core.caller import ANONYMOUS, Caller
 from mintonce_server.core.errors import MintonceError
 from mintonce_server.core.policy import OPEN, Policy
 from mintonce_server.core.ports import Clock
@@ -111,10 +110,10 @@ class Guarding:
 
         return self.hold("sealing keys", [path], load)
 
-    def _identify(self) -> Identify:
+    def _identify(self) -> Identify | None:
         settings = self._settings
         if not identities(settings):
-            return lambda _certificate, _authorization: _anonymous()
+            return None
         keys: Callable[[], ApiKeys | None] = lambda: None  # noqa: E731 - a function in one line, typed
         if settings.api_keys_file:
             keys = self.hold("API keys", [settings.api_keys_file], lambda files: parse_api_keys(files[0]))
@@ -144,10 +143,6 @@ class Guarding:
         )
         self.tasks.append(source.run)
         return source
-
-
-def _anonymous() -> Caller:
-    return ANONYMOUS
 
 
 def _read(path: Path) -> bytes:

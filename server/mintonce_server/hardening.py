@@ -4,7 +4,7 @@ import ctypes
 import os
 import resource
 import sys
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterator
 from typing import Final
 
 _PR_SET_DUMPABLE: Final = 4
@@ -26,9 +26,3 @@ def harden() -> Iterator[str]:
                 yield f"the process stays dumpable: {os.strerror(ctypes.get_errno())}"
         except (OSError, AttributeError) as error:  # a libc without prctl
             yield f"the process stays dumpable: {error}"
-
-
-def forget_variables(environ: MutableMapping[str, str], names: Iterable[str]) -> None:
-    """Children inherit the environment, and tools show it: what has been read goes."""
-    for name in names:
-        environ.pop(name, None)

@@ -38,18 +38,18 @@ UNKNOWN: Final = "unknown"
 @dataclass(frozen=True, slots=True)
 class Guards:
     """Attributes:
-    identify: who calls.
+    identify: who calls; None: nobody is asked.
     policy: the policy as it is now.
     audit: writes a record down, or raises AuditUnavailable; None: there is no audit log.
     """
 
-    identify: Identify
+    identify: Identify | None
     policy: Callable[[], Policy]
     quotas: Quotas | None = None
     audit: Callable[[CallRecord], None] | None = None
 
 
-OPEN_GUARDS: Final = Guards(lambda _certificate, _authorization: ANONYMOUS, lambda: OPEN)
+OPEN_GUARDS: Final = Guards(None, lambda: OPEN)
 """For a server that asks nobody who he is."""
 
 
@@ -136,7 +136,8 @@ class Gate:
             passage.peer = str(context.peer())
         try:
             passage.caller = caller = self._identify(context)
-            bind_caller(caller.name)
+            if caller is not ANONYMOUS:
+                bind_caller(caller.name)
             with self._share(caller, watching):
                 yield passage
         except (asyncio.CancelledError, GeneratorExit):  # the latter: grpc closes a watch whose caller hung up
@@ -161,6 +162,8 @@ class Gate:
         return quotas.watching(caller.name) if watching else quotas.calling(caller.name)
 
     def _identify(self, context: Context) -> Caller:
+        if self._guards.identify is None:
+            return ANONYMOUS
         certificates = tuple(context.auth_context().get("x509_pem_cert") or ())
         metadata = context.invocation_metadata() or ()
         authorization = [str(value) for name, value in metadata if name == "authorization"]

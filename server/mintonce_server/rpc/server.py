@@ -41,6 +41,7 @@ class ServerOptions:
         socket_mode: who may reach a Unix socket.
         tls: the certificates as they are now. None: in clear.
         max_message_bytes, max_metadata_bytes: bytes.
+        handshake_seconds, idle_seconds: what a connection gets to say what it is, and to stay without a call.
         max_connection_age: seconds; None: for ever.
     """
 
@@ -55,6 +56,8 @@ class ServerOptions:
     max_metadata_bytes: int = 16 * 1024
     max_concurrent_rpcs: int | None = None
     max_connection_age: float | None = None
+    handshake_seconds: float = HANDSHAKE_SECONDS
+    idle_seconds: float = IDLE_SECONDS
 
 
 class Server:
@@ -120,8 +123,8 @@ def _channel_options(options: ServerOptions) -> list[tuple[str, Any]]:
         ("grpc.so_reuseport", int(options.so_reuseport)),
         # Watches are long and silent: a client's pings must not count as an attack.
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-        ("grpc.server_handshake_timeout_ms", HANDSHAKE_SECONDS * 1000),
-        ("grpc.max_connection_idle_ms", IDLE_SECONDS * 1000),
+        ("grpc.server_handshake_timeout_ms", int(options.handshake_seconds * 1000)),
+        ("grpc.max_connection_idle_ms", int(options.idle_seconds * 1000)),
         # Callers that vanished without a word are noticed, and their watches ended.
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),

@@ -68,7 +68,9 @@ async def fuzz_records(
 ) -> Figures:
     """`always` once, then so many examples. `issuer` logs its POSTs to posts.jsonl in the directory."""
     figures, clock, log = Figures("records, leases and metas in Redis"), SystemClock(), directory / "posts.jsonl"
-    stores = [RedisStore.connect(redis_url, hasher=HASHER, clock=clock, lease_seconds=1.0) for _ in range(2)]
+    stores = [
+        RedisStore.connect(redis_url, hasher=HASHER, clock=clock, lease_seconds=1.0, deadline=5.0) for _ in range(2)
+    ]
     options = BrokerOptions(mint_deadline=3.0)
     redis = Redis.from_url(redis_url)  # pyright: ignore[reportUnknownMemberType] # redis-py: **kwargs untyped
     try:

@@ -83,7 +83,7 @@ async def test_no_object_of_a_living_replica_shows_a_secret(tmp_path: Path) -> N
     with issuer_with_log(tmp_path / "posts.jsonl", lifetime=3600.0) as issuer:
         async with EmbeddedValkey(tmp_path / "valkey", persist=False) as valkey:
             clock = SystemClock()
-            store = RedisStore.connect(valkey.url, hasher=HASHER, clock=clock)
+            store = RedisStore.connect(valkey.url, hasher=HASHER, clock=clock, deadline=5.0)
             try:
                 async with house(issuer.token_url, store=store, clock=clock) as replica:
                     await lived_through(replica, issuer, leaks)

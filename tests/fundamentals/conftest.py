@@ -50,8 +50,9 @@ async def fleet(issuer: PracticeIssuer, redis_url: str) -> AsyncIterator[Fleet]:
 
 
 @pytest.fixture
-def store_outage(valkey: EmbeddedValkey) -> Outage:
-    """A block in which the store takes every question and answers none."""
+def store_outage(valkey: EmbeddedValkey, fleet: Fleet) -> Outage:
+    """A block in which the store takes every question and answers none. Replicas give up after a second."""
+    fleet.store_deadline = 1.0
 
     @contextmanager
     def stopped() -> Generator[None]:

@@ -49,6 +49,8 @@ class Fleet:
 
     def __init__(self, issuer: PracticeIssuer, redis_url: str) -> None:
         self.issuer = issuer
+        # A machine that stood still for a moment is no outage: a replica that took it for one would mint alone.
+        self.store_deadline = 5.0
         self._redis_url = redis_url
         self._running = AsyncExitStack()
 
@@ -62,7 +64,9 @@ class Fleet:
     ) -> Replica:
         """Start one more."""
         clock = SystemClock()
-        store = RedisStore.connect(self._redis_url, hasher=HASHER, clock=clock, lease_seconds=lease_seconds)
+        store = RedisStore.connect(
+            self._redis_url, hasher=HASHER, clock=clock, lease_seconds=lease_seconds, deadline=self.store_deadline
+        )
         self._running.push_async_callback(store.close)
         started = await self._running.enter_async_context(
             house(

@@ -53,7 +53,9 @@ async def replica(directory: Path, settings: Mapping[str, str]) -> AsyncGenerato
     """A server that serves, until the end of the block. `settings`: variables without their MINTONCE_ prefix."""
     log = directory / f"replica-{len(list(directory.glob('replica-*')))}.log"
     environ = {name: value for name, value in os.environ.items() if not name.startswith("MINTONCE_")}
-    environ |= {f"MINTONCE_{name}": value for name, value in {"LISTEN": "127.0.0.1:0", **settings}.items()}
+    # Four times the usual deadline: where the machine stands still for a moment, no replica shall mint alone.
+    usual = {"LISTEN": "127.0.0.1:0", "REDIS__DEADLINE": "1s"}
+    environ |= {f"MINTONCE_{name}": value for name, value in (usual | dict(settings)).items()}
     with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "mintonce_server", "serve", env=environ, stderr=stderr, cwd=directory

@@ -194,6 +194,30 @@ def test_watch_ends_with_130_when_interrupted(server: ScriptedServer) -> None:
     assert (process.returncode, err) == (130, "")
 
 
+INTERRUPTED_INSIDE_GRPC = """
+import os, signal, sys, time
+import grpc._common
+from mintonce.cli import main
+
+def wait(*_args, **_kwargs):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(30)
+    except BaseException as error:
+        raise RuntimeError("a lock is left behind") from error
+
+grpc._common.wait = wait
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_an_interrupt_raises_nothing_inside_grpc(server: ScriptedServer) -> None:
+    """There it would leave a lock behind: once in some hundred times the program hung, or showed a traceback."""
+    command = [sys.executable, "-c", INTERRUPTED_INSIDE_GRPC, "--target", server.target, "watch", CLIENT, AUDIENCE]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def test_a_reader_that_has_seen_enough_is_no_error(server: ScriptedServer) -> None:
     """mintonce watch … | head -1."""
     with started(server, "watch", CLIENT, AUDIENCE) as process:

@@ -14,13 +14,12 @@ from mintonce.errors import MintonceError, Unavailable
 
 
 class Exit(IntEnum):
-    """The exit codes, as --help explains them."""
+    """The exit codes, as --help explains them. 130, for Ctrl-C, comes from `mintonce.cli`."""
 
     DONE = 0
     REFUSED = 1
     USAGE = 2
     UNAVAILABLE = 3
-    INTERRUPTED = 130
 
 
 def run(argv: Sequence[str] | None) -> int:
@@ -35,8 +34,6 @@ def run(argv: Sequence[str] | None) -> int:
     except MintonceError as error:
         _output.failure(error)
         return Exit.UNAVAILABLE if isinstance(error, Unavailable) else Exit.REFUSED
-    except KeyboardInterrupt:
-        return Exit.INTERRUPTED
     except BrokenPipeError:
         # The reader has seen enough, as in `mintonce watch … | head -1`. Python would complain again at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

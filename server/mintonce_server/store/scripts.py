@@ -8,8 +8,10 @@ from typing import Final, cast
 
 from redis.exceptions import NoScriptError
 
+from mintonce_server.core.ports import WakeKind
 from mintonce_server.core.token import MAX_LIFETIME
 from mintonce_server.store.commands import Commands
+from mintonce_server.store.notifications import Notifications
 
 WAKE_CHANNEL: Final = "mintonce:wake"
 META_MS: Final = int((MAX_LIFETIME + 86_400.0) * 1000)
@@ -58,8 +60,9 @@ def keys_of(key_hash: str) -> tuple[str, str, str]:
 class Scripts:
     """Calls the scripts on a client. All numbers are whole milliseconds unless their name says otherwise."""
 
-    def __init__(self, client: Commands) -> None:
+    def __init__(self, client: Commands, notifications: Notifications) -> None:
         self._client = client
+        self._notifications = notifications
 
     async def acquire(
         self, key_hash: str, *, nonce: str, lease: int, credential_version: int, newer_than: int, min_remaining: int
@@ -90,16 +93,18 @@ class Scripts:
 
         `latest`: the expiry, by the store's clock, may not be later; 0: not known.
         """
+        wake = self._notifications.encode(WakeKind.COMMIT, key_hash, generation)
         sizes = (generation, ttl, refresh, credential_version, lifetime, leeway, cap)
-        values = (*sizes, payload, fingerprint, int(restored), META_MS, WAKE_CHANNEL, key_hash, latest)
+        values = (*sizes, payload, fingerprint, int(restored), META_MS, WAKE_CHANNEL, wake, latest)
         return cast(list[object], await self._call(COMMIT, key_hash, *values))
 
     async def fail(
         self, key_hash: str, *, nonce: str, generation: int, retry: int, failure: str, credential_version: int
     ) -> object:
         """1 if it was recorded, else 0."""
+        wake = self._notifications.encode(WakeKind.FAIL, key_hash, generation)
         values = (nonce, generation, retry, failure, credential_version)
-        return await self._call(FAIL, key_hash, *values, BRIEF_MS, WAKE_CHANNEL, key_hash)
+        return await self._call(FAIL, key_hash, *values, BRIEF_MS, WAKE_CHANNEL, wake)
 
     async def renew(self, key_hash: str, *, nonce: str, generation: int, lease: int) -> object:
         """1 if it is ours, else 0."""
@@ -107,8 +112,9 @@ class Scripts:
 
     async def reject(self, key_hash: str, *, generation: int, min_interval: int) -> Sequence[object]:
         """[CURRENT] | [OTHER] | [TOO_SOON, ms]."""
+        wake = self._notifications.encode(WakeKind.REJECT, key_hash, generation)
         return cast(
-            list[object], await self._call(REJECT, key_hash, generation, min_interval, META_MS, WAKE_CHANNEL, key_hash)
+            list[object], await self._call(REJECT, key_hash, generation, min_interval, META_MS, WAKE_CHANNEL, wake)
         )
 
     async def reseal(self, key_hash: str, *, generation: int, before: bytes, after: bytes) -> object:

@@ -2,7 +2,7 @@
 -- on a refusal would make all wait for nobody. `restored`: "1" for a token that was minted before and that the store lost.
 -- KEYS: record, lease, meta
 -- ARGV: generation, ttl ms, refresh ms, credential version, lifetime ms, leeway ms, cap ms, payload,
---   print, restored, meta ms, channel, key hash, latest expiry by the store's clock in ms or 0
+--   print, restored, meta ms, channel, message, latest expiry by the store's clock in ms or 0
 -- Gives {OK | DUP, expiry by the store's clock in ms} | {STALE | REJECTED | OLD_CREDENTIALS | DEAD}
 local generation, ttl, cv = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[4])
 local function number(value) local n = tonumber(value); return n and n > 0 and n < 2^53 and math.floor(n) or 0 end
@@ -32,5 +32,5 @@ redis.call('HSET', KEYS[3], 'f', text(math.max(number(meta[1]), generation)), 'c
 -- Only a new token says that the issuer is well again.
 if ARGV[10] ~= '1' then redis.call('HDEL', KEYS[3], 'n', 'until', 'failure', 'until_cv') end
 redis.call('PEXPIRE', KEYS[3], ARGV[11])
-redis.call('PUBLISH', ARGV[12], '1 commit ' .. ARGV[13] .. ' ' .. ARGV[1])
+redis.call('PUBLISH', ARGV[12], ARGV[13])
 return {'OK', exp}

@@ -1,6 +1,6 @@
 -- REJECT: a resource server refused this generation. If it is current, drop it and bar it and all that were begun before.
 -- KEYS: record, lease, meta
--- ARGV: generation, min interval ms, meta ms, channel, key hash
+-- ARGV: generation, min interval ms, meta ms, channel, message
 -- Gives {CURRENT} | {OTHER} | {TOO_SOON, ms}
 local generation = tonumber(ARGV[1])
 local function number(value) local n = tonumber(value); return n and n > 0 and n < 2^53 and math.floor(n) or 0 end
@@ -20,5 +20,5 @@ redis.call('DEL', KEYS[1], KEYS[2])
 redis.call('HSET', KEYS[3], 'bar', string.format('%.0f', bar), 'rejected', ARGV[1], 'rejected_print', record[2] or '',
   'rejected_at', string.format('%.0f', now))
 redis.call('PEXPIRE', KEYS[3], ARGV[3])
-redis.call('PUBLISH', ARGV[4], '1 reject ' .. ARGV[5] .. ' ' .. ARGV[1])
+redis.call('PUBLISH', ARGV[4], ARGV[5])
 return {'CURRENT'}

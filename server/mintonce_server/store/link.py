@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final, Self, TypeVar
 
 from redis import exceptions
@@ -16,7 +16,7 @@ from redis.exceptions import (
 )
 
 from mintonce_server.core.errors import StoreUnavailable
-from mintonce_server.store.commands import Commands
+from mintonce_server.store.commands import Commands, Scannable
 from mintonce_server.store.servers import Ear, Servers, open_servers
 
 RETRY_AFTER: Final = 1.0
@@ -51,6 +51,10 @@ class Link:
     def name(self) -> str:
         """What errors call the store. Never holds a password."""
         return self._servers.name
+
+    async def shards(self) -> Sequence[Scannable]:
+        """A client for each server that has keys. Raises what redis-py raises."""
+        return await self._servers.shards()
 
     @property
     def ears(self) -> int:
@@ -102,7 +106,7 @@ class Link:
         else:
             message = f"the store at {self.name} is out of reach ({type(cause).__name__})"
             remedy = "See whether Redis runs there and the network lets this host reach it."
-        return StoreUnavailable(message, remedy=remedy, retry_after=RETRY_AFTER)
+        return StoreUnavailable(message, remedy=remedy, retry_after=RETRY_AFTER, partial=self._servers.sharded)
 
     async def close(self) -> None:
         """Give all connections back."""

@@ -27,6 +27,11 @@ from mintonce_server.telemetry.clock import SystemClock
 from mintonce_server.telemetry.journal import event_sink
 from mintonce_server.telemetry.logs import get_logger
 
+_WAKE_REMEDY = (
+    "Normal for a while during a rolling update. Otherwise see who publishes to mintonce:wake in Redis, and that all "
+    "replicas have the same index_key. Until then waiters ask the store themselves."
+)
+
 
 async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[str], None]) -> None:
     """Serve until `stopping` is set, then drain. `ready` is told the address once calls are answered.
@@ -118,6 +123,7 @@ async def store_of(settings: Settings, clock: Clock, keyring: Callable[[], Keyri
         lease_seconds=settings.lease_seconds,
         deadline=settings.redis.deadline,
         trouble=lambda error: log.warning("wakes_interrupted", detail=str(error), remedy=error.remedy),
+        dropped=lambda count: log.warning("wake_dropped", count=count, remedy=_WAKE_REMEDY),
         alarm=lambda key_hash, what: log.error("record_unreadable", key_hash=key_hash, detail=what),
     )
     try:

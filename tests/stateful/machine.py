@@ -227,7 +227,7 @@ class ScriptsMachine(RuleBasedStateMachine):
         found = [*differences(self.seen.state, early.state, late.state, "store")]
         if read is not None:
             found += differences(_like(read(answer), early.reply), early.reply, late.reply, "reply")
-        told = [f"1 {early.wake[0]} {HASH} {early.wake[1]}"] if early.wake else []
+        told = [ports.Wake(ports.WakeKind(early.wake[0]), HASH, early.wake[1])] if early.wake else []
         heard = self.side.heard()
         if heard != told:
             found.append(f"told {heard}, not {told}")

@@ -12,6 +12,8 @@ from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Clock, Hit, Wake, WakeKind
 from mintonce_server.store import RedisStore
+from mintonce_server.store.keyring import FIXED_KEYRING
+from mintonce_server.store.notifications import Notifications
 from mintonce_server.store.scripts import WAKE_CHANNEL
 from mintonce_server.store.wake import GAP
 from support.eventually import eventually
@@ -126,9 +128,10 @@ async def test_wakes_survive_the_loss_of_a_server(topology: ClusterTopology, clo
         assert await anext(wakes) == GAP
         listened = await _listened(topology, 2)
         speaker = next(node for node in topology.servers if node not in listened)
+        notifications = Notifications(FIXED_KEYRING.index_key)
         sent = [Wake(WakeKind.COMMIT, "abc", generation) for generation in range(1, 201)]
         for wake in sent:
-            await speaker.command("PUBLISH", WAKE_CHANNEL, f"1 commit abc {wake.generation}")
+            await speaker.command("PUBLISH", WAKE_CHANNEL, notifications.encode(wake.kind, "abc", wake.generation))
             if wake.generation == 100:
                 await listened[0].kill()
         heard: list[Wake] = []

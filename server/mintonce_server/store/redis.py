@@ -26,7 +26,7 @@ from mintonce_server.core.token import MIN_REMAINING_SHARE, Token, leeway
 from mintonce_server.store import wake
 from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
 from mintonce_server.store.link import RETRY_AFTER, Link
-from mintonce_server.store.notifications import Notifications
+from mintonce_server.store.notifications import Dropped, Notifications
 from mintonce_server.store.opening import Alarm, Opening
 from mintonce_server.store.reading import Reader
 from mintonce_server.store.record import Row, encode
@@ -49,12 +49,8 @@ class Resealed:
     unreadable: int = 0
 
 
-def _unheard(_key_hash: str, _what: str) -> None:
-    """Nobody wants to know."""
-
-
-def _ignore(_: StoreUnavailable) -> None:
-    """Nobody wants to know."""
+def _ignore(*_: object) -> None:
+    """Default callback: ignore."""
 
 
 class RedisStore:
@@ -68,13 +64,12 @@ class RedisStore:
         clock: Clock,
         lease_seconds: float,
         trouble: wake.Trouble = _ignore,
+        notifications: Notifications,
         sealer: Sealer,
         alarm: Alarm,
-        notifications: Notifications,
     ) -> None:
         self._link = link
-        self._scripts = Scripts(link.client, notifications.encode)
-        self._notifications = notifications
+        self._scripts = Scripts(link.client, notifications)
         self._sealer = sealer
         self._opening = Opening(sealer, alarm, clock)
         self._reader = Reader(link, hasher, clock, self._opening)
@@ -82,6 +77,7 @@ class RedisStore:
         self._clock = clock
         self._lease_seconds = lease_seconds
         self._trouble = trouble
+        self._notifications = notifications
         self._spread = random.Random()  # noqa: S311 - spreads reconnections; no secret
 
     @classmethod
@@ -95,7 +91,8 @@ class RedisStore:
         lease_seconds: float = 3.0,
         deadline: float = 0.25,
         trouble: wake.Trouble = _ignore,
-        alarm: Alarm = _unheard,
+        dropped: Callable[[int], None] = _ignore,
+        alarm: Alarm = _ignore,
     ) -> Self:
         """To a server, to the primary that Sentinels name, or to a Cluster, when first used.
 
@@ -106,6 +103,7 @@ class RedisStore:
             keyring: what seals, as it is now. The default seals with keys that everybody has.
             alarm: told of records that do not open.
             trouble: told each time the wake subscription breaks; it mends itself.
+            dropped: called now and then with the number of wake messages that were dropped.
         """
         link = Link.from_url(url, deadline=deadline)
         return cls(
@@ -114,9 +112,9 @@ class RedisStore:
             clock=clock,
             lease_seconds=lease_seconds,
             trouble=trouble,
+            notifications=Notifications(keyring().index_key, Dropped(clock, dropped).add),
             sealer=Sealer(keyring, clock),
             alarm=alarm,
-            notifications=Notifications(keyring().index_key),
         )
 
     def key_hash(self, key: TokenKey) -> str:
@@ -226,7 +224,7 @@ class RedisStore:
 
     def wakes(self) -> AsyncGenerator[Wake]:
         """What happens in the fleet, as it happens. Reconnects by itself; each new connection begins with a GAP."""
-        return wake.wakes(self._link, self._trouble, self._spread)
+        return wake.wakes(self._link, self._notifications.decode, self._trouble, self._spread)
 
     async def ping(self) -> None:
         """Whether the store answers."""

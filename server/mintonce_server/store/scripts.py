@@ -1,7 +1,7 @@
 """The seven atomic acts. Each method's signature is its script's contract; what comes back is as the script says."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Final, cast
@@ -11,15 +11,13 @@ from redis.exceptions import NoScriptError
 from mintonce_server.core.ports import WakeKind
 from mintonce_server.core.token import MAX_LIFETIME
 from mintonce_server.store.commands import Commands
+from mintonce_server.store.notifications import Notifications
 
 WAKE_CHANNEL: Final = "mintonce:wake"
 META_MS: Final = int((MAX_LIFETIME + 86_400.0) * 1000)
 """Longer than the longest token: while one lives, its barrier does."""
 BRIEF_MS: Final = 3_600_000
 """What a key gets for which nothing was minted yet: keys that callers invent must not fill the store."""
-
-
-Message = Callable[[WakeKind, str, int], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +61,9 @@ def keys_of(key_hash: str) -> tuple[str, str, str]:
 class Scripts:
     """Calls the scripts on a client. All numbers are whole milliseconds unless their name says otherwise."""
 
-    def __init__(self, client: Commands, message: Message) -> None:
-        """`message`: the wake message that a script publishes, see store.notifications."""
+    def __init__(self, client: Commands, notifications: Notifications) -> None:
         self._client = client
-        self._message = message
+        self._message = notifications.encode
 
     async def acquire(
         self,

@@ -16,9 +16,6 @@ from mintonce_server.store.link import Link, heed_cancellation
 from mintonce_server.store.scripts import WAKE_CHANNEL
 from mintonce_server.store.servers import Ear
 
-VERSION: Final = "1"
-"""Of the messages, as the scripts publish them. It changes when an old release would misread a new one's."""
-
 PING_EVERY: Final = 1.0
 """Seconds of silence before a PING, and again before its answer counts as missed. redis-py alone never notices."""
 
@@ -33,18 +30,20 @@ REMEMBERED: Final = 10_000
 """Messages, at most."""
 
 GAP: Final = Wake(WakeKind.GAP, "", 0)
-_KINDS: Final = {kind.value: kind for kind in WakeKind if kind is not WakeKind.GAP}
+
+Decode = Callable[[bytes], Wake | None]
+"""Reads one message; None for one that is dropped."""
 
 Trouble = Callable[[StoreUnavailable], None]
 """Told of each subscription that broke, so that somebody can write it down."""
 
 
-async def wakes(link: Link, trouble: Trouble, spread: Random) -> AsyncGenerator[Wake]:
+async def wakes(link: Link, decode: Decode, trouble: Trouble, spread: Random) -> AsyncGenerator[Wake]:
     """Messages as they come, forever; GAP first, and after each renewed subscription.
 
     Close it, or cancel its consumer, to end it.
     """
-    ears = [_Ear(link, trouble, spread)]
+    ears = [_Ear(link, decode, trouble, spread)]
     ears += [ears[0].beside() for _ in range(1, link.ears)]
     async with aclosing(ears[0].hears() if len(ears) == 1 else _merged(ears)) as heard:
         async for wake in heard:
@@ -101,8 +100,9 @@ class Once:
 class _Ear:
     """One subscription after the other, each to a server that no other ear listens to, as far as there are enough."""
 
-    def __init__(self, link: Link, trouble: Trouble, spread: Random) -> None:
+    def __init__(self, link: Link, decode: Decode, trouble: Trouble, spread: Random) -> None:
         self._link = link
+        self._decode = decode
         self._trouble = trouble
         self._spread = spread
         self.where = ""
@@ -111,7 +111,7 @@ class _Ear:
 
     def beside(self) -> "_Ear":
         """Another one, that knows of this one."""
-        other = _Ear(self._link, self._trouble, self._spread)
+        other = _Ear(self._link, self._decode, self._trouble, self._spread)
         self._all.append(other)
         other._all = self._all
         return other
@@ -139,7 +139,7 @@ class _Ear:
         # Not where the others are, nor where this one has just been, which probably is down.
         chosen = await self._link.ear(lambda: [ear.where for ear in self._all])
         self.where = chosen.where
-        async with aclosing(_messages(chosen)) as messages:
+        async with aclosing(_messages(chosen, self._decode)) as messages:
             async for wake in messages:
                 if wake == GAP and not self._renews():
                     continue
@@ -155,7 +155,7 @@ class _Ear:
         return not covered
 
 
-async def _messages(ear: Ear) -> AsyncGenerator[Wake]:
+async def _messages(ear: Ear, decode: Decode) -> AsyncGenerator[Wake]:
     """One connection's life, from a GAP on. Ends by an exception, or when its server is no longer the right one."""
     connection = ear.connection
     try:
@@ -170,7 +170,8 @@ async def _messages(ear: Ear) -> AsyncGenerator[Wake]:
             reply = await _read(connection, PING_EVERY)
             if reply is not None:
                 asked = False
-                if wake := parse(reply):
+                data = _published(reply)
+                if data is not None and (wake := decode(data)):
                     yield wake
             elif asked:
                 raise ConnectionError("no answer to a PING")
@@ -188,21 +189,13 @@ async def _read(connection: AbstractConnection, seconds: float) -> object:
     return cast(object, await connection.read_response(timeout=seconds))
 
 
-def parse(reply: object) -> Wake | None:
-    """`1 kind h generation` as pub/sub brings it; None for anything else, such as a newer release may say."""
+def _published(reply: object) -> bytes | None:
+    """The text of a message; None for the answers to PING and SUBSCRIBE, which come on the same connection."""
     match reply:
         case [b"message", bytes(), bytes(data)]:
-            version, *words = data.decode(errors="replace").split(" ")
+            return data
         case _:
             return None
-    if (
-        version != VERSION
-        or len(words) != 3
-        or words[0] not in _KINDS
-        or not (words[2].isascii() and words[2].isdigit())
-    ):
-        return None
-    return Wake(_KINDS[words[0]], words[1], int(words[2]))
 
 
 def _confirms(reply: object) -> bool:

@@ -40,6 +40,7 @@ class Minted:
         started_at: when the request was started, on the monotonic clock. A token is never younger than that.
         scopes: what the issuer granted, sorted; what was asked for when it did not say (RFC 6749, section 5.1).
         request_id: what the issuer calls the exchange, "" if it does not say.
+        audience: what a JWT's own `aud` says the token is for; () for an opaque token, and for a JWT without `aud`.
     """
 
     access_token: Secret
@@ -48,6 +49,7 @@ class Minted:
     started_at: float
     scopes: tuple[str, ...]
     request_id: str = ""
+    audience: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Token:
         credential_version: of the client's credentials that it was minted with.
         by_store: whether it was the store's clock that `expiry_unix` was reckoned by, or this host's for want of it.
         key_hash: the key's name in the store and in logs.
+        audience: as in Minted.
     """
 
     key: TokenKey
@@ -75,6 +78,7 @@ class Token:
     expiry_unix: float
     credential_version: int
     by_store: bool = True
+    audience: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -102,6 +106,7 @@ class Token:
             expiry_unix=expires_at + unix_minus_monotonic,
             credential_version=credential_version,
             by_store=by_store,
+            audience=minted.audience,
         )
 
     def remaining(self, now: float) -> float:

@@ -221,10 +221,10 @@ class Broker:
         if rejection.was_current:
             entry.rejected_by = caller
             self._holdings.forget(entry, rejection.generation)
-        elif entry.token is not None and entry.token.generation == generation:
+        elif entry.holds(generation):
             # The fleet has another one by now, or none.
             await self._revalidation.confirm([entry])
-            if entry.token is not None and entry.token.generation == generation:
+            if entry.holds(generation):
                 self._holdings.forget(entry, generation)
 
     async def rotate(self, key: TokenKey, deadline: float) -> tuple[int, int]:

@@ -31,8 +31,8 @@ class StoreEdge:
     async def acquire(self, key: TokenKey, wish: Wish) -> Acquired:
         return await self._run("acquire", self._store.acquire(key, wish))
 
-    async def commit(self, token: Token) -> Token | Refusal:
-        return await self._run("commit", self._store.commit(token))
+    async def commit(self, lease: Lease, minted: Minted) -> Token | Refusal:
+        return await self._run("commit", self._store.commit(lease, minted))
 
     async def fail(self, lease: Lease, failure: Failure, retry_after: float) -> None:
         await self._run("fail", self._store.fail(lease, failure, retry_after))

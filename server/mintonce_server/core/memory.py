@@ -65,6 +65,10 @@ class Entry:
         """The highest generation seen here, rejected ones too; 0 for none."""
         return max(self.token.generation if self.token else 0, self.barred)
 
+    def holds(self, generation: int) -> bool:
+        """Whether this is the generation of the token here."""
+        return self.token is not None and self.token.generation == generation
+
     def offer(self, token: Token, confirmed_at: float, now: float) -> bool:
         """Take the token if it is live, not rejected, and newer than a live one here; the same one is confirmed."""
         held = self.token

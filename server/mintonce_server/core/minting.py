@@ -129,7 +129,8 @@ class Minting:
         left = minted.lifetime - (self._clock.monotonic() - minted.started_at)
         repeats = minted.access_token.fingerprint() == lease.current
         if repeats and left <= lease.current_left + SAME_END:
-            return await self._repeated(client, key_hash, lease, lease.current_left)
+            await self._repeated(client, key_hash, lease)
+            return None
         if left <= TOO_SHORT:
             return await self._too_short(key_hash, lease, minted)
         return await self._commit(key_hash, lease, minted)
@@ -138,16 +139,16 @@ class Minting:
         async with self._renewing(lease):
             return await self._posting.mint(client, lease.key, key_hash, lease.generation, lease.failures, cause)
 
-    async def _repeated(self, client: OAuthClient, key_hash: str, lease: Lease, left: float) -> None:
+    async def _repeated(self, client: OAuthClient, key_hash: str, lease: Lease) -> None:
         """The issuer gave the token that is stored. Until that ends, asking again brings nothing else.
 
-        None: the store now answers with the live token and the back-off, or with a new lease once that token has ended.
+        From now on the store answers with that token and this back-off, or with a new lease once the token has ended.
         """
         self._sink(events.Repeated(key_hash, client.name, lease.generation))
         error = IssuerMalformed(
             "the issuer repeats the token that it gave before until that ends",
             remedy="Nothing is lost: the token is served to its end. Turn off the issuer's reuse of tokens if you can.",
-            retry_after=left,
+            retry_after=lease.current_left,
         )
         await self._share_failure(key_hash, lease, error, while_live=True)
 
@@ -187,7 +188,7 @@ class Minting:
                 retry_after=TOO_SHORT,
             )
         await self._share_failure(key_hash, lease, error)
-        return Obtained(self._token(key_hash, lease, minted), Origin.MINT, NEVER, error)
+        return Obtained(lease.token(minted, key_hash), Origin.MINT, NEVER, error)
 
     async def _share_failure(
         self, key_hash: str, lease: Lease, error: IssuerError, *, while_live: bool = False
@@ -200,16 +201,15 @@ class Minting:
 
     async def _commit(self, key_hash: str, lease: Lease, minted: Minted) -> Obtained | None:
         asked_at = self._clock.monotonic()
-        token = self._token(key_hash, lease, minted)
         try:
-            committed = await self._store.commit(token)
+            committed = await self._store.commit(lease, minted)
         except StoreUnavailable as error:
             # The token is paid for and live: this replica serves it from memory until the store is back and gets it.
             self._sink(events.StoreFailed(key_hash, str(error), minting=True))
-            return Obtained(token, Origin.MINT, NEVER, error)
+            return Obtained(lease.token(minted, key_hash), Origin.MINT, NEVER, error)
         if isinstance(committed, Refusal):
             self._sink(events.CommitRefused(key_hash, lease.generation, committed))
-            return self._refused(token, committed)
+            return self._refused(lease.token(minted, key_hash), committed)
         self._sink(events.Committed(key_hash, lease.generation))
         return Obtained(committed, Origin.MINT, asked_at)
 
@@ -222,11 +222,6 @@ class Minting:
             remedy="Give every replica the same credential_version for this client.",
         )
         return Obtained(token, Origin.MINT, NEVER, error)
-
-    def _token(self, key_hash: str, lease: Lease, minted: Minted) -> Token:
-        version, clocks = lease.credential_version, lease.unix_minus_monotonic
-        reissued = minted.access_token.fingerprint() == lease.rejected
-        return Token.of(minted, lease.key, key_hash, lease.generation, version, clocks, reissued=reissued)
 
     @asynccontextmanager
     async def _renewing(self, lease: Lease) -> AsyncGenerator[None]:

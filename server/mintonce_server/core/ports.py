@@ -92,6 +92,18 @@ class Lease:
     current: str = ""
     current_left: float = 0.0
 
+    def token(self, minted: Minted, key_hash: str) -> Token:
+        """The token that this lease's mint gave."""
+        return Token.of(
+            minted,
+            self.key,
+            key_hash,
+            self.generation,
+            self.credential_version,
+            self.unix_minus_monotonic,
+            reissued=minted.access_token.fingerprint() == self.rejected,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Wait:
@@ -178,8 +190,8 @@ class TokenStore(Protocol):
         """HIT, WAIT, BACKOFF, or the LEASE."""
         ...
 
-    async def commit(self, token: Token) -> Token | Refusal:
-        """Store a minted token, if its generation is newest and not rejected, and wake the fleet. Ends its lease."""
+    async def commit(self, lease: Lease, minted: Minted) -> Token | Refusal:
+        """Store what was minted, if its generation is newest and not rejected, and wake the fleet. Ends the lease."""
         ...
 
     async def fail(self, lease: Lease, failure: Failure, retry_after: float) -> None:

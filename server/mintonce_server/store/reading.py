@@ -50,7 +50,7 @@ class Reader:
         replies = await self._link.run(lambda: self._generations(names))
         return [self._trouble_of(reply) if isinstance(reply, Exception) else number_in(reply) for reply in replies]
 
-    async def list(self, client: str, limit: int, wanted: Callable[[Token], bool]) -> Listing:
+    async def listing(self, client: str, limit: int, wanted: Callable[[Token], bool]) -> Listing:
         """At most `limit` live tokens of a client, or ("") of all, out of those that are wanted."""
         return await self._link.run(lambda: self._list(client, limit, wanted), deadline=LIST_DEADLINE)
 

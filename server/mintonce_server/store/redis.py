@@ -22,7 +22,7 @@ from mintonce_server.core.ports import (
     Wake,
     Wish,
 )
-from mintonce_server.core.token import MIN_REMAINING_SHARE, Token, leeway
+from mintonce_server.core.token import MIN_REMAINING_SHARE, Minted, Token, leeway
 from mintonce_server.store import wake
 from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
 from mintonce_server.store.link import RETRY_AFTER, Link
@@ -143,9 +143,9 @@ class RedisStore:
                     raise self._puzzled()
         raise self._puzzled()
 
-    async def commit(self, token: Token) -> Token | Refusal:
-        """Store a minted token, if its generation is the newest and not rejected. Wakes the fleet, ends the lease."""
-        return await self._commit(token)
+    async def commit(self, lease: Lease, minted: Minted) -> Token | Refusal:
+        """Store what was minted, if its generation is the newest and not rejected. Wakes the fleet, ends the lease."""
+        return await self._commit(lease.token(minted, self._hash(lease.key)))
 
     async def restore(self, token: Token) -> Token | Refusal:
         """Give back a live token that the store lost, or never got. As `commit`, but it ends no back-off."""
@@ -236,7 +236,7 @@ class RedisStore:
 
     async def list(self, client: str, limit: int, wanted: Callable[[Token], bool]) -> Listing:
         """At most `limit` live tokens, of one client or ("") of all, out of those that are wanted."""
-        return await self._reader.list(client, limit, wanted)
+        return await self._reader.listing(client, limit, wanted)
 
     def _lease(self, key: TokenKey, wish: Wish, grant: Sequence[object], asked_at: float) -> Lease:
         match grant:

@@ -54,7 +54,9 @@ async def test_a_generation_that_never_was_changes_nothing(store: TokenStore, cl
     generation = ahead if ahead > token.generation else token.generation + ahead
     assert await store.reject(KEY, generation, 30.0) == UNKNOWN
     assert isinstance(await store.acquire(KEY, wish()), Hit)
-    assert token.generation < (await lease_of(store, newer_than=token.generation)).generation < token.generation + 60_000
+    assert (
+        token.generation < (await lease_of(store, newer_than=token.generation)).generation < token.generation + 60_000
+    )
 
 
 async def test_a_generation_of_a_lease_without_a_token_was_never_current(store: TokenStore) -> None:

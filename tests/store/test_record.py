@@ -32,7 +32,15 @@ def test_a_payload_comes_back_as_it_was() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("v", 1), ("v", 3), ("v", None), ("client", "no such name"), ("scopes", "orders"), ("granted", [1]), ("token", None)],
+    [
+        ("v", 1),
+        ("v", 3),
+        ("v", None),
+        ("client", "no such name"),
+        ("scopes", "orders"),
+        ("granted", [1]),
+        ("token", None),
+    ],
 )
 def test_what_is_not_of_this_version_is_not_read(field: str, value: object) -> None:
     """Another release may have written it."""

@@ -62,7 +62,7 @@ class Alone:
         return Obtained(token, Origin.MINT, NEVER, outage)
 
     def _generation(self, entry: Entry) -> int:
-        """A provisional number: it orders what this replica serves, until the store gives the token a number of its own.
+        """A provisional number: it orders what this replica serves, until the store gives the token its number.
 
         Above all seen here, so that watches go on. Some time ahead, at random: a rejection names the number, and two
         replicas should not give one to two tokens.

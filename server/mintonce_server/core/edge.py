@@ -50,7 +50,7 @@ class StoreEdge:
     async def generations(self, keys: Sequence[TokenKey]) -> list[int | StoreUnavailable]:
         return await self._run("generations", self._store.generations(keys))
 
-    async def load(self, keys: Sequence[TokenKey]) -> list[Token | None | StoreUnavailable]:
+    async def load(self, keys: Sequence[TokenKey]) -> list[Token | StoreUnavailable | None]:
         return await self._run("load", self._store.load(keys))
 
     async def restore(self, token: Token) -> Token | Refusal:

@@ -108,9 +108,7 @@ class StoreUnavailable(MintonceError):
 
     reason = Reason.STORE_UNAVAILABLE
 
-    def __init__(
-        self, message: str, *, remedy: str, retry_after: float | None = None, partial: bool = False
-    ) -> None:
+    def __init__(self, message: str, *, remedy: str, retry_after: float | None = None, partial: bool = False) -> None:
         super().__init__(message, remedy=remedy, retry_after=retry_after)
         self.partial = partial
 

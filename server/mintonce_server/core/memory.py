@@ -22,7 +22,7 @@ class Entry:
         rejected_at: when this process learned of the last rejection, on the monotonic clock.
         rejected_by: the caller that rejected it at this replica, "" for none.
         confirmed_at: when the store was asked that last said that `token` is current, on the monotonic clock.
-        store_failed_at: when the key's part of the store was asked in vain, on the monotonic clock; NEVER since it answered.
+        store_failed_at: when the key's part of the store was last asked in vain; NEVER since it answered.
         ever_held: whether there ever was a token.
         asked_at: when a caller last wanted it, on the monotonic clock.
         watchers: how many watches follow it.

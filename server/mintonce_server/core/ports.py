@@ -220,7 +220,7 @@ class TokenStore(Protocol):
         """
         ...
 
-    async def load(self, keys: Sequence[TokenKey]) -> list[Token | None | StoreUnavailable]:
+    async def load(self, keys: Sequence[TokenKey]) -> list[Token | StoreUnavailable | None]:
         """The current live tokens, as `generations`. None, too, for what cannot be read."""
         ...
 

@@ -71,7 +71,7 @@ class Refresher:
         """An unforeseen exception costs this key a pause, and no other key anything."""
         try:
             await self._refresh(key)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - reported, and the key is tried again
             self._on_fault(key, error)
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             self.schedule(key, self._clock.monotonic() + full_jitter(failures, self._chance))

@@ -31,12 +31,12 @@ class Reader:
         self._clock = clock
         self._opening = opening
 
-    async def load(self, keys: Sequence[TokenKey]) -> list[Token | None | StoreUnavailable]:
+    async def load(self, keys: Sequence[TokenKey]) -> list[Token | StoreUnavailable | None]:
         """The live tokens, in the order of the keys. A key whose server failed has the error."""
         hashes = [self._hash(key) for key in keys]
         asked_at = self._clock.monotonic()
         rows = await self._link.run(lambda: self._rows(hashes))
-        found: list[Token | None | StoreUnavailable] = []
+        found: list[Token | StoreUnavailable | None] = []
         for key, key_hash, row in zip(keys, hashes, rows, strict=True):
             if isinstance(row, Exception):
                 found.append(self._trouble_of(row))
@@ -108,7 +108,7 @@ class Reader:
                 pipeline.hget(name, "f")
             return _some(await pipeline.execute(raise_on_error=False))
 
-    async def _rows(self, hashes: Sequence[str]) -> list[Row | None | Exception]:
+    async def _rows(self, hashes: Sequence[str]) -> list[Row | Exception | None]:
         """The records under these names. A record replaced between two of its commands is read again."""
         async with self._link.client.pipeline(transaction=False) as pipeline:
             for name in map(record_key, hashes):
@@ -118,7 +118,7 @@ class Reader:
                 pipeline.time()
                 pipeline.hmget(name, FIELDS)
             replies = _some(await pipeline.execute(raise_on_error=False))
-        rows: list[Row | None | Exception] = []
+        rows: list[Row | Exception | None] = []
         for index, key_hash in enumerate(hashes):
             answers = replies[4 * index : 4 * index + 4]
             error = next((answer for answer in answers if isinstance(answer, Exception)), None)

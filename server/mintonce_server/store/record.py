@@ -48,6 +48,45 @@ class Payload:
     served_as: int
     reissued: bool
 
+    @classmethod
+    def of(cls, token: Token) -> "Payload":
+        """What is sealed of a token that the store has given a number."""
+        expiry = _ms(token.expiry_unix)
+        return cls(
+            key=token.key,
+            access_token=token.access_token,
+            token_type=token.token_type,
+            granted=token.scopes,
+            audience=token.audience,
+            expiry=expiry,
+            refresh=expiry - _ms(token.expires_at - token.refresh_at),
+            lifetime=_ms(token.lifetime),
+            credential_version=token.credential_version,
+            served_as=token.served_as,
+            reissued=token.reissued,
+        )
+
+    def token(self, key_hash: str, asked_at: float, generation: int, remaining: int, expiry: int) -> Token:
+        """The token, as a record has it that was asked for at this time. See Row for `remaining` and `expiry`."""
+        # Anchored to the moment before the question was sent: never longer-lived than the truth.
+        expires_at = asked_at + remaining / 1000
+        return Token(
+            key=self.key,
+            key_hash=key_hash,
+            generation=generation,
+            access_token=self.access_token,
+            token_type=self.token_type,
+            scopes=self.granted,
+            lifetime=self.lifetime / 1000,
+            expires_at=expires_at,
+            refresh_at=expires_at - (self.expiry - self.refresh) / 1000,
+            expiry_unix=expiry / 1000,
+            credential_version=self.credential_version,
+            served_as=self.served_as,
+            reissued=self.reissued,
+            audience=self.audience,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -110,27 +149,15 @@ class Row:
         """Whether a commit can have written these fields beside this payload. It may shorten a life, never extend it."""
         sound = self.generation > 0 and 0 < self.remaining <= payload.lifetime <= _MAX_LIFETIME_MS
         ordered = 0 <= payload.expiry - payload.refresh <= _MAX_LIFETIME_MS
-        return sound and ordered and self.expiry <= payload.expiry and self.credential_version == payload.credential_version
+        return (
+            sound
+            and ordered
+            and self.expiry <= payload.expiry
+            and self.credential_version == payload.credential_version
+        )
 
     def _token(self, payload: Payload, key_hash: str, asked_at: float) -> Token:
-        # Anchored to the moment before the question was sent: never longer-lived than the truth.
-        expires_at = asked_at + self.remaining / 1000
-        return Token(
-            key=payload.key,
-            key_hash=key_hash,
-            generation=self.generation,
-            access_token=payload.access_token,
-            token_type=payload.token_type,
-            scopes=payload.granted,
-            lifetime=payload.lifetime / 1000,
-            expires_at=expires_at,
-            refresh_at=expires_at - (payload.expiry - payload.refresh) / 1000,
-            expiry_unix=self.expiry / 1000,
-            credential_version=payload.credential_version,
-            served_as=payload.served_as,
-            reissued=payload.reissued,
-            audience=payload.audience,
-        )
+        return payload.token(key_hash, asked_at, self.generation, self.remaining, self.expiry)
 
 
 def number_in(field: object) -> int:
@@ -140,23 +167,23 @@ def number_in(field: object) -> int:
 
 def encode(token: Token) -> str:
     """The payload's text. It carries the key's own names, so that a record under a wrong name is noticed."""
-    expiry = _ms(token.expiry_unix)
+    payload = Payload.of(token)
     return json.dumps(
         {
             "v": VERSION,
-            "client": token.key.client,
-            "audience": token.key.audience,
-            "scopes": token.key.scopes,
-            "token": token.access_token.reveal(),
-            "type": token.token_type,
-            "granted": token.scopes,
-            "granted_audience": token.audience,
-            "expiry": expiry,
-            "refresh": expiry - _ms(token.expires_at - token.refresh_at),
-            "lifetime": _ms(token.lifetime),
-            "credential_version": token.credential_version,
-            "served_as": token.served_as,
-            "reissued": token.reissued,
+            "client": payload.key.client,
+            "audience": payload.key.audience,
+            "scopes": payload.key.scopes,
+            "token": payload.access_token.reveal(),
+            "type": payload.token_type,
+            "granted": payload.granted,
+            "granted_audience": payload.audience,
+            "expiry": payload.expiry,
+            "refresh": payload.refresh,
+            "lifetime": payload.lifetime,
+            "credential_version": payload.credential_version,
+            "served_as": payload.served_as,
+            "reissued": payload.reissued,
         },
         separators=(",", ":"),
     )

@@ -218,7 +218,7 @@ class RedisStore:
         """The generation of each key's current token, 0 for none, in the order of the keys, in one round trip."""
         return await self._reader.generations(keys)
 
-    async def load(self, keys: Sequence[TokenKey]) -> list[Token | None | StoreUnavailable]:
+    async def load(self, keys: Sequence[TokenKey]) -> list[Token | StoreUnavailable | None]:
         """The current live tokens, in the order of the keys, in one round trip."""
         return await self._reader.load(keys)
 

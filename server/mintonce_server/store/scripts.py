@@ -130,9 +130,7 @@ class Scripts:
         values = (generation, min_interval, META_MS, WAKE_CHANNEL, message)
         return cast(list[object], await self._call(REJECT, key_hash, *values))
 
-    async def barrier(
-        self, key_hash: str, *, generation: int, fingerprint: str, min_interval: int
-    ) -> Sequence[object]:
+    async def barrier(self, key_hash: str, *, generation: int, fingerprint: str, min_interval: int) -> Sequence[object]:
         """[OK] | [TOO_SOON, ms]."""
         message = self._message(WakeKind.REJECT, key_hash, generation)
         values = (generation, fingerprint, min_interval, META_MS, WAKE_CHANNEL, message)

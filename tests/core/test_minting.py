@@ -9,7 +9,7 @@ from mintonce_server.core.errors import IssuerRefused, IssuerUnavailable
 from mintonce_server.core.ports import Lease, Refusal
 from mintonce_server.core.token import Origin, Token
 from support import samples
-from support.samples import KEY, lease_of, wish
+from support.samples import KEY, lease_of, named, wish
 from support.scripted_issuer import refused, unavailable
 from support.troubled_store import ALL
 from support.waiting import wait_until
@@ -36,7 +36,7 @@ async def test_a_stalled_holder_takes_the_token_that_another_minted_meanwhile() 
     bench.clock.advance(3.5)  # its lease lapses
     newer = (await other.get()).token
     bench.issuer.gate.set()
-    assert (await stalled).token == newer
+    assert named((await stalled).token) == named(newer)
     assert [event.refusal for event in bench.events(events.CommitRefused)] == [Refusal.STALE]
     assert (bench.issuer.mints, other.issuer.mints) == (1, 1)
 
@@ -50,7 +50,7 @@ async def test_a_token_that_was_rejected_before_its_commit_is_minted_anew() -> N
     bench.issuer.asked.clear()
     refreshing = asyncio.create_task(bench.refresh())
     await bench.issuer.asked.wait()
-    in_flight = bench.store._entries[old.key_hash].last
+    in_flight = bench.store.server.entries[old.key_hash].meta.f
     await bench.broker.reject(KEY, old.generation)
     bench.issuer.gate.set()
     await refreshing

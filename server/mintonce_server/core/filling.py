@@ -37,12 +37,15 @@ class Filling:
             obtained, mine = await self.flights.join(
                 entry.key, lambda: self._fly(entry, min_remaining, newer_than, cause)
             )
-            token = obtained.token
-            if token.generation <= entry.barred:
-                continue  # rejected while it was under way
+            token, now = obtained.token, self._clock.monotonic()
+            if token.generation <= entry.barred or not token.is_live(now):
+                # Rejected, or over, while it was under way.
+                if mine and obtained.trouble is not None:
+                    raise obtained.trouble
+                continue
             if mine or obtained.trouble is not None:
                 return obtained
-            if token.generation > newer_than and token.is_comfortable(self._clock.monotonic(), min_remaining):
+            if token.generation > newer_than and token.is_comfortable(now, min_remaining):
                 return obtained
 
     async def _fly(self, entry: Entry, min_remaining: float, newer_than: int, cause: Cause | None) -> Obtained:
@@ -50,7 +53,7 @@ class Filling:
         try:
             obtained = await self._from_store(client, entry, min_remaining, newer_than, cause or _cause(entry))
         except StoreUnavailable as outage:
-            self._holdings.store_failed(asked_at)
+            self._holdings.store_failed([entry], asked_at, outage)
             if entry.live(self._clock.monotonic()):
                 raise
             obtained = await self._alone.mint(client, entry, outage)
@@ -70,7 +73,8 @@ class Filling:
             if token and token.generation > newer_than and token.is_comfortable(now, min_remaining):
                 return Obtained(token, Origin.MEMORY, entry.confirmed_at)
         # Barred here is barred, even if the store lost the rejection in a failover.
-        return await self._minting.obtain(client, entry.key, max(newer_than, entry.barred), min_remaining, cause)
+        newer_than = max(newer_than, entry.barred)
+        return await self._minting.obtain(client, entry.key, newer_than, min_remaining, cause, entry.rejected_by)
 
 
 def _cause(entry: Entry) -> Cause:

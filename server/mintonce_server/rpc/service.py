@@ -77,11 +77,11 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
         with self._gate.passing(context, Act.ADMIN) as passage:
             passage.allow_admin()
             limit = min(max(request.page_size, 0) or MOST_LISTED, MOST_LISTED)
-            tokens = passage.allow_list(await self._broker.list_tokens(request.client, limit + 1))
-        tokens.sort(key=lambda token: (token.key.client, token.key.audience, token.key.scopes))
+            listing = await self._broker.list_tokens(request.client, limit, lambda t: bool(passage.allow_list([t])))
+        tokens = sorted(listing.tokens, key=lambda token: (token.key.client, token.key.audience, token.key.scopes))
         now = self._clock.monotonic()
         return admin_pb2.ListTokensResponse(
-            tokens=[summary_message(token, now) for token in tokens[:limit]], truncated=len(tokens) > limit
+            tokens=[summary_message(token, now) for token in tokens], truncated=listing.truncated
         )
 
     @unary

@@ -19,6 +19,10 @@ JOURNAL: Final[Mapping[type[events.Event], tuple[str, str]]] = {
     events.Waited: ("waited", DEBUG),
     events.Rejected: ("rejected", INFO),
     events.Restored: ("restored", INFO),
+    events.Adopted: ("adopted", INFO),
+    events.BarrierRaised: ("barrier_raised", WARNING),
+    events.Repeated: ("issuer_repeated_token", INFO),
+    events.Reissued: ("issuer_reissued_rejected_token", WARNING),
     events.StoreFailed: ("store_failed", WARNING),
 }
 """Name and level of each event: what costs a mint or goes wrong is told, what is everyday life only at debug."""
@@ -27,6 +31,7 @@ JOURNAL: Final[Mapping[type[events.Event], tuple[str, str]]] = {
 def event_sink(logger: Logger) -> events.EventSink:
     """A sink that logs. What the logger's level suppresses costs a look into a table."""
     writers = {kind: _writer(logger, name, level) for kind, (name, level) in JOURNAL.items()}
+    writers[events.Unforeseen] = _unforeseen(logger)
 
     def sink(event: events.Event) -> None:
         if not isinstance(event, events.Posted):  # that one is for the audit log: this one has told it
@@ -52,6 +57,16 @@ def _writer(logger: Logger, name: str, level: str) -> events.EventSink:
         return _nothing
     log: Callable[..., Any] = getattr(logger, level)
     return lambda event: log(name, **{field.name: _short(getattr(event, field.name)) for field in fields(event)})
+
+
+def _unforeseen(logger: Logger) -> events.EventSink:
+    """With the traceback."""
+
+    def write(event: events.Event) -> None:
+        assert isinstance(event, events.Unforeseen)  # noqa: S101 - for type checkers: it is registered for these alone
+        logger.error("unforeseen_error", key_hash=event.key_hash, where=event.where, exc_info=event.error)
+
+    return write
 
 
 def _nothing(_: events.Event) -> None:

@@ -25,10 +25,14 @@ T = TypeVar("T")
 
 
 class Router:
-    """Knows the Cluster by its lookout, and what MOVED has taught since."""
+    """Knows the Cluster by its lookout, and what MOVED has taught since.
 
-    def __init__(self, lookout: Lookout[SlotMap], pools: Pools) -> None:
+    `patience`: seconds that one server has for its part of a batch, so that the others' answers are still of use.
+    """
+
+    def __init__(self, lookout: Lookout[SlotMap], pools: Pools, patience: float) -> None:
         self.pools = pools
+        self.patience = patience
         self._lookout = lookout
         self._moved: dict[int, Address] = {}
         self._moved_in: SlotMap | None = None

@@ -1,6 +1,7 @@
 """The composition root: builds the service from its settings, runs it, drains it, stops it. Knows every part."""
 
 import asyncio
+import random
 import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,6 +13,7 @@ from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.errors import AuditUnavailable, MintonceError, StoreUnavailable
 from mintonce_server.core.ports import Clock, TokenStore
 from mintonce_server.core.quotas import QuotaOptions, Quotas
+from mintonce_server.core.supervise import Supervisor
 from mintonce_server.credentials import credentials_of
 from mintonce_server.guarding import Guarding
 from mintonce_server.issuer.endpoint import TokenEndpoint
@@ -24,7 +26,8 @@ from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
 from mintonce_server.store.redis import RedisStore, Resealed
 from mintonce_server.telemetry.audit import AuditLog, MintRecord, ReloadRecord
 from mintonce_server.telemetry.clock import SystemClock
-from mintonce_server.telemetry.journal import event_sink
+from mintonce_server.telemetry.faults import FaultLog
+from mintonce_server.telemetry.journal import event_sink, guarded
 from mintonce_server.telemetry.logs import get_logger
 
 _WAKE_REMEDY = (
@@ -36,16 +39,17 @@ _WAKE_REMEDY = (
 async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[str], None]) -> None:
     """Serve until `stopping` is set, then drain. `ready` is told the address once calls are answered.
 
-    Raises OSError when the address is taken. A fault of a background task ends the service: better a restart than a
-    replica that no longer hears the fleet.
+    Raises OSError when the address is taken. Background tasks that fail are started again.
     """
     clock = SystemClock()
+    faults = FaultLog(clock, get_logger(__name__))
+    faults.watch(asyncio.get_running_loop())
     async with AsyncExitStack() as parts:
         guarding = Guarding(settings, clock, lambda: broker.recheck())  # noqa: PLW0108 - the broker is built below
         audit = parts.enter_context(AuditLog(settings.audit_file, clock))
         store = await parts.enter_async_context(store_of(settings, clock, guarding.keyring))
         clients = await parts.enter_async_context(_clients(settings, clock, guarding))
-        broker = Broker(store, clients, clock, _sink(audit), _broker_options(settings))
+        broker = Broker(store, clients, clock, _sink(audit, faults), _broker_options(settings))
         guards = Guards(
             guarding.identify,
             guarding.policy,
@@ -55,10 +59,9 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         server = Server(broker, clock, _server_options(settings, guarding), guards)
         address = server.bind()
         reloader = _reloader(settings, guarding, audit, clock)
-        async with asyncio.TaskGroup() as background:
-            endless = [*broker.tasks(), reloader.run(), *(task() for task in guarding.tasks)]
+        endless = broker.endless() | guarding.endless | {"reloading": reloader.run}
+        async with Supervisor(clock, faults, random.Random()).running(endless):  # noqa: S311 - spreads restarts
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.poke)
-            tasks = [background.create_task(task) for task in endless]
             try:
                 await server.start()
                 names = sorted(settings.clients)
@@ -69,8 +72,6 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
                 await _drain(server, broker, settings.drain_seconds)
             finally:
                 await server.stop(grace=0.0)
-                for task in tasks:
-                    task.cancel()
     get_logger(__name__).info("stopped")
 
 
@@ -152,16 +153,21 @@ async def _clients(settings: Settings, clock: Clock, guarding: Guarding) -> Asyn
         )
 
 
-def _sink(audit: AuditLog) -> events.EventSink:
+def _sink(audit: AuditLog, faults: FaultLog) -> events.EventSink:
     """Everything to the log; each POST to the audit log."""
-    journal = event_sink(get_logger("mintonce"))
+    journal = guarded(event_sink(get_logger("mintonce")), faults)
     if not audit.is_on:
         return journal
 
-    def sink(event: events.Event) -> None:
-        journal(event)
+    def audit_posts(event: events.Event) -> None:
         if isinstance(event, events.Posted):
             _audit_mint(audit, event)
+
+    posts = guarded(audit_posts, faults)
+
+    def sink(event: events.Event) -> None:
+        journal(event)
+        posts(event)
 
     return sink
 

@@ -1,6 +1,6 @@
 """What keeps others out, from the files that say so, as they are now: each is read anew when it changes."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -8,6 +8,7 @@ from mintonce_server.core.errors import MintonceError
 from mintonce_server.core.policy import OPEN, Policy
 from mintonce_server.core.ports import Clock
 from mintonce_server.core.secret import Secret
+from mintonce_server.core.supervise import Start
 from mintonce_server.identity.api_keys import ApiKeys, parse_api_keys
 from mintonce_server.identity.identify import Identifier
 from mintonce_server.identity.jwks import JwksUrl, Keys, parse_jwks
@@ -47,11 +48,14 @@ class UnusableFile(MintonceError):
 
 
 class Guarding:
-    """Reads all of it at once when it is made; raises MintonceError then. `watched` is what a Reloader looks after."""
+    """Reads all of it at once when it is made; raises MintonceError then.
+
+    `watched` is what a Reloader looks after; `endless`, by name, is what has to run beside it.
+    """
 
     def __init__(self, settings: Settings, clock: Clock, on_policy: Callable[[], None]) -> None:
         self.watched: list[Watched[Any]] = []
-        self.tasks: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self.endless: dict[str, Start] = {}
         self._settings = settings
         self._clock = clock
         self.tls = self._tls()
@@ -141,7 +145,7 @@ class Guarding:
             ca_file=str(settings.ca_file) if settings.ca_file else None,
             trouble=lambda error: get_logger(__name__).error("jwks_unavailable", issuer=name, detail=str(error)),
         )
-        self.tasks.append(source.run)
+        self.endless[f"keys of {name}"] = source.run
         return source
 
 

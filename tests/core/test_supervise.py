@@ -26,7 +26,9 @@ class Watched:
         self.clock = ManualClock()
         self.reports: list[tuple[str, Exception]] = []
         self.pauses: list[float] = []
-        self.supervisor = Supervisor(self.clock, lambda *report: self.reports.append(report), rng, self._pause)
+        self.supervisor = Supervisor(
+            self.clock, lambda name, error: self.reports.append((name, error)), rng, self._pause
+        )
 
     async def _pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -90,6 +92,24 @@ async def test_a_cancelled_inner_task_is_a_failure() -> None:
     assert isinstance(watched.reports[0][1].__cause__, asyncio.CancelledError)
 
 
+async def test_tasks_run_for_as_long_as_their_block() -> None:
+    """One that fails does not disturb another, nor the block."""
+    watched, failed = Watched(random.Random(0)), asyncio.Event()
+
+    async def fails() -> None:
+        failed.set()
+        raise RuntimeError
+
+    async def waits() -> None:
+        await asyncio.Event().wait()
+
+    async with watched.supervisor.running({"one": fails, "another": waits}), asyncio.timeout(5.0):
+        await failed.wait()
+        await wait_until(lambda: watched.reports)
+        assert {task.get_name() for task in asyncio.all_tasks()} >= {"one", "another"}
+    assert not {task.get_name() for task in asyncio.all_tasks()} & {"one", "another"}
+
+
 async def test_cancellation_ends_it() -> None:
     """While the task runs, and while it is paused."""
     watched, started = Watched(random.Random(0)), asyncio.Event()
@@ -105,7 +125,7 @@ async def test_cancellation_ends_it() -> None:
         await supervised
     assert watched.reports == []
 
-    paused = Supervisor(watched.clock, lambda *_: started.set(), Highest(), lambda _: asyncio.sleep(3600.0))
+    paused = Supervisor(watched.clock, lambda _, __: started.set(), Highest(), lambda _: asyncio.sleep(3600.0))
     started.clear()
     supervised = asyncio.create_task(paused.keep("a task", lambda: asyncio.sleep(0)))
     await started.wait()

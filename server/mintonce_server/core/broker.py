@@ -29,6 +29,7 @@ from mintonce_server.core.ports import Clock, Listing, Rejection, TokenStore
 from mintonce_server.core.posting import Posting
 from mintonce_server.core.refresher import Refresher
 from mintonce_server.core.revalidation import Revalidation
+from mintonce_server.core.supervise import Start
 from mintonce_server.core.token import Origin, Token
 from mintonce_server.core.upkeep import Upkeep
 
@@ -112,9 +113,13 @@ class Broker:
         self._min_rotation_interval = options.min_rotation_interval
         self._draining = False
 
+    def endless(self) -> dict[str, Start]:
+        """What goes on without being asked, by name. Each may be started again when it fails."""
+        return {"wakes": self.upkeep.follow, "revalidation": self.upkeep.revalidate, "refresh": self._refresher.run}
+
     def tasks(self) -> list[Coroutine[Any, Any, None]]:
-        """What goes on without being asked, endlessly."""
-        return [self.upkeep.follow(), self.upkeep.revalidate(), self._refresher.run()]
+        """The same, started once."""
+        return [start() for start in self.endless().values()]
 
     def peek(self, key: TokenKey, min_remaining: float = 0.0) -> Served | None:
         """The hot path: no I/O, no lock, no await. None: call `get`."""

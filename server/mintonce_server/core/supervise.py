@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from mintonce_server.core.ports import Clock
@@ -16,6 +17,10 @@ WELL_AFTER: Final = 60.0
 
 Report = Callable[[str, Exception], None]
 """Called with the task's name and what ended it."""
+
+
+Start = Callable[[], Coroutine[Any, Any, None]]
+"""Makes the task anew."""
 
 
 class Stopped(Exception):
@@ -43,7 +48,18 @@ class Supervisor:
         self._rng = rng
         self._sleep = sleep
 
-    async def keep(self, name: str, start: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    @asynccontextmanager
+    async def running(self, endless: Mapping[str, Start]) -> AsyncGenerator[None]:
+        """These tasks, by name, until the block is left."""
+        tasks = [asyncio.create_task(self.keep(name, start), name=name) for name, start in endless.items()]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def keep(self, name: str, start: Start) -> None:
         """Run the task that `start` makes, for ever."""
         failures = 0
         while True:
@@ -62,7 +78,7 @@ class Supervisor:
             pass
 
 
-async def _ended(name: str, start: Callable[[], Coroutine[Any, Any, None]]) -> Exception:
+async def _ended(name: str, start: Start) -> Exception:
     """What the task ended with. Raises CancelledError only when this task itself was cancelled."""
     try:
         await start()

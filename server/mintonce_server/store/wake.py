@@ -3,12 +3,12 @@
 from asyncio import Queue, create_task, gather, get_running_loop, sleep, timeout
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from random import Random
 from typing import Final, cast
 
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import ConnectionError, RedisError
+from redis.exceptions import ConnectionError
 
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.ports import Wake, WakeKind
@@ -22,6 +22,8 @@ PING_EVERY: Final = 1.0
 CONNECT_DEADLINE: Final = 2.0
 RETRY_FIRST: Final = 0.05
 RETRY_MAX: Final = 2.0
+STEADY: Final = 5.0
+"""Seconds that a subscription must last to count as a success."""
 
 SAME_WITHIN: Final = 2.0
 """Seconds in which the same words from two servers are one message. What comes later wakes once too often, no more."""
@@ -120,20 +122,21 @@ class _Ear:
         """Messages, with a GAP at the beginning of each subscription, but for one that begins beside another."""
         failures = 0
         while True:
+            began = get_running_loop().time()
             try:
                 async with aclosing(self._subscription()) as subscription:
                     async for wake in subscription:
-                        failures = 0
                         yield wake
             except StoreUnavailable as error:
                 self._trouble(error)
-            except (RedisError, OSError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - a subscription may break in any way, and the next one comes
                 heed_cancellation()
                 await self._link.doubt(error)
                 self._trouble(self._link.unavailable(error))
+            # A server that confirms and then breaks the connection must not be asked without a pause.
+            failures = 0 if get_running_loop().time() - began >= STEADY else min(failures + 1, 10)
             # Full jitter: after an outage the replicas do not come back all at once.
             await sleep(self._spread.uniform(0.0, min(RETRY_MAX, RETRY_FIRST * 2**failures)))
-            failures = min(failures + 1, 10)
 
     async def _subscription(self) -> AsyncGenerator[Wake]:
         # Not where the others are, nor where this one has just been, which probably is down.
@@ -180,7 +183,8 @@ async def _messages(ear: Ear, decode: Decode) -> AsyncGenerator[Wake]:
                 asked = True
     finally:
         # Without waiting: the peer may be stopped, and a cancelled task should not linger.
-        await connection.disconnect(nowait=True)
+        with suppress(Exception):
+            await connection.disconnect(nowait=True)
 
 
 async def _read(connection: AbstractConnection, seconds: float) -> object:

@@ -40,6 +40,18 @@ def event_sink(logger: Logger) -> events.EventSink:
     return sink
 
 
+def guarded(sink: events.EventSink, report: Callable[[str, Exception], None]) -> events.EventSink:
+    """The sink, but its exceptions go to `report`: what is written down never decides what becomes of a token."""
+
+    def write(event: events.Event) -> None:
+        try:
+            sink(event)
+        except Exception as error:  # noqa: BLE001 - reported
+            report("event sink", error)
+
+    return write
+
+
 def _writer(logger: Logger, name: str, level: str) -> events.EventSink:
     if not logger.is_enabled_for(LEVELS[level]):
         return _nothing

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Final, TypeVar, cast
 
 from redis.crc import key_slot
-from redis.exceptions import AskError, ClusterDownError, ConnectionError, MovedError, TimeoutError, TryAgainError
+from redis.exceptions import AskError, ClusterDownError, ConnectionError, MovedError, ResponseError, TryAgainError
 
 from mintonce_server.store.commands import ServerCommands
 from mintonce_server.store.servers.address import Address
@@ -59,7 +59,9 @@ class Router:
         """If the server inside fails or is too slow, it may not be the right one any more."""
         try:
             yield
-        except (ConnectionError, TimeoutError, OSError, asyncio.CancelledError):
+        except ResponseError:
+            raise  # a clear answer
+        except (Exception, asyncio.CancelledError):
             self._suspects.add(address)
             self._lookout.refresh()
             raise

@@ -1,7 +1,7 @@
 """The server behind MemoryStore: what the scripts in lua/ do, in Python, on one clock of its own."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from mintonce_server.core.ports import Clock, Failure, Refusal, Wake, WakeKind
@@ -61,7 +61,7 @@ class MemoryServer:
     def commit(
         self, name: str, record: Record, *, ttl: int, refresh: int, latest: int, restored: bool
     ) -> int | Refusal:
-        """commit.lua. The expiry by this clock, or why it does not count. `record.exp` and `.refresh` are set here."""
+        """commit.lua. The expiry by this clock, or why it does not count. `record.exp` and `.refresh` do not count."""
         now = self.now()
         entry = self._entry(name, now)
         meta, generation = entry.meta, record.f
@@ -71,8 +71,8 @@ class MemoryServer:
         if f == generation:
             return entry.record.exp if entry.record else 0
         late = max(0, now + ttl - latest) if latest > 0 else 0
-        record.exp, record.refresh = now + ttl - late, now + refresh - late
-        if record.exp <= now:
+        exp, refresh = now + ttl - late, now + refresh - late
+        if exp <= now:
             return Refusal.DEAD
         if record.cv < meta.cv:
             return Refusal.OLD_CREDENTIALS
@@ -80,12 +80,12 @@ class MemoryServer:
             return Refusal.REJECTED
         if generation < f:
             return Refusal.STALE
-        entry.record = record
+        entry.record = replace(record, exp=exp, refresh=refresh)
         meta.f, meta.cv, meta.ends = max(_lua(meta.f), generation), max(record.cv, meta.cv), now + META_MS
         if not restored:
             meta.n, meta.until, meta.until_cv, meta.failure = 0, 0, 0, None
         self.publish(Wake(WakeKind.COMMIT, name, generation))
-        return record.exp
+        return exp
 
     def fail(self, name: str, *, nonce: str, generation: int, retry: int, failure: Failure, cv: int) -> bool:
         """fail.lua. Whether it was recorded."""

@@ -20,6 +20,7 @@ CALL = CallRecord(
 MINT = MintRecord(
     client="billing", audience="https://api.example.com/", scopes=(), key="0" * 32, generation=7, cause="absent",
     outcome="minted", reason="", issuer_error="", issuer_request_id="x-1", token_sha256="ab" * 8, seconds=0.12345678,
+    granted_scopes=("orders:read",), granted_audience=("https://api.example.com/",),
 )  # fmt: skip
 
 

@@ -54,7 +54,7 @@ class CallRecord:
 
 @dataclass(frozen=True, slots=True)
 class MintRecord:
-    """One POST to an issuer. `seconds`: how long it took."""
+    """One POST to an issuer. `seconds`: how long it took. `granted_…`: what the issuer said that the token is for."""
 
     kind: ClassVar[str] = "mint"
 
@@ -70,6 +70,8 @@ class MintRecord:
     issuer_request_id: str
     token_sha256: str
     seconds: float
+    granted_scopes: tuple[str, ...]
+    granted_audience: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

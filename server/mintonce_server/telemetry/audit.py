@@ -31,7 +31,13 @@ _NAMES: Final = frozenset({"caller", "rule", "key", "token_sha256"})
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """One call, or one token of a watch. `token_sha256`: 16 hexadecimal digits, "" when no token was handed out."""
+    """One call, or one token of a watch.
+
+    Attributes:
+        generation, token_sha256: of the token that went out; 0 and "" when none did. The latter has 16 digits.
+        granted_scopes, granted_audience: of the token that went out, or was withheld because of them.
+        detail: why, where `reason` alone does not say it.
+    """
 
     kind: ClassVar[str] = "call"
 
@@ -50,6 +56,9 @@ class CallRecord:
     reason: str
     generation: int
     token_sha256: str
+    granted_scopes: tuple[str, ...] = ()
+    granted_audience: tuple[str, ...] = ()
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,13 @@ class Broker:
         alone = Alone(allowed=options.mint_in_outage, posting=posting, clock=clock, sink=sink, chance=chance)
         self._refresher = Refresher(clock, lambda key: self.upkeep.refresh(key, self._refresher))
         self._holdings = Holdings(
-            store, clients, clock, self._refresher.schedule, options.revalidate_within, options.max_keys_per_client
+            store,
+            clients,
+            clock,
+            self._refresher.schedule,
+            options.revalidate_within,
+            options.max_keys_per_client,
+            self._refresher.forget,
         )
         revalidation = Revalidation(store, self._holdings, clock, sink, lambda: self.upkeep.suspect_all())  # noqa: PLW0108 - upkeep is built below
         self._filling = Filling(self._holdings, revalidation, minting, alone, clock)
@@ -105,20 +111,23 @@ class Broker:
         # Who holds a live token through an outage serves it; who was stopped for a while asks the store first.
         return Served(token, Origin.MEMORY, degraded=True) if self._holdings.is_store_away(now) else None
 
-    async def get(self, key: TokenKey, min_remaining: float, deadline: float, admit: Admit = _freely) -> Served:
+    async def get(
+        self, key: TokenKey, min_remaining: float, deadline: float, admit: Admit = _freely, caller: str = ""
+    ) -> Served:
         """A live token within `deadline` seconds, minted if need be.
 
         Raises UnknownClient, PermissionDenied, LimitExceeded, IssuerError, StoreUnavailable or WaitTimedOut.
 
         Args:
             admit: asked first if this call is the one that may cause a mint; raises when the caller must not.
+            caller: who asks; its share of the client's keys in memory is bounded.
         """
         if served := self.peek(key, min_remaining):
             return served
         held = self._holdings.memory.get(key)
         if key not in self._filling.flights and (held is None or held.live(self._clock.monotonic()) is None):
             admit()
-        entry, now = self._holdings.entry(key), self._clock.monotonic()
+        entry, now = self._holdings.entry(key, caller), self._clock.monotonic()
         patience = min(deadline, token.patience(now)) if (token := entry.live(now)) else deadline
         try:
             async with _waiting_at_most(patience):
@@ -129,21 +138,22 @@ class Broker:
                 return Served(token, Origin.MEMORY, degraded=True)
             if isinstance(error, WaitTimedOut) and patience < deadline:
                 # What was live has ended in this very moment: from now on it is worth waiting.
-                return await self.get(key, min_remaining, deadline - (later - now), admit)
+                return await self.get(key, min_remaining, deadline - (later - now), admit, caller)
             raise
         return Served(obtained.token, obtained.origin, obtained.trouble is not None)
 
     async def watch(
-        self, key: TokenKey, deadline: float, admit: Admit = _freely, check: Check = _always
+        self, key: TokenKey, deadline: float, admit: Admit = _freely, check: Check = _always, caller: str = ""
     ) -> AsyncGenerator[Served, None]:
         """The live token, then each successor. Raises as `get` does for the first one, and Draining at the end.
 
         Args:
             check: asked before each answer, and after `recheck`; raises when the caller may have no more. Gives the
                 seconds after which it wants to be asked again, or None.
+            caller: as in `get`.
         """
-        served = await self.get(key, 0.0, deadline, admit)
-        entry = self._holdings.entry(key)
+        served = await self.get(key, 0.0, deadline, admit, caller)
+        entry = self._holdings.entry(key, caller)
         with self._watching(entry):
             last = served.token.generation
             yield served
@@ -159,12 +169,12 @@ class Broker:
                             await news.wait()
         raise Draining("this replica is shutting down", remedy="Watch again: another replica answers.", retry_after=0.0)
 
-    async def reject(self, key: TokenKey, rejected: int | bytes) -> bool:
+    async def reject(self, key: TokenKey, rejected: int | bytes, caller: str = "") -> bool:
         """A resource server refused this generation, or the token with this SHA-256. Whether it was the current one.
 
         Raises RotationTooSoon, StoreUnavailable, and what `get` raises for a wrong key.
         """
-        entry = self._holdings.entry(key)
+        entry = self._holdings.entry(key, caller)
         generation = rejected if isinstance(rejected, int) else await self._generation_of(entry, rejected)
         if generation is None:
             return False
@@ -179,9 +189,9 @@ class Broker:
         self._holdings.forget(entry, generation)
         return rejection.was_current
 
-    async def rotate(self, key: TokenKey, deadline: float) -> tuple[int, int]:
+    async def rotate(self, key: TokenKey, deadline: float, caller: str = "") -> tuple[int, int]:
         """Mint a successor now. The generations before (0: none) and after. Raises as `get` does."""
-        entry = self._holdings.entry(key)
+        entry = self._holdings.entry(key, caller)
         (current,) = await self._store.load([key])
         before = current.generation if current else 0
         async with _waiting_at_most(deadline):

@@ -26,6 +26,7 @@ class Filling:
     ) -> None:
         self.flights: Flights[Obtained] = Flights()
         self._holdings = holdings
+        holdings.is_in_flight = self.flights.__contains__
         self._revalidation = revalidation
         self._minting = minting
         self._alone = alone

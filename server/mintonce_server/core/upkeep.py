@@ -136,7 +136,7 @@ class Upkeep:
         elif entry.key in self._filling.flights or now - entry.asked_at < IDLE:
             refresher.schedule(entry.key, now + IDLE)  # what is under way for a dropped entry would be lost
         else:
-            self._holdings.memory.drop(entry)
+            self._holdings.drop(entry)
 
     def _suspect(self, entries: Iterable[Entry]) -> None:
         self._suspected.update(entry.key for entry in entries)

@@ -46,7 +46,7 @@ class _Output:
         try:
             line = self._line(level, event, fields)
         except Exception as error:  # noqa: BLE001 - such as a value whose repr raises
-            failed = {"level": "error", "event": "log_failed", "detail": type(error).__name__}
+            failed: dict[str, object] = {"level": "error", "event": "log_failed", "detail": type(error).__name__}
             line = self._render(failed, {}, self.redactor.line)
         stream = self._stream or sys.stderr
         with self._lock:

@@ -40,7 +40,7 @@ class Pool(BlockingConnectionPool):
 
         redis-py's own `disconnect` takes connections away from their users, who then fail with AttributeError.
         """
-        await self.update_active_connections_for_reconnect()
+        await self.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call] # redis-py gives no types here
         for connection in list(self._get_free_connections()):
             # Without waiting, so that nobody can take it from the pool meanwhile.
             await connection.disconnect(nowait=True)

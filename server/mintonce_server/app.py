@@ -5,9 +5,7 @@ import random
 import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict
 
-from mintonce_server.core import events
 from mintonce_server.core.broker import Broker, BrokerOptions
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.errors import AuditUnavailable, MintonceError, StoreUnavailable
@@ -22,12 +20,12 @@ from mintonce_server.reloading import Reloader
 from mintonce_server.rpc.gate import Guards
 from mintonce_server.rpc.server import Server, ServerOptions
 from mintonce_server.settings import IssuerSettings, Settings
+from mintonce_server.sinks import sink_of
 from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
 from mintonce_server.store.redis import RedisStore, Resealed
-from mintonce_server.telemetry.audit import AuditLog, MintRecord, ReloadRecord
+from mintonce_server.telemetry.audit import AuditLog, ReloadRecord
 from mintonce_server.telemetry.clock import SystemClock
 from mintonce_server.telemetry.faults import FaultLog
-from mintonce_server.telemetry.journal import event_sink, guarded
 from mintonce_server.telemetry.logs import get_logger
 
 _WAKE_REMEDY = (
@@ -49,7 +47,8 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         audit = parts.enter_context(AuditLog(settings.audit_file, clock))
         store = await parts.enter_async_context(store_of(settings, clock, guarding.keyring))
         clients = await parts.enter_async_context(_clients(settings, clock, guarding))
-        broker = Broker(store, clients, clock, _sink(audit, faults), _broker_options(settings))
+        sink = sink_of(audit, _unchecked(settings), clock, faults)
+        broker = Broker(store, clients, clock, sink, _broker_options(settings))
         guards = Guards(
             guarding.identify,
             guarding.policy,
@@ -153,46 +152,10 @@ async def _clients(settings: Settings, clock: Clock, guarding: Guarding) -> Asyn
         )
 
 
-def _sink(audit: AuditLog, faults: FaultLog) -> events.EventSink:
-    """Everything to the log; each POST to the audit log."""
-    journal = guarded(event_sink(get_logger("mintonce")), faults)
-    if not audit.is_on:
-        return journal
-
-    def audit_posts(event: events.Event) -> None:
-        if isinstance(event, events.Posted):
-            _audit_mint(audit, event)
-
-    posts = guarded(audit_posts, faults)
-
-    def sink(event: events.Event) -> None:
-        journal(event)
-        posts(event)
-
-    return sink
-
-
-def _audit_mint(audit: AuditLog, event: events.Posted) -> None:
-    error = event.error
-    record = MintRecord(
-        client=event.key.client,
-        audience=event.key.audience,
-        scopes=event.key.scopes,
-        key=event.key_hash,
-        generation=event.generation,
-        cause=event.cause,
-        outcome="failed" if error else "minted",
-        reason=error.reason if error else "",
-        issuer_error=error.issuer_error if error else "",
-        issuer_request_id=event.request_id,
-        token_sha256=event.fingerprint[:16],
-        seconds=event.seconds,
-    )
-    try:
-        audit.write(record)
-    except AuditUnavailable as trouble:
-        # The token is paid for: whoever wants it is audited, and refused, by itself.
-        get_logger(__name__).error("audit_unavailable", detail=str(trouble), remedy=trouble.remedy, lost=asdict(record))
+def _unchecked(settings: Settings) -> list[str]:
+    """Clients whose tokens may be for any audience without a word."""
+    off = {name for name, issuer in settings.issuers.items() if issuer.audience_check == "off"}
+    return [name for name, client in settings.clients.items() if client.issuer in off]
 
 
 def _reloader(settings: Settings, guarding: Guarding, audit: AuditLog, clock: Clock) -> Reloader:
@@ -241,6 +204,7 @@ def _endpoint_options(issuer: IssuerSettings, settings: Settings) -> EndpointOpt
         allow_http=settings.insecure_issuer,
         assertion_audience=issuer.assertion_audience,
         allow_bound_tokens=issuer.allow_bound_tokens,
+        audience_check=issuer.audience_check,
     )
 
 

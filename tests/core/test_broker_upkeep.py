@@ -49,15 +49,34 @@ async def test_a_commit_elsewhere_replaces_the_token_in_memory() -> None:
     assert bench.issuer.mints == 1
 
 
-async def test_a_rejection_elsewhere_empties_memory_at_once() -> None:
-    """Without asking the store: the message says all there is to say."""
+async def test_a_hint_of_a_rejection_makes_the_replica_ask_before_it_serves_again() -> None:
+    """The message alone takes nothing away: a token that the store still has is served on."""
+    bench = Workbench()
+    token = (await bench.get()).token
+    bench.broker.upkeep.notice(Wake(WakeKind.REJECT, token.key_hash, token.generation))
+    assert bench.broker.peek(KEY) is None
+    asked = bench.store.calls["generations"]
+    served = await bench.get()
+    assert (served.token, served.origin, served.degraded) == (token, Origin.MEMORY, False)
+    assert bench.store.calls["generations"] == asked + 1
+    assert bench.broker.peek(KEY) is not None
+
+
+async def test_a_rejection_elsewhere_empties_memory() -> None:
+    """The hint comes with it, and the store knows."""
     bench = Workbench()
     old = (await bench.get()).token
     async with bench.upkeep():
         await a_moment()
-        bench.store.down = frozenset({"generations", "load"})
         await bench.store.reject(KEY, old.generation, 30.0)
-        await wait_until(lambda: bench.broker.peek(KEY) is None)
+        await wait_until(lambda: held_or_none(bench) is None)
+    assert (await bench.get()).token.generation > old.generation
+
+
+def held_or_none(bench: Workbench) -> Token | None:
+    """What the replica holds for KEY."""
+    entry = bench.entry()
+    return entry.token if entry else None
 
 
 async def test_a_gap_makes_every_token_suspect() -> None:

@@ -137,7 +137,7 @@ class House:
         await broker.rotate(KEYS[2], DEADLINE - 2.0)
 
     async def _list(self, broker: Broker) -> None:
-        await broker.list_tokens("", 100)
+        await broker.list_tokens("", 100, lambda _: True)
 
     async def _lose(self, _: Broker) -> None:
         await asyncio.sleep(self._rng.uniform(2.0, 4.0))

@@ -1,76 +1,18 @@
 """Before the broker: who is it, may it, how much; and a line in the audit log."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from mintonce import AsyncTokenClient, MintonceError
-from mintonce.credentials import ApiKeyFile
-from mintonce_server.core.errors import AuditUnavailable
+from mintonce import MintonceError
 from mintonce_server.core.policy import Act, Policy, Rule
-from mintonce_server.core.quotas import QuotaOptions, Quotas
+from mintonce_server.core.quotas import QuotaOptions
 from mintonce_server.dev.practice_issuer import PracticeIssuer
-from mintonce_server.identity.api_keys import ApiKeys, new_api_key, parse_api_keys
-from mintonce_server.identity.identify import Identifier
-from mintonce_server.rpc.gate import Guards
-from mintonce_server.telemetry.audit import CallRecord
-from mintonce_server.telemetry.clock import SystemClock
-from support.house import AUDIENCE, CLIENT, House, house
+from support.gatehouse import ALL, Gatehouse, gatehouse, reason_of, rule
+from support.house import AUDIENCE, CLIENT
 from support.waiting import wait_until
-
-ALL = frozenset(Act)
-
-
-def rule(name: str, caller: str, *, audiences: tuple[str, ...] = (AUDIENCE,), may: frozenset[Act] = ALL) -> Rule:
-    return Rule(name, (caller,), (CLIENT,), audiences, ("orders:*",), may)
-
-
-@dataclass
-class Gatehouse:
-    """A replica that asks who calls, and callers with keys."""
-
-    replica: House
-    directory: Path
-    keys: dict[str, str]
-    audit: list[CallRecord]
-    policy: Policy = field(default_factory=lambda: Policy([]))
-    audit_is_full: bool = False
-
-    def caller(self, name: str) -> AsyncTokenClient:
-        """A client with a key of this name, or, for "nobody", without any."""
-        if name == "nobody":
-            return AsyncTokenClient(self.replica.target, timeout=5.0)
-        path = self.directory / name
-        path.touch(mode=0o600)
-        path.write_text(self.keys[name])
-        return AsyncTokenClient(self.replica.target, bearer=ApiKeyFile(path), timeout=5.0)
-
-
-@asynccontextmanager
-async def gatehouse(
-    directory: Path, issuer: PracticeIssuer, quotas: QuotaOptions | None = None
-) -> AsyncGenerator[Gatehouse]:
-    """Knows billing, cart and operator."""
-    made = {name: new_api_key(name) for name in ("billing", "cart", "operator")}
-    lines = "\n".join(line for _, line in made.values())
-    keys: ApiKeys = parse_api_keys(f"[keys]\n{lines}\n".encode())
-    clock, audit = SystemClock(), list[CallRecord]()
-
-    def write(record: CallRecord) -> None:
-        if gate.audit_is_full:
-            raise AuditUnavailable("the disk is full", remedy="Make room.", retry_after=1.0)
-        audit.append(record)
-
-    identify = Identifier(frozenset(), [], lambda: keys, clock).identify
-    limits = Quotas(quotas, clock) if quotas else None
-    guards = Guards(identify, lambda: gate.policy, limits, write)
-    async with house(issuer.token_url, guards=guards, audiences=frozenset({AUDIENCE})) as replica:
-        gate = Gatehouse(replica, directory, {name: key.reveal() for name, (key, _) in made.items()}, audit)
-        yield gate
 
 
 @pytest.fixture
@@ -78,16 +20,6 @@ async def guarded(tmp_path: Path, issuer: PracticeIssuer) -> AsyncIterator[Gateh
     async with gatehouse(tmp_path, issuer) as running:
         running.policy = Policy([rule("billing", "key:billing", may=ALL - {Act.ADMIN}), rule("ops", "key:operator")])
         yield running
-
-
-async def reason_of(
-    client: AsyncTokenClient, name: str = CLIENT, audience: str = AUDIENCE, scopes: tuple[str, ...] = ()
-) -> tuple[str, str]:
-    """Why a get fails: reason and text."""
-    async with client:
-        with pytest.raises(MintonceError) as caught:
-            await client.get(name, audience, scopes)
-    return str(caught.value.reason), str(caught.value)
 
 
 async def test_a_rule_lets_its_caller_in(guarded: Gatehouse) -> None:

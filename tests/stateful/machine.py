@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from model import scripts
 from model.values import Acquired, Committed, Outcome, Refused, Rejection, State
 from stateful.comparing import differences
+from stateful.memory_side import MemorySide
 from stateful.store_side import HASH, LEASE, LEASE_SECONDS, META, RECORD, Look, StoreSide
 from stateful.translating import as_acquired, as_committed, as_rejection, as_token, ms
 
@@ -57,7 +58,7 @@ Model = Callable[[State, Moment], Outcome[M]]
 class ScriptsMachine(RuleBasedStateMachine):
     """One key, a few nonces. `side` is given by the test."""
 
-    side: StoreSide
+    side: StoreSide | MemorySide
 
     def __init__(self) -> None:
         super().__init__()

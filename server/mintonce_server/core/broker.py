@@ -94,7 +94,13 @@ class Broker:
             clock, lambda key: self.upkeep.refresh(key, self._refresher), self._refresh_failed, chance
         )
         self._holdings = Holdings(
-            store, clients, clock, self._refresher.schedule, options.revalidate_within, options.max_keys_per_client
+            store,
+            clients,
+            clock,
+            self._refresher.schedule,
+            options.revalidate_within,
+            options.max_keys_per_client,
+            self._refresher.forget,
         )
         self._revalidation = Revalidation(
             store,
@@ -135,20 +141,23 @@ class Broker:
         # Who holds a live token through an outage serves it; who was stopped for a while asks the store first.
         return Served(token, Origin.MEMORY, degraded=True) if self._holdings.is_store_away(entry, now) else None
 
-    async def get(self, key: TokenKey, min_remaining: float, deadline: float, admit: Admit = _freely) -> Served:
+    async def get(
+        self, key: TokenKey, min_remaining: float, deadline: float, admit: Admit = _freely, caller: str = ""
+    ) -> Served:
         """A live token within `deadline` seconds, minted if need be.
 
         Raises UnknownClient, PermissionDenied, LimitExceeded, IssuerError, StoreUnavailable or WaitTimedOut.
 
         Args:
             admit: asked first if this call is the one that may cause a mint; raises when the caller must not.
+            caller: who asks; its share of the client's keys in memory is bounded.
         """
         if served := self.peek(key, min_remaining):
             return served
         held = self._holdings.memory.get(key)
         if key not in self._filling.flights and (held is None or held.live(self._clock.monotonic()) is None):
             admit()
-        entry, now = self._holdings.entry(key), self._clock.monotonic()
+        entry, now = self._holdings.entry(key, caller), self._clock.monotonic()
         patience = min(deadline, token.patience(now)) if (token := entry.live(now)) else deadline
         try:
             async with _waiting_at_most(patience):
@@ -159,21 +168,22 @@ class Broker:
                 return Served(token, Origin.MEMORY, degraded=True)
             if isinstance(error, WaitTimedOut) and patience < deadline:
                 # What was live has ended in this very moment: from now on it is worth waiting.
-                return await self.get(key, min_remaining, deadline - (later - now), admit)
+                return await self.get(key, min_remaining, deadline - (later - now), admit, caller)
             raise
         return Served(obtained.token, obtained.origin, obtained.trouble is not None or obtained.token.reissued)
 
     async def watch(
-        self, key: TokenKey, deadline: float, admit: Admit = _freely, check: Check = _always
+        self, key: TokenKey, deadline: float, admit: Admit = _freely, check: Check = _always, caller: str = ""
     ) -> AsyncGenerator[Served, None]:
         """The live token, then each successor. Raises as `get` does for the first one, and Draining at the end.
 
         Args:
             check: asked before each answer, and after `recheck`; raises when the caller may have no more. Gives the
                 seconds after which it wants to be asked again, or None.
+            caller: as in `get`.
         """
-        served = await self.get(key, 0.0, deadline, admit)
-        entry = self._holdings.entry(key)
+        served = await self.get(key, 0.0, deadline, admit, caller)
+        entry = self._holdings.entry(key, caller)
         with self._watching(entry):
             last = served.token
             yield served
@@ -196,7 +206,7 @@ class Broker:
         Raises InvalidRequest for a generation that never was, RotationTooSoon, StoreUnavailable, and what `get` raises
         for a wrong key. `caller` is named in the log.
         """
-        entry = self._holdings.entry(key)
+        entry = self._holdings.entry(key, caller)
         if entry.token is not None and entry.token.provisional:
             await self._revalidation.confirm([entry])  # it gets a number that all replicas know
         generation = rejected if isinstance(rejected, int) else await self._generation_of(entry, rejected)
@@ -232,9 +242,9 @@ class Broker:
             if entry.holds(generation):
                 self._holdings.forget(entry, generation)
 
-    async def rotate(self, key: TokenKey, deadline: float) -> tuple[int, int]:
+    async def rotate(self, key: TokenKey, deadline: float, caller: str = "") -> tuple[int, int]:
         """Mint a successor now. The generations before (0: none) and after. Raises as `get` does."""
-        entry = self._holdings.entry(key)
+        entry = self._holdings.entry(key, caller)
         (current,) = await self._store.load([key])
         if isinstance(current, StoreUnavailable):
             raise current

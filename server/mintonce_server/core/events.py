@@ -67,6 +67,7 @@ class Posted(Event):
         fingerprint: of the token's text, see `Secret.fingerprint`; "" when none came.
         error: None when a token came.
         request_id: what the issuer calls this exchange, "" if it does not say.
+        scopes, audience: what was granted, see core.token.Minted; () when no token came.
     """
 
     key: TokenKey
@@ -76,6 +77,8 @@ class Posted(Event):
     fingerprint: str
     error: IssuerError | None
     request_id: str
+    scopes: tuple[str, ...] = ()
+    audience: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

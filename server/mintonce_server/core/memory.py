@@ -22,6 +22,7 @@ class Entry:
         rejected_at: when this process learned of the last rejection, on the monotonic clock.
         rejected_by: the caller that rejected it at this replica, "" for none.
         confirmed_at: when the store was asked that last said that `token` is current, on the monotonic clock.
+        doubts: how many hints said that `token` may be rejected. What the store said before one does not count.
         store_failed_at: when the key's part of the store was last asked in vain; NEVER since it answered.
         ever_held: whether there ever was a token.
         asked_at: when a caller last wanted it, on the monotonic clock.
@@ -33,6 +34,7 @@ class Entry:
         "asked_at",
         "barred",
         "confirmed_at",
+        "doubts",
         "ever_held",
         "key",
         "key_hash",
@@ -54,6 +56,7 @@ class Entry:
         self.rejected_at = NEVER
         self.rejected_by = ""
         self.confirmed_at = NEVER
+        self.doubts = 0
         self.store_failed_at = NEVER
         self.ever_held = False
         self.asked_at = now
@@ -90,6 +93,11 @@ class Entry:
         """The store, asked at this time, held this generation."""
         if self.token is not None and self.token.generation == generation:
             self.confirmed_at = max(self.confirmed_at, at)
+
+    def doubt(self) -> None:
+        """A hint says that the token may be rejected: the store is asked before it is served again."""
+        self.doubts += 1
+        self.confirmed_at = NEVER
 
     def bar(self, generation: int, now: float) -> bool:
         """The store rejected this generation: forget it and what is older. Whether there was a token to forget."""

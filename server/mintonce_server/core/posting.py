@@ -47,7 +47,12 @@ class Posting:
         seconds = self._clock.monotonic() - began
         self._sink(events.Minted(key_hash, client.name, generation, seconds, minted.lifetime))
         fingerprint = minted.access_token.fingerprint()
-        self._sink(events.Posted(key_hash, key, generation, cause, seconds, fingerprint, None, minted.request_id))
+        self._sink(
+            events.Posted(
+                key_hash, key, generation, cause, seconds, fingerprint, None, minted.request_id,
+                minted.scopes, minted.audience,
+            )
+        )  # fmt: skip
         return minted
 
     def _check_alive(self, minted: Minted) -> None:

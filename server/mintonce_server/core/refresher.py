@@ -14,6 +14,10 @@ CONCURRENT: Final = 16
 """At most this many refreshes at once: a burst of due keys must not become a burst on the issuer."""
 
 
+STALE: Final = 1000
+"""Places of keys that were scheduled again or forgotten, which are not worth a search."""
+
+
 class Refresher:
     """A heap of (when, key): O(log n) a change, one sleeping task whatever the number of keys.
 
@@ -42,10 +46,16 @@ class Refresher:
     def schedule(self, key: TokenKey, at: float) -> None:
         """See to the key at this time (monotonic) and no more at an earlier chosen one."""
         self._due[key] = at
+        self._tidy()
         self._count += 1
         heapq.heappush(self._heap, (at, self._count, key))
         if self._heap[0][1] == self._count:
             self._changed.set()
+
+    def forget(self, key: TokenKey) -> None:
+        """See to the key no more."""
+        self._due.pop(key, None)
+        self._tidy()
 
     async def run(self) -> None:
         """Forever. Owns the refreshes under way."""
@@ -66,6 +76,12 @@ class Refresher:
                 del self._due[key]
                 due.append(key)
         return due
+
+    def _tidy(self) -> None:
+        """Drop the stale places once they are the most: a token that lives a day would else hold its key that long."""
+        if len(self._heap) > 2 * len(self._due) + STALE:
+            self._heap = [place for place in self._heap if self._due.get(place[2]) == place[0]]
+            heapq.heapify(self._heap)
 
     async def _see_to(self, key: TokenKey) -> None:
         """An unforeseen exception costs this key a pause, and no other key anything."""

@@ -67,8 +67,11 @@ class Upkeep:
             if entry.key not in self._filling.flights:
                 self._announced.add(entry.key)
                 self._something_to_ask.set()
-        elif wake.kind is WakeKind.REJECT or wake.generation <= entry.barred or (held and held.provisional):
-            self._suspect([entry])  # was it rejected, or did a rejected one come back? The store knows.
+        elif wake.kind is WakeKind.REJECT:
+            entry.doubt()
+            self._suspect([entry])
+        elif wake.generation <= entry.barred or (held and held.provisional):
+            self._suspect([entry])
 
     def suspect_all(self) -> None:
         """Have the store asked about all that is held."""
@@ -133,7 +136,7 @@ class Upkeep:
         elif entry.key in self._filling.flights or now - entry.asked_at < IDLE:
             refresher.schedule(entry.key, now + IDLE)  # what is under way for a dropped entry would be lost
         else:
-            self._holdings.memory.drop(entry)
+            self._holdings.drop(entry)
 
     def _suspect(self, entries: Iterable[Entry]) -> None:
         self._suspected.update(entry.key for entry in entries)

@@ -10,7 +10,7 @@ from mintonce_server.core.broker import Served
 from mintonce_server.core.caller import ANONYMOUS, Caller
 from mintonce_server.core.errors import MintonceError, PermissionDenied, Reason, Unauthenticated
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.policy import OPEN, Act, Policy
+from mintonce_server.core.policy import OPEN, Act, Misses, Policy
 from mintonce_server.core.ports import Clock
 from mintonce_server.core.quotas import Quotas
 from mintonce_server.core.token import Token
@@ -56,7 +56,9 @@ OPEN_GUARDS: Final = Guards(None, lambda: OPEN)
 class Passage:
     """One call on its way through the gate."""
 
-    __slots__ = ("_clock", "_guards", "act", "caller", "key", "peer", "request_id", "rule", "served")
+    __slots__ = (
+        "_clock", "_guards", "act", "caller", "detail", "judged", "key", "peer", "request_id", "rule", "served",
+    )  # fmt: skip
 
     def __init__(self, guards: Guards, clock: Clock, act: Act) -> None:
         self._guards = guards
@@ -67,7 +69,12 @@ class Passage:
         self.peer = ""
         self.key: TokenKey | None = None
         self.rule = ""
+        self.detail = ""
+        """Why, where the reason alone does not say it. For the audit log: the caller is not told."""
+        self.judged: Token | None = None
+        """The last token that was about to go out."""
         self.served: Token | None = None
+        """The one that goes out with this record."""
 
     @property
     def name(self) -> str:
@@ -101,6 +108,8 @@ class Passage:
         assert self.key is not None  # noqa: S101 - as above
         left = _still_valid(self.caller, self._clock)
         self.allow(self.key)
+        if self.judged is not None:
+            self._allow_grant(self.key, self.judged)
         return left
 
     def admit_mint(self) -> None:
@@ -113,9 +122,27 @@ class Passage:
         if self._guards.quotas and self.caller is not ANONYMOUS:
             self._guards.quotas.take_reject(self.name)
 
-    def answered(self, served: Served) -> None:
-        """What the caller gets."""
+    def answer(self, served: Served) -> None:
+        """What the caller gets. Raises PermissionDenied when the issuer granted more than the policy gives."""
+        assert self.key is not None  # noqa: S101 - as above
+        self.judged = served.token
+        self._allow_grant(self.key, served.token)
         self.served = served.token
+
+    def _allow_grant(self, key: TokenKey, token: Token) -> None:
+        """Some issuers grant everything when nothing is asked for."""
+        if token.scopes == key.scopes:
+            return  # that was allowed already
+        policy, question = self._guards.policy(), (self.name, self.act, key.client, key.audience, key.scopes)
+        decision = policy.decide(*question, token.scopes)
+        self.rule = decision.rule
+        if not decision.allowed:
+            self.detail = _beyond(policy.near_misses(*question, token.scopes))
+            raise PermissionDenied(
+                "the issuer granted more scopes than the policy allows this caller",
+                remedy="Ask for the scopes that you need, by name. Or ask those who run Mintonce: the audit log shows "
+                "them what was granted, and `mintonced explain --granted` what is missing.",
+            )
 
 
 class Gate:
@@ -154,6 +181,7 @@ class Gate:
     def sent(self, context: Context, passage: Passage) -> None:
         """One token of a watch goes out."""
         self._write(context, passage, "OK", "")
+        passage.served = None
 
     def _share(self, caller: Caller, watching: bool) -> AbstractContextManager[None]:
         quotas = self._guards.quotas
@@ -174,7 +202,7 @@ class Gate:
     def _write(self, context: Context, passage: Passage, status: str, reason: str) -> None:
         if self._guards.audit is None:
             return
-        key, token = passage.key, passage.served
+        key, token, judged = passage.key, passage.served, passage.judged
         self._guards.audit(
             CallRecord(
                 request_id=passage.request_id,
@@ -192,6 +220,9 @@ class Gate:
                 reason=reason,
                 generation=token.generation if token else 0,
                 token_sha256=token.access_token.fingerprint()[:16] if token else "",
+                granted_scopes=judged.scopes if judged else (),
+                granted_audience=judged.audience if judged else (),
+                detail=passage.detail,
             )
         )
 
@@ -211,6 +242,16 @@ def _still_valid(caller: Caller, clock: Clock) -> float | None:
             "the proof of identity has expired", remedy="Connect again with the renewed certificate or token."
         )
     return left
+
+
+def _beyond(misses: Sequence[Misses]) -> str:
+    """What the issuer granted and no rule gives: by the rule that lacks the least, among those that allow the rest."""
+    lacks = [miss.granted for miss in misses if not (miss.act or miss.client or miss.audience or miss.scopes)]
+    fewest = min(lacks, key=len) if lacks else ()
+    return (
+        f"granted, and covered by no rule: {' '.join(fewest)}. "
+        "Name them among the rule's scopes, or grant fewer at the issuer"
+    )
 
 
 def _denied(act: Act) -> PermissionDenied:

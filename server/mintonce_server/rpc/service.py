@@ -30,8 +30,10 @@ class TokenService(tokens_pb2_grpc.TokenServiceServicer):
             served = self._broker.peek(key, min_remaining)
             if served is None:
                 name_call(context)
-                served = await self._broker.get(key, min_remaining, deadline_of(context), passage.admit_mint)
-            passage.answered(served)
+                served = await self._broker.get(
+                    key, min_remaining, deadline_of(context), passage.admit_mint, passage.name
+                )
+            passage.answer(served)
         response = tokens_pb2.GetTokenResponse()
         token_message(served, self._clock.monotonic(), into=response.token)
         return response
@@ -44,10 +46,10 @@ class TokenService(tokens_pb2_grpc.TokenServiceServicer):
         with self._gate.passing(context, Act.WATCH, watching=True) as passage:
             key = key_of(request)
             passage.allow(key)
-            watch = self._broker.watch(key, deadline_of(context), passage.admit_mint, passage.check)
+            watch = self._broker.watch(key, deadline_of(context), passage.admit_mint, passage.check, passage.name)
             async with aclosing(watch) as tokens:
                 async for served in tokens:
-                    passage.answered(served)
+                    passage.answer(served)
                     self._gate.sent(context, passage)
                     yield tokens_pb2.WatchTokenResponse(token=token_message(served, self._clock.monotonic()))
 
@@ -60,7 +62,7 @@ class TokenService(tokens_pb2_grpc.TokenServiceServicer):
             key, rejected = key_of(request), rejected_of(request)
             passage.allow(key)
             passage.admit_reject()
-            was_current = await self._broker.reject(key, rejected)
+            was_current = await self._broker.reject(key, rejected, passage.name)
         return tokens_pb2.RejectTokenResponse(was_current=was_current)
 
 
@@ -93,5 +95,5 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
             key = key_of(request)
             passage.allow(key)
             passage.admit_mint()
-            before, after = await self._broker.rotate(key, deadline_of(context))
+            before, after = await self._broker.rotate(key, deadline_of(context), passage.name)
         return admin_pb2.RotateTokenResponse(previous_generation=before, generation=after)

@@ -7,6 +7,7 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final, TypeVar
 
 from mintonce_server.core.errors import StoreUnavailable
@@ -36,6 +37,8 @@ QUEUED_MAX: Final = 1000
 _GAP: Final = Wake(WakeKind.GAP, "", 0)
 
 T = TypeVar("T")
+Send = partial[T]
+"""A command on its way: a method of the server with all that it is told."""
 
 
 class MemoryStore:
@@ -60,7 +63,8 @@ class MemoryStore:
         """HIT, WAIT, BACKOFF, or the LEASE."""
         key_hash, asked_at = self._hash(key), self._clock.monotonic()
         answer = await self._ask(
-            lambda: self.server.acquire(
+            lambda: partial(
+                self.server.acquire,
                 key_hash,
                 nonce=wish.nonce,
                 lease=_ms(self._lease_seconds),
@@ -101,9 +105,11 @@ class MemoryStore:
 
     async def fail(self, lease: Lease, failure: Failure, retry_after: float) -> None:
         """Record that the mint failed, so that nobody tries again for `retry_after` seconds. Ends the lease."""
+        key_hash = self._hash(lease.key)
         await self._ask(
-            lambda: self.server.fail(
-                self._hash(lease.key),
+            lambda: partial(
+                self.server.fail,
+                key_hash,
                 nonce=lease.nonce,
                 generation=lease.generation,
                 retry=_ms(retry_after),
@@ -116,7 +122,7 @@ class MemoryStore:
         """The lease with its new end, or None if it is no longer ours."""
         key_hash, asked_at, ms = self._hash(lease.key), self._clock.monotonic(), _ms(self._lease_seconds)
         ours = await self._ask(
-            lambda: self.server.renew(key_hash, nonce=lease.nonce, generation=lease.generation, lease=ms)
+            lambda: partial(self.server.renew, key_hash, nonce=lease.nonce, generation=lease.generation, lease=ms)
         )
         return replace(lease, expires_at=asked_at + self._lease_seconds) if ours else None
 
@@ -124,7 +130,7 @@ class MemoryStore:
         """If the generation is current: drop it, bar it and what was begun before it, and wake the fleet."""
         key_hash = self._hash(key)
         answer = await self._ask(
-            lambda: self.server.reject(key_hash, generation=generation, min_interval=_ms(min_interval))
+            lambda: partial(self.server.reject, key_hash, generation=generation, min_interval=_ms(min_interval))
         )
         match answer:
             case Rejected(f):
@@ -140,20 +146,22 @@ class MemoryStore:
         """Give back the memory of a rejection that the store lost. False: the last rejection is too fresh."""
         key_hash, interval = self._hash(key), _ms(min_interval)
         refused = await self._ask(
-            lambda: self.server.barrier(key_hash, generation=generation, fingerprint=fingerprint, min_interval=interval)
+            lambda: partial(
+                self.server.barrier, key_hash, generation=generation, fingerprint=fingerprint, min_interval=interval
+            )
         )
         return refused is None
 
     async def generations(self, keys: Sequence[TokenKey]) -> list[int | StoreUnavailable]:
         """The generation of each key's current token, 0 for none, in the order of the keys."""
         names = [self._hash(key) for key in keys]
-        rows = await self._ask(lambda: self.server.read(names))
+        rows = await self._ask(lambda: partial(self.server.read, names))
         return [row.f if row else 0 for row in rows]
 
     async def load(self, keys: Sequence[TokenKey]) -> list[Token | StoreUnavailable | None]:
         """The current live tokens, in the order of the keys."""
         names, asked_at = [self._hash(key) for key in keys], self._clock.monotonic()
-        rows = await self._ask(lambda: self.server.read(names))
+        rows = await self._ask(lambda: partial(self.server.read, names))
         return [_token(row, name, asked_at) if row else None for name, row in zip(names, rows, strict=True)]
 
     async def wakes(self) -> AsyncGenerator[Wake]:
@@ -176,14 +184,17 @@ class MemoryStore:
     async def list(self, client: str, limit: int, wanted: Callable[[Token], bool]) -> Listing:
         """At most `limit` live tokens, of one client or ("") of all, out of those that are wanted."""
         asked_at = self._clock.monotonic()
-        rows = await self._ask(self.server.read_all)
+        rows = await self._ask(lambda: partial(self.server.read_all))
         tokens = [_token(row, name, asked_at) for name, row in rows.items()]
         found = [token for token in tokens if client in ("", token.key.client) and wanted(token)]
         return Listing(found[:limit], truncated=len(found) > limit)
 
-    async def _ask(self, act: Callable[[], T]) -> T:
-        """Everything that the server is asked goes through here, so that a test can put trouble between the two."""
-        return act()
+    async def _ask(self, send: Callable[[], Send[T]]) -> T:
+        """Everything that the server is asked goes through here, so that a test can put trouble between the two.
+
+        `send` makes a command as of now, for each try a new one. The server may run it later than it was made.
+        """
+        return send()()
 
     def _hear(self, queue: asyncio.Queue[Wake], wake: Wake) -> None:
         """Everything that the server says unasked comes through here."""
@@ -198,7 +209,7 @@ class MemoryStore:
         answer = await self._ask(lambda: self._send(token, restored=restored))
         return answer if isinstance(answer, Refusal) else replace(token, expiry_unix=answer / 1000)
 
-    def _send(self, token: Token, *, restored: bool) -> int | Refusal:
+    def _send(self, token: Token, *, restored: bool) -> Send[int | Refusal]:
         now = self._clock.monotonic()
         record = Record(
             f=token.generation,
@@ -210,7 +221,7 @@ class MemoryStore:
             fingerprint=token.access_token.fingerprint(),
             provisional=token.served_as,
         )
-        return self.server.commit(token.key_hash, record, ttl=_ms(token.remaining(now)), restored=restored)
+        return partial(self.server.commit, token.key_hash, record, ttl=_ms(token.remaining(now)), restored=restored)
 
 
 def _token(row: Row, key_hash: str, asked_at: float) -> Token:

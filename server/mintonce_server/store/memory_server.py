@@ -1,7 +1,7 @@
 """The server behind MemoryStore: what the scripts in lua/ do, in Python, on one clock of its own."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from mintonce_server.core.ports import Clock, Failure, Refusal, Wake, WakeKind
@@ -85,8 +85,8 @@ class MemoryServer:
             entry.lease = None
         if entry.record and f == generation and entry.record.fingerprint == record.fingerprint:
             return entry.record.exp
-        record.exp = min(now + ttl, record.exp)
-        if record.exp <= now:
+        exp = min(now + ttl, record.exp)
+        if exp <= now:
             return Refusal.DEAD
         if record.cv < meta.cv:
             return Refusal.OLD_CREDENTIALS
@@ -94,12 +94,12 @@ class MemoryServer:
             return Refusal.REJECTED
         if generation <= f:
             return Refusal.STALE
-        entry.record = record
+        entry.record = replace(record, exp=exp)
         meta.f, meta.cv, meta.ends = max(_lua(meta.f), generation), max(record.cv, meta.cv), now + META_MS
         if not restored:
             meta.n, meta.until, meta.until_cv, meta.failure = 0, 0, 0, None
         self.publish(Wake(WakeKind.COMMIT, name, generation))
-        return record.exp
+        return exp
 
     def fail(self, name: str, *, nonce: str, generation: int, retry: int, failure: Failure, cv: int) -> bool:
         """fail.lua. Whether it was recorded."""

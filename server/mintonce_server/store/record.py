@@ -146,7 +146,7 @@ class Row:
         return payload
 
     def _fits(self, payload: Payload) -> bool:
-        """Whether a commit can have written these fields beside this payload. It may shorten a life, not extend it."""
+        """Whether a commit can have written these fields beside this payload. It may shorten a life only."""
         sound = self.generation > 0 and 0 < self.remaining <= payload.lifetime <= _MAX_LIFETIME_MS
         ordered = 0 <= payload.expiry - payload.refresh <= _MAX_LIFETIME_MS
         return (

@@ -76,7 +76,7 @@ class Scripts:
         min_remaining: int,
         adopt: bool,
     ) -> Sequence[object]:
-        """[HIT, row] | [LEASE, generation, ms, failures, prints, ms left, now] | [WAIT, ms] | [BACKOFF, failure, ms, row?]."""
+        """[HIT, row] | [LEASE, …] | [WAIT, ms] | [BACKOFF, failure, ms, row?], see acquire.lua."""
         values = (nonce, lease, credential_version, newer_than, min_remaining, BRIEF_MS, int(adopt))
         return cast(list[object], await self._call(ACQUIRE, key_hash, *values))
 

@@ -31,10 +31,9 @@ JOURNAL: Final[Mapping[type[events.Event], tuple[str, str]]] = {
 def event_sink(logger: Logger) -> events.EventSink:
     """A sink that logs. What the logger's level suppresses costs a look into a table."""
     writers = {kind: _writer(logger, name, level) for kind, (name, level) in JOURNAL.items()}
-    writers[events.Unforeseen] = _unforeseen(logger)
 
     def sink(event: events.Event) -> None:
-        if not isinstance(event, events.Posted):  # that one is for the audit log: this one has told it
+        if not isinstance(event, events.Posted | events.Unforeseen):  # those are for the audit log and the fault log
             writers[type(event)](event)
 
     return sink
@@ -57,16 +56,6 @@ def _writer(logger: Logger, name: str, level: str) -> events.EventSink:
         return _nothing
     log: Callable[..., Any] = getattr(logger, level)
     return lambda event: log(name, **{field.name: _short(getattr(event, field.name)) for field in fields(event)})
-
-
-def _unforeseen(logger: Logger) -> events.EventSink:
-    """With the traceback."""
-
-    def write(event: events.Event) -> None:
-        assert isinstance(event, events.Unforeseen)  # noqa: S101 - for type checkers: it is registered for these alone
-        logger.error("unforeseen_error", key_hash=event.key_hash, where=event.where, exc_info=event.error)
-
-    return write
 
 
 def _nothing(_: events.Event) -> None:

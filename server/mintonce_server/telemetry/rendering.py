@@ -4,6 +4,7 @@ import json
 import re
 import sys
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, TypeAlias
@@ -54,19 +55,24 @@ def _without_middle(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit // 4]} … {text[-(limit - limit // 4) :]}"
 
 
-def as_json(event: dict[str, object]) -> str:
-    """One JSON object, in ASCII."""
-    return one_line(json.dumps(event, default=repr))
+Mask: TypeAlias = Callable[[str], str]
 
 
-def as_console(event: dict[str, object]) -> str:
-    """For people: time, level, what happened, and the rest as name=value."""
+def as_json(event: dict[str, object], names: dict[str, object], mask: Mask) -> str:
+    """One JSON object, in ASCII. `mask`: for the line without the fields of `names`, which come last."""
+    line = mask(one_line(json.dumps(event, default=repr)))
+    return f"{line[:-1]}, {one_line(json.dumps(names))[1:]}" if names else line
+
+
+def as_console(event: dict[str, object], names: dict[str, object], mask: Mask) -> str:
+    """For people: time, level, what happened, and the rest as name=value; `names` and `mask` as in `as_json`."""
     rest = dict(event)
     when, level, what = rest.pop("timestamp", ""), rest.pop("level", ""), str(rest.pop("event", ""))
     what = what if _SENTENCE.fullmatch(what) else json.dumps(what, ensure_ascii=False)
-    return one_line(
+    line = one_line(
         " ".join([f"{when} {level:<7} {what}", *(f"{name}={_word(value)}" for name, value in rest.items())])
     )
+    return " ".join([mask(line), *(one_line(f"{name}={_word(value)}") for name, value in names.items())])
 
 
 def one_line(text: str) -> str:

@@ -40,7 +40,7 @@ class Pool(BlockingConnectionPool):
 
         redis-py's own `disconnect` takes connections away from their users, who then fail with AttributeError.
         """
-        await self.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call] # redis-py gives no types
+        await self.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call] # redis-py gives no types here
         for connection in list(self._get_free_connections()):
             # Without waiting, so that nobody can take it from the pool meanwhile.
             await connection.disconnect(nowait=True)
@@ -86,11 +86,6 @@ class Pools:
             if len(self._pools) > KEEP:
                 self._clients.pop(address, None)
                 del self._pools[address]
-
-    async def renew(self) -> None:
-        """Use no connection that is open now for anything new."""
-        for pool in list(self._pools.values()):
-            await pool.renew()
 
     async def close(self) -> None:
         """Close everything, also what is in use."""

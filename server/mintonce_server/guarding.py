@@ -68,7 +68,7 @@ class Guarding:
     ) -> Current[T]:
         """The value of these files, now and later. `then` is called after each change."""
         files = [_read(path) for path in paths]
-        current = Current(load(files))
+        current = Current(_loaded(load, files, paths[0]))
 
         def apply(value: T) -> None:
             current.value = value
@@ -147,6 +147,16 @@ class Guarding:
         )
         self.endless[f"keys of {name}"] = source.run
         return source
+
+
+def _loaded(load: Load[T], files: Sequence[bytes], path: Path) -> T:
+    try:
+        return load(files)
+    except MintonceError:
+        raise
+    except Exception as error:  # noqa: BLE001 - raised below, because its text may quote the file
+        what = type(error).__name__
+    raise UnusableFile(f"{path} is not understood ({what})", remedy="Mend the file, or name another.")
 
 
 def _read(path: Path) -> bytes:

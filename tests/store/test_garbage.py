@@ -17,7 +17,7 @@ from mintonce_server.store.wake import GAP
 from support.eventually import eventually
 from support.fault_proxy import FaultProxy, fault_proxy
 from support.garbage import REPLIES
-from support.samples import HASHER, KEY, OTHER, lease_of, minted, shared, wish
+from support.samples import HASHER, KEY, OTHER, any_token, lease_of, minted, shared, wish
 from support.topologies import single
 
 
@@ -47,10 +47,11 @@ def _acts(store: RedisStore, clock: Clock, lease: Lease, token: Token) -> dict[s
         "fail": lambda: store.fail(lease, Failure(Reason.ISSUER_UNAVAILABLE), 0.0),
         "renew": lambda: store.renew(lease),
         "reject": lambda: store.reject(KEY, token.generation, 0.0),
+        "raise_barrier": lambda: store.raise_barrier(KEY, token.generation, "", 0.0),
         "generations": lambda: store.generations([KEY, OTHER]),
         "load": lambda: store.load([KEY, OTHER]),
         "restore": lambda: store.restore(token),
-        "list": lambda: store.list("", 10),
+        "list": lambda: store.list("", 10, any_token),
         "ping": store.ping,
     }
     methods = {name for name, method in inspect.getmembers(RedisStore, inspect.iscoroutinefunction) if name[0] != "_"}

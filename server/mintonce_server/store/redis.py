@@ -274,7 +274,7 @@ class RedisStore:
         match await self._link.run(lambda: self._send(token, restored)):
             case [b"OK" | b"DUP", int(expiry)]:
                 return replace(token, expiry_unix=expiry / 1000)
-            case [bytes(refusal)]:
+            case [bytes(refusal)] if refusal.decode(errors="replace") in Refusal.__members__:
                 return Refusal(refusal.decode())
             case _:
                 raise self._puzzled()

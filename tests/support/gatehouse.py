@@ -72,9 +72,7 @@ async def gatehouse(
     limits = Quotas(quotas, clock) if quotas else None
     guards = Guards(identify, lambda: gate.policy, limits, write)
     made_for_it = store(HASHER, clock) if callable(store) else store
-    async with house(
-        issuer.token_url, store=made_for_it, guards=guards, audiences=frozenset({AUDIENCE})
-    ) as replica:
+    async with house(issuer.token_url, store=made_for_it, guards=guards, audiences=frozenset({AUDIENCE})) as replica:
         gate = Gatehouse(replica, directory, {name: key.reveal() for name, (key, _) in made.items()}, audit)
         yield gate
 

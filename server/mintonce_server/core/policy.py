@@ -61,9 +61,7 @@ class Rule:
     def is_for(self, caller: str) -> bool:
         return self._callers.match(caller)
 
-    def allows(
-        self, act: Act, client: str, audience: str, scopes: Sequence[str], granted: Sequence[str] = ()
-    ) -> bool:
+    def allows(self, act: Act, client: str, audience: str, scopes: Sequence[str], granted: Sequence[str] = ()) -> bool:
         """Whether a caller of this rule may do that, and have a token with the scopes that were granted."""
         return (
             act in self.may

@@ -31,6 +31,7 @@ class TokenService(tokens_pb2_grpc.TokenServiceServicer):
             if served is None:
                 name_call(context)
                 served = await self._broker.get(key, min_remaining, deadline_of(context), passage.admit_mint)
+                passage.check()  # it may have taken a while
             passage.answer(served)
         response = tokens_pb2.GetTokenResponse()
         token_message(served, self._clock.monotonic(), into=response.token)
@@ -47,6 +48,7 @@ class TokenService(tokens_pb2_grpc.TokenServiceServicer):
             watch = self._broker.watch(key, deadline_of(context), passage.admit_mint, passage.check)
             async with aclosing(watch) as tokens:
                 async for served in tokens:
+                    passage.check()
                     passage.answer(served)
                     self._gate.sent(context, passage)
                     yield tokens_pb2.WatchTokenResponse(token=token_message(served, self._clock.monotonic()))

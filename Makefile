@@ -37,8 +37,8 @@ run: ## Start all of it on this machine: an embedded Valkey, a practice issuer, 
 	@$(MAKE) --no-print-directory setup FOR=run
 	@exec $(BIN)/mintonced dev $(ARGS)
 
-test: setup ## Run the tests (TESTS=tests/core ARGS="-k name")
-	@$(BIN)/python -m pytest $(TESTS) $(ARGS)
+test: setup ## Run the tests, two at a time (TESTS=tests/core ARGS="-k name"; ARGS="-n0": one at a time)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS) $(ARGS)
 
 mutants: setup ## Break the protocol in many ways, and see a test fail each time; takes minutes (ARGS="lease" runs a part)
 	@PYTHONPATH=tests $(BIN)/python -m mutants.cli $(ARGS)

@@ -1,6 +1,7 @@
 """The composition root: builds the service from its settings, runs it, drains it, stops it. Knows every part."""
 
 import asyncio
+import random
 import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,6 +11,7 @@ from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.errors import AuditUnavailable, MintonceError, StoreUnavailable
 from mintonce_server.core.ports import Clock, TokenStore
 from mintonce_server.core.quotas import QuotaOptions, Quotas
+from mintonce_server.core.supervise import Supervisor
 from mintonce_server.credentials import credentials_of
 from mintonce_server.guarding import Guarding
 from mintonce_server.issuer.endpoint import TokenEndpoint
@@ -23,22 +25,30 @@ from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
 from mintonce_server.store.redis import RedisStore, Resealed
 from mintonce_server.telemetry.audit import AuditLog, ReloadRecord
 from mintonce_server.telemetry.clock import SystemClock
+from mintonce_server.telemetry.faults import FaultLog
 from mintonce_server.telemetry.logs import get_logger
+
+_WAKE_REMEDY = (
+    "Normal for a while during a rolling update. Otherwise see who publishes to mintonce:wake in Redis, and that all "
+    "replicas have the same index_key. Until then waiters ask the store themselves."
+)
 
 
 async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[str], None]) -> None:
     """Serve until `stopping` is set, then drain. `ready` is told the address once calls are answered.
 
-    Raises OSError when the address is taken. A fault of a background task ends the service: better a restart than a
-    replica that no longer hears the fleet.
+    Raises OSError when the address is taken. Background tasks that fail are started again.
     """
     clock = SystemClock()
+    faults = FaultLog(clock, get_logger(__name__))
+    faults.watch(asyncio.get_running_loop())
     async with AsyncExitStack() as parts:
         guarding = Guarding(settings, clock, lambda: broker.recheck())  # noqa: PLW0108 - the broker is built below
         audit = parts.enter_context(AuditLog(settings.audit_file, clock))
         store = await parts.enter_async_context(store_of(settings, clock, guarding.keyring))
         clients = await parts.enter_async_context(_clients(settings, clock, guarding))
-        broker = Broker(store, clients, clock, sink_of(audit, _unchecked(settings), clock), _broker_options(settings))
+        sink = sink_of(audit, _unchecked(settings), clock, faults)
+        broker = Broker(store, clients, clock, sink, _broker_options(settings))
         guards = Guards(
             guarding.identify,
             guarding.policy,
@@ -49,10 +59,9 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         server = Server(broker, clock, _server_options(settings, guarding), guards)
         address = server.bind()
         reloader = _reloader(settings, guarding, audit, clock)
-        async with asyncio.TaskGroup() as background:
-            endless = [*broker.tasks(), reloader.run(), *(task() for task in guarding.tasks)]
+        endless = broker.endless() | guarding.endless | {"reloading": reloader.run}
+        async with Supervisor(clock, faults, random.Random()).running(endless):  # noqa: S311 - spreads restarts
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.poke)
-            tasks = [background.create_task(task) for task in endless]
             try:
                 await server.start()
                 names = sorted(settings.clients)
@@ -63,8 +72,6 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
                 await _drain(server, broker, settings.drain_seconds)
             finally:
                 await server.stop(grace=0.0)
-                for task in tasks:
-                    task.cancel()
     get_logger(__name__).info("stopped")
 
 
@@ -117,6 +124,7 @@ async def store_of(settings: Settings, clock: Clock, keyring: Callable[[], Keyri
         lease_seconds=settings.lease_seconds,
         deadline=settings.redis.deadline,
         trouble=lambda error: log.warning("wakes_interrupted", detail=str(error), remedy=error.remedy),
+        dropped=lambda count: log.warning("wake_dropped", count=count, remedy=_WAKE_REMEDY),
         alarm=lambda key_hash, what: log.error("record_unreadable", key_hash=key_hash, detail=what),
     )
     try:

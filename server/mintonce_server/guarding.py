@@ -1,7 +1,7 @@
 """What keeps others out, from the files that say so, as they are now: each is read anew when it changes."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -9,6 +9,7 @@ from mintonce_server.core.errors import MintonceError
 from mintonce_server.core.policy import OPEN, Policy
 from mintonce_server.core.ports import Clock
 from mintonce_server.core.secret import Secret
+from mintonce_server.core.supervise import Start
 from mintonce_server.identity.api_keys import ApiKeys, parse_api_keys
 from mintonce_server.identity.authorities import Authorities
 from mintonce_server.identity.identify import Identifier
@@ -76,8 +77,9 @@ class UnusableFile(MintonceError):
 
 
 class Guarding:
-    """Reads all of it at once when it is made; raises MintonceError then. `watched` is what a Reloader looks after.
+    """Reads all of it at once when it is made; raises MintonceError then.
 
+    `watched` is what a Reloader looks after; `endless`, by name, is what has to run beside it.
     `on_change`: called when the policy has changed, or what callers' proofs are held against. `identities` is another
     number then.
     """
@@ -85,7 +87,7 @@ class Guarding:
     def __init__(self, settings: Settings, clock: Clock, on_change: Callable[[], None]) -> None:
         self.identities = Version()
         self.watched: list[Watched[Any]] = []
-        self.tasks: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self.endless: dict[str, Start] = {}
         self._settings = settings
         self._clock = clock
         self._on_change = on_change
@@ -188,10 +190,9 @@ class Guarding:
             ca_file=str(settings.ca_file) if settings.ca_file else None,
             trouble=lambda error: get_logger(__name__).error("jwks_unavailable", issuer=name, detail=str(error)),
         )
-        self.tasks.append(source.run)
+        self.endless[f"keys of {name}"] = source.run
+        self.endless["fetched keys"] = self._look_for_keys
         self.identities.follow(source)
-        if self._look_for_keys not in self.tasks:
-            self.tasks.append(self._look_for_keys)
         return source
 
     async def _look_for_keys(self) -> None:

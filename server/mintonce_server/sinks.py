@@ -10,7 +10,8 @@ from mintonce_server.core.errors import AuditUnavailable
 from mintonce_server.core.ports import Clock
 from mintonce_server.issuer.grant import AUDIENCE_REMEDY, WrongAudience
 from mintonce_server.telemetry.audit import AuditLog, MintRecord
-from mintonce_server.telemetry.journal import event_sink
+from mintonce_server.telemetry.faults import FaultLog
+from mintonce_server.telemetry.journal import event_sink, guarded
 from mintonce_server.telemetry.logs import get_logger
 
 WARN_EVERY: Final = 600.0
@@ -21,17 +22,31 @@ WARNINGS_A_MINUTE: Final = 20
 """Of all keys together."""
 
 
-def sink_of(audit: AuditLog, unchecked: Collection[str], clock: Clock) -> events.EventSink:
-    """`unchecked`: clients whose tokens may be for any audience without a word."""
-    journal = event_sink(get_logger("mintonce"))
+def sink_of(audit: AuditLog, unchecked: Collection[str], clock: Clock, faults: FaultLog) -> events.EventSink:
+    """`unchecked`: clients whose tokens may be for any audience without a word.
+
+    Never raises, and what one of its parts raises keeps no event from the others.
+    """
+    journal = guarded(event_sink(get_logger("mintonce")), faults)
     audiences = AudienceWarnings(unchecked, clock)
 
-    def sink(event: events.Event) -> None:
-        journal(event)
+    def look_at_posts(event: events.Event) -> None:
         if isinstance(event, events.Posted):
             audiences.look_at(event)
-            if audit.is_on:
-                _audit_mint(audit, event)
+
+    def audit_posts(event: events.Event) -> None:
+        if isinstance(event, events.Posted) and audit.is_on:
+            _audit_mint(audit, event)
+
+    warnings, posts = guarded(look_at_posts, faults), guarded(audit_posts, faults)
+
+    def sink(event: events.Event) -> None:
+        if isinstance(event, events.Unforeseen):
+            faults(event.where, event.error, event.key_hash)
+            return
+        journal(event)
+        warnings(event)
+        posts(event)
 
     return sink
 

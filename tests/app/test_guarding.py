@@ -52,8 +52,7 @@ async def test_keys_that_were_fetched_anew_are_told_to_watches(tmp_path: Path) -
     guarding = Guarding(settings, SystemClock(), lambda: told.append(1))
     fetched = [object()]
     guarding.identities.follow(lambda: fetched[0])
-    _, look = guarding.tasks
-    looking = asyncio.create_task(look())
+    looking = asyncio.create_task(guarding.endless["fetched keys"]())
     try:
         await asyncio.sleep(0)
         fetched[0] = object()

@@ -3,7 +3,7 @@
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Clock, TokenStore
 from support.eventually import eventually
-from support.samples import HASHER, KEY, OTHER, lease_of, minted, shared, wish
+from support.samples import HASHER, KEY, OTHER, any_token, lease_of, minted, shared, wish
 
 
 async def test_tokens_are_loaded_in_the_order_of_their_keys(store: TokenStore, clock: Clock) -> None:
@@ -37,7 +37,7 @@ async def test_a_lease_is_not_a_token(store: TokenStore) -> None:
     """What is being minted is not there yet."""
     await lease_of(store)
     assert await store.load([KEY]) == [None]
-    assert await store.list("", 10) == []
+    assert (await store.list("", 10, any_token)).tokens == []
 
 
 async def test_generations_come_in_the_order_of_their_keys(store: TokenStore, clock: Clock) -> None:
@@ -84,15 +84,15 @@ async def test_tokens_are_listed_by_client(store: TokenStore, clock: Clock) -> N
     """Or all of them."""
     for key in (KEY, OTHER):
         await shared(store, clock, key)
-    assert [token.key for token in await store.list("billing", 10)] == [KEY]
-    assert {token.key for token in await store.list("", 10)} == {KEY, OTHER}
+    assert [token.key for token in (await store.list("billing", 10, any_token)).tokens] == [KEY]
+    assert {token.key for token in (await store.list("", 10, any_token)).tokens} == {KEY, OTHER}
 
 
 async def test_a_list_ends_at_its_limit(store: TokenStore, clock: Clock) -> None:
     """However many there are."""
     for number in range(5):
         await shared(store, clock, TokenKey.of("billing", f"audience-{number}"))
-    assert len(await store.list("", 3)) == 3
+    assert len((await store.list("", 3, any_token)).tokens) == 3
 
 
 async def test_the_store_names_keys_by_their_hash(store: TokenStore) -> None:

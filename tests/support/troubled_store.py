@@ -3,16 +3,31 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Final
 
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
-from mintonce_server.core.ports import Acquired, Clock, Failure, Lease, Refusal, Rejection, Wake, WakeKind, Wish
+from mintonce_server.core.ports import Acquired, Clock, Failure, Lease, Refusal, Rejection, Wake, Wish
 from mintonce_server.core.token import Minted, Token
-from mintonce_server.store.memory import Entry, MemoryStore
+from mintonce_server.store.memory import MemoryStore
+from mintonce_server.store.memory_server import MemoryServer
+from mintonce_server.store.memory_values import Entry
 
 ALL: Final = frozenset({"acquire", "commit", "fail", "renew", "reject", "load", "generations", "restore"})
+
+
+class _Publisher(MemoryServer):
+    """Remembers what it published. `silent`: its listeners hear nothing."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.silent = False
+        self.published: list[Wake] = []
+
+    def publish(self, wake: Wake) -> None:
+        self.published.append(wake)
+        if not self.silent:
+            super().publish(wake)
 
 
 class TroubledStore(MemoryStore):
@@ -29,14 +44,25 @@ class TroubledStore(MemoryStore):
     """
 
     def __init__(self, hasher: KeyHasher, clock: Clock, lease_seconds: float = 3.0) -> None:
-        super().__init__(hasher, clock, lease_seconds)
+        self._publisher = _Publisher(clock)
+        super().__init__(hasher, clock, lease_seconds, self._publisher)
         self.down: frozenset[str] = frozenset()
         self.after: dict[str, Callable[[], object]] = {}
         self.calls: Counter[str] = Counter()
-        self.silent = False
         self.asked: list[list[TokenKey]] = []
         self.most_restoring = self._restoring = 0
-        self.published: list[Wake] = []
+
+    @property
+    def silent(self) -> bool:
+        return self._publisher.silent
+
+    @silent.setter
+    def silent(self, silent: bool) -> None:
+        self._publisher.silent = silent
+
+    @property
+    def published(self) -> list[Wake]:
+        return self._publisher.published
 
     async def acquire(self, key: TokenKey, wish: Wish) -> Acquired:
         self._begin("acquire")
@@ -92,20 +118,15 @@ class TroubledStore(MemoryStore):
 
     def lose(self, key: TokenKey) -> None:
         """All that is known of the key is gone, as after a restart without persistence. Nobody is told."""
-        self._entries.pop(self.key_hash(key), None)
+        self.server.entries.pop(self.key_hash(key), None)
 
     def copy(self, key: TokenKey) -> Entry:
         """What a replica of the server has of the key now."""
-        return replace(self._entries[self.key_hash(key)])
+        return self.server.entries[self.key_hash(key)].copy()
 
     def fail_over(self, key: TokenKey, behind: Entry) -> None:
         """The replica that had this copy leads from now on: what was written since is lost. Nobody is told."""
-        self._entries[self.key_hash(key)] = behind
-
-    def _publish(self, kind: WakeKind, key: TokenKey, generation: int) -> None:
-        self.published.append(Wake(kind, self.key_hash(key), generation))
-        if not self.silent:
-            super()._publish(kind, key, generation)
+        self.server.entries[self.key_hash(key)] = behind
 
     def _begin(self, method: str) -> None:
         self.calls[method] += 1

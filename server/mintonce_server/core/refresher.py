@@ -2,14 +2,20 @@
 
 import asyncio
 import heapq
+import random
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from mintonce_server.core.backoff import full_jitter
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Clock
 
 CONCURRENT: Final = 16
 """At most this many refreshes at once: a burst of due keys must not become a burst on the issuer."""
+
+
+STALE: Final = 1000
+"""Places of keys that were scheduled again or forgotten, which are not worth a search."""
 
 
 class Refresher:
@@ -18,9 +24,19 @@ class Refresher:
     `refresh` is called for a due key. It decides whether anything is to be done, and may `schedule` the key again.
     """
 
-    def __init__(self, clock: Clock, refresh: Callable[[TokenKey], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        refresh: Callable[[TokenKey], Awaitable[None]],
+        on_fault: Callable[[TokenKey, Exception], None],
+        chance: random.Random,
+    ) -> None:
+        """`on_fault` gets each exception that `refresh` raised; the key is tried again after a back-off."""
         self._clock = clock
         self._refresh = refresh
+        self._on_fault = on_fault
+        self._chance = chance
+        self._failures: dict[TokenKey, int] = {}
         self._due: dict[TokenKey, float] = {}
         self._heap: list[tuple[float, int, TokenKey]] = []
         self._count = 0
@@ -30,10 +46,16 @@ class Refresher:
     def schedule(self, key: TokenKey, at: float) -> None:
         """See to the key at this time (monotonic) and no more at an earlier chosen one."""
         self._due[key] = at
+        self._tidy()
         self._count += 1
         heapq.heappush(self._heap, (at, self._count, key))
         if self._heap[0][1] == self._count:
             self._changed.set()
+
+    def forget(self, key: TokenKey) -> None:
+        """See to the key no more."""
+        self._due.pop(key, None)
+        self._tidy()
 
     async def run(self) -> None:
         """Forever. Owns the refreshes under way."""
@@ -55,9 +77,22 @@ class Refresher:
                 due.append(key)
         return due
 
+    def _tidy(self) -> None:
+        """Drop the stale places once they are the most: a token that lives a day would else hold its key that long."""
+        if len(self._heap) > 2 * len(self._due) + STALE:
+            self._heap = [place for place in self._heap if self._due.get(place[2]) == place[0]]
+            heapq.heapify(self._heap)
+
     async def _see_to(self, key: TokenKey) -> None:
+        """An unforeseen exception costs this key a pause, and no other key anything."""
         try:
             await self._refresh(key)
+        except Exception as error:  # noqa: BLE001 - reported, and the key is tried again
+            self._on_fault(key, error)
+            failures = self._failures[key] = self._failures.get(key, 0) + 1
+            self.schedule(key, self._clock.monotonic() + full_jitter(failures, self._chance))
+        else:
+            self._failures.pop(key, None)
         finally:
             self._slots.release()
 

@@ -30,7 +30,9 @@ class TokenService(tokens_pb2_grpc.TokenServiceServicer):
             served = self._broker.peek(key, min_remaining)
             if served is None:
                 name_call(context)
-                served = await self._broker.get(key, min_remaining, deadline_of(context), passage.admit_mint)
+                served = await self._broker.get(
+                    key, min_remaining, deadline_of(context), passage.admit_mint, passage.name
+                )
                 passage.check()  # it may have taken a while
             passage.answer(served)
         response = tokens_pb2.GetTokenResponse()
@@ -45,7 +47,7 @@ class TokenService(tokens_pb2_grpc.TokenServiceServicer):
         with self._gate.passing(context, Act.WATCH, watching=True) as passage:
             key = key_of(request)
             passage.allow(key)
-            watch = self._broker.watch(key, deadline_of(context), passage.admit_mint, passage.check)
+            watch = self._broker.watch(key, deadline_of(context), passage.admit_mint, passage.check, passage.name)
             async with aclosing(watch) as tokens:
                 async for served in tokens:
                     passage.check()
@@ -62,7 +64,7 @@ class TokenService(tokens_pb2_grpc.TokenServiceServicer):
             key, rejected = key_of(request), rejected_of(request)
             passage.allow(key)
             passage.admit_reject()
-            was_current = await self._broker.reject(key, rejected)
+            was_current = await self._broker.reject(key, rejected, passage.name)
         return tokens_pb2.RejectTokenResponse(was_current=was_current)
 
 
@@ -79,11 +81,11 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
         with self._gate.passing(context, Act.ADMIN) as passage:
             passage.allow_admin()
             limit = min(max(request.page_size, 0) or MOST_LISTED, MOST_LISTED)
-            tokens = passage.allow_list(await self._broker.list_tokens(request.client, limit + 1))
-        tokens.sort(key=lambda token: (token.key.client, token.key.audience, token.key.scopes))
+            listing = await self._broker.list_tokens(request.client, limit, lambda t: bool(passage.allow_list([t])))
+        tokens = sorted(listing.tokens, key=lambda token: (token.key.client, token.key.audience, token.key.scopes))
         now = self._clock.monotonic()
         return admin_pb2.ListTokensResponse(
-            tokens=[summary_message(token, now) for token in tokens[:limit]], truncated=len(tokens) > limit
+            tokens=[summary_message(token, now) for token in tokens], truncated=listing.truncated
         )
 
     @unary
@@ -95,5 +97,5 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
             key = key_of(request)
             passage.allow(key)
             passage.admit_mint()
-            before, after = await self._broker.rotate(key, deadline_of(context))
+            before, after = await self._broker.rotate(key, deadline_of(context), passage.name)
         return admin_pb2.RotateTokenResponse(previous_generation=before, generation=after)

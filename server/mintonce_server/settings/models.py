@@ -220,7 +220,10 @@ class ServerSettings(_Part):
         default=1800.0, gt=0, description="Callers connect anew so often: a certificate that is revoked ends then."
     )
     max_keys_per_client: int = Field(
-        default=10_000, ge=1, le=10**7, description="More keys of one client than this are not held by a replica."
+        default=10_000,
+        ge=1,
+        le=10**7,
+        description="Keys of one client that a replica holds. Callers share the places fairly; unused keys make room.",
     )
     max_watches_per_caller: int = Field(default=1000, ge=1, le=10**6, description="Watches of one caller at a time.")
     max_calls_per_caller: int = Field(default=2000, ge=1, le=10**6, description="Calls of one caller at a time.")

@@ -42,8 +42,12 @@ class _Output:
         self._lock = threading.RLock()
 
     def write(self, level: str, event: str, fields: EventDict) -> None:
-        """Write one event. Never raises: whoever logs has other worries."""
-        line = self._line(level, event, fields)
+        """Write one event. Never raises: a log line must not decide what becomes of what it is about."""
+        try:
+            line = self._line(level, event, fields)
+        except Exception as error:  # noqa: BLE001 - such as a value whose repr raises
+            failed: dict[str, object] = {"level": "error", "event": "log_failed", "detail": type(error).__name__}
+            line = self._render(failed, {}, self.redactor.line)
         stream = self._stream or sys.stderr
         with self._lock:
             try:

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 ExceptionInfo: TypeAlias = (
     BaseException
@@ -16,6 +16,10 @@ ExceptionInfo: TypeAlias = (
     | bool
     | None
 )
+
+MAX_EXCEPTION: Final = 16_000
+MAX_EXCEPTION_LINE: Final = 500
+"""Characters of a traceback, and of each of its lines."""
 
 # What needs no quotes. Spaces are taken in event texts only.
 _WORD = re.compile(r"[\w./:@+\[\]…-]+")
@@ -28,13 +32,27 @@ def timestamp(unix: float) -> str:
 
 
 def exception_text(info: ExceptionInfo) -> str | None:
-    """The traceback, never with the values of local variables. None when there is no exception."""
+    """The traceback, bounded, never with the values of local variables. None when there is no exception."""
     if info is True:
         info = sys.exc_info()
     error = info[1] if isinstance(info, tuple) else info
     if not isinstance(error, BaseException):
         return None
-    return "".join(traceback.TracebackException.from_exception(error, capture_locals=False).format()).rstrip()
+    try:
+        text = "".join(traceback.TracebackException.from_exception(error, capture_locals=False).format()).rstrip()
+    except Exception as failure:  # noqa: BLE001 - a __str__ that raises, or causes nested too deep to print
+        return f"{type(error).__name__} (its traceback cannot be printed: {type(failure).__name__})"
+    return _bounded(text)
+
+
+def _bounded(text: str) -> str:
+    """Long lines and long texts without their middle: an exception may quote what a peer sent."""
+    text = "\n".join(_without_middle(line, MAX_EXCEPTION_LINE) for line in text.split("\n"))
+    return _without_middle(text, MAX_EXCEPTION)
+
+
+def _without_middle(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit // 4]} … {text[-(limit - limit // 4) :]}"
 
 
 Mask: TypeAlias = Callable[[str], str]

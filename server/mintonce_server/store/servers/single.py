@@ -1,10 +1,10 @@
 """One server, or a name behind which somebody else keeps one."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from redis.exceptions import ReadOnlyError
 
-from mintonce_server.store.commands import Commands
+from mintonce_server.store.commands import Commands, Scannable
 from mintonce_server.store.servers.pools import Pools, server_options
 from mintonce_server.store.servers.ports import Ear
 from mintonce_server.store.servers.url import Target
@@ -14,6 +14,7 @@ class Single:
     """Implements ports.Servers."""
 
     ears = 1
+    sharded = False
 
     def __init__(self, target: Target, deadline: float) -> None:
         self.name = target.name
@@ -23,6 +24,9 @@ class Single:
     @property
     def client(self) -> Commands:
         return self._pools.at(self._address)
+
+    async def shards(self) -> Sequence[Scannable]:
+        return [self._pools.at(self._address)]
 
     async def ear(self, avoid: Callable[[], Collection[str]]) -> Ear:
         return Ear(self._pools.connection(self._address), self.name, _never)

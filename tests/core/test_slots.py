@@ -1,0 +1,180 @@
+"""The places of a client's keys in memory: bounded, shared fairly, and free again when nobody uses them."""
+
+import asyncio
+import random
+from collections import Counter
+
+import pytest
+
+from mintonce_server.core import slots as module
+from mintonce_server.core.broker import BrokerOptions
+from mintonce_server.core.errors import LimitExceeded
+from mintonce_server.core.holdings import IDLE
+from mintonce_server.core.key import TokenKey
+from mintonce_server.core.memory import Entry
+from mintonce_server.core.refresher import STALE, Refresher
+from mintonce_server.core.slots import Slots
+from support.clocks import ManualClock
+from support.samples import KEY
+from support.troubled_store import ALL
+from support.waiting import wait_until
+from support.workbench import PATIENCE, Workbench
+
+PLACES = 4
+
+
+def key(scope: str, client: str = KEY.client) -> TokenKey:
+    return TokenKey.of(client, KEY.audience, (scope,))
+
+
+def bench(*, keep_warm: bool = False) -> Workbench:
+    return Workbench(options=BrokerOptions(max_keys_per_client=PLACES), keep_warm=keep_warm)
+
+
+async def ask(on: Workbench, caller: str, *scopes: str) -> None:
+    for scope in scopes:
+        await on.broker.get(key(scope), 0.0, PATIENCE, caller=caller)
+
+
+def held(on: Workbench) -> set[str]:
+    return {entry.key.scopes[0] for entry in on.broker._holdings.memory}
+
+
+async def test_a_caller_that_holds_all_places_keeps_nobody_out() -> None:
+    """Its keys are all in use, and still the others get places, until each has an equal share."""
+    on = bench()
+    await ask(on, "greedy", "g1", "g2", "g3", "g4")
+    await ask(on, "other", "o1", "o2")
+    assert held(on) >= {"o1", "o2"}
+    assert len(held(on)) == PLACES
+
+
+async def test_two_callers_with_equal_shares_do_not_push_each_other_out() -> None:
+    """Each is told to wait, and may ask for what it has."""
+    on = bench()
+    await ask(on, "a", "a1", "a2")
+    await ask(on, "b", "b1", "b2")
+    for caller in ("a", "b"):
+        with pytest.raises(LimitExceeded) as caught:
+            await ask(on, caller, f"{caller}3")
+        assert caught.value.retry_after == IDLE
+    await ask(on, "a", "a1", "a2")
+    assert held(on) == {"a1", "a2", "b1", "b2"}
+
+
+async def test_a_place_that_nobody_used_for_a_while_is_free_for_anybody() -> None:
+    """Its token stays in the store: the next caller has it without a mint."""
+    on = bench()
+    await ask(on, "a", "a1", "a2", "a3", "a4")
+    on.clock.advance(IDLE)
+    await ask(on, "a", "a2", "a3", "a4", "a5")
+    assert held(on) == {"a2", "a3", "a4", "a5"}
+    mints = on.issuer.mints
+    on.clock.advance(IDLE)
+    await ask(on, "a", "a1")
+    assert on.issuer.mints == mints
+
+
+async def test_what_is_watched_or_kept_warm_keeps_its_place() -> None:
+    """Nobody asks for it, and it is in use all the same."""
+    on = bench()
+    async with asyncio.timeout(PATIENCE):
+        watch = on.broker.watch(key("watched"), PATIENCE, caller="a")
+        await anext(watch)
+        await ask(on, "a", "a1", "a2", "a3")
+        on.clock.advance(IDLE)
+        await ask(on, "a", "a4", "a5", "a6")
+        assert "watched" in held(on)
+        await watch.aclose()
+
+    warm = bench(keep_warm=True)
+    await ask(warm, "a", "a1", "a2", "a3", "a4")
+    warm.clock.advance(IDLE)
+    with pytest.raises(LimitExceeded):
+        await ask(warm, "a", "a5")
+
+
+async def test_a_token_that_only_this_process_has_keeps_its_place() -> None:
+    """It was minted while the store was out of reach; to drop it would waste it."""
+    on = bench()
+    on.store.down = ALL
+    await ask(on, "a", "a1", "a2", "a3", "a4")
+    on.clock.advance(IDLE)
+    with pytest.raises(LimitExceeded):
+        await ask(on, "b", "b1")
+
+
+async def test_a_key_that_is_being_minted_keeps_its_place() -> None:
+    """The flight would bring its token to nobody."""
+    on = bench()
+    on.issuer.gate.clear()
+    asking = [asyncio.create_task(ask(on, "a", scope)) for scope in ("a1", "a2", "a3", "a4")]
+    await wait_until(lambda: on.issuer.mints == PLACES)
+    with pytest.raises(LimitExceeded):
+        await ask(on, "b", "b1")
+    on.issuer.gate.set()
+    await asyncio.gather(*asking)
+    assert held(on) == {"a1", "a2", "a3", "a4"}
+
+
+async def test_the_clients_do_not_share_places() -> None:
+    """Each has its own number."""
+    places = Slots(1)
+    for client in ("one", "two"):
+        assert not places.is_full(client)
+        places.add(Entry(key("s", client), client, 0.0), "caller")
+        assert places.is_full(client)
+
+
+def test_whatever_comes_and_goes_the_largest_holder_is_known() -> None:
+    """And nothing is kept of callers and clients that hold no place any more."""
+    chance, places, entries = random.Random(7), Slots(10**6), list[Entry]()
+    owners: dict[Entry, str] = {}
+    for number in range(3000):
+        if entries and chance.random() < 0.5:
+            gone = entries.pop(chance.randrange(len(entries)))
+            places.remove(gone)
+            del owners[gone]
+        else:
+            entry = Entry(key(f"s{number}"), str(number), 0.0)
+            entries.append(entry)
+            owners[entry] = f"caller-{chance.randrange(8)}"
+            places.add(entry, owners[entry])
+        counts = Counter(owners.values())
+        if counts:
+            assert counts[places._clients[KEY.client].largest()] == max(counts.values())
+    for entry in entries:
+        places.remove(entry)
+    assert not places._clients
+    assert not places._owner
+
+
+def test_a_full_table_is_not_searched_for_each_new_key() -> None:
+    """A few entries are looked at; each search goes on behind the last one."""
+    places, looked = Slots(1000), Counter[Entry]()
+    for number in range(1000):
+        places.add(Entry(key(f"s{number}"), str(number), 0.0), "a")
+
+    def never(entry: Entry) -> bool:
+        looked[entry] += 1
+        return False
+
+    for _ in range(10):
+        assert places.replaceable(KEY.client, "b", never, lambda _: False) is None
+    assert looked.total() == 10 * module.LOOKED_AT
+    assert set(looked.values()) == {1}
+
+
+async def test_what_the_refresher_knows_stays_small_while_keys_come_and_go() -> None:
+    """A token that lives a day would else hold its key's place in the heap for a day."""
+
+    async def nothing(_: TokenKey) -> None:
+        return
+
+    refresher = Refresher(ManualClock(), nothing)
+    for number in range(5000):
+        refresher.schedule(key(f"s{number}"), 86_400.0)
+        refresher.forget(key(f"s{number}"))
+        refresher.schedule(key("moved"), 86_400.0 + number)
+    assert len(refresher._heap) <= STALE + 3
+    assert len(refresher._due) == 1

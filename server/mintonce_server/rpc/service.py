@@ -33,6 +33,7 @@ class TokenService(tokens_pb2_grpc.TokenServiceServicer):
                 served = await self._broker.get(
                     key, min_remaining, deadline_of(context), passage.admit_mint, passage.name
                 )
+                passage.check()  # it may have taken a while
             passage.answer(served)
         response = tokens_pb2.GetTokenResponse()
         token_message(served, self._clock.monotonic(), into=response.token)
@@ -49,6 +50,7 @@ class TokenService(tokens_pb2_grpc.TokenServiceServicer):
             watch = self._broker.watch(key, deadline_of(context), passage.admit_mint, passage.check, passage.name)
             async with aclosing(watch) as tokens:
                 async for served in tokens:
+                    passage.check()
                     passage.answer(served)
                     self._gate.sent(context, passage)
                     yield tokens_pb2.WatchTokenResponse(token=token_message(served, self._clock.monotonic()))

@@ -1,7 +1,7 @@
 """What stands between a caller and the broker: who is it, may it, how much, and a line in the audit log."""
 
 import asyncio
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
@@ -58,7 +58,8 @@ class Passage:
     """One call on its way through the gate."""
 
     __slots__ = (
-        "_guards", "act", "detail", "judged", "key", "peer", "proof", "request_id", "rule", "served",
+        "_guards", "act", "client", "detail", "judged", "key", "peer", "proof", "rejected", "request_id", "rule",
+        "served",
     )  # fmt: skip
 
     def __init__(self, guards: Guards, act: Act) -> None:
@@ -68,6 +69,10 @@ class Passage:
         self.request_id = ""
         self.peer = ""
         self.key: TokenKey | None = None
+        self.client = ""
+        """Whose tokens are listed."""
+        self.rejected: int | bytes | None = None
+        """The generation, or the SHA-256, that a caller rejects."""
         self.rule = ""
         self.detail = ""
         """Why, where the reason alone does not say it. For the audit log: the caller is not told."""
@@ -92,17 +97,14 @@ class Passage:
         if not decision.allowed:
             raise _denied(self.act)
 
-    def allow_list(self, tokens: Iterable[Token]) -> list[Token]:
-        """Those that the caller administers."""
-        policy = self._guards.policy()
-        return [
-            token
-            for token in tokens
-            if policy.decide(self.name, Act.ADMIN, token.key.client, token.key.audience, token.key.scopes).allowed
-        ]
+    def may_list(self, token: Token) -> bool:
+        """Whether the caller administers it."""
+        key = token.key
+        return self._guards.policy().decide(self.name, Act.ADMIN, key.client, key.audience, key.scopes).allowed
 
-    def allow_admin(self) -> None:
-        """Raises PermissionDenied for a caller that administers nothing."""
+    def allow_listing(self, client: str) -> None:
+        """Raises PermissionDenied for a caller that administers nothing. `client`: whose tokens; "" for all."""
+        self.client = client
         if not self._guards.policy().may_administer(self.name):
             raise _denied(Act.ADMIN)
 
@@ -191,7 +193,8 @@ class Gate:
     def _write(self, context: Context, passage: Passage, status: str, reason: str) -> None:
         if self._guards.audit is None:
             return
-        key, token, judged = passage.key, passage.served, passage.judged
+        key, judged = passage.key, passage.judged
+        generation, fingerprint = _named(passage.rejected if passage.served is None else passage.served)
         self._guards.audit(
             CallRecord(
                 request_id=passage.request_id,
@@ -199,7 +202,7 @@ class Gate:
                 caller_kind=passage.caller.kind if passage.caller else "",
                 peer=passage.peer,
                 act=passage.act,
-                client=key.client if key else "",
+                client=key.client if key else passage.client,
                 audience=key.audience if key else "",
                 scopes=key.scopes if key else (),
                 key=self._key_hash(key) if key else "",
@@ -207,8 +210,8 @@ class Gate:
                 rule=passage.rule,
                 status=status,
                 reason=reason,
-                generation=token.generation if token else 0,
-                token_sha256=token.access_token.fingerprint()[:16] if token else "",
+                generation=generation,
+                token_sha256=fingerprint[:16],
                 granted_scopes=judged.scopes if judged else (),
                 granted_audience=judged.audience if judged else (),
                 detail=passage.detail,
@@ -219,6 +222,19 @@ class Gate:
 def _decision(reason: str) -> str:
     """What was decided, whatever came of it later: the issuer may be down for an allowed call, too."""
     return _NOT_ALLOWED.get(reason, "allow")
+
+
+def _named(what: Token | int | bytes | None) -> tuple[int, str]:
+    """Generation and fingerprint of a token that goes out, or as a caller names the one that it rejects."""
+    match what:
+        case int():
+            return what, ""
+        case bytes():
+            return 0, what.hex()
+        case Token():
+            return what.generation, what.access_token.fingerprint()
+        case None:
+            return 0, ""
 
 
 def _denied(act: Act) -> PermissionDenied:

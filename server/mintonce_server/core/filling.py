@@ -83,8 +83,8 @@ class Filling:
             token = entry.live(now)
             if token and token.generation > newer_than and token.is_comfortable(now, min_remaining):
                 return Obtained(token, Origin.MEMORY, entry.confirmed_at)
-        # Barred here is barred, even if the store lost the rejection in a failover.
-        newer_than = max(newer_than, entry.barred)
+        # Barred here is barred, and over is over, even if the store lost the rejection or its clock was set back.
+        newer_than = max(newer_than, entry.barred, entry.over(now))
         return await self._minting.obtain(client, entry.key, newer_than, min_remaining, cause, entry.rejected_by)
 
 

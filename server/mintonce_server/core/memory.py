@@ -72,6 +72,11 @@ class Entry:
         """Whether this is the generation of the token here."""
         return self.token is not None and self.token.generation == generation
 
+    def over(self, now: float) -> int:
+        """The generation of a token of the store's that was here and has ended; 0 for none."""
+        held = self.token
+        return held.generation if held is not None and not held.provisional and not held.is_live(now) else 0
+
     def offer(self, token: Token, confirmed_at: float, now: float) -> bool:
         """Take the token if it is live, not rejected, and newer than a live one here; the same one is confirmed."""
         held = self.token

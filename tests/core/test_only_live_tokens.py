@@ -157,3 +157,17 @@ async def test_what_ended_here_stays_over_though_the_store_s_clock_was_set_back(
     served = await bench.get()
     assert served.token.generation > token.generation
     assert bench.issuer.mints == 2
+
+
+async def test_nor_does_a_back_off_bring_it_back() -> None:
+    """The issuer repeats its token, and a store whose clock was set back shows that as live."""
+    bench = Workbench()
+    bench.issuer.lifetime, bench.issuer.text = 10.0, "until-it-ends"
+    await bench.get()
+    bench.clock.advance(9.2)
+    bench.issuer.lifetime = 0.8
+    bench.store.server.clock = ManualClock(unix=bench.clock.unix() - 5.0)
+    await bench.refresh()
+    bench.clock.advance(0.8)
+    with pytest.raises(MintonceError):
+        await bench.get()

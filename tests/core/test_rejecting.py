@@ -74,6 +74,17 @@ async def test_an_emptied_store_does_not_lift_the_limit() -> None:
     assert bench.issuer.mints == 2
 
 
+async def test_what_was_over_anyway_does_not_count_as_a_rejection() -> None:
+    """A caller rejects a token that has just ended; the next honest rejection is not held up by that."""
+    bench = Workbench()
+    bench.issuer.lifetime = 10.0
+    over = (await bench.get()).token
+    bench.clock.advance(10.0)
+    assert not await bench.broker.reject(KEY, over.generation)
+    token = (await bench.get()).token
+    assert await bench.broker.reject(KEY, token.generation)
+
+
 async def test_a_token_that_an_emptied_store_does_not_know_is_rejected_all_the_same() -> None:
     """The replica that serves it gives it back first. So the fleet learns of the rejection."""
     bench = Workbench()

@@ -19,10 +19,10 @@ BURST: Final = 20.0
 PER_SECOND: Final = 1.0
 """Mints without the store's lease, for all keys of this replica together: 20 at once, then one a second."""
 
-SPREAD_MIN: Final = 30_000
+SPREAD_MIN: Final = 1_000
 SPREAD_MAX: Final = 3_600_000
 """Provisional generations are milliseconds, as those of the store: one of the last hour, or what is left of that above
-the newest seen here. When that is less than half a minute, up to half a minute above it."""
+the newest seen here. When that is less than a second, up to a second above it."""
 
 
 class Alone:

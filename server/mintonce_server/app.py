@@ -58,7 +58,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         )
         server = Server(broker, clock, _server_options(settings, guarding), guards)
         address = server.bind()
-        reloader = _reloader(settings, guarding, audit, clock)
+        reloader = _reloader(settings, guarding, audit, clock, faults)
         endless = broker.endless() | guarding.endless | {"reloading": reloader.run}
         async with Supervisor(clock, faults, random.Random()).running(endless):  # noqa: S311 - spreads restarts
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.poke)
@@ -159,7 +159,7 @@ def _unchecked(settings: Settings) -> list[str]:
     return [name for name, client in settings.clients.items() if client.issuer in off]
 
 
-def _reloader(settings: Settings, guarding: Guarding, audit: AuditLog, clock: Clock) -> Reloader:
+def _reloader(settings: Settings, guarding: Guarding, audit: AuditLog, clock: Clock, faults: FaultLog) -> Reloader:
     log = get_logger(__name__)
 
     def note(record: ReloadRecord) -> None:
@@ -189,6 +189,7 @@ def _reloader(settings: Settings, guarding: Guarding, audit: AuditLog, clock: Cl
         loaded=loaded,
         trouble=trouble,
         besides=look_at_audit,
+        faults=faults,
     )
 
 

@@ -101,7 +101,7 @@ class Guarding:
     ) -> Current[T]:
         """The value of these files, now and later. `then` is called after each change."""
         files = [_read(path) for path in paths]
-        current = Current(load(files))
+        current = Current(_loaded(load, files, paths[0]))
 
         def apply(value: T) -> None:
             current.value = value
@@ -203,6 +203,16 @@ class Guarding:
             if (now := self.identities()) != seen:
                 seen = now
                 self._on_change()
+
+
+def _loaded(load: Load[T], files: Sequence[bytes], path: Path) -> T:
+    try:
+        return load(files)
+    except MintonceError:
+        raise
+    except Exception as error:  # noqa: BLE001 - raised below, because its text may quote the file
+        what = type(error).__name__
+    raise UnusableFile(f"{path} is not understood ({what})", remedy="Mend the file, or name another.")
 
 
 def _read(path: Path) -> bytes:

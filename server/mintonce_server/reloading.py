@@ -36,7 +36,7 @@ class Watched(Generic[T]):
     """Files that make one value.
 
     Attributes:
-        load: from the files' bytes to the value; raises MintonceError, or ValueError, whose text nobody gets to see.
+        load: from the files' bytes to the value; raises MintonceError, or anything else, whose text is not shown.
         apply: takes the new value in place of the old one.
         initial: what the value that is in place now was made of. Else the files are read here: whatever was written
             in between is then taken for known.
@@ -80,7 +80,9 @@ class Watched(Generic[T]):
         """Raises MintonceError."""
         try:
             return self.load(files)
-        except (ValueError, RecursionError) as error:
+        except MintonceError:
+            raise
+        except Exception as error:  # noqa: BLE001 - raised below
             what = type(error).__name__
         # Outside of the handler: the text of such an error likes to quote the file.
         raise Unusable(f"{self.paths[0]} is not understood ({what})", remedy="Mend it; what was loaded before goes on.")
@@ -100,8 +102,12 @@ class Reloader:
         loaded: Callable[[str], None],
         trouble: Callable[[str, MintonceError], None],
         besides: Callable[[], None] = lambda: None,
+        faults: Callable[[str, Exception], None] = lambda _, __: None,
     ) -> None:
-        """`loaded` and `trouble` are told the name of the watched; `besides` is done at each look, too."""
+        """`loaded` and `trouble` are told the name of the watched; `besides` is done at each look, too.
+
+        `faults` gets what else is raised, with the name of what was looked at: the others are looked at all the same.
+        """
         self._watched = watched
         self._clock = clock
         self._interval = interval
@@ -110,6 +116,7 @@ class Reloader:
         self._loaded = loaded
         self._trouble = trouble
         self._besides = besides
+        self._faults = faults
         self._poked = asyncio.Event()
 
     def poke(self) -> None:
@@ -129,9 +136,15 @@ class Reloader:
 
     async def check(self) -> None:
         """Look once."""
-        self._besides()
+        try:
+            self._besides()
+        except Exception as error:  # noqa: BLE001 - reported
+            self._faults("reloading", error)
         for watched in self._watched:
-            await self._check(watched)
+            try:
+                await self._check(watched)
+            except Exception as error:  # noqa: BLE001 - reported
+                self._faults(f"reloading {watched.name}", error)
 
     async def _check(self, watched: Watched[object]) -> None:
         digest = b"absent"

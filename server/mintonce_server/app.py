@@ -54,6 +54,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
             guarding.policy,
             Quotas(_quota_options(settings), clock),
             audit.write if audit.is_on else None,
+            guarding.identities,
         )
         server = Server(broker, clock, _server_options(settings, guarding), guards)
         address = server.bind()

@@ -181,9 +181,7 @@ def naive(rule: Rule, question: Question) -> bool:
 
 
 @given(st.lists(rules, max_size=4), st.lists(questions, max_size=8))
-def test_what_is_remembered_changes_no_decision(
-    several: list[Rule], asked: list[Question]
-) -> None:
+def test_what_is_remembered_changes_no_decision(several: list[Rule], asked: list[Question]) -> None:
     """The same policy is asked twice, in both orders, and always says what the definition says."""
     policy = Policy(several)
     for question in (*asked, *reversed(asked)):

@@ -10,7 +10,7 @@ from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Backoff, Failure, Refusal, WakeKind
 from mintonce_server.core.revalidation import RESTORED_AT_ONCE
 from mintonce_server.core.token import Origin, Token
-from support.samples import KEY, lease_of, minted, named, wish
+from support.samples import KEY, lease_of, load_all, minted, named, wish
 from support.troubled_store import ALL
 from support.waiting import wait_until
 from support.workbench import OPTIONS, Workbench
@@ -19,7 +19,7 @@ BOUND = OPTIONS.revalidate_within
 
 
 async def stored(bench: Workbench, key: TokenKey = KEY) -> Token | None:
-    (token,) = await bench.store.load([key])
+    (token,) = await load_all(bench.store, [key])
     return token
 
 
@@ -73,7 +73,7 @@ async def test_all_tokens_come_back_a_few_at_a_time() -> None:
     for key in keys:
         bench.store.lose(key)
     await bench.catch_up()
-    assert [named(one) for one in await bench.store.load(keys)] == [named(one) for one in tokens]
+    assert [named(one) for one in await load_all(bench.store, keys)] == [named(one) for one in tokens]
     assert bench.store.most_restoring == RESTORED_AT_ONCE
     assert bench.issuer.mints == len(keys)
 
@@ -304,7 +304,7 @@ async def test_what_an_outage_interrupts_while_giving_back_is_done_after(method:
     await bench.catch_up()
     bench.store.down = frozenset()
     await bench.broker.upkeep._ask()
-    assert [named(one) for one in await bench.store.load(keys)] == [named(one) for one in (newer, *tokens[1:])]
+    assert [named(one) for one in await load_all(bench.store, keys)] == [named(one) for one in (newer, *tokens[1:])]
     entry = bench.entry(keys[0])
     assert entry
     assert named(entry.token) == named(newer)

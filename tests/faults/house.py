@@ -130,14 +130,17 @@ class House:
         await asyncio.sleep(3.0)
         served = await broker.get(KEYS[1], 0.0, DEADLINE - 3.0)
         rejected = served.token.generation if self._rng.random() < 0.5 else served.token.access_token.sha256()
+        behind = self.store.copy(KEYS[1]) if (await self.store.generations([KEYS[1]]))[0] else None
         await broker.reject(KEYS[1], rejected)
+        if behind is not None and self._rng.random() < 0.5:
+            self.store.fail_over(KEYS[1], behind)  # the store loses the rejection, and the replicas do not
 
     async def _rotate(self, broker: Broker) -> None:
         await asyncio.sleep(2.0)
         await broker.rotate(KEYS[2], DEADLINE - 2.0)
 
     async def _list(self, broker: Broker) -> None:
-        await broker.list_tokens("", 100)
+        await broker.list_tokens("", 100, lambda _: True)
 
     async def _lose(self, _: Broker) -> None:
         await asyncio.sleep(self._rng.uniform(2.0, 4.0))

@@ -1,6 +1,7 @@
 """Before the broker: who is it, may it, how much; and a line in the audit log."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -87,6 +88,50 @@ async def test_a_list_shows_only_what_its_reader_administers(guarded: Gatehouse)
         assert len((await operator.list_tokens()).tokens) == 2
         guarded.policy = Policy([Rule("ops", ("key:operator",), (CLIENT,), (AUDIENCE,), (), ALL)])
         assert [token.scopes for token in (await operator.list_tokens()).tokens] == [()]
+
+
+async def test_a_list_is_cut_after_others_keys_are_left_out(guarded: Gatehouse) -> None:
+    """Else they would take the room of those that its reader may see, and a list would look empty."""
+    scopes = [f"orders:{letter}" for letter in "abcdefgh"]
+    async with guarded.caller("billing") as billing, guarded.caller("operator") as operator:
+        for scope in scopes:
+            await billing.get(CLIENT, AUDIENCE, [scope])
+        for scope in scopes:
+            guarded.policy = Policy([Rule("ops", ("key:operator",), (CLIENT,), (AUDIENCE,), (scope,), ALL)])
+            listed = await operator.list_tokens(limit=1)
+            assert ([token.scopes for token in listed.tokens], listed.truncated) == ([(scope,)], False)
+
+
+async def test_the_audit_line_of_a_list_names_the_client(guarded: Gatehouse) -> None:
+    """Whose tokens were asked for; also when nobody is registered by that name, or the caller may not ask."""
+    async with guarded.caller("operator") as operator, guarded.caller("cart") as cart:
+        await operator.list_tokens(CLIENT)
+        await operator.list_tokens()
+        await operator.list_tokens("gone\x1b")
+        with pytest.raises(MintonceError):
+            await cart.list_tokens(CLIENT)
+    assert [(line.client, line.decision) for line in guarded.audit] == [
+        (CLIENT, "allow"),
+        ("", "allow"),
+        ("gone\x1b", "allow"),
+        (CLIENT, "deny"),
+    ]
+
+
+async def test_the_audit_line_of_a_rejection_names_what_was_rejected(guarded: Gatehouse) -> None:
+    """By its number or its fingerprint, as the caller did; whatever comes of it."""
+    async with guarded.caller("billing") as client, guarded.caller("cart") as cart:
+        token = await client.get(CLIENT, AUDIENCE)
+        digest = hashlib.sha256(token.access_token.encode()).digest()
+        await client.reject(CLIENT, AUDIENCE, fingerprint=digest)
+        await client.reject(CLIENT, AUDIENCE, generation=token.generation)
+        with pytest.raises(MintonceError):
+            await cart.reject(CLIENT, AUDIENCE, generation=2**62)
+    assert [(line.generation, line.token_sha256, line.decision) for line in guarded.audit if line.act == "reject"] == [
+        (0, digest.hex()[:16], "allow"),
+        (token.generation, "", "allow"),
+        (2**62, "", "deny"),
+    ]
 
 
 async def test_a_watch_ends_when_the_policy_no_longer_allows_it(guarded: Gatehouse) -> None:

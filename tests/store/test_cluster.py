@@ -19,7 +19,7 @@ from mintonce_server.store.wake import GAP
 from support.eventually import eventually
 from support.nodes import Node
 from support.reaching import mended, new_key, reaching, writes
-from support.samples import KEY, any_token, shared, wish
+from support.samples import KEY, any_token, load_all, shared, wish
 from support.topologies import ClusterTopology, cluster
 
 MANY = 40
@@ -45,7 +45,7 @@ def _record(store: RedisStore, key: TokenKey = KEY) -> str:
 
 
 async def _generations(store: RedisStore, keys: list[TokenKey]) -> list[int | None]:
-    return [token.generation if token else None for token in await store.load(keys)]
+    return [token.generation if token else None for token in await load_all(store, keys)]
 
 
 async def test_many_keys_are_loaded_from_all_primaries(topology: ClusterTopology, clock: Clock) -> None:

@@ -1,5 +1,6 @@
 """A replica that asks who calls, on a store in memory, and callers with API keys."""
 
+import hashlib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,10 @@ from support.house import AUDIENCE, CLIENT, HASHER, House, house
 ALL = frozenset(Act)
 
 
+def api_key_line(name: str, key: str) -> str:
+    return f'"{name}" = "sha256:{hashlib.sha256(key.encode()).hexdigest()}"'
+
+
 def rule(name: str, caller: str, *, audiences: tuple[str, ...] = (AUDIENCE,), may: frozenset[Act] = ALL) -> Rule:
     return Rule(name, (caller,), (CLIENT,), audiences, ("", "orders:*"), may)
 
@@ -39,6 +44,15 @@ class Gatehouse:
     audit: list[CallRecord]
     policy: Policy = field(default_factory=lambda: Policy([]))
     audit_is_full: bool = False
+    known: ApiKeys = field(default_factory=lambda: ApiKeys({}))
+    version: int = 0
+    """Of `known`."""
+
+    def know(self, *names: str) -> None:
+        """From now on only these callers' keys are known."""
+        lines = "\n".join(api_key_line(name, self.keys[name]) for name in names)
+        self.known, self.version = parse_api_keys(f"[keys]\n{lines}\n".encode()), self.version + 1
+        self.replica.broker.recheck()
 
     def caller(self, name: str) -> AsyncTokenClient:
         """A client with a key of this name, or, for "nobody", without any."""
@@ -58,9 +72,7 @@ async def gatehouse(
     store: TokenStore | Callable[[KeyHasher, Clock], TokenStore] | None = None,
 ) -> AsyncGenerator[Gatehouse]:
     """Knows billing, cart and operator. `store`: one that is shared, or that is made for it; default: in memory."""
-    made = {name: new_api_key(name) for name in ("billing", "cart", "operator")}
-    lines = "\n".join(line for _, line in made.values())
-    keys: ApiKeys = parse_api_keys(f"[keys]\n{lines}\n".encode())
+    made = {name: new_api_key(name)[0].reveal() for name in ("billing", "cart", "operator")}
     clock, audit = SystemClock(), list[CallRecord]()
 
     def write(record: CallRecord) -> None:
@@ -68,14 +80,13 @@ async def gatehouse(
             raise AuditUnavailable("the disk is full", remedy="Make room.", retry_after=1.0)
         audit.append(record)
 
-    identify = Identifier(frozenset(), [], lambda: keys, clock).identify
+    identify = Identifier(frozenset(), [], lambda: gate.known, clock).identify
     limits = Quotas(quotas, clock) if quotas else None
-    guards = Guards(identify, lambda: gate.policy, limits, write)
+    guards = Guards(identify, lambda: gate.policy, limits, write, lambda: gate.version)
     made_for_it = store(HASHER, clock) if callable(store) else store
-    async with house(
-        issuer.token_url, store=made_for_it, guards=guards, audiences=frozenset({AUDIENCE})
-    ) as replica:
-        gate = Gatehouse(replica, directory, {name: key.reveal() for name, (key, _) in made.items()}, audit)
+    async with house(issuer.token_url, store=made_for_it, guards=guards, audiences=frozenset({AUDIENCE})) as replica:
+        gate = Gatehouse(replica, directory, made, audit)
+        gate.know(*made)
         yield gate
 
 

@@ -1,8 +1,10 @@
 """Keys, wishes and tokens that any test may use."""
 
 import itertools
+from collections.abc import Sequence
 from typing import Final
 
+from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import Acquired, Clock, Lease, TokenStore, Wish
 from mintonce_server.core.secret import Secret
@@ -41,6 +43,13 @@ def as_lease(answer: Acquired) -> Lease:
     """It is one."""
     assert isinstance(answer, Lease), answer
     return answer
+
+
+async def load_all(store: TokenStore, keys: Sequence[TokenKey]) -> list[Token | None]:
+    """What the store has for these keys. Fails when a part of it did not answer."""
+    found = await store.load(keys)
+    assert not [token for token in found if isinstance(token, StoreUnavailable)]
+    return [token for token in found if not isinstance(token, StoreUnavailable)]
 
 
 async def shared(

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
@@ -13,7 +13,12 @@ from mintonce_server.store.memory import MemoryStore
 from mintonce_server.store.memory_server import MemoryServer
 from mintonce_server.store.memory_values import Entry
 
-ALL: Final = frozenset({"acquire", "commit", "fail", "renew", "reject", "load", "generations", "restore"})
+ALL: Final = frozenset(
+    {"acquire", "commit", "fail", "renew", "reject", "raise_barrier", "load", "generations", "restore"}
+)
+
+
+T = TypeVar("T")
 
 
 class _Publisher(MemoryServer):
@@ -35,6 +40,7 @@ class TroubledStore(MemoryStore):
 
     Attributes:
         down: the methods that raise StoreUnavailable; what they would have done does not happen.
+        dead_shard: the keys of a part that is away, as one shard of a Cluster.
         after: called when a method has done its work and its caller does not know yet. Once.
         calls: how often each method was called.
         silent: nobody hears what happens: messages are lost, and no GAP says so.
@@ -47,6 +53,7 @@ class TroubledStore(MemoryStore):
         self._publisher = _Publisher(clock)
         super().__init__(hasher, clock, lease_seconds, self._publisher)
         self.down: frozenset[str] = frozenset()
+        self.dead_shard: frozenset[TokenKey] = frozenset()
         self.after: dict[str, Callable[[], object]] = {}
         self.calls: Counter[str] = Counter()
         self.asked: list[list[TokenKey]] = []
@@ -65,13 +72,13 @@ class TroubledStore(MemoryStore):
         return self._publisher.published
 
     async def acquire(self, key: TokenKey, wish: Wish) -> Acquired:
-        self._begin("acquire")
+        self._begin("acquire", key)
         answer = await super().acquire(key, wish)
         self._end("acquire")
         return answer
 
     async def commit(self, lease: Lease, minted: Minted) -> Token | Refusal:
-        self._begin("commit")
+        self._begin("commit", lease.key)
         answer = await super().commit(lease, minted)
         self._end("commit")
         return answer
@@ -88,26 +95,32 @@ class TroubledStore(MemoryStore):
         return answer
 
     async def reject(self, key: TokenKey, generation: int, min_interval: float) -> Rejection:
-        self._begin("reject")
+        self._begin("reject", key)
         answer = await super().reject(key, generation, min_interval)
         self._end("reject")
         return answer
 
-    async def load(self, keys: Sequence[TokenKey]) -> list[Token | None]:
+    async def raise_barrier(self, key: TokenKey, generation: int, fingerprint: str, min_interval: float) -> bool:
+        self._begin("raise_barrier")
+        answer = await super().raise_barrier(key, generation, fingerprint, min_interval)
+        self._end("raise_barrier")
+        return answer
+
+    async def load(self, keys: Sequence[TokenKey]) -> list[Token | StoreUnavailable | None]:
         self._begin("load")
-        answer = await super().load(keys)
+        answer = self._partly(keys, await super().load(keys))
         self._end("load")
         return answer
 
-    async def generations(self, keys: Sequence[TokenKey]) -> list[int]:
+    async def generations(self, keys: Sequence[TokenKey]) -> list[int | StoreUnavailable]:
         self.asked.append(list(keys))
         self._begin("generations")
-        answer = await super().generations(keys)
+        answer = self._partly(keys, await super().generations(keys))
         self._end("generations")
         return answer
 
     async def restore(self, token: Token) -> Token | Refusal:
-        self._begin("restore")
+        self._begin("restore", token.key)
         self._restoring += 1
         self.most_restoring = max(self.most_restoring, self._restoring)
         await asyncio.sleep(0)  # over the wire: others do theirs meanwhile
@@ -128,11 +141,23 @@ class TroubledStore(MemoryStore):
         """The replica that had this copy leads from now on: what was written since is lost. Nobody is told."""
         self.server.entries[self.key_hash(key)] = behind
 
-    def _begin(self, method: str) -> None:
+    def _partly(self, keys: Sequence[TokenKey], found: Sequence[T]) -> list[T | StoreUnavailable]:
+        if keys and self.dead_shard.issuperset(keys):
+            raise _away(partial=True)
+        answers = zip(keys, found, strict=True)
+        return [_away(partial=True) if key in self.dead_shard else answer for key, answer in answers]
+
+    def _begin(self, method: str, key: TokenKey | None = None) -> None:
         self.calls[method] += 1
+        if key in self.dead_shard:
+            raise _away(partial=True)
         if method in self.down:
-            raise StoreUnavailable("the store is out of reach", remedy="Wait.", retry_after=1.0)
+            raise _away()
 
     def _end(self, method: str) -> None:
         if (happens := self.after.pop(method, None)) is not None:
             happens()
+
+
+def _away(*, partial: bool = False) -> StoreUnavailable:
+    return StoreUnavailable("the store is out of reach", remedy="Wait.", retry_after=1.0, partial=partial)

@@ -226,7 +226,6 @@ def test_names_of_scopes_callers_and_audiences_are_no_secrets(configure: Configu
     log = logs.get_logger("x")
     log.info("e", scopes=["token:read"], granted=("secret:rotate",), audience="urn:token:x", detail="token:hidden")
 
-
     def called() -> None:
         logs.bind_caller("jwt:a:my-token:web")
         log.info("e", scopes=[f"eyJ{'a' * 20}.{'b' * 9}"], client="\x1b[2J\x7f")

@@ -33,6 +33,7 @@ class TokenService(tokens_pb2_grpc.TokenServiceServicer):
                 served = await self._broker.get(
                     key, min_remaining, deadline_of(context), passage.admit_mint, passage.name
                 )
+                passage.check()  # it may have taken a while
             passage.answer(served)
         response = tokens_pb2.GetTokenResponse()
         token_message(served, self._clock.monotonic(), into=response.token)
@@ -49,6 +50,7 @@ class TokenService(tokens_pb2_grpc.TokenServiceServicer):
             watch = self._broker.watch(key, deadline_of(context), passage.admit_mint, passage.check, passage.name)
             async with aclosing(watch) as tokens:
                 async for served in tokens:
+                    passage.check()
                     passage.answer(served)
                     self._gate.sent(context, passage)
                     yield tokens_pb2.WatchTokenResponse(token=token_message(served, self._clock.monotonic()))
@@ -59,10 +61,10 @@ class TokenService(tokens_pb2_grpc.TokenServiceServicer):
     ) -> tokens_pb2.RejectTokenResponse:
         name_call(context)
         with self._gate.passing(context, Act.REJECT) as passage:
-            key, rejected = key_of(request), rejected_of(request)
+            key, passage.rejected = key_of(request), rejected_of(request)
             passage.allow(key)
             passage.admit_reject()
-            was_current = await self._broker.reject(key, rejected, passage.name)
+            was_current = await self._broker.reject(key, passage.rejected, passage.name)
         return tokens_pb2.RejectTokenResponse(was_current=was_current)
 
 
@@ -77,9 +79,9 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
     @unary
     async def ListTokens(self, request: admin_pb2.ListTokensRequest, context: Context) -> admin_pb2.ListTokensResponse:
         with self._gate.passing(context, Act.ADMIN) as passage:
-            passage.allow_admin()
+            passage.allow_listing(request.client)
             limit = min(max(request.page_size, 0) or MOST_LISTED, MOST_LISTED)
-            listing = await self._broker.list_tokens(request.client, limit, lambda t: bool(passage.allow_list([t])))
+            listing = await self._broker.list_tokens(request.client, limit, passage.may_list)
         tokens = sorted(listing.tokens, key=lambda token: (token.key.client, token.key.audience, token.key.scopes))
         now = self._clock.monotonic()
         return admin_pb2.ListTokensResponse(

@@ -3,8 +3,8 @@
 import asyncio
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Final, Self, TypeVar
 
 from redis import exceptions
@@ -25,6 +25,9 @@ from mintonce_server.store.servers import Ear, Servers, open_servers
 RETRY_AFTER: Final = 1.0
 """Seconds. A store that is out of reach is worth asking again soon."""
 
+RENEW_EVERY: Final = 1.0
+"""Minimum seconds between two times that all connections are replaced: a record that is not ours costs no more."""
+
 _CODE: Final = re.compile(r"[A-Z]{1,32}\b")
 
 T = TypeVar("T")
@@ -41,6 +44,8 @@ class Link:
     def __init__(self, servers: Servers, *, deadline: float) -> None:
         self._servers = servers
         self.deadline = deadline
+        self._puzzled = False
+        self._renewed_at = float("-inf")
 
     @classmethod
     def from_url(cls, url: str, *, deadline: float) -> Self:
@@ -78,6 +83,7 @@ class Link:
         """
         try:
             async with asyncio.timeout(self.deadline if deadline is None else deadline):
+                await self._renew_if_puzzled()
                 try:
                     answer = await operation()
                 except Exception as error:
@@ -121,6 +127,33 @@ class Link:
             message = f"the store at {self.name} is out of reach ({type(cause).__name__})"
             remedy = "See whether Redis runs there and the network lets this host reach it."
         return StoreUnavailable(message, remedy=remedy, retry_after=RETRY_AFTER, partial=self._servers.sharded)
+
+    @contextmanager
+    def reading(self) -> Generator[None]:
+        """For the reading of a reply: whatever is raised inside becomes StoreUnavailable.
+
+        A connection that brought what nobody asked for may bring the next answers out of order, so none is kept.
+        """
+        try:
+            yield
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            self._puzzled = True
+            raise StoreUnavailable(
+                f"the store at {self.name} holds or answers what this release does not understand",
+                remedy="See that only Mintonce writes keys that begin with 'mintonce:', and what other releases of it "
+                "run.",
+                retry_after=RETRY_AFTER,
+                partial=self._servers.sharded,
+            ) from error
+
+    async def _renew_if_puzzled(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._puzzled and now - self._renewed_at >= RENEW_EVERY:
+            self._puzzled, self._renewed_at = False, now
+            with suppress(Exception):
+                await self._servers.renew()
 
     async def close(self) -> None:
         """Give all connections back."""

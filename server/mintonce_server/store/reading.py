@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Final, cast
 
-from redis.exceptions import RedisError
-
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import Clock, Listing
@@ -40,7 +38,8 @@ class Reader:
         for key, key_hash, row in zip(keys, hashes, rows, strict=True):
             if isinstance(row, Exception):
                 found.append(self._trouble_of(row))
-            else:
+                continue
+            with self._link.reading():
                 found.append(row.token(key, key_hash, asked_at, self._opening) if row else None)
         return found
 
@@ -56,7 +55,10 @@ class Reader:
 
     async def ping(self) -> None:
         """Raises StoreUnavailable."""
-        await self._link.run(self._link.client.ping)
+        answer = await self._link.run(self._link.client.ping)
+        with self._link.reading():
+            if answer is not True:
+                raise ValueError("no answer to a PING")
 
     async def everything(self) -> AsyncIterator[tuple[str, Row | None]]:
         """Each record with its key's hash, for as long as it takes. Raises StoreUnavailable, also if it broke off."""
@@ -78,7 +80,7 @@ class Reader:
                     tokens |= await self._named(hashes, lambda t: client in ("", t.key.client) and wanted(t))
                     if len(tokens) > limit:
                         return Listing(list(tokens.values())[:limit], truncated=True)
-            except (RedisError, OSError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - the trouble of this shard
                 failures.append(error)
         if len(failures) == len(shards):
             raise failures[0]

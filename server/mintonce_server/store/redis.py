@@ -6,30 +6,28 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
-from mintonce_server.core.errors import Reason, StoreUnavailable
+from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import (
     Acquired,
-    Backoff,
     Clock,
     Failure,
-    Hit,
     Lease,
     Listing,
     Refusal,
     Rejection,
-    Wait,
     Wake,
     Wish,
 )
 from mintonce_server.core.token import MIN_REMAINING_SHARE, Minted, Token, leeway
-from mintonce_server.store import wake
+from mintonce_server.store import replies, wake
 from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
-from mintonce_server.store.link import RETRY_AFTER, Link
+from mintonce_server.store.link import Link
 from mintonce_server.store.notifications import Dropped, Notifications
 from mintonce_server.store.opening import Alarm, Opening
 from mintonce_server.store.reading import Reader
 from mintonce_server.store.record import Row, encode
+from mintonce_server.store.replies import Question
 from mintonce_server.store.scripts import Scripts
 from mintonce_server.store.sealing import Sealer
 
@@ -126,22 +124,15 @@ class RedisStore:
         key_hash, newer_than = self._hash(key), wish.newer_than
         for _ in range(UNREADABLE_MAX):
             asked_at = self._clock.monotonic()
-            match await self._acquire(key_hash, wish, newer_than):
-                case [b"HIT", fields] if row := Row.of(fields):
-                    if token := row.token(key, key_hash, asked_at, self._opening):
-                        return Hit(token)
-                    newer_than = max(newer_than, row.generation)
-                case [b"LEASE", *grant]:
-                    return self._lease(key, wish, grant, asked_at)
-                case [b"WAIT", int(ms)]:
-                    return Wait(ms / 1000)
-                case [b"BACKOFF", bytes(failure), int(ms), *fields]:
-                    row = Row.of(fields[0]) if fields else None
-                    token = row.token(key, key_hash, asked_at, self._opening) if row else None
-                    return Backoff(_read_failure(failure), ms / 1000, token)
-                case _:
-                    raise self._puzzled()
-        raise self._puzzled()
+            reply = await self._acquire(key_hash, wish, newer_than)
+            with self._link.reading():
+                question = Question(key, key_hash, wish, asked_at, self._clock.monotonic())
+                answer = replies.acquired(reply, question, self._opening)
+            if not isinstance(answer, int):
+                return answer
+            newer_than = max(newer_than, answer)
+        with self._link.reading():
+            raise replies.Unexpected
 
     async def commit(self, lease: Lease, minted: Minted) -> Token | Refusal:
         """Store what was minted, if its generation is the newest and not rejected. Wakes the fleet, ends the lease."""
@@ -154,7 +145,7 @@ class RedisStore:
     async def fail(self, lease: Lease, failure: Failure, retry_after: float) -> None:
         """Record that the mint failed, so that nobody tries again for `retry_after` seconds. Ends the lease."""
         key_hash = self._hash(lease.key)
-        await self._link.run(
+        reply = await self._link.run(
             lambda: self._scripts.fail(
                 key_hash,
                 nonce=lease.nonce,
@@ -165,18 +156,19 @@ class RedisStore:
                 while_live=failure.while_live,
             )
         )
+        with self._link.reading():
+            replies.flag(reply)
 
     async def renew(self, lease: Lease) -> Lease | None:
         """The lease with its new end, or None if it is no longer ours."""
         key_hash, asked_at = self._hash(lease.key), self._clock.monotonic()
-        ours = await self._link.run(
+        reply = await self._link.run(
             lambda: self._scripts.renew(
                 key_hash, nonce=lease.nonce, generation=lease.generation, lease=_ms(self._lease_seconds)
             )
         )
-        if ours != 1:
-            return None
-        return replace(lease, expires_at=asked_at + self._lease_seconds)
+        with self._link.reading():
+            return replace(lease, expires_at=asked_at + self._lease_seconds) if replies.flag(reply) else None
 
     async def reject(self, key: TokenKey, generation: int, min_interval: float) -> Rejection:
         """If the generation is current: drop it, bar it and what was begun before it, and wake the fleet."""
@@ -186,17 +178,8 @@ class RedisStore:
         reply = await self._link.run(
             lambda: self._scripts.reject(key_hash, generation=generation, min_interval=_ms(min_interval))
         )
-        match reply:
-            case [b"CURRENT", int(rejected)]:
-                return Rejection(was_current=True, generation=rejected)
-            case [b"OTHER"]:
-                return Rejection(was_current=False)
-            case [b"UNKNOWN"]:
-                return Rejection(was_current=False, known=False)
-            case [b"TOO_SOON", int(ms)]:
-                return Rejection(was_current=True, retry_after=ms / 1000)
-            case _:
-                raise self._puzzled()
+        with self._link.reading():
+            return replies.rejection(reply)
 
     async def raise_barrier(self, key: TokenKey, generation: int, fingerprint: str, min_interval: float) -> bool:
         """Give back the memory of a rejection that the store lost. False: the last rejection is too fresh."""
@@ -206,13 +189,8 @@ class RedisStore:
                 key_hash, generation=generation, fingerprint=fingerprint, min_interval=interval
             )
         )
-        match reply:
-            case [b"OK"]:
-                return True
-            case [b"TOO_SOON", int()]:
-                return False
-            case _:
-                raise self._puzzled()
+        with self._link.reading():
+            return replies.barrier_raised(reply)
 
     async def generations(self, keys: Sequence[TokenKey]) -> list[int | StoreUnavailable]:
         """The generation of each key's current token, 0 for none, in the order of the keys, in one round trip."""
@@ -238,25 +216,6 @@ class RedisStore:
         """At most `limit` live tokens, of one client or ("") of all, out of those that are wanted."""
         return await self._reader.listing(client, limit, wanted)
 
-    def _lease(self, key: TokenKey, wish: Wish, grant: Sequence[object], asked_at: float) -> Lease:
-        match grant:
-            case [int(generation), int(ms), int(failures), bytes(rejected), bytes(live), int(left), int(store_now)]:
-                ends, clocks = asked_at + ms / 1000, store_now / 1000 - self._clock.monotonic()
-                return Lease(
-                    key=key,
-                    nonce=wish.nonce,
-                    credential_version=wish.credential_version,
-                    generation=generation,
-                    expires_at=ends,
-                    unix_minus_monotonic=clocks,
-                    failures=failures,
-                    rejected=rejected.decode(errors="replace"),
-                    current=live.decode(errors="replace"),
-                    current_left=left / 1000,
-                )
-            case _:
-                raise self._puzzled()
-
     async def _acquire(self, key_hash: str, wish: Wish, newer_than: int) -> Sequence[object]:
         return await self._link.run(
             lambda: self._scripts.acquire(
@@ -271,13 +230,9 @@ class RedisStore:
         )
 
     async def _commit(self, token: Token, *, restored: bool = False) -> Token | Refusal:
-        match await self._link.run(lambda: self._send(token, restored)):
-            case [b"OK" | b"DUP", int(expiry)]:
-                return replace(token, expiry_unix=expiry / 1000)
-            case [bytes(refusal)]:
-                return Refusal(refusal.decode())
-            case _:
-                raise self._puzzled()
+        reply = await self._link.run(lambda: self._send(token, restored))
+        with self._link.reading():
+            return replies.committed(token, reply)
 
     async def _send(self, token: Token, restored: bool) -> Sequence[object]:
         now = self._clock.monotonic()  # at each try anew: a repetition comes later
@@ -315,20 +270,6 @@ class RedisStore:
             lambda: self._scripts.reseal(key_hash, generation=row.generation, before=row.payload, after=after)
         )
         return changed == 1
-
-    def _puzzled(self) -> StoreUnavailable:
-        return StoreUnavailable(
-            f"the store at {self._link.name} holds or answers what this release does not understand",
-            remedy="See that only Mintonce writes keys that begin with 'mintonce:', and what other releases of it run.",
-            retry_after=RETRY_AFTER,
-        )
-
-
-def _read_failure(text: bytes) -> Failure:
-    reason, _, issuer_error = text.decode(errors="replace").partition(" ")
-    # A newer release may know more reasons; to us the issuer is in trouble then.
-    known = reason in Reason.__members__
-    return Failure(Reason(reason) if known else Reason.ISSUER_UNAVAILABLE, issuer_error)
 
 
 def _ms(seconds: float) -> int:

@@ -35,7 +35,9 @@ class CallRecord:
     """One call, or one token of a watch.
 
     Attributes:
-        generation, token_sha256: of the token that went out; 0 and "" when none did. The latter has 16 digits.
+        client: for a list, the one whose tokens are listed.
+        generation, token_sha256: of the token that went out, or that the caller rejects by the one or the other; 0 and
+            "" for none. The latter has 16 digits.
         granted_scopes, granted_audience: of the token that went out, or was withheld because of them.
         detail: why, where `reason` alone does not say it.
     """

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from typing import Final, Self
 
 from redis.crc import key_slot
-from redis.exceptions import AskError, MovedError, RedisError, TryAgainError
+from redis.exceptions import AskError, MovedError, TryAgainError
 
 from mintonce_server.store.servers.address import Address
 from mintonce_server.store.servers.routing import Router, Words, all_of
-
-_TROUBLE: Final = (RedisError, OSError, TimeoutError)
 
 ROUNDS: Final = 2
 """How often what was sent to the wrong server is sent together again; after that, one by one."""
@@ -48,7 +46,7 @@ class Batch:
         for index in left:
             try:
                 answers[index] = await self._router.send(*self._commands[index])
-            except _TROUBLE as error:
+            except Exception as error:  # noqa: BLE001 - the answer to this command
                 answers[index] = error
         for answer in answers:
             if raise_on_error and isinstance(answer, Exception):
@@ -64,7 +62,7 @@ class Batch:
         for index in indexes:
             try:
                 by_server[await self._router.address_of(key_slot(self._commands[index][0].encode()))].append(index)
-            except _TROUBLE as error:
+            except Exception as error:  # noqa: BLE001 - the answer to this command
                 answers[index] = error
         await all_of([self._part(address, part, answers) for address, part in by_server.items()])
 
@@ -75,7 +73,7 @@ class Batch:
             with self._router.suspecting(address):
                 async with timeout(self._router.patience):
                     replies = await self._replies(address, indexes)
-        except _TROUBLE as error:
+        except Exception as error:  # noqa: BLE001 - the answer to this command
             replies = [error] * len(indexes)
         for index, answer in zip(indexes, replies, strict=True):
             answers[index] = answer

@@ -65,6 +65,9 @@ class ClusterServers:
         else:  # the router knows of which server
             self._lookout.refresh()
 
+    async def renew(self) -> None:
+        await self._pools.renew()
+
     async def close(self) -> None:
         await self._lookout.close()
         await self._pools.close()

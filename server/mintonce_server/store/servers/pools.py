@@ -87,6 +87,11 @@ class Pools:
                 self._clients.pop(address, None)
                 del self._pools[address]
 
+    async def renew(self) -> None:
+        """Use new connections from now on, to every server."""
+        for address in list(self._pools):
+            await self.hang_up(address)
+
     async def close(self) -> None:
         """Close everything, also what is in use."""
         for pool in self._pools.values():

@@ -59,6 +59,10 @@ class Servers(Protocol):
         """Something went wrong: see whether the servers have changed. Never waits for them."""
         ...
 
+    async def renew(self) -> None:
+        """Use no connection that is open now for a new command."""
+        ...
+
     async def close(self) -> None:
         """Give all connections back."""
         ...

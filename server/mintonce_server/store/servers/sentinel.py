@@ -55,6 +55,9 @@ class SentinelServers:
     async def doubt(self, error: Exception) -> None:
         self._lookout.doubt()
 
+    async def renew(self) -> None:
+        await self._servers.renew()
+
     async def close(self) -> None:
         await self._lookout.close()
         await self._sentinels.close()

@@ -36,6 +36,9 @@ class Single:
             # A hosted store that failed over behind its name: only new connections find the new primary.
             await self._pools.hang_up(self._address)
 
+    async def renew(self) -> None:
+        await self._pools.renew()
+
     async def close(self) -> None:
         await self._pools.close()
 

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import asdict
 
 from mintonce_server.core import events
@@ -18,11 +18,13 @@ from mintonce_server.issuer.endpoint import TokenEndpoint
 from mintonce_server.issuer.options import EndpointOptions
 from mintonce_server.reloading import Reloader
 from mintonce_server.rpc.gate import Guards
-from mintonce_server.rpc.server import Server, ServerOptions
+from mintonce_server.rpc.options import ServerOptions
+from mintonce_server.rpc.server import Server
 from mintonce_server.settings import IssuerSettings, Settings
 from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
 from mintonce_server.store.redis import RedisStore, Resealed
 from mintonce_server.telemetry.audit import AuditLog, MintRecord, ReloadRecord
+from mintonce_server.telemetry.audit_repeats import AuditRepeats
 from mintonce_server.telemetry.clock import SystemClock
 from mintonce_server.telemetry.journal import event_sink
 from mintonce_server.telemetry.logs import get_logger
@@ -38,6 +40,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
     async with AsyncExitStack() as parts:
         guarding = Guarding(settings, clock, lambda: broker.recheck())  # noqa: PLW0108 - the broker is built below
         audit = parts.enter_context(AuditLog(settings.audit_file, clock))
+        repeats = parts.enter_context(closing(AuditRepeats(audit.write, clock, settings.audit_interval)))
         store = await parts.enter_async_context(store_of(settings, clock, guarding.keyring))
         clients = await parts.enter_async_context(_clients(settings, clock, guarding))
         broker = Broker(store, clients, clock, _sink(audit), _broker_options(settings))
@@ -45,13 +48,13 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
             guarding.identify,
             guarding.policy,
             Quotas(_quota_options(settings), clock),
-            audit.write if audit.is_on else None,
+            repeats.write if audit.is_on else None,
         )
         server = Server(broker, clock, _server_options(settings, guarding), guards)
         address = server.bind()
         reloader = _reloader(settings, guarding, audit, clock)
         async with asyncio.TaskGroup() as background:
-            endless = [*broker.tasks(), reloader.run(), *(task() for task in guarding.tasks)]
+            endless = [*broker.tasks(), reloader.run(), repeats.run(), *(task() for task in guarding.tasks)]
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.poke)
             tasks = [background.create_task(task) for task in endless]
             try:
@@ -254,6 +257,8 @@ def _server_options(settings: Settings, guarding: Guarding) -> ServerOptions:
         max_message_bytes=settings.max_message_bytes,
         max_metadata_bytes=settings.max_metadata_bytes,
         max_concurrent_rpcs=settings.max_concurrent_rpcs,
+        max_streams_per_connection=settings.max_streams_per_connection,
+        message_timeout=settings.message_timeout,
         max_connection_age=settings.max_connection_age,
     )
 
@@ -266,4 +271,5 @@ def _quota_options(settings: Settings) -> QuotaOptions:
         reject_burst=settings.reject_burst,
         max_watches_per_caller=settings.max_watches_per_caller,
         max_calls_per_caller=settings.max_calls_per_caller,
+        anonymous_callers=settings.anonymous_callers,
     )

@@ -24,7 +24,7 @@ unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test mutants lint format gen bench chaos attack audit lock proto-baseline readme up down clean
+.PHONY: help setup run test mutants lint format gen bench chaos attack simulate audit lock proto-baseline readme up down clean
 
 help: ## Say what there is
 	@echo "Usage: make TARGET"
@@ -37,8 +37,8 @@ run: ## Start all of it on this machine: an embedded Valkey, a practice issuer, 
 	@$(MAKE) --no-print-directory setup FOR=run
 	@exec $(BIN)/mintonced dev $(ARGS)
 
-test: setup ## Run the tests (TESTS=tests/core ARGS="-k name")
-	@$(BIN)/python -m pytest $(TESTS) $(ARGS)
+test: setup ## Run the tests, two at a time (TESTS=tests/core ARGS="-k name"; ARGS="-n0": one at a time)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS) $(ARGS)
 
 mutants: setup ## Break the protocol in many ways, and see a test fail each time; takes minutes (ARGS="lease" runs a part)
 	@PYTHONPATH=tests $(BIN)/python -m mutants.cli $(ARGS)
@@ -61,6 +61,9 @@ chaos: setup ## Break everything again and again, and report; a few minutes (ARG
 
 attack: setup ## Fuzz and flood a real server, and report; a few minutes (ARGS="--help" says more)
 	@PYTHONPATH=tests $(BIN)/python -m attack $(ARGS)
+
+simulate: setup ## Run fleets in a deterministic simulator, seed after seed (ARGS="--minutes 5"; ARGS="--help" says more)
+	@PYTHONPATH=tests $(BIN)/python -m simulate $(ARGS)
 
 audit: setup ## Ask for known flaws in what we install; needs the network (3: nobody could be asked)
 	@$(BIN)/python tools/audit.py --online

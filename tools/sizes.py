@@ -20,7 +20,7 @@ def limit(path: str) -> int | None:
     if path.endswith(".lua"):
         return 40
     if path.endswith((".py", ".mjs", ".js", ".ts", ".go", ".java")):
-        return 400 if path.startswith("tests/") else 300
+        return 400
     return None
 
 

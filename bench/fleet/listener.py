@@ -71,7 +71,10 @@ async def _read(lines: asyncio.StreamReader, commits: Commits) -> None:
 def commit_in(data: object) -> int | None:
     """The generation, if it is the message of a commit or of a floor server's release."""
     words = data.split() if isinstance(data, bytes) else []
-    return int(words[-1]) if b"commit" in words or b"release" in words else None
+    for kind in (b"commit", b"release"):
+        if kind in words:
+            return int(words[words.index(kind) + 2])
+    return None
 
 
 def main() -> None:

@@ -1,17 +1,17 @@
 """The composition root: builds the service from its settings, runs it, drains it, stops it. Knows every part."""
 
 import asyncio
+import random
 import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
-from dataclasses import asdict
 
-from mintonce_server.core import events
 from mintonce_server.core.broker import Broker, BrokerOptions
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.errors import AuditUnavailable, MintonceError, StoreUnavailable
 from mintonce_server.core.ports import Clock, TokenStore
 from mintonce_server.core.quotas import QuotaOptions, Quotas
+from mintonce_server.core.supervise import Supervisor
 from mintonce_server.credentials import credentials_of
 from mintonce_server.guarding import Guarding
 from mintonce_server.issuer.endpoint import TokenEndpoint
@@ -21,42 +21,51 @@ from mintonce_server.rpc.gate import Guards
 from mintonce_server.rpc.options import ServerOptions
 from mintonce_server.rpc.server import Server
 from mintonce_server.settings import IssuerSettings, Settings
+from mintonce_server.sinks import sink_of
 from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
 from mintonce_server.store.redis import RedisStore, Resealed
-from mintonce_server.telemetry.audit import AuditLog, MintRecord, ReloadRecord
+from mintonce_server.telemetry.audit import AuditLog, ReloadRecord
 from mintonce_server.telemetry.audit_repeats import AuditRepeats
 from mintonce_server.telemetry.clock import SystemClock
-from mintonce_server.telemetry.journal import event_sink
+from mintonce_server.telemetry.faults import FaultLog
 from mintonce_server.telemetry.logs import get_logger
+
+_WAKE_REMEDY = (
+    "Normal for a while during a rolling update. Otherwise see who publishes to mintonce:wake in Redis, and that all "
+    "replicas have the same index_key. Until then waiters ask the store themselves."
+)
 
 
 async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[str], None]) -> None:
     """Serve until `stopping` is set, then drain. `ready` is told the address once calls are answered.
 
-    Raises OSError when the address is taken. A fault of a background task ends the service: better a restart than a
-    replica that no longer hears the fleet.
+    Raises OSError when the address is taken. Background tasks that fail are started again.
     """
     clock = SystemClock()
+    faults = FaultLog(clock, get_logger(__name__))
+    faults.watch(asyncio.get_running_loop())
     async with AsyncExitStack() as parts:
         guarding = Guarding(settings, clock, lambda: broker.recheck())  # noqa: PLW0108 - the broker is built below
         audit = parts.enter_context(AuditLog(settings.audit_file, clock))
         repeats = parts.enter_context(closing(AuditRepeats(audit.write, clock, settings.audit_interval)))
         store = await parts.enter_async_context(store_of(settings, clock, guarding.keyring))
         clients = await parts.enter_async_context(_clients(settings, clock, guarding))
-        broker = Broker(store, clients, clock, _sink(audit), _broker_options(settings))
+        sink = sink_of(audit, _unchecked(settings), clock, faults)
+        broker = Broker(store, clients, clock, sink, _broker_options(settings))
         guards = Guards(
             guarding.identify,
             guarding.policy,
             Quotas(_quota_options(settings), clock),
             repeats.write if audit.is_on else None,
+            guarding.identities,
         )
         server = Server(broker, clock, _server_options(settings, guarding), guards)
         address = server.bind()
         reloader = _reloader(settings, guarding, audit, clock)
-        async with asyncio.TaskGroup() as background:
-            endless = [*broker.tasks(), reloader.run(), repeats.run(), *(task() for task in guarding.tasks)]
+        endless = broker.endless() | guarding.endless | server.endless()
+        endless |= {"reloading": reloader.run, "audit counts": repeats.run}
+        async with Supervisor(clock, faults, random.Random()).running(endless):  # noqa: S311 - spreads restarts
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.poke)
-            tasks = [background.create_task(task) for task in endless]
             try:
                 await server.start()
                 names = sorted(settings.clients)
@@ -67,8 +76,6 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
                 await _drain(server, broker, settings.drain_seconds)
             finally:
                 await server.stop(grace=0.0)
-                for task in tasks:
-                    task.cancel()
     get_logger(__name__).info("stopped")
 
 
@@ -121,6 +128,7 @@ async def store_of(settings: Settings, clock: Clock, keyring: Callable[[], Keyri
         lease_seconds=settings.lease_seconds,
         deadline=settings.redis.deadline,
         trouble=lambda error: log.warning("wakes_interrupted", detail=str(error), remedy=error.remedy),
+        dropped=lambda count: log.warning("wake_dropped", count=count, remedy=_WAKE_REMEDY),
         alarm=lambda key_hash, what: log.error("record_unreadable", key_hash=key_hash, detail=what),
     )
     try:
@@ -149,41 +157,10 @@ async def _clients(settings: Settings, clock: Clock, guarding: Guarding) -> Asyn
         )
 
 
-def _sink(audit: AuditLog) -> events.EventSink:
-    """Everything to the log; each POST to the audit log."""
-    journal = event_sink(get_logger("mintonce"))
-    if not audit.is_on:
-        return journal
-
-    def sink(event: events.Event) -> None:
-        journal(event)
-        if isinstance(event, events.Posted):
-            _audit_mint(audit, event)
-
-    return sink
-
-
-def _audit_mint(audit: AuditLog, event: events.Posted) -> None:
-    error = event.error
-    record = MintRecord(
-        client=event.key.client,
-        audience=event.key.audience,
-        scopes=event.key.scopes,
-        key=event.key_hash,
-        generation=event.generation,
-        cause=event.cause,
-        outcome="failed" if error else "minted",
-        reason=error.reason if error else "",
-        issuer_error=error.issuer_error if error else "",
-        issuer_request_id=event.request_id,
-        token_sha256=event.fingerprint[:16],
-        seconds=event.seconds,
-    )
-    try:
-        audit.write(record)
-    except AuditUnavailable as trouble:
-        # The token is paid for: whoever wants it is audited, and refused, by itself.
-        get_logger(__name__).error("audit_unavailable", detail=str(trouble), remedy=trouble.remedy, lost=asdict(record))
+def _unchecked(settings: Settings) -> list[str]:
+    """Clients whose tokens may be for any audience without a word."""
+    off = {name for name, issuer in settings.issuers.items() if issuer.audience_check == "off"}
+    return [name for name, client in settings.clients.items() if client.issuer in off]
 
 
 def _reloader(settings: Settings, guarding: Guarding, audit: AuditLog, clock: Clock) -> Reloader:
@@ -232,6 +209,7 @@ def _endpoint_options(issuer: IssuerSettings, settings: Settings) -> EndpointOpt
         allow_http=settings.insecure_issuer,
         assertion_audience=issuer.assertion_audience,
         allow_bound_tokens=issuer.allow_bound_tokens,
+        audience_check=issuer.audience_check,
     )
 
 

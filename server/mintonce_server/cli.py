@@ -43,8 +43,8 @@ def main(argv: list[str] | None = None) -> int:
         return _complain(str(error), "Is `mintonced serve` running there?")
     except OSError as error:
         return _complain(str(error), "Free the address or the path, or choose another one.")
-    except ExceptionGroup as group:  # a background task of the service failed: end, so that it is started anew
-        logs.get_logger(__name__).error("background_task_failed", exc_info=group)
+    except Exception as error:  # noqa: BLE001 - a fault of ours at the start or the end: as a log line, not as bare text
+        logs.get_logger(__name__).error("unexpected_error", where=options.command, exc_info=error)
         return 1
     return code
 
@@ -55,6 +55,8 @@ def _complain(what: str, remedy: str) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    # From now on until the reloader listens, a signal that asks to reload must not end the program.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     settings = load(options.config)
     known = [client.client_secret for client in settings.clients.values() if client.client_secret]
     logs.configure(settings.log_level, settings.log_format, known=known)
@@ -151,7 +153,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 ended as asked; 1 it says why not; 2 usage.",
     )
     parser.add_argument("--version", action="version", version=f"mintonced {version('mintonce')}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     for name, run, text in (
         ("serve", _serve, "run the service"),
         ("check", _check, "say what is wrong with the settings and how to mend it; mints nothing"),

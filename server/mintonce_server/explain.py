@@ -29,6 +29,13 @@ def add_explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("audience", metavar="AUDIENCE", help='what the token is for; "" for none')
     parser.add_argument("--scope", action="append", default=[], metavar="SCOPE", help="may be repeated")
     parser.add_argument(
+        "--granted",
+        action="append",
+        default=[],
+        metavar="SCOPE",
+        help="what the issuer grants, where that is not what was asked for; may be repeated",
+    )
+    parser.add_argument(
         "--act", action="append", choices=[act.value for act in Act], help="may be repeated; default: get"
     )
     source = parser.add_mutually_exclusive_group()
@@ -42,23 +49,30 @@ def run_explain(options: argparse.Namespace) -> int:
     acts = [Act(act) for act in options.act or ("get",)]
     policy, audiences = _sources(options)
     hitches = [] if audiences is None else list(_hitches(key, audiences))
-    report = explain(policy, options.caller, key.client, key.audience, key.scopes, acts)
+    question, granted = (key.client, key.audience, key.scopes), tuple(sorted(set(options.granted)))
+    report = explain(policy, options.caller, *question, acts, granted)
     sys.stdout.writelines(f"{line}\n" for line in (*report, *hitches))
-    allowed = all(policy.decide(options.caller, act, key.client, key.audience, key.scopes).allowed for act in acts)
+    allowed = all(policy.decide(options.caller, act, *question, granted).allowed for act in acts)
     return ALLOWED if allowed and not hitches else DENIED
 
 
 def explain(
-    policy: Policy, caller: str, client: str, audience: str, scopes: Sequence[str], acts: Sequence[Act]
+    policy: Policy,
+    caller: str,
+    client: str,
+    audience: str,
+    scopes: Sequence[str],
+    acts: Sequence[Act],
+    granted: tuple[str, ...] = (),
 ) -> Iterator[str]:
     """The report, line by line."""
     for act in acts:
-        decision = policy.decide(caller, act, client, audience, scopes)
+        decision = policy.decide(caller, act, client, audience, scopes, granted)
         if decision.allowed:
             yield visible(f"{act}: allowed by rule {decision.rule}")
             continue
         yield f"{act}: denied"
-        misses = policy.near_misses(caller, act, client, audience, scopes)
+        misses = policy.near_misses(caller, act, client, audience, scopes, granted)
         for miss in misses:
             yield visible(f"  rule {miss.rule.name} is for this caller, but {_lacks(miss, act)}")
         if not misses:
@@ -71,6 +85,8 @@ def _lacks(miss: Misses, act: Act) -> str:
         "not for this client" if miss.client else "",
         "not for this audience" if miss.audience else "",
         f"not for the scope{'s'[: len(miss.scopes) > 1]} {' '.join(miss.scopes)}" if miss.scopes else "",
+        'not without a scope (put "" among its scopes, if that is meant)' if miss.no_scope else "",
+        f"not for the granted scope{'s'[: len(miss.granted) > 1]} {' '.join(miss.granted)}" if miss.granted else "",
     ]
     return ", ".join(filter(None, lacks))
 

@@ -1,6 +1,7 @@
 """What keeps others out, from the files that say so, as they are now: each is read anew when it changes."""
 
-from collections.abc import Callable, Coroutine, Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -8,12 +9,14 @@ from mintonce_server.core.errors import MintonceError
 from mintonce_server.core.policy import OPEN, Policy
 from mintonce_server.core.ports import Clock
 from mintonce_server.core.secret import Secret
+from mintonce_server.core.supervise import Start
 from mintonce_server.identity.api_keys import ApiKeys, parse_api_keys
+from mintonce_server.identity.authorities import Authorities
 from mintonce_server.identity.identify import Identifier
 from mintonce_server.identity.jwks import JwksUrl, Keys, parse_jwks
 from mintonce_server.identity.tokens import JwtIssuer
 from mintonce_server.reloading import Watched
-from mintonce_server.rpc.gate import Identify
+from mintonce_server.rpc.proving import Identify
 from mintonce_server.rpc.tls import TlsMaterial, load_tls
 from mintonce_server.settings import (
     FileFault,
@@ -42,20 +45,54 @@ class Current(Generic[T]):
         return self.value
 
 
+class Version:
+    """Call it: another number each time that one of several values has been replaced."""
+
+    def __init__(self) -> None:
+        self._sources: list[Callable[[], object]] = []
+        self._seen: list[object] = []
+        self._number = 0
+
+    def follow(self, source: Callable[[], object]) -> None:
+        """The value of this source, too. A source that has none yet may raise MintonceError."""
+        self._sources.append(source)
+
+    def __call__(self) -> int:
+        now = [_value_of(source) for source in self._sources]
+        if len(now) != len(self._seen) or any(new is not old for new, old in zip(now, self._seen, strict=True)):
+            self._seen = now
+            self._number += 1
+        return self._number
+
+
+def _value_of(source: Callable[[], object]) -> object:
+    try:
+        return source()
+    except MintonceError:
+        return None
+
+
 class UnusableFile(MintonceError):
     """A file that guards something cannot be used."""
 
 
 class Guarding:
-    """Reads all of it at once when it is made; raises MintonceError then. `watched` is what a Reloader looks after."""
+    """Reads all of it at once when it is made; raises MintonceError then.
 
-    def __init__(self, settings: Settings, clock: Clock, on_policy: Callable[[], None]) -> None:
+    `watched` is what a Reloader looks after; `endless`, by name, is what has to run beside it.
+    `on_change`: called when the policy has changed, or what callers' proofs are held against. `identities` is another
+    number then.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock, on_change: Callable[[], None]) -> None:
+        self.identities = Version()
         self.watched: list[Watched[Any]] = []
-        self.tasks: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self.endless: dict[str, Start] = {}
         self._settings = settings
         self._clock = clock
+        self._on_change = on_change
         self.tls = self._tls()
-        self.policy = self._policy(on_policy)
+        self.policy = self._policy()
         self.keyring = self._keyring()
         self.identify = self._identify()
 
@@ -88,13 +125,13 @@ class Guarding:
         if (tls := self._settings.tls) is None:
             return None
         paths = [tls.certificate_file, tls.key_file, *([tls.client_ca_file] if tls.client_ca_file else [])]
-        return self.hold("certificate", paths, load_tls)
+        return self.hold("certificate", paths, load_tls, self._on_change)
 
-    def _policy(self, on_policy: Callable[[], None]) -> Callable[[], Policy]:
+    def _policy(self) -> Callable[[], Policy]:
         if (path := self._settings.policy_file) is None:
             return lambda: OPEN
         clients = frozenset(self._settings.clients)
-        return self.hold("policy", [path], lambda files: parse_policy(files[0], str(path), clients), on_policy)
+        return self.hold("policy", [path], lambda files: parse_policy(files[0], str(path), clients), self._on_change)
 
     def _keyring(self) -> Callable[[], Keyring]:
         if (path := self._settings.sealing_keys_file) is None:
@@ -116,10 +153,19 @@ class Guarding:
             return None
         keys: Callable[[], ApiKeys | None] = lambda: None  # noqa: E731 - a function in one line, typed
         if settings.api_keys_file:
-            keys = self.hold("API keys", [settings.api_keys_file], lambda files: parse_api_keys(files[0]))
+            path = settings.api_keys_file
+            keys = self.hold("API keys", [path], lambda files: parse_api_keys(files[0]), self._on_change)
+            self.identities.follow(keys)
         trust_domains = frozenset(settings.tls.trust_domains if settings.tls else ())
         issuers = [self._jwt_issuer(name, issuer) for name, issuer in settings.jwt_issuers.items()]
-        return Identifier(trust_domains, issuers, keys, self._clock).identify
+        return Identifier(trust_domains, issuers, keys, self._clock, self._authorities()).identify
+
+    def _authorities(self) -> Authorities | None:
+        if self.tls is None:
+            return None
+        material = self.tls
+        self.identities.follow(material)
+        return Authorities(lambda: material().client_ca)
 
     def _jwt_issuer(self, name: str, settings: JwtIssuerSettings) -> JwtIssuer:
         return JwtIssuer(
@@ -133,7 +179,10 @@ class Guarding:
 
     def _jwks(self, name: str, settings: JwtIssuerSettings) -> Keys:
         if settings.jwks_file:
-            return self.hold(f"keys of {name}", [settings.jwks_file], lambda files: parse_jwks(files[0]))
+            path = settings.jwks_file
+            held = self.hold(f"keys of {name}", [path], lambda files: parse_jwks(files[0]), self._on_change)
+            self.identities.follow(held)
+            return held
         assert settings.jwks_url is not None  # noqa: S101 - for type checkers: settings have one of the two
         source = JwksUrl(
             settings.jwks_url,
@@ -141,8 +190,19 @@ class Guarding:
             ca_file=str(settings.ca_file) if settings.ca_file else None,
             trouble=lambda error: get_logger(__name__).error("jwks_unavailable", issuer=name, detail=str(error)),
         )
-        self.tasks.append(source.run)
+        self.endless[f"keys of {name}"] = source.run
+        self.endless["fetched keys"] = self._look_for_keys
+        self.identities.follow(source)
         return source
+
+    async def _look_for_keys(self) -> None:
+        """Endless. Keys that are fetched change without a file; watches are to hear of it."""
+        seen = self.identities()
+        while True:
+            await asyncio.sleep(self._settings.reload_interval)
+            if (now := self.identities()) != seen:
+                seen = now
+                self._on_change()
 
 
 def _read(path: Path) -> bytes:

@@ -11,6 +11,7 @@ from mintonce_server.dev.practice_issuer import PracticeIssuer
 from mintonce_server.dev.valkey import EmbeddedValkey
 from mintonce_server.identity.api_keys import new_api_key
 from mintonce_server.store.keyring import new_keyring
+from support import measured_server
 from support.replicas import Replica, replica
 from support.servers import looking_into
 from support.surroundings import issuer_with_log, smallest_settings
@@ -86,7 +87,7 @@ async def arena(directory: Path, **settings: str) -> AsyncGenerator[Arena]:
     async with EmbeddedValkey(directory / "valkey", persist=False) as valkey:
         with issuer_with_log(directory / "posts.jsonl", lifetime=3600.0) as issuer:
             full = {**smallest_settings(issuer, valkey.url), **_guards(directory), **settings}
-            async with replica(directory, full) as server:
+            async with replica(directory, full, [measured_server.PROGRAM, "0"]) as server:
                 yield Arena(directory, valkey, issuer, server, attacker[0].reveal(), victim[0].reveal())
 
 

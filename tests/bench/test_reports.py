@@ -69,11 +69,19 @@ def test_a_late_listener_does_not_shorten_the_lags() -> None:
     [
         (b"commit 0123abcd 1700000000000", 1_700_000_000_000),
         (b"1 commit 0123abcd 1700000000000", 1_700_000_000_000),
+        (b"2 commit 0123abcd 1700000000000 89abcdef", 1_700_000_000_000),
         (b"release - 3", 3),
         (b"1 reject 0123abcd 1700000000000", None),
         (1, None),
     ],
-    ids=["of the first release", "with a version", "of a floor server", "of something else", "a subscription"],
+    ids=[
+        "of the first release",
+        "with a version",
+        "with a MAC",
+        "of a floor server",
+        "of something else",
+        "a subscription",
+    ],
 )
 def test_commits_are_told_from_other_messages(message: object, generation: int | None) -> None:
     """The listener writes down commits and releases only."""

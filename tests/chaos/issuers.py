@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Final
@@ -145,12 +145,20 @@ async def _until_the_end(stage: Stage, audience: str, also: Callable[[], None] =
         "calls_in_life": len(before), "served_in_life": served, "calls_after": len(after), "honest": honest
     }  # fmt: skip
     stage.expect(len(before) > 0 and len(after) > 0, "too few calls to say anything")
-    stage.expect(served == len(before), f"{len(before) - served} of {len(before)} calls failed while the token lived")
-    told = Counter(f"{call.status} {call.reason} {call.retry_after}" for call in after)
     stage.expect(
-        honest == len(after), f"after its end {len(after) - honest} of {len(after)} calls were not told so: {told}"
+        served == len(before),
+        f"{len(before) - served} of {len(before)} calls failed while the token lived: {_told(before)}",
+    )
+    stage.expect(
+        honest == len(after),
+        f"after its end {len(after) - honest} of {len(after)} calls were not told so: {_told(after)}",
     )
     stage.expect(minted(stage.rig, audience) == before_fault, "something was minted though the issuer was down")
+
+
+def _told(calls: Iterable[Call]) -> Counter[str]:
+    """How calls ended, and how many did so."""
+    return Counter(f"{call.status} {call.reason} {call.retry_after}" for call in calls)
 
 
 def minted(rig: Rig, audience: str) -> list[float]:

@@ -15,6 +15,7 @@ import httpx
 from mintonce import AsyncTokenClient
 from mintonce_server.dev import tether
 from mintonce_server.dev.faults import NONE, Fault
+from support import measured_server
 from support.history import Post
 from support.history_logs import read_posts
 from support.surroundings import CLIENT_ID, CLIENT_SECRET
@@ -126,8 +127,7 @@ class Member(Program):
         self.skews.append((self.said.stat().st_size if self.said.exists() else 0, skew))
         environ = {name: value for name, value in os.environ.items() if not name.startswith("MINTONCE_")}
         environ |= {f"MINTONCE_{name}": value for name, value in self._settings.items()}
-        words = [str(Path(__file__).with_name("skewed.py")), str(skew)] if skew else ["-m", "mintonce_server"]
-        await self.launch([*words, "serve"], environ, '"event": "serving"')
+        await self.launch([measured_server.PROGRAM, str(skew), "serve"], environ, '"event": "serving"')
         self._connect()
 
     def _connect(self) -> None:

@@ -22,7 +22,7 @@ name = "pay"
 callers = ["key:pay*"]
 clients = ["billing", "gone"]
 audiences = ["{API}**"]
-scopes = ["read"]
+scopes = ["", "read"]
 
 [[rules]]
 name = "admin"
@@ -76,6 +76,25 @@ def test_a_denied_question_says_what_each_rule_for_the_caller_lacks(
         "  rule pay is for this caller, but not for this client, not for this audience, not for the scopes all write",
         "  rule admin is for this caller, but does not allow get, not for the scopes all write",
     ]
+
+
+def test_what_the_issuer_grants_can_be_asked_about(policy: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before it happens, or after the audit log has told of it."""
+    assert ask("key:pay", "billing", API, "--granted", "read", "--policy", policy) == 0
+    assert ask("key:pay", "billing", API, "--granted", "read", "--granted", "all", "--policy", policy) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "get: allowed by rule pay",
+        "get: denied",
+        "  rule pay is for this caller, but not for the granted scope all",
+        "  rule admin is for this caller, but does not allow get, not for the granted scopes all read",
+    ]
+
+
+def test_a_question_without_a_scope_is_explained(policy: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With what to write when it is meant."""
+    Path(policy).write_text(POLICY.replace('"", "read"', '"read"'))
+    assert ask("key:pay", "billing", API, "--policy", policy) == 1
+    assert '  rule pay is for this caller, but not without a scope (put "" among' in capsys.readouterr().out
 
 
 def test_several_acts_are_all_allowed_or_not(policy: str, capsys: pytest.CaptureFixture[str]) -> None:

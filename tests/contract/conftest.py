@@ -11,6 +11,7 @@ import pytest_asyncio
 from mintonce_server.core.ports import TokenStore
 from mintonce_server.dev.valkey import EmbeddedValkey
 from mintonce_server.store import MemoryStore, RedisStore
+from mintonce_server.store.memory_server import MemoryServer
 from mintonce_server.telemetry.clock import SystemClock
 from support.nodes import Node
 from support.samples import HASHER
@@ -72,16 +73,12 @@ async def every_key_has_a_ttl(server: Server) -> AsyncIterator[None]:
 @pytest_asyncio.fixture
 async def make_store(server: Server, every_key_has_a_ttl: None, clock: SystemClock) -> AsyncIterator[StoreMaker]:
     """Makes stores with leases of so many seconds, all of the same fleet."""
-    made: list[MemoryStore] = []
+    memory = MemoryServer(clock)
     async with AsyncExitStack() as stack:
 
         def make(lease_seconds: float) -> TokenStore:
             if not server.url:
-                memory = MemoryStore(HASHER, clock, lease_seconds)
-                made.append(memory)
-                # As stores on one server do, those of one test share what they know.
-                memory._entries, memory._listeners = made[0]._entries, made[0]._listeners
-                return memory
+                return MemoryStore(HASHER, clock, lease_seconds, memory)
             # A generous deadline: this suite asks what is answered, not how fast.
             store = RedisStore.connect(
                 server.url, hasher=HASHER, clock=clock, lease_seconds=lease_seconds, deadline=5.0

@@ -4,7 +4,7 @@ from mintonce_server.core.errors import Reason
 from mintonce_server.core.ports import Clock, Failure, Hit, Lease, Refusal, TokenStore
 from mintonce_server.core.token import Token
 from support.eventually import eventually
-from support.samples import KEY, as_lease, lease_of, minted, shared, wish
+from support.samples import KEY, as_lease, lease_of, load_all, minted, shared, wish
 
 
 async def _next_lease(store: TokenStore, *, cv: int = 1) -> Lease:
@@ -14,7 +14,7 @@ async def _next_lease(store: TokenStore, *, cv: int = 1) -> Lease:
 
 
 async def _current(store: TokenStore) -> int:
-    (token,) = await store.load([KEY])
+    (token,) = await load_all(store, [KEY])
     return token.generation if token else 0
 
 
@@ -101,4 +101,4 @@ async def test_a_token_is_nowhere_in_the_repr(store: TokenStore, clock: Clock) -
     token = await store.commit(await lease_of(store), minted(clock, "the-secret-text"))
     hit = await store.acquire(KEY, wish())
     assert isinstance(hit, Hit)
-    assert "the-secret-text" not in repr([token, hit, await store.load([KEY])])
+    assert "the-secret-text" not in repr([token, hit, await load_all(store, [KEY])])

@@ -2,20 +2,27 @@
 
 import asyncio
 
+import pytest
+
 from mintonce_server.core.errors import Reason
 from mintonce_server.core.ports import Backoff, Clock, Failure, Hit, Lease, Rejection, TokenStore
 from mintonce_server.core.token import Token
 from support.eventually import eventually
-from support.samples import KEY, lease_of, minted, shared, wish
+from support.samples import KEY, adopted, lease_of, minted, shared, wish
 
-CURRENT = Rejection(was_current=True)
 OTHER = Rejection(was_current=False)
+UNKNOWN = Rejection(was_current=False, known=False)
+
+
+def current(token: Token) -> Rejection:
+    """The answer for whoever named this token while it was current, or again afterwards."""
+    return Rejection(was_current=True, generation=token.generation)
 
 
 async def test_the_current_token_is_dropped(store: TokenStore, clock: Clock) -> None:
     """Its successor is newer than everything before."""
     token = await shared(store, clock)
-    assert await store.reject(KEY, token.generation, 30.0) == CURRENT
+    assert await store.reject(KEY, token.generation, 30.0) == current(token)
     assert await store.load([KEY]) == [None]
     assert (await lease_of(store)).generation > token.generation
 
@@ -26,25 +33,44 @@ async def test_saying_it_again_changes_nothing(store: TokenStore, clock: Clock) 
     await store.reject(KEY, token.generation, 0.0)
     successor = await shared(store, clock)
     answers = await asyncio.gather(*(store.reject(KEY, token.generation, 0.0) for _ in range(10)))
-    assert answers == [CURRENT] * 10
+    assert answers == [current(token)] * 10
     assert isinstance(await store.acquire(KEY, wish(newer_than=successor.generation - 1)), Hit)
 
 
 async def test_a_token_that_was_replaced_already_is_none_of_our_business(store: TokenStore, clock: Clock) -> None:
     """The caller has an old one: let it ask."""
     old = await shared(store, clock)
-    current = await store.commit(await lease_of(store, newer_than=old.generation), minted(clock))
-    assert isinstance(current, Token)
+    newer = await store.commit(await lease_of(store, newer_than=old.generation), minted(clock))
+    assert isinstance(newer, Token)
     assert await store.reject(KEY, old.generation, 30.0) == OTHER
     assert isinstance(await store.acquire(KEY, wish()), Hit)
 
 
-async def test_a_generation_that_never_was_is_not_current(store: TokenStore, clock: Clock) -> None:
-    """Neither with a token nor without one, not even one larger than any that can be."""
-    assert await store.reject(KEY, 1, 30.0) == OTHER
+@pytest.mark.parametrize("ahead", [1, 2**53, 2**62, 2**63 - 1])
+async def test_a_generation_that_never_was_changes_nothing(store: TokenStore, clock: Clock, ahead: int) -> None:
+    """The store says that it does not know it. The token stays, and so does the number that comes next."""
+    assert await store.reject(KEY, ahead, 30.0) == UNKNOWN
     token = await shared(store, clock)
-    assert await store.reject(KEY, token.generation + 1, 30.0) == OTHER
-    assert await store.reject(KEY, 2**63 - 1, 30.0) == OTHER
+    generation = ahead if ahead > token.generation else token.generation + ahead
+    assert await store.reject(KEY, generation, 30.0) == UNKNOWN
+    assert isinstance(await store.acquire(KEY, wish()), Hit)
+    assert (
+        token.generation < (await lease_of(store, newer_than=token.generation)).generation < token.generation + 60_000
+    )
+
+
+async def test_a_generation_of_a_lease_without_a_token_was_never_current(store: TokenStore) -> None:
+    """It was given out, so a caller may have heard of it; there is nothing to reject."""
+    lease = await lease_of(store)
+    assert await store.reject(KEY, lease.generation, 30.0) == OTHER
+
+
+async def test_a_provisional_number_names_the_token_that_was_served_under_it(store: TokenStore, clock: Clock) -> None:
+    """A caller got the token from a replica that had minted it without the store."""
+    token = await adopted(store, clock)
+    assert await store.reject(KEY, token.served_as, 30.0) == current(token)
+    assert await store.load([KEY]) == [None]
+    assert await store.reject(KEY, token.served_as, 30.0) == current(token)
 
 
 async def test_a_buggy_caller_cannot_burn_tokens(store: TokenStore, clock: Clock) -> None:
@@ -64,7 +90,7 @@ async def test_after_the_interval_it_may_be_rejected(store: TokenStore, clock: C
     answer = await eventually(
         lambda: store.reject(KEY, token.generation, 0.05), lambda answer: answer.retry_after is None
     )
-    assert answer == CURRENT
+    assert answer == current(token)
 
 
 async def test_a_rejection_ends_the_mint_in_flight(store: TokenStore, clock: Clock) -> None:

@@ -8,7 +8,7 @@ import pytest
 from mintonce_server.core.errors import Reason
 from mintonce_server.core.ports import Backoff, Clock, Failure, Hit, Lease, Refusal, TokenStore
 from mintonce_server.core.token import Token
-from support.samples import HASHER, KEY, OTHER, as_lease, lease_of, minted, shared, wish
+from support.samples import HASHER, KEY, OTHER, as_lease, lease_of, load_all, minted, shared, wish
 
 
 def lost(clock: Clock, generation: int, *, text: str = "lost", lifetime: float = 100.0, age: float = 0.0) -> Token:
@@ -18,7 +18,7 @@ def lost(clock: Clock, generation: int, *, text: str = "lost", lifetime: float =
 
 
 async def stored(store: TokenStore) -> Token | None:
-    (token,) = await store.load([KEY])
+    (token,) = await load_all(store, [KEY])
     return token
 
 
@@ -148,7 +148,7 @@ async def test_the_next_lease_is_newer(store: TokenStore, clock: Clock) -> None:
 async def test_it_touches_no_other_key(store: TokenStore, clock: Clock) -> None:
     """Of another client, audience or scopes."""
     await store.restore(lost(clock, 7))
-    loaded = await store.load([OTHER, KEY])
+    loaded = await load_all(store, [OTHER, KEY])
     assert [token is not None for token in loaded] == [False, True]
 
 

@@ -32,7 +32,7 @@ async def test_who_hears_that_a_rejected_token_was_given_back_rejects_it_again()
         bench.store.lose(KEY)
         await asleep.catch_up()
         assert asleep.broker.peek(KEY)  # it is there again
-        await wait_until(lambda: bench.store.copy(KEY).token is None)
+        await wait_until(lambda: bench.store.copy(KEY).record is None)
     assert (await held(bench.replica())).generation > token.generation
 
 

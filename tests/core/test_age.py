@@ -4,7 +4,7 @@ import asyncio
 
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.token import Origin, Token
-from support.samples import KEY, lease_of, minted
+from support.samples import KEY, lease_of, minted, named
 from support.troubled_store import ALL
 from support.workbench import OPTIONS, Workbench
 
@@ -39,7 +39,7 @@ async def test_a_replica_that_was_stopped_asks_the_store_before_it_serves() -> N
     assert (await bench.get()).token == old
     bench.clock.advance(BOUND + 0.1)
     assert bench.broker.peek(KEY) is None
-    assert (await bench.get()).token == new
+    assert named((await bench.get()).token) == named(new)
     assert bench.issuer.mints == 1
 
 

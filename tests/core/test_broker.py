@@ -10,7 +10,7 @@ from mintonce_server.core.errors import IssuerRefused, PermissionDenied, StoreUn
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.token import Origin
 from support.clocks import ManualClock
-from support.samples import KEY
+from support.samples import KEY, named
 from support.scripted_issuer import refused, unavailable
 from support.troubled_store import ALL
 from support.workbench import Workbench, a_moment
@@ -76,7 +76,7 @@ async def test_live_tokens_are_served_to_their_true_end_while_the_issuer_is_down
     bench.issuer.fails = unavailable
     bench.clock.advance(old.lifetime - 0.5)
     served = await bench.get()
-    assert (served.token, served.degraded) == (old, True)
+    assert (named(served.token), served.degraded) == (named(old), True)
     bench.clock.advance(1.0)
     with pytest.raises(Exception, match=r"in trouble|last mint of this key failed"):
         await bench.get()
@@ -90,7 +90,7 @@ async def test_who_wants_more_life_than_can_be_had_gets_the_best_there_is_marked
     bench.clock.advance(2400.0)
     assert not (await bench.get()).degraded
     served = await bench.get(min_remaining=1500.0)
-    assert (served.token, served.degraded) == (old, True)
+    assert (named(served.token), served.degraded) == (named(old), True)
 
 
 async def test_who_wants_more_life_gets_a_successor_that_all_share() -> None:

@@ -11,7 +11,7 @@ from mintonce_server.core.policy import DENIED, MAX_DECISIONS, MAX_DECISIONS_OF_
 WEB = "spiffe://acme.org/ns/pay/sa/web"
 API = "https://api.example.com/"
 
-PAY = Rule("pay", (WEB, "key:pay"), ("billing", "ledger-*"), (API,), ("invoices:*", "read"))
+PAY = Rule("pay", (WEB, "key:pay"), ("billing", "ledger-*"), (API,), ("", "invoices:*", "read"))
 OPS = Rule("ops", ("key:ops",), ("*",), ("*",), ("*",), frozenset({Act.GET, Act.ADMIN}))
 POLICY = Policy([PAY, OPS])
 
@@ -53,7 +53,7 @@ def test_one_thing_amiss_is_enough_to_deny(caller: str, act: Act, client: str, a
 
 
 def test_every_scope_must_be_covered() -> None:
-    """Each by any of the patterns; none asked for is always fine."""
+    """Each by any of the patterns."""
     assert rule_for(WEB, Act.GET, "billing", API, "invoices:read", "invoices:write", "read") == "pay"
     assert rule_for(WEB, Act.GET, "billing", API, "invoices:read", "admin") == ""
 
@@ -66,11 +66,33 @@ def test_scopes_of_two_rules_do_not_add_up() -> None:
     assert not policy.decide(WEB, Act.GET, "x", API, ("one", "two")).allowed
 
 
-def test_a_rule_without_scopes_lets_nobody_ask_for_one() -> None:
-    """A token without scopes has what the issuer gives by default; more needs a word of the rule."""
+def test_a_rule_without_scopes_lets_nobody_ask_for_one_nor_have_one() -> None:
+    """Whatever the issuer grants by default: more needs a word of the rule."""
     policy = Policy([Rule("a", (WEB,), ("x",), (API,))])
     assert policy.decide(WEB, Act.GET, "x", API, ()).allowed
     assert not policy.decide(WEB, Act.GET, "x", API, ("read",)).allowed
+    assert not policy.decide(WEB, Act.GET, "x", API, (), ("read",)).allowed
+
+
+@pytest.mark.parametrize(
+    ("scopes", "allowed"),
+    [(("read",), False), (("read:*",), False), (("read", ""), True), (("",), True), (("*",), True), (("**",), True)],
+)
+def test_asking_for_no_scope_is_denied_where_a_rule_lists_some(scopes: tuple[str, ...], allowed: bool) -> None:
+    """Unless it says that none is fine, too: some issuers grant everything when nothing is asked for."""
+    policy = Policy([Rule("a", (WEB,), ("x",), (API,), scopes)])
+    assert policy.decide(WEB, Act.GET, "x", API, ()).allowed is allowed
+
+
+def test_what_was_granted_must_be_covered_by_the_rule_that_allows_the_question() -> None:
+    """In one rule, like the rest."""
+    one, two = Rule("one", (WEB,), ("x",), (API,), ("", "a")), Rule("two", (WEB,), ("x",), (API,), ("b", "b:*"))
+    policy = Policy([one, two])
+    assert policy.decide(WEB, Act.GET, "x", API, (), ("a",)).rule == "one"
+    assert policy.decide(WEB, Act.GET, "x", API, ("b",), ("b", "b:c")).rule == "two"
+    assert not policy.decide(WEB, Act.GET, "x", API, (), ("a", "b")).allowed
+    assert not policy.decide(WEB, Act.GET, "x", API, (), ("b",)).allowed
+    assert not policy.decide(WEB, Act.GET, "x", API, ("a",), ("\\x1b[2J",)).allowed
 
 
 def test_the_first_rule_that_matches_is_named() -> None:
@@ -115,6 +137,8 @@ def test_near_misses_say_what_a_rule_for_this_caller_lacks() -> None:
     (miss,) = POLICY.near_misses(WEB, Act.REJECT, "other", API, ("read", "write"))
     assert miss.rule is PAY
     assert (miss.act, miss.client, miss.audience, miss.scopes) == (True, True, False, ("write",))
+    (miss,) = Policy([Rule("a", (WEB,), ("x",), (API,), ("read",))]).near_misses(WEB, Act.GET, "x", API, (), ("all",))
+    assert (miss.no_scope, miss.scopes, miss.granted) == (True, (), ("all",))
 
 
 def test_rules_are_compared_by_what_they_say() -> None:
@@ -133,12 +157,14 @@ words = st.sampled_from(["a", "b", "a:b", "a/b", ""])
 pattern_lists = st.lists(st.sampled_from(["a", "b", "*", "a*", "**b", "a:*"]), max_size=2).map(tuple)
 acts = st.sampled_from(list(Act))
 rules = st.builds(Rule, words, pattern_lists, pattern_lists, pattern_lists, pattern_lists, st.frozensets(acts))
-questions = st.tuples(words, acts, words, words, st.lists(words, max_size=2).map(tuple))
+several_words = st.lists(words, max_size=2).map(tuple)
+questions = st.tuples(words, acts, words, words, several_words, several_words)
+Question = tuple[str, Act, str, str, tuple[str, ...], tuple[str, ...]]
 
 
-def naive(rule: Rule, question: tuple[str, Act, str, str, tuple[str, ...]]) -> bool:
+def naive(rule: Rule, question: Question) -> bool:
     """The definition."""
-    caller, act, client, audience, scopes = question
+    caller, act, client, audience, scopes, granted = question
 
     def has(texts: tuple[str, ...], text: str) -> bool:
         return any(Pattern(pattern).matches(text) for pattern in texts)
@@ -149,14 +175,13 @@ def naive(rule: Rule, question: tuple[str, Act, str, str, tuple[str, ...]]) -> b
         and has(rule.callers, caller)
         and has(rule.clients, client)
         and has(rule.audiences, audience)
-        and all(has(rule.scopes, scope) for scope in scopes)
+        and all(has(rule.scopes, scope) for scope in (*scopes, *granted))
+        and (scopes != () or rule.scopes == () or has(rule.scopes, ""))
     )
 
 
 @given(st.lists(rules, max_size=4), st.lists(questions, max_size=8))
-def test_what_is_remembered_changes_no_decision(
-    several: list[Rule], asked: list[tuple[str, Act, str, str, tuple[str, ...]]]
-) -> None:
+def test_what_is_remembered_changes_no_decision(several: list[Rule], asked: list[Question]) -> None:
     """The same policy is asked twice, in both orders, and always says what the definition says."""
     policy = Policy(several)
     for question in (*asked, *reversed(asked)):
@@ -167,11 +192,12 @@ def test_what_is_remembered_changes_no_decision(
 
 @given(st.lists(rules, max_size=4), questions)
 def test_a_denied_question_is_explained_and_an_allowed_one_has_a_rule_without_misses(
-    several: list[Rule], question: tuple[str, Act, str, str, tuple[str, ...]]
+    several: list[Rule], question: Question
 ) -> None:
     """`explain` and the decision never contradict each other."""
     misses = Policy(several).near_misses(*question)
-    fine = [miss for miss in misses if not (miss.act or miss.client or miss.audience or miss.scopes)]
+    lacks = [(miss.act, miss.client, miss.audience, miss.scopes, miss.no_scope, miss.granted) for miss in misses]
+    fine = [each for each in lacks if not any(each)]
     assert Policy(several).decide(*question).allowed is bool(fine)
 
 
@@ -206,3 +232,12 @@ def test_many_callers_are_forgotten_in_the_end() -> None:
     held = remembered(policy)
     assert len(held) + sum(held.values()) <= MAX_DECISIONS
     assert policy.decide("key:ops", Act.GET, "x", API, ()).allowed
+
+
+def test_large_grants_are_remembered_within_the_same_bound() -> None:
+    """They weigh more than other questions, for an issuer may grant a thousand scopes."""
+    policy = Policy([OPS])
+    granted = tuple(f"scope:{number}" for number in range(1000))
+    for number in range(2000):
+        assert policy.decide(f"key:{number}", Act.GET, "x", API, (), granted) == DENIED
+    assert sum(remembered(policy).values()) * 1000 // 16 <= MAX_DECISIONS

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import ClassVar
 
@@ -12,6 +12,7 @@ import pytest
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.refresher import CONCURRENT, Refresher
 from support.clocks import ManualClock
+from support.waiting import wait_until
 
 
 def key(name: str) -> TokenKey:
@@ -54,10 +55,41 @@ async def running(refresher: Refresher) -> AsyncGenerator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
+def refresher_of(clock: ManualClock, refresh: Callable[[TokenKey], Awaitable[None]]) -> Refresher:
+    """One whose keys are all well: a fault fails the test."""
+
+    def fault(_: TokenKey, error: Exception) -> None:
+        raise error
+
+    return Refresher(clock, refresh, fault, random.Random(7))
+
+
+async def test_a_fault_costs_its_own_key_a_pause_and_no_other_key_anything() -> None:
+    """It is reported, the key is tried again, and the others have their turn."""
+    seen, clock, faults = Seen(), ManualClock(), list[Exception]()
+
+    async def refresh(which: TokenKey) -> None:
+        await seen(which)
+        if seen.keys.count("bad") == 1 and which == key("bad"):
+            raise KeyError("unforeseen")
+
+    refresher = Refresher(clock, refresh, lambda _, error: faults.append(error), random.Random(7))
+    refresher.schedule(key("bad"), 900.0)
+    refresher.schedule(key("good"), 901.0)
+    async with running(refresher):
+        await seen.wait_for(lambda keys: keys == ["bad", "good"])
+        await wait_until(lambda: key("bad") in refresher._due)
+        assert clock.monotonic() < refresher._due[key("bad")] <= clock.monotonic() + 60.0
+        clock.advance(60.0)
+        refresher.schedule(key("other"), 900.0)
+        await seen.wait_for(lambda keys: keys[2:] == ["other", "bad"] or keys[2:] == ["bad", "other"])
+    assert [type(error) for error in faults] == [KeyError]
+
+
 async def test_what_is_due_is_seen_to_in_the_order_of_its_time() -> None:
     """Whatever order it was scheduled in."""
     seen, clock = Seen(), ManualClock()
-    refresher = Refresher(clock, seen)
+    refresher = refresher_of(clock, seen)
     for name, at in (("c", 900.0), ("a", 700.0), ("b", 800.0)):
         refresher.schedule(key(name), at)
     async with running(refresher):
@@ -68,7 +100,7 @@ async def test_what_is_due_is_seen_to_in_the_order_of_its_time() -> None:
 async def test_a_key_that_is_scheduled_anew_keeps_only_its_last_time() -> None:
     """A new token moves its key; the place it had is no longer its."""
     seen, clock = Seen(), ManualClock()
-    refresher = Refresher(clock, seen)
+    refresher = refresher_of(clock, seen)
     refresher.schedule(key("moved"), 900.0)
     refresher.schedule(key("moved"), 5000.0)
     refresher.schedule(key("due"), 950.0)
@@ -80,7 +112,7 @@ async def test_a_key_that_is_scheduled_anew_keeps_only_its_last_time() -> None:
 async def test_an_earlier_time_wakes_the_sleeper() -> None:
     """It sleeps until the next due key, whenever that was said."""
     seen, clock = Seen(), ManualClock()
-    refresher = Refresher(clock, seen)
+    refresher = refresher_of(clock, seen)
     refresher.schedule(key("far"), 1_000_000.0)
     async with running(refresher):
         await asyncio.sleep(0)
@@ -92,7 +124,7 @@ async def test_many_due_keys_become_no_burst_on_the_issuer() -> None:
     """At most CONCURRENT are under way, and all get their turn."""
     seen, clock = Seen(), ManualClock()
     seen.gate = asyncio.Event()
-    refresher = Refresher(clock, seen)
+    refresher = refresher_of(clock, seen)
     for n in range(3 * CONCURRENT):
         refresher.schedule(key(f"k{n}"), 900.0)
     async with running(refresher):
@@ -128,7 +160,7 @@ DEPTH = math.ceil(math.log2(KEYS))
 def full() -> Refresher:
     """It has a hundred thousand keys, due at any time from 2000 on."""
     chance = random.Random(7)
-    refresher = Refresher(ManualClock(), Seen())
+    refresher = refresher_of(ManualClock(), Seen())
     for n in range(KEYS):
         refresher.schedule(key(f"k{n}"), Counted(chance.uniform(2000.0, 88_400.0)))
     Counted.comparisons = 0
@@ -162,7 +194,7 @@ async def test_a_hundred_thousand_keys_that_are_not_due_cost_nothing(full: Refre
 async def test_a_key_that_is_scheduled_again_and_again_is_seen_to_once() -> None:
     """The places it left behind are passed over."""
     seen, clock = Seen(), ManualClock()
-    refresher = Refresher(clock, seen)
+    refresher = refresher_of(clock, seen)
     for at in (900.0, 950.0, 900.0, 980.0, 980.0):
         refresher.schedule(key("restless"), at)
     refresher.schedule(key("last"), 990.0)

@@ -1,6 +1,7 @@
 """The places of a client's keys in memory: bounded, shared fairly, and free again when nobody uses them."""
 
 import asyncio
+import random
 from collections import Counter
 
 import pytest
@@ -149,7 +150,7 @@ async def test_what_the_refresher_knows_stays_small_while_keys_come_and_go() -> 
     async def nothing(_: TokenKey) -> None:
         return
 
-    refresher = Refresher(ManualClock(), nothing)
+    refresher = Refresher(ManualClock(), nothing, lambda _, error: pytest.fail(str(error)), random.Random(7))
     for number in range(5000):
         refresher.schedule(key(f"s{number}"), 86_400.0)
         refresher.forget(key(f"s{number}"))

@@ -73,19 +73,18 @@ async def test_a_new_credential_version_ends_what_was_refused_to_the_old_secret(
     assert issuer.posts == 2
 
 
-async def test_an_issuer_that_hands_out_the_rejected_token_again_is_noticed(
+async def test_an_issuer_that_hands_out_the_rejected_token_again_stands_by_it(
     tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
 ) -> None:
-    """It is not served; the issuer is asked again after a back-off, and what is new then is served."""
+    """No call fails: the token is served on, marked degraded, and the issuer is not asked in a loop."""
     async with AsyncExitStack() as stack:
         fleet = await start(stack, tmp_path, settings, 2)
         rejected = await fleet[0].get(AUDIENCE)
-        issuer.fault = Fault(repeat=True, times=1)
+        issuer.fault = Fault(repeat=True)
         assert await fleet[0].client.reject("default", AUDIENCE, token=rejected)
         async with asking(fleet, AUDIENCE, timeout=2.0) as answers:
-            await wait_until(lambda: answers and answers[-1].token, timeout=15.0)
-    assert {answer.error.reason for answer in answers if answer.error} == {"ISSUER_MALFORMED"}
-    texts = {answer.token.access_token for answer in answers if answer.token}
-    assert len(texts) == 1
-    assert rejected.access_token not in texts
-    assert issuer.posts == 3
+            await wait_until(lambda: len(answers) > 50, timeout=15.0)
+    assert [answer.error for answer in answers if answer.error] == []
+    served = {(answer.token.access_token, answer.token.degraded) for answer in answers if answer.token}
+    assert served == {(rejected.access_token, True)}
+    assert issuer.posts == 2

@@ -5,14 +5,17 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import cast
 
+from mintonce_server.core.ports import WakeKind
 from mintonce_server.dev.practice_issuer import PracticeIssuer
 from mintonce_server.dev.valkey import EmbeddedValkey
+from mintonce_server.store.keyring import FIXED_KEYRING
+from mintonce_server.store.notifications import Notifications
 from support.asking import start
 from support.servers import Command, looking_into, names
 
 AUDIENCE = "https://api.example.com/"
 ROUNDS = 30
-WAKES = ("2 commit {hash} {generation}", "2 whatever", "", "1", "1 commit", "\x00" * 40)
+WAKES = ("3 commit {hash} {generation}", "2 whatever", "", "1 commit {hash} {generation}", "\x00" * 40)
 
 
 async def written_by_the_next_release(command: Command) -> int:
@@ -24,7 +27,8 @@ async def written_by_the_next_release(command: Command) -> int:
     key_hash = record.partition("{")[2].partition("}")[0]
     for text in WAKES:
         await command("PUBLISH", "mintonce:wake", text.format(hash=key_hash, generation=generation))
-    await command("PUBLISH", "mintonce:wake", f"1 commit {key_hash} {generation}")
+    genuine = Notifications(FIXED_KEYRING.index_key).encode(WakeKind.COMMIT, key_hash, generation)
+    await command("PUBLISH", "mintonce:wake", genuine)
     return generation
 
 

@@ -210,7 +210,7 @@ def test_when_nothing_says_the_lifetime_the_remedy_names_the_setting(token: str)
         ("admin", ("admin",)),
         ("", ()),
         (["write", "read"], ("read", "write")),
-        ('read "quoted" ünïcode', ("read",)),
+        ('read "quoted" ünïcode', ('"quoted"', "\\xfcn\\xefcode", "read")),
         (["read", 5, None], ("read",)),
     ],
 )

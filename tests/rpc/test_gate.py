@@ -1,76 +1,19 @@
 """Before the broker: who is it, may it, how much; and a line in the audit log."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from mintonce import AsyncTokenClient, MintonceError
-from mintonce.credentials import ApiKeyFile
-from mintonce_server.core.errors import AuditUnavailable
+from mintonce import MintonceError
 from mintonce_server.core.policy import Act, Policy, Rule
-from mintonce_server.core.quotas import QuotaOptions, Quotas
+from mintonce_server.core.quotas import QuotaOptions
 from mintonce_server.dev.practice_issuer import PracticeIssuer
-from mintonce_server.identity.api_keys import ApiKeys, new_api_key, parse_api_keys
-from mintonce_server.identity.identify import Identifier
-from mintonce_server.rpc.gate import Guards
-from mintonce_server.telemetry.audit import CallRecord
-from mintonce_server.telemetry.clock import SystemClock
-from support.house import AUDIENCE, CLIENT, House, house
+from support.gatehouse import ALL, Gatehouse, gatehouse, reason_of, rule
+from support.house import AUDIENCE, CLIENT
 from support.waiting import wait_until
-
-ALL = frozenset(Act)
-
-
-def rule(name: str, caller: str, *, audiences: tuple[str, ...] = (AUDIENCE,), may: frozenset[Act] = ALL) -> Rule:
-    return Rule(name, (caller,), (CLIENT,), audiences, ("orders:*",), may)
-
-
-@dataclass
-class Gatehouse:
-    """A replica that asks who calls, and callers with keys."""
-
-    replica: House
-    directory: Path
-    keys: dict[str, str]
-    audit: list[CallRecord]
-    policy: Policy = field(default_factory=lambda: Policy([]))
-    audit_is_full: bool = False
-
-    def caller(self, name: str) -> AsyncTokenClient:
-        """A client with a key of this name, or, for "nobody", without any."""
-        if name == "nobody":
-            return AsyncTokenClient(self.replica.target, timeout=5.0)
-        path = self.directory / name
-        path.touch(mode=0o600)
-        path.write_text(self.keys[name])
-        return AsyncTokenClient(self.replica.target, bearer=ApiKeyFile(path), timeout=5.0)
-
-
-@asynccontextmanager
-async def gatehouse(
-    directory: Path, issuer: PracticeIssuer, quotas: QuotaOptions | None = None
-) -> AsyncGenerator[Gatehouse]:
-    """Knows billing, cart and operator."""
-    made = {name: new_api_key(name) for name in ("billing", "cart", "operator")}
-    lines = "\n".join(line for _, line in made.values())
-    keys: ApiKeys = parse_api_keys(f"[keys]\n{lines}\n".encode())
-    clock, audit = SystemClock(), list[CallRecord]()
-
-    def write(record: CallRecord) -> None:
-        if gate.audit_is_full:
-            raise AuditUnavailable("the disk is full", remedy="Make room.", retry_after=1.0)
-        audit.append(record)
-
-    identify = Identifier(frozenset(), [], lambda: keys, clock).identify
-    limits = Quotas(quotas, clock) if quotas else None
-    guards = Guards(identify, lambda: gate.policy, limits, write)
-    async with house(issuer.token_url, guards=guards, audiences=frozenset({AUDIENCE})) as replica:
-        gate = Gatehouse(replica, directory, {name: key.reveal() for name, (key, _) in made.items()}, audit)
-        yield gate
 
 
 @pytest.fixture
@@ -78,16 +21,6 @@ async def guarded(tmp_path: Path, issuer: PracticeIssuer) -> AsyncIterator[Gateh
     async with gatehouse(tmp_path, issuer) as running:
         running.policy = Policy([rule("billing", "key:billing", may=ALL - {Act.ADMIN}), rule("ops", "key:operator")])
         yield running
-
-
-async def reason_of(
-    client: AsyncTokenClient, name: str = CLIENT, audience: str = AUDIENCE, scopes: tuple[str, ...] = ()
-) -> tuple[str, str]:
-    """Why a get fails: reason and text."""
-    async with client:
-        with pytest.raises(MintonceError) as caught:
-            await client.get(name, audience, scopes)
-    return str(caught.value.reason), str(caught.value)
 
 
 async def test_a_rule_lets_its_caller_in(guarded: Gatehouse) -> None:
@@ -155,6 +88,50 @@ async def test_a_list_shows_only_what_its_reader_administers(guarded: Gatehouse)
         assert len((await operator.list_tokens()).tokens) == 2
         guarded.policy = Policy([Rule("ops", ("key:operator",), (CLIENT,), (AUDIENCE,), (), ALL)])
         assert [token.scopes for token in (await operator.list_tokens()).tokens] == [()]
+
+
+async def test_a_list_is_cut_after_others_keys_are_left_out(guarded: Gatehouse) -> None:
+    """Else they would take the room of those that its reader may see, and a list would look empty."""
+    scopes = [f"orders:{letter}" for letter in "abcdefgh"]
+    async with guarded.caller("billing") as billing, guarded.caller("operator") as operator:
+        for scope in scopes:
+            await billing.get(CLIENT, AUDIENCE, [scope])
+        for scope in scopes:
+            guarded.policy = Policy([Rule("ops", ("key:operator",), (CLIENT,), (AUDIENCE,), (scope,), ALL)])
+            listed = await operator.list_tokens(limit=1)
+            assert ([token.scopes for token in listed.tokens], listed.truncated) == ([(scope,)], False)
+
+
+async def test_the_audit_line_of_a_list_names_the_client(guarded: Gatehouse) -> None:
+    """Whose tokens were asked for; also when nobody is registered by that name, or the caller may not ask."""
+    async with guarded.caller("operator") as operator, guarded.caller("cart") as cart:
+        await operator.list_tokens(CLIENT)
+        await operator.list_tokens()
+        await operator.list_tokens("gone\x1b")
+        with pytest.raises(MintonceError):
+            await cart.list_tokens(CLIENT)
+    assert [(line.client, line.decision) for line in guarded.audit] == [
+        (CLIENT, "allow"),
+        ("", "allow"),
+        ("gone\x1b", "allow"),
+        (CLIENT, "deny"),
+    ]
+
+
+async def test_the_audit_line_of_a_rejection_names_what_was_rejected(guarded: Gatehouse) -> None:
+    """By its number or its fingerprint, as the caller did; whatever comes of it."""
+    async with guarded.caller("billing") as client, guarded.caller("cart") as cart:
+        token = await client.get(CLIENT, AUDIENCE)
+        digest = hashlib.sha256(token.access_token.encode()).digest()
+        await client.reject(CLIENT, AUDIENCE, fingerprint=digest)
+        await client.reject(CLIENT, AUDIENCE, generation=token.generation)
+        with pytest.raises(MintonceError):
+            await cart.reject(CLIENT, AUDIENCE, generation=2**62)
+    assert [(line.generation, line.token_sha256, line.decision) for line in guarded.audit if line.act == "reject"] == [
+        (0, digest.hex()[:16], "allow"),
+        (token.generation, "", "allow"),
+        (2**62, "", "deny"),
+    ]
 
 
 async def test_a_watch_ends_when_the_policy_no_longer_allows_it(guarded: Gatehouse) -> None:

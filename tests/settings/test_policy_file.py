@@ -74,7 +74,7 @@ def test_a_file_becomes_rules_in_their_order() -> None:
         (f"{RULE}scopes = []", "p.toml: rule 1: scopes: is an empty list"),
         (f"{RULE}may = []", "p.toml: rule 1: may: is an empty list"),
         (f'{RULE}may = ["get", "GET"]', "p.toml: rule 1: may, entry 2: is nothing that a caller can do"),
-        (f'{RULE}scopes = ["a", ""]', "p.toml: rule 1: scopes, entry 2: is empty"),
+        (RULE.replace('["billing"]', '["a", ""]'), "p.toml: rule 1: clients, entry 2: is empty"),
         (RULE.replace("key:pay", ""), "p.toml: rule 1: callers, entry 1: is empty"),
         (RULE.replace("key:pay", "key:***"), "p.toml: rule 1: callers, entry 1: has three or more * in a row"),
         (

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from model import scripts
 from model.values import Acquired, Committed, Outcome, Refused, Rejection, State
 from stateful.comparing import differences
+from stateful.memory_side import MemorySide
 from stateful.store_side import HASH, LEASE, LEASE_SECONDS, META, RECORD, Look, StoreSide
 from stateful.translating import as_acquired, as_committed, as_rejection, as_token, ms
 
@@ -57,7 +58,7 @@ Model = Callable[[State, Moment], Outcome[M]]
 class ScriptsMachine(RuleBasedStateMachine):
     """One key, a few nonces. `side` is given by the test."""
 
-    side: StoreSide
+    side: StoreSide | MemorySide
 
     def __init__(self) -> None:
         super().__init__()
@@ -227,7 +228,7 @@ class ScriptsMachine(RuleBasedStateMachine):
         found = [*differences(self.seen.state, early.state, late.state, "store")]
         if read is not None:
             found += differences(_like(read(answer), early.reply), early.reply, late.reply, "reply")
-        told = [f"1 {early.wake[0]} {HASH} {early.wake[1]}"] if early.wake else []
+        told = [ports.Wake(ports.WakeKind(early.wake[0]), HASH, early.wake[1])] if early.wake else []
         heard = self.side.heard()
         if heard != told:
             found.append(f"told {heard}, not {told}")

@@ -8,6 +8,7 @@ from model.values import Lease, Meta, Record, State
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 
+from mintonce_server.core.ports import Wake
 from mintonce_server.store import RedisStore
 from mintonce_server.store.scripts import BRIEF_MS, META_MS, WAKE_CHANNEL, keys_of
 from mintonce_server.telemetry.clock import SystemClock
@@ -62,7 +63,7 @@ class StoreSide:
         """At all three keys at one moment. Fails if one would stay forever, or for another time than it says."""
         return self.run(self._look())
 
-    def heard(self) -> list[str]:
+    def heard(self) -> list[Wake | None]:
         """What was told since the last time."""
         return self.run(self._heard())
 
@@ -71,14 +72,14 @@ class StoreSide:
         await self._ear.send_command("SUBSCRIBE", WAKE_CHANNEL)
         await self._ear.read_response()
 
-    async def _heard(self) -> list[str]:
+    async def _heard(self) -> list[Wake | None]:
         # The server answers in order: what was published before this PING comes before its answer.
         await self._ear.send_command("PING")
-        told: list[str] = []
+        told: list[Wake | None] = []
         while True:
             match cast(object, await self._ear.read_response(timeout=5.0)):
                 case [b"message", bytes(), bytes(text)]:
-                    told.append(text.decode())
+                    told.append(self.store._notifications.decode(text))
                 case _:
                     return told
 

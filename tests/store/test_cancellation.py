@@ -65,7 +65,7 @@ async def test_a_cancelled_subscriber_ends(url: str, word: str) -> None:
     link.ear = find_and_swallow  # type: ignore[method-assign] # as redis-py does before Python 3.12
 
     async def follow() -> None:
-        async for _ in wakes(link, lambda _: None, Random()):
+        async for _ in wakes(link, lambda _: None, lambda _: None, Random()):
             pass
 
     task = asyncio.create_task(follow())

@@ -12,12 +12,14 @@ from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Clock, Hit, Wake, WakeKind
 from mintonce_server.store import RedisStore
+from mintonce_server.store.keyring import FIXED_KEYRING
+from mintonce_server.store.notifications import Notifications
 from mintonce_server.store.scripts import WAKE_CHANNEL
 from mintonce_server.store.wake import GAP
 from support.eventually import eventually
 from support.nodes import Node
 from support.reaching import mended, new_key, reaching, writes
-from support.samples import KEY, shared, wish
+from support.samples import KEY, any_token, load_all, shared, wish
 from support.topologies import ClusterTopology, cluster
 
 MANY = 40
@@ -43,7 +45,7 @@ def _record(store: RedisStore, key: TokenKey = KEY) -> str:
 
 
 async def _generations(store: RedisStore, keys: list[TokenKey]) -> list[int | None]:
-    return [token.generation if token else None for token in await store.load(keys)]
+    return [token.generation if token else None for token in await load_all(store, keys)]
 
 
 async def test_many_keys_are_loaded_from_all_primaries(topology: ClusterTopology, clock: Clock) -> None:
@@ -54,7 +56,7 @@ async def test_many_keys_are_loaded_from_all_primaries(topology: ClusterTopology
         expected = [None, *(token.generation for token in tokens)]
         assert await _generations(store, [new_key(), *keys]) == expected
         assert await store.generations(keys) == expected[1:]
-        assert {token.key for token in await store.list("", 2 * MANY)} == set(keys)
+        assert {token.key for token in (await store.list("", 2 * MANY, any_token)).tokens} == set(keys)
         owners = [await topology.primary_of(_record(store, key)) for key in keys]
         assert set(owners) == set(await topology.primaries())
 
@@ -126,9 +128,10 @@ async def test_wakes_survive_the_loss_of_a_server(topology: ClusterTopology, clo
         assert await anext(wakes) == GAP
         listened = await _listened(topology, 2)
         speaker = next(node for node in topology.servers if node not in listened)
+        notifications = Notifications(FIXED_KEYRING.index_key)
         sent = [Wake(WakeKind.COMMIT, "abc", generation) for generation in range(1, 201)]
         for wake in sent:
-            await speaker.command("PUBLISH", WAKE_CHANNEL, f"1 commit abc {wake.generation}")
+            await speaker.command("PUBLISH", WAKE_CHANNEL, notifications.encode(wake.kind, "abc", wake.generation))
             if wake.generation == 100:
                 await listened[0].kill()
         heard: list[Wake] = []

@@ -16,7 +16,7 @@ from mintonce_server.dev.valkey import EmbeddedValkey
 from mintonce_server.store import RedisStore
 from mintonce_server.store.scripts import keys_of
 from mintonce_server.telemetry.clock import SystemClock
-from support.samples import HASHER, KEY, minted, shared, wish
+from support.samples import HASHER, KEY, any_token, load_all, minted, shared, wish
 from support.servers import Command, looking_into, valkey_binary
 
 LIFETIME = 100.0
@@ -86,8 +86,8 @@ async def _all_reads(stage: Stage, record: dict[str, bytes | None], meta: dict[s
         await _write(command, names[0], record)
         await _write(command, names[2], meta)
 
-        assert all(_is_right(stage, token, committed) for token in await store.load([KEY]))
-        assert all(_is_right(stage, token, committed) for token in await store.list("", 10))
+        assert all(_is_right(stage, token, committed) for token in await load_all(store, [KEY]))
+        assert all(_is_right(stage, token, committed) for token in (await store.list("", 10, any_token)).tokens)
         assert len(await store.generations([KEY])) == 1
         await store.reseal()
         answer = await store.acquire(KEY, wish())

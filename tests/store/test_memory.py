@@ -7,9 +7,10 @@ import pytest
 from mintonce_server.core.errors import Reason
 from mintonce_server.core.ports import Backoff, Failure, Hit, Lease, Wait, WakeKind
 from mintonce_server.store import MemoryStore
-from mintonce_server.store.memory import FORGET_AFTER, QUEUED_MAX
+from mintonce_server.store.memory import QUEUED_MAX
+from mintonce_server.store.memory_server import META_MS, MemoryServer
 from support.clocks import ManualClock
-from support.samples import HASHER, KEY, OTHER, lease_of, shared, wish
+from support.samples import HASHER, KEY, OTHER, any_token, lease_of, shared, wish
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ async def test_a_token_is_there_up_to_its_expiry(store: MemoryStore, clock: Manu
     assert (await store.load([KEY]))[0] is not None
     clock.advance(0.1)
     assert await store.load([KEY]) == [None]
-    assert await store.list("", 10) == []
+    assert (await store.list("", 10, any_token)).tokens == []
 
 
 async def test_a_backoff_ends_on_time(store: MemoryStore, clock: ManualClock) -> None:
@@ -71,18 +72,19 @@ async def test_the_interval_between_rejections_ends_on_time(store: MemoryStore, 
 
 async def test_generations_rise_when_the_clock_goes_back(clock: ManualClock) -> None:
     """As the history is known, it decides."""
-    store = MemoryStore(HASHER, clock)
+    hosts = ManualClock()
+    store = MemoryStore(HASHER, clock, server=MemoryServer(hosts))
     first = await shared(store, clock)
-    store._clock = ManualClock(unix=0.0)
+    hosts.advance(-86_400.0)
     assert (await lease_of(store, newer_than=first.generation)).generation == first.generation + 1
 
 
 async def test_nothing_is_kept_forever(store: MemoryStore, clock: ManualClock) -> None:
     """What nobody touched for longer than any token lives is forgotten."""
     await lease_of(store, OTHER)
-    clock.advance(FORGET_AFTER + 1.0)
+    clock.advance(META_MS / 1000 + 1.0)
     await lease_of(store, KEY)
-    assert list(store._entries) == [HASHER(KEY)]
+    assert list(store.server.entries) == [HASHER(KEY)]
 
 
 async def test_a_listener_that_is_too_slow_is_told_so(store: MemoryStore, clock: ManualClock) -> None:
@@ -98,4 +100,4 @@ async def test_a_listener_that_left_is_forgotten(store: MemoryStore) -> None:
     """Closed or cancelled."""
     async with aclosing(store.wakes()) as wakes:
         await anext(wakes)
-    assert not store._listeners
+    assert not store.server.listeners

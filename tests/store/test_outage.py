@@ -12,11 +12,11 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from mintonce_server.core.errors import StoreUnavailable
-from mintonce_server.core.ports import Clock, Hit
+from mintonce_server.core.ports import Clock, Hit, Lease
 from mintonce_server.dev.valkey import EmbeddedValkey
 from mintonce_server.store import RedisStore
 from support.eventually import eventually
-from support.reaching import reaching, writes
+from support.reaching import mended, new_key, reaching, writes
 from support.samples import HASHER, KEY, lease_of, shared, wish
 from support.servers import looking_into
 from support.tls import handing_on
@@ -124,6 +124,31 @@ async def test_a_failover_behind_a_name_is_followed(tmp_path: Path, clock: Clock
             await former.command("REPLICAOF", "127.0.0.1", 1)
             assert await writes(store)
             assert await primary.command("DBSIZE") != 0
+
+
+async def test_an_emptied_read_only_server_is_an_outage_and_no_more(tmp_path: Path, clock: Clock) -> None:
+    """As after a failover that went wrong: 40 keys in use, no script known and no write taken (NOSCRIPT, READONLY)."""
+    async with single(tmp_path / "server") as topology, reaching(topology.url, clock) as store:
+        (server,) = topology.servers
+        ends = clock.monotonic() + 2.0
+        seen: set[type[object]] = set()
+
+        async def go_on() -> None:
+            while clock.monotonic() < ends:
+                (outcome,) = await asyncio.gather(store.acquire(new_key(), wish()), return_exceptions=True)
+                seen.add(type(outcome))
+
+        callers = [asyncio.create_task(go_on()) for _ in range(40)]
+        for _ in range(4):
+            await server.command("REPLICAOF", "127.0.0.1", 1)
+            await server.command("SCRIPT", "FLUSH")
+            await asyncio.sleep(0.2)
+            await server.command("REPLICAOF", "NO", "ONE")
+            await server.command("FLUSHALL")
+            await asyncio.sleep(0.2)
+        await asyncio.gather(*callers)
+        assert seen == {Lease, StoreUnavailable}
+        await mended(store, keys=40)
 
 
 def _at(url: str, port: int) -> str:

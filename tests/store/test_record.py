@@ -12,7 +12,7 @@ from mintonce_server.store import RedisStore
 from mintonce_server.store.record import decode, encode
 from mintonce_server.store.scripts import keys_of
 from mintonce_server.telemetry.clock import SystemClock
-from support.samples import HASHER, KEY, OTHER, as_lease, lease_of, minted, shared, wish
+from support.samples import HASHER, KEY, OTHER, any_token, as_lease, lease_of, minted, shared, wish
 from support.servers import Command
 
 MINTED = minted(SystemClock(), "the-text")
@@ -32,7 +32,15 @@ def test_a_payload_comes_back_as_it_was() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("v", 2), ("v", None), ("client", "no such name"), ("scopes", "orders"), ("granted", [1]), ("token", None)],
+    [
+        ("v", 1),
+        ("v", 3),
+        ("v", None),
+        ("client", "no such name"),
+        ("scopes", "orders"),
+        ("granted", [1]),
+        ("token", None),
+    ],
 )
 def test_what_is_not_of_this_version_is_not_read(field: str, value: object) -> None:
     """Another release may have written it."""
@@ -56,7 +64,7 @@ async def test_a_record_of_another_release_is_replaced(store: RedisStore, comman
     unreadable = await shared(store, clock)
     await _spoil(store, command, '{"v":2}')
     assert await store.load([KEY]) == [None]
-    assert await store.list("", 10) == []
+    assert (await store.list("", 10, any_token)).tokens == []
     lease = as_lease(await store.acquire(KEY, wish()))
     assert lease.generation > unreadable.generation
     assert isinstance(await store.commit(lease, minted(clock)), Token)
@@ -68,7 +76,7 @@ async def test_a_record_under_a_wrong_name_is_noticed(store: RedisStore, command
     await shared(store, clock)
     await _spoil(store, command, encode(token_of(MINTED, OTHER)))
     assert await store.load([KEY]) == [None]
-    assert await store.list("", 10) == []
+    assert (await store.list("", 10, any_token)).tokens == []
     as_lease(await store.acquire(KEY, wish()))
 
 

@@ -19,7 +19,7 @@ from mintonce_server.store.redis import Resealed
 from mintonce_server.store.scripts import keys_of
 from mintonce_server.telemetry.clock import SystemClock
 from support.lossy import lossy
-from support.samples import KEY, OTHER, lease_of, minted, shared, wish
+from support.samples import KEY, OTHER, lease_of, load_all, minted, shared, wish
 from support.servers import Command
 
 MANY_RECORDS = """for i = 1, 1500 do
@@ -60,11 +60,11 @@ async def test_after_a_rotation_all_is_found_and_sealed_anew_by_and_by(
         await _same(after, token)
         lease = await lease_of(after, newer_than=token.generation)
         assert isinstance(await after.commit(lease, minted(clock, "next")), Token)
-        assert await before.load([KEY]) == [None]
+        assert await load_all(before, [KEY]) == [None]
 
 
 async def _same(store: RedisStore, token: Token) -> Token | None:
-    (found,) = await store.load([KEY])
+    (found,) = await load_all(store, [KEY])
     assert found is not None
     assert (found.generation, found.access_token) == (token.generation, token.access_token)
     return found
@@ -91,7 +91,7 @@ async def test_who_lacks_the_key_is_told_once_and_finds_a_miss(url: str, command
     told: list[tuple[str, str]] = []
     async with store_with(url, OLD) as theirs, store_with(url, NEW, told=told) as ours:
         await shared(theirs, clock)
-        assert await ours.load([KEY]) == [None]
+        assert await load_all(ours, [KEY]) == [None]
         lease = await ours.acquire(KEY, wish())
         assert isinstance(lease, Lease)
         assert isinstance(await ours.commit(lease, minted(clock, "ours")), Token)
@@ -111,7 +111,7 @@ async def test_swapped_records_are_misses(url: str, command: Command, clock: Sys
         assert isinstance(stolen, bytes)
         await command("HSET", mine, "payload", stolen)
 
-        assert await store.load([KEY]) == [None]
+        assert await load_all(store, [KEY]) == [None]
 
 
 async def test_a_dump_of_everything_shows_nothing(url: str, command: Command, clock: SystemClock) -> None:
@@ -151,7 +151,7 @@ async def test_resealing_while_others_commit_loses_nothing(url: str, command: Co
             return answer
 
         *newest, done = await asyncio.gather(*map(succeed, first), after.reseal())
-        found = await after.load(keys)
+        found = await load_all(after, keys)
 
     assert [token and token.access_token for token in found] == [
         token.access_token for token in newest if isinstance(token, Token)

@@ -13,7 +13,7 @@ from mintonce_server.core.token import Origin, Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.scripts import keys_of
 from support.clocks import ManualClock
-from support.samples import HASHER, KEY, lease_of, minted, wish
+from support.samples import HASHER, KEY, lease_of, load_all, minted, wish
 from support.scripted_issuer import ScriptedIssuer
 from support.servers import Command
 
@@ -132,7 +132,7 @@ async def test_a_field_that_the_next_release_adds_is_passed_over(
     record, _, meta = keys_of(HASHER(KEY))
     await command("HSET", record, extra, "something")
     await command("HSET", meta, extra, "something")
-    (loaded,) = await replica.store.load([KEY])
+    (loaded,) = await load_all(replica.store, [KEY])
     assert loaded
     assert loaded.access_token == token.access_token
 
@@ -142,7 +142,7 @@ async def test_a_record_of_the_release_before_has_no_fingerprint(replica: Replic
     token, _, _ = await replica.get()
     record, _, _ = keys_of(HASHER(KEY))
     await command("HDEL", record, "print")
-    (loaded,) = await replica.store.load([KEY])
+    (loaded,) = await load_all(replica.store, [KEY])
     assert loaded
     assert (await replica.store.reject(KEY, token.generation, 30.0)).was_current
     lease = await lease_of(replica.store, nonce=wish().nonce)

@@ -15,7 +15,7 @@ from mintonce_server.store.wake import GAP
 from support.eventually import eventually
 from support.nodes import PASSWORD
 from support.reaching import mended, reaching, writes
-from support.samples import KEY, shared
+from support.samples import KEY, load_all, shared
 from support.topologies import SERVICE, SentinelTopology, sentinel
 
 
@@ -40,7 +40,7 @@ async def test_a_planned_failover_loses_nothing(topology: SentinelTopology, cloc
         new = await topology.fail_over()
         await eventually(topology.primaries, lambda primaries: primaries == [new])
         await mended(store)
-        assert [found and found.generation for found in await store.load([KEY])] == [token.generation]
+        assert [found and found.generation for found in await load_all(store, [KEY])] == [token.generation]
 
 
 async def test_a_killed_primary_is_replaced(topology: SentinelTopology, clock: Clock) -> None:

@@ -15,7 +15,7 @@ from mintonce_server.store.wake import GAP
 from support.eventually import eventually
 from support.nodes import PASSWORD, Node, free_ports
 from support.reaching import reaching
-from support.samples import KEY, shared
+from support.samples import KEY, any_token, load_all, shared
 from support.servers import valkey_binary
 from support.tls import Authority, speaking_tls
 
@@ -58,8 +58,8 @@ async def _serves(url: str, clock: Clock) -> None:
         assert await anext(wakes) == GAP
         token = await shared(store, clock)
         assert await anext(wakes) == Wake(WakeKind.COMMIT, store.key_hash(KEY), token.generation)
-        assert [found and found.generation for found in await store.load([KEY])] == [token.generation]
-        assert len(await store.list("", 10)) == 1
+        assert [found and found.generation for found in await load_all(store, [KEY])] == [token.generation]
+        assert len((await store.list("", 10, any_token)).tokens) == 1
         assert (await store.reject(KEY, token.generation, 0.0)).was_current
 
 
@@ -106,7 +106,7 @@ async def test_an_unknown_authority_is_refused(plain: Node, authority: Authority
     async with speaking_tls(plain.port, authority.server()) as port:
         url = f"rediss://{USER}@127.0.0.1:{port}/0"
         async with reaching(url, clock) as store:
-            with pytest.raises(StoreUnavailable, match=r"cannot agree on TLS \(SSLCertVerificationError\)") as caught:
+            with pytest.raises(StoreUnavailable, match=r"TLS .* failed \(SSLCertVerificationError\)") as caught:
                 await store.ping()
         assert "ssl_ca_certs" in caught.value.remedy
         await _serves(f"{url}?ssl_cert_reqs=none", clock)

@@ -19,7 +19,7 @@ from mintonce_server.store import RedisStore
 from mintonce_server.store.wake import GAP
 from support.nodes import Node, free_ports
 from support.reaching import reaching
-from support.samples import KEY, OTHER, lease_of, minted, shared, wish
+from support.samples import KEY, OTHER, any_token, lease_of, load_all, minted, shared, wish
 from support.servers import redis_binary, valkey_binary
 from support.tls import Authority, knows_tls, speaking_tls
 from support.topologies import SERVICE, cluster, sentinel
@@ -70,9 +70,9 @@ async def everything(store: RedisStore, clock: Clock) -> None:
         assert await anext(wakes) == Wake(WakeKind.COMMIT, store.key_hash(KEY), token.generation)
         assert isinstance(await store.acquire(KEY, wish()), Hit)
         assert isinstance(await store.restore(token), Token)
-        assert [found and found.generation for found in await store.load([KEY])] == [token.generation]
+        assert [found and found.generation for found in await load_all(store, [KEY])] == [token.generation]
         assert await store.generations([KEY]) == [token.generation]
-        assert len(await store.list("", 10)) == 1
+        assert len((await store.list("", 10, any_token)).tokens) == 1
         assert (await store.reject(KEY, token.generation, 0.0)).was_current
     await _misfortunes(store, clock)
 

@@ -8,19 +8,22 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from random import Random
 
-import pytest
-
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.ports import Clock, Wake, WakeKind
 from mintonce_server.dev.valkey import EmbeddedValkey
 from mintonce_server.store import RedisStore
+from mintonce_server.store.keyring import FIXED_KEYRING
 from mintonce_server.store.link import Link
+from mintonce_server.store.notifications import Notifications
 from mintonce_server.store.scripts import WAKE_CHANNEL
 from mintonce_server.store.servers import Ear
-from mintonce_server.store.wake import GAP, REMEMBERED, SAME_WITHIN, Once, parse, wakes
+from mintonce_server.store.wake import GAP, REMEMBERED, SAME_WITHIN, Once, wakes
 from support.eventually import eventually
 from support.samples import HASHER, KEY, shared
 from support.servers import Command, looking_into
+
+NOTIFICATIONS = Notifications(FIXED_KEYRING.index_key)
+"""As every store here writes and reads them."""
 
 
 @asynccontextmanager
@@ -30,38 +33,6 @@ async def _store(url: str, clock: Clock, troubles: list[StoreUnavailable]) -> As
         yield store
     finally:
         await store.close()
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"1 commit",
-        b"1 commit h",
-        b"1 commit h 1 more",
-        b"1 commit h x",
-        b"1 commit h -1",
-        b"1 gap  0",
-        b"1 party h 1",
-        b"1 \xff h 1",
-        b"2 commit h 1",
-        b"commit h 1",
-    ],
-)
-def test_what_is_not_understood_is_passed_over(data: bytes) -> None:
-    """A newer release may say more."""
-    assert parse([b"message", b"mintonce:wake", data]) is None
-
-
-@pytest.mark.parametrize("reply", [None, 1, b"OK", [], [b"pong", b""], [b"subscribe", b"mintonce:wake", 1]])
-def test_other_replies_are_no_messages(reply: object) -> None:
-    """Answers to PING and SUBSCRIBE come on the same connection."""
-    assert parse(reply) is None
-
-
-def test_a_message_says_what_happened_to_which_key() -> None:
-    """`1 kind h generation`."""
-    assert parse([b"message", b"mintonce:wake", b"1 reject abc 17"]) == Wake(WakeKind.REJECT, "abc", 17)
 
 
 def test_the_same_words_from_two_servers_are_one_message() -> None:
@@ -87,8 +58,9 @@ async def test_a_strange_message_does_not_end_the_subscription(store: RedisStore
     """The next good one is heard."""
     async with aclosing(store.wakes()) as wakes:
         await anext(wakes)
-        await command("PUBLISH", WAKE_CHANNEL, b"\xff\x00 nonsense")
-        await command("PUBLISH", WAKE_CHANNEL, "1 commit abc 17")
+        for strange in (b"", b"\xff\x00 nonsense", b"2 commit abc " + b"9" * 5_000, b"x" * 100_000, b"1 commit abc 17"):
+            await command("PUBLISH", WAKE_CHANNEL, strange)
+        await command("PUBLISH", WAKE_CHANNEL, NOTIFICATIONS.encode(WakeKind.COMMIT, "abc", 17))
         assert await anext(wakes) == Wake(WakeKind.COMMIT, "abc", 17)
 
 
@@ -115,9 +87,9 @@ async def test_a_server_that_is_the_wrong_one_now_is_left(url: str, command: Com
 
     link.ear = ear  # type: ignore[method-assign] # one server never becomes the wrong one
     try:
-        async with aclosing(wakes(link, lambda _: None, Random())) as heard:
+        async with aclosing(wakes(link, NOTIFICATIONS.decode, lambda _: None, Random())) as heard:
             assert await anext(heard) == GAP
-            await command("PUBLISH", WAKE_CHANNEL, "1 commit abc 17")
+            await command("PUBLISH", WAKE_CHANNEL, NOTIFICATIONS.encode(WakeKind.COMMIT, "abc", 17))
             assert await anext(heard) == Wake(WakeKind.COMMIT, "abc", 17)
             stale = True
             async with asyncio.timeout(5):
@@ -149,7 +121,7 @@ async def test_a_quiet_channel_is_kept(store: RedisStore, command: Command) -> N
         following = asyncio.create_task(anext(wakes))
         await eventually(lambda: command("INFO", "commandstats"), lambda said: "cmdstat_ping" in str(said))
         assert not following.done()
-        await command("PUBLISH", WAKE_CHANNEL, "1 fail abc 17")
+        await command("PUBLISH", WAKE_CHANNEL, NOTIFICATIONS.encode(WakeKind.FAIL, "abc", 17))
         assert await following == Wake(WakeKind.FAIL, "abc", 17)
 
 

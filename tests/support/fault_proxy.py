@@ -13,6 +13,8 @@ from support.speech import Speech, resp, words_of
 
 CHUNK: Final = 65_536
 CONNECT_WITHIN: Final = 2.0
+SET_UP: Final = ((b"CLIENT",), (b"AUTH",), (b"SELECT",))
+"""Commands with which redis-py begins a connection."""
 
 
 class Fate(Enum):
@@ -71,6 +73,7 @@ class FaultProxy:
         latency: seconds that each command and each reply takes longer.
         loss: the share of replies (0 to 1) that are lost after their command was carried out; see `lossy`.
         lost: how many were.
+        garbage: comes instead of each reply, but for those with which a connection to Redis begins; None: nothing does.
     """
 
     def __init__(self, server_port: int, speech: Speech, chance: random.Random) -> None:
@@ -78,6 +81,7 @@ class FaultProxy:
         self.latency = 0.0
         self.loss = 0.0
         self.lost = 0
+        self.garbage: bytes | None = None
         self.lossy: Callable[[Passing], bool] = lambda _: True
         self.loss_fate = Fate.CUT
         self.port = 0
@@ -102,7 +106,7 @@ class FaultProxy:
 
     def heal(self) -> None:
         """All faults end. Connections that lost something are closed: TCP would not go on after a gap."""
-        self.hole, self.latency, self.loss = Hole.NONE, 0.0, 0.0
+        self.hole, self.latency, self.loss, self.garbage = Hole.NONE, 0.0, 0.0, None
         for trap in self._set:
             trap.let_go()
         self._traps.clear()
@@ -194,7 +198,8 @@ class _Connection:
         if fate is Fate.VANISH:
             self.is_torn = True
         elif fate is Fate.PASS:
-            writer.write(frame)
+            garbled = self._proxy.garbage if passing.reply is not None and passing.words[:1] not in SET_UP else None
+            writer.write(frame if garbled is None else garbled)
             await writer.drain()
         return fate is not Fate.CUT
 

@@ -74,6 +74,7 @@ async def house(
         target = server.bind()
         await server.start()
         tasks = [asyncio.create_task(task) for task in broker.tasks()]
+        tasks += [asyncio.create_task(start()) for start in server.endless().values()]
         try:
             yield House(broker, server, store, target, happened)
         finally:

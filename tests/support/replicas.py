@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,9 @@ class Replica:
 
 
 @asynccontextmanager
-async def replica(directory: Path, settings: Mapping[str, str]) -> AsyncGenerator[Replica]:
+async def replica(
+    directory: Path, settings: Mapping[str, str], program: Sequence[str] = ("-m", "mintonce_server")
+) -> AsyncGenerator[Replica]:
     """A server that serves, until the end of the block. `settings`: variables without their MINTONCE_ prefix."""
     log = directory / f"replica-{len(list(directory.glob('replica-*')))}.log"
     environ = {name: value for name, value in os.environ.items() if not name.startswith("MINTONCE_")}
@@ -58,7 +60,7 @@ async def replica(directory: Path, settings: Mapping[str, str]) -> AsyncGenerato
     environ |= {f"MINTONCE_{name}": value for name, value in (usual | dict(settings)).items()}
     with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "mintonce_server", "serve", env=environ, stderr=stderr, cwd=directory
+            sys.executable, *program, "serve", env=environ, stderr=stderr, cwd=directory
         )
     started = Replica(process, log)
     try:

@@ -1,8 +1,10 @@
 """Keys, wishes and tokens that any test may use."""
 
 import itertools
+from collections.abc import Sequence
 from typing import Final
 
+from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import Acquired, Clock, Lease, TokenStore, Wish
 from mintonce_server.core.secret import Secret
@@ -15,9 +17,14 @@ OTHER: Final = TokenKey.of("shipping", "https://api.example.com/")
 _tries = itertools.count()
 
 
-def wish(nonce: str = "", *, cv: int = 1, newer_than: int = 0, min_remaining: float = 0.0) -> Wish:
+def any_token(_: Token) -> bool:
+    """A list of everything."""
+    return True
+
+
+def wish(nonce: str = "", *, cv: int = 1, newer_than: int = 0, min_remaining: float = 0.0, adopt: bool = False) -> Wish:
     """Of somebody new, unless a nonce is given."""
-    return Wish(nonce or f"try-{next(_tries)}", cv, newer_than, min_remaining)
+    return Wish(nonce or f"try-{next(_tries)}", cv, newer_than, min_remaining, adopt)
 
 
 def minted(clock: Clock, text: str = "a-token", *, lifetime: float = 100.0, age: float = 0.0) -> Minted:
@@ -38,6 +45,13 @@ def as_lease(answer: Acquired) -> Lease:
     return answer
 
 
+async def load_all(store: TokenStore, keys: Sequence[TokenKey]) -> list[Token | None]:
+    """What the store has for these keys. Fails when a part of it did not answer."""
+    found = await store.load(keys)
+    assert not [token for token in found if isinstance(token, StoreUnavailable)]
+    return [token for token in found if not isinstance(token, StoreUnavailable)]
+
+
 async def shared(
     store: TokenStore, clock: Clock, key: TokenKey = KEY, *, cv: int = 1, lifetime: float = 100.0
 ) -> Token:
@@ -45,3 +59,19 @@ async def shared(
     token = await store.commit(await lease_of(store, key, cv=cv), minted(clock, lifetime=lifetime))
     assert isinstance(token, Token), token
     return token
+
+
+async def adopted(store: TokenStore, clock: Clock, text: str = "minted-alone", *, ahead: int = 20_000) -> Token:
+    """A token in the store that a replica minted without it, and served under a provisional number so far ahead."""
+    mint, number = minted(clock, text), int(clock.unix() * 1000) + ahead
+    alone = Token.of(mint, KEY, store.key_hash(KEY), number, 1, clock.unix() - clock.monotonic(), provisional=True)
+    lease = as_lease(await store.acquire(KEY, wish(newer_than=number, adopt=True)))
+    token = alone.adopted(lease.generation, lease.unix_minus_monotonic, reissued=False)
+    answer = await store.restore(token)
+    assert isinstance(answer, Token), answer
+    return answer
+
+
+def named(token: Token | None) -> tuple[int, str]:
+    """Which token it is. Its times differ by less than a millisecond between those who hold it."""
+    return (token.generation, token.access_token.fingerprint()) if token else (0, "")

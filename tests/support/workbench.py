@@ -86,7 +86,7 @@ class Workbench:
         """Its endless tasks run, and hear the store."""
         tasks = [asyncio.create_task(task) for task in self.broker.tasks()]
         try:
-            await wait_until(lambda: self.store._listeners)
+            await wait_until(lambda: self.store.server.listeners)
             yield
         finally:
             for task in tasks:

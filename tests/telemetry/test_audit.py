@@ -20,6 +20,7 @@ CALL = CallRecord(
 MINT = MintRecord(
     client="billing", audience="https://api.example.com/", scopes=(), key="0" * 32, generation=7, cause="absent",
     outcome="minted", reason="", issuer_error="", issuer_request_id="x-1", token_sha256="ab" * 8, seconds=0.12345678,
+    granted_scopes=("orders:read",), granted_audience=("https://api.example.com/",),
 )  # fmt: skip
 
 
@@ -70,6 +71,21 @@ def test_who_called_is_written_as_it_is(tmp_path: Path) -> None:
         audit.write(replace(CALL, caller=subject))
 
     assert [line["caller"] for line in lines(path)] == [subject]
+
+
+@pytest.mark.parametrize("field", ["scopes", "granted_scopes", "granted_audience", "audience", "detail"])
+def test_scopes_and_audiences_are_written_as_they_are(tmp_path: Path, field: str) -> None:
+    """Many are called `token:read` or `secret:rotate`; what looks like a token is masked all the same."""
+    path = tmp_path / "audit.jsonl"
+    jwt = "eyJ" + "hbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln"
+    names = ("token:read", "secret:rotate", "urn:password:x=y", jwt)
+    given = " ".join(names) if field in ("audience", "detail") else names
+    with AuditLog(path, CLOCK) as audit:
+        audit.write(replace(CALL, **{field: given}))  # type: ignore[arg-type] # each field has what it should
+
+    text = path.read_text()
+    assert all(name in text for name in names[:3])
+    assert jwt not in text
 
 
 def test_all_is_there_once_whoever_writes_and_whatever_is_rotated(tmp_path: Path) -> None:

@@ -2,18 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from telemetry.test_audit import CALL, MINT
 
 from mintonce_server.core.errors import AuditUnavailable
 from mintonce_server.telemetry import audit_repeats as module
 from mintonce_server.telemetry.audit import AuditLog, CallRecord, Record, ReloadRecord, RepeatRecord
 from mintonce_server.telemetry.audit_repeats import AuditRepeats
 from support.clocks import ManualClock
-from telemetry.test_audit import CALL, MINT
+from support.waiting import wait_until
 
 INTERVAL = 60.0
 NAMELESS = replace(
@@ -38,7 +38,7 @@ class Log(list[Record]):
 
 
 @pytest.fixture
-def log() -> Iterator[Log]:
+def log() -> Log:
     return Log()
 
 
@@ -71,13 +71,13 @@ def test_the_first_refusal_is_written_and_the_others_are_counted(
     repeats.flush(clock.monotonic() - INTERVAL)
     assert log[3:] == [
         RepeatRecord("key:billing", "", "get", "deny", "PERMISSION_DENIED", "PERMISSION_DENIED", 49, INTERVAL),
-        RepeatRecord("", "192.0.2.0/24", "get", "unauthenticated", "UNAUTHENTICATED", "UNAUTHENTICATED", 1999, INTERVAL),
+        RepeatRecord(
+            "", "192.0.2.0/24", "get", "unauthenticated", "UNAUTHENTICATED", "UNAUTHENTICATED", 1999, INTERVAL
+        ),
     ]
 
 
-def test_after_the_interval_the_next_one_is_written_again(
-    log: Log, clock: ManualClock, repeats: AuditRepeats
-) -> None:
+def test_after_the_interval_the_next_one_is_written_again(log: Log, clock: ManualClock, repeats: AuditRepeats) -> None:
     """What happened once leaves one line and no count."""
     repeats.write(DENIED)
     clock.advance(INTERVAL)
@@ -108,9 +108,7 @@ async def test_it_writes_by_itself_when_the_interval_is_over(
     many(repeats, NAMELESS, 3)
     clock.advance(INTERVAL)
     running = asyncio.create_task(repeats.run())
-    async with asyncio.timeout(5.0):
-        while len(log) < 2:
-            await asyncio.sleep(0)
+    await wait_until(lambda: len(log) == 2)
     running.cancel()
     assert [type(record) for record in log] == [CallRecord, RepeatRecord]
 
@@ -167,7 +165,9 @@ def test_a_flood_of_nameless_calls_grows_the_file_by_less_than_a_megabyte_a_minu
         for second in range(60):
             for number in range(2000):
                 act = ("get", "watch", "reject", "admin")[number % 4]
-                repeats.write(replace(NAMELESS, act=act, peer=f"ipv4:10.{number % 4}.{(number + second) % 256}.1:{number}"))
+                repeats.write(
+                    replace(NAMELESS, act=act, peer=f"ipv4:10.{number % 4}.{(number + second) % 256}.1:{number}")
+                )
             clock.advance(1.0)
             repeats.flush(clock.monotonic() - INTERVAL)
         repeats.close()

@@ -1,5 +1,6 @@
 """One event a line, without secrets, whoever logs it."""
 
+import contextvars
 import io
 import json
 import logging
@@ -45,7 +46,7 @@ def test_the_console_shows_the_same_for_people(configure: Configure) -> None:
 
     logs.get_logger("store").info("minted", client="billing", seconds=0.5)
 
-    assert stream.getvalue().endswith("Z info    minted logger=store client=billing seconds=0.5\n")
+    assert stream.getvalue().endswith("Z info    minted logger=store seconds=0.5 client=billing\n")
 
 
 def test_lower_levels_are_not_written(configure: Configure) -> None:
@@ -216,3 +217,24 @@ def test_any_event_is_one_line(configure: Configure, event: str, fields: dict[st
     (line,) = stream.getvalue().splitlines()
     assert line.isprintable()
     assert render is as_console or json.loads(line)
+
+
+@pytest.mark.parametrize("format", ["json", "console"])
+def test_names_of_scopes_callers_and_audiences_are_no_secrets(configure: Configure, format: logs.Format) -> None:
+    """Masked by their look, `token:read` would be hidden, and all accounts of a namespace would look alike."""
+    stream = configure(format=format)
+    log = logs.get_logger("x")
+    log.info("e", scopes=["token:read"], granted=("secret:rotate",), audience="urn:token:x", detail="token:hidden")
+
+    def called() -> None:
+        logs.bind_caller("jwt:a:my-token:web")
+        log.info("e", scopes=[f"eyJ{'a' * 20}.{'b' * 9}"], client="\x1b[2J\x7f")
+
+    contextvars.copy_context().run(called)
+    text = stream.getvalue()
+    assert all(name in text for name in ("token:read", "secret:rotate", "urn:token:x", "my-token:web"))
+    assert "token:hidden" not in text
+    assert "aaaa" not in text
+    assert all(line.isprintable() for line in text.splitlines())
+    if format == "json":
+        assert [json.loads(line)["event"] for line in text.splitlines()] == ["e", "e"]

@@ -101,6 +101,18 @@ def test_secrets_are_known_by_their_look(text: str) -> None:
     assert CANARY + " " not in Redactor().line(text)
 
 
+def test_names_are_shown_as_they_are() -> None:
+    """But for what looks like a token, has a password in it, or is known to be secret."""
+    redactor = Redactor([OPAQUE])
+    names = ["token:read", "api_key:rotate", "https://api.example.com/", "jwt:prod:system:serviceaccount:my-token:web"]
+    assert redactor.names(names) == names
+    for bad in (JWT, f"https://user:{CANARY}@host/", f"https://host/?code={CANARY}", f"x{OPAQUE.reveal()}"):
+        shown = str(redactor.names(["before", f"{bad}"]))
+        assert "anary" not in shown
+    assert redactor.names(Secret(CANARY)) == MASK
+    assert len(str(redactor.names(f"{'x ' * MAX_TEXT}{JWT}"))) < MAX_TEXT + 10
+
+
 def test_known_secrets_are_found_wherever_they_stand() -> None:
     """A client secret has no particular look, so the Redactor is told about it."""
     redactor = Redactor([OPAQUE])

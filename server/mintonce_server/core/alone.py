@@ -20,7 +20,7 @@ PER_SECOND: Final = 1.0
 """Mints without the store's lease, for all keys of this replica together: 20 at once, then one a second."""
 
 AHEAD: Final = 30_000
-"""Generations are milliseconds: up to half a minute ahead. At a second, one fault run met a collision."""
+"""Generations are milliseconds: up to half a minute ahead. With a second, one fault run met a collision."""
 
 
 class Alone:
@@ -49,20 +49,23 @@ class Alone:
             raise outage
         generation = self._generation(entry)
         try:
-            minted = await self._posting.mint(client, key, key_hash, generation, failures, entry.rejected, Cause.OUTAGE)
+            minted = await self._posting.mint(client, key, key_hash, generation, failures, Cause.OUTAGE)
         except IssuerError as error:
             self._remember(key, error, error.retry_after or 0.0, failures + 1)
             raise
         self._negative.pop(key, None)
-        clocks = self._clock.unix() - self._clock.monotonic()
-        token = Token.of(minted, key, key_hash, generation, client.credential_version, clocks, by_store=False)
+        reissued = minted.access_token.fingerprint() == entry.rejected
+        if reissued:
+            self._sink(events.Reissued(key_hash, client.name, generation, entry.rejected_by))
+        clocks, version = self._clock.unix() - self._clock.monotonic(), client.credential_version
+        token = Token.of(minted, key, key_hash, generation, version, clocks, provisional=True, reissued=reissued)
         return Obtained(token, Origin.MINT, NEVER, outage)
 
     def _generation(self, entry: Entry) -> int:
-        """By a hybrid clock, as in the store: the first lease after the outage gets a higher one.
+        """A provisional number: it orders what this replica serves, until the store gives the token its number.
 
-        Above all seen here in any case: if the store's clock is ahead of ours, memory would not take the token. Some
-        time ahead, at random: two replicas that are alone must not give one generation to two tokens.
+        Above all seen here, so that watches go on. Some time ahead, at random: a rejection names the number, and two
+        replicas should not give one to two tokens.
         """
         return max(int(self._clock.unix() * 1000) + self._chance.randrange(AHEAD), entry.newest + 1)
 

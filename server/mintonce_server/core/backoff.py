@@ -27,9 +27,9 @@ def full_jitter(failures: int, chance: random.Random) -> float:
     return chance.uniform(FIRST, ceiling)
 
 
-def failure_of(error: IssuerError) -> Failure:
+def failure_of(error: IssuerError, *, while_live: bool = False) -> Failure:
     """The part of an error that the fleet shares."""
-    return Failure(error.reason, error.issuer_error)
+    return Failure(error.reason, error.issuer_error, while_live)
 
 
 def error_of(failure: Failure, seconds: float) -> IssuerError:

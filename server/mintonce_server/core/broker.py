@@ -11,16 +11,25 @@ from mintonce_server.core import events
 from mintonce_server.core.alone import Alone
 from mintonce_server.core.bell import Bell
 from mintonce_server.core.client import Clients
-from mintonce_server.core.errors import Draining, IssuerError, RotationTooSoon, StoreUnavailable, WaitTimedOut
+from mintonce_server.core.edge import StoreEdge
+from mintonce_server.core.errors import (
+    Draining,
+    InvalidRequest,
+    IssuerError,
+    RotationTooSoon,
+    StoreUnavailable,
+    WaitTimedOut,
+)
 from mintonce_server.core.filling import Filling
 from mintonce_server.core.holdings import Holdings
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.memory import Entry
 from mintonce_server.core.minting import Minting
-from mintonce_server.core.ports import Clock, TokenStore
+from mintonce_server.core.ports import Clock, Listing, Rejection, TokenStore
 from mintonce_server.core.posting import Posting
 from mintonce_server.core.refresher import Refresher
 from mintonce_server.core.revalidation import Revalidation
+from mintonce_server.core.supervise import Start
 from mintonce_server.core.token import Origin, Token
 from mintonce_server.core.upkeep import Upkeep
 
@@ -66,14 +75,24 @@ class Broker:
     """One a process. Whoever builds it runs its `tasks` until it is closed."""
 
     def __init__(
-        self, store: TokenStore, clients: Clients, clock: Clock, sink: events.EventSink, options: BrokerOptions
+        self,
+        store: TokenStore,
+        clients: Clients,
+        clock: Clock,
+        sink: events.EventSink,
+        options: BrokerOptions,
+        chance: random.Random | None = None,
     ) -> None:
-        chance = random.Random()  # noqa: S311 - spreads retries, guards nothing
+        """`chance` spreads retries and provisional generations; it guards nothing."""
+        chance = chance or random.Random()  # noqa: S311 - see above
+        store = StoreEdge(store, sink)
         bell = Bell()
         posting = Posting(clock, sink, chance)
         minting = Minting(store, clock, sink, bell, posting, options.mint_deadline)
         alone = Alone(allowed=options.mint_in_outage, posting=posting, clock=clock, sink=sink, chance=chance)
-        self._refresher = Refresher(clock, lambda key: self.upkeep.refresh(key, self._refresher))
+        self._refresher = Refresher(
+            clock, lambda key: self.upkeep.refresh(key, self._refresher), self._refresh_failed, chance
+        )
         self._holdings = Holdings(
             store,
             clients,
@@ -83,9 +102,16 @@ class Broker:
             options.max_keys_per_client,
             self._refresher.forget,
         )
-        revalidation = Revalidation(store, self._holdings, clock, sink, lambda: self.upkeep.suspect_all())  # noqa: PLW0108 - upkeep is built below
-        self._filling = Filling(self._holdings, revalidation, minting, alone, clock)
-        self.upkeep = Upkeep(store, self._holdings, self._filling, revalidation, bell, clock, sink)
+        self._revalidation = Revalidation(
+            store,
+            self._holdings,
+            clock,
+            sink,
+            lambda: self.upkeep.suspect_all(),  # noqa: PLW0108 - upkeep is built below
+            options.min_rotation_interval,
+        )
+        self._filling = Filling(self._holdings, self._revalidation, minting, alone, clock)
+        self.upkeep = Upkeep(store, self._holdings, self._filling, self._revalidation, bell, clock, sink)
         self.key_hash = store.key_hash
         self._store = store
         self._clock = clock
@@ -93,9 +119,13 @@ class Broker:
         self._min_rotation_interval = options.min_rotation_interval
         self._draining = False
 
+    def endless(self) -> dict[str, Start]:
+        """What goes on without being asked, by name. Each may be started again when it fails."""
+        return {"wakes": self.upkeep.follow, "revalidation": self.upkeep.revalidate, "refresh": self._refresher.run}
+
     def tasks(self) -> list[Coroutine[Any, Any, None]]:
-        """What goes on without being asked, endlessly."""
-        return [self.upkeep.follow(), self.upkeep.revalidate(), self._refresher.run()]
+        """The same, started once."""
+        return [start() for start in self.endless().values()]
 
     def peek(self, key: TokenKey, min_remaining: float = 0.0) -> Served | None:
         """The hot path: no I/O, no lock, no await. None: call `get`."""
@@ -107,9 +137,9 @@ class Broker:
         if token is None or not token.is_comfortable(now, min_remaining):
             return None
         if self._holdings.is_confirmed(entry, now):
-            return Served(token, Origin.MEMORY)
+            return Served(token, Origin.MEMORY, token.reissued)
         # Who holds a live token through an outage serves it; who was stopped for a while asks the store first.
-        return Served(token, Origin.MEMORY, degraded=True) if self._holdings.is_store_away(now) else None
+        return Served(token, Origin.MEMORY, degraded=True) if self._holdings.is_store_away(entry, now) else None
 
     async def get(
         self, key: TokenKey, min_remaining: float, deadline: float, admit: Admit = _freely, caller: str = ""
@@ -140,7 +170,7 @@ class Broker:
                 # What was live has ended in this very moment: from now on it is worth waiting.
                 return await self.get(key, min_remaining, deadline - (later - now), admit, caller)
             raise
-        return Served(obtained.token, obtained.origin, obtained.trouble is not None)
+        return Served(obtained.token, obtained.origin, obtained.trouble is not None or obtained.token.reissued)
 
     async def watch(
         self, key: TokenKey, deadline: float, admit: Admit = _freely, check: Check = _always, caller: str = ""
@@ -155,14 +185,15 @@ class Broker:
         served = await self.get(key, 0.0, deadline, admit, caller)
         entry = self._holdings.entry(key, caller)
         with self._watching(entry):
-            last = served.token.generation
+            last = served.token
             yield served
             while not self._draining:
-                news, token = entry.news, entry.token
+                now = self._clock.monotonic()
+                news, token = entry.news, entry.live(now)
                 ask_again = check()
-                if token is not None and token.generation > last:
-                    last = token.generation
-                    yield Served(token, Origin.MEMORY)
+                if token is not None and _succeeds(token, last, now):
+                    last = token
+                    yield Served(token, Origin.MEMORY, token.reissued)
                 else:
                     with suppress(TimeoutError):
                         async with asyncio.timeout(ask_again):
@@ -172,27 +203,51 @@ class Broker:
     async def reject(self, key: TokenKey, rejected: int | bytes, caller: str = "") -> bool:
         """A resource server refused this generation, or the token with this SHA-256. Whether it was the current one.
 
-        Raises RotationTooSoon, StoreUnavailable, and what `get` raises for a wrong key.
+        Raises InvalidRequest for a generation that never was, RotationTooSoon, StoreUnavailable, and what `get` raises
+        for a wrong key. `caller` is named in the log.
         """
         entry = self._holdings.entry(key, caller)
+        if entry.token is not None and entry.token.provisional:
+            await self._revalidation.confirm([entry])  # it gets a number that all replicas know
         generation = rejected if isinstance(rejected, int) else await self._generation_of(entry, rejected)
         if generation is None:
             return False
+        held = entry.token
+        is_held = held is not None and generation in (held.generation, held.served_as)
+        if is_held and (wait := entry.rejected_at + self._min_rotation_interval - self._clock.monotonic()) > 0:
+            raise _too_soon(wait)
         rejection = await self._store.reject(key, generation, self._min_rotation_interval)
+        if not rejection.known and is_held:
+            await self._revalidation.confirm([entry])  # the store was emptied: it gets the token back first
+            rejection = await self._store.reject(key, generation, self._min_rotation_interval)
         if rejection.retry_after is not None:
-            raise RotationTooSoon(
-                "this key was rejected a moment ago; its new token goes on being served",
-                remedy="A token refused right after its mint is rarely at fault: check audience, scopes and clocks.",
-                retry_after=rejection.retry_after,
+            raise _too_soon(rejection.retry_after)
+        if not rejection.known and generation > entry.newest:
+            raise InvalidRequest(
+                "there is no such generation of this key",
+                remedy="Reject the generation that came with the refused token, or send the token's SHA-256.",
             )
-        self._sink(events.Rejected(entry.key_hash, generation, rejection.was_current))
-        self._holdings.forget(entry, generation)
+        await self._forget(entry, generation, rejection, caller)
         return rejection.was_current
+
+    async def _forget(self, entry: Entry, generation: int, rejection: Rejection, caller: str) -> None:
+        """Serve no more what was rejected, by what the store said and not by what the caller did."""
+        self._sink(events.Rejected(entry.key_hash, rejection.generation or generation, rejection.was_current, caller))
+        if rejection.was_current:
+            entry.rejected_by = caller
+            self._holdings.forget(entry, rejection.generation)
+        elif entry.holds(generation):
+            # The fleet has another one by now, or none.
+            await self._revalidation.confirm([entry])
+            if entry.holds(generation):
+                self._holdings.forget(entry, generation)
 
     async def rotate(self, key: TokenKey, deadline: float, caller: str = "") -> tuple[int, int]:
         """Mint a successor now. The generations before (0: none) and after. Raises as `get` does."""
         entry = self._holdings.entry(key, caller)
         (current,) = await self._store.load([key])
+        if isinstance(current, StoreUnavailable):
+            raise current
         before = current.generation if current else 0
         async with _waiting_at_most(deadline):
             obtained = await self._filling.fill(entry, 0.0, before, events.Cause.ROTATION)
@@ -200,9 +255,9 @@ class Broker:
             raise obtained.trouble
         return before, obtained.token.generation
 
-    async def list_tokens(self, client: str, limit: int) -> list[Token]:
-        """The live tokens in the store, of one client or ("") of all."""
-        return await self._store.list(client, limit)
+    async def list_tokens(self, client: str, limit: int, wanted: Callable[[Token], bool]) -> Listing:
+        """At most `limit` live tokens in the store, of one client or ("") of all, out of those that are wanted."""
+        return await self._store.list(client, limit, wanted)
 
     def drain(self) -> None:
         """End all watches. Calls under way go on."""
@@ -219,8 +274,16 @@ class Broker:
         await self._filling.flights.close(grace)
 
     async def _generation_of(self, entry: Entry, sha256: bytes) -> int | None:
-        tokens = [entry.token, *await self._store.load([entry.key])]
-        return next((token.generation for token in tokens if token and token.access_token.sha256() == sha256), None)
+        held = entry.token
+        if held is not None and held.access_token.sha256() == sha256:
+            return held.generation
+        (stored,) = await self._store.load([entry.key])
+        if isinstance(stored, StoreUnavailable):
+            raise stored
+        return stored.generation if stored and stored.access_token.sha256() == sha256 else None
+
+    def _refresh_failed(self, key: TokenKey, error: Exception) -> None:
+        self._sink(events.Unforeseen(self.key_hash(key), "refresh", error))
 
     @contextmanager
     def _watching(self, entry: Entry) -> Generator[None]:
@@ -229,6 +292,19 @@ class Broker:
             yield
         finally:
             entry.watchers -= 1
+
+
+def _succeeds(token: Token, last: Token, now: float) -> bool:
+    """Whether a watch that was sent `last` gets this live token: a newer one, or any other once `last` is over."""
+    return token.generation > last.generation or (token.generation != last.generation and not last.is_live(now))
+
+
+def _too_soon(retry_after: float) -> RotationTooSoon:
+    return RotationTooSoon(
+        "this key was rejected a moment ago; its new token goes on being served",
+        remedy="A token refused right after its mint is rarely at fault: check audience, scopes and clocks.",
+        retry_after=retry_after,
+    )
 
 
 @asynccontextmanager

@@ -101,9 +101,16 @@ class IssuerMalformed(IssuerError):
 
 
 class StoreUnavailable(MintonceError):
-    """The store did not answer in time, or refused."""
+    """The store did not answer in time, or refused.
+
+    `partial`: the store has several parts, and only the one with this key is known to be in trouble.
+    """
 
     reason = Reason.STORE_UNAVAILABLE
+
+    def __init__(self, message: str, *, remedy: str, retry_after: float | None = None, partial: bool = False) -> None:
+        super().__init__(message, remedy=remedy, retry_after=retry_after)
+        self.partial = partial
 
 
 class RotationTooSoon(MintonceError):

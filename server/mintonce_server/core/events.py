@@ -67,6 +67,7 @@ class Posted(Event):
         fingerprint: of the token's text, see `Secret.fingerprint`; "" when none came.
         error: None when a token came.
         request_id: what the issuer calls this exchange, "" if it does not say.
+        scopes, audience: what was granted, see core.token.Minted; () when no token came.
     """
 
     key: TokenKey
@@ -76,6 +77,8 @@ class Posted(Event):
     fingerprint: str
     error: IssuerError | None
     request_id: str
+    scopes: tuple[str, ...] = ()
+    audience: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +113,57 @@ class Waited(Event):
 
 @dataclass(frozen=True, slots=True)
 class Rejected(Event):
-    """A caller said that this generation was refused."""
+    """A resource server refused this generation, says `caller`."""
 
     generation: int
     was_current: bool
+    caller: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated(Event):
+    """The issuer gave the token that is stored already, with the same end. It is not asked again before that."""
+
+    client: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reissued(Event):
+    """The issuer handed out the rejected token again: it stands by it, so it is served, marked degraded.
+
+    `rejected_by`: the caller, if this replica took the rejection.
+    """
+
+    client: str
+    generation: int
+    rejected_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class BarrierRaised(Event):
+    """The store had lost the rejection of this generation and has it again."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted(Event):
+    """A token that was minted without the store has a number of the store's, in place of a provisional one."""
+
+    generation: int
+    provisional: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unforeseen(Event):
+    """An exception that its place does not know. What it hit counts as out of order for now; all else goes on.
+
+    `where`: an operation of a port, or a background task.
+    """
+
+    where: str
+    error: Exception
 
 
 @dataclass(frozen=True, slots=True)

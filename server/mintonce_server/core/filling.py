@@ -1,5 +1,7 @@
 """Brings a token into memory: one flight a key, whoever asks."""
 
+from typing import Final
+
 from mintonce_server.core.alone import Alone
 from mintonce_server.core.client import OAuthClient
 from mintonce_server.core.errors import StoreUnavailable
@@ -11,6 +13,9 @@ from mintonce_server.core.minting import Minting, Obtained
 from mintonce_server.core.ports import Clock
 from mintonce_server.core.revalidation import Revalidation
 from mintonce_server.core.token import Origin
+
+ASKED_AT_MOST: Final = 3
+"""Times that a flight asks the store because of hints that come meanwhile; a flood of hints must not hold it up."""
 
 
 class Filling:
@@ -38,20 +43,28 @@ class Filling:
             obtained, mine = await self.flights.join(
                 entry.key, lambda: self._fly(entry, min_remaining, newer_than, cause)
             )
-            token = obtained.token
-            if token.generation <= entry.barred:
-                continue  # rejected while it was under way
+            token, now = obtained.token, self._clock.monotonic()
+            if token.generation <= entry.barred or not token.is_live(now):
+                # Rejected, or over, while it was under way.
+                if mine and obtained.trouble is not None:
+                    raise obtained.trouble
+                continue
             if mine or obtained.trouble is not None:
                 return obtained
-            if token.generation > newer_than and token.is_comfortable(self._clock.monotonic(), min_remaining):
+            if token.generation > newer_than and token.is_comfortable(now, min_remaining):
                 return obtained
 
     async def _fly(self, entry: Entry, min_remaining: float, newer_than: int, cause: Cause | None) -> Obtained:
         client, asked_at = self._holdings.clients.for_key(entry.key), self._clock.monotonic()
         try:
+            doubts, tries = entry.doubts, 1
             obtained = await self._from_store(client, entry, min_remaining, newer_than, cause or _cause(entry))
+            # A hint of a rejection came, perhaps after the store had answered.
+            while entry.doubts > doubts and obtained.origin is not Origin.MINT and tries < ASKED_AT_MOST:
+                doubts, tries = entry.doubts, tries + 1
+                obtained = await self._from_store(client, entry, min_remaining, newer_than, cause or _cause(entry))
         except StoreUnavailable as outage:
-            self._holdings.store_failed(asked_at)
+            self._holdings.store_failed([entry], asked_at, outage)
             if entry.live(self._clock.monotonic()):
                 raise
             obtained = await self._alone.mint(client, entry, outage)
@@ -71,7 +84,8 @@ class Filling:
             if token and token.generation > newer_than and token.is_comfortable(now, min_remaining):
                 return Obtained(token, Origin.MEMORY, entry.confirmed_at)
         # Barred here is barred, even if the store lost the rejection in a failover.
-        return await self._minting.obtain(client, entry.key, max(newer_than, entry.barred), min_remaining, cause)
+        newer_than = max(newer_than, entry.barred)
+        return await self._minting.obtain(client, entry.key, newer_than, min_remaining, cause, entry.rejected_by)
 
 
 def _cause(entry: Entry) -> Cause:

@@ -1,10 +1,10 @@
 """The tokens that this process holds: memory with one way in and one way out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from mintonce_server.core.client import Clients
-from mintonce_server.core.errors import LimitExceeded
+from mintonce_server.core.errors import LimitExceeded, StoreUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.memory import NEVER, Entry, Memory
 from mintonce_server.core.ports import Clock, TokenStore
@@ -79,33 +79,36 @@ class Holdings:
         if token.credential_version < self.clients.for_key(entry.key).credential_version:
             return  # of credentials that were replaced
         entry = self.memory.get(entry.key) or entry  # it may have been replaced meanwhile
-        if entry.offer(token, confirmed_at):
+        if entry.offer(token, confirmed_at, self._clock.monotonic()):
             self._schedule(entry.key, token.refresh_at)
 
     def forget(self, entry: Entry, generation: int) -> None:
-        """The generation was rejected. Watches are owed a successor at once; plain callers bring theirs by asking."""
-        entry = self.memory.get(entry.key) or entry  # as above
-        if entry.bar(generation):
-            self._schedule(entry.key, self._clock.monotonic() + (0.0 if entry.watchers else IDLE))
+        """The store rejected it. Watches are owed a successor at once; plain callers bring theirs by asking."""
+        entry, now = self.memory.get(entry.key) or entry, self._clock.monotonic()  # as above
+        if entry.bar(generation, now):
+            self._schedule(entry.key, now + (0.0 if entry.watchers else IDLE))
 
     def is_confirmed(self, entry: Entry, now: float) -> bool:
         """Whether the store said lately that the entry's token is current."""
         return now - entry.confirmed_at <= self.confirm_within
 
-    def store_failed(self, asked_at: float) -> None:
-        """The store, asked at this time, did not answer.
+    def store_failed(self, entries: Iterable[Entry], asked_at: float, error: StoreUnavailable) -> None:
+        """The store, asked about these at this time, did not answer.
 
         The time of the question counts: after this process was stopped, a deadline gone by proves nothing.
         """
-        self._store_failed_at = max(self._store_failed_at, asked_at)
-
-    def is_store_away(self, now: float) -> bool:
-        """Whether the last try was in vain, and lately."""
-        return now - self._store_failed_at <= self.confirm_within
+        for entry in entries:
+            entry.store_failed_at = max(entry.store_failed_at, asked_at)
+        if not error.partial:
+            self._store_failed_at = max(self._store_failed_at, asked_at)
 
     def store_answered(self) -> None:
-        """The store is there."""
+        """Some part of the store is there: what others lack is each key's own trouble."""
         self._store_failed_at = NEVER
+
+    def is_store_away(self, entry: Entry, now: float) -> bool:
+        """Whether the last try to ask about the key was in vain, and lately."""
+        return now - max(self._store_failed_at, entry.store_failed_at) <= self.confirm_within
 
     def _make_room(self, client: str, caller: str, now: float) -> None:
         entry = self._slots.replaceable(
@@ -130,4 +133,4 @@ class Holdings:
             return False
         if entry.live(now) is None:
             return True
-        return entry.confirmed_at != NEVER and not self.is_store_away(now)
+        return entry.confirmed_at != NEVER and not self.is_store_away(entry, now)

@@ -16,10 +16,14 @@ class Entry:
     """What this process knows of a key.
 
     Attributes:
-        token: the newest one seen, unless it was rejected.
-        barred: every generation up to this one was rejected.
+        token: the newest live one seen, unless it was rejected. It stays here when its life is over.
+        barred: every generation of the store's up to this one was rejected, or begun before a rejection.
         rejected: fingerprint of the token that was rejected last, "" for none.
+        rejected_at: when this process learned of the last rejection, on the monotonic clock.
+        rejected_by: the caller that rejected it at this replica, "" for none.
         confirmed_at: when the store was asked that last said that `token` is current, on the monotonic clock.
+        doubts: how many hints said that `token` may be rejected. What the store said before one does not count.
+        store_failed_at: when the key's part of the store was last asked in vain; NEVER since it answered.
         ever_held: whether there ever was a token.
         asked_at: when a caller last wanted it, on the monotonic clock.
         watchers: how many watches follow it.
@@ -30,11 +34,15 @@ class Entry:
         "asked_at",
         "barred",
         "confirmed_at",
+        "doubts",
         "ever_held",
         "key",
         "key_hash",
         "news",
         "rejected",
+        "rejected_at",
+        "rejected_by",
+        "store_failed_at",
         "token",
         "watchers",
     )
@@ -45,7 +53,11 @@ class Entry:
         self.token: Token | None = None
         self.barred = 0
         self.rejected = ""
+        self.rejected_at = NEVER
+        self.rejected_by = ""
         self.confirmed_at = NEVER
+        self.doubts = 0
+        self.store_failed_at = NEVER
         self.ever_held = False
         self.asked_at = now
         self.watchers = 0
@@ -56,10 +68,20 @@ class Entry:
         """The highest generation seen here, rejected ones too; 0 for none."""
         return max(self.token.generation if self.token else 0, self.barred)
 
-    def offer(self, token: Token, confirmed_at: float) -> bool:
-        """Take the token if it is newer than what is here, and not rejected; the same one is confirmed."""
-        if token.generation <= self.newest:
+    def holds(self, generation: int) -> bool:
+        """Whether this is the generation of the token here."""
+        return self.token is not None and self.token.generation == generation
+
+    def offer(self, token: Token, confirmed_at: float, now: float) -> bool:
+        """Take the token if it is live, not rejected, and newer than a live one here; the same one is confirmed."""
+        held = self.token
+        if held is not None and token.generation == held.generation:
             self.confirm(token.generation, confirmed_at)
+            return False
+        if token.generation <= self.barred or not token.is_live(now):
+            return False
+        # A dead token holds no place, whatever its number.
+        if held is not None and held.is_live(now) and token.generation < held.generation:
             return False
         self.token = token
         self.confirmed_at = confirmed_at
@@ -72,9 +94,15 @@ class Entry:
         if self.token is not None and self.token.generation == generation:
             self.confirmed_at = max(self.confirmed_at, at)
 
-    def bar(self, generation: int) -> bool:
-        """Forget the token if it is of this generation or older. Whether there was one to forget."""
-        self.barred = max(self.barred, generation)
+    def doubt(self) -> None:
+        """A hint says that the token may be rejected: the store is asked before it is served again."""
+        self.doubts += 1
+        self.confirmed_at = NEVER
+
+    def bar(self, generation: int, now: float) -> bool:
+        """The store rejected this generation: forget it and what is older. Whether there was a token to forget."""
+        if generation > self.barred:
+            self.barred, self.rejected_at = generation, now
         if self.token is None or self.token.generation > generation:
             return False
         self.rejected = self.token.access_token.fingerprint()

@@ -11,11 +11,18 @@ from mintonce_server.core import events
 from mintonce_server.core.backoff import error_of, failure_of
 from mintonce_server.core.bell import Bell
 from mintonce_server.core.client import OAuthClient
-from mintonce_server.core.errors import IssuerError, IssuerMalformed, MintonceError, StoreUnavailable, WaitTimedOut
+from mintonce_server.core.errors import (
+    IssuerError,
+    IssuerMalformed,
+    MintonceError,
+    Reason,
+    StoreUnavailable,
+    WaitTimedOut,
+)
 from mintonce_server.core.events import Cause
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.memory import NEVER
-from mintonce_server.core.ports import Backoff, Clock, Hit, Lease, Refusal, TokenStore, Wait, Wish
+from mintonce_server.core.ports import Backoff, Clock, Failure, Hit, Lease, Refusal, TokenStore, Wait, Wish
 from mintonce_server.core.posting import Posting
 from mintonce_server.core.token import Minted, Origin, Token
 
@@ -27,7 +34,10 @@ RENEW_LEAST: Final = 0.05
 FLIGHT_BOUND: Final = 30.0
 """No flight lasts longer, however many leases come and go before it."""
 TOO_SHORT: Final = 1.0
-"""A token that lives no longer than this many seconds is given to those waiting and not stored."""
+"""A token that lives no longer than this many seconds is given to those waiting and not stored. A back-off because of
+such tokens is waited out by callers who have no other: it ends when the next token can be had."""
+SAME_END: Final = 1.0
+"""Seconds. Issuers count in whole ones: an end that differs by no more is the same end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +75,12 @@ class Minting:
         self._mint_deadline = mint_deadline
 
     async def obtain(
-        self, client: OAuthClient, key: TokenKey, newer_than: int, min_remaining: float, cause: Cause
+        self, client: OAuthClient, key: TokenKey, newer_than: int, min_remaining: float, cause: Cause, rejected_by: str
     ) -> Obtained:
-        """Raises IssuerError, StoreUnavailable, or WaitTimedOut after FLIGHT_BOUND."""
+        """Raises IssuerError, StoreUnavailable, or WaitTimedOut after FLIGHT_BOUND.
+
+        `rejected_by`: the caller that rejected the last token, as far as it is known here; for the log.
+        """
         wish = Wish(secrets.token_hex(16), client.credential_version, newer_than, min_remaining)
         key_hash = self._store.key_hash(key)
         started, waited = self._clock.monotonic(), False
@@ -84,11 +97,15 @@ class Minting:
                         with suppress(TimeoutError):
                             async with asyncio.timeout(min(seconds, WAIT_BOUND)):
                                 await rung.wait()
+                    case Backoff(failure, seconds, None) if _ends_soon(failure, seconds):
+                        await asyncio.sleep(seconds)
                     case Backoff(failure, seconds, token):
                         return _settle(token, asked_at, error_of(failure, seconds))
                     case Lease() as lease:
                         obtained = await self._with_lease(client, key_hash, lease, wish, cause)
                         if obtained is not None:
+                            if obtained.token.reissued and obtained.origin is Origin.MINT:
+                                self._sink(events.Reissued(key_hash, client.name, lease.generation, rejected_by))
                             return obtained
                         # One POST a nonce: a store that forgot its refusal must not hand out this lease again.
                         wish = replace(wish, nonce=secrets.token_hex(16))
@@ -109,15 +126,31 @@ class Minting:
             minted = await self._mint(client, key_hash, lease, cause)
         except IssuerError as error:
             return await self._failed(key_hash, lease, error, wish)
-        if minted.lifetime - (self._clock.monotonic() - minted.started_at) <= TOO_SHORT:
+        left = minted.lifetime - (self._clock.monotonic() - minted.started_at)
+        repeats = minted.access_token.fingerprint() == lease.current
+        if repeats and left <= lease.current_left + SAME_END:
+            await self._repeated(client, key_hash, lease)
+            return None
+        if left <= TOO_SHORT:
             return await self._too_short(key_hash, lease, minted)
         return await self._commit(key_hash, lease, minted)
 
     async def _mint(self, client: OAuthClient, key_hash: str, lease: Lease, cause: Cause) -> Minted:
         async with self._renewing(lease):
-            return await self._posting.mint(
-                client, lease.key, key_hash, lease.generation, lease.failures, lease.rejected, cause
-            )
+            return await self._posting.mint(client, lease.key, key_hash, lease.generation, lease.failures, cause)
+
+    async def _repeated(self, client: OAuthClient, key_hash: str, lease: Lease) -> None:
+        """The issuer gave the token that is stored. Until that ends, asking again brings nothing else.
+
+        From now on the store answers with that token and this back-off, or with a new lease once the token has ended.
+        """
+        self._sink(events.Repeated(key_hash, client.name, lease.generation))
+        error = IssuerMalformed(
+            "the issuer repeats the token that it gave before until that ends",
+            remedy="Nothing is lost: the token is served to its end. Turn off the issuer's reuse of tokens if you can.",
+            retry_after=lease.current_left,
+        )
+        await self._share_failure(key_hash, lease, error, while_live=True)
 
     async def _failed(self, key_hash: str, lease: Lease, error: IssuerError, wish: Wish) -> Obtained:
         """Share the failure with the fleet, and take what is live all the same."""
@@ -142,18 +175,27 @@ class Minting:
 
     async def _too_short(self, key_hash: str, lease: Lease, minted: Minted) -> Obtained:
         """At most one POST a second for a key whose tokens are dead on arrival (protocol.md)."""
-        error = IssuerMalformed(
-            f"the issuer's tokens live {minted.lifetime:.1f} s: too short to share",
-            remedy="Raise the token lifetime of this API at the issuer.",
-            retry_after=TOO_SHORT,
-        )
+        if minted.lifetime <= TOO_SHORT:
+            error = IssuerMalformed(
+                f"the issuer's tokens live {minted.lifetime:.1f} s: too short to share",
+                remedy="Raise the token lifetime of this API at the issuer.",
+                retry_after=TOO_SHORT,
+            )
+        else:
+            error = IssuerMalformed(
+                f"the issuer answered when its token of {minted.lifetime:.1f} s was about to end",
+                remedy="See why the issuer is slow, or raise the token lifetime of this API at the issuer.",
+                retry_after=TOO_SHORT,
+            )
         await self._share_failure(key_hash, lease, error)
-        return self._unshared(key_hash, lease, minted, error)
+        return Obtained(lease.token(minted, key_hash), Origin.MINT, NEVER, error)
 
-    async def _share_failure(self, key_hash: str, lease: Lease, error: IssuerError) -> None:
+    async def _share_failure(
+        self, key_hash: str, lease: Lease, error: IssuerError, *, while_live: bool = False
+    ) -> None:
         """What there is to say to the callers is known already, so a store that is away now changes nothing."""
         try:
-            await self._store.fail(lease, failure_of(error), error.retry_after or 0.0)
+            await self._store.fail(lease, failure_of(error, while_live=while_live), error.retry_after or 0.0)
         except StoreUnavailable as outage:
             self._sink(events.StoreFailed(key_hash, str(outage), minting=False))
 
@@ -164,26 +206,21 @@ class Minting:
         except StoreUnavailable as error:
             # The token is paid for and live: this replica serves it from memory until the store is back and gets it.
             self._sink(events.StoreFailed(key_hash, str(error), minting=True))
-            return self._unshared(key_hash, lease, minted, error)
+            return Obtained(lease.token(minted, key_hash), Origin.MINT, NEVER, error)
         if isinstance(committed, Refusal):
             self._sink(events.CommitRefused(key_hash, lease.generation, committed))
-            return self._refused(key_hash, lease, minted, committed)
+            return self._refused(lease.token(minted, key_hash), committed)
         self._sink(events.Committed(key_hash, lease.generation))
         return Obtained(committed, Origin.MINT, asked_at)
 
-    def _refused(self, key_hash: str, lease: Lease, minted: Minted, refusal: Refusal) -> Obtained | None:
+    def _refused(self, token: Token, refusal: Refusal) -> Obtained | None:
         """Overtaken: ask for the better one. Not so with old credentials: asking again would mint again."""
-        if refusal in (Refusal.STALE, Refusal.REJECTED):
+        if refusal is not Refusal.OLD_CREDENTIALS:
             return None
         error = StoreUnavailable(
-            f"the store refused the token of this key: {refusal}",
+            "the store refused the token of this key: other replicas have newer credentials of this client",
             remedy="Give every replica the same credential_version for this client.",
         )
-        return self._unshared(key_hash, lease, minted, error)
-
-    def _unshared(self, key_hash: str, lease: Lease, minted: Minted, error: MintonceError) -> Obtained:
-        version, clocks = lease.credential_version, lease.unix_minus_monotonic
-        token = Token.of(minted, lease.key, key_hash, lease.generation, version, clocks)
         return Obtained(token, Origin.MINT, NEVER, error)
 
     @asynccontextmanager
@@ -206,6 +243,10 @@ class Minting:
                 held = await self._store.renew(held)
             except StoreUnavailable:
                 continue  # tried again soon; the lease lapses by itself otherwise
+
+
+def _ends_soon(failure: Failure, seconds: float) -> bool:
+    return failure.reason is Reason.ISSUER_MALFORMED and seconds <= TOO_SHORT
 
 
 def _settle(token: Token | None, asked_at: float, error: MintonceError) -> Obtained:

@@ -81,12 +81,13 @@ class Pattern:
 class Patterns:
     """Several patterns: a text matches when one of them does."""
 
-    __slots__ = ("_literals", "_wild")
+    __slots__ = ("_all", "_literals", "_wild")
 
     def __init__(self, texts: Iterable[str]) -> None:
         patterns = [Pattern(text) for text in texts]
+        self._all = any(pattern.text in ("*", "**") for pattern in patterns)
         self._literals = frozenset(pattern.text for pattern in patterns if "*" not in pattern.text)
         self._wild = tuple(pattern for pattern in patterns if "*" in pattern.text)
 
     def match(self, text: str) -> bool:
-        return text in self._literals or any(pattern.matches(text) for pattern in self._wild)
+        return self._all or text in self._literals or any(pattern.matches(text) for pattern in self._wild)

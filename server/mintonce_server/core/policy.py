@@ -39,7 +39,8 @@ class Rule:
     """What some callers may do. All patterns are as in core.patterns; raises ValueError for a malformed one.
 
     Attributes:
-        scopes: each scope that is asked for must match one of these. () when none may be asked for.
+        scopes: each scope that is asked for or granted must match one of these; "" stands for asking for none.
+            () when none may be asked for, and none be granted.
     """
 
     name: str
@@ -60,24 +61,37 @@ class Rule:
     def is_for(self, caller: str) -> bool:
         return self._callers.match(caller)
 
-    def allows(self, act: Act, client: str, audience: str, scopes: Iterable[str]) -> bool:
-        """Whether a caller of this rule may do that."""
+    def allows(self, act: Act, client: str, audience: str, scopes: Sequence[str], granted: Sequence[str] = ()) -> bool:
+        """Whether a caller of this rule may do that, and have a token with the scopes that were granted."""
         return (
             act in self.may
             and self._clients.match(client)
             and self._audiences.match(audience)
+            and (bool(scopes) or self._allows_no_scope())
             and all(map(self._scopes.match, scopes))
+            and all(map(self._scopes.match, granted))
         )
 
-    def misses(self, act: Act, client: str, audience: str, scopes: Iterable[str]) -> "Misses":
+    def misses(
+        self, act: Act, client: str, audience: str, scopes: Sequence[str], granted: Sequence[str] = ()
+    ) -> "Misses":
         """What stands in the way of that."""
         return Misses(
             self,
             act=act not in self.may,
             client=not self._clients.match(client),
             audience=not self._audiences.match(audience),
-            scopes=tuple(scope for scope in scopes if not self._scopes.match(scope)),
+            scopes=self._beyond(scopes),
+            no_scope=not scopes and not self._allows_no_scope(),
+            granted=self._beyond(granted),
         )
+
+    def _allows_no_scope(self) -> bool:
+        """Asking for none may mean all: there are issuers that grant everything then."""
+        return not self.scopes or self._scopes.match("")
+
+    def _beyond(self, scopes: Iterable[str]) -> tuple[str, ...]:
+        return tuple(scope for scope in scopes if not self._scopes.match(scope))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +100,9 @@ class Misses:
 
     Attributes:
         act, client, audience: True when that is what the rule does not have.
-        scopes: those that the rule does not have.
+        scopes: those that are asked for and that the rule does not have.
+        no_scope: True when no scope is asked for and the rule wants some to be.
+        granted: those that the issuer granted and that the rule does not have.
     """
 
     rule: Rule
@@ -94,6 +110,8 @@ class Misses:
     client: bool
     audience: bool
     scopes: tuple[str, ...]
+    no_scope: bool = False
+    granted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +124,18 @@ class Decision:
 
 DENIED: Final = Decision(allowed=False, rule="")
 
-_Question = tuple[Act, str, str, tuple[str, ...]]
+_Question = tuple[Act, str, str, tuple[str, ...], tuple[str, ...]]
 
 
 class _Known:
-    """What is remembered of one caller."""
+    """What is remembered of one caller. `weight`: of all decisions, see `_weight`."""
 
-    __slots__ = ("decisions", "rules")
+    __slots__ = ("decisions", "rules", "weight")
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self.rules = rules
         self.decisions: dict[_Question, Decision] = {}
+        self.weight = 0
 
 
 class Policy:
@@ -132,14 +151,25 @@ class Policy:
         self._known: dict[str, _Known] = {}
         self._remembered = 0
 
-    def decide(self, caller_name: str, act: Act, client: str, audience: str, scopes: Sequence[str]) -> Decision:
-        """May the caller do that? A question that was asked before costs a look into two dictionaries."""
+    def decide(
+        self,
+        caller_name: str,
+        act: Act,
+        client: str,
+        audience: str,
+        scopes: Sequence[str],
+        granted: tuple[str, ...] = (),
+    ) -> Decision:
+        """May the caller do that? A question that was asked before costs a look into two dictionaries.
+
+        `granted`: the scopes of the token that is about to go out, where they are not those that were asked for.
+        """
         known = self._known.get(caller_name)
         if known is None:
             if not _NAME.fullmatch(caller_name):
                 return DENIED
             known = self._meet(caller_name)
-        question = (act, client, audience, tuple(scopes))
+        question = (act, client, audience, tuple(scopes), granted)
         decision = known.decisions.get(question)
         return decision if decision is not None else self._remember(known, question, _decide(known.rules, question))
 
@@ -148,10 +178,18 @@ class Policy:
         return any(Act.ADMIN in rule.may for rule in self._rules_for(caller_name))
 
     def near_misses(
-        self, caller_name: str, act: Act, client: str, audience: str, scopes: Sequence[str]
+        self,
+        caller_name: str,
+        act: Act,
+        client: str,
+        audience: str,
+        scopes: Sequence[str],
+        granted: tuple[str, ...] = (),
     ) -> tuple[Misses, ...]:
         """For each rule for this caller, in their order, what stands in the way."""
-        return tuple(rule.misses(act, client, audience, scopes) for rule in self._rules_for(caller_name))
+        known = self._known.get(caller_name)
+        rules = known.rules if known else self._rules_for(caller_name)
+        return tuple(rule.misses(act, client, audience, scopes, granted) for rule in rules)
 
     def _rules_for(self, caller_name: str) -> tuple[Rule, ...]:
         if not _NAME.fullmatch(caller_name):
@@ -165,14 +203,16 @@ class Policy:
         return known
 
     def _remember(self, known: _Known, question: _Question, decision: Decision) -> Decision:
-        _, client, audience, scopes = question
+        _, client, audience, scopes, _ = question
         if len(client) + len(audience) + sum(map(len, scopes)) > _MEMORABLE:
             return decision
         if len(known.decisions) >= MAX_DECISIONS_OF_CALLER:
-            self._remembered -= len(known.decisions)
+            self._remembered -= known.weight
             known.decisions.clear()
+            known.weight = 0
         known.decisions[question] = decision
-        self._remembered += 1
+        known.weight += _weight(question)
+        self._remembered += _weight(question)
         self._forget_too_much()
         return decision
 
@@ -180,6 +220,11 @@ class Policy:
         if self._remembered >= MAX_DECISIONS:
             self._known.clear()
             self._remembered = 0
+
+
+def _weight(question: _Question) -> int:
+    """What remembering it costs: an issuer may grant a thousand scopes at once."""
+    return 1 + len(question[4]) // 16
 
 
 def _decide(rules: Iterable[Rule], question: _Question) -> Decision:

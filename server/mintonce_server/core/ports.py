@@ -1,11 +1,11 @@
 """What the broker needs from outside: a store, an issuer, a clock."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from mintonce_server.core.errors import Reason
+from mintonce_server.core.errors import Reason, StoreUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.token import Minted, Token
 
@@ -39,20 +39,26 @@ class Wish:
         credential_version: records and negative records of an older one count as absent.
         newer_than: only a token of a higher generation will do. 0: any.
         min_remaining: seconds that should be left, see `token.wanted`.
+        adopt: the lease is wanted for a token that was minted without the store. Back-offs do not matter then.
     """
 
     nonce: str
     credential_version: int
     newer_than: int = 0
     min_remaining: float = 0.0
+    adopt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A mint that failed, as the fleet shares it: a negative record. No text of the issuer's but its error code."""
+    """A mint that failed, as the fleet shares it: a negative record. No text of the issuer's but its error code.
+
+    `while_live`: it counts only while a live token is stored, because that token is the cause.
+    """
 
     reason: Reason
     issuer_error: str = ""
+    while_live: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +72,13 @@ class Hit:
 class Lease:
     """The right to mint once, until `expires_at` on the monotonic clock unless renewed.
 
-    `failures` counts the mints of this key that failed in a row, fleet-wide. `rejected` is the fingerprint of the token
-    that was rejected last, or "": an issuer that hands it out again has not mended anything. `unix_minus_monotonic` is
-    of the store's clock and this process's, at most: it says when a token is over by the store's clock, never too late.
+    Attributes:
+        failures: mints of this key that failed in a row, fleet-wide.
+        unix_minus_monotonic: the store's clock minus this process's, at most: it gives the end of a token by the
+            store's clock, never too late.
+        rejected: fingerprint of the token that was rejected last, or "".
+        current: fingerprint of the live token in the store, or "".
+        current_left: seconds that it has left, 0 without one.
     """
 
     key: TokenKey
@@ -79,6 +89,20 @@ class Lease:
     unix_minus_monotonic: float
     failures: int = 0
     rejected: str = ""
+    current: str = ""
+    current_left: float = 0.0
+
+    def token(self, minted: Minted, key_hash: str) -> Token:
+        """The token that this lease's mint gave."""
+        return Token.of(
+            minted,
+            self.key,
+            key_hash,
+            self.generation,
+            self.credential_version,
+            self.unix_minus_monotonic,
+            reissued=minted.access_token.fingerprint() == self.rejected,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +135,27 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """What became of a reject. `retry_after` is set when it was refused because the last one is too fresh."""
+    """The store's answer to a reject.
+
+    Attributes:
+        was_current: the generation was the current one, or is a repetition of the last rejection.
+        generation: the store's number of the token that was rejected; 0 when `was_current` is False.
+        retry_after: seconds; set when the rejection was refused because the last one is too fresh.
+        known: False for a generation above all that the store has given out. Nothing was changed.
+    """
 
     was_current: bool
+    generation: int = 0
     retry_after: float | None = None
+    known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Some live tokens. `truncated`: there may be more, beyond the limit or in a part of the store that is away."""
+
+    tokens: list[Token]
+    truncated: bool
 
 
 class WakeKind(StrEnum):
@@ -162,23 +203,33 @@ class TokenStore(Protocol):
         ...
 
     async def reject(self, key: TokenKey, generation: int, min_interval: float) -> Rejection:
-        """If the generation is current: drop it and bar it and all before it, and wake the fleet."""
+        """If the generation is current: drop it, bar it and what was begun before it, and wake the fleet."""
         ...
 
-    async def generations(self, keys: Sequence[TokenKey]) -> list[int]:
-        """The generation of each key's current token, 0 for none, in the order of the keys, in one round trip."""
+    async def raise_barrier(self, key: TokenKey, generation: int, fingerprint: str, min_interval: float) -> bool:
+        """Give back the memory of a rejection that the store lost. False: refused, the last rejection is too fresh.
+
+        A record of this generation or an older one falls. `fingerprint`: of the rejected token, or "".
+        """
         ...
 
-    async def load(self, keys: Sequence[TokenKey]) -> list[Token | None]:
-        """The current live tokens, in the order of the keys, in one round trip. None, too, for what cannot be read."""
+    async def generations(self, keys: Sequence[TokenKey]) -> list[int | StoreUnavailable]:
+        """The generation of each key's current token, 0 for none, in the order of the keys, in one round trip.
+
+        A key whose part of the store is away gets the error. Raises only when no part answered.
+        """
+        ...
+
+    async def load(self, keys: Sequence[TokenKey]) -> list[Token | StoreUnavailable | None]:
+        """The current live tokens, as `generations`. None, too, for what cannot be read."""
         ...
 
     async def restore(self, token: Token) -> Token | Refusal:
         """Give back a live token that the store lost, or never got. As `commit`, but it ends no back-off."""
         ...
 
-    async def list(self, client: str, limit: int) -> list[Token]:
-        """At most `limit` live tokens, of one client or ("") of all."""
+    async def list(self, client: str, limit: int, wanted: Callable[[Token], bool]) -> Listing:
+        """At most `limit` live tokens, of one client or ("") of all, out of those that are wanted."""
         ...
 
     def wakes(self) -> AsyncIterator[Wake]:

@@ -2,10 +2,10 @@
 
 import random
 
-from mintonce_server.core import events
+from mintonce_server.core import edge, events
 from mintonce_server.core.backoff import full_jitter
 from mintonce_server.core.client import OAuthClient
-from mintonce_server.core.errors import IssuerError, IssuerMalformed
+from mintonce_server.core.errors import IssuerError, IssuerUnavailable
 from mintonce_server.core.events import Cause
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Clock
@@ -21,26 +21,17 @@ class Posting:
         self._chance = chance
 
     async def mint(
-        self,
-        client: OAuthClient,
-        key: TokenKey,
-        key_hash: str,
-        generation: int,
-        failures: int,
-        rejected: str,
-        cause: Cause,
+        self, client: OAuthClient, key: TokenKey, key_hash: str, generation: int, failures: int, cause: Cause
     ) -> Minted:
-        """Raises IssuerError.
+        """Raises IssuerError. A token whose life was over before it came is an error, too.
 
-        Args:
-            failures: mints of this key that failed in a row before.
-            rejected: fingerprint of the token rejected last, or "".
+        `failures`: mints of this key that failed in a row before.
         """
         began = self._clock.monotonic()
         self._sink(events.MintStarted(key_hash, client.name, generation))
         try:
-            minted = await client.issuer.mint(key)
-            _check_news(minted, rejected)
+            minted = await edge.mint(client, key, key_hash, self._sink)
+            self._check_alive(minted)
         except IssuerError as error:
             if error.retry_after is None:
                 error.retry_after = full_jitter(failures, self._chance)
@@ -56,14 +47,18 @@ class Posting:
         seconds = self._clock.monotonic() - began
         self._sink(events.Minted(key_hash, client.name, generation, seconds, minted.lifetime))
         fingerprint = minted.access_token.fingerprint()
-        self._sink(events.Posted(key_hash, key, generation, cause, seconds, fingerprint, None, minted.request_id))
+        self._sink(
+            events.Posted(
+                key_hash, key, generation, cause, seconds, fingerprint, None, minted.request_id,
+                minted.scopes, minted.audience,
+            )
+        )  # fmt: skip
         return minted
 
-
-def _check_news(minted: Minted, rejected: str) -> None:
-    """Some issuers hand out one token again and again while it lives, refused or not."""
-    if minted.access_token.fingerprint() == rejected:
-        raise IssuerMalformed(
-            "the issuer returned the very token that was rejected",
-            remedy="Revoke that token at the issuer, or turn off its reuse of tokens: until it ends none else comes.",
-        )
+    def _check_alive(self, minted: Minted) -> None:
+        took = self._clock.monotonic() - minted.started_at
+        if took >= minted.lifetime:
+            raise IssuerUnavailable(
+                f"the issuer's answer took {took:.1f} s, and the token in it lived {minted.lifetime:.1f} s",
+                remedy="See why the issuer is slow, or raise the token lifetime of this API at the issuer.",
+            )

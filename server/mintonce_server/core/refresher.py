@@ -2,9 +2,11 @@
 
 import asyncio
 import heapq
+import random
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from mintonce_server.core.backoff import full_jitter
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Clock
 
@@ -22,9 +24,19 @@ class Refresher:
     `refresh` is called for a due key. It decides whether anything is to be done, and may `schedule` the key again.
     """
 
-    def __init__(self, clock: Clock, refresh: Callable[[TokenKey], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        refresh: Callable[[TokenKey], Awaitable[None]],
+        on_fault: Callable[[TokenKey, Exception], None],
+        chance: random.Random,
+    ) -> None:
+        """`on_fault` gets each exception that `refresh` raised; the key is tried again after a back-off."""
         self._clock = clock
         self._refresh = refresh
+        self._on_fault = on_fault
+        self._chance = chance
+        self._failures: dict[TokenKey, int] = {}
         self._due: dict[TokenKey, float] = {}
         self._heap: list[tuple[float, int, TokenKey]] = []
         self._count = 0
@@ -72,8 +84,15 @@ class Refresher:
             heapq.heapify(self._heap)
 
     async def _see_to(self, key: TokenKey) -> None:
+        """An unforeseen exception costs this key a pause, and no other key anything."""
         try:
             await self._refresh(key)
+        except Exception as error:  # noqa: BLE001 - reported, and the key is tried again
+            self._on_fault(key, error)
+            failures = self._failures[key] = self._failures.get(key, 0) + 1
+            self.schedule(key, self._clock.monotonic() + full_jitter(failures, self._chance))
+        else:
+            self._failures.pop(key, None)
         finally:
             self._slots.release()
 

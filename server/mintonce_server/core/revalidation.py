@@ -1,16 +1,18 @@
 """Compares what this process holds with the store, and mends whichever of the two is behind."""
 
 import asyncio
+import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from enum import Enum, auto
 from typing import Any, Final, TypeVar
 
 from mintonce_server.core import events
+from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.holdings import Holdings
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.memory import NEVER, Entry
 from mintonce_server.core.minting import TOO_SHORT
-from mintonce_server.core.ports import Clock, Refusal, TokenStore
+from mintonce_server.core.ports import Backoff, Clock, Hit, Lease, Refusal, TokenStore, Wait, Wish
 from mintonce_server.core.token import Token
 
 RESTORED_AT_ONCE: Final = 16
@@ -24,19 +26,24 @@ class Verdict(Enum):
     NOTHING = auto()
     LOAD = auto()
     RESTORE = auto()
-    REJECT = auto()
+    ADOPT = auto()
+    RAISE = auto()
 
 
-def judge(held: int, barred: int, stored: int) -> Verdict:
-    """Generations, 0 for none: of the live token held here, of the newest rejection known here, and the store's."""
+def judge(held: Token | None, barred: int, stored: int) -> Verdict:
+    """The live token held here, the newest rejection known here, and the store's generation; 0 for none."""
     # 1. The store lost a rejection in a failover: what is rejected stays so.
     if 0 < stored <= barred:
-        return Verdict.REJECT
+        return Verdict.RAISE
+    generation = held.generation if held else 0
     # 2. Both have the same, or nothing.
-    if stored == held:
+    if stored == generation:
         return Verdict.NOTHING
-    # 3. The fleet is ahead. 4. The store lost it or never got it; or it was rejected, which it will say.
-    return Verdict.LOAD if stored > held else Verdict.RESTORE
+    # 3. What was minted without the store has no place in its order yet.
+    if held and held.provisional:
+        return Verdict.ADOPT
+    # 4. The fleet is ahead. 5. The store lost it or never got it; or it was rejected, which it will say.
+    return Verdict.LOAD if stored > generation else Verdict.RESTORE
 
 
 class Revalidation:
@@ -46,35 +53,47 @@ class Revalidation:
     """
 
     def __init__(
-        self, store: TokenStore, holdings: Holdings, clock: Clock, sink: events.EventSink, lost: Callable[[], None]
+        self,
+        store: TokenStore,
+        holdings: Holdings,
+        clock: Clock,
+        sink: events.EventSink,
+        lost: Callable[[], None],
+        min_rotation_interval: float,
     ) -> None:
         self._store = store
         self._holdings = holdings
         self._clock = clock
         self._sink = sink
         self._lost = lost
+        self._min_rotation_interval = min_rotation_interval
 
     async def confirm(self, entries: Sequence[Entry]) -> None:
         """Afterwards each token held is confirmed, replaced or forgotten. One round trip if nothing is amiss.
 
-        Raises StoreUnavailable, perhaps with some of it done.
+        Where a part of the store is away, its keys keep what they have. Raises StoreUnavailable when nothing could be
+        asked, or when the store went away in between, with some of it done.
         """
         asked_at = self._clock.monotonic()
         stored = await self._store.generations([entry.key for entry in entries])
         self._holdings.store_answered()
-        amiss: dict[Verdict, list[tuple[Entry, int]]] = {verdict: [] for verdict in Verdict}
+        amiss: dict[Verdict, list[Entry]] = {verdict: [] for verdict in Verdict}
         for entry, generation in zip(entries, stored, strict=True):
-            held = entry.live(asked_at)
+            if isinstance(generation, StoreUnavailable):
+                self._holdings.store_failed([entry], asked_at, generation)
+                continue
+            entry.store_failed_at = NEVER
             entry.confirm(generation, asked_at)
-            amiss[judge(held.generation if held else 0, entry.barred, generation)].append((entry, generation))
-        for entry, generation in amiss[Verdict.REJECT]:
-            await self._store.reject(entry.key, generation, 0.0)
-            self._sink(events.Rejected(entry.key_hash, generation, was_current=True))
-        await self.load([entry for entry, _ in amiss[Verdict.LOAD]])
-        missing = [entry for entry, _ in amiss[Verdict.RESTORE]]
+            amiss[judge(entry.live(asked_at), entry.barred, generation)].append(entry)
+        for entry in amiss[Verdict.RAISE]:
+            if await self._raise_barrier(entry):
+                amiss[judge(entry.live(asked_at), entry.barred, 0)].append(entry)
+        await self.load(amiss[Verdict.LOAD])
+        missing = amiss[Verdict.RESTORE]
         once_held = {entry.key for entry in missing if entry.confirmed_at != NEVER}
         if once_held & await self._restore(missing):
             self._lost()
+        await _all_done([self._adopt(entry) for entry in amiss[Verdict.ADOPT]])
 
     async def load(self, entries: Sequence[Entry]) -> None:
         """Take the fleet's newer tokens. Raises StoreUnavailable."""
@@ -83,14 +102,46 @@ class Revalidation:
         asked_at = self._clock.monotonic()
         tokens = await self._store.load([entry.key for entry in entries])
         for entry, token in zip(entries, tokens, strict=True):
+            if isinstance(token, StoreUnavailable):
+                self._holdings.store_failed([entry], asked_at, token)
+                continue
             if token is not None:
                 self._holdings.keep(entry, token, asked_at)
             held = entry.live(asked_at)
-            if held is None or (token is not None and token.generation <= held.generation):
+            if held is None or held.provisional or (token is not None and token.generation <= held.generation):
                 continue
             if await self._give(entry, held) is Refusal.STALE:
                 # The newer one is of no use here: of another release, or of replaced credentials. It did not bar ours.
                 entry.confirm(held.generation, asked_at)
+
+    async def _raise_barrier(self, entry: Entry) -> bool:
+        """Once for the fleet: from then on the store gives out higher generations, to all replicas."""
+        barred = entry.barred
+        raised = await self._store.raise_barrier(entry.key, barred, entry.rejected, self._min_rotation_interval)
+        if raised:
+            self._sink(events.BarrierRaised(entry.key_hash, barred))
+        return raised
+
+    async def _adopt(self, entry: Entry) -> None:
+        """Get a number of the store's for a token that was minted without it; or take what the fleet has since."""
+        asked_at = self._clock.monotonic()
+        held = entry.live(asked_at)
+        if held is None or not held.provisional or held.remaining(asked_at) <= TOO_SHORT:
+            return
+        nonce = secrets.token_hex(16)
+        wish = Wish(nonce, held.credential_version, newer_than=held.generation, adopt=True)
+        match await self._store.acquire(entry.key, wish):
+            case Hit(token):
+                self._holdings.keep(entry, token, asked_at)
+            case Lease() as lease:
+                reissued = held.access_token.fingerprint() == lease.rejected
+                token = held.adopted(lease.generation, lease.unix_minus_monotonic, reissued=reissued)
+                answer = await self._store.restore(token)
+                if not isinstance(answer, Refusal):
+                    self._holdings.keep(entry, answer, asked_at)
+                    self._sink(events.Adopted(entry.key_hash, answer.generation, held.generation))
+            case Wait() | Backoff():
+                pass  # another replica is at it: its token, or the next round, settles this
 
     async def _restore(self, entries: Sequence[Entry]) -> set[TokenKey]:
         """The keys whose tokens the store has again."""

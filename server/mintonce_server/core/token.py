@@ -1,7 +1,7 @@
 """Tokens, and the arithmetic of their lives. All times are seconds; `…_at` is on this process's monotonic clock."""
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -40,6 +40,7 @@ class Minted:
         started_at: when the request was started, on the monotonic clock. A token is never younger than that.
         scopes: what the issuer granted, sorted; what was asked for when it did not say (RFC 6749, section 5.1).
         request_id: what the issuer calls the exchange, "" if it does not say.
+        audience: what a JWT says that it is for; () for an opaque token.
     """
 
     access_token: Secret
@@ -48,6 +49,7 @@ class Minted:
     started_at: float
     scopes: tuple[str, ...]
     request_id: str = ""
+    audience: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +59,14 @@ class Token:
     Attributes:
         expires_at, refresh_at: on this process's monotonic clock.
         lifetime: seconds between the mint and the expiry.
-        expiry_unix: the expiry by the store's clock, seconds since 1970; for people, not for arithmetic.
+        expiry_unix: the expiry by the store's clock, seconds since 1970; this host's clock for a provisional token.
         credential_version: of the client's credentials that it was minted with.
-        by_store: whether it was the store's clock that `expiry_unix` was reckoned by, or this host's for want of it.
         key_hash: the key's name in the store and in logs.
+        provisional: minted without the store. `generation` is this replica's own then, and only orders what this
+            replica serves, until the store gives the token a number.
+        served_as: the provisional generation that a token of the store was served under before, or 0.
+        reissued: the issuer handed this very text out again after a rejection: it stands by it.
+        audience: see Minted.
     """
 
     key: TokenKey
@@ -74,7 +80,10 @@ class Token:
     refresh_at: float
     expiry_unix: float
     credential_version: int
-    by_store: bool = True
+    provisional: bool = False
+    served_as: int = 0
+    reissued: bool = False
+    audience: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -85,9 +94,11 @@ class Token:
         generation: int,
         credential_version: int,
         unix_minus_monotonic: float,
-        by_store: bool = True,
+        *,
+        provisional: bool = False,
+        reissued: bool = False,
     ) -> "Token":
-        """The token that a mint gives. `unix_minus_monotonic`: the store's; without `by_store`, this host's."""
+        """The token that a mint gives. `unix_minus_monotonic`: the store's; of a provisional token, this host's."""
         expires_at = minted.started_at + minted.lifetime
         return cls(
             key=key,
@@ -101,7 +112,20 @@ class Token:
             refresh_at=minted.started_at + refresh_after(minted.lifetime, key_hash, generation),
             expiry_unix=expires_at + unix_minus_monotonic,
             credential_version=credential_version,
-            by_store=by_store,
+            provisional=provisional,
+            reissued=reissued,
+            audience=minted.audience,
+        )
+
+    def adopted(self, generation: int, unix_minus_monotonic: float, *, reissued: bool) -> "Token":
+        """This provisional token under the number that the store gave it. `unix_minus_monotonic`: the store's."""
+        return replace(
+            self,
+            generation=generation,
+            expiry_unix=self.expires_at + unix_minus_monotonic,
+            provisional=False,
+            served_as=self.generation,
+            reissued=reissued,
         )
 
     def remaining(self, now: float) -> float:

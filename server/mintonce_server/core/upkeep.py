@@ -61,13 +61,17 @@ class Upkeep:
         entry = self._holdings.memory.named(wake.key_hash)
         if entry is None:
             return
-        if wake.kind is WakeKind.REJECT:
-            self._holdings.forget(entry, wake.generation)
-        elif wake.generation <= entry.barred:
-            self._suspect([entry])  # somebody gave back what was rejected
-        elif wake.kind is WakeKind.COMMIT and wake.generation > entry.newest and entry.key not in self._filling.flights:
-            self._announced.add(entry.key)
-            self._something_to_ask.set()
+        held = entry.live(self._clock.monotonic())
+        known = max(held.generation if held else 0, entry.barred)
+        if wake.kind is WakeKind.COMMIT and wake.generation > known:
+            if entry.key not in self._filling.flights:
+                self._announced.add(entry.key)
+                self._something_to_ask.set()
+        elif wake.kind is WakeKind.REJECT:
+            entry.doubt()
+            self._suspect([entry])
+        elif wake.generation <= entry.barred or (held and held.provisional):
+            self._suspect([entry])
 
     def suspect_all(self) -> None:
         """Have the store asked about all that is held."""
@@ -141,19 +145,20 @@ class Upkeep:
     async def _ask(self) -> None:
         announced, self._announced = self._take(self._announced), set()
         suspected, self._suspected = self._take(self._suspected), set()
-        asked_at = self._clock.monotonic()
-        try:
-            for some in _chunks(announced):
-                await self._revalidation.load(some)
-            while suspected:
-                asked_at = self._clock.monotonic()
-                await self._revalidation.confirm(suspected[:AT_ONCE])
-                suspected = suspected[AT_ONCE:]
-        except StoreUnavailable as error:
-            self._holdings.store_failed(asked_at)
-            self._sink(events.StoreFailed("", str(error), minting=False))
-            # What an outage leaves undone waits for the next time.
-            self._suspected.update(entry.key for entry in (*announced, *suspected))
+        chunks = [(self._revalidation.load, some) for some in _chunks(announced)]
+        chunks += [(self._revalidation.confirm, some) for some in _chunks(suspected)]
+        for done, (ask, some) in enumerate(chunks):
+            asked_at = self._clock.monotonic()
+            try:
+                await ask(some)
+            except StoreUnavailable as error:
+                self._holdings.store_failed(some, asked_at, error)
+                self._sink(events.StoreFailed("", str(error), minting=False))
+                # What an outage leaves undone waits for the next time. Another part of the store may well answer now.
+                undone = [some] if error.partial else [entries for _, entries in chunks[done:]]
+                self._suspected.update(entry.key for entries in undone for entry in entries)
+                if not error.partial:
+                    return
 
     def _take(self, keys: Iterable[TokenKey]) -> list[Entry]:
         """Their entries; those that callers asked for last come first."""

@@ -7,6 +7,7 @@ from mintonce_server.core.caller import Caller
 from mintonce_server.core.errors import Unauthenticated
 from mintonce_server.core.ports import Clock
 from mintonce_server.identity.api_keys import PREFIX, ApiKeys
+from mintonce_server.identity.authorities import Authorities
 from mintonce_server.identity.certificate import caller_of_certificate
 from mintonce_server.identity.tokens import JwtIssuer, issuer_of
 
@@ -22,20 +23,25 @@ class Identifier:
         jwt_issuers: Sequence[JwtIssuer],
         api_keys: Callable[[], ApiKeys | None],
         clock: Clock,
+        authorities: Authorities | None = None,
     ) -> None:
         self._trust_domains = trust_domains
         self._issuers = tuple(jwt_issuers)
         self._api_keys = api_keys
         self._clock = clock
+        self._authorities = authorities
 
-    def identify(self, certificate_pem: bytes | None, authorization: Sequence[str]) -> Caller:
-        """Raises Unauthenticated."""
+    def identify(self, certificate_pem: bytes | None, authorization: Sequence[str], chain_pem: bytes = b"") -> Caller:
+        """`chain_pem`: certificates between the caller's and its authority. Raises Unauthenticated."""
         if len(authorization) > 1:
             raise Unauthenticated("there are several authorizations", remedy="Send one.")
         if authorization:
             return self._of_bearer(authorization[0])
         if certificate_pem is not None:
-            return caller_of_certificate(certificate_pem, self._trust_domains, self._clock.unix())
+            caller = caller_of_certificate(certificate_pem, self._trust_domains, self._clock.unix())
+            if self._authorities is not None:
+                self._authorities.check(certificate_pem, chain_pem)
+            return caller
         raise Unauthenticated("the caller shows no proof of identity", remedy=f"Send {self._kinds()}.")
 
     def _of_bearer(self, authorization: str) -> Caller:

@@ -4,13 +4,14 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import Final
 
 from mintonce_server.core.errors import IssuerError, IssuerMalformed
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.token import MAX_LIFETIME, Minted
-from mintonce_server.issuer.binding import claims_of, is_bound
+from mintonce_server.issuer.binding import is_bound
 from mintonce_server.issuer.correlation import request_id
+from mintonce_server.issuer.grant import AudienceCheck, BadGrant, Grant, check_audience, claims_of, read_grant
 from mintonce_server.issuer.refusal import Refused, error_code, refusal
 from mintonce_server.issuer.strictjson import NotAnObject, parse_object
 
@@ -21,7 +22,6 @@ BEARER: Final = "Bearer"
 
 # Visible ASCII: wider than b64token (RFC 6750, section 2.1), for opaque tokens, yet nothing that could end a header.
 _TOKEN = re.compile(rf"[\x21-\x7e]{{1,{MAX_TOKEN}}}")
-_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 _DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
@@ -40,10 +40,12 @@ class Asked:
 
     Attributes:
         issuer: the issuer's host, for messages.
+        scopes, audience: what was asked for; "" for no audience.
         started_at: when the request was started, on the monotonic clock.
         now_unix: for a Retry-After date whose answer has no date of its own.
         default_lifetime: seconds, where `expires_in` is missing.
         allow_bound_tokens: whether a token may be bound to a certificate or key of ours.
+        audience_check: whether a JWT must name the audience.
     """
 
     issuer: str
@@ -52,6 +54,8 @@ class Asked:
     now_unix: float
     default_lifetime: float | None = None
     allow_bound_tokens: bool = False
+    audience: str = ""
+    audience_check: AudienceCheck = "warn"
 
 
 def read_answer(answer: Answer, asked: Asked) -> Minted:
@@ -79,20 +83,23 @@ def _read(answer: Answer, asked: Asked) -> Minted:
         # Some say no with a 200.
         raise refusal(Refused(asked.issuer, 400, error_code(fields)), answer.headers, asked.now_unix)
     token = _access_token(fields, asked)
-    if not asked.allow_bound_tokens and is_bound(token, fields):
+    claims = claims_of(token)
+    if not asked.allow_bound_tokens and is_bound(claims, fields):
         raise _malformed(
             asked,
             "is a token bound to a certificate or key (cnf)",
             "Callers could not use it, for they have neither. Turn bound tokens off for this client at the issuer "
             "(tls_client_certificate_bound_access_tokens, DPoP), or set allow_bound_tokens if it does no harm.",
         )
+    grant = _grant(fields, claims, asked)
     return Minted(
         access_token=Secret(token),
         token_type=_token_type(fields, asked),
-        lifetime=_lifetime(fields, token, asked),
+        lifetime=_lifetime(fields, claims, asked),
         started_at=asked.started_at,
-        scopes=_scopes(fields, asked),
+        scopes=grant.scopes,
         request_id=request_id(answer.headers),
+        audience=grant.audience,
     )
 
 
@@ -132,11 +139,11 @@ def _token_type(fields: Mapping[str, object], asked: Asked) -> str:
     )
 
 
-def _lifetime(fields: Mapping[str, object], token: str, asked: Asked) -> float:
+def _lifetime(fields: Mapping[str, object], claims: Mapping[str, object], asked: Asked) -> float:
     """Seconds, from 0 to MAX_LIFETIME."""
     stated = fields.get("expires_in")
     if stated is None:
-        seconds = asked.default_lifetime if asked.default_lifetime is not None else _jwt_lifetime(token)
+        seconds = asked.default_lifetime if asked.default_lifetime is not None else _jwt_lifetime(claims)
         if seconds is None:
             raise _malformed(
                 asked, "has no expires_in", "Set default_lifetime of this issuer to the seconds that its tokens live."
@@ -161,32 +168,22 @@ def _seconds(value: object) -> float | None:
     return None
 
 
-def _jwt_lifetime(token: str) -> float | None:
-    """exp - iat, if the token reads as a JWT (RFC 7519) that has both."""
-    claims = claims_of(token)
+def _jwt_lifetime(claims: Mapping[str, object]) -> float | None:
+    """exp - iat, of a JWT (RFC 7519) that has both."""
     expiry, issued = _seconds(claims.get("exp")), _seconds(claims.get("iat"))
     if expiry is None or issued is None or not math.isfinite(issued) or expiry <= issued:
         return None
     return expiry - issued
 
 
-def _scopes(fields: Mapping[str, object], asked: Asked) -> tuple[str, ...]:
-    """What was granted, perhaps less than was asked for (RFC 6749, section 3.3); that, if the issuer is silent."""
-    granted = fields.get("scope")
-    if granted is None:
-        return asked.scopes
-    if isinstance(granted, str):
-        names = granted.split()
-    elif isinstance(granted, list):  # some send a list
-        names = [name for name in cast("list[object]", granted) if isinstance(name, str)]
-    else:
-        raise _malformed(
-            asked,
-            "has a scope that is no text",
-            "The issuer must send scopes as one text with spaces (RFC 6749, section 3.3). Report it to its people.",
-        )
-    # A name outside the RFC's characters is only left out of the report: the token is good all the same.
-    return tuple(sorted({name for name in names if _SCOPE.fullmatch(name)}))
+def _grant(fields: Mapping[str, object], claims: Mapping[str, object], asked: Asked) -> Grant:
+    try:
+        grant = read_grant(fields, claims, asked.scopes)
+    except BadGrant as error:
+        raise _malformed(asked, str(error), error.remedy) from error
+    if claims and asked.audience_check == "refuse":
+        check_audience(grant, asked.audience, asked.issuer)
+    return grant
 
 
 def _malformed(asked: Asked, what: str, remedy: str) -> IssuerMalformed:

@@ -86,4 +86,6 @@ class _ClientIssuer:
             now_unix=self._clock.unix(),
             default_lifetime=self._options.default_lifetime,
             allow_bound_tokens=self._options.allow_bound_tokens,
+            audience=key.audience,
+            audience_check=self._options.audience_check,
         )

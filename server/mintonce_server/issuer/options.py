@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from mintonce_server.core.secret import Secret
 from mintonce_server.issuer.certificate import ClientCertificate
+from mintonce_server.issuer.grant import AudienceCheck
 from mintonce_server.issuer.signing import SigningKey
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
@@ -42,6 +43,7 @@ class EndpointOptions:
         allow_http: plain `http://` to other hosts than loopback. The secret then travels in the clear.
         assertion_audience: `aud` of the assertions of private_key_jwt; None: `token_url`.
         allow_bound_tokens: share tokens that are bound to a certificate or key of ours, though callers have neither.
+        audience_check: "refuse": a JWT must name the audience that was asked for. The rest is for whoever logs.
     """
 
     token_url: str
@@ -56,6 +58,7 @@ class EndpointOptions:
     allow_http: bool = False
     assertion_audience: str | None = None
     allow_bound_tokens: bool = False
+    audience_check: AudienceCheck = "warn"
 
     def __post_init__(self) -> None:
         check_token_url(self.token_url, self.allow_http)

@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from mintonce_server.core.caller import ANONYMOUS, Caller
 from mintonce_server.core.errors import MintonceError
 from mintonce_server.core.quotas import Seats
+from mintonce_server.rpc.proving import Proof
 from mintonce_server.telemetry.quiet import Quiet
 
 
@@ -15,7 +16,7 @@ class Arrival:
     Attributes:
         peer: the other end of its connection, as gRPC names it.
         at: when its headers came, on the monotonic clock.
-        caller: who calls; None for someone who is not known.
+        proof: who calls; None for someone who is not known.
         refusal: why it must not go on; None for nothing.
         dismissal: why it had to stop waiting for its message.
         task: what waits for its message; None while nothing does. A task knows its arrival, so that a reference that
@@ -24,13 +25,13 @@ class Arrival:
         quiet: bounds the log lines about calls that fail.
     """
 
-    __slots__ = ("at", "caller", "dismissal", "peer", "quiet", "refusal", "seats", "task")
+    __slots__ = ("at", "dismissal", "peer", "proof", "quiet", "refusal", "seats", "task")
 
     def __init__(self, peer: str, at: float, quiet: Quiet) -> None:
         self.peer = peer
         self.at = at
         self.quiet = quiet
-        self.caller: Caller | None = None
+        self.proof: Proof | None = None
         self.refusal: Exception | None = None
         self.dismissal: MintonceError | None = None
         self.task: asyncio.Task[object] | None = None
@@ -46,6 +47,11 @@ class Arrival:
         """Asked once when this task was cancelled: the reason, if that was a dismissal and nothing else besides."""
         task = asyncio.current_task()
         return self.dismissal if self.dismissal and task and task.uncancel() == 0 else None
+
+    @property
+    def caller(self) -> Caller | None:
+        """None for someone who is not known."""
+        return self.proof.caller if self.proof else None
 
     @property
     def owner(self) -> str:

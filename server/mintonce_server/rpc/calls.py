@@ -6,10 +6,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, Final, NoReturn, TypeVar, cast
 
-from grpc.aio import ServicerContext
-
 from mintonce_server.core.errors import InvalidRequest, MintonceError
 from mintonce_server.rpc.arrival import arrival
+from mintonce_server.rpc.context import Context
 from mintonce_server.rpc.status import abort
 from mintonce_server.telemetry.audit_repeats import UNKNOWN
 from mintonce_server.telemetry.logs import bind_request_id, bound_request_id, get_logger
@@ -24,7 +23,6 @@ UNREADABLE: Final = object()
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
-Context = ServicerContext[Any, Any]
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 

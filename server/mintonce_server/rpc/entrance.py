@@ -15,7 +15,8 @@ from mintonce_server.core.ports import Clock
 from mintonce_server.core.quotas import Quotas, Seats
 from mintonce_server.core.shares import Shares
 from mintonce_server.rpc.arrival import Arrival, arrived
-from mintonce_server.rpc.calls import Context
+from mintonce_server.rpc.context import Context
+from mintonce_server.rpc.proving import Proof
 from mintonce_server.rpc.wasted import WastedCalls
 from mintonce_server.telemetry.quiet import Quiet
 
@@ -32,7 +33,7 @@ class Doorkeeper(Protocol):
 
     quotas: Quotas | None
 
-    def identify(self, context: Context) -> Caller:
+    def prove(self, context: Context) -> Proof:
         """Raises Unauthenticated."""
         ...
 
@@ -74,8 +75,8 @@ class Entrance:
             self._take_in_unknown(came)
             return came
         try:
-            came.caller = self._doorkeeper.identify(context)
-            self._seat(came, came.caller, self._doorkeeper.quotas, streams=streams)
+            came.proof = self._doorkeeper.prove(context)
+            self._seat(came, came.proof.caller, self._doorkeeper.quotas, streams=streams)
         except Exception as error:  # noqa: BLE001 - the method raises it, and ends as after any other error
             came.refusal = error
             if isinstance(error, Unauthenticated):

@@ -1,21 +1,24 @@
 """What stands between a caller and the broker: who is it, may it, how much, and a line in the audit log."""
 
 import asyncio
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
 from mintonce_server.core.broker import Served
 from mintonce_server.core.caller import ANONYMOUS, Caller
-from mintonce_server.core.errors import MintonceError, PermissionDenied, Reason, Unauthenticated
+from mintonce_server.core.errors import MintonceError, PermissionDenied, Reason
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.policy import OPEN, Act, Policy
 from mintonce_server.core.ports import Clock
 from mintonce_server.core.quotas import Quotas
 from mintonce_server.core.token import Token
 from mintonce_server.rpc.arrival import arrival
-from mintonce_server.rpc.calls import Context, name_call
+from mintonce_server.rpc.calls import name_call
+from mintonce_server.rpc.context import Context
+from mintonce_server.rpc.granting import judge_grant
+from mintonce_server.rpc.proving import UNCHANGING, Identify, Proof, Version
 from mintonce_server.rpc.status import CODES
 from mintonce_server.telemetry.audit import CallRecord
 from mintonce_server.telemetry.audit_repeats import UNKNOWN
@@ -30,9 +33,6 @@ _NOT_ALLOWED: Final[dict[str, str]] = {
 
 _VERBS: Final = {Act.GET: "get", Act.WATCH: "watch", Act.REJECT: "reject", Act.ADMIN: "administer"}
 
-Identify = Callable[[bytes | None, Sequence[str]], Caller]
-"""From the PEM of the verified client certificate and the values of `authorization`. Raises Unauthenticated."""
-
 
 @dataclass(frozen=True, slots=True)
 class Guards:
@@ -40,12 +40,14 @@ class Guards:
     identify: who calls; None: nobody is asked.
     policy: the policy as it is now.
     audit: writes a record down, or raises AuditUnavailable; None: there is no audit log.
+    identities: another number each time that something has changed that `identify` goes by.
     """
 
     identify: Identify | None
     policy: Callable[[], Policy]
     quotas: Quotas | None = None
     audit: Callable[[CallRecord], None] | None = None
+    identities: Version = UNCHANGING
 
 
 OPEN_GUARDS: Final = Guards(None, lambda: OPEN)
@@ -55,18 +57,33 @@ OPEN_GUARDS: Final = Guards(None, lambda: OPEN)
 class Passage:
     """One call on its way through the gate."""
 
-    __slots__ = ("_clock", "_guards", "act", "caller", "key", "peer", "request_id", "rule", "served")
+    __slots__ = (
+        "_guards", "act", "client", "detail", "judged", "key", "peer", "proof", "rejected", "request_id", "rule",
+        "served",
+    )  # fmt: skip
 
-    def __init__(self, guards: Guards, clock: Clock, act: Act) -> None:
+    def __init__(self, guards: Guards, act: Act) -> None:
         self._guards = guards
-        self._clock = clock
         self.act = act
-        self.caller: Caller | None = None
+        self.proof: Proof | None = None
         self.request_id = ""
         self.peer = ""
         self.key: TokenKey | None = None
+        self.client = ""
+        """Whose tokens are listed."""
+        self.rejected: int | bytes | None = None
+        """The generation, or the SHA-256, that a caller rejects."""
         self.rule = ""
+        self.detail = ""
+        """Why, where the reason alone does not say it. For the audit log: the caller is not told."""
+        self.judged: Token | None = None
+        """The last token that was about to go out."""
         self.served: Token | None = None
+        """The one that goes out with this record."""
+
+    @property
+    def caller(self) -> Caller | None:
+        return self.proof.caller if self.proof else None
 
     @property
     def name(self) -> str:
@@ -80,26 +97,25 @@ class Passage:
         if not decision.allowed:
             raise _denied(self.act)
 
-    def allow_list(self, tokens: Iterable[Token]) -> list[Token]:
-        """Those that the caller administers."""
-        policy = self._guards.policy()
-        return [
-            token
-            for token in tokens
-            if policy.decide(self.name, Act.ADMIN, token.key.client, token.key.audience, token.key.scopes).allowed
-        ]
+    def may_list(self, token: Token) -> bool:
+        """Whether the caller administers it."""
+        key = token.key
+        return self._guards.policy().decide(self.name, Act.ADMIN, key.client, key.audience, key.scopes).allowed
 
-    def allow_admin(self) -> None:
-        """Raises PermissionDenied for a caller that administers nothing."""
+    def allow_listing(self, client: str) -> None:
+        """Raises PermissionDenied for a caller that administers nothing. `client`: whose tokens; "" for all."""
+        self.client = client
         if not self._guards.policy().may_administer(self.name):
             raise _denied(Act.ADMIN)
 
     def check(self) -> float | None:
-        """For a watch that goes on: raises once it may not. The seconds that the caller's proof holds, or None."""
-        assert self.caller is not None  # noqa: S101 - for type checkers: nobody gets here without an identity
+        """For a call that goes on: raises once it may not. The seconds that the caller's proof holds, or None."""
+        assert self.proof is not None  # noqa: S101 - for type checkers: nobody gets here without an identity
         assert self.key is not None  # noqa: S101 - as above
-        left = _still_valid(self.caller, self._clock)
+        left = self.proof.check()
         self.allow(self.key)
+        if self.judged is not None:
+            self._allow_grant(self.key, self.judged)
         return left
 
     def admit_mint(self) -> None:
@@ -112,9 +128,22 @@ class Passage:
         if self._guards.quotas:
             self._guards.quotas.take_reject(self.name)
 
-    def answered(self, served: Served) -> None:
-        """What the caller gets."""
+    def answer(self, served: Served) -> None:
+        """What the caller gets. Raises PermissionDenied when the issuer granted more than the policy gives."""
+        assert self.key is not None  # noqa: S101 - as above
+        self.judged = served.token
+        self._allow_grant(self.key, served.token)
         self.served = served.token
+
+    def _allow_grant(self, key: TokenKey, token: Token) -> None:
+        if token.scopes != key.scopes:  # otherwise it is allowed already
+            self.rule, self.detail = judge_grant(self._guards.policy(), self.name, self.act, key, token.scopes)
+            if self.detail:
+                raise PermissionDenied(
+                    "the issuer granted more scopes than the policy allows this caller",
+                    remedy="Ask for the scopes that you need, by name. Or ask those who run Mintonce: the audit log "
+                    "shows them what was granted, and `mintonced explain --granted` what is missing.",
+                )
 
 
 class Gate:
@@ -129,14 +158,14 @@ class Gate:
     @contextmanager
     def passing(self, context: Context, act: Act, *, watching: bool = False) -> Generator[Passage]:
         """Who calls is known inside; what came of it is written down at the end, before an answer goes out."""
-        passage, came = Passage(self._guards, self._clock, act), arrival()
+        passage, came = Passage(self._guards, act), arrival()
         if self._guards.audit:
             passage.request_id = name_call(context)
             passage.peer = came.peer
         try:
-            passage.caller = caller = came.caller
-            if caller and caller is not ANONYMOUS:
-                bind_caller(caller.name)
+            passage.proof = came.proof
+            if came.caller and came.caller is not ANONYMOUS:
+                bind_caller(came.caller.name)
             if came.refusal:
                 raise came.refusal
             with self._share(passage.name, watching):
@@ -155,17 +184,11 @@ class Gate:
     def sent(self, context: Context, passage: Passage) -> None:
         """One token of a watch goes out."""
         self._write(context, passage, "OK", "")
+        passage.served = None
 
-    def identify(self, context: Context) -> Caller:
-        """From the headers and the certificate. Raises Unauthenticated."""
-        if self._guards.identify is None:
-            return ANONYMOUS
-        certificates = tuple(context.auth_context().get("x509_pem_cert") or ())
-        metadata = context.invocation_metadata() or ()
-        authorization = [str(value) for name, value in metadata if name == "authorization"]
-        caller = self._guards.identify(bytes(certificates[0]) if certificates else None, authorization)
-        _still_valid(caller, self._clock)
-        return caller
+    def prove(self, context: Context) -> Proof:
+        """Who calls, from the headers and the certificate. Raises Unauthenticated."""
+        return Proof(self._guards.identify, self._guards.identities, self._clock, context)
 
     def _share(self, caller: str, watching: bool) -> AbstractContextManager[None]:
         return self.quotas.watching(caller) if self.quotas and watching else nullcontext()
@@ -173,7 +196,8 @@ class Gate:
     def _write(self, context: Context, passage: Passage, status: str, reason: str) -> None:
         if self._guards.audit is None:
             return
-        key, token = passage.key, passage.served
+        key, judged = passage.key, passage.judged
+        generation, fingerprint = _named(passage.rejected if passage.served is None else passage.served)
         self._guards.audit(
             CallRecord(
                 request_id=passage.request_id,
@@ -181,7 +205,7 @@ class Gate:
                 caller_kind=passage.caller.kind if passage.caller else "",
                 peer=passage.peer,
                 act=passage.act,
-                client=key.client if key else "",
+                client=key.client if key else passage.client,
                 audience=key.audience if key else "",
                 scopes=key.scopes if key else (),
                 key=self._key_hash(key) if key else "",
@@ -189,8 +213,11 @@ class Gate:
                 rule=passage.rule,
                 status=status,
                 reason=reason,
-                generation=token.generation if token else 0,
-                token_sha256=token.access_token.fingerprint()[:16] if token else "",
+                generation=generation,
+                token_sha256=fingerprint[:16],
+                granted_scopes=judged.scopes if judged else (),
+                granted_audience=judged.audience if judged else (),
+                detail=passage.detail,
             )
         )
 
@@ -200,16 +227,17 @@ def _decision(reason: str) -> str:
     return _NOT_ALLOWED.get(reason, "allow")
 
 
-def _still_valid(caller: Caller, clock: Clock) -> float | None:
-    """Seconds that the caller's proof holds, None for ever. Raises Unauthenticated when it is over."""
-    if caller.valid_until is None:
-        return None
-    left = caller.valid_until - clock.unix()
-    if left <= 0:
-        raise Unauthenticated(
-            "the proof of identity has expired", remedy="Connect again with the renewed certificate or token."
-        )
-    return left
+def _named(what: Token | int | bytes | None) -> tuple[int, str]:
+    """Generation and fingerprint of a token that goes out, or as a caller names the one that it rejects."""
+    match what:
+        case int():
+            return what, ""
+        case bytes():
+            return 0, what.hex()
+        case Token():
+            return what.generation, what.access_token.fingerprint()
+        case None:
+            return 0, ""
 
 
 def _denied(act: Act) -> PermissionDenied:

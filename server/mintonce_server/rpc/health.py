@@ -10,7 +10,8 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from mintonce_server.rpc.arrival import arrival
-from mintonce_server.rpc.calls import Context, streaming, unary
+from mintonce_server.rpc.calls import streaming, unary
+from mintonce_server.rpc.context import Context
 
 Response = health_pb2.HealthCheckResponse
 

@@ -1,6 +1,5 @@
 """One address with a gRPC server of its own: what happens at another address takes nothing from it."""
 
-import asyncio
 from collections.abc import Collection
 from typing import Final, cast
 
@@ -9,6 +8,7 @@ from grpc import aio
 from grpc_health.v1 import health_pb2_grpc
 
 from mintonce_server.core.ports import Clock
+from mintonce_server.core.supervise import Start
 from mintonce_server.rpc.connections import Connections
 from mintonce_server.rpc.entrance import Doorkeeper, Entrance, EntranceLimits
 from mintonce_server.rpc.health import Health
@@ -42,7 +42,6 @@ class Listener:
         self._connections = Connections(clock)
         self._quiet = Quiet(clock)
         self._closed = 0
-        self._sweeper: asyncio.Task[None] | None = None
         limits = EntranceLimits(options.max_concurrent_rpcs, options.message_timeout)
         wasted = WastedCalls(options.max_wasted_calls, clock, self._close)
         self._entrances = [Entrance(doorkeeper, limits, wasted, clock), Entrance(None, limits, wasted, clock)]
@@ -62,20 +61,19 @@ class Listener:
     async def start(self) -> None:
         """Answer calls."""
         await self._server.start()
-        self._sweeper = asyncio.create_task(self._sweep(), name=f"sweeper of {self._listen}")
         self.health.start()
 
     async def stop(self, grace: float) -> None:
         """Take no new calls; let those under way finish within `grace` seconds."""
         await self._server.stop(grace)
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.wait([self._sweeper])
 
-    async def _sweep(self) -> None:
-        async with asyncio.TaskGroup() as sweeps:
-            for entrance in self._entrances:
-                sweeps.create_task(entrance.sweep())
+    def endless(self) -> dict[str, Start]:
+        """Tasks to run while calls are answered."""
+        called, open_to_all = self._entrances
+        return {
+            f"late calls at {self._listen}": called.sweep,
+            f"late probes at {self._listen}": open_to_all.sweep,
+        }
 
     def _close(self, peers: Collection[str]) -> None:
         self._closed += self._connections.close(peers)

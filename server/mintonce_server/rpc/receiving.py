@@ -13,7 +13,8 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from mintonce_server.rpc.arrival import arrival
-from mintonce_server.rpc.calls import UNREADABLE, Context, fail
+from mintonce_server.rpc.calls import UNREADABLE, fail
+from mintonce_server.rpc.context import Context
 from mintonce_server.rpc.entrance import Entrance
 
 Read = Callable[[bytes], object]

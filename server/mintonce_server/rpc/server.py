@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha.reflection_pb2_grpc import (
 from mintonce.v1 import admin_pb2, admin_pb2_grpc, tokens_pb2, tokens_pb2_grpc
 from mintonce_server.core.broker import Broker
 from mintonce_server.core.ports import Clock
+from mintonce_server.core.supervise import Start
 from mintonce_server.rpc.gate import OPEN_GUARDS, Gate, Guards
 from mintonce_server.rpc.listener import Listener
 from mintonce_server.rpc.options import ServerOptions
@@ -84,6 +85,10 @@ class Server:
         await asyncio.gather(*(listener.stop(grace) for listener in callers))
         if self._probed is not None:
             await self._probed.stop(0.0)
+
+    def endless(self) -> dict[str, Start]:
+        """Tasks to run while calls are answered, by name."""
+        return {name: start for listener in self._listeners for name, start in listener.endless().items()}
 
     def _credentials(self, *, certificates: bool) -> grpc.ServerCredentials | None:
         if self._options.tls is None:

@@ -7,7 +7,8 @@ from mintonce.v1 import admin_pb2, admin_pb2_grpc, tokens_pb2, tokens_pb2_grpc
 from mintonce_server.core.broker import Broker
 from mintonce_server.core.policy import Act
 from mintonce_server.core.ports import Clock
-from mintonce_server.rpc.calls import Context, deadline_of, name_call, streaming, unary
+from mintonce_server.rpc.calls import deadline_of, name_call, streaming, unary
+from mintonce_server.rpc.context import Context
 from mintonce_server.rpc.convert import key_of, min_remaining_of, rejected_of, summary_message, token_message
 from mintonce_server.rpc.gate import Gate
 
@@ -33,7 +34,8 @@ class TokenService(tokens_pb2_grpc.TokenServiceServicer):
                 served = await self._broker.get(
                     key, min_remaining, deadline_of(context), passage.admit_mint, passage.name
                 )
-            passage.answered(served)
+                passage.check()  # it may have taken a while
+            passage.answer(served)
         response = tokens_pb2.GetTokenResponse()
         token_message(served, self._clock.monotonic(), into=response.token)
         return response
@@ -49,7 +51,8 @@ class TokenService(tokens_pb2_grpc.TokenServiceServicer):
             watch = self._broker.watch(key, deadline_of(context), passage.admit_mint, passage.check, passage.name)
             async with aclosing(watch) as tokens:
                 async for served in tokens:
-                    passage.answered(served)
+                    passage.check()
+                    passage.answer(served)
                     self._gate.sent(context, passage)
                     yield tokens_pb2.WatchTokenResponse(token=token_message(served, self._clock.monotonic()))
 
@@ -59,10 +62,10 @@ class TokenService(tokens_pb2_grpc.TokenServiceServicer):
     ) -> tokens_pb2.RejectTokenResponse:
         name_call(context)
         with self._gate.passing(context, Act.REJECT) as passage:
-            key, rejected = key_of(request), rejected_of(request)
+            key, passage.rejected = key_of(request), rejected_of(request)
             passage.allow(key)
             passage.admit_reject()
-            was_current = await self._broker.reject(key, rejected, passage.name)
+            was_current = await self._broker.reject(key, passage.rejected, passage.name)
         return tokens_pb2.RejectTokenResponse(was_current=was_current)
 
 
@@ -77,13 +80,13 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
     @unary
     async def ListTokens(self, request: admin_pb2.ListTokensRequest, context: Context) -> admin_pb2.ListTokensResponse:
         with self._gate.passing(context, Act.ADMIN) as passage:
-            passage.allow_admin()
+            passage.allow_listing(request.client)
             limit = min(max(request.page_size, 0) or MOST_LISTED, MOST_LISTED)
-            tokens = passage.allow_list(await self._broker.list_tokens(request.client, limit + 1))
-        tokens.sort(key=lambda token: (token.key.client, token.key.audience, token.key.scopes))
+            listing = await self._broker.list_tokens(request.client, limit, passage.may_list)
+        tokens = sorted(listing.tokens, key=lambda token: (token.key.client, token.key.audience, token.key.scopes))
         now = self._clock.monotonic()
         return admin_pb2.ListTokensResponse(
-            tokens=[summary_message(token, now) for token in tokens[:limit]], truncated=len(tokens) > limit
+            tokens=[summary_message(token, now) for token in tokens], truncated=listing.truncated
         )
 
     @unary

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
+from mintonce_server.common.urls import hosts_of, read_address, split_hosts_url
 from mintonce_server.settings.faults import Fault, SettingPath
 from mintonce_server.settings.files import FileFault, read_regular, refuse_if_open, refuse_if_writable
 from mintonce_server.settings.findings import Findings
@@ -97,9 +97,11 @@ def _check_store(settings: Settings, findings: Findings) -> Iterator[Fault]:
 
 
 def _is_far(redis_url: str) -> bool:
-    parts = urlsplit(redis_url)
-    hosts = [urlsplit(f"tcp://{host}").hostname or "localhost" for host in parts.netloc.rpartition("@")[2].split(",")]
-    return parts.scheme != "unix" and not all(map(is_loopback, hosts))
+    parts = split_hosts_url(redis_url)
+    if parts.scheme == "unix":
+        return False
+    hosts = [read_address(host, default_port=1)[0].lower() for host in hosts_of(parts) if host]
+    return not all(map(is_loopback, hosts))
 
 
 def _check_jwt_issuer(name: str, issuer: JwtIssuerSettings, findings: Findings) -> Iterator[Fault]:

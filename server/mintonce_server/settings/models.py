@@ -16,6 +16,7 @@ from mintonce_server.settings.values import (
     Flag,
     HttpsUrl,
     Kind,
+    Lower,
     Name,
     RedisUrl,
     SecretText,
@@ -98,6 +99,10 @@ class IssuerSettings(Part):
     )
     allow_bound_tokens: Flag = Field(
         default=False, description="Share tokens that are bound to a certificate or key, which callers cannot use."
+    )
+    audience_check: Annotated[Literal["warn", "refuse", "off"], Lower, Kind("`warn`, `refuse` or `off`")] = Field(
+        default="warn",
+        description="When a JWT's `aud` does not name the audience that was asked for: log it, refuse it, or take it.",
     )
     audience_parameter: Annotated[Literal["audience", "resource"], Kind("`audience` or `resource`")] = Field(
         default="resource", description="What a form calls the audience; `resource` is RFC 8707. JSON says `audience`."

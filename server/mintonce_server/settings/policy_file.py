@@ -154,8 +154,8 @@ def _check_patterns(key: str, texts: list[str], note: _Note) -> None:
     for index, text in enumerate(texts, 1):
         if fault := pattern_fault(text):
             note(f"{key}, entry {index}", fault, "docs/policy.md says what a pattern is.")
-        elif not text and key != "audiences":
-            note(f"{key}, entry {index}", "is empty", "Only an audience can be empty: that of a token without one.")
+        elif not text and key not in ("audiences", "scopes"):
+            note(f"{key}, entry {index}", "is empty", "Only an audience or a scope can be: for a call that names none.")
 
 
 def _shown(key: str) -> str:

@@ -1,7 +1,9 @@
 """What a Redis URL may say. The store reads it by itself (store/servers/url.py); here each fault gets its remedy."""
 
 from typing import Final
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl
+
+from mintonce_server.common.urls import hosts_of, read_address, split_hosts_url
 
 SINGLE: Final = ("redis", "rediss", "unix")
 SENTINEL: Final = ("redis+sentinel", "rediss+sentinel")
@@ -41,7 +43,7 @@ def fault_in(url: str) -> tuple[str, str] | None:
 
 def without_secrets(url: str) -> str:
     """The URL without user, password and options."""
-    parts = urlsplit(url)
+    parts = split_hosts_url(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
@@ -60,7 +62,7 @@ def _check(url: str) -> None:
 
 
 def _check_hosts(parts: SplitResult) -> None:
-    hosts = parts.netloc.rpartition("@")[2].split(",")
+    hosts = hosts_of(parts)
     if "@" in parts.path + parts.query:
         # A password that is not percent-encoded ends the host too early.
         raise _Wrong(_MALFORMED)
@@ -102,16 +104,15 @@ def _check_options(parts: SplitResult) -> None:
 
 
 def _is_host(text: str) -> bool:
-    parts = _split_or_none(f"tcp://{text}")
-    return parts is not None and bool(parts.hostname) and parts.netloc == text and parts.port != 0
+    try:
+        read_address(text, default_port=1)
+    except ValueError:
+        return False
+    return True
 
 
 def _split_or_none(url: str) -> SplitResult | None:
-    """None also where only the port is wrong, which is looked at only when asked for."""
     try:
-        parts = urlsplit(url)
-        if "," not in parts.netloc:
-            _ = parts.port
+        return split_hosts_url(url)
     except ValueError:
         return None
-    return parts

@@ -14,7 +14,13 @@ class Pipeline(Protocol):
 
     def hmget(self, name: str, keys: Sequence[str]) -> object: ...
 
-    def execute(self) -> Awaitable[list[object]]: ...
+    def time(self) -> object:
+        """The clock of the server that the command before this one goes to."""
+        ...
+
+    def execute(self, raise_on_error: bool = True) -> Awaitable[list[object]]:
+        """The replies in order. Without `raise_on_error`, a command that failed has its exception there."""
+        ...
 
 
 class Commands(Protocol):
@@ -26,8 +32,6 @@ class Commands(Protocol):
 
     def ping(self) -> Awaitable[object]: ...
 
-    def scan_iter(self, match: str, count: int) -> AsyncIterator[bytes]: ...
-
     def pipeline(self, transaction: bool) -> AbstractAsyncContextManager[Pipeline]: ...
 
     async def aclose(self) -> None: ...
@@ -38,10 +42,14 @@ class ServerPipeline(Pipeline, Protocol):
 
     def execute_command(self, *words: str | int | bytes) -> object: ...
 
-    def execute(self, raise_on_error: bool = True) -> Awaitable[list[object]]: ...
+
+class Scannable(Protocol):
+    """One server's keys."""
+
+    def scan_iter(self, match: str, count: int) -> AsyncIterator[bytes]: ...
 
 
-class ServerCommands(Commands, Protocol):
+class ServerCommands(Commands, Scannable, Protocol):
     """A client of one server."""
 
     def execute_command(self, *words: str | int | bytes) -> Awaitable[object]: ...

@@ -1,8 +1,10 @@
 """The one owner of connections to Redis or Valkey. Its exceptions end here."""
 
 import asyncio
+import re
 import ssl
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Final, Self, TypeVar
 
 from redis import exceptions
@@ -10,17 +12,23 @@ from redis.exceptions import (
     AuthenticationError,
     ClusterDownError,
     ConnectionError,
+    InvalidResponse,
     ReadOnlyError,
     RedisError,
     ResponseError,
 )
 
 from mintonce_server.core.errors import StoreUnavailable
-from mintonce_server.store.commands import Commands
+from mintonce_server.store.commands import Commands, Scannable
 from mintonce_server.store.servers import Ear, Servers, open_servers
 
 RETRY_AFTER: Final = 1.0
 """Seconds. A store that is out of reach is worth asking again soon."""
+
+RENEW_EVERY: Final = 1.0
+"""Minimum seconds between two times that all connections are replaced: a record that is not ours costs no more."""
+
+_CODE: Final = re.compile(r"[A-Z]{1,32}\b")
 
 T = TypeVar("T")
 
@@ -36,6 +44,8 @@ class Link:
     def __init__(self, servers: Servers, *, deadline: float) -> None:
         self._servers = servers
         self.deadline = deadline
+        self._puzzled = False
+        self._renewed_at = float("-inf")
 
     @classmethod
     def from_url(cls, url: str, *, deadline: float) -> Self:
@@ -52,6 +62,10 @@ class Link:
         """What errors call the store. Never holds a password."""
         return self._servers.name
 
+    async def shards(self) -> Sequence[Scannable]:
+        """A client for each server that has keys. Raises what redis-py raises."""
+        return await self._servers.shards()
+
     @property
     def ears(self) -> int:
         """How many subscriptions are needed to lose no message with one server."""
@@ -62,18 +76,24 @@ class Link:
         return await self.run(lambda: self._servers.ear(avoid))
 
     async def run(self, operation: Callable[[], Awaitable[T]], *, deadline: float | None = None) -> T:
-        """Do it within the link's deadline or the given one, and once more if the server was lost or the wrong one.
+        """Do it within the link's deadline or the given one, and once more where the fault may lie in the connection.
 
-        It must be idempotent. Raises StoreUnavailable.
+        It must be idempotent. Raises StoreUnavailable, whatever the operation raised: exceptions that are not the
+        library's own come out of it, such as ValueError for a garbled reply.
         """
         try:
             async with asyncio.timeout(self.deadline if deadline is None else deadline):
+                await self._renew_if_puzzled()
                 try:
                     answer = await operation()
-                except (ConnectionError, ReadOnlyError, ClusterDownError) as error:
+                except Exception as error:
+                    if not _may_help_to_repeat(error):
+                        raise
                     await self.doubt(error)
                     answer = await operation()
-        except (RedisError, OSError, TimeoutError) as error:
+        except StoreUnavailable:
+            raise
+        except Exception as error:
             heed_cancellation()
             await self.doubt(error)
             raise self.unavailable(error) from error
@@ -82,7 +102,8 @@ class Link:
 
     async def doubt(self, error: Exception) -> None:
         """Something went wrong: the next operation first sees whether the servers have changed."""
-        await self._servers.doubt(error)
+        with suppress(Exception):  # what failed is known already
+            await self._servers.doubt(error)
 
     def unavailable(self, error: Exception) -> StoreUnavailable:
         """What the broker is told. The server's own text is left out: it may quote what was sent."""
@@ -97,16 +118,53 @@ class Link:
             message = f"the store at {self.name} did not answer within {self.deadline:g} s"
             remedy = "See whether Redis is overloaded, stopped or behind a slow network."
         elif isinstance(cause, ssl.SSLError):
-            message = f"the store at {self.name} and we cannot agree on TLS ({type(cause).__name__})"
+            message = f"the TLS connection to the store at {self.name} failed ({type(cause).__name__})"
             remedy = "See that Redis speaks TLS there, and that ssl_ca_certs in the Redis URL names its authority."
+        elif isinstance(cause, InvalidResponse | ValueError | RecursionError):
+            message = f"the store at {self.name} answered with something that is not Redis' protocol"
+            remedy = "See what listens there: Redis itself, or something in between?"
         else:
             message = f"the store at {self.name} is out of reach ({type(cause).__name__})"
             remedy = "See whether Redis runs there and the network lets this host reach it."
-        return StoreUnavailable(message, remedy=remedy, retry_after=RETRY_AFTER)
+        return StoreUnavailable(message, remedy=remedy, retry_after=RETRY_AFTER, partial=self._servers.sharded)
+
+    @contextmanager
+    def reading(self) -> Generator[None]:
+        """For the reading of a reply: whatever is raised inside becomes StoreUnavailable.
+
+        A connection that brought what nobody asked for may bring the next answers out of order, so none is kept.
+        """
+        try:
+            yield
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            self._puzzled = True
+            raise StoreUnavailable(
+                f"the store at {self.name} holds or answers what this release does not understand",
+                remedy="See that only Mintonce writes keys that begin with 'mintonce:', and what other releases of it "
+                "run.",
+                retry_after=RETRY_AFTER,
+                partial=self._servers.sharded,
+            ) from error
+
+    async def _renew_if_puzzled(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._puzzled and now - self._renewed_at >= RENEW_EVERY:
+            self._puzzled, self._renewed_at = False, now
+            with suppress(Exception):
+                await self._servers.renew()
 
     async def close(self) -> None:
         """Give all connections back."""
         await self._servers.close()
+
+
+def _may_help_to_repeat(error: Exception) -> bool:
+    """Not where the right server gave a clear answer."""
+    return not isinstance(error, ResponseError | StoreUnavailable) or isinstance(
+        error, ReadOnlyError | ClusterDownError
+    )
 
 
 def heed_cancellation() -> None:
@@ -131,5 +189,5 @@ def _cause(error: BaseException) -> BaseException:
 
 def _code(error: ResponseError) -> str:
     # redis-py takes the code off the text where it has a class for it.
-    first = str(error).partition(" ")[0]
-    return first if first.isupper() else type(error).__name__
+    code = _CODE.match(str(error))
+    return code.group() if code else type(error).__name__

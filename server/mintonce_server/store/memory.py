@@ -1,11 +1,16 @@
-"""The store of a single process: the same contract without Redis. For tests, and for trying Mintonce out."""
+"""The store of a single process: the same contract without Redis. For tests, and for trying Mintonce out.
+
+It is built as store/redis.py is: a server with a clock of its own, and stores that read its answers by their clocks.
+"""
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Final
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Final, TypeVar
 
+from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import (
     Acquired,
@@ -14,6 +19,7 @@ from mintonce_server.core.ports import (
     Failure,
     Hit,
     Lease,
+    Listing,
     Refusal,
     Rejection,
     Wait,
@@ -21,53 +27,33 @@ from mintonce_server.core.ports import (
     WakeKind,
     Wish,
 )
-from mintonce_server.core.token import MAX_LIFETIME, Minted, Token
+from mintonce_server.core.token import MIN_REMAINING_SHARE, Minted, Token, leeway
+from mintonce_server.store.memory_server import MemoryServer
+from mintonce_server.store.memory_values import Busy, Denied, Found, Granted, Record, Rejected, Row, TooSoon, Unknown
+from mintonce_server.store.record import Payload
 
-FORGET_AFTER: Final = MAX_LIFETIME + 86_400.0
 QUEUED_MAX: Final = 1000
 
+_GAP: Final = Wake(WakeKind.GAP, "", 0)
 
-@dataclass(slots=True)
-class Entry:
-    """What is known of a key: the record, lease and meta of protocol.md. Times are on the clock's monotonic."""
-
-    touched_at: float
-    token: Token | None = None
-    lease: Lease | None = None
-    last: int = 0
-    bar: int = 0
-    cv: int = 0
-    failures: int = 0
-    failure: Failure | None = None
-    backoff_until: float = 0.0
-    backoff_cv: int = 0
-    rejected: int = 0
-    rejected_print: str = ""
-    rejected_at: float = field(default=-math.inf)
-
-    def live(self, now: float) -> Token | None:
-        """The record, unless its life is over."""
-        return self.token if self.token and self.token.is_live(now) else None
-
-    def held(self, now: float) -> Lease | None:
-        """The lease, unless it has lapsed."""
-        return self.lease if self.lease and now < self.lease.expires_at else None
-
-    def holds(self, lease: Lease, now: float) -> bool:
-        """Whether this very lease is still the one."""
-        held = self.held(now)
-        return held is not None and (held.nonce, held.generation) == (lease.nonce, lease.generation)
+T = TypeVar("T")
+Send = partial[T]
+"""A command on its way: a method of the server with all that it is told."""
 
 
 class MemoryStore:
-    """Implements core.ports.TokenStore. Its numbered cases are those of lua/acquire.lua."""
+    """Implements core.ports.TokenStore on a MemoryServer: its own, or one that it shares with other stores.
 
-    def __init__(self, hasher: KeyHasher, clock: Clock, lease_seconds: float = 3.0) -> None:
+    `clock` is this process's. The server's own clock decides when tokens, leases and back-offs end.
+    """
+
+    def __init__(
+        self, hasher: KeyHasher, clock: Clock, lease_seconds: float = 3.0, server: MemoryServer | None = None
+    ) -> None:
+        self.server = server or MemoryServer(clock)
         self._hash = hasher
         self._clock = clock
         self._lease_seconds = lease_seconds
-        self._entries: dict[str, Entry] = {}
-        self._listeners: set[asyncio.Queue[Wake]] = set()
 
     def key_hash(self, key: TokenKey) -> str:
         """The key's name in the store, on the wake channel and in logs."""
@@ -75,113 +61,119 @@ class MemoryStore:
 
     async def acquire(self, key: TokenKey, wish: Wish) -> Acquired:
         """HIT, WAIT, BACKOFF, or the LEASE."""
-        entry, now = self._entry(key), self._clock.monotonic()
-        token = entry.live(now)
-        if token and token.credential_version < wish.credential_version:
-            token = None
-        # 1. HIT: a live token, new enough, with enough left.
-        if token and token.generation > wish.newer_than and token.is_comfortable(now, wish.min_remaining):
-            return Hit(token)
-        # 2. The lease is ours: the reply was lost. 3. It is another's.
-        if held := entry.held(now):
-            return held if held.nonce == wish.nonce else Wait(held.expires_at - now)
-        # 4. The issuer said no lately, to these credentials or newer ones.
-        if entry.failure and now < entry.backoff_until and entry.backoff_cv >= wish.credential_version:
-            return Backoff(entry.failure, entry.backoff_until - now, token)
-        # 5. Our turn.
-        return self._grant(entry, key, wish, now)
-
-    def _grant(self, entry: Entry, key: TokenKey, wish: Wish, now: float) -> Lease:
-        newest = max(entry.last, entry.bar, wish.newer_than, entry.token.generation if entry.token else 0)
-        entry.last = max(newest + 1, int(self._clock.unix() * 1000))
-        if wish.credential_version > entry.cv:
-            entry.cv, entry.failures = wish.credential_version, 0
-        ends, cv = now + self._lease_seconds, wish.credential_version
-        clocks = self._clock.unix() - now
-        entry.lease = Lease(key, wish.nonce, cv, entry.last, ends, clocks, entry.failures, entry.rejected_print)
-        return entry.lease
+        key_hash, asked_at = self._hash(key), self._clock.monotonic()
+        answer = await self._ask(
+            lambda: partial(
+                self.server.acquire,
+                key_hash,
+                nonce=wish.nonce,
+                lease=_ms(self._lease_seconds),
+                cv=wish.credential_version,
+                newer_than=wish.newer_than,
+                min_remaining=_ms(wish.min_remaining),
+                adopt=wish.adopt,
+            )
+        )
+        match answer:
+            case Found(row):
+                return Hit(_token(row, key_hash, asked_at))
+            case Busy(ms):
+                return Wait(ms / 1000)
+            case Denied(failure, ms, row):
+                return Backoff(failure, ms / 1000, _token(row, key_hash, asked_at) if row else None)
+            case Granted(generation, ms, failures, known, now):
+                return Lease(
+                    key=key,
+                    nonce=wish.nonce,
+                    credential_version=wish.credential_version,
+                    generation=generation,
+                    expires_at=asked_at + ms / 1000,
+                    unix_minus_monotonic=now / 1000 - self._clock.monotonic(),
+                    failures=failures,
+                    rejected=known.rejected_print,
+                    current=known.live_print,
+                    current_left=known.live_left / 1000,
+                )
 
     async def commit(self, lease: Lease, minted: Minted) -> Token | Refusal:
         """Store what was minted, if its generation is the newest and not rejected. Wakes the fleet, ends the lease."""
-        clocks = self._clock.unix() - self._clock.monotonic()
-        key_hash, cv = self._hash(lease.key), lease.credential_version
-        return self._commit(Token.of(minted, lease.key, key_hash, lease.generation, cv, clocks))
+        return await self._commit(lease.token(minted, self._hash(lease.key)))
 
     async def restore(self, token: Token) -> Token | Refusal:
         """Give back a live token that the store lost, or never got. As `commit`, but it ends no back-off."""
-        return self._commit(token, restored=True)
-
-    def _commit(self, token: Token, *, restored: bool = False) -> Token | Refusal:
-        entry, now = self._entry(token.key), self._clock.monotonic()
-        if entry.lease and entry.lease.generation == token.generation:
-            entry.lease = None
-        current = entry.live(now)
-        if current and current.generation == token.generation:
-            return current
-        if refusal := _refusal(entry, token, now):
-            return refusal
-        entry.token, entry.cv = token, max(entry.cv, token.credential_version)
-        entry.last = max(entry.last, token.generation)
-        if not restored:
-            # Only a new token says that the issuer is well again.
-            entry.failure, entry.failures = None, 0
-        self._publish(WakeKind.COMMIT, token.key, token.generation)
-        return token
+        return await self._commit(token, restored=True)
 
     async def fail(self, lease: Lease, failure: Failure, retry_after: float) -> None:
         """Record that the mint failed, so that nobody tries again for `retry_after` seconds. Ends the lease."""
-        entry, now = self._entry(lease.key), self._clock.monotonic()
-        if not entry.holds(lease, now):
-            return
-        entry.lease, entry.failure, entry.failures = None, failure, entry.failures + 1
-        entry.backoff_until, entry.backoff_cv = now + retry_after, lease.credential_version
-        self._publish(WakeKind.FAIL, lease.key, lease.generation)
+        key_hash = self._hash(lease.key)
+        await self._ask(
+            lambda: partial(
+                self.server.fail,
+                key_hash,
+                nonce=lease.nonce,
+                generation=lease.generation,
+                retry=_ms(retry_after),
+                failure=failure,
+                cv=lease.credential_version,
+            )
+        )
 
     async def renew(self, lease: Lease) -> Lease | None:
         """The lease with its new end, or None if it is no longer ours."""
-        entry, now = self._entry(lease.key), self._clock.monotonic()
-        if not entry.holds(lease, now):
-            return None
-        entry.lease = replace(lease, expires_at=now + self._lease_seconds)
-        return entry.lease
+        key_hash, asked_at, ms = self._hash(lease.key), self._clock.monotonic(), _ms(self._lease_seconds)
+        ours = await self._ask(
+            lambda: partial(self.server.renew, key_hash, nonce=lease.nonce, generation=lease.generation, lease=ms)
+        )
+        return replace(lease, expires_at=asked_at + self._lease_seconds) if ours else None
 
     async def reject(self, key: TokenKey, generation: int, min_interval: float) -> Rejection:
-        """If the generation is current: drop it and bar it and all before it, and wake the fleet."""
-        entry, now = self._entry(key), self._clock.monotonic()
-        current = entry.live(now)
-        if current is None or current.generation != generation:
-            return Rejection(was_current=generation == entry.rejected)
-        wait = entry.rejected_at + min_interval - now
-        if wait > 0:
-            return Rejection(was_current=True, retry_after=wait)
-        entry.bar = max(entry.last, entry.bar, generation)
-        entry.token = entry.lease = None
-        entry.rejected, entry.rejected_print, entry.rejected_at = generation, current.access_token.fingerprint(), now
-        self._publish(WakeKind.REJECT, key, generation)
-        return Rejection(was_current=True)
+        """If the generation is current: drop it, bar it and what was begun before it, and wake the fleet."""
+        key_hash = self._hash(key)
+        answer = await self._ask(
+            lambda: partial(self.server.reject, key_hash, generation=generation, min_interval=_ms(min_interval))
+        )
+        match answer:
+            case Rejected(f):
+                return Rejection(was_current=True, generation=f)
+            case TooSoon(ms):
+                return Rejection(was_current=True, retry_after=ms / 1000)
+            case Unknown():
+                return Rejection(was_current=False, known=False)
+            case None:
+                return Rejection(was_current=False)
 
-    async def generations(self, keys: Sequence[TokenKey]) -> list[int]:
+    async def raise_barrier(self, key: TokenKey, generation: int, fingerprint: str, min_interval: float) -> bool:
+        """Give back the memory of a rejection that the store lost. False: the last rejection is too fresh."""
+        key_hash, interval = self._hash(key), _ms(min_interval)
+        refused = await self._ask(
+            lambda: partial(
+                self.server.barrier, key_hash, generation=generation, fingerprint=fingerprint, min_interval=interval
+            )
+        )
+        return refused is None
+
+    async def generations(self, keys: Sequence[TokenKey]) -> list[int | StoreUnavailable]:
         """The generation of each key's current token, 0 for none, in the order of the keys."""
-        now = self._clock.monotonic()
-        entries = [self._entries.get(self._hash(key)) for key in keys]
-        return [token.generation if entry and (token := entry.live(now)) else 0 for entry in entries]
+        names = [self._hash(key) for key in keys]
+        rows = await self._ask(lambda: partial(self.server.read, names))
+        return [row.f if row else 0 for row in rows]
 
-    async def load(self, keys: Sequence[TokenKey]) -> list[Token | None]:
+    async def load(self, keys: Sequence[TokenKey]) -> list[Token | StoreUnavailable | None]:
         """The current live tokens, in the order of the keys."""
-        now = self._clock.monotonic()
-        entries = [self._entries.get(self._hash(key)) for key in keys]
-        return [entry.live(now) if entry else None for entry in entries]
+        names, asked_at = [self._hash(key) for key in keys], self._clock.monotonic()
+        rows = await self._ask(lambda: partial(self.server.read, names))
+        return [_token(row, name, asked_at) if row else None for name, row in zip(names, rows, strict=True)]
 
     async def wakes(self) -> AsyncGenerator[Wake]:
         """What happens, as it happens, after a GAP."""
         queue: asyncio.Queue[Wake] = asyncio.Queue(QUEUED_MAX)
-        queue.put_nowait(_GAP)
-        self._listeners.add(queue)
+        leave = self.server.subscribe(partial(self._hear, queue))
         try:
+            self._hear(queue, _GAP)
             while True:
                 yield await queue.get()
         finally:
-            self._listeners.discard(queue)
+            leave()
 
     async def ping(self) -> None:
         """It always answers."""
@@ -189,43 +181,53 @@ class MemoryStore:
     async def close(self) -> None:
         """There is nothing to give back."""
 
-    async def list(self, client: str, limit: int) -> list[Token]:
-        """At most `limit` live tokens, of one client or ("") of all."""
+    async def list(self, client: str, limit: int, wanted: Callable[[Token], bool]) -> Listing:
+        """At most `limit` live tokens, of one client or ("") of all, out of those that are wanted."""
+        asked_at = self._clock.monotonic()
+        rows = await self._ask(lambda: partial(self.server.read_all))
+        tokens = [_token(row, name, asked_at) for name, row in rows.items()]
+        found = [token for token in tokens if client in ("", token.key.client) and wanted(token)]
+        return Listing(found[:limit], truncated=len(found) > limit)
+
+    async def _ask(self, send: Callable[[], Send[T]]) -> T:
+        """Everything that the server is asked goes through here, so that a test can put trouble between the two.
+
+        `send` makes a command as of now, for each try a new one. The server may run it later than it was made.
+        """
+        return send()()
+
+    def _hear(self, queue: asyncio.Queue[Wake], wake: Wake) -> None:
+        """Everything that the server says unasked comes through here."""
+        if queue.full():
+            # Too slow a listener lost messages: that is what a GAP says.
+            while not queue.empty():
+                queue.get_nowait()
+            wake = _GAP
+        queue.put_nowait(wake)
+
+    async def _commit(self, token: Token, *, restored: bool = False) -> Token | Refusal:
+        answer = await self._ask(lambda: self._send(token, restored=restored))
+        return answer if isinstance(answer, Refusal) else replace(token, expiry_unix=answer / 1000)
+
+    def _send(self, token: Token, *, restored: bool) -> Send[int | Refusal]:
         now = self._clock.monotonic()
-        live = (token for entry in self._entries.values() if (token := entry.live(now)))
-        return [token for token in live if client in ("", token.key.client)][:limit]
-
-    def _entry(self, key: TokenKey) -> Entry:
-        now, key_hash = self._clock.monotonic(), self._hash(key)
-        entry = self._entries.get(key_hash)
-        if entry is None:
-            # Whoever comes new pays for those that are long gone: nothing is kept forever.
-            for old in [name for name, known in self._entries.items() if now - known.touched_at > FORGET_AFTER]:
-                del self._entries[old]
-            entry = self._entries[key_hash] = Entry(touched_at=now)
-        entry.touched_at = now
-        return entry
-
-    def _publish(self, kind: WakeKind, key: TokenKey, generation: int) -> None:
-        for queue in self._listeners:
-            if queue.full():
-                # Too slow a listener lost messages: that is what a GAP says.
-                while not queue.empty():
-                    queue.get_nowait()
-                queue.put_nowait(_GAP)
-            else:
-                queue.put_nowait(Wake(kind, self._hash(key), generation))
+        record = Record(
+            f=token.generation,
+            exp=_ms(token.expiry_unix),
+            cv=token.credential_version,
+            leeway=_ms(leeway(token.lifetime)),
+            cap=_ms(MIN_REMAINING_SHARE * token.lifetime),
+            payload=Payload.of(token),
+            fingerprint=token.access_token.fingerprint(),
+            provisional=token.served_as,
+        )
+        return partial(self.server.commit, token.key_hash, record, ttl=_ms(token.remaining(now)), restored=restored)
 
 
-_GAP: Final = Wake(WakeKind.GAP, "", 0)
+def _token(row: Row, key_hash: str, asked_at: float) -> Token:
+    return row.payload.token(key_hash, asked_at, row.f, row.remaining, row.exp)
 
 
-def _refusal(entry: Entry, token: Token, now: float) -> Refusal | None:
-    if not token.is_live(now):
-        return Refusal.DEAD
-    if token.credential_version < entry.cv:
-        return Refusal.OLD_CREDENTIALS
-    if token.generation <= entry.bar:
-        return Refusal.REJECTED
-    current = entry.live(now)
-    return Refusal.STALE if current and token.generation < current.generation else None
+def _ms(seconds: float) -> int:
+    # Downwards: a life is never made longer than it is.
+    return math.floor(seconds * 1000)

@@ -31,14 +31,15 @@ class Opening:
         try:
             return self._sealer.open(sealed, key_hash, generation)
         except Unopened as error:
-            self._tell(key_hash, str(error))
+            self.alarm(key_hash, f"a record does not open: {error}")
             return None
 
-    def _tell(self, key_hash: str, why: str) -> None:
+    def alarm(self, key_hash: str, why: str) -> None:
+        """Sound the alarm, once in PAUSE for each key."""
         now = self._clock.monotonic()
         if now - self._told.get(key_hash, -PAUSE) < PAUSE:
             return
         if len(self._told) >= REMEMBERED:
             self._told = {name: at for name, at in self._told.items() if now - at < PAUSE}
         self._told[key_hash] = now
-        self._alarm(key_hash, f"a record does not open: {why}")
+        self._alarm(key_hash, why)

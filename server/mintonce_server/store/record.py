@@ -1,46 +1,103 @@
 """What a record holds, as text and as values. Whatever cannot be read counts as no record."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Final, TypeGuard, cast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeGuard, cast
 
 from mintonce_server.core.errors import InvalidRequest
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.token import MAX_LIFETIME, Token
 
-VERSION: Final = 1
-FIELDS: Final = ("f", "exp", "refresh", "life", "cv", "payload")
+VERSION: Final = 2
+FIELDS: Final = ("f", "exp", "cv", "payload")
 """What a reader wants of a record's hash, in the order of `Row.read`."""
 
 _MAX_LIFETIME_MS: Final = int(MAX_LIFETIME * 1000)
 _DIGITS_MAX: Final = 16
 """As many as a Lua number can hold without loss."""
+_REWRITTEN: Final = "its expiry or credential version in clear is not the sealed one"
 
-Open = Callable[[bytes, str, int], bytes | None]
-"""From what is sealed, the key's hash and the generation to the payload's text."""
+
+class Open(Protocol):
+    """Opens what is sealed."""
+
+    def __call__(self, sealed: bytes, key_hash: str, generation: int, /) -> bytes | None:
+        """The payload's text; None, with an alarm, when it does not open."""
+        ...
+
+    def alarm(self, key_hash: str, why: str) -> None:
+        """Report a record that opens and cannot be believed."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """The part of a record that says whose it is and holds the token."""
+    """The sealed part of a record. Times are ms; `expiry` and `refresh` are on the store's clock since 1970."""
 
     key: TokenKey
     access_token: Secret
     token_type: str
     granted: tuple[str, ...]
+    audience: tuple[str, ...]
+    expiry: int
+    refresh: int
+    lifetime: int
+    credential_version: int
+    served_as: int
+    reissued: bool
+
+    @classmethod
+    def of(cls, token: Token) -> "Payload":
+        """What is sealed of a token that the store has given a number."""
+        expiry = _ms(token.expiry_unix)
+        return cls(
+            key=token.key,
+            access_token=token.access_token,
+            token_type=token.token_type,
+            granted=token.scopes,
+            audience=token.audience,
+            expiry=expiry,
+            refresh=expiry - _ms(token.expires_at - token.refresh_at),
+            lifetime=_ms(token.lifetime),
+            credential_version=token.credential_version,
+            served_as=token.served_as,
+            reissued=token.reissued,
+        )
+
+    def token(self, key_hash: str, asked_at: float, generation: int, remaining: int, expiry: int) -> Token:
+        """The token, as a record has it that was asked for at this time. See Row for `remaining` and `expiry`."""
+        # Anchored to the moment before the question was sent: never longer-lived than the truth.
+        expires_at = asked_at + remaining / 1000
+        return Token(
+            key=self.key,
+            key_hash=key_hash,
+            generation=generation,
+            access_token=self.access_token,
+            token_type=self.token_type,
+            scopes=self.granted,
+            lifetime=self.lifetime / 1000,
+            expires_at=expires_at,
+            refresh_at=expires_at - (self.expiry - self.refresh) / 1000,
+            expiry_unix=expiry / 1000,
+            credential_version=self.credential_version,
+            served_as=self.served_as,
+            reissued=self.reissued,
+            audience=self.audience,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A record as read. Times are in ms: two counted from the read, `expiry` by the store's clock since 1970."""
+    """A record as read. Times are in ms: `remaining` counts from the read, `expiry` is on the store's clock since 1970.
+
+    All but the payload stands in clear, for the scripts. It counts only as far as the payload says the same.
+    """
 
     generation: int
     remaining: int
-    refresh_in: int
     expiry: int
-    lifetime: int
     credential_version: int
     payload: bytes
 
@@ -48,8 +105,8 @@ class Row:
     def of(cls, reply: object) -> "Row | None":
         """From a script's row."""
         match reply:
-            case [int(f), int(remaining), int(refresh_in), int(expiry), int(lifetime), int(cv), bytes(payload)]:
-                return _doubted(cls(f, remaining, refresh_in, expiry, lifetime, cv, payload))
+            case [int(f), int(remaining), int(expiry), int(cv), bytes(payload)]:
+                return cls(f, remaining, expiry, cv, payload)
             case _:
                 return None
 
@@ -59,14 +116,16 @@ class Row:
         return cast(list[object], fields)[0]
 
     @classmethod
-    def read(cls, fields: object, remaining: int) -> "Row | None":
-        """From FIELDS of a hash and its key's TTL. None if there is no record."""
+    def read(cls, fields: object, ttl: int, store_now: int) -> "Row | None":
+        """From FIELDS of a hash, its key's TTL and the server's time, in ms. None if there is no record."""
         *numbers, payload = cast(list[object], fields)
-        if numbers[0] is None or remaining <= 0:
+        if numbers[0] is None:
             return None
-        f, expiry, refresh, life, cv = map(number_in, numbers)
-        sealed = payload if isinstance(payload, bytes) else b""
-        return _doubted(cls(f, remaining, refresh - (expiry - remaining), expiry, life, cv, sealed))
+        f, expiry, cv = map(number_in, numbers)
+        remaining = min(ttl, expiry - store_now)
+        if remaining <= 0:
+            return None
+        return cls(f, remaining, expiry, cv, payload if isinstance(payload, bytes) else b"")
 
     def token(self, key: TokenKey, key_hash: str, asked_at: float, opening: Open) -> Token | None:
         """The key's token. None if the record cannot be read, or is another key's."""
@@ -80,47 +139,51 @@ class Row:
 
     def _opened(self, key_hash: str, opening: Open) -> Payload | None:
         text = opening(self.payload, key_hash, self.generation)
-        return None if text is None else decode(text)
+        payload = None if text is None else decode(text)
+        if payload is not None and not self._fits(payload):
+            opening.alarm(key_hash, _REWRITTEN)
+            return None
+        return payload
+
+    def _fits(self, payload: Payload) -> bool:
+        """Whether a commit can have written these fields beside this payload. It may shorten a life only."""
+        sound = self.generation > 0 and 0 < self.remaining <= payload.lifetime <= _MAX_LIFETIME_MS
+        ordered = 0 <= payload.expiry - payload.refresh <= _MAX_LIFETIME_MS
+        return (
+            sound
+            and ordered
+            and self.expiry <= payload.expiry
+            and self.credential_version == payload.credential_version
+        )
 
     def _token(self, payload: Payload, key_hash: str, asked_at: float) -> Token:
-        # Anchored to the moment before the question was sent: never longer-lived than the truth.
-        return Token(
-            key=payload.key,
-            key_hash=key_hash,
-            generation=self.generation,
-            access_token=payload.access_token,
-            token_type=payload.token_type,
-            scopes=payload.granted,
-            lifetime=self.lifetime / 1000,
-            expires_at=asked_at + self.remaining / 1000,
-            refresh_at=asked_at + self.refresh_in / 1000,
-            expiry_unix=self.expiry / 1000,
-            credential_version=self.credential_version,
-        )
+        return payload.token(key_hash, asked_at, self.generation, self.remaining, self.expiry)
 
 
 def number_in(field: object) -> int:
-    """A field of a record that holds a whole number; 0 for what somebody else wrote there."""
+    """A field of a record that holds a whole number; 0 for anything else."""
     return int(field) if isinstance(field, bytes) and field.isdigit() and len(field) <= _DIGITS_MAX else 0
-
-
-def _doubted(row: Row) -> Row:
-    """The row; without its payload, so that it opens for nobody, if no commit can have written these numbers."""
-    sound = row.generation > 0 and 0 < row.remaining <= row.lifetime <= _MAX_LIFETIME_MS
-    return row if sound and -_MAX_LIFETIME_MS <= row.refresh_in <= row.remaining else replace(row, payload=b"")
 
 
 def encode(token: Token) -> str:
     """The payload's text. It carries the key's own names, so that a record under a wrong name is noticed."""
+    payload = Payload.of(token)
     return json.dumps(
         {
             "v": VERSION,
-            "client": token.key.client,
-            "audience": token.key.audience,
-            "scopes": token.key.scopes,
-            "token": token.access_token.reveal(),
-            "type": token.token_type,
-            "granted": token.scopes,
+            "client": payload.key.client,
+            "audience": payload.key.audience,
+            "scopes": payload.key.scopes,
+            "token": payload.access_token.reveal(),
+            "type": payload.token_type,
+            "granted": payload.granted,
+            "granted_audience": payload.audience,
+            "expiry": payload.expiry,
+            "refresh": payload.refresh,
+            "lifetime": payload.lifetime,
+            "credential_version": payload.credential_version,
+            "served_as": payload.served_as,
+            "reissued": payload.reissued,
         },
         separators=(",", ":"),
     )
@@ -142,14 +205,27 @@ def decode(text: bytes) -> Payload | None:
             "token": str(token),
             "type": str(token_type),
             "granted": granted,
-        } if _are_strings(scopes) and _are_strings(granted):
+            "granted_audience": granted_audience,
+            "expiry": int(expiry),
+            "refresh": int(refresh),
+            "lifetime": int(lifetime),
+            "credential_version": int(version),
+            "served_as": int(served_as),
+            "reissued": bool(reissued),
+        } if _are_strings(scopes) and _are_strings(granted) and _are_strings(granted_audience):
             try:
                 key = TokenKey.of(client, audience, scopes)
             except InvalidRequest:
                 return None
-            return Payload(key, Secret(token), token_type, tuple(granted))
+            grant = tuple(granted), tuple(granted_audience)
+            times = expiry, refresh, lifetime
+            return Payload(key, Secret(token), token_type, *grant, *times, version, served_as, reissued)
         case _:
             return None
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
 
 
 def _is_object(value: object) -> TypeGuard[Mapping[str, object]]:

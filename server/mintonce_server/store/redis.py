@@ -6,30 +6,33 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
-from mintonce_server.core.errors import Reason, StoreUnavailable
+from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import (
     Acquired,
-    Backoff,
     Clock,
     Failure,
-    Hit,
     Lease,
+    Listing,
     Refusal,
     Rejection,
-    Wait,
     Wake,
     Wish,
 )
 from mintonce_server.core.token import MIN_REMAINING_SHARE, Minted, Token, leeway
-from mintonce_server.store import wake
+from mintonce_server.store import replies, wake
 from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
-from mintonce_server.store.link import RETRY_AFTER, Link
+from mintonce_server.store.link import Link
+from mintonce_server.store.notifications import Dropped, Notifications
 from mintonce_server.store.opening import Alarm, Opening
 from mintonce_server.store.reading import Reader
 from mintonce_server.store.record import Row, encode
+from mintonce_server.store.replies import Question
 from mintonce_server.store.scripts import Scripts
 from mintonce_server.store.sealing import Sealer
+
+LUA_EXACT: Final = 2**53
+"""A script's numbers are exact below this. No generation reaches it."""
 
 UNREADABLE_MAX: Final = 3
 """Records in a row that an `acquire` passes over because it cannot read them; each needs a mint in between."""
@@ -44,12 +47,8 @@ class Resealed:
     unreadable: int = 0
 
 
-def _unheard(_key_hash: str, _what: str) -> None:
-    """Nobody wants to know."""
-
-
-def _ignore(_: StoreUnavailable) -> None:
-    """Nobody wants to know."""
+def _ignore(*_: object) -> None:
+    """Default callback: ignore."""
 
 
 class RedisStore:
@@ -63,11 +62,12 @@ class RedisStore:
         clock: Clock,
         lease_seconds: float,
         trouble: wake.Trouble = _ignore,
+        notifications: Notifications,
         sealer: Sealer,
         alarm: Alarm,
     ) -> None:
         self._link = link
-        self._scripts = Scripts(link.client)
+        self._scripts = Scripts(link.client, notifications)
         self._sealer = sealer
         self._opening = Opening(sealer, alarm, clock)
         self._reader = Reader(link, hasher, clock, self._opening)
@@ -75,6 +75,7 @@ class RedisStore:
         self._clock = clock
         self._lease_seconds = lease_seconds
         self._trouble = trouble
+        self._notifications = notifications
         self._spread = random.Random()  # noqa: S311 - spreads reconnections; no secret
 
     @classmethod
@@ -88,7 +89,8 @@ class RedisStore:
         lease_seconds: float = 3.0,
         deadline: float = 0.25,
         trouble: wake.Trouble = _ignore,
-        alarm: Alarm = _unheard,
+        dropped: Callable[[int], None] = _ignore,
+        alarm: Alarm = _ignore,
     ) -> Self:
         """To a server, to the primary that Sentinels name, or to a Cluster, when first used.
 
@@ -99,6 +101,7 @@ class RedisStore:
             keyring: what seals, as it is now. The default seals with keys that everybody has.
             alarm: told of records that do not open.
             trouble: told each time the wake subscription breaks; it mends itself.
+            dropped: called now and then with the number of wake messages that were dropped.
         """
         link = Link.from_url(url, deadline=deadline)
         return cls(
@@ -107,6 +110,7 @@ class RedisStore:
             clock=clock,
             lease_seconds=lease_seconds,
             trouble=trouble,
+            notifications=Notifications(keyring().index_key, Dropped(clock, dropped).add),
             sealer=Sealer(keyring, clock),
             alarm=alarm,
         )
@@ -120,30 +124,19 @@ class RedisStore:
         key_hash, newer_than = self._hash(key), wish.newer_than
         for _ in range(UNREADABLE_MAX):
             asked_at = self._clock.monotonic()
-            match await self._acquire(key_hash, wish, newer_than):
-                case [b"HIT", fields] if row := Row.of(fields):
-                    if token := row.token(key, key_hash, asked_at, self._opening):
-                        return Hit(token)
-                    newer_than = max(newer_than, row.generation)
-                case [b"LEASE", int(generation), int(ms), int(failures), bytes(rejected), int(store_now)]:
-                    ends, clocks = asked_at + ms / 1000, store_now / 1000 - self._clock.monotonic()
-                    version, refused = wish.credential_version, rejected.decode(errors="replace")
-                    return Lease(key, wish.nonce, version, generation, ends, clocks, failures, refused)
-                case [b"WAIT", int(ms)]:
-                    return Wait(ms / 1000)
-                case [b"BACKOFF", bytes(failure), int(ms), *fields]:
-                    row = Row.of(fields[0]) if fields else None
-                    token = row.token(key, key_hash, asked_at, self._opening) if row else None
-                    return Backoff(_read_failure(failure), ms / 1000, token)
-                case _:
-                    raise self._puzzled()
-        raise self._puzzled()
+            reply = await self._acquire(key_hash, wish, newer_than)
+            with self._link.reading():
+                question = Question(key, key_hash, wish, asked_at, self._clock.monotonic())
+                answer = replies.acquired(reply, question, self._opening)
+            if not isinstance(answer, int):
+                return answer
+            newer_than = max(newer_than, answer)
+        with self._link.reading():
+            raise replies.Unexpected
 
     async def commit(self, lease: Lease, minted: Minted) -> Token | Refusal:
         """Store what was minted, if its generation is the newest and not rejected. Wakes the fleet, ends the lease."""
-        key_hash = self._hash(lease.key)
-        version, clocks = lease.credential_version, lease.unix_minus_monotonic
-        return await self._commit(Token.of(minted, lease.key, key_hash, lease.generation, version, clocks))
+        return await self._commit(lease.token(minted, self._hash(lease.key)))
 
     async def restore(self, token: Token) -> Token | Refusal:
         """Give back a live token that the store lost, or never got. As `commit`, but it ends no back-off."""
@@ -152,7 +145,7 @@ class RedisStore:
     async def fail(self, lease: Lease, failure: Failure, retry_after: float) -> None:
         """Record that the mint failed, so that nobody tries again for `retry_after` seconds. Ends the lease."""
         key_hash = self._hash(lease.key)
-        await self._link.run(
+        reply = await self._link.run(
             lambda: self._scripts.fail(
                 key_hash,
                 nonce=lease.nonce,
@@ -160,48 +153,56 @@ class RedisStore:
                 retry=_ms(retry_after),
                 failure=f"{failure.reason} {failure.issuer_error}",
                 credential_version=lease.credential_version,
+                while_live=failure.while_live,
             )
         )
+        with self._link.reading():
+            replies.flag(reply)
 
     async def renew(self, lease: Lease) -> Lease | None:
         """The lease with its new end, or None if it is no longer ours."""
         key_hash, asked_at = self._hash(lease.key), self._clock.monotonic()
-        ours = await self._link.run(
+        reply = await self._link.run(
             lambda: self._scripts.renew(
                 key_hash, nonce=lease.nonce, generation=lease.generation, lease=_ms(self._lease_seconds)
             )
         )
-        if ours != 1:
-            return None
-        return replace(lease, expires_at=asked_at + self._lease_seconds)
+        with self._link.reading():
+            return replace(lease, expires_at=asked_at + self._lease_seconds) if replies.flag(reply) else None
 
     async def reject(self, key: TokenKey, generation: int, min_interval: float) -> Rejection:
-        """If the generation is current: drop it and bar it and all before it, and wake the fleet."""
+        """If the generation is current: drop it, bar it and what was begun before it, and wake the fleet."""
+        if generation >= LUA_EXACT:
+            return Rejection(was_current=False, known=False)
         key_hash = self._hash(key)
         reply = await self._link.run(
             lambda: self._scripts.reject(key_hash, generation=generation, min_interval=_ms(min_interval))
         )
-        match reply:
-            case [b"CURRENT"]:
-                return Rejection(was_current=True)
-            case [b"OTHER"]:
-                return Rejection(was_current=False)
-            case [b"TOO_SOON", int(ms)]:
-                return Rejection(was_current=True, retry_after=ms / 1000)
-            case _:
-                raise self._puzzled()
+        with self._link.reading():
+            return replies.rejection(reply)
 
-    async def generations(self, keys: Sequence[TokenKey]) -> list[int]:
+    async def raise_barrier(self, key: TokenKey, generation: int, fingerprint: str, min_interval: float) -> bool:
+        """Give back the memory of a rejection that the store lost. False: the last rejection is too fresh."""
+        key_hash, interval = self._hash(key), _ms(min_interval)
+        reply = await self._link.run(
+            lambda: self._scripts.barrier(
+                key_hash, generation=generation, fingerprint=fingerprint, min_interval=interval
+            )
+        )
+        with self._link.reading():
+            return replies.barrier_raised(reply)
+
+    async def generations(self, keys: Sequence[TokenKey]) -> list[int | StoreUnavailable]:
         """The generation of each key's current token, 0 for none, in the order of the keys, in one round trip."""
         return await self._reader.generations(keys)
 
-    async def load(self, keys: Sequence[TokenKey]) -> list[Token | None]:
+    async def load(self, keys: Sequence[TokenKey]) -> list[Token | StoreUnavailable | None]:
         """The current live tokens, in the order of the keys, in one round trip."""
         return await self._reader.load(keys)
 
     def wakes(self) -> AsyncGenerator[Wake]:
         """What happens in the fleet, as it happens. Reconnects by itself; each new connection begins with a GAP."""
-        return wake.wakes(self._link, self._trouble, self._spread)
+        return wake.wakes(self._link, self._notifications.decode, self._trouble, self._spread)
 
     async def ping(self) -> None:
         """Whether the store answers."""
@@ -211,9 +212,9 @@ class RedisStore:
         """Give the connections back. Whoever consumes `wakes` closes that."""
         await self._link.close()
 
-    async def list(self, client: str, limit: int) -> list[Token]:
-        """At most `limit` live tokens, of one client or ("") of all. Takes several round trips."""
-        return await self._reader.of_client(client, limit)
+    async def list(self, client: str, limit: int, wanted: Callable[[Token], bool]) -> Listing:
+        """At most `limit` live tokens, of one client or ("") of all, out of those that are wanted."""
+        return await self._reader.listing(client, limit, wanted)
 
     async def _acquire(self, key_hash: str, wish: Wish, newer_than: int) -> Sequence[object]:
         return await self._link.run(
@@ -224,17 +225,14 @@ class RedisStore:
                 credential_version=wish.credential_version,
                 newer_than=newer_than,
                 min_remaining=_ms(wish.min_remaining),
+                adopt=wish.adopt,
             )
         )
 
     async def _commit(self, token: Token, *, restored: bool = False) -> Token | Refusal:
-        match await self._link.run(lambda: self._send(token, restored)):
-            case [b"OK" | b"DUP", int(expiry)]:
-                return replace(token, expiry_unix=expiry / 1000, by_store=True)
-            case [bytes(refusal)]:
-                return Refusal(refusal.decode())
-            case _:
-                raise self._puzzled()
+        reply = await self._link.run(lambda: self._send(token, restored))
+        with self._link.reading():
+            return replies.committed(token, reply)
 
     async def _send(self, token: Token, restored: bool) -> Sequence[object]:
         now = self._clock.monotonic()  # at each try anew: a repetition comes later
@@ -242,15 +240,14 @@ class RedisStore:
             token.key_hash,
             generation=token.generation,
             ttl=_ms(token.remaining(now)),
-            refresh=_ms(token.refresh_at - now),
+            latest=_ms(token.expiry_unix),
             credential_version=token.credential_version,
-            lifetime=_ms(token.lifetime),
             leeway=_ms(leeway(token.lifetime)),
             cap=_ms(MIN_REMAINING_SHARE * token.lifetime),
             payload=self._sealer.seal(encode(token).encode(), token.key_hash, token.generation),
             fingerprint=token.access_token.fingerprint(),
+            provisional=token.served_as,
             restored=restored,
-            latest=_ms(token.expiry_unix) if token.by_store else 0,
         )
 
     async def reseal(self) -> Resealed:
@@ -273,20 +270,6 @@ class RedisStore:
             lambda: self._scripts.reseal(key_hash, generation=row.generation, before=row.payload, after=after)
         )
         return changed == 1
-
-    def _puzzled(self) -> StoreUnavailable:
-        return StoreUnavailable(
-            f"the store at {self._link.name} holds or answers what this release does not understand",
-            remedy="See that only Mintonce writes keys that begin with 'mintonce:', and what other releases of it run.",
-            retry_after=RETRY_AFTER,
-        )
-
-
-def _read_failure(text: bytes) -> Failure:
-    reason, _, issuer_error = text.decode(errors="replace").partition(" ")
-    # A newer release may know more reasons; to us the issuer is in trouble then.
-    known = reason in Reason.__members__
-    return Failure(Reason(reason) if known else Reason.ISSUER_UNAVAILABLE, issuer_error)
 
 
 def _ms(seconds: float) -> int:

@@ -1,4 +1,4 @@
-"""The six atomic acts. Each method's signature is its script's contract; what comes back is as the script says."""
+"""The seven atomic acts. Each method's signature is its script's contract; what comes back is as the script says."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,8 +8,10 @@ from typing import Final, cast
 
 from redis.exceptions import NoScriptError
 
+from mintonce_server.core.ports import WakeKind
 from mintonce_server.core.token import MAX_LIFETIME
 from mintonce_server.store.commands import Commands
+from mintonce_server.store.notifications import Notifications
 
 WAKE_CHANNEL: Final = "mintonce:wake"
 META_MS: Final = int((MAX_LIFETIME + 86_400.0) * 1000)
@@ -37,6 +39,7 @@ COMMIT: Final = Script.load("commit")
 FAIL: Final = Script.load("fail")
 RENEW: Final = Script.load("renew")
 REJECT: Final = Script.load("reject")
+BARRIER: Final = Script.load("barrier")
 RESEAL: Final = Script.load("reseal")
 
 
@@ -58,17 +61,24 @@ def keys_of(key_hash: str) -> tuple[str, str, str]:
 class Scripts:
     """Calls the scripts on a client. All numbers are whole milliseconds unless their name says otherwise."""
 
-    def __init__(self, client: Commands) -> None:
+    def __init__(self, client: Commands, notifications: Notifications) -> None:
         self._client = client
+        self._message = notifications.encode
 
     async def acquire(
-        self, key_hash: str, *, nonce: str, lease: int, credential_version: int, newer_than: int, min_remaining: int
+        self,
+        key_hash: str,
+        *,
+        nonce: str,
+        lease: int,
+        credential_version: int,
+        newer_than: int,
+        min_remaining: int,
+        adopt: bool,
     ) -> Sequence[object]:
-        """[HIT, row] | [LEASE, generation, ms, failures, print, now] | [WAIT, ms] | [BACKOFF, failure, ms, row?]."""
-        return cast(
-            list[object],
-            await self._call(ACQUIRE, key_hash, nonce, lease, credential_version, newer_than, min_remaining, BRIEF_MS),
-        )
+        """[HIT, row] | [LEASE, …] | [WAIT, ms] | [BACKOFF, failure, ms, row?], see acquire.lua."""
+        values = (nonce, lease, credential_version, newer_than, min_remaining, BRIEF_MS, int(adopt))
+        return cast(list[object], await self._call(ACQUIRE, key_hash, *values))
 
     async def commit(
         self,
@@ -76,40 +86,55 @@ class Scripts:
         *,
         generation: int,
         ttl: int,
-        refresh: int,
+        latest: int,
         credential_version: int,
-        lifetime: int,
         leeway: int,
         cap: int,
         payload: bytes,
         fingerprint: str,
+        provisional: int,
         restored: bool,
-        latest: int,
     ) -> Sequence[object]:
         """[OK | DUP, expiry] | [STALE | REJECTED | OLD_CREDENTIALS | DEAD]. `cap`: a wish for more is read as this.
 
-        `latest`: the expiry, by the store's clock, may not be later; 0: not known.
+        `latest`: the expiry may not be later by the store's clock. `provisional`: what `generation` replaces, or 0.
         """
-        sizes = (generation, ttl, refresh, credential_version, lifetime, leeway, cap)
-        values = (*sizes, payload, fingerprint, int(restored), META_MS, WAKE_CHANNEL, key_hash, latest)
+        message = self._message(WakeKind.COMMIT, key_hash, generation)
+        sizes = (generation, ttl, latest, credential_version, leeway, cap)
+        values = (*sizes, payload, fingerprint, provisional, int(restored), META_MS, WAKE_CHANNEL, message)
         return cast(list[object], await self._call(COMMIT, key_hash, *values))
 
     async def fail(
-        self, key_hash: str, *, nonce: str, generation: int, retry: int, failure: str, credential_version: int
+        self,
+        key_hash: str,
+        *,
+        nonce: str,
+        generation: int,
+        retry: int,
+        failure: str,
+        credential_version: int,
+        while_live: bool,
     ) -> object:
         """1 if it was recorded, else 0."""
+        message = self._message(WakeKind.FAIL, key_hash, generation)
         values = (nonce, generation, retry, failure, credential_version)
-        return await self._call(FAIL, key_hash, *values, BRIEF_MS, WAKE_CHANNEL, key_hash)
+        return await self._call(FAIL, key_hash, *values, BRIEF_MS, WAKE_CHANNEL, message, int(while_live))
 
     async def renew(self, key_hash: str, *, nonce: str, generation: int, lease: int) -> object:
         """1 if it is ours, else 0."""
         return await self._call(RENEW, key_hash, nonce, generation, lease)
 
     async def reject(self, key_hash: str, *, generation: int, min_interval: int) -> Sequence[object]:
-        """[CURRENT] | [OTHER] | [TOO_SOON, ms]."""
-        return cast(
-            list[object], await self._call(REJECT, key_hash, generation, min_interval, META_MS, WAKE_CHANNEL, key_hash)
-        )
+        """[CURRENT, generation] | [OTHER] | [TOO_SOON, ms] | [UNKNOWN]."""
+        message = self._message(WakeKind.REJECT, key_hash, generation)
+        values = (generation, min_interval, META_MS, WAKE_CHANNEL, message)
+        return cast(list[object], await self._call(REJECT, key_hash, *values))
+
+    async def barrier(self, key_hash: str, *, generation: int, fingerprint: str, min_interval: int) -> Sequence[object]:
+        """[OK] | [TOO_SOON, ms]."""
+        message = self._message(WakeKind.REJECT, key_hash, generation)
+        values = (generation, fingerprint, min_interval, META_MS, WAKE_CHANNEL, message)
+        return cast(list[object], await self._call(BARRIER, key_hash, *values))
 
     async def reseal(self, key_hash: str, *, generation: int, before: bytes, after: bytes) -> object:
         """1 if it was changed, else 0."""

@@ -3,12 +3,12 @@
 from asyncio import Queue, create_task, gather, get_running_loop, sleep, timeout
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from random import Random
 from typing import Final, cast
 
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import ConnectionError, RedisError
+from redis.exceptions import ConnectionError
 
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.ports import Wake, WakeKind
@@ -16,15 +16,14 @@ from mintonce_server.store.link import Link, heed_cancellation
 from mintonce_server.store.scripts import WAKE_CHANNEL
 from mintonce_server.store.servers import Ear
 
-VERSION: Final = "1"
-"""Of the messages, as the scripts publish them. It changes when an old release would misread a new one's."""
-
 PING_EVERY: Final = 1.0
 """Seconds of silence before a PING, and again before its answer counts as missed. redis-py alone never notices."""
 
 CONNECT_DEADLINE: Final = 2.0
 RETRY_FIRST: Final = 0.05
 RETRY_MAX: Final = 2.0
+STEADY: Final = 5.0
+"""Seconds that a subscription must last to count as a success."""
 
 SAME_WITHIN: Final = 2.0
 """Seconds in which the same words from two servers are one message. What comes later wakes once too often, no more."""
@@ -33,18 +32,20 @@ REMEMBERED: Final = 10_000
 """Messages, at most."""
 
 GAP: Final = Wake(WakeKind.GAP, "", 0)
-_KINDS: Final = {kind.value: kind for kind in WakeKind if kind is not WakeKind.GAP}
+
+Decode = Callable[[bytes], Wake | None]
+"""Reads one message; None for one that is dropped."""
 
 Trouble = Callable[[StoreUnavailable], None]
 """Told of each subscription that broke, so that somebody can write it down."""
 
 
-async def wakes(link: Link, trouble: Trouble, spread: Random) -> AsyncGenerator[Wake]:
+async def wakes(link: Link, decode: Decode, trouble: Trouble, spread: Random) -> AsyncGenerator[Wake]:
     """Messages as they come, forever; GAP first, and after each renewed subscription.
 
     Close it, or cancel its consumer, to end it.
     """
-    ears = [_Ear(link, trouble, spread)]
+    ears = [_Ear(link, decode, trouble, spread)]
     ears += [ears[0].beside() for _ in range(1, link.ears)]
     async with aclosing(ears[0].hears() if len(ears) == 1 else _merged(ears)) as heard:
         async for wake in heard:
@@ -101,8 +102,9 @@ class Once:
 class _Ear:
     """One subscription after the other, each to a server that no other ear listens to, as far as there are enough."""
 
-    def __init__(self, link: Link, trouble: Trouble, spread: Random) -> None:
+    def __init__(self, link: Link, decode: Decode, trouble: Trouble, spread: Random) -> None:
         self._link = link
+        self._decode = decode
         self._trouble = trouble
         self._spread = spread
         self.where = ""
@@ -111,7 +113,7 @@ class _Ear:
 
     def beside(self) -> "_Ear":
         """Another one, that knows of this one."""
-        other = _Ear(self._link, self._trouble, self._spread)
+        other = _Ear(self._link, self._decode, self._trouble, self._spread)
         self._all.append(other)
         other._all = self._all
         return other
@@ -120,26 +122,27 @@ class _Ear:
         """Messages, with a GAP at the beginning of each subscription, but for one that begins beside another."""
         failures = 0
         while True:
+            began = get_running_loop().time()
             try:
                 async with aclosing(self._subscription()) as subscription:
                     async for wake in subscription:
-                        failures = 0
                         yield wake
             except StoreUnavailable as error:
                 self._trouble(error)
-            except (RedisError, OSError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - a subscription may break in any way, and the next one comes
                 heed_cancellation()
                 await self._link.doubt(error)
                 self._trouble(self._link.unavailable(error))
+            # A server that confirms and then breaks the connection must not be asked without a pause.
+            failures = 0 if get_running_loop().time() - began >= STEADY else min(failures + 1, 10)
             # Full jitter: after an outage the replicas do not come back all at once.
             await sleep(self._spread.uniform(0.0, min(RETRY_MAX, RETRY_FIRST * 2**failures)))
-            failures = min(failures + 1, 10)
 
     async def _subscription(self) -> AsyncGenerator[Wake]:
         # Not where the others are, nor where this one has just been, which probably is down.
         chosen = await self._link.ear(lambda: [ear.where for ear in self._all])
         self.where = chosen.where
-        async with aclosing(_messages(chosen)) as messages:
+        async with aclosing(_messages(chosen, self._decode)) as messages:
             async for wake in messages:
                 if wake == GAP and not self._renews():
                     continue
@@ -155,7 +158,7 @@ class _Ear:
         return not covered
 
 
-async def _messages(ear: Ear) -> AsyncGenerator[Wake]:
+async def _messages(ear: Ear, decode: Decode) -> AsyncGenerator[Wake]:
     """One connection's life, from a GAP on. Ends by an exception, or when its server is no longer the right one."""
     connection = ear.connection
     try:
@@ -170,7 +173,8 @@ async def _messages(ear: Ear) -> AsyncGenerator[Wake]:
             reply = await _read(connection, PING_EVERY)
             if reply is not None:
                 asked = False
-                if wake := parse(reply):
+                data = _published(reply)
+                if data is not None and (wake := decode(data)):
                     yield wake
             elif asked:
                 raise ConnectionError("no answer to a PING")
@@ -179,7 +183,8 @@ async def _messages(ear: Ear) -> AsyncGenerator[Wake]:
                 asked = True
     finally:
         # Without waiting: the peer may be stopped, and a cancelled task should not linger.
-        await connection.disconnect(nowait=True)
+        with suppress(Exception):
+            await connection.disconnect(nowait=True)
 
 
 async def _read(connection: AbstractConnection, seconds: float) -> object:
@@ -188,21 +193,13 @@ async def _read(connection: AbstractConnection, seconds: float) -> object:
     return cast(object, await connection.read_response(timeout=seconds))
 
 
-def parse(reply: object) -> Wake | None:
-    """`1 kind h generation` as pub/sub brings it; None for anything else, such as a newer release may say."""
+def _published(reply: object) -> bytes | None:
+    """The text of a message; None for the answers to PING and SUBSCRIBE, which come on the same connection."""
     match reply:
         case [b"message", bytes(), bytes(data)]:
-            version, *words = data.decode(errors="replace").split(" ")
+            return data
         case _:
             return None
-    if (
-        version != VERSION
-        or len(words) != 3
-        or words[0] not in _KINDS
-        or not (words[2].isascii() and words[2].isdigit())
-    ):
-        return None
-    return Wake(_KINDS[words[0]], words[1], int(words[2]))
 
 
 def _confirms(reply: object) -> bool:

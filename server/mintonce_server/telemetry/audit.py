@@ -11,7 +11,7 @@ from typing import ClassVar, Final, Self, cast
 
 from mintonce_server.core.errors import AuditUnavailable
 from mintonce_server.core.ports import Clock
-from mintonce_server.telemetry.redaction import Redactor
+from mintonce_server.telemetry.redaction import NAMES, Redactor
 from mintonce_server.telemetry.rendering import timestamp
 
 VERSION: Final = 1
@@ -25,13 +25,22 @@ _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NON
 _REDACTOR: Final = Redactor()
 _OFTEN: Final = 256
 """Characters of a text that is worth remembering."""
-# Proven or ours: no secrets; and masked, the subjects of a namespace `token` would all look alike.
-_NAMES: Final = frozenset({"caller", "rule", "key", "token_sha256"})
+# Proven, or ours.
+_OURS: Final = frozenset({"caller", "rule", "key", "token_sha256"})
+_LISTED: Final = NAMES | {"detail"}  # which names scopes
 
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """One call, or one token of a watch. `token_sha256`: 16 hexadecimal digits, "" when no token was handed out."""
+    """One call, or one token of a watch.
+
+    Attributes:
+        client: for a list, the one whose tokens are listed.
+        generation, token_sha256: of the token that went out, or that the caller rejects by the one or the other; 0 and
+            "" for none. The latter has 16 digits.
+        granted_scopes, granted_audience: of the token that went out, or was withheld because of them.
+        detail: why, where `reason` alone does not say it.
+    """
 
     kind: ClassVar[str] = "call"
 
@@ -50,11 +59,14 @@ class CallRecord:
     reason: str
     generation: int
     token_sha256: str
+    granted_scopes: tuple[str, ...] = ()
+    granted_audience: tuple[str, ...] = ()
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class MintRecord:
-    """One POST to an issuer. `seconds`: how long it took."""
+    """One POST to an issuer. `seconds`: how long it took. `granted_…`: what the issuer said that the token is for."""
 
     kind: ClassVar[str] = "mint"
 
@@ -70,6 +82,8 @@ class MintRecord:
     issuer_request_id: str
     token_sha256: str
     seconds: float
+    granted_scopes: tuple[str, ...]
+    granted_audience: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +217,10 @@ def _ends_torn(path: Path) -> bool:
 
 def _safe(name: str, value: object) -> object:
     match value:
+        case str() if name in _OURS:
+            return _cut(str(value))
         case str():
-            return _cut(str(value)) if name in _NAMES else _masked(str(value))
+            return _masked(str(value), name in _LISTED)
         case tuple() | list():
             return [_safe(name, item) for item in cast("Sequence[object]", value)[:MAX_ITEMS]]
         case float():
@@ -213,15 +229,19 @@ def _safe(name: str, value: object) -> object:
             return value
 
 
-def _masked(text: str) -> str:
+def _masked(text: str, is_name: bool) -> str:
     # Whole, and then cut: half of a token may look like none.
-    return _cut(_masked_often(text) if len(text) <= _OFTEN else _REDACTOR.line(text))
+    return _cut(_masked_often(text, is_name) if len(text) <= _OFTEN else _searched(text, is_name))
 
 
 @lru_cache(1024)
-def _masked_often(text: str) -> str:
+def _masked_often(text: str, is_name: bool) -> str:
     """The same clients, audiences and scopes come again and again, and the search takes most of a record's time."""
-    return _REDACTOR.line(text)
+    return _searched(text, is_name)
+
+
+def _searched(text: str, is_name: bool) -> str:
+    return _REDACTOR.name(text) if is_name else _REDACTOR.line(text)
 
 
 def _cut(text: str) -> str:

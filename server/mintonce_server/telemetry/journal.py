@@ -19,6 +19,10 @@ JOURNAL: Final[Mapping[type[events.Event], tuple[str, str]]] = {
     events.Waited: ("waited", DEBUG),
     events.Rejected: ("rejected", INFO),
     events.Restored: ("restored", INFO),
+    events.Adopted: ("adopted", INFO),
+    events.BarrierRaised: ("barrier_raised", WARNING),
+    events.Repeated: ("issuer_repeated_token", INFO),
+    events.Reissued: ("issuer_reissued_rejected_token", WARNING),
     events.StoreFailed: ("store_failed", WARNING),
 }
 """Name and level of each event: what costs a mint or goes wrong is told, what is everyday life only at debug."""
@@ -29,10 +33,22 @@ def event_sink(logger: Logger) -> events.EventSink:
     writers = {kind: _writer(logger, name, level) for kind, (name, level) in JOURNAL.items()}
 
     def sink(event: events.Event) -> None:
-        if not isinstance(event, events.Posted):  # that one is for the audit log: this one has told it
+        if not isinstance(event, events.Posted | events.Unforeseen):  # those are for the audit log and the fault log
             writers[type(event)](event)
 
     return sink
+
+
+def guarded(sink: events.EventSink, report: Callable[[str, Exception], None]) -> events.EventSink:
+    """The sink, but its exceptions go to `report`: what is written down never decides what becomes of a token."""
+
+    def write(event: events.Event) -> None:
+        try:
+            sink(event)
+        except Exception as error:  # noqa: BLE001 - reported
+            report("event sink", error)
+
+    return write
 
 
 def _writer(logger: Logger, name: str, level: str) -> events.EventSink:

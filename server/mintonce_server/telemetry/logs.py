@@ -12,7 +12,7 @@ from structlog.typing import EventDict, FilteringBoundLogger
 
 from mintonce_server.core.secret import Secret
 from mintonce_server.telemetry.clock import SystemClock
-from mintonce_server.telemetry.redaction import Redactor
+from mintonce_server.telemetry.redaction import NAMES, Redactor
 from mintonce_server.telemetry.rendering import as_console, as_json, exception_text, timestamp
 
 Format = Literal["json", "console"]
@@ -42,8 +42,12 @@ class _Output:
         self._lock = threading.RLock()
 
     def write(self, level: str, event: str, fields: EventDict) -> None:
-        """Write one event. Never raises: whoever logs has other worries."""
-        line = self.redactor.line(self._line(level, event, fields))
+        """Write one event. Never raises: a log line must not decide what becomes of what it is about."""
+        try:
+            line = self._line(level, event, fields)
+        except Exception as error:  # noqa: BLE001 - such as a value whose repr raises
+            failed: dict[str, object] = {"level": "error", "event": "log_failed", "detail": type(error).__name__}
+            line = self._render(failed, {}, self.redactor.line)
         stream = self._stream or sys.stderr
         with self._lock:
             try:
@@ -69,9 +73,12 @@ class _Output:
             head["caller"] = caller
         exception = exception_text(fields.pop("exc_info", None))
         tail: EventDict = {} if exception is None else {"exception": exception}
-        masked = {name: self.redactor.field(name, value) for name, value in {**fields, **head, **tail}.items()}
         # The head comes first, and no field can pretend to be part of it.
-        return self._render({name: masked[name] for name in (*head, *(name for name in masked if name not in head))})
+        rest = {name: value for name, value in {**fields, **tail}.items() if name not in head}
+        ordered: EventDict = {**head, **rest}
+        names = {name: self.redactor.names(value) for name, value in ordered.items() if name in NAMES}
+        masked = {name: self.redactor.field(name, value) for name, value in ordered.items() if name not in NAMES}
+        return self._render(masked, names, self.redactor.line)
 
 
 _output = _Output(LEVELS["info"], "json", None, Redactor())

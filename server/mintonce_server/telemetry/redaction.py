@@ -4,7 +4,7 @@ Whoever logs leaves secrets out in the first place; this is for the day when som
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Final, cast
 
@@ -16,6 +16,11 @@ MAX_TEXT: Final = 8192
 """Characters. What is longer is cut: a log line is no place for a document."""
 
 _MAX_NUMBER: Final = 10**18
+
+NAMES: Final = frozenset(
+    {"caller", "client", "audience", "scopes", "granted_scopes", "granted_audience", "asked", "granted"}
+)
+"""Fields that hold names. A scope may well be called `token:read`, and an account `my-token:web`: no secrets."""
 
 _MIN_KNOWN: Final = 6
 """A shorter secret is not searched for: it would mask parts of ordinary words."""
@@ -33,14 +38,20 @@ _NAME = (
 _SCHEME = r"(?:(?:bearer|basic|dpop|digest|negotiate)\s+)?"
 _SEPARATOR = r"(?:\\?[\"'])?\s*[=:]\s*"
 
-# Each can be used on a rendered line too: none takes away a quote, a backslash or a bracket. Tokens first, so that
-# "Authorization: Bearer x" loses x and not only "Bearer".
-_SHAPES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
-    (re.compile(r"eyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*){1,4}"), MASK),
-    (re.compile(r"(?i)\b(bearer|dpop)\s+(?!\[redacted)[^\s\"'\\,;)}\]]+"), rf"\1 {MASK}"),
-    (re.compile(r"(?i)\b(basic)\s+[A-Za-z0-9+/=_-]{8,}"), rf"\1 {MASK}"),
+_Shapes = tuple[tuple[re.Pattern[str], str], ...]
+_JWTS: Final[_Shapes] = ((re.compile(r"eyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*){1,4}"), MASK),)
+_URLS: Final[_Shapes] = (
     (re.compile(r"://[^\s\"'\\<>]*@"), f"://{MASK}@"),
     (re.compile(r"(?i)(https?://[^\s\"'\\?]*)\?[^\s\"'\\]+"), rf"\1?{MASK}"),
+)
+
+# Each can be used on a rendered line too: none takes away a quote, a backslash or a bracket. Tokens first, so that
+# "Authorization: Bearer x" loses x and not only "Bearer".
+_SHAPES: Final[_Shapes] = (
+    *_JWTS,
+    (re.compile(r"(?i)\b(bearer|dpop)\s+(?!\[redacted)[^\s\"'\\,;)}\]]+"), rf"\1 {MASK}"),
+    (re.compile(r"(?i)\b(basic)\s+[A-Za-z0-9+/=_-]{8,}"), rf"\1 {MASK}"),
+    *_URLS,
     (
         re.compile(
             rf"(?i)({_NAME}{_SEPARATOR})(\\?[\"'])?{_SCHEME}(?!\[redacted)[^\s\"'\\&,;:)}}\]\[][^\s\"'\\&,;)}}\]\[]*"
@@ -104,10 +115,19 @@ class Redactor:
 
     def line(self, line: str) -> str:
         """A rendered line; one of JSON stays JSON."""
-        line = self._without_known(line)
-        for pattern, mask in _SHAPES:
-            line = pattern.sub(mask, line)
-        return line
+        return _masked(self._without_known(line), _SHAPES)
+
+    def name(self, text: str) -> str:
+        """A name as it is: only what looks like a JWT, or is the user or query part of a URL, is masked."""
+        return _masked(self._without_known(text), (*_JWTS, *_URLS))
+
+    def names(self, value: object) -> object:
+        """The value of one of NAMES."""
+        if isinstance(value, str):
+            return _cut(self.name(value))  # in this order: half of a token may look like none
+        if isinstance(value, list | tuple):
+            return [self.names(item) for item in cast("Sequence[object]", value)[:MAX_ITEMS]]
+        return self.value(value)
 
     def _without_known(self, text: str) -> str:
         for secret in self._known:
@@ -131,6 +151,12 @@ def is_secret_name(name: object) -> bool:
     if isinstance(name, bytes):
         name = name.decode("latin-1")
     return isinstance(name, str) and re.sub(r"[-_. ]", "", name).lower().endswith(_SECRET_ENDINGS)
+
+
+def _masked(text: str, shapes: _Shapes) -> str:
+    for pattern, mask in shapes:
+        text = pattern.sub(mask, text)
+    return text
 
 
 def _cut(text: str) -> str:

@@ -1,24 +1,28 @@
--- REJECT: a resource server refused this generation. If it is current, drop it and bar it and all that were begun before.
+-- REJECT: a resource server refused this generation. If it is current, drop it, and bar all that was begun before.
+-- The generation is the record's own, or the provisional number under which a replica served it in an outage.
 -- KEYS: record, lease, meta
--- ARGV: generation, min interval ms, meta ms, channel, key hash
--- Gives {CURRENT} | {OTHER} | {TOO_SOON, ms}
+-- ARGV: generation, min interval ms, meta ms, channel, message
+-- Gives {CURRENT, generation} | {OTHER} | {TOO_SOON, ms} | {UNKNOWN}: above every generation that was ever given out here
 local generation = tonumber(ARGV[1])
 local function number(value) local n = tonumber(value); return n and n > 0 and n < 2^53 and math.floor(n) or 0 end
-local meta = redis.call('HMGET', KEYS[3], 'f', 'bar', 'rejected', 'rejected_at')
-local record = redis.call('HMGET', KEYS[1], 'f', 'print')
-if number(record[1]) ~= generation then
+local meta = redis.call('HMGET', KEYS[3], 'f', 'bar', 'rejected', 'rejected_at', 'rejected_as')
+local record = redis.call('HMGET', KEYS[1], 'f', 'print', 'provisional')
+local f, provisional = number(record[1]), number(record[3])
+if f ~= generation and provisional ~= generation then
   -- Said again after a lost reply, or by another caller: the same answer, without effect.
-  return {meta[3] == ARGV[1] and 'CURRENT' or 'OTHER'}
+  if meta[3] == ARGV[1] or meta[5] == ARGV[1] then return {'CURRENT', number(meta[3])} end
+  if generation > math.max(f, provisional, number(meta[1]), number(meta[2])) then return {'UNKNOWN'} end
+  return {'OTHER'}
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local wait = number(meta[4]) + ARGV[2] - now
 if wait > 0 then return {'TOO_SOON', wait} end
 -- The barrier covers mints in flight too: they were begun before the rejection, perhaps with what caused it.
-local bar = math.max(number(meta[1]), number(meta[2]), generation)
+local bar = math.max(number(meta[1]), number(meta[2]), f)
 redis.call('DEL', KEYS[1], KEYS[2])
-redis.call('HSET', KEYS[3], 'bar', string.format('%.0f', bar), 'rejected', ARGV[1], 'rejected_print', record[2] or '',
-  'rejected_at', string.format('%.0f', now))
+redis.call('HSET', KEYS[3], 'bar', string.format('%.0f', bar), 'rejected', string.format('%.0f', f),
+  'rejected_as', string.format('%.0f', provisional), 'rejected_print', record[2] or '', 'rejected_at', string.format('%.0f', now))
 redis.call('PEXPIRE', KEYS[3], ARGV[3])
-redis.call('PUBLISH', ARGV[4], '1 reject ' .. ARGV[5] .. ' ' .. ARGV[1])
-return {'CURRENT'}
+redis.call('PUBLISH', ARGV[4], ARGV[5])
+return {'CURRENT', f}

@@ -1,7 +1,8 @@
 """Where a server listens."""
 
 from typing import NamedTuple, Self
-from urllib.parse import unquote
+
+from mintonce_server.common.urls import read_address
 
 
 class Address(NamedTuple):
@@ -16,13 +17,4 @@ class Address(NamedTuple):
     @classmethod
     def read(cls, text: str, default_port: int) -> Self:
         """`host`, `host:port`, `[IPv6]` or `[IPv6]:port`. Raises ValueError."""
-        host, colon, port = text.rpartition(":")
-        if not colon or port.endswith("]"):
-            host, port = text, str(default_port)
-        bracketed = host.startswith("[") and host.endswith("]")
-        host = unquote(host[1:-1] if bracketed else host)
-        if not host or (":" in host and not bracketed) or not (port.isascii() and port.isdigit()):
-            raise ValueError("not an address")
-        if not 0 < int(port) < 65_536:
-            raise ValueError("not a port")
-        return cls(host, int(port))
+        return cls(*read_address(text, default_port))

@@ -1,5 +1,6 @@
 """Commands sent together to a Cluster: each server gets its own in one round trip, all at the same time."""
 
+from asyncio import timeout
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final, Self
@@ -30,8 +31,11 @@ class Batch:
     def hmget(self, name: str, keys: Sequence[str]) -> Self:
         return self._add(name, "HMGET", name, *keys)
 
-    async def execute(self) -> list[object]:
-        """The answers, in the order of the commands. Raises RedisError."""
+    def time(self) -> Self:
+        return self._add(self._commands[-1][0], "TIME")
+
+    async def execute(self, raise_on_error: bool = True) -> list[object]:
+        """The answers, in the order of the commands. Raises RedisError, or has it in the answer's place."""
         answers: list[object] = [None] * len(self._commands)
         left = list(range(len(self._commands)))
         for _ in range(ROUNDS):
@@ -40,9 +44,12 @@ class Batch:
             if not left:
                 break
         for index in left:
-            answers[index] = await self._router.send(*self._commands[index])
+            try:
+                answers[index] = await self._router.send(*self._commands[index])
+            except Exception as error:  # noqa: BLE001 - the answer to this command
+                answers[index] = error
         for answer in answers:
-            if isinstance(answer, Exception):
+            if raise_on_error and isinstance(answer, Exception):
                 raise answer
         return answers
 
@@ -53,12 +60,21 @@ class Batch:
     async def _round(self, indexes: Sequence[int], answers: list[object]) -> None:
         by_server: defaultdict[Address, list[int]] = defaultdict(list)
         for index in indexes:
-            by_server[await self._router.address_of(key_slot(self._commands[index][0].encode()))].append(index)
+            try:
+                by_server[await self._router.address_of(key_slot(self._commands[index][0].encode()))].append(index)
+            except Exception as error:  # noqa: BLE001 - the answer to this command
+                answers[index] = error
         await all_of([self._part(address, part, answers) for address, part in by_server.items()])
 
     async def _part(self, address: Address, indexes: Sequence[int], answers: list[object]) -> None:
-        with self._router.suspecting(address):
-            replies = await self._replies(address, indexes)
+        """One server's share. Its trouble is the answer to these commands, and to no others."""
+        replies: Sequence[object]
+        try:
+            with self._router.suspecting(address):
+                async with timeout(self._router.patience):
+                    replies = await self._replies(address, indexes)
+        except Exception as error:  # noqa: BLE001 - the answer to this command
+            replies = [error] * len(indexes)
         for index, answer in zip(indexes, replies, strict=True):
             answers[index] = answer
             if isinstance(answer, MovedError):

@@ -1,13 +1,13 @@
 """A Cluster. redis-py's own client of one looks for the servers inside of calls, which then miss their deadlines."""
 
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
 from redis.exceptions import ClusterDownError, ConnectionError
 
-from mintonce_server.store.commands import Commands, Pipeline
+from mintonce_server.store.commands import Commands, Pipeline, Scannable
 from mintonce_server.store.servers.address import Address
 from mintonce_server.store.servers.batch import Batch
 from mintonce_server.store.servers.lookout import Lookout, poll
@@ -34,6 +34,7 @@ class ClusterServers:
     """
 
     ears = 2
+    sharded = True
 
     def __init__(self, target: Target, deadline: float) -> None:
         self.name = target.name
@@ -41,12 +42,16 @@ class ClusterServers:
         self._step = LOOK_SHARE * deadline
         self._pools = Pools(server_options(target), deadline)
         self._lookout = Lookout(self._look, every=LOOK_EVERY)
-        self._client = _Client(Router(self._lookout, self._pools))
+        self._router = Router(self._lookout, self._pools, self._step)
+        self._client = _Client(self._router)
         self._spread = random.Random()  # noqa: S311 - spreads questions and subscriptions; no secret
 
     @property
     def client(self) -> Commands:
         return self._client
+
+    async def shards(self) -> Sequence[Scannable]:
+        return await self._router.primaries()
 
     async def ear(self, avoid: Callable[[], Collection[str]]) -> Ear:
         servers = (await self._lookout.find()).servers
@@ -59,6 +64,9 @@ class ClusterServers:
             self._lookout.doubt()
         else:  # the router knows of which server
             self._lookout.refresh()
+
+    async def renew(self) -> None:
+        await self._pools.renew()
 
     async def close(self) -> None:
         await self._lookout.close()
@@ -96,12 +104,6 @@ class _Client:
     async def ping(self) -> object:
         """Each shard: the store answers only if all do."""
         return all(await all_of([server.ping() for server in await self._router.primaries()]))
-
-    async def scan_iter(self, match: str, count: int) -> AsyncIterator[bytes]:
-        """A key in a slot that moves meanwhile may come twice."""
-        for server in await self._router.primaries():
-            async for name in server.scan_iter(match=match, count=count):
-                yield name
 
     @asynccontextmanager
     async def pipeline(self, transaction: bool) -> AsyncGenerator[Pipeline]:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Final, Generic, TypeVar
 
-from redis.exceptions import AuthenticationError, ConnectionError, RedisError
+from redis.exceptions import AuthenticationError, ConnectionError
 
 PAUSE: Final = 0.05
 """Seconds between two looks, however many calls fail."""
@@ -21,7 +21,7 @@ class Lookout(Generic[V]):
     store goes on being used while those that know about it are away.
 
     Args:
-        look: finds the view. Must end by itself, sooner than a call does. Raises RedisError, OSError or TimeoutError.
+        look: finds the view. Must end by itself, sooner than a call does. Whatever it raises, the next look comes.
         every: seconds between looks that nobody asked for.
     """
 
@@ -44,12 +44,10 @@ class Lookout(Generic[V]):
 
     async def renewed(self) -> None:
         """Look soon, and wait for it, whether it finds anything or not."""
-        if self._watch is None:
+        if self._watch is None or self._watch.done():
             self._watch = asyncio.create_task(self._go_on_looking(), name="store-lookout")
         self.refresh()
         await self._looked.wait()
-        if self._watch.done() and not self._watch.cancelled():
-            self._watch.result()
 
     def doubt(self) -> None:
         """Have each `find` wait for a look."""
@@ -72,8 +70,8 @@ class Lookout(Generic[V]):
                 self._due.clear()
                 try:
                     self.view, self._error = await self._look(), None
-                except (RedisError, OSError, TimeoutError) as error:
-                    self._error = error  # said by the calls, if they fail too
+                except Exception as error:  # noqa: BLE001 - said by the calls, if they fail too
+                    self._error = error
                 self._doubted = False
                 self._looked, looked = asyncio.Event(), self._looked
                 looked.set()
@@ -100,7 +98,9 @@ async def poll(questions: Iterable[Awaitable[V]], within: float) -> list[V]:
                 while waiting and (not votes or votes.most_common(1)[0][1] < majority):
                     done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                     for answer in done:
-                        if error := answer.exception():
+                        if answer.cancelled():
+                            errors.append(ConnectionError("a question was cancelled"))
+                        elif error := answer.exception():
                             errors.append(error)
                         else:
                             votes[answer.result()] += 1

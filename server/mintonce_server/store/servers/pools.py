@@ -32,6 +32,20 @@ class TlsConnection(SSLConnection):
         self.ssl_context.context = tls
 
 
+class Pool(BlockingConnectionPool):
+    """One whose connections can be replaced while they are in use."""
+
+    async def renew(self) -> None:
+        """Close what is idle now, and the rest when it comes back.
+
+        redis-py's own `disconnect` takes connections away from their users, who then fail with AttributeError.
+        """
+        await self.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call] # redis-py gives no types here
+        for connection in list(self._get_free_connections()):
+            # Without waiting, so that nobody can take it from the pool meanwhile.
+            await connection.disconnect(nowait=True)
+
+
 class Pools:
     """Clients of servers, by address. They make no retries of their own and decode nothing."""
 
@@ -46,7 +60,7 @@ class Pools:
             "socket_timeout": deadline,
         }
         self._deadline = deadline
-        self._pools: dict[Address | None, BlockingConnectionPool] = {}
+        self._pools: dict[Address | None, Pool] = {}
         self._clients: dict[Address | None, ServerCommands] = {}
 
     def at(self, address: Address | None) -> ServerCommands:
@@ -61,9 +75,9 @@ class Pools:
         return make()
 
     async def hang_up(self, address: Address | None) -> None:
-        """Close all connections to that server, also those in use: these fail at once. New ones may be made."""
+        """Use no connection to that server for anything new; those in use close when they are done."""
         if address in self._pools:
-            await self._pools[address].disconnect()
+            await self._pools[address].renew()
 
     async def keep(self, wanted: Collection[Address]) -> None:
         """Close the connections to all other servers."""
@@ -73,18 +87,23 @@ class Pools:
                 self._clients.pop(address, None)
                 del self._pools[address]
 
-    async def close(self) -> None:
-        """Close everything."""
+    async def renew(self) -> None:
+        """Use new connections from now on, to every server."""
         for address in list(self._pools):
             await self.hang_up(address)
 
-    def _pool(self, address: Address | None) -> BlockingConnectionPool:
+    async def close(self) -> None:
+        """Close everything, also what is in use."""
+        for pool in self._pools.values():
+            await pool.disconnect()
+
+    def _pool(self, address: Address | None) -> Pool:
         if address not in self._pools:
             options = self._options.copy()
             if address is not None:
                 options.update(host=address.host, port=address.port)
             options.update(max_connections=MAX_CONNECTIONS, timeout=self._deadline)
-            self._pools[address] = BlockingConnectionPool(**options)
+            self._pools[address] = Pool(**options)
         return self._pools[address]
 
 

@@ -1,12 +1,12 @@
 """What a link asks of the servers behind it, whatever their kind."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from redis.asyncio.connection import AbstractConnection
 
-from mintonce_server.store.commands import Commands
+from mintonce_server.store.commands import Commands, Scannable
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,16 @@ class Servers(Protocol):
         ...
 
     @property
+    def sharded(self) -> bool:
+        """Whether several servers share the keys, so that one may fail while the others answer."""
+        ...
+
+    @property
     def client(self) -> Commands: ...
+
+    async def shards(self) -> Sequence[Scannable]:
+        """A client for each server that has keys, to scan. Raises RedisError."""
+        ...
 
     async def ear(self, avoid: Callable[[], Collection[str]]) -> Ear:
         """To a server that is none of these, if there is another. Raises RedisError.
@@ -48,6 +57,10 @@ class Servers(Protocol):
 
     async def doubt(self, error: Exception) -> None:
         """Something went wrong: see whether the servers have changed. Never waits for them."""
+        ...
+
+    async def renew(self) -> None:
+        """Use no connection that is open now for a new command."""
         ...
 
     async def close(self) -> None:

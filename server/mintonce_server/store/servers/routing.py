@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Final, TypeVar, cast
 
 from redis.crc import key_slot
-from redis.exceptions import AskError, ClusterDownError, ConnectionError, MovedError, TimeoutError, TryAgainError
+from redis.exceptions import AskError, ClusterDownError, ConnectionError, MovedError, ResponseError, TryAgainError
 
 from mintonce_server.store.commands import ServerCommands
 from mintonce_server.store.servers.address import Address
@@ -25,10 +25,14 @@ T = TypeVar("T")
 
 
 class Router:
-    """Knows the Cluster by its lookout, and what MOVED has taught since."""
+    """Knows the Cluster by its lookout, and what MOVED has taught since.
 
-    def __init__(self, lookout: Lookout[SlotMap], pools: Pools) -> None:
+    `patience`: seconds that one server has for its part of a batch, so that the others' answers are still of use.
+    """
+
+    def __init__(self, lookout: Lookout[SlotMap], pools: Pools, patience: float) -> None:
         self.pools = pools
+        self.patience = patience
         self._lookout = lookout
         self._moved: dict[int, Address] = {}
         self._moved_in: SlotMap | None = None
@@ -55,7 +59,9 @@ class Router:
         """If the server inside fails or is too slow, it may not be the right one any more."""
         try:
             yield
-        except (ConnectionError, TimeoutError, OSError, asyncio.CancelledError):
+        except ResponseError:
+            raise  # a clear answer
+        except (Exception, asyncio.CancelledError):
             self._suspects.add(address)
             self._lookout.refresh()
             raise

@@ -1,13 +1,13 @@
 """The primary that Sentinels name. Follows a failover by itself."""
 
 from asyncio import gather, timeout
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, cast
 
 from redis.exceptions import ConnectionError
 
-from mintonce_server.store.commands import Commands, Pipeline
+from mintonce_server.store.commands import Commands, Pipeline, Scannable
 from mintonce_server.store.servers.address import Address
 from mintonce_server.store.servers.lookout import Lookout, poll
 from mintonce_server.store.servers.pools import Pools, sentinel_options, server_options
@@ -29,6 +29,7 @@ class SentinelServers:
     """
 
     ears = 1
+    sharded = False
 
     def __init__(self, target: Target, deadline: float) -> None:
         self.name = target.name
@@ -43,6 +44,9 @@ class SentinelServers:
     def client(self) -> Commands:
         return self._client
 
+    async def shards(self) -> Sequence[Scannable]:
+        return [self._servers.at(await self._lookout.find())]
+
     async def ear(self, avoid: Callable[[], Collection[str]]) -> Ear:
         primary = await self._lookout.find()
         connection = self._servers.connection(primary)
@@ -50,6 +54,9 @@ class SentinelServers:
 
     async def doubt(self, error: Exception) -> None:
         self._lookout.doubt()
+
+    async def renew(self) -> None:
+        await self._servers.renew()
 
     async def close(self) -> None:
         await self._lookout.close()
@@ -104,10 +111,6 @@ class _Client:
 
     async def ping(self) -> object:
         return await (await self._primary()).ping()
-
-    async def scan_iter(self, match: str, count: int) -> AsyncIterator[bytes]:
-        async for name in (await self._primary()).scan_iter(match=match, count=count):
-            yield name
 
     @asynccontextmanager
     async def pipeline(self, transaction: bool) -> AsyncGenerator[Pipeline]:

@@ -1,10 +1,10 @@
 """One server, or a name behind which somebody else keeps one."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from redis.exceptions import ReadOnlyError
 
-from mintonce_server.store.commands import Commands
+from mintonce_server.store.commands import Commands, Scannable
 from mintonce_server.store.servers.pools import Pools, server_options
 from mintonce_server.store.servers.ports import Ear
 from mintonce_server.store.servers.url import Target
@@ -14,6 +14,7 @@ class Single:
     """Implements ports.Servers."""
 
     ears = 1
+    sharded = False
 
     def __init__(self, target: Target, deadline: float) -> None:
         self.name = target.name
@@ -24,6 +25,9 @@ class Single:
     def client(self) -> Commands:
         return self._pools.at(self._address)
 
+    async def shards(self) -> Sequence[Scannable]:
+        return [self._pools.at(self._address)]
+
     async def ear(self, avoid: Callable[[], Collection[str]]) -> Ear:
         return Ear(self._pools.connection(self._address), self.name, _never)
 
@@ -31,6 +35,9 @@ class Single:
         if isinstance(error, ReadOnlyError):
             # A hosted store that failed over behind its name: only new connections find the new primary.
             await self._pools.hang_up(self._address)
+
+    async def renew(self) -> None:
+        await self._pools.renew()
 
     async def close(self) -> None:
         await self._pools.close()

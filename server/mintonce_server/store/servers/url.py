@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote
 
+from mintonce_server.common.urls import hosts_of, split_hosts_url
 from mintonce_server.store.servers.address import Address
 
 Kind = Literal["single", "sentinel", "cluster"]
@@ -83,7 +84,7 @@ def read(url: str) -> Target:
         raise ValueError(f"the Redis URL's scheme is not known: use one of {schemes}")
     kind, tls = _KINDS[scheme]
     try:
-        return _read(urlsplit(url), kind, tls)
+        return _read(split_hosts_url(url), kind, tls)
     except _Fault:
         raise
     except ValueError:
@@ -102,7 +103,7 @@ def _read(parts: SplitResult, kind: Kind, tls: bool) -> Target:
     if parts.fragment or (parts.scheme != "unix" and "@" in parts.path + parts.query):
         # Signs of a password that is not percent-encoded: then nothing of what follows may be shown.
         raise ValueError("not a URL")
-    userinfo, _, hosts = parts.netloc.rpartition("@")
+    userinfo = parts.netloc.rpartition("@")[0]
     username, _, password = userinfo.partition(":")
     query = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
     _check(query, kind, tls)
@@ -113,8 +114,10 @@ def _read(parts: SplitResult, kind: Kind, tls: bool) -> Target:
             raise _Fault("begins with unix:// but names no socket by an absolute path")
     else:
         port = SENTINEL_PORT if kind == "sentinel" else REDIS_PORT
-        hosts = hosts or ("localhost" if kind == "single" else "")
-        addresses = tuple(Address.read(host, port) for host in hosts.split(","))
+        hosts = hosts_of(parts)
+        if hosts == [""] and kind == "single":
+            hosts = ["localhost"]
+        addresses = tuple(Address.read(host, port) for host in hosts)
         service, db = _path(parts.path, kind)
         db = query.get("db", db)
     if kind == "single" and len(addresses) > 1:

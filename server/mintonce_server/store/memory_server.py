@@ -1,0 +1,237 @@
+"""The server behind MemoryStore: what the scripts in lua/ do, in Python, on one clock of its own."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from mintonce_server.core.ports import Clock, Failure, Refusal, Wake, WakeKind
+from mintonce_server.core.token import MAX_LIFETIME
+from mintonce_server.store.memory_values import (
+    Busy,
+    Denied,
+    Entry,
+    Found,
+    Granted,
+    Held,
+    Known,
+    Meta,
+    Record,
+    Rejected,
+    Row,
+    TooSoon,
+    Unknown,
+)
+
+META_MS: Final = int((MAX_LIFETIME + 86_400.0) * 1000)
+BRIEF_MS: Final = 3_600_000
+"""How long a key is remembered for which nothing was minted yet."""
+
+LUA_MAX: Final = 2**53
+"""The scripts take a stored number as absent from here on: a Lua number holds no larger one exactly."""
+
+READ_MAX: Final = 10**16
+"""What is read without a script is taken as absent from here on: store/record.py reads no longer number."""
+
+
+@dataclass(slots=True)
+class MemoryServer:
+    """What several MemoryStores share, as replicas share a Redis. Each method is one script and is atomic.
+
+    The methods that are scripts have the scripts' numbered cases and read numbers as Lua does: `LUA_MAX`.
+    """
+
+    clock: Clock
+    entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
+    listeners: dict[int, Callable[[Wake], None]] = field(default_factory=dict[int, Callable[[Wake], None]])
+    subscribed: int = 0
+
+    def acquire(
+        self, name: str, *, nonce: str, lease: int, cv: int, newer_than: int, min_remaining: int, adopt: bool
+    ) -> Found | Granted | Busy | Denied:
+        """acquire.lua."""
+        now = self.now()
+        entry = self._entry(name, now)
+        record, held, meta = entry.record, entry.lease, entry.meta
+        f, row = _lua(record.f) if record else 0, None
+        if record and f > _lua(meta.bar) and record.exp > now and record.cv >= cv:
+            row = _row(record, f, now)
+        # 1. HIT: a live token, new enough, with enough left.
+        if record and row and f > newer_than and row.remaining > max(record.leeway, min(min_remaining, record.cap)):
+            return Found(row)
+        live = (record.fingerprint, row.remaining) if record and row else ("", 0)
+        known = Known(meta.rejected_print, *live)
+        # 2. The lease is ours: the reply was lost. 3. It is another's.
+        if held:
+            left, lost = held.ends - now, held.nonce == nonce
+            return Granted(_lua(held.f), left, meta.n, known, now) if lost else Busy(left)
+        # 4. The issuer refused lately, with these credentials or newer ones; or repeats its token until that ends.
+        failure = meta.failure if meta.until > now and meta.until_cv >= cv and not adopt else None
+        if failure and (row or not failure.while_live):
+            return Denied(failure, meta.until - now, row)
+        # 5. Our turn.
+        generation = _double(max(_lua(meta.f) + 1, _lua(meta.bar) + 1, f + 1, newer_than + 1, now))
+        entry.lease = Held(nonce, generation, now + lease)
+        meta.n = 0 if cv > meta.cv else meta.n
+        meta.f, meta.cv, meta.ends = generation, max(cv, meta.cv), max(meta.ends, now + BRIEF_MS)
+        return Granted(generation, lease, meta.n, known, now)
+
+    def commit(self, name: str, record: Record, *, ttl: int, restored: bool) -> int | Refusal:
+        """commit.lua. The expiry by this clock, or why it does not count. `record.exp`: the latest that it may be."""
+        now = self.now()
+        entry = self._entry(name, now)
+        meta, generation = entry.meta, record.f
+        f = _lua(entry.record.f) if entry.record else 0
+        if entry.lease and _lua(entry.lease.f) == generation:
+            entry.lease = None
+        if entry.record and f == generation and entry.record.fingerprint == record.fingerprint:
+            return entry.record.exp
+        exp = min(now + ttl, record.exp)
+        if exp <= now:
+            return Refusal.DEAD
+        if record.cv < meta.cv:
+            return Refusal.OLD_CREDENTIALS
+        if generation <= _lua(meta.bar):
+            return Refusal.REJECTED
+        if generation <= f:
+            return Refusal.STALE
+        entry.record = replace(record, exp=exp)
+        meta.f, meta.cv, meta.ends = max(_lua(meta.f), generation), max(record.cv, meta.cv), now + META_MS
+        if not restored:
+            meta.n, meta.until, meta.until_cv, meta.failure = 0, 0, 0, None
+        self.publish(Wake(WakeKind.COMMIT, name, generation))
+        return exp
+
+    def fail(self, name: str, *, nonce: str, generation: int, retry: int, failure: Failure, cv: int) -> bool:
+        """fail.lua. Whether it was recorded."""
+        now = self.now()
+        entry = self._entry(name, now)
+        if not _is_holder(entry.lease, nonce, generation):
+            return False
+        entry.lease, meta = None, entry.meta
+        meta.until, meta.failure, meta.until_cv, meta.n = now + retry, failure, cv, meta.n + 1
+        meta.ends = max(meta.ends, now + BRIEF_MS)
+        self.publish(Wake(WakeKind.FAIL, name, generation))
+        return True
+
+    def renew(self, name: str, *, nonce: str, generation: int, lease: int) -> bool:
+        """renew.lua. Whether it is still the asker's."""
+        now = self.now()
+        held = self._entry(name, now).lease
+        if held is None or not _is_holder(held, nonce, generation):
+            return False
+        held.ends = now + lease
+        return True
+
+    def reject(self, name: str, *, generation: int, min_interval: int) -> Rejected | TooSoon | Unknown | None:
+        """reject.lua. None: OTHER."""
+        now = self.now()
+        entry = self._entry(name, now)
+        record, meta = entry.record, entry.meta
+        f, provisional = (_lua(record.f), _lua(record.provisional)) if record else (0, 0)
+        if record is None or _double(generation) not in (f, provisional):
+            if generation in (meta.rejected, meta.rejected_as):
+                return Rejected(meta.rejected or 0)
+            return Unknown() if generation > max(f, provisional, _lua(meta.f), _lua(meta.bar)) else None
+        wait = meta.rejected_at + min_interval - now
+        if wait > 0:
+            return TooSoon(wait)
+        meta.bar = max(_lua(meta.f), _lua(meta.bar), f)
+        entry.record = entry.lease = None
+        meta.rejected, meta.rejected_as, meta.rejected_at = f, provisional, now
+        meta.rejected_print, meta.ends = record.fingerprint, now + META_MS
+        self.publish(Wake(WakeKind.REJECT, name, generation))
+        return Rejected(f)
+
+    def barrier(self, name: str, *, generation: int, fingerprint: str, min_interval: int) -> TooSoon | None:
+        """barrier.lua. None: OK."""
+        now = self.now()
+        entry = self._entry(name, now)
+        meta = entry.meta
+        if _lua(meta.bar) >= generation:
+            return None
+        falls = entry.record is not None and 0 < _lua(entry.record.f) <= generation
+        wait = meta.rejected_at + min_interval - now
+        if falls and wait > 0:
+            return TooSoon(wait)
+        entry.record = None if falls else entry.record
+        if entry.lease and _lua(entry.lease.f) <= generation:
+            entry.lease = None
+        meta.f, meta.bar, meta.rejected, meta.rejected_as = max(_lua(meta.f), generation), generation, generation, 0
+        meta.rejected_print, meta.ends = fingerprint, now + META_MS
+        if falls:
+            meta.rejected_at = now
+            self.publish(Wake(WakeKind.REJECT, name, generation))
+        return None
+
+    def read(self, names: Collection[str]) -> list[Row | None]:
+        """What is recorded under each name. Plain commands, so no meta is looked at."""
+        now = self.now()
+        records = [entry.record if (entry := self.entries.get(name)) else None for name in names]
+        return [
+            _row(record, record.f, now) if record and record.exp > now and record.f < READ_MAX else None
+            for record in records
+        ]
+
+    def read_all(self) -> dict[str, Row]:
+        """All that is recorded."""
+        names = list(self.entries)
+        return {name: row for name, row in zip(names, self.read(names), strict=True) if row}
+
+    def publish(self, wake: Wake) -> None:
+        """Tell the listeners, in the order in which they subscribed."""
+        for listener in list(self.listeners.values()):
+            listener(wake)
+
+    def subscribe(self, listener: Callable[[Wake], None]) -> Callable[[], None]:
+        """From now on. Call what comes back to end it."""
+        self.subscribed += 1
+        number = self.subscribed
+        self.listeners[number] = listener
+        return lambda: self.listeners.pop(number, None) and None
+
+    def now(self) -> int:
+        """As TIME in a script: from whole microseconds."""
+        return round(self.clock.unix() * 1_000_000) // 1000
+
+    def copy(self) -> dict[str, Entry]:
+        """What a replica of this server has now. Give it to `entries` for a failover to it."""
+        return {name: entry.copy() for name, entry in self.entries.items()}
+
+    def _entry(self, name: str, now: int) -> Entry:
+        """The key's entry, without what is over."""
+        entry = self.entries.get(name)
+        if entry is None:
+            # A new key pays for those that are over: nothing is kept forever.
+            for old in [name for name, known in self.entries.items() if _is_over(known, now)]:
+                del self.entries[old]
+            entry = self.entries[name] = Entry(Meta(ends=now + BRIEF_MS))
+            return entry
+        if entry.meta.ends <= now:
+            entry.meta = Meta(ends=now + BRIEF_MS)
+        if entry.record and entry.record.exp <= now:
+            entry.record = None
+        if entry.lease and entry.lease.ends <= now:
+            entry.lease = None
+        return entry
+
+
+def _row(record: Record, f: int, now: int) -> Row:
+    return Row(f, record.exp - now, record.exp, record.payload)
+
+
+def _is_holder(lease: Held | None, nonce: str, generation: int) -> bool:
+    return lease is not None and (lease.nonce, lease.f) == (nonce, generation)
+
+
+def _is_over(entry: Entry, now: int) -> bool:
+    return entry.meta.ends <= now and (entry.record is None or entry.record.exp <= now)
+
+
+def _lua(number: int) -> int:
+    """A stored number as the scripts read it."""
+    return number if 0 < number < LUA_MAX else 0
+
+
+def _double(number: int) -> int:
+    """A whole number after it went through Lua's arithmetic."""
+    return number if -LUA_MAX < number < LUA_MAX else int(float(number))

@@ -1,0 +1,56 @@
+"""A rejection that the store has lost comes back from a replica's memory: once, for the whole fleet."""
+
+from mintonce_server.core.ports import Clock, Hit, Lease, Refusal, TokenStore
+from support.samples import KEY, as_lease, lease_of, minted, shared, wish
+
+PRINT = "0123456789abcdef0123456789abcdef"
+
+
+async def test_the_next_generation_lies_above_the_barrier(store: TokenStore) -> None:
+    """Then no replica that remembers the rejection takes the new token for an old one."""
+    rejected = (await lease_of(store)).generation + 600_000
+    assert await store.raise_barrier(KEY, rejected, PRINT, 30.0)
+    lease = as_lease(await store.acquire(KEY, wish()))
+    assert lease.generation > rejected
+    assert lease.rejected == PRINT
+
+
+async def test_a_record_below_the_barrier_falls(store: TokenStore, clock: Clock) -> None:
+    """It is the rejected token, back from before a failover, or a new one that no such replica would accept."""
+    token = await shared(store, clock)
+    assert await store.raise_barrier(KEY, token.generation, PRINT, 30.0)
+    assert await store.load([KEY]) == [None]
+    assert await store.restore(token) is Refusal.REJECTED
+
+
+async def test_saying_it_again_does_not_touch_what_came_after(store: TokenStore, clock: Clock) -> None:
+    """Every replica of the fleet may remember the same rejection."""
+    old = await shared(store, clock)
+    await store.raise_barrier(KEY, old.generation + 1000, PRINT, 0.0)
+    newer = await shared(store, clock)
+    assert await store.raise_barrier(KEY, old.generation + 1000, PRINT, 0.0)
+    assert isinstance(await store.acquire(KEY, wish(newer_than=newer.generation - 1)), Hit)
+
+
+async def test_a_record_does_not_fall_more_often_than_by_rejections(store: TokenStore, clock: Clock) -> None:
+    """A fall costs a mint, whatever the reason."""
+    await store.reject(KEY, (await shared(store, clock)).generation, 30.0)
+    token = await shared(store, clock)
+    assert not await store.raise_barrier(KEY, token.generation + 1000, PRINT, 30.0)
+    assert isinstance(await store.acquire(KEY, wish()), Hit)
+
+
+async def test_without_a_record_it_costs_nothing_and_delays_no_rejection(store: TokenStore, clock: Clock) -> None:
+    """Only a fall counts as a rejection."""
+    generation = (await lease_of(store)).generation
+    assert await store.raise_barrier(KEY, generation, PRINT, 30.0)
+    token = await shared(store, clock)
+    assert (await store.reject(KEY, token.generation, 30.0)).retry_after is None
+
+
+async def test_a_mint_in_flight_below_the_barrier_does_not_count(store: TokenStore, clock: Clock) -> None:
+    """Its lease is gone, so that the next can begin at once."""
+    lease = await lease_of(store)
+    await store.raise_barrier(KEY, lease.generation, PRINT, 30.0)
+    assert isinstance(await store.acquire(KEY, wish()), Lease)
+    assert await store.commit(lease, minted(clock)) is Refusal.REJECTED

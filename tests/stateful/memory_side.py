@@ -1,0 +1,94 @@
+"""The memory store in the place of a real server: the machine that tests the Lua then tests it too."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Self, TypeVar
+
+from model.values import Lease, Meta, Record, State
+from stateful.store_side import HASH, LEASE, LEASE_SECONDS, RECORD, Look
+
+from mintonce_server.core.ports import Wake
+from mintonce_server.core.token import Token
+from mintonce_server.store import MemoryStore, memory_values
+from mintonce_server.store.memory_server import MemoryServer
+from mintonce_server.store.memory_values import Entry
+from mintonce_server.store.record import encode
+from mintonce_server.telemetry.clock import SystemClock
+from support.samples import HASHER
+
+T = TypeVar("T")
+
+
+class MemorySide:
+    """Does for a MemoryServer what StoreSide does for a Redis."""
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner()
+        self.clock = SystemClock()
+        self._server = MemoryServer(self.clock)
+        self.store = MemoryStore(HASHER, self.clock, LEASE_SECONDS, self._server)
+        self._heard: list[Wake] = []
+
+    def __enter__(self) -> Self:
+        self._server.subscribe(self._heard.append)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._runner.close()
+
+    def run(self, act: Coroutine[Any, Any, T]) -> T:
+        """To its end."""
+        return self._runner.run(act)
+
+    def command(self, *words: str | int) -> object:
+        """What the command of a Redis would do, for the few that the machine uses."""
+        entry, now = self._server.entries.get(HASH), self._server.now()
+        match words:
+            case ("FLUSHALL",):
+                self._server.entries.clear()
+            case ("SCRIPT", "FLUSH"):
+                pass
+            case ("PEXPIRE", name, int(ms)) if entry and name == LEASE and entry.lease:
+                entry.lease.ends = now + ms
+            case ("PEXPIRE", name, 0) if entry and name == RECORD:
+                entry.record = None
+            case ("HSET", _, str(field), int(value)) if entry:
+                setattr(entry.meta, field, value)
+            case _:
+                raise AssertionError(words)
+        return None
+
+    def look(self) -> Look:
+        """At what it holds."""
+        now = self._server.now()
+        entry = self._server.entries.get(HASH)
+        return Look(now, _state(entry).at(now) if entry else State())
+
+    def heard(self) -> list[str]:
+        """What was told since the last time."""
+        heard = [f"1 {wake.kind} {wake.key_hash} {wake.generation}" for wake in self._heard]
+        self._heard.clear()
+        return heard
+
+
+def _state(entry: Entry) -> State:
+    record, lease, meta = entry.record, entry.lease, entry.meta
+    failure = f"{meta.failure.reason} {meta.failure.issuer_error}" if meta.failure else ""
+    return State(
+        _record(record) if record else None,
+        Lease(lease.nonce, lease.f, lease.ends) if lease else None,
+        Meta(
+            meta.f, meta.bar, meta.cv, meta.n, meta.until, failure, meta.until_cv, meta.rejected or 0,
+            meta.rejected_print, meta.rejected_at,
+        ),
+    )  # fmt: skip
+
+
+def _record(record: memory_values.Record) -> Record:
+    key, access_token, token_type, granted = record.payload
+    # With what an encoded payload has; the rest is compared as the record's own.
+    token = Token(key, HASH, record.f, access_token, token_type, granted, 0.0, 0.0, 0.0, 0.0, record.cv)
+    return Record(
+        record.f, record.exp, record.refresh, record.cv, record.life, record.leeway, record.cap, encode(token),
+        record.fingerprint,
+    )  # fmt: skip

@@ -9,12 +9,12 @@ from mintonce_server.settings.models import (
     IssuerSettings,
     JwtIssuerSettings,
     RedisSettings,
-    ServerSettings,
     Settings,
     TlsSettings,
 )
 from mintonce_server.settings.policy_file import parse_policy
 from mintonce_server.settings.reference import Row, reference, reference_table
+from mintonce_server.settings.server import ServerSettings
 from mintonce_server.settings.values import listens_beyond_loopback
 
 __all__ = [

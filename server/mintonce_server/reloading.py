@@ -40,6 +40,7 @@ class Watched(Generic[T]):
         apply: takes the new value in place of the old one.
         initial: what the value that is in place now was made of. Else the files are read here: whatever was written
             in between is then taken for known.
+        check: raises MintonceError while others can get at the files. Called at each look: a mode changes by itself.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Watched(Generic[T]):
     load: Callable[[Sequence[bytes]], T]
     apply: Callable[[T], None]
     initial: InitVar[Sequence[bytes] | None] = None
+    check: Callable[[], None] = lambda: None
     seen: bytes = field(default=b"", repr=False)
     """Digest of what was loaded last."""
     refused: bytes = field(default=b"", repr=False)
@@ -61,12 +63,12 @@ class Watched(Generic[T]):
             self.seen = b""
 
     async def read(self, deadline: float) -> list[bytes]:
-        """The files' bytes. Raises Unreadable.
+        """The files' bytes. Raises Unreadable, and what `check` raises.
 
         A disk that hangs keeps one thread, not one more with each look: they are the threads that all of asyncio uses.
         """
         if self.reading is None:
-            self.reading = asyncio.create_task(asyncio.to_thread(_read, self.paths))
+            self.reading = asyncio.create_task(asyncio.to_thread(self._read))
         done, _ = await asyncio.wait([self.reading], timeout=deadline)
         if not done:
             raise Unreadable(
@@ -75,6 +77,11 @@ class Watched(Generic[T]):
             )
         reading, self.reading = self.reading, None
         return reading.result()
+
+    def _read(self) -> list[bytes]:
+        files = _read(self.paths)
+        self.check()
+        return files
 
     def loaded_from(self, files: Sequence[bytes]) -> T:
         """Raises MintonceError."""

@@ -96,7 +96,23 @@ class ReloadRecord:
     outcome: str
 
 
-Record = CallRecord | MintRecord | ReloadRecord
+@dataclass(frozen=True, slots=True)
+class RepeatRecord:
+    """More refused calls like one that was written before. One of `caller` and `network` is ""."""
+
+    kind: ClassVar[str] = "repeat"
+
+    caller: str
+    network: str
+    act: str
+    decision: str
+    status: str
+    reason: str
+    count: int
+    seconds: float
+
+
+Record = CallRecord | MintRecord | ReloadRecord | RepeatRecord
 
 
 class AuditLog:

@@ -273,8 +273,8 @@ def test_nothing_that_a_server_says_commands_the_terminal(server: ScriptedServer
     server.publish_text(hostile)
     answered = mintonce(server, *command)
     method = {"get": "GetToken", "watch": "WatchToken", "ls": "ListTokens"}[command[0]]
-    how = dict.fromkeys(("remedy", "request_id", "issuer_error"), hostile)
-    server.fail(method, grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED", **how)
+    denied = grpc.StatusCode.PERMISSION_DENIED
+    server.fail(method, denied, "PERMISSION_DENIED", remedy=hostile, request_id=hostile, issuer_error=hostile)
     failed = mintonce(server, *command)
     assert failed[0] == 1
     assert "\\x1b[2J" in failed[2]

@@ -13,8 +13,8 @@ HOSTILE = "x\x1b[2J\r\n\u202e"
 def test_an_error_holds_nothing_that_commands_a_terminal() -> None:
     """Message, remedy, code and request id."""
     with ScriptedServer() as server, TokenClient(server.target, timeout=5.0) as client:
-        how = dict.fromkeys(("remedy", "request_id", "issuer_error"), HOSTILE + "y" * 3000)
-        server.fail("GetToken", grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED", **how)
+        text, denied = HOSTILE + "y" * 3000, grpc.StatusCode.PERMISSION_DENIED
+        server.fail("GetToken", denied, "PERMISSION_DENIED", remedy=text, request_id=text, issuer_error=text)
         with pytest.raises(MintonceError) as caught:
             client.get(CLIENT, AUDIENCE)
     error = caught.value

@@ -30,7 +30,7 @@ M = TypeVar("M")
 NONCES = strategies.sampled_from(["one", "two"])
 VERSIONS = strategies.sampled_from([1, 1, 1, 1, 1, 1, 2])
 """Seldom the new secret: from then on little is left to happen with the old one."""
-TEXTS = strategies.sampled_from(["a token", "another token"])
+TEXTS = strategies.sampled_from(["a-token", "another-token"])
 LIFETIME = 1000.0
 # Seconds since the mint: fresh, half gone, inside the leeway, over. Nothing comes near an end while a slow test runs.
 AGES = strategies.sampled_from([0.0, 0.0, 550.0, 980.0, 1010.0])

@@ -61,7 +61,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         )
         server = Server(broker, clock, _server_options(settings, guarding), guards)
         address = server.bind()
-        reloader = _reloader(settings, guarding, audit, clock)
+        reloader = _reloader(settings, guarding, audit, clock, faults)
         endless = broker.endless() | guarding.endless | server.endless()
         endless |= {"reloading": reloader.run, "audit counts": repeats.run}
         async with Supervisor(clock, faults, random.Random()).running(endless):  # noqa: S311 - spreads restarts
@@ -163,7 +163,7 @@ def _unchecked(settings: Settings) -> list[str]:
     return [name for name, client in settings.clients.items() if client.issuer in off]
 
 
-def _reloader(settings: Settings, guarding: Guarding, audit: AuditLog, clock: Clock) -> Reloader:
+def _reloader(settings: Settings, guarding: Guarding, audit: AuditLog, clock: Clock, faults: FaultLog) -> Reloader:
     log = get_logger(__name__)
 
     def note(record: ReloadRecord) -> None:
@@ -193,6 +193,7 @@ def _reloader(settings: Settings, guarding: Guarding, audit: AuditLog, clock: Cl
         loaded=loaded,
         trouble=trouble,
         besides=look_at_audit,
+        faults=faults,
     )
 
 

@@ -43,6 +43,10 @@ class ServerSettings(Part):
         default=False,
         description="Do without `sealing_keys_file` beyond loopback: the store's readers have the tokens.",
     )
+    insecure_redis: Flag = Field(
+        default=False,
+        description="Speak with Redis in clear beyond loopback: whoever is in between reads the password.",
+    )
     insecure_issuer: Flag = Field(default=False, description="Send secrets over plain `http://` beyond loopback.")
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Lower, Kind("`debug`, `info`, `warning` or `error`")

@@ -23,6 +23,7 @@ Streaming = Callable[[object, Context], AsyncGenerator[object]]
 Handler = Any
 
 CONVERSATION_SECONDS: Final = 30.0
+_GRPC: Final[Any] = grpc  # the published types of handlers cannot be said without their type arguments
 NOT_RECEIVED: Final = object()
 """What a method gets in place of a request when `arrival().refusal` says why."""
 
@@ -68,14 +69,13 @@ class Receiving:
 def received(handler: Any, entrance: Entrance) -> Handler:
     """The handler of a method, behind the entrance."""
     if handler.request_streaming:
-        talk = _conversation(handler.stream_stream, entrance)
-        return cast("Handler", handler._replace(stream_stream=talk))
+        return handler._replace(stream_stream=_conversation(handler.stream_stream, entrance))
     read = _lenient(handler.request_deserializer)
     if handler.response_streaming:
-        many = _streaming(handler.unary_stream, read, entrance)
-        return grpc.stream_stream_rpc_method_handler(cast("Any", many), None, handler.response_serializer)
-    one = _unary(handler.unary_unary, read, entrance)
-    return grpc.stream_unary_rpc_method_handler(cast("Any", one), None, handler.response_serializer)
+        many: Any = _streaming(handler.unary_stream, read, entrance)
+        return _GRPC.stream_stream_rpc_method_handler(many, None, handler.response_serializer)
+    one: Any = _unary(handler.unary_unary, read, entrance)
+    return _GRPC.stream_unary_rpc_method_handler(one, None, handler.response_serializer)
 
 
 def _unary(method: Unary, read: Read, entrance: Entrance) -> Unary:

@@ -16,7 +16,8 @@ DEFAULT_TIMEOUT: Final = 10.0
 
 # Retries cover a replica that goes away: a second is enough for another one to answer. RotateToken is not among them,
 # since each one mints. CANCELLED is what a server says that is flooded and drops calls before it has looked at them;
-# calls that the application cancels are not repeated. No "timeout" in here, ever: gRPC then fails every call at once (seen on 1.71 to 1.85).
+# calls that the application cancels are not repeated.
+# No "timeout" in here, ever: gRPC then fails every call at once (seen on 1.71 to 1.85).
 _SERVICE_CONFIG: Final = {
     "methodConfig": [
         {

@@ -66,6 +66,12 @@ class Server:
         self.bearer_address = self._bearer.bind(self._credentials(certificates=False)) if self._bearer else None
         return self._main.bind(self._credentials(certificates=True))
 
+    @property
+    def further_addresses(self) -> dict[str, str]:
+        """Those beside `listen`, by the names of their settings."""
+        both = {"bearer_listen": self.bearer_address, "health_listen": self.health_address}
+        return {name: address for name, address in both.items() if address is not None}
+
     async def start(self) -> None:
         """Answer calls."""
         for listener in self._listeners:

@@ -59,6 +59,17 @@ async def test_a_generation_that_never_was_changes_nothing(store: TokenStore, cl
     )
 
 
+async def test_zero_names_no_token(store: TokenStore, clock: Clock) -> None:
+    """It stands for "none" in a record and in a meta: neither the current token nor a lease may fall by it."""
+    in_flight = await lease_of(store)
+    assert await store.reject(KEY, 0, 0.0) == OTHER
+    assert await store.renew(in_flight)
+    token = await store.commit(in_flight, minted(clock))
+    assert isinstance(token, Token)
+    assert await store.reject(KEY, 0, 0.0) == OTHER
+    assert await store.load([KEY]) != [None]
+
+
 async def test_a_generation_of_a_lease_without_a_token_was_never_current(store: TokenStore) -> None:
     """It was given out, so a caller may have heard of it; there is nothing to reject."""
     lease = await lease_of(store)

@@ -62,7 +62,7 @@ class Acts:
     def commit(self, world: World, minted: Minted, *, restored: bool = False) -> tuple[World, Committed | Refused]:
         """Somebody brings a token."""
         left = HORIZON - world.now
-        token = Token(minted.generation, minted.version, left, left, left, 0, left, minted.text, minted.text)
+        token = Token(minted.generation, minted.version, left, HORIZON, 0, left, minted.text, minted.text)
         outcome = self._scripts.commit(world.state, world.now, token, restored=restored)
         again = self._scripts.commit(outcome.state, world.now, token, restored=restored)
         same = outcome.reply._replace(word="DUP") if isinstance(outcome.reply, Committed) else outcome.reply
@@ -103,11 +103,13 @@ class Acts:
             return self._scripts.reject(state, world.now, generation=generation, min_interval=MIN_INTERVAL)
 
         outcome, record = tell(world.state), world.state.record
+        if record and outcome.state.record != record:
+            aimed = generation in (record.generation, record.provisional)
+            require(aimed, laws.AIM, f"{record.generation} dropped, {generation} named")
         _same_again(outcome, tell(outcome.state), outcome.reply)
         after = self._after(world, outcome)
         if record is None or outcome.state.record == record:
             return after, outcome.reply
-        require(record.generation == generation, laws.AIM, f"{record.generation} dropped, {generation} named")
         require(not world.known.fresh, laws.INTERVAL, f"{generation} dropped within the interval")
         floor = max(world.known.floor, world.state.meta.generation, generation)
         known = world.known._replace(floor=floor, rejected_text=record.print, fresh=True)

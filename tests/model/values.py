@@ -10,16 +10,16 @@ class Record(NamedTuple):
 
     generation: int
     expiry: int
-    refresh: int
     version: int
     """Of the credentials that it was minted with."""
-    lifetime: int
     leeway: int
     cap: int
     """A wish for more life than this is read as this."""
     payload: str
     print: str
     """Tells whether two tokens are the same text."""
+    provisional: int = 0
+    """The number under which a replica served it before the store gave it one; 0 for none."""
 
 
 class Lease(NamedTuple):
@@ -44,7 +44,11 @@ class Meta(NamedTuple):
     """When the back-off ends; it holds for credentials up to `until_version`."""
     failure: str = ""
     until_version: int = 0
+    while_live: bool = False
+    """The back-off counts only while there is a live token, because that token is its cause."""
     rejected: int = 0
+    rejected_as: int = 0
+    """The provisional number of what was rejected."""
     rejected_print: str = ""
     rejected_at: int = 0
 
@@ -66,19 +70,18 @@ class State(NamedTuple):
 class Token(NamedTuple):
     """What a COMMIT brings: where it stands in the key's history, how long it lives, what it says.
 
-    `latest`: when its life ends by the store's clock, at the latest; 0 if that is not known. The act may come late.
+    `latest`: when its life ends by the store's clock, at the latest. The act may come late.
     """
 
     generation: int
     version: int
     ttl: int
-    refresh: int
-    lifetime: int
+    latest: int
     leeway: int
     cap: int
     payload: str
     print: str
-    latest: int = 0
+    provisional: int = 0
 
 
 class Hit(NamedTuple):
@@ -88,12 +91,14 @@ class Hit(NamedTuple):
 
 
 class Granted(NamedTuple):
-    """The lease is yours."""
+    """The lease is yours. `live_print`, `live_left`: of the token that is live all the same; "" and 0 for none."""
 
     generation: int
     ms: int
     failures: int
     rejected_print: str
+    live_print: str
+    live_left: int
 
 
 class Wait(NamedTuple):
@@ -124,9 +129,20 @@ class Refused(NamedTuple):
 
 
 class Rejection(NamedTuple):
-    """Whether it was current. `ms`: how long to wait, for TOO_SOON."""
+    """Whether it was current: then `generation` is the store's number of it. `ms`: how long to wait, for TOO_SOON.
 
-    word: Literal["CURRENT", "OTHER", "TOO_SOON"]
+    UNKNOWN: above every generation that was ever given out here.
+    """
+
+    word: Literal["CURRENT", "OTHER", "TOO_SOON", "UNKNOWN"]
+    generation: int = 0
+    ms: int = 0
+
+
+class Raised(NamedTuple):
+    """Whether the barrier is where it should be. `ms`: how long to wait, for TOO_SOON."""
+
+    word: Literal["OK", "TOO_SOON"]
     ms: int = 0
 
 

@@ -5,7 +5,7 @@ from typing import cast
 
 SLACK = 5
 """Milliseconds: lives are cut down to whole ones on their way, more than once."""
-TIMES = frozenset({"expiry", "refresh", "lapses", "until", "rejected_at", "ms"})
+TIMES = frozenset({"expiry", "lapses", "until", "rejected_at", "ms", "live_left"})
 
 
 def differences(real: object, early: object, late: object, name: str) -> Iterator[str]:

@@ -4,17 +4,18 @@ Time is not waited for: what lapses is made to lapse, in the server, and the mod
 """
 
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from hypothesis import assume, strategies
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from model import scripts
-from model.values import Acquired, Committed, Outcome, Refused, Rejection, State
+from model.values import Acquired, Committed, Outcome, Raised, Refused, Rejection, State
 from stateful.comparing import differences
 from stateful.memory_side import MemorySide
 from stateful.store_side import HASH, LEASE, LEASE_SECONDS, META, RECORD, Look, StoreSide
-from stateful.translating import as_acquired, as_committed, as_rejection, as_token, ms
+from stateful.translating import as_acquired, as_committed, as_raised, as_rejection, as_token, ms
 
 from mintonce_server.core import ports
 from mintonce_server.core.errors import Reason
@@ -39,8 +40,12 @@ NEWER = strategies.sampled_from([None, None, 0, 0, 3 * AHEAD])
 WISHES = strategies.sampled_from([0.0, 0.0, 480.0, 10_000.0])
 BACK_OFFS = strategies.sampled_from([0.0, 300.0])
 INTERVALS = strategies.sampled_from([0.0, 300.0])
-LATE = strategies.sampled_from([None, 0.0, 5.0, LIFETIME])
-"""Seconds; None: nobody knows."""
+LATE = strategies.sampled_from([0.0, 0.0, 5.0, LIFETIME])
+"""Seconds that a commit was on its way."""
+RAISED_PRINT = "the print of a token that was rejected before"
+SELDOM = strategies.sampled_from([False, False, False, True])
+NEVER_WAS = (AHEAD // 10, 2**53 - 1, 2**62)
+"""What is added to the highest generation that was given out."""
 TIMES = strategies.sampled_from([1, 1, 2])
 """How often an act is said: twice, as after a lost reply."""
 
@@ -68,12 +73,12 @@ class ScriptsMachine(RuleBasedStateMachine):
         self.leases: list[ports.Lease] = []
         self.generations = [1]
 
-    @rule(nonce=NONCES, version=VERSIONS, newer=NEWER, wish=WISHES, times=TIMES)
-    def acquire(self, nonce: str, version: int, newer: int | None, wish: float, times: int) -> None:
-        """Somebody asks, now and then for a newer token than there is."""
+    @rule(nonce=NONCES, version=VERSIONS, newer=NEWER, wish=WISHES, times=TIMES, adopt=SELDOM)
+    def acquire(self, nonce: str, version: int, newer: int | None, wish: float, times: int, adopt: bool) -> None:
+        """A replica asks, now and then for a newer token than there is, or for a number for one that it has."""
         record = self.seen.state.record
         newer_than = (record.generation if record else 1) + newer if newer is not None else 0
-        asked = ports.Wish(nonce, version, newer_than, wish)
+        asked = ports.Wish(nonce, version, newer_than, wish, adopt)
 
         def model(state: State, moment: Moment) -> Outcome[Acquired]:
             return scripts.acquire(
@@ -84,6 +89,7 @@ class ScriptsMachine(RuleBasedStateMachine):
                 version=version,
                 newer_than=newer_than,
                 min_remaining=ms(wish),
+                adopt=adopt,
             )
 
         for _ in range(times):
@@ -96,22 +102,26 @@ class ScriptsMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.leases)
     @rule(data=strategies.data(), age=AGES, text=TEXTS, times=TIMES)
     def commit(self, data: strategies.DataObject, age: float, text: str, times: int) -> None:
-        """Whoever has or had a lease brings a token."""
+        """A replica that has or had a lease brings a token."""
         lease = data.draw(strategies.sampled_from(self.leases[-3:]))
         minted = Minted(Secret(text), "Bearer", LIFETIME, self.side.clock.monotonic() - age, ("read",))
-        token = Token.of(minted, KEY, HASH, lease.generation, lease.credential_version, lease.unix_minus_monotonic)
+        token = lease.token(minted, HASH)
         for _ in range(times):
             self.act(self._commits(token, restored=False), self.side.store.commit(lease, minted), as_committed)
 
-    @rule(data=strategies.data(), age=AGES, text=TEXTS, version=VERSIONS, times=TIMES, late=LATE)
+    @rule(data=strategies.data(), age=AGES, text=TEXTS, version=VERSIONS, times=TIMES, late=LATE, alone=SELDOM)
     def restore(
-        self, data: strategies.DataObject, age: float, text: str, version: int, times: int, late: float | None
+        self, data: strategies.DataObject, age: float, text: str, version: int, times: int, late: float, alone: bool
     ) -> None:
-        """Whoever has a token of any generation gives it back; it may come late, while the token ages."""
+        """A replica gives a token back; it may come late, while the token ages. `alone`: it was served before."""
         generation = data.draw(strategies.sampled_from(self.generations[-4:]))
         minted = Minted(Secret(text), "Bearer", LIFETIME, self.side.clock.monotonic() - age, ("read",))
-        clocks = self.seen.now / 1000 - self.side.clock.monotonic() - (late or 0.0)
-        token = Token.of(minted, KEY, HASH, generation, version, clocks, by_store=late is not None)
+        clocks = self.seen.now / 1000 - self.side.clock.monotonic() - late
+        token = Token.of(minted, KEY, HASH, generation, version, clocks)
+        if alone:
+            served_as = data.draw(strategies.sampled_from([generation - 1, generation + AHEAD]))
+            token = replace(token, served_as=served_as)
+            self.generations.append(served_as)
         for _ in range(times):
             self.act(self._commits(token, restored=True), self.side.store.restore(token), as_committed)
 
@@ -120,11 +130,11 @@ class ScriptsMachine(RuleBasedStateMachine):
         return lambda state, moment: act(state, moment.now, as_token(token, moment.here))
 
     @precondition(lambda self: self.leases)
-    @rule(data=strategies.data(), retry=BACK_OFFS, times=TIMES)
-    def fail(self, data: strategies.DataObject, retry: float, times: int) -> None:
-        """Whoever has or had a lease tells a failure."""
+    @rule(data=strategies.data(), retry=BACK_OFFS, times=TIMES, while_live=strategies.booleans())
+    def fail(self, data: strategies.DataObject, retry: float, times: int, while_live: bool) -> None:
+        """A replica that has or had a lease tells a failure."""
         lease = data.draw(strategies.sampled_from(self.leases[-3:]))
-        failure = ports.Failure(Reason.ISSUER_REFUSED, "invalid_client")
+        failure = ports.Failure(Reason.ISSUER_REFUSED, "invalid_client", while_live)
 
         def model(state: State, moment: Moment) -> Outcome[bool]:
             return scripts.fail(
@@ -135,6 +145,7 @@ class ScriptsMachine(RuleBasedStateMachine):
                 retry=ms(retry),
                 failure=f"{failure.reason} {failure.issuer_error}",
                 version=lease.credential_version,
+                while_live=while_live,
             )
 
         for _ in range(times):
@@ -143,7 +154,7 @@ class ScriptsMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.leases)
     @rule(data=strategies.data(), times=TIMES)
     def renew(self, data: strategies.DataObject, times: int) -> None:
-        """Whoever has or had a lease holds it longer."""
+        """A replica that has or had a lease holds it longer."""
         lease = data.draw(strategies.sampled_from(self.leases[-3:]))
 
         def model(state: State, moment: Moment) -> Outcome[bool]:
@@ -156,16 +167,31 @@ class ScriptsMachine(RuleBasedStateMachine):
 
     @rule(data=strategies.data(), interval=INTERVALS, times=TIMES)
     def reject(self, data: strategies.DataObject, interval: float, times: int) -> None:
-        """Somebody rejects any generation that ever was, mostly the current one."""
-        record = self.seen.state.record
-        current = [record.generation] * 3 if record else []
-        generation = data.draw(strategies.sampled_from([*self.generations[-3:], *current]))
+        """A caller rejects any generation that ever was, mostly the current one, or one that never was."""
+        record, highest = self.seen.state.record, max(self.generations)
+        current = [record.generation, record.generation, record.provisional or record.generation] if record else []
+        never = highest + data.draw(strategies.sampled_from(NEVER_WAS))
+        generation = data.draw(strategies.sampled_from([*self.generations[-3:], *current, never]))
 
         def model(state: State, moment: Moment) -> Outcome[Rejection]:
             return scripts.reject(state, moment.now, generation=generation, min_interval=ms(interval))
 
         for _ in range(times):
             self.act(model, self.side.store.reject(KEY, generation, interval), as_rejection)
+
+    @rule(data=strategies.data(), interval=INTERVALS, times=TIMES, ahead=SELDOM)
+    def raise_barrier(self, data: strategies.DataObject, interval: float, times: int, ahead: bool) -> None:
+        """A replica remembers the rejection of any generation; `ahead`: of one that the server lost."""
+        generation = data.draw(strategies.sampled_from(self.generations[-3:])) + (AHEAD if ahead else 0)
+
+        def model(state: State, moment: Moment) -> Outcome[Raised]:
+            return scripts.barrier(
+                state, moment.now, generation=generation, text=RAISED_PRINT, min_interval=ms(interval)
+            )
+
+        for _ in range(times):
+            act = self.side.store.raise_barrier(KEY, generation, RAISED_PRINT, interval)
+            self.act(model, act, as_raised)
 
     @precondition(lambda self: self.seen.state.lease)
     @rule(keep=strategies.booleans())
@@ -227,7 +253,7 @@ class ScriptsMachine(RuleBasedStateMachine):
         assume(type(early.reply) is type(late.reply))  # what lapses just now proves nothing
         found = [*differences(self.seen.state, early.state, late.state, "store")]
         if read is not None:
-            found += differences(_like(read(answer), early.reply), early.reply, late.reply, "reply")
+            found += differences(read(answer), _shown(early.reply), _shown(late.reply), "reply")
         told = [ports.Wake(ports.WakeKind(early.wake[0]), HASH, early.wake[1])] if early.wake else []
         heard = self.side.heard()
         if heard != told:
@@ -236,8 +262,8 @@ class ScriptsMachine(RuleBasedStateMachine):
         return answer
 
 
-def _like(real: object, model: object) -> object:
-    """OK and DUP look the same through the store; what the fleet is told tells them apart."""
-    if isinstance(real, Committed) and isinstance(model, Committed):
-        return real._replace(word=model.word)
-    return real
+def _shown(reply: object) -> object:
+    """What of the model's reply comes through the store's port."""
+    if isinstance(reply, Committed):
+        return reply._replace(word="OK")  # what the fleet is told tells a DUP from it
+    return reply.word if isinstance(reply, Raised) else reply

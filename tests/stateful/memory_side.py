@@ -6,13 +6,12 @@ from typing import Any, Self, TypeVar
 
 from model.values import Lease, Meta, Record, State
 from stateful.store_side import HASH, LEASE, LEASE_SECONDS, RECORD, Look
+from stateful.translating import said
 
 from mintonce_server.core.ports import Wake
-from mintonce_server.core.token import Token
 from mintonce_server.store import MemoryStore, memory_values
 from mintonce_server.store.memory_server import MemoryServer
 from mintonce_server.store.memory_values import Entry
-from mintonce_server.store.record import encode
 from mintonce_server.telemetry.clock import SystemClock
 from support.samples import HASHER
 
@@ -64,31 +63,28 @@ class MemorySide:
         entry = self._server.entries.get(HASH)
         return Look(now, _state(entry).at(now) if entry else State())
 
-    def heard(self) -> list[str]:
+    def heard(self) -> list[Wake]:
         """What was told since the last time."""
-        heard = [f"1 {wake.kind} {wake.key_hash} {wake.generation}" for wake in self._heard]
-        self._heard.clear()
+        heard, self._heard[:] = list(self._heard), []
         return heard
 
 
 def _state(entry: Entry) -> State:
     record, lease, meta = entry.record, entry.lease, entry.meta
     failure = f"{meta.failure.reason} {meta.failure.issuer_error}" if meta.failure else ""
+    while_live = meta.failure is not None and meta.failure.while_live
     return State(
         _record(record) if record else None,
         Lease(lease.nonce, lease.f, lease.ends) if lease else None,
         Meta(
-            meta.f, meta.bar, meta.cv, meta.n, meta.until, failure, meta.until_cv, meta.rejected or 0,
-            meta.rejected_print, meta.rejected_at,
+            meta.f, meta.bar, meta.cv, meta.n, meta.until, failure, meta.until_cv, while_live, meta.rejected or 0,
+            meta.rejected_as, meta.rejected_print, meta.rejected_at,
         ),
     )  # fmt: skip
 
 
 def _record(record: memory_values.Record) -> Record:
-    key, access_token, token_type, granted = record.payload
-    # With what an encoded payload has; the rest is compared as the record's own.
-    token = Token(key, HASH, record.f, access_token, token_type, granted, 0.0, 0.0, 0.0, 0.0, record.cv)
     return Record(
-        record.f, record.exp, record.refresh, record.cv, record.life, record.leeway, record.cap, encode(token),
-        record.fingerprint,
+        record.f, record.exp, record.cv, record.leeway, record.cap, said(record.payload), record.fingerprint,
+        record.provisional,
     )  # fmt: skip

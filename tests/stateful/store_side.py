@@ -7,9 +7,11 @@ from typing import Any, NamedTuple, Self, TypeVar, cast
 from model.values import Lease, Meta, Record, State
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
+from stateful.translating import said
 
 from mintonce_server.core.ports import Wake
 from mintonce_server.store import RedisStore
+from mintonce_server.store.record import decode
 from mintonce_server.store.scripts import BRIEF_MS, META_MS, WAKE_CHANNEL, keys_of
 from mintonce_server.telemetry.clock import SystemClock
 from support.samples import HASHER, KEY
@@ -104,7 +106,10 @@ class StoreSide:
         if not record:
             return record
         sealed, generation = record[b"payload"], int(record[b"f"])
-        return {**record, b"payload": self.store._sealer.open(sealed, HASH, generation)}
+        payload = decode(self.store._sealer.open(sealed, HASH, generation))
+        assert payload is not None
+        assert int(record[b"exp"]) <= payload.expiry, "no reader would believe it"
+        return {**record, b"payload": said(payload).encode()}
 
     async def _close(self) -> None:
         await self._ear.disconnect()
@@ -119,10 +124,9 @@ def _text(fields: dict[bytes, bytes]) -> dict[str, str]:
 def _record(fields: dict[str, str]) -> Record | None:
     if not fields:
         return None
-    f, expiry, refresh, cv, life, leeway, cap = (
-        int(fields.pop(name)) for name in ("f", "exp", "refresh", "cv", "life", "leeway", "cap")
-    )
-    record = Record(f, expiry, refresh, cv, life, leeway, cap, fields.pop("payload"), fields.pop("print"))
+    f, expiry, cv, leeway, cap = (int(fields.pop(name)) for name in ("f", "exp", "cv", "leeway", "cap"))
+    texts = fields.pop("payload"), fields.pop("print")
+    record = Record(f, expiry, cv, leeway, cap, *texts, int(fields.pop("provisional")))
     assert not fields, f"the model does not know {sorted(fields)} of a record"
     return record
 
@@ -143,7 +147,9 @@ def _meta(fields: dict[str, str]) -> Meta:
         until=int(fields.pop("until", 0)),
         failure=fields.pop("failure", ""),
         until_version=int(fields.pop("until_cv", 0)),
+        while_live=fields.pop("while_live", "0") == "1",
         rejected=int(fields.pop("rejected", 0)),
+        rejected_as=int(fields.pop("rejected_as", 0)),
         rejected_print=fields.pop("rejected_print", ""),
         rejected_at=int(fields.pop("rejected_at", 0)),
     )

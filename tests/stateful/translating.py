@@ -7,12 +7,18 @@ from model import values
 
 from mintonce_server.core import ports
 from mintonce_server.core.token import MIN_REMAINING_SHARE, Token, leeway
-from mintonce_server.store.record import encode
+from mintonce_server.store.record import Payload
 
 
 def ms(seconds: float) -> int:
     """Downwards."""
     return math.floor(seconds * 1000)
+
+
+def said(payload: Payload) -> str:
+    """A payload as the model has it: all but the times, which a reader counts from its own clock."""
+    fields = (payload.token_type, payload.granted, payload.audience, payload.lifetime, payload.credential_version)
+    return repr((payload.key, payload.access_token.reveal(), *fields, payload.served_as, payload.reissued))
 
 
 def as_token(token: Token, now: float) -> values.Token:
@@ -21,13 +27,12 @@ def as_token(token: Token, now: float) -> values.Token:
         generation=token.generation,
         version=token.credential_version,
         ttl=ms(token.remaining(now)),
-        refresh=ms(token.refresh_at - now),
-        lifetime=ms(token.lifetime),
+        latest=ms(token.expiry_unix),
         leeway=ms(leeway(token.lifetime)),
         cap=ms(MIN_REMAINING_SHARE * token.lifetime),
-        payload=encode(token),
+        payload=said(Payload.of(token)),
         print=token.access_token.fingerprint(),
-        latest=ms(token.expiry_unix) if token.by_store else 0,
+        provisional=token.served_as,
     )
 
 
@@ -39,13 +44,12 @@ def as_record(token: Token, asked_at: float, now: int) -> values.Record:
     return values.Record(
         generation=sent.generation,
         expiry=round(token.expiry_unix * 1000),
-        refresh=round(token.expiry_unix * 1000) + ms(token.refresh_at - token.expires_at),
         version=sent.version,
-        lifetime=sent.lifetime,
         leeway=sent.leeway,
         cap=sent.cap,
         payload=sent.payload,
         print=sent.print,
+        provisional=sent.provisional,
     )
 
 
@@ -55,8 +59,8 @@ def as_acquired(answer: ports.Acquired, asked_at: float, now: int) -> values.Acq
         case ports.Hit(token):
             return values.Hit(as_record(token, asked_at, now))
         case ports.Lease():
-            left = ms(answer.expires_at - asked_at)
-            return values.Granted(answer.generation, left, answer.failures, answer.rejected)
+            left, live = ms(answer.expires_at - asked_at), round(answer.current_left * 1000)
+            return values.Granted(answer.generation, left, answer.failures, answer.rejected, answer.current, live)
         case ports.Wait(seconds):
             return values.Wait(ms(seconds))
         case ports.Backoff(failure, seconds, token):
@@ -77,5 +81,12 @@ def as_rejection(answer: ports.Rejection) -> values.Rejection:
     """What REJECT said."""
     if answer.retry_after is not None:
         assert answer.was_current
-        return values.Rejection("TOO_SOON", ms(answer.retry_after))
-    return values.Rejection("CURRENT" if answer.was_current else "OTHER")
+        return values.Rejection("TOO_SOON", ms=ms(answer.retry_after))
+    if answer.was_current:
+        return values.Rejection("CURRENT", answer.generation)
+    return values.Rejection("OTHER" if answer.known else "UNKNOWN")
+
+
+def as_raised(answer: bool) -> str:
+    """What BARRIER said: the store's port does not give the time to wait."""
+    return "OK" if answer else "TOO_SOON"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from mintonce_server.core.errors import IssuerError, IssuerMalformed
+from mintonce_server.core.errors import Foreign, IssuerError, IssuerMalformed
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.token import MAX_LIFETIME, Minted
 from mintonce_server.issuer.binding import is_bound
@@ -60,11 +60,16 @@ class Asked:
 
 def read_answer(answer: Answer, asked: Asked) -> Minted:
     """The token (RFC 6749, section 5.1). Raises IssuerError; no text of the body is in it but a clean error code."""
+    failure: IssuerError
     try:
         return _read(answer, asked)
     except IssuerError as error:
         error.request_id = request_id(answer.headers)
         raise
+    except Exception as error:  # noqa: BLE001 - translated and raised below, without its text
+        failure = _malformed(asked, f"cannot be read ({type(error).__name__})", "Report it, with the server's log.")
+        failure.__cause__ = Foreign.of(error)
+    raise failure
 
 
 def _read(answer: Answer, asked: Asked) -> Minted:

@@ -167,9 +167,9 @@ class MemoryStore:
     async def wakes(self) -> AsyncGenerator[Wake]:
         """What happens, as it happens, after a GAP."""
         queue: asyncio.Queue[Wake] = asyncio.Queue(QUEUED_MAX)
-        queue.put_nowait(_GAP)
-        leave = self.server.subscribe(lambda wake: self._hear(queue, wake))
+        leave = self.server.subscribe(partial(self._hear, queue))
         try:
+            self._hear(queue, _GAP)
             while True:
                 yield await queue.get()
         finally:

@@ -124,6 +124,8 @@ class MemoryServer:
 
     def reject(self, name: str, *, generation: int, min_interval: int) -> Rejected | TooSoon | Unknown | None:
         """reject.lua. None: OTHER."""
+        if generation < 1:
+            return None  # 0 stands for no token
         now = self.now()
         entry = self._entry(name, now)
         record, meta = entry.record, entry.meta

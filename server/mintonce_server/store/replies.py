@@ -25,7 +25,7 @@ class Question:
     answered_at: float
 
 
-def acquired(reply: object, question: Question, opening: Open) -> Acquired | int:
+def acquired(reply: Sequence[object], question: Question, opening: Open) -> Acquired | int:
     """The answer, or the generation of a record that cannot be read."""
     match reply:
         case [b"HIT", fields] if row := Row.of(fields):
@@ -41,7 +41,7 @@ def acquired(reply: object, question: Question, opening: Open) -> Acquired | int
             raise Unexpected
 
 
-def committed(token: Token, reply: object) -> Token | Refusal:
+def committed(token: Token, reply: Sequence[object]) -> Token | Refusal:
     """The token as the store holds it, or why it does not."""
     match reply:
         case [b"OK" | b"DUP", int(expiry)]:
@@ -52,7 +52,7 @@ def committed(token: Token, reply: object) -> Token | Refusal:
             raise Unexpected
 
 
-def rejection(reply: object) -> Rejection:
+def rejection(reply: Sequence[object]) -> Rejection:
     """What became of a rejection."""
     match reply:
         case [b"CURRENT", int(rejected)]:
@@ -67,7 +67,7 @@ def rejection(reply: object) -> Rejection:
             raise Unexpected
 
 
-def barrier_raised(reply: object) -> bool:
+def barrier_raised(reply: Sequence[object]) -> bool:
     """Whether the barrier counts now."""
     match reply:
         case [b"OK"]:

@@ -4,6 +4,7 @@
 -- ARGV: generation, min interval ms, meta ms, channel, message
 -- Gives {CURRENT, generation} | {OTHER} | {TOO_SOON, ms} | {UNKNOWN}: above every generation that was ever given out here
 local generation = tonumber(ARGV[1])
+if generation < 1 then return {'OTHER'} end -- 0 stands for no token
 local function number(value) local n = tonumber(value); return n and n > 0 and n < 2^53 and math.floor(n) or 0 end
 local meta = redis.call('HMGET', KEYS[3], 'f', 'bar', 'rejected', 'rejected_at', 'rejected_as')
 local record = redis.call('HMGET', KEYS[1], 'f', 'print', 'provisional')

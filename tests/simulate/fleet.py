@@ -1,0 +1,312 @@
+"""A fleet of replicas through one plan: what happens, when; then all is mended, and it must recover."""
+
+import asyncio
+import gc
+import hashlib
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from simulate import product
+from simulate.acts import Act, Call, Get
+from simulate.chance import seeded, stream
+from simulate.faults import Fault
+from simulate.issuer import Issuer, Mode
+from simulate.laws import Laws
+from simulate.ledger import Ledger, Stage
+from simulate.loop import HaltedError, RunawayError, SimulatedLoop, StuckError
+from simulate.network import Mood, StoreFace, Weather
+from simulate.node import Node
+from simulate.state import Broken, World
+from simulate.times import HostClock
+
+from mintonce_server.core.broker import Served
+from mintonce_server.core.errors import MintonceError
+from mintonce_server.core.key import TokenKey
+
+Event = Act | Fault
+SNAPSHOT_EVERY: Final = 0.5
+SNAPSHOTS: Final = 40
+RECOVERY: Final = 15.0
+"""Seconds after the end of all troubles and back-offs: a mint's deadline, a lease, a failover."""
+QUIET: Final = 16.0
+MOST_OPERATIONS: Final = 400_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that decides a run. `salt`: another order of what happens at the same time."""
+
+    seed: int
+    nodes: int = 3
+    keys: int = 1
+    lifetimes: tuple[float, ...] = (30.0,)
+    settings: product.Settings = field(default_factory=product.Settings)
+    skews: tuple[float, ...] = ()
+    seconds: float = 30.0
+    events: tuple[Event, ...] = ()
+    salt: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of one run."""
+
+    plan: Plan
+    broken: tuple[Broken, ...]
+    digest: str
+    operations: int
+    posts: int
+    virtual: float
+    lines: tuple[str, ...] = ()
+
+
+def simulate(plan: Plan, *, verbose: bool = False, wanted: str = "") -> Outcome:
+    """One run, to its end or until this law is broken. The same plan gives the same outcome in every process."""
+    with product.ordered_hashes():
+        return Fleet(plan, verbose, wanted).run()
+
+
+class Fleet:
+    """One run."""
+
+    def __init__(self, plan: Plan, verbose: bool, wanted: str) -> None:
+        self.plan = plan
+        names = ("network", "hosts", "issuer", "product")
+        self.chances = {name: stream(plan.seed * 1000 + plan.salt, name) for name in names}
+        self.loop = SimulatedLoop(stream(plan.seed * 1000 + plan.salt, "order"), MOST_OPERATIONS)
+        self.loop.set_exception_handler(self._loop_complains)
+        self.keys = [product.key_for(number) for number in range(plan.keys)]
+        names_of_keys = {product.HASHER(key): key for key in self.keys}
+        self.issuer = Issuer(self.loop, self.chances["issuer"])
+        self.issuer.lifetimes = {
+            key: plan.lifetimes[number % len(plan.lifetimes)] for number, key in enumerate(self.keys)
+        }
+        self.world = World(self.loop, self.issuer, [], verbose, wanted)
+        self.ledger = Ledger(self.world)
+        self.store_clock = HostClock(self.loop)
+        self.view = product.ServerView(self.store_clock)
+        self.laws = Laws(self.world, self.ledger, self.view, names_of_keys, plan.settings.min_rotation_interval)
+        self.face = StoreFace(self.loop, self.laws)
+        self.nodes = [Node(self, index) for index in range(plan.nodes)]
+        self.world.nodes.extend(node.state for node in self.nodes)
+        self.calls: dict[asyncio.Task[None], Node] = {}
+        self.seen: dict[TokenKey, list[tuple[int, str]]] = {}
+        self.by_sha: dict[bytes, str] = {}
+        self.ending = False
+        self._snapshots: list[tuple[float, dict[str, Any]]] = []
+
+    def run(self) -> Outcome:
+        """To the end."""
+        gc.disable()
+        try:
+            with seeded(self.chances["product"]):
+                self._to_the_end()
+                outcome = self._outcome()
+                self._clean_up()
+        finally:
+            gc.enable()
+        return outcome
+
+    def _to_the_end(self) -> None:
+        try:
+            self.loop.run(self._all())
+        except HaltedError:
+            pass
+        except StuckError:
+            self.world.broken("H9", "everything waits, and nothing will come")
+        except RunawayError:
+            self.world.broken("H9", f"more than {MOST_OPERATIONS} operations: something goes round and round")
+
+    def _clean_up(self) -> None:
+        """End what was killed, so that nothing of it is left in this process."""
+        self.ending, self.loop.halted, self.world.wanted = True, False, ""
+        self.loop.most += MOST_OPERATIONS
+        with suppress(StuckError, RunawayError):
+            self.loop.run(self._bury())
+        self.loop.close()
+
+    def _outcome(self) -> Outcome:
+        world = self.world
+        return Outcome(
+            self.plan, tuple(world.laws_broken), world.digest(), self.loop.operations + self.face.commands,
+            self.ledger.count, self.loop.now, tuple(world.lines),
+        )  # fmt: skip
+
+    async def _all(self) -> None:
+        for number, node in enumerate(self.nodes):
+            node.settings = self.plan.settings
+            node.skew = self.plan.skews[number] if number < len(self.plan.skews) else 0.0
+            node.start()
+        snapshots = self.loop.create_task(self._keep_snapshots())
+        for event in sorted(self.plan.events, key=lambda event: event.at):
+            await self._until(event.at)
+            event.happen(self)
+        await self._until(max(self.plan.seconds, self.world.last_trouble + 0.1))
+        snapshots.cancel()
+        await self._recover()
+        await self._end()
+
+    async def _until(self, when: float) -> None:
+        if when > self.loop.now:
+            await asyncio.sleep(when - self.loop.now)
+
+    async def _keep_snapshots(self) -> None:
+        while True:
+            self._snapshots.append((self.loop.now, self.view.server.copy()))
+            del self._snapshots[:-SNAPSHOTS]
+            await asyncio.sleep(SNAPSHOT_EVERY)
+
+    def snapshot(self, lag: float) -> dict[str, Any]:
+        """What the store had so many seconds ago, as far as is known."""
+        wanted = self.loop.now - lag
+        older = [kept for at, kept in self._snapshots if at <= wanted]
+        return {name: entry.copy() for name, entry in (older[-1] if older else {}).items()}
+
+    async def _recover(self) -> None:
+        """All is well again: each replica must serve each key, unmarked, within a bound."""
+        self._mend()
+        left = max((self._back_off_left(key) for key in self.keys), default=0.0)
+        ends = self.loop.now + left + RECOVERY
+        missing = [(node, key) for node in range(len(self.nodes)) for key in range(len(self.keys))]
+        said = ""
+        while missing and self.loop.now < ends:
+            for place in list(missing):
+                problem = await self._try(*place)
+                if problem:
+                    said = problem
+                else:
+                    missing.remove(place)
+            await asyncio.sleep(1.0)
+        for node, key in missing:
+            self.world.broken(
+                "H10", f"node {node} has no token for key {key}, {ends - left:.0f} s after all is well: {said}"
+            )
+
+    async def _try(self, node: int, key: int) -> str:
+        broker = self.nodes[node].broker
+        if broker is None:
+            return "it is not up"
+        call = Call(self, self.nodes[node], broker, self.keys[key])
+        result: list[str] = []
+        call.start("get", _probe(result), 6.0, 5.0, None)
+        await self._calls_end()
+        return result[0] if result else "no answer"
+
+    async def _calls_end(self) -> None:
+        while self.calls:
+            await asyncio.wait(list(self.calls))
+
+    def _back_off_left(self, key: TokenKey) -> float:
+        return max((entry.ended + max(entry.retry, 61.0) - self.loop.now
+                    for entry in self.ledger.entries.get(key, ()) if entry.stage is Stage.FAILED and entry.number),
+                   default=0.0)  # fmt: skip
+
+    def _mend(self) -> None:
+        self.world.trace("mended")
+        self.face.turn(Mood.WELL)
+        self.issuer.mode = Mode.WELL
+        for key in self.keys:
+            self.issuer.lifetimes[key] = max(self.issuer.lifetimes[key], 60.0)
+        for node in self.nodes:
+            node.link.weather = Weather()
+            node.resume()
+            if not node.state.is_up:
+                node.start()
+        self.reconnected()
+
+    async def _end(self) -> None:
+        await asyncio.sleep(QUIET)
+        self._nothing_left()
+        self.ending = True
+        for node in self.nodes:
+            node.leave()
+        await asyncio.sleep(6.0)
+        for node in self.nodes:
+            if node.state.is_up:
+                self.world.broken("H9", f"node {node.state.index} does not leave")
+
+    def _nothing_left(self) -> None:
+        for name in self.view.leases():
+            key = self.laws.keys[name]
+            if not any(entry.stage is Stage.OPEN and entry.number for entry in self.ledger.entries.get(key, ())):
+                self.world.broken("H11", f"a lease for {key.audience} is held, and nobody mints")
+        for node in self.calls.values():
+            self.world.broken("H9", f"a call at node {node.state.index} is still under way")
+
+    async def _bury(self) -> None:
+        for node in self.nodes:
+            node.link.weather = Weather(refused=True)
+            for lane in node.lanes:
+                self.loop.revive(lane)
+        me = asyncio.current_task()
+        for _ in range(20):
+            left = [task for task in asyncio.all_tasks() if task is not me]
+            if not left:
+                return
+            for task in sorted(left, key=hash):
+                task.cancel()
+            await asyncio.sleep(0.5)
+
+    def saw(self, key: TokenKey, served: Served) -> None:
+        """A caller has this token, and can name it from now on."""
+        text = served.token.access_token.reveal()
+        seen = self.seen.setdefault(key, [])
+        if not seen or seen[-1] != (served.token.generation, text):
+            seen.append((served.token.generation, text))
+        self.by_sha[hashlib.sha256(text.encode()).digest()] = text
+
+    def lost(self, name: str | None) -> None:
+        """The store is about to lose this."""
+        now = self.loop.now
+        self.world.trouble()
+        if name is None:
+            self.world.all_lost = now
+            self.world.stored.clear()
+        else:
+            self.world.losses[self.laws.keys[name]] = now
+            self.world.stored.pop(self.laws.keys[name], None)
+
+    def kept_again(self) -> None:
+        """After a failover: what the store has now."""
+        for name, key in self.laws.keys.items():
+            if kept := self.view.kept(name):
+                self.world.stored[key] = kept.text
+
+    def step_store(self, step: float) -> None:
+        """The wall clock of the store's host."""
+        self.store_clock.skew += step
+        self.world.store_stepped = self.loop.now
+        self.world.trouble(abs(step))
+
+    def reconnected(self) -> None:
+        """Every subscription broke and is back."""
+        for node in self.nodes:
+            node.reconnected()
+
+    def settings_changed(self) -> None:
+        """A replica comes back with other settings."""
+        versions = {node.settings.version for node in self.nodes}
+        self.world.credentials_differ = self.world.credentials_differ or len(versions) > 1
+        self.laws.least_interval = min(node.settings.min_rotation_interval for node in self.nodes)
+
+    def _loop_complains(self, _: Any, context: dict[str, Any]) -> None:
+        if not self.ending:
+            self.world.broken("H15", f"{context.get('message')}: {context.get('exception')!r}")
+
+
+def _probe(result: list[str]) -> Any:
+    async def probe(call: Call) -> None:
+        try:
+            served = await product.get(call.broker, call.key, 0.0, 5.0)
+        except MintonceError as error:
+            result.append(f"{error.reason} ({error})")
+            return
+        call.served(served)
+        result.append("degraded" if served.degraded else "")
+
+    return probe
+
+
+_ = (Sequence, Get)

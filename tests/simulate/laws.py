@@ -1,0 +1,170 @@
+"""What callers may get, and what the store may do: looked at each time it happens."""
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+from simulate import product
+from simulate.ledger import Ledger
+from simulate.network import READS
+from simulate.state import NEVER, NodeState, Rejected, World
+
+from mintonce_server.core.broker import Served
+from mintonce_server.core.errors import IssuerError, MintonceError, Reason
+from mintonce_server.core.key import TokenKey
+from mintonce_server.core.token import Token
+
+SLACK: Final = 1.0
+"""Seconds for a question to the store that is under way when a bound ends."""
+TROUBLE_LASTS: Final = 20.0
+"""Seconds for which an error may follow from a trouble: a mint's deadline and a lease."""
+LONGEST_BACK_OFF: Final = 60.0
+
+
+@dataclass
+class Laws:
+    """H3 to H6, H15 and H16, and that each error has a cause."""
+
+    world: World
+    ledger: Ledger
+    view: product.ServerView
+    keys: dict[str, TokenKey]
+    least_interval: float = 30.0
+    texts: dict[tuple[TokenKey, int], str] = field(default_factory=dict[tuple[TokenKey, int], str])
+    generations: dict[str, int] = field(default_factory=dict[str, int])
+    last_rejection: dict[TokenKey, float] = field(default_factory=dict[TokenKey, float])
+    told: dict[TokenKey, list[Rejected]] = field(default_factory=dict[TokenKey, list[Rejected]])
+
+    def served(self, node: NodeState, key: TokenKey, served: Served, began: float) -> None:
+        """A caller has this answer now to a question of then."""
+        world, token = self.world, served.token
+        text = token.access_token.reveal()
+        issued = world.issuer.issued.get(text)
+        if issued is None or issued.key != key or token.key != key:
+            world.broken("H4", f"node {node.index} served {text!r} for {key.audience}, but it is of {issued}")
+            return
+        if world.now >= issued.ends:
+            late = world.now - issued.ends
+            world.broken("H5", f"node {node.index} served {text} {late:.3f} s past its end")
+        self._name(key, token.generation, text, f"node {node.index}")
+        self._not_rejected(node, token, text, began)
+        node.held[key] = issued
+        mark = " degraded" if served.degraded else ""
+        world.trace("served", node.index, key.audience, text, token.generation, served.origin, mark)
+
+    def _name(self, key: TokenKey, generation: int, text: str, where: str) -> None:
+        known = self.texts.setdefault((key, generation), text)
+        self.generations[text] = generation
+        if known != text:
+            self.world.broken("H3", f"generation {generation} is {known} and {text} ({where})")
+
+    def _not_rejected(self, node: NodeState, token: Token, text: str, began: float) -> None:
+        boot = (node.index, node.booted_at)
+        for rejected in self.told.get(token.key, ()):
+            here = rejected.told.get(boot)
+            same = rejected.text == text
+            if same and self.world.got.get(text, NEVER) > rejected.at:
+                continue  # the issuer stands by it: it has handed it out again
+            if here is not None and began >= here and (same or token.generation <= rejected.generation):
+                what = text if same else f"{text} of generation {token.generation}"
+                self.world.broken(
+                    "H6", f"node {node.index} served {what} after it took the rejection of {rejected.text}"
+                )
+            elif same and here is None and self._must_know(node, rejected, began):
+                self.world.broken("H6", f"node {node.index} served {text}, rejected elsewhere at {rejected.at:.3f}")
+
+    def _must_know(self, node: NodeState, rejected: Rejected, began: float) -> bool:
+        bound = rejected.at + product.Settings().revalidate_within + SLACK
+        lost = self.world.lost_at(self.world.issuer.issued[rejected.text].key) >= rejected.at
+        return began > bound and not lost and not node.troubled(bound - SLACK - 5.0)
+
+    def acknowledged(self, node: NodeState, key: TokenKey, named: int | bytes, sha: dict[bytes, str]) -> None:
+        """A replica said of this generation, or of the token with this SHA-256, that it was current and is rejected."""
+        text = self.texts.get((key, named)) if isinstance(named, int) else sha.get(named)
+        if text is None:
+            self.world.broken("H16", f"node {node.index} took a rejection of {named!r}, which never was")
+            return
+        rejected = self.world.rejected.get(text)
+        if rejected is None:
+            rejected = self._reject(key, text, self.generations[text])
+        rejected.told.setdefault((node.index, node.booted_at), self.world.now)
+
+    def _reject(self, key: TokenKey, text: str, generation: int) -> Rejected:
+        rejected = self.world.rejected[text] = Rejected(text, self.world.now, generation)
+        self.told.setdefault(key, []).append(rejected)
+        return rejected
+
+    def failed(self, node: NodeState, what: str, error: MintonceError, began: float, deadline: float) -> None:
+        """A call ended with a typed error: it must have a cause."""
+        self.world.trace("failed", node.index, what, error.reason)
+        if not self._has_cause(node, error, began, deadline):
+            self.world.broken("no cause", f"node {node.index}: {what} failed with {error.reason} ({error})")
+
+    def _has_cause(self, node: NodeState, error: MintonceError, began: float, deadline: float) -> bool:
+        world = self.world
+        if isinstance(error, IssuerError):
+            return world.issuer_failed + LONGEST_BACK_OFF + world.longest_retry >= began
+        match error.reason:
+            case Reason.STORE_UNAVAILABLE:
+                return node.troubled(began - SLACK) or world.credentials_differ
+            case Reason.WAIT_TIMED_OUT:
+                return deadline < 5.0 or not world.quiet_since(began - TROUBLE_LASTS)
+            case Reason.ROTATION_TOO_SOON:
+                return max(self.last_rejection.values(), default=NEVER) + 61.0 >= began or world.store_stepped > 0
+            case Reason.DRAINING:
+                return True
+            case Reason.INVALID_REQUEST:
+                return what_is_unknown(error)
+            case _:
+                return False
+
+    def before(self, command: "partial[Any]", node: int) -> product.Kept | None:
+        """The server is about to do this."""
+        return None if command.func.__name__ in READS else self.view.kept(command.args[0])
+
+    def after(self, seen: product.Kept | None, command: "partial[Any]", node: int, answer: object) -> None:
+        """It has done it."""
+        name = command.func.__name__
+        if name in READS:
+            return
+        self.world.trace("store", name, node, type(answer).__name__, answer if isinstance(answer, int) else "")
+        if text := product.refused_text(command, answer):
+            self.ledger.refused(text, str(answer))
+        kept, key = self.view.kept(command.args[0]), self.keys[command.args[0]]
+        if kept != seen:
+            self._changed(key, seen, kept, command)
+
+    def _changed(
+        self, key: TokenKey, seen: product.Kept | None, kept: product.Kept | None, command: "partial[Any]"
+    ) -> None:
+        if kept is not None:
+            self.world.stored[key] = kept.text
+            self._name(key, kept.generation, kept.text, "in the store")
+            if seen and kept.generation <= seen.generation:
+                self.world.broken("H3", f"the store went from generation {seen.generation} to {kept.generation}")
+            self.ledger.stored(key, kept.text)
+            return
+        self.world.stored.pop(key, None)
+        assert seen
+        self._dropped(key, seen, product.named_by_rejection(command))
+
+    def _dropped(self, key: TokenKey, seen: product.Kept, named: int | None) -> None:
+        world, now = self.world, self.world.now
+        if named != seen.generation:
+            world.broken("H16", f"generation {seen.generation} was dropped by a rejection of {named}")
+            return
+        last = self.last_rejection.get(key, NEVER)
+        free = max(world.lost_at(key), world.store_stepped) >= last
+        if now - last < self.least_interval - 0.1 and not free:
+            world.broken("H16", f"{key.audience} lost a token by a rejection {now - last:.3f} s after the last one")
+        self.last_rejection[key] = now
+        self.ledger.doom(key, "rejected meanwhile")
+        if rejected := world.rejected.get(seen.text):
+            rejected.at = now
+        else:
+            self._reject(key, seen.text, seen.generation)
+
+
+def what_is_unknown(error: MintonceError) -> bool:
+    """Whether it says that the generation named was never seen."""
+    return "generation" in str(error)

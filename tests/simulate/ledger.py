@@ -1,0 +1,221 @@
+"""Every POST by name, and the one cause that allowed it.
+
+Each POST allows one successor, and says from when on: after a failure when its back-off is over; after a token when
+that is due, rejected, lost, or too short for what somebody asked; at once when whoever posted was killed. A key's
+first POST is the successor of nothing. So without faults a key's POSTs are a chain. A replica that is cut off from the
+store may start a chain of its own, when it holds no token and the store has failed it just now.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Final
+
+from simulate.issuer import Issued
+from simulate.state import NEVER, NodeState, World
+
+from mintonce_server.core.errors import IssuerError
+from mintonce_server.core.key import TokenKey
+from mintonce_server.core.token import Minted, wanted
+
+SLACK: Final = 0.6
+"""Seconds by which a time may come early: readers count from before they ask, and links take their time."""
+LEASE_LEFT: Final = 1.0
+"""Seconds that any holder's lease lasts at least after its last renewal."""
+SETTLED: Final = 8.0
+"""Seconds without trouble after which no replica acts upon a token that was replaced."""
+REFRESH_SHARE: Final = 0.1
+REFRESH_MAX: Final = 900.0
+BACK_OFF_LEAST: Final = 1.0
+
+
+class Stage(Enum):
+    """How far a POST has come."""
+
+    OPEN = auto()
+    GOT = auto()
+    FAILED = auto()
+    KILLED = auto()
+
+
+@dataclass(slots=True)
+class Entry:
+    """One POST."""
+
+    number: int
+    key: TokenKey
+    node: int
+    version: int
+    at: float
+    lone: bool
+    generation: int = 0
+    stage: Stage = Stage.OPEN
+    ended: float = NEVER
+    retry: float = 0.0
+    issued: Issued | None = None
+    due: float = NEVER
+    replaced: float = NEVER
+    excuse: str = ""
+    successor: int = 0
+
+    def __str__(self) -> str:
+        how = self.stage.name.lower()
+        what = f" {self.issued.text}" if self.issued else ""
+        return f"#{self.number} by node {self.node} at {self.at:.3f}{' alone' * self.lone}: {how}{what}"
+
+
+@dataclass
+class Ledger:
+    """All POSTs, key by key."""
+
+    world: World
+    entries: dict[TokenKey, list[Entry]] = field(default_factory=dict[TokenKey, list[Entry]])
+    count: int = 0
+    generations: set[tuple[TokenKey, int]] = field(default_factory=set[tuple[TokenKey, int]])
+    wishes: dict[TokenKey, list[tuple[float, float]]] = field(default_factory=dict[TokenKey, list[tuple[float, float]]])
+    rotations: dict[TokenKey, float] = field(default_factory=dict[TokenKey, float])
+
+    def post(self, node: NodeState, key: TokenKey, generation: int | None) -> Entry:
+        """A POST begins: with the lease of this generation, or without one."""
+        now = self.world.now
+        chain = self.entries.setdefault(
+            key, [Entry(0, key, 0, node.version, NEVER, False, stage=Stage.FAILED, excuse="first use")]
+        )
+        self.count += 1
+        entry = Entry(self.count, key, node.index, node.version, now, generation is None, generation or 0)
+        cause, before = self._cause(entry, node, chain)
+        if before is not None:
+            before.successor = entry.number
+        if generation is not None and (key, generation) in self.generations:
+            self.world.broken("H3", f"POST {entry}: generation {generation} was posted before")
+        self.generations.add((key, generation or 0))
+        self.world.trace("post", entry.number, node.index, key.audience, cause)
+        chain.append(entry)
+        return entry
+
+    def ended(self, entry: Entry, minted: Minted | None, error: BaseException | None) -> None:
+        """Its poster knows what came of it."""
+        world = self.world
+        entry.ended = now = world.now
+        node = world.nodes[entry.node]
+        if minted is None:
+            entry.stage, world.issuer_failed = Stage.FAILED, now
+            after = error.retry_after if isinstance(error, IssuerError) else None
+            entry.retry = BACK_OFF_LEAST if after is None else after
+            world.longest_retry = max(world.longest_retry, entry.retry)
+            if entry.lone:
+                node.failed[entry.key] = now + entry.retry
+            return
+        issued = world.issuer.issued[minted.access_token.reveal()]
+        entry.stage, entry.issued = Stage.GOT, issued
+        world.believed[issued.text] = entry.at + minted.lifetime
+        node.held[entry.key] = issued
+        world.got[issued.text] = now
+        # By what its poster reckons with: a token that comes again has less left than it once had.
+        life = minted.lifetime
+        entry.due = entry.at + life - min(REFRESH_MAX, REFRESH_SHARE * life)
+        if entry.at + life - now <= 1.0:
+            entry.due, entry.excuse = min(entry.due, now + 1.0), "too short to share"
+            world.issuer_failed = now
+
+    def _cause(self, entry: Entry, node: NodeState, chain: list[Entry]) -> tuple[str, Entry | None]:
+        if entry.lone and (why := self._alone(entry, node)):
+            return why, None
+        for before in chain:
+            if not before.successor and (why := self.allows(before, entry)):
+                return f"{why} (#{before.number})", before
+        self.world.broken(
+            "mint law", f"POST {entry}: without a cause; before it: {'; '.join(self._story(chain, entry))}"
+        )
+        return "none", None
+
+    def _story(self, chain: list[Entry], entry: Entry) -> Iterator[str]:
+        for before in chain[-6:]:
+            if not before.number:
+                continue
+            spent = f"successor #{before.successor}" if before.successor else "its successor is not allowed yet"
+            due = f", due at {before.due:.3f}" if before.due > 0 else ""
+            until = f", back-off until {before.ended + before.retry:.3f}" if before.stage is Stage.FAILED else ""
+            yield f"{before} ({spent}{due}{until})"
+
+    def _alone(self, entry: Entry, node: NodeState) -> str:
+        """Why a POST without a lease may be: the store has failed this replica, which holds no live token."""
+        now = self.world.now
+        if now - node.store_failed > 1.0 + node.stopped_within(now - 1.0):
+            return ""
+        held = node.held.get(entry.key)
+        if held is not None and self.world.believed[held.text] > now + 0.05 and held.text not in self.world.rejected:
+            return ""
+        failed = node.failed.get(entry.key, NEVER)
+        return "" if now < failed - 0.05 else "the store is away"
+
+    def allows(self, before: Entry, entry: Entry) -> str:
+        """Why the successor of one POST may be now, or "" if it may not."""
+        now, world = self.world.now, self.world
+        if before.replaced != NEVER and now - before.replaced > SETTLED and world.quiet_since(now - SETTLED):
+            return ""
+        if world.lost_at(before.key) > before.at:
+            return "the store lost its data"
+        if world.store_stepped > before.at:
+            return "the store's clock stepped"
+        if entry.version > before.version:
+            return "other credentials"
+        if before.excuse and now >= before.due - 0.05:
+            return before.excuse
+        match before.stage:
+            case Stage.KILLED:
+                return "its poster was killed"
+            case Stage.OPEN:
+                lost = world.nodes[before.node].troubled(before.at) and now - before.at >= LEASE_LEFT
+                return "its poster lost the lease" if lost else ""
+            case Stage.FAILED:
+                if now >= before.ended + before.retry - 0.05:
+                    return "the back-off is over"
+                return "the failure was not shared" if world.nodes[before.node].troubled(before.at) else ""
+            case Stage.GOT:
+                return self._needs_successor(before, now)
+
+    def _needs_successor(self, before: Entry, now: float) -> str:
+        issued = before.issued
+        assert issued
+        if now >= before.due - SLACK:
+            return "due"
+        rejected = self.world.rejected.get(issued.text)
+        if rejected is not None and rejected.at >= before.ended:
+            return "rejected"
+        if self.rotations.get(before.key, NEVER) >= now:
+            return "rotation"
+        life = issued.ends - issued.at
+        for until, wish in self.wishes.get(before.key, ()):
+            if until >= now and issued.ends - now <= wanted(life, wish) + SLACK:
+                return "somebody asked for more life"
+        return "nobody holds it" if not self.world.is_held(issued) else ""
+
+    def stored(self, key: TokenKey, text: str) -> None:
+        """The store has this token now: it replaces all others."""
+        now = self.world.now
+        for entry in self.entries.get(key, ()):
+            if entry.issued is not None and entry.issued.text == text:
+                entry.replaced = NEVER
+            elif entry.stage is not Stage.OPEN and entry.replaced == NEVER:
+                entry.replaced = now
+
+    def doom(self, key: TokenKey, why: str) -> None:
+        """What is under way for this key will not count."""
+        for entry in self.entries.get(key, ()):
+            if entry.stage is Stage.OPEN and not entry.excuse:
+                entry.excuse, entry.due = why, self.world.now
+
+    def refused(self, text: str, why: str) -> None:
+        """The store did not take this token."""
+        for entries in self.entries.values():
+            for entry in entries:
+                if entry.issued and entry.issued.text == text and not entry.excuse:
+                    entry.excuse, entry.due = f"the store refused it ({why})", self.world.now
+
+    def killed(self, node: int) -> None:
+        """What it had posted is lost."""
+        for entries in self.entries.values():
+            for entry in entries:
+                if entry.node == node and entry.stage is Stage.OPEN:
+                    entry.stage, entry.ended = Stage.KILLED, self.world.now

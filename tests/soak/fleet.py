@@ -10,7 +10,7 @@ from typing import Final
 
 from chaos.processes import IssuerProgram, Member
 from chaos.rig import Setup
-from soak.keys import LIFETIMES
+from soak.keys import ISSUER_FAILS_FOR, LIFETIMES
 
 from support.history import Fault
 from support.measured_server import TASKS_FILE
@@ -89,7 +89,7 @@ class Fleet:
         """Everything runs again."""
         if self.issuer.running:
             self.issuer.resume()
-            await self.issuer.mend()
+            await self.issuer.mend(ISSUER_FAILS_FOR)
         else:
             await self.issuer.start()
         if self.server.running:

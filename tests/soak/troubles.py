@@ -145,7 +145,7 @@ async def issuer_answers_wrongly(fleet: Fleet, chance: random.Random) -> None:
     async with fleet.fault(f"issuer answers: {name}", ISSUER):
         await fleet.issuer.have(replace(ANSWERS[name], audience=ISSUER_FAILS_FOR))
         await _while_it_lasts(chance)
-        await fleet.issuer.mend()
+        await fleet.issuer.mend(ISSUER_FAILS_FOR)
 
 
 TRACKS: Final[Mapping[str, tuple[Act, ...]]] = {

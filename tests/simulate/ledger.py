@@ -157,8 +157,10 @@ class Ledger:
         if now - node.store_failed > 1.0 + node.stopped_within(now - 1.0):
             return ""
         held = node.held.get(entry.key)
-        if held is not None and self.world.believed[held.text] > now + 0.05 and held.text not in self.world.rejected:
-            return ""
+        if held is not None and held.text not in self.world.rejected:
+            early = self.world.stepped(held.at, forward=True)
+            if self.world.believed[held.text] - early > now + 0.05:
+                return ""
         failed = node.failed.get(entry.key, NEVER)
         return "" if now < failed - 0.05 else "the store is away"
 

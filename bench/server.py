@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 from grpc.aio import ServicerContext
 
-from bench.methods import AUDIENCE, CLIENT, CPU, EMPTY, SAME_BYTES, SCOPES, SERVICE, TOKEN_CHARACTERS
+from bench.methods import AUDIENCE, CLIENT, CPU, EMPTY, SAME_BYTES, SCOPES, TOKEN_CHARACTERS
 from mintonce.v1 import tokens_pb2
 from mintonce_server.core.broker import Broker, BrokerOptions
 from mintonce_server.core.client import Clients, OAuthClient
@@ -21,7 +21,8 @@ from mintonce_server.core.ports import Clock
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.token import Minted
 from mintonce_server.rpc.convert import token_message
-from mintonce_server.rpc.server import Server, ServerOptions
+from mintonce_server.rpc.options import ServerOptions
+from mintonce_server.rpc.server import Server
 from mintonce_server.store.memory import MemoryStore
 from mintonce_server.telemetry.clock import SystemClock
 
@@ -58,19 +59,13 @@ class MeasuredServer(Server):
             return str(time.process_time_ns()).encode()
 
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
-            _name(EMPTY): grpc.unary_unary_rpc_method_handler(
+            EMPTY: grpc.unary_unary_rpc_method_handler(
                 empty, tokens_pb2.GetTokenRequest.FromString, tokens_pb2.GetTokenResponse.SerializeToString
             ),
-            _name(SAME_BYTES): grpc.unary_unary_rpc_method_handler(same, tokens_pb2.GetTokenRequest.FromString),
-            _name(CPU): grpc.unary_unary_rpc_method_handler(cpu),
+            SAME_BYTES: grpc.unary_unary_rpc_method_handler(same, tokens_pb2.GetTokenRequest.FromString),
+            CPU: grpc.unary_unary_rpc_method_handler(cpu),
         }
-        # Both, as the generated add_…_to_server does.
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-        self._server.add_registered_method_handlers(SERVICE, handlers)
-
-
-def _name(method: str) -> str:
-    return method.rpartition("/")[2]
+        self._main.methods.by_name.update(handlers)
 
 
 async def serve() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import random
 import signal
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 
 from mintonce_server.core.broker import Broker, BrokerOptions
 from mintonce_server.core.client import Clients, OAuthClient
@@ -18,12 +18,14 @@ from mintonce_server.issuer.endpoint import TokenEndpoint
 from mintonce_server.issuer.options import EndpointOptions
 from mintonce_server.reloading import Reloader
 from mintonce_server.rpc.gate import Guards
-from mintonce_server.rpc.server import Server, ServerOptions
+from mintonce_server.rpc.options import ServerOptions
+from mintonce_server.rpc.server import Server
 from mintonce_server.settings import IssuerSettings, Settings
 from mintonce_server.sinks import sink_of
 from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
 from mintonce_server.store.redis import RedisStore, Resealed
 from mintonce_server.telemetry.audit import AuditLog, ReloadRecord
+from mintonce_server.telemetry.audit_repeats import AuditRepeats
 from mintonce_server.telemetry.clock import SystemClock
 from mintonce_server.telemetry.faults import FaultLog
 from mintonce_server.telemetry.logs import get_logger
@@ -45,6 +47,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
     async with AsyncExitStack() as parts:
         guarding = Guarding(settings, clock, lambda: broker.recheck())  # noqa: PLW0108 - the broker is built below
         audit = parts.enter_context(AuditLog(settings.audit_file, clock))
+        repeats = parts.enter_context(closing(AuditRepeats(audit.write, clock, settings.audit_interval)))
         store = await parts.enter_async_context(store_of(settings, clock, guarding.keyring))
         clients = await parts.enter_async_context(_clients(settings, clock, guarding))
         sink = sink_of(audit, _unchecked(settings), clock, faults)
@@ -53,13 +56,14 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
             guarding.identify,
             guarding.policy,
             Quotas(_quota_options(settings), clock),
-            audit.write if audit.is_on else None,
+            repeats.write if audit.is_on else None,
             guarding.identities,
         )
         server = Server(broker, clock, _server_options(settings, guarding), guards)
         address = server.bind()
-        reloader = _reloader(settings, guarding, audit, clock)
-        endless = broker.endless() | guarding.endless | {"reloading": reloader.run}
+        reloader = _reloader(settings, guarding, audit, clock, faults)
+        endless = broker.endless() | guarding.endless | server.endless()
+        endless |= {"reloading": reloader.run, "audit counts": repeats.run}
         async with Supervisor(clock, faults, random.Random()).running(endless):  # noqa: S311 - spreads restarts
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.poke)
             try:
@@ -159,7 +163,7 @@ def _unchecked(settings: Settings) -> list[str]:
     return [name for name, client in settings.clients.items() if client.issuer in off]
 
 
-def _reloader(settings: Settings, guarding: Guarding, audit: AuditLog, clock: Clock) -> Reloader:
+def _reloader(settings: Settings, guarding: Guarding, audit: AuditLog, clock: Clock, faults: FaultLog) -> Reloader:
     log = get_logger(__name__)
 
     def note(record: ReloadRecord) -> None:
@@ -189,6 +193,7 @@ def _reloader(settings: Settings, guarding: Guarding, audit: AuditLog, clock: Cl
         loaded=loaded,
         trouble=trouble,
         besides=look_at_audit,
+        faults=faults,
     )
 
 
@@ -231,6 +236,8 @@ def _server_options(settings: Settings, guarding: Guarding) -> ServerOptions:
         max_message_bytes=settings.max_message_bytes,
         max_metadata_bytes=settings.max_metadata_bytes,
         max_concurrent_rpcs=settings.max_concurrent_rpcs,
+        max_streams_per_connection=settings.max_streams_per_connection,
+        message_timeout=settings.message_timeout,
         max_connection_age=settings.max_connection_age,
     )
 
@@ -243,4 +250,5 @@ def _quota_options(settings: Settings) -> QuotaOptions:
         reject_burst=settings.reject_burst,
         max_watches_per_caller=settings.max_watches_per_caller,
         max_calls_per_caller=settings.max_calls_per_caller,
+        anonymous_callers=settings.anonymous_callers,
     )

@@ -8,7 +8,7 @@ from mintonce_server.guarding import Guarding
 from mintonce_server.issuer.certificate import ClientCertificate, load_client_certificate
 from mintonce_server.issuer.options import ClientCredentials
 from mintonce_server.issuer.signing import SigningKey, load_signing_key
-from mintonce_server.settings import ClientSettings
+from mintonce_server.settings import ClientSettings, refuse_if_open, refuse_if_writable
 
 
 class UnusableKey(MintonceError):
@@ -47,18 +47,19 @@ def _signing_key(name: str, client: ClientSettings, guarding: Guarding) -> Calla
         except ValueError as error:
             raise UnusableKey(f"{path}: {error}", remedy="Write the key as PEM or JWK, without a password.") from error
 
-    return guarding.hold(f"signing key of {name}", [path], load)
+    return guarding.hold(f"signing key of {name}", [(path, refuse_if_open)], load)
 
 
 def _certificate(name: str, client: ClientSettings, guarding: Guarding) -> Callable[[], ClientCertificate] | None:
     if client.certificate_file is None or client.key_file is None:
         return None
-    paths = [client.certificate_file, client.key_file]
+    path = client.certificate_file
+    files = [(path, refuse_if_writable), (client.key_file, refuse_if_open)]
 
     def load(files: Sequence[bytes]) -> ClientCertificate:
         try:
             return load_client_certificate(files[0], files[1])
         except ValueError as error:
-            raise UnusableKey(f"{paths[0]}: {error}", remedy="Write both anew, from one issuance.") from error
+            raise UnusableKey(f"{path}: {error}", remedy="Write both anew, from one issuance.") from error
 
-    return guarding.hold(f"certificate of {name}", paths, load)
+    return guarding.hold(f"certificate of {name}", files, load)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -25,6 +26,8 @@ from mintonce_server.settings import (
     identities,
     parse_policy,
     read_regular,
+    refuse_if_open,
+    refuse_if_writable,
     secret_in,
 )
 from mintonce_server.store.keyring import FIXED_KEYRING, Keyring, parse_keyring, same_index_key
@@ -33,6 +36,8 @@ from mintonce_server.telemetry.logs import get_logger, know_secret
 T = TypeVar("T")
 
 Load = Callable[[Sequence[bytes]], T]
+Guard = Callable[[Path], None]
+"""`refuse_if_open` for a secret, `refuse_if_writable` for all else that decides. Raises FileFault."""
 
 
 class Current(Generic[T]):
@@ -97,18 +102,25 @@ class Guarding:
         self.identify = self._identify()
 
     def hold(
-        self, name: str, paths: Sequence[Path], load: Load[T], then: Callable[[], None] | None = None
+        self,
+        name: str,
+        guarded: Sequence[tuple[Path, Guard]],
+        load: Load[T],
+        then: Callable[[], None] | None = None,
     ) -> Current[T]:
         """The value of these files, now and later. `then` is called after each change."""
+        paths = [path for path, _ in guarded]
         files = [_read(path) for path in paths]
-        current = Current(load(files))
+        check = partial(_check, guarded)
+        check()
+        current = Current(_loaded(load, files, paths[0]))
 
         def apply(value: T) -> None:
             current.value = value
             if then is not None:
                 then()
 
-        self.watched.append(Watched(name, tuple(paths), load, apply, initial=files))
+        self.watched.append(Watched(name, tuple(paths), load, apply, initial=files, check=check))
         return current
 
     def secret(self, name: str, path: Path) -> Current[Secret]:
@@ -119,19 +131,25 @@ class Guarding:
             know_secret(secret)
             return secret
 
-        return self.hold(name, [path], load)
+        return self.hold(name, [(path, refuse_if_open)], load)
 
     def _tls(self) -> Current[TlsMaterial] | None:
         if (tls := self._settings.tls) is None:
             return None
-        paths = [tls.certificate_file, tls.key_file, *([tls.client_ca_file] if tls.client_ca_file else [])]
-        return self.hold("certificate", paths, load_tls, self._on_change)
+        files = [(tls.certificate_file, refuse_if_writable), (tls.key_file, refuse_if_open)]
+        files += [(tls.client_ca_file, refuse_if_writable)] if tls.client_ca_file else []
+        return self.hold("certificate", files, load_tls, self._on_change)
 
     def _policy(self) -> Callable[[], Policy]:
         if (path := self._settings.policy_file) is None:
             return lambda: OPEN
         clients = frozenset(self._settings.clients)
-        return self.hold("policy", [path], lambda files: parse_policy(files[0], str(path), clients), self._on_change)
+        return self.hold(
+            "policy",
+            [(path, refuse_if_writable)],
+            lambda files: parse_policy(files[0], str(path), clients),
+            self._on_change,
+        )
 
     def _keyring(self) -> Callable[[], Keyring]:
         if (path := self._settings.sealing_keys_file) is None:
@@ -145,7 +163,7 @@ class Guarding:
             known[:] = [keyring]
             return keyring
 
-        return self.hold("sealing keys", [path], load)
+        return self.hold("sealing keys", [(path, refuse_if_open)], load)
 
     def _identify(self) -> Identify | None:
         settings = self._settings
@@ -153,8 +171,8 @@ class Guarding:
             return None
         keys: Callable[[], ApiKeys | None] = lambda: None  # noqa: E731 - a function in one line, typed
         if settings.api_keys_file:
-            path = settings.api_keys_file
-            keys = self.hold("API keys", [path], lambda files: parse_api_keys(files[0]), self._on_change)
+            files = [(settings.api_keys_file, refuse_if_writable)]
+            keys = self.hold("API keys", files, lambda files: parse_api_keys(files[0]), self._on_change)
             self.identities.follow(keys)
         trust_domains = frozenset(settings.tls.trust_domains if settings.tls else ())
         issuers = [self._jwt_issuer(name, issuer) for name, issuer in settings.jwt_issuers.items()]
@@ -179,8 +197,8 @@ class Guarding:
 
     def _jwks(self, name: str, settings: JwtIssuerSettings) -> Keys:
         if settings.jwks_file:
-            path = settings.jwks_file
-            held = self.hold(f"keys of {name}", [path], lambda files: parse_jwks(files[0]), self._on_change)
+            files = [(settings.jwks_file, refuse_if_writable)]
+            held = self.hold(f"keys of {name}", files, lambda files: parse_jwks(files[0]), self._on_change)
             self.identities.follow(held)
             return held
         assert settings.jwks_url is not None  # noqa: S101 - for type checkers: settings have one of the two
@@ -205,11 +223,29 @@ class Guarding:
                 self._on_change()
 
 
+def _loaded(load: Load[T], files: Sequence[bytes], path: Path) -> T:
+    try:
+        return load(files)
+    except MintonceError:
+        raise
+    except Exception as error:  # noqa: BLE001 - raised below, because its text may quote the file
+        what = type(error).__name__
+    raise UnusableFile(f"{path} is not understood ({what})", remedy="Mend the file, or name another.")
+
+
 def _read(path: Path) -> bytes:
     try:
         return read_regular(path)
     except FileFault as error:
         raise UnusableFile(f"{path}: {error}", remedy=error.remedy) from error
+
+
+def _check(guarded: Sequence[tuple[Path, Guard]]) -> None:
+    for path, guard in guarded:
+        try:
+            guard(path)
+        except FileFault as error:
+            raise UnusableFile(f"{path}: {error}", remedy=error.remedy) from error
 
 
 def _secret(data: bytes, path: Path) -> Secret:

@@ -36,10 +36,11 @@ class Watched(Generic[T]):
     """Files that make one value.
 
     Attributes:
-        load: from the files' bytes to the value; raises MintonceError, or ValueError, whose text nobody gets to see.
+        load: from the files' bytes to the value; raises MintonceError, or anything else, whose text is not shown.
         apply: takes the new value in place of the old one.
         initial: what the value that is in place now was made of. Else the files are read here: whatever was written
             in between is then taken for known.
+        check: raises MintonceError while others can get at the files. Called at each look: a mode changes by itself.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Watched(Generic[T]):
     load: Callable[[Sequence[bytes]], T]
     apply: Callable[[T], None]
     initial: InitVar[Sequence[bytes] | None] = None
+    check: Callable[[], None] = lambda: None
     seen: bytes = field(default=b"", repr=False)
     """Digest of what was loaded last."""
     refused: bytes = field(default=b"", repr=False)
@@ -61,12 +63,12 @@ class Watched(Generic[T]):
             self.seen = b""
 
     async def read(self, deadline: float) -> list[bytes]:
-        """The files' bytes. Raises Unreadable.
+        """The files' bytes. Raises Unreadable, and what `check` raises.
 
         A disk that hangs keeps one thread, not one more with each look: they are the threads that all of asyncio uses.
         """
         if self.reading is None:
-            self.reading = asyncio.create_task(asyncio.to_thread(_read, self.paths))
+            self.reading = asyncio.create_task(asyncio.to_thread(self._read))
         done, _ = await asyncio.wait([self.reading], timeout=deadline)
         if not done:
             raise Unreadable(
@@ -76,11 +78,18 @@ class Watched(Generic[T]):
         reading, self.reading = self.reading, None
         return reading.result()
 
+    def _read(self) -> list[bytes]:
+        files = _read(self.paths)
+        self.check()
+        return files
+
     def loaded_from(self, files: Sequence[bytes]) -> T:
         """Raises MintonceError."""
         try:
             return self.load(files)
-        except (ValueError, RecursionError) as error:
+        except MintonceError:
+            raise
+        except Exception as error:  # noqa: BLE001 - raised below
             what = type(error).__name__
         # Outside of the handler: the text of such an error likes to quote the file.
         raise Unusable(f"{self.paths[0]} is not understood ({what})", remedy="Mend it; what was loaded before goes on.")
@@ -100,8 +109,12 @@ class Reloader:
         loaded: Callable[[str], None],
         trouble: Callable[[str, MintonceError], None],
         besides: Callable[[], None] = lambda: None,
+        faults: Callable[[str, Exception], None] = lambda _, __: None,
     ) -> None:
-        """`loaded` and `trouble` are told the name of the watched; `besides` is done at each look, too."""
+        """`loaded` and `trouble` are told the name of the watched; `besides` is done at each look, too.
+
+        `faults` gets what else is raised, with the name of what was looked at: the others are looked at all the same.
+        """
         self._watched = watched
         self._clock = clock
         self._interval = interval
@@ -110,6 +123,7 @@ class Reloader:
         self._loaded = loaded
         self._trouble = trouble
         self._besides = besides
+        self._faults = faults
         self._poked = asyncio.Event()
 
     def poke(self) -> None:
@@ -129,9 +143,15 @@ class Reloader:
 
     async def check(self) -> None:
         """Look once."""
-        self._besides()
+        try:
+            self._besides()
+        except Exception as error:  # noqa: BLE001 - reported
+            self._faults("reloading", error)
         for watched in self._watched:
-            await self._check(watched)
+            try:
+                await self._check(watched)
+            except Exception as error:  # noqa: BLE001 - reported
+                self._faults(f"reloading {watched.name}", error)
 
     async def _check(self, watched: Watched[object]) -> None:
         digest = b"absent"

@@ -3,11 +3,23 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from mintonce_server.core.errors import MintonceError
+from mintonce_server.credentials import credentials_of
 from mintonce_server.guarding import Guarding, Version
+from mintonce_server.identity.api_keys import new_api_key
+from mintonce_server.reloading import Reloader
 from mintonce_server.settings import load
+from mintonce_server.store.keyring import new_keyring
 from mintonce_server.telemetry.clock import SystemClock
+from support.certificates import Authority
+from support.clocks import ManualClock
+from support.jwts import Signer
+from support.signing import pem, private_key
 from support.waiting import wait_until
+
+POLICY = '[[rules]]\nname = "a"\ncallers = ["*"]\nclients = ["*"]\naudiences = ["*"]\n'
 
 
 def test_a_version_changes_when_one_of_its_values_is_replaced() -> None:
@@ -29,11 +41,138 @@ def test_a_version_changes_when_one_of_its_values_is_replaced() -> None:
     assert none_yet == still != replaced == again != version()
 
 
+class Bench:
+    """All files that guard something, a Guarding that reads them, and what its reloader says."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.loaded: list[str] = []
+        self.trouble: list[MintonceError] = []
+        self.clock = ManualClock()
+        signer, (_, api_key) = Signer("one", "ES256"), new_api_key("billing")
+        served = Authority(directory).server()
+        self.contents = {
+            "policy.toml": POLICY.encode(),
+            "keys.toml": f"[keys]\n{api_key}\n".encode(),
+            "jwks.json": signer.jwks(),
+            "sealing.toml": new_keyring().encode(),
+            "secret": b"secret-canary",
+            "server.crt": served.certificate.read_bytes(),
+            "server.key": served.key.read_bytes(),
+            "signing.pem": pem(private_key("ES256")),
+            "client.crt": served.certificate.read_bytes(),
+            "client.key": served.key.read_bytes(),
+        }
+        for name in self.contents:
+            self.write(name)
+        settings = load(None, self._environ())
+        self.guarding = Guarding(settings, self.clock, lambda: None)
+        self.credentials = {
+            name: credentials_of(name, client, self.guarding) for name, client in settings.clients.items()
+        }
+        self.reloader = Reloader(
+            self.guarding.watched,
+            self.clock,
+            loaded=self.loaded.append,
+            trouble=lambda _, error: self.trouble.append(error),
+        )
+
+    def write(self, name: str, more: bytes = b"") -> Path:
+        path = self.directory / name
+        path.touch(mode=0o600)
+        path.write_bytes(self.contents[name] + more)
+        return path
+
+    def _environ(self) -> dict[str, str]:
+        named = {
+            "POLICY_FILE": "policy.toml",
+            "API_KEYS_FILE": "keys.toml",
+            "JWT_ISSUERS__CLUSTER__JWKS_FILE": "jwks.json",
+            "SEALING_KEYS_FILE": "sealing.toml",
+            "CLIENT_SECRET_FILE": "secret",
+            "TLS__CERTIFICATE_FILE": "server.crt",
+            "TLS__KEY_FILE": "server.key",
+            "CLIENTS__SIGNS__SIGNING_KEY_FILE": "signing.pem",
+            "CLIENTS__SHOWS__CERTIFICATE_FILE": "client.crt",
+            "CLIENTS__SHOWS__KEY_FILE": "client.key",
+        }
+        plain = {
+            "OAUTH_DOMAIN": "acme.example.com",
+            "CLIENT_ID": "id",
+            "REDIS_URL": "redis://127.0.0.1:1/0",
+            "JWT_ISSUERS__CLUSTER__ISSUER": "https://issuer.example.com",
+            "JWT_ISSUERS__CLUSTER__AUDIENCES": "mintonce",
+            "ISSUERS__SIGNED__DOMAIN": "acme.example.com",
+            "ISSUERS__SIGNED__AUTH": "private_key_jwt",
+            "ISSUERS__SHOWN__DOMAIN": "acme.example.com",
+            "ISSUERS__SHOWN__AUTH": "tls_client_auth",
+            "CLIENTS__SIGNS__ISSUER": "signed",
+            "CLIENTS__SIGNS__CLIENT_ID": "id",
+            "CLIENTS__SIGNS__SIGNING_ALGORITHM": "ES256",
+            "CLIENTS__SHOWS__ISSUER": "shown",
+            "CLIENTS__SHOWS__CLIENT_ID": "id",
+        }
+        files = {name: str(self.directory / file) for name, file in named.items()}
+        return {f"MINTONCE_{name}": value for name, value in (plain | files).items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        ("secret", 0o644),
+        ("secret", 0o640),
+        ("sealing.toml", 0o604),
+        ("server.key", 0o644),
+        ("server.crt", 0o666),
+        ("policy.toml", 0o666),
+        ("keys.toml", 0o620),
+        ("jwks.json", 0o602),
+        ("signing.pem", 0o644),
+        ("client.key", 0o640),
+        ("client.crt", 0o666),
+    ],
+)
+async def test_a_file_that_others_can_get_at_is_refused_when_it_is_read_again(
+    tmp_path: Path, name: str, mode: int
+) -> None:
+    """As at the start: whether it has changed or not. What was loaded before goes on, until the file is closed."""
+    bench = Bench(tmp_path)
+    path = tmp_path / name
+    path.chmod(mode)
+    for _ in range(4):  # files that belong together may be at odds for a moment
+        await bench.reloader.check()
+    assert len(bench.trouble) == 1
+    assert str(path) in str(bench.trouble[0])
+    assert "by others" in str(bench.trouble[0])
+    assert "chmod" in bench.trouble[0].remedy
+
+    bench.write(name, b"\n")
+    for _ in range(4):
+        await bench.reloader.check()
+    assert bench.loaded == []
+
+    path.chmod(0o600)
+    await bench.reloader.check()
+    assert len(bench.loaded) == 1
+
+
+async def test_a_new_secret_in_an_open_file_is_not_taken(tmp_path: Path) -> None:
+    """Somebody else may know it, or have put it there."""
+    bench = Bench(tmp_path)
+    bench.contents["secret"] = b"another-canary"
+    bench.write("secret").chmod(0o644)
+    await bench.reloader.check()
+    assert [secret.reveal() for secret in bench.credentials["default"].secrets()] == ["secret-canary"]
+    (tmp_path / "secret").chmod(0o600)
+    await bench.reloader.check()
+    assert [secret.reveal() for secret in bench.credentials["default"].secrets()] == ["another-canary"]
+
+
 async def test_keys_that_were_fetched_anew_are_told_to_watches(tmp_path: Path) -> None:
     """No file changes then, so somebody has to look."""
     policy = tmp_path / "policy.toml"
     policy.touch(mode=0o600)
-    policy.write_text('[[rules]]\nname = "a"\ncallers = ["*"]\nclients = ["*"]\naudiences = ["*"]\n')
+    policy.write_text(POLICY)
     settings = load(
         None,
         {

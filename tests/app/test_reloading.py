@@ -194,3 +194,39 @@ async def test_a_disk_that_hangs_holds_up_nobody_for_ever(tmp_path: Path) -> Non
     await watched.reading
     await reloader.check()
     assert bench.values == [b"first"]
+
+
+@pytest.mark.parametrize("part", ["load", "apply", "loaded", "trouble", "besides"])
+async def test_whatever_fails_the_other_files_are_looked_at(tmp_path: Path, part: str) -> None:
+    """A fault of one is reported or told, and the next look comes."""
+    faults: list[str] = []
+    taken: list[bytes] = []
+
+    def fails(*_: object) -> None:
+        raise RuntimeError(part)
+
+    def nothing(*_: object) -> None:
+        """For the parts that are well."""
+
+    def load(files: Sequence[bytes]) -> bytes:
+        if part in ("load", "trouble"):
+            raise KeyError(part)
+        return files[0]
+
+    for name in ("one", "two"):
+        (tmp_path / name).write_bytes(b"first")
+    one = Watched("one", [tmp_path / "one"], load, fails if part == "apply" else nothing)
+    two = Watched("two", [tmp_path / "two"], lambda files: files[0], taken.append)
+    reloader = Reloader(
+        [one, two],  # type: ignore[list-item] # of bytes is one of objects here
+        ManualClock(),
+        loaded=fails if part == "loaded" else nothing,
+        trouble=fails if part == "trouble" else nothing,
+        besides=fails if part == "besides" else nothing,
+        faults=lambda where, _: faults.append(where),
+    )
+    for name in ("one", "two"):
+        (tmp_path / name).write_bytes(b"second")
+    await reloader.check()
+    assert taken == [b"second"]
+    assert bool(faults) == (part != "load")

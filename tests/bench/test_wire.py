@@ -16,7 +16,8 @@ from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.token import Minted
-from mintonce_server.rpc.server import Server, ServerOptions
+from mintonce_server.rpc.options import ServerOptions
+from mintonce_server.rpc.server import Server
 from mintonce_server.store.memory import MemoryStore
 from mintonce_server.telemetry.clock import SystemClock
 

@@ -35,7 +35,7 @@ def test_the_guarded_configuration_in_the_readme_is_valid(tmp_path: Path) -> Non
     _, text = blocks("toml")
     for name in re.findall(r'^\w+_file = "([^"/]+)"$', text, re.MULTILINE):
         (tmp_path / name).touch(mode=0o600)
-        (tmp_path / name).write_text("redis://redis.internal:6379/0" if name == "redis-url" else "something")
+        (tmp_path / name).write_text("rediss://redis.internal:6379/0" if name == "redis-url" else "something")
     config = tmp_path / "mintonce.toml"
     config.write_text(text)
     settings = load(config, {})

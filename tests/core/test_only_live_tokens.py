@@ -44,8 +44,9 @@ def test_a_dead_token_is_not_taken() -> None:
 
 
 async def test_a_watch_gets_the_fleets_token_when_the_one_minted_alone_has_ended() -> None:
-    """Though it has a lower number; and never the dead one."""
+    """Though it has a lower number, since this host's clock is ahead; and never the dead one."""
     bench = Workbench()
+    bench.broker._filling._alone._clock = ManualClock(bench.clock.monotonic(), bench.clock.unix() + 7200.0)
     bench.store.down = ALL
     bench.issuer.lifetime = 5.0
     async with aclosing(bench.broker.watch(KEY, 5.0)) as watch:
@@ -144,3 +145,29 @@ async def test_a_token_that_came_just_before_its_end_says_so() -> None:
     answer = (await asyncio.gather(late, return_exceptions=True))[0]
     assert not isinstance(answer, MintonceError), answer
     assert not [event for event in bench.events(events.MintFailed) if "too short" in event.detail]
+
+
+async def test_what_ended_here_stays_over_though_the_store_s_clock_was_set_back() -> None:
+    """After a failover to a host whose clock is behind, the record looks alive for a while."""
+    bench = Workbench()
+    bench.issuer.lifetime = 10.0
+    token = (await bench.get()).token
+    bench.clock.advance(10.0)
+    bench.store.server.clock = ManualClock(unix=bench.clock.unix() - 5.0)
+    served = await bench.get()
+    assert served.token.generation > token.generation
+    assert bench.issuer.mints == 2
+
+
+async def test_nor_does_a_back_off_bring_it_back() -> None:
+    """The issuer repeats its token, and a store whose clock was set back shows that as live."""
+    bench = Workbench()
+    bench.issuer.lifetime, bench.issuer.text = 10.0, "until-it-ends"
+    await bench.get()
+    bench.clock.advance(9.2)
+    bench.issuer.lifetime = 0.8
+    bench.store.server.clock = ManualClock(unix=bench.clock.unix() - 5.0)
+    await bench.refresh()
+    bench.clock.advance(0.8)
+    with pytest.raises(MintonceError):
+        await bench.get()

@@ -1,84 +1,225 @@
-"""A rejection at a replica that holds the token, while the store has it no more, not yet, or under another number."""
+"""A rejection names something that existed, counts once for the fleet, and bars what was rejected."""
 
 import asyncio
+from contextlib import aclosing
 
 import pytest
 
-from mintonce_server.core.errors import InvalidRequest
-from mintonce_server.core.token import Token
-from support.samples import KEY, lease_of, minted, named
+from mintonce_server.core import events
+from mintonce_server.core.errors import InvalidRequest, RotationTooSoon, StoreUnavailable
+from mintonce_server.core.ports import Wake, WakeKind
+from support.clocks import ManualClock
+from support.samples import KEY, named
 from support.troubled_store import ALL
-from support.waiting import wait_until
-from support.workbench import Workbench
+from support.workbench import OPTIONS, Workbench, a_moment
+
+INTERVAL = OPTIONS.min_rotation_interval
 
 
-async def minted_alone(bench: Workbench) -> Token:
-    """The store is back, and has not been asked yet."""
-    bench.store.down = ALL
-    token = (await bench.get()).token
-    bench.store.down = frozenset()
-    return token
-
-
-async def test_the_number_that_a_token_had_in_an_outage_stays_its_name() -> None:
-    """The fleet has another one by now, which this replica has not heard of: the rejected one is served no more."""
+@pytest.mark.parametrize("ahead", [1, 30_001, 2**53, 2**62, 2**63 - 1])
+async def test_a_generation_that_never_was_changes_nothing_anywhere(ahead: int) -> None:
+    """It is an invalid request. Every replica goes on serving, watches stay silent, nothing is minted."""
     bench = Workbench()
-    alone = await minted_alone(bench)
-    await bench.catch_up()
-    bench.store.silent = True
-    newer = await bench.store.commit(
-        await lease_of(bench.store, newer_than=alone.generation + 1), minted(bench.clock, lifetime=3600.0)
-    )
-    assert isinstance(newer, Token)
-    assert not await bench.broker.reject(KEY, alone.generation)
-    served = bench.broker.peek(KEY)
-    assert served
-    assert named(served.token) == named(newer)
+    other = bench.replica()
+    token = (await bench.get()).token
+    async with aclosing(other.broker.watch(KEY, 5.0)) as watch:
+        await anext(watch)
+        coming = asyncio.ensure_future(anext(watch))
+        generation = ahead if ahead > token.generation else token.generation + ahead
+        for replica in (bench, other):
+            with pytest.raises(InvalidRequest, match="no such generation"):
+                await replica.broker.reject(KEY, generation)
+            assert named((await replica.get()).token) == named(token)
+            await replica.catch_up()
+        await a_moment()
+        assert not coming.done()
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+    assert bench.issuer.mints == 1
+    assert [entry and entry.barred for entry in (bench.entry(), other.entry())] == [0, 0]
 
 
-async def test_a_token_that_a_failover_lost_is_rejected_for_all() -> None:
-    """The store gets it back first; only so does it know what to bar."""
+async def test_a_message_with_such_a_generation_changes_nothing_either() -> None:
+    """A hint makes the replica ask, and the store knows of no rejection."""
     bench = Workbench()
     token = (await bench.get()).token
-    behind = bench.store.copy(KEY)
-    behind.record = None
-    bench.store.fail_over(KEY, behind)
+    bench.broker.upkeep.notice(Wake(WakeKind.REJECT, token.key_hash, 2**62))
+    await bench.broker.upkeep._ask()
+    assert named((await bench.get()).token) == named(token)
+    assert bench.issuer.mints == 1
+
+
+async def test_rejections_cost_one_mint_in_an_interval_for_the_whole_fleet() -> None:
+    """Each replica's callers reject whatever they are given, again and again."""
+    bench = Workbench()
+    replicas = [bench, bench.replica(), bench.replica()]
+    for second in range(int(3 * INTERVAL)):
+        for replica in replicas:
+            token = (await replica.get()).token
+            await asyncio.gather(replica.broker.reject(KEY, token.generation), return_exceptions=True)
+        bench.clock.advance(1.0)
+        assert bench.issuer.mints <= 2 + second // INTERVAL
+
+
+async def test_an_emptied_store_does_not_lift_the_limit() -> None:
+    """Replicas remember when they learned of the last rejection."""
+    bench = Workbench()
+    await bench.broker.reject(KEY, (await bench.get()).token.generation)
+    token = (await bench.get()).token
+    bench.store.lose(KEY)
+    with pytest.raises(RotationTooSoon) as caught:
+        await bench.broker.reject(KEY, token.generation)
+    assert caught.value.retry_after == pytest.approx(INTERVAL, abs=0.1)
+    assert named((await bench.get()).token) == named(token)
+    assert bench.issuer.mints == 2
+
+
+async def test_what_was_over_anyway_does_not_count_as_a_rejection() -> None:
+    """A caller rejects a token that has just ended; the next honest rejection is not held up by that."""
+    bench = Workbench()
+    bench.issuer.lifetime = 10.0
+    over = (await bench.get()).token
+    bench.clock.advance(10.0)
+    assert not await bench.broker.reject(KEY, over.generation)
+    token = (await bench.get()).token
     assert await bench.broker.reject(KEY, token.generation)
-    assert await bench.store.load([KEY]) == [None]
-    assert bench.broker.peek(KEY) is None
-    assert (await lease_of(bench.store)).rejected == token.access_token.fingerprint()
 
 
-async def test_a_rejection_while_the_store_gives_a_number_holds() -> None:
-    """The token gets its number a moment later, and falls by it."""
-    bench = Workbench()
-    alone = await minted_alone(bench)
-    asked, go_on, restore = asyncio.Event(), asyncio.Event(), bench.store.restore
-
-    async def slowly(token: Token) -> object:
-        asked.set()
-        await go_on.wait()
-        return await restore(token)
-
-    bench.store.restore = slowly  # type: ignore[method-assign,assignment] # the wire is slow
-    adopting = asyncio.create_task(bench.catch_up())
-    await wait_until(asked.is_set)
-    await bench.broker.reject(KEY, alone.generation)
-    go_on.set()
-    await adopting
-    assert await bench.store.load([KEY]) == [None]
-    assert bench.broker.peek(KEY) is None
-
-
-@pytest.mark.parametrize("ahead", [1, 2**53, 2**62])
-async def test_a_generation_that_never_was_is_refused_and_remembered_nowhere(ahead: int) -> None:
-    """Neither in the store nor here: the token is served on, and its successor has the number that it would have."""
+async def test_a_token_that_an_emptied_store_does_not_know_is_rejected_all_the_same() -> None:
+    """The replica that serves it gives it back first. So the fleet learns of the rejection."""
     bench = Workbench()
     token = (await bench.get()).token
-    with pytest.raises(InvalidRequest):
-        await bench.broker.reject(KEY, token.generation + ahead)
-    entry = bench.entry()
-    assert entry
-    assert entry.barred == 0
-    assert bench.broker.peek(KEY)
-    assert (await lease_of(bench.store, newer_than=token.generation)).generation < token.generation + 60_000
+    bench.store.lose(KEY)
+    assert await bench.broker.reject(KEY, token.generation)
+    assert (await bench.replica().get()).token.generation > token.generation
+    assert bench.issuer.mints == 2
+
+
+async def test_a_generation_that_this_replica_saw_rejected_is_no_error_after_the_store_was_emptied() -> None:
+    """The caller repeats itself: nothing is current any more, and nothing happens."""
+    bench = Workbench()
+    token = (await bench.get()).token
+    await bench.broker.reject(KEY, token.generation)
+    bench.store.lose(KEY)
+    assert not await bench.broker.reject(KEY, token.generation)
+
+
+async def test_the_token_that_was_minted_alone_is_rejected_by_its_provisional_number() -> None:
+    """The store was away for a while; with it back, the caller's 401 costs one mint for the fleet."""
+    bench = Workbench()
+    others = [bench.replica(), bench.replica()]
+    bench.store.down = ALL
+    alone = (await bench.get()).token
+    assert alone.provisional
+    bench.store.down = frozenset()
+    assert await bench.broker.reject(KEY, alone.generation, "key:orders")
+    answers = [(await replica.get()).token for replica in (bench, *others)]
+    assert len({named(token) for token in answers}) == 1
+    assert answers[0].generation > alone.generation
+    assert bench.issuer.mints == 2
+
+
+async def test_rejecting_a_token_minted_alone_costs_nothing_where_the_fleet_has_another() -> None:
+    """Only one replica's link was away. With it back, that replica serves the fleet's token, and nothing is minted."""
+    bench = Workbench()
+    others = [bench.replica(), bench.replica()]
+    shared_token = (await others[0].get()).token
+    bench.store.down = ALL
+    alone = (await bench.get()).token
+    bench.store.down = frozenset()
+    assert not await bench.broker.reject(KEY, alone.generation, "key:orders")
+    for replica in (bench, *others):
+        assert named((await replica.get()).token) == named(shared_token)
+    assert alone.generation < shared_token.generation
+    assert bench.issuer.mints == 2
+
+
+async def test_a_provisional_number_can_be_rejected_at_a_replica_that_never_gave_it() -> None:
+    """Once the token has been adopted, the store knows the number."""
+    bench = Workbench()
+    other = bench.replica()
+    bench.store.down = ALL
+    alone = (await bench.get()).token
+    bench.store.down = frozenset()
+    await bench.catch_up()
+    await other.get()
+    assert await other.broker.reject(KEY, alone.generation)
+    await bench.catch_up()
+    assert (await bench.get()).token.generation > alone.generation
+    assert bench.issuer.mints == 2
+
+
+async def test_a_neighbours_token_from_the_outage_is_not_barred_by_a_rejection() -> None:
+    """It is another token: when its replica is back, the fleet may use it."""
+    bench = Workbench()
+    other = bench.replica()
+    first = (await other.get()).token
+    bench.store.down = ALL
+    alone = (await bench.get()).token
+    bench.store.down = frozenset()
+    await other.broker.reject(KEY, first.generation)
+    await bench.catch_up()
+    served = (await bench.get()).token
+    assert served.access_token == alone.access_token
+    assert named((await other.get()).token) == named(served)
+    assert bench.issuer.mints == 2
+
+
+@pytest.mark.parametrize("ahead", [20.0, 600.0])
+async def test_a_lost_barrier_costs_one_mint_however_many_replicas_know_it(ahead: float) -> None:
+    """The store was emptied, and its numbers are lower than the rejected one; nobody rejects a neighbour's token."""
+    bench = Workbench()
+    replicas = [bench, bench.replica(), bench.replica()]
+    bench.store.down = ALL
+    bench.broker._filling._alone._clock = ManualClock(bench.clock.monotonic(), bench.clock.unix() + ahead)
+    alone = (await bench.get()).token
+    bench.store.down = frozenset()
+    assert await bench.broker.reject(KEY, alone.generation)
+    for replica in replicas:
+        await replica.get()
+    mints = bench.issuer.mints
+    bench.store.lose(KEY)
+    newcomer = bench.replica()
+    await newcomer.get()
+    for _ in range(20):
+        for replica in (*replicas, newcomer):
+            await replica.catch_up()
+            await replica.get()
+        bench.clock.advance(0.2)
+    assert bench.issuer.mints <= mints + 1
+    assert len({named((await replica.get()).token) for replica in (*replicas, newcomer)}) == 1
+
+
+async def test_the_barrier_is_told_once() -> None:
+    """By the first replica that notices."""
+    bench = Workbench()
+    other = bench.replica()
+    token = (await bench.get()).token
+    await other.get()
+    behind = bench.store.copy(KEY)
+    await bench.broker.reject(KEY, token.generation)
+    await other.catch_up()
+    bench.store.fail_over(KEY, behind)
+    await bench.catch_up()
+    await other.catch_up()
+    assert len([*bench.events(events.BarrierRaised), *other.events(events.BarrierRaised)]) == 1
+
+
+async def test_a_rejection_in_an_outage_fails_and_takes_nothing_away() -> None:
+    """What the store has not confirmed does not count: the token is served on."""
+    bench = Workbench()
+    token = (await bench.get()).token
+    bench.store.down = ALL
+    with pytest.raises(StoreUnavailable):
+        await bench.broker.reject(KEY, token.generation)
+    assert named((await bench.get()).token) == named(token)
+
+
+async def test_a_token_that_the_fleet_has_replaced_is_not_served_after_its_rejection() -> None:
+    """This replica had not heard of the successor."""
+    bench = Workbench()
+    old = (await bench.get()).token
+    bench.store.silent = True
+    await bench.replica().broker.rotate(KEY, 5.0)
+    assert not await bench.broker.reject(KEY, old.generation)
+    assert (await bench.get()).token.generation > old.generation

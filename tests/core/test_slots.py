@@ -122,31 +122,10 @@ async def test_the_clients_do_not_share_places() -> None:
     places = Slots(1)
     for client in ("one", "two"):
         assert not places.is_full(client)
-        places.add(Entry(key("s", client), client, 0.0), "caller")
+        entry = places.add(Entry(key("s", client), client, 0.0), "caller")
         assert places.is_full(client)
-
-
-def test_whatever_comes_and_goes_the_largest_holder_is_known() -> None:
-    """And nothing is kept of callers and clients that hold no place any more."""
-    chance, places, entries = random.Random(7), Slots(10**6), list[Entry]()
-    owners: dict[Entry, str] = {}
-    for number in range(3000):
-        if entries and chance.random() < 0.5:
-            gone = entries.pop(chance.randrange(len(entries)))
-            places.remove(gone)
-            del owners[gone]
-        else:
-            entry = Entry(key(f"s{number}"), str(number), 0.0)
-            entries.append(entry)
-            owners[entry] = f"caller-{chance.randrange(8)}"
-            places.add(entry, owners[entry])
-        counts = Counter(owners.values())
-        if counts:
-            assert counts[places._clients[KEY.client].largest()] == max(counts.values())
-    for entry in entries:
         places.remove(entry)
-    assert not places._clients
-    assert not places._owner
+        assert not places._clients
 
 
 def test_a_full_table_is_not_searched_for_each_new_key() -> None:

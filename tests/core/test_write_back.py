@@ -218,22 +218,19 @@ async def test_a_token_whose_commit_failed_is_given_by_the_next_caller() -> None
     assert bench.issuer.mints == 1
 
 
-async def test_of_two_tokens_minted_alone_the_newer_is_kept_by_all() -> None:
-    """Each replica minted in the outage; afterwards the fleet has one again."""
+async def test_of_two_tokens_minted_alone_one_is_kept_by_all() -> None:
+    """Each replica minted in the outage; afterwards the fleet has one again, and nothing was minted for it."""
     bench = Workbench()
     other = bench.replica()
     bench.store.down = ALL
-    older = (await bench.get()).token
-    bench.clock.advance(31.0)
-    newer = (await other.get()).token
-    assert newer.generation > older.generation
+    alone = [(await replica.get()).token for replica in (bench, other)]
     bench.store.down = frozenset()
     await bench.catch_up()
     await other.catch_up()
     await bench.catch_up()
     kept = await stored(bench)
     assert kept is not None
-    assert kept.access_token == newer.access_token
+    assert kept.access_token in [token.access_token for token in alone]
     assert named((await bench.get()).token) == named((await other.get()).token) == named(kept)
     assert bench.issuer.mints == 2
 

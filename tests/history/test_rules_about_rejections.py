@@ -1,4 +1,4 @@
-"""H6, H7 on made-up histories: what must be reported, and what is legal though it looks alike."""
+"""H6, H7, H16 on made-up histories: what must be reported, and what is legal though it looks alike."""
 
 from dataclasses import replace
 
@@ -99,36 +99,6 @@ def test_h6_a_replica_that_was_killed_remembers_nothing() -> None:
     assert check(tale.history) == []
 
 
-def test_h6_the_text_comes_back_under_a_new_number() -> None:
-    """The issuer gave the same token again, and nobody noticed."""
-    tale, old = rejected_at_ten()
-    again = tale.mint("a", at=95.0)
-    tale.get("b", replace(again, jti=old.jti), at=96.0)
-    assert tale.broken() == ["H6"]
-
-
-def test_h6_the_text_comes_back_under_a_new_number_where_it_was_rejected() -> None:
-    """The first answer after the rejection."""
-    tale = Tale()
-    old = tale.mint("a", at=0.0)
-    tale.get("a", old, at=1.0)
-    tale.reject("a", old, at=10.0)
-    again = tale.mint("a", at=10.1)
-    tale.get("a", replace(again, jti=old.jti, expires_at=100.0), at=10.4)
-    assert tale.broken() == ["H6"]
-
-
-def test_h6_a_text_that_was_not_current_when_rejected_is_no_news() -> None:
-    """The rejection had no effect, so nothing was promised of the text."""
-    tale = Tale()
-    old = tale.mint("a", at=0.0)
-    tale.get("a", old, at=1.0)
-    again = tale.mint("a", at=92.0)
-    tale.reject("a", old, at=93.0, was_current=False)
-    tale.get("a", replace(again, jti=old.jti), at=94.0)
-    assert check(tale.history) == []
-
-
 def test_h7_many_callers_reject_and_one_mint_follows() -> None:
     """A storm, and one POST."""
     tale, old = rejected_at_ten()
@@ -142,7 +112,7 @@ def test_h7_a_duplicate_forces_a_second_mint() -> None:
     tale, old = rejected_at_ten()
     tale.reject("b", old, at=10.4)
     tale.get("b", tale.mint("b", at=10.5), at=11.0)
-    assert tale.broken() == ["H7"]
+    assert tale.broken() == ["H16", "H7"]
 
 
 def test_h7_a_duplicate_whose_answer_was_lost_counts_too() -> None:
@@ -150,7 +120,7 @@ def test_h7_a_duplicate_whose_answer_was_lost_counts_too() -> None:
     tale, old = rejected_at_ten()
     tale.reject("b", old, at=10.4, status="UNAVAILABLE")
     tale.get("b", tale.mint("b", at=10.5), at=11.0)
-    assert tale.broken() == ["H7"]
+    assert tale.broken() == ["H16", "H7"]
 
 
 def test_h7_a_crash_has_a_second_mint_of_its_own() -> None:
@@ -200,7 +170,7 @@ def test_h7_two_generations_rejected_too_soon_after_each_other() -> None:
     tale.get("a", second, at=10.5)
     tale.reject("a", second, at=35.0)
     tale.get("a", tale.mint("a", at=35.1), at=36.0)
-    assert tale.broken() == ["H7"]
+    assert tale.broken() == ["H16", "H7"]
 
 
 def test_h7_two_generations_rejected_half_a_minute_apart() -> None:
@@ -214,4 +184,63 @@ def test_h7_two_generations_rejected_half_a_minute_apart() -> None:
     tale.reject("b", first, at=20.0, was_current=False)
     tale.reject("a", second, at=40.0)
     tale.get("a", tale.mint("a", at=40.1), at=41.0)
+    assert check(tale.history) == []
+
+
+def test_h6_an_older_token_was_not_rejected_with_one_that_is_not_current() -> None:
+    """Replica b has not heard of either; it learns of the newest by itself."""
+    tale = Tale()
+    old, middle = tale.mint("a", at=0.0), tale.mint("a", at=92.0)
+    tale.get("a", middle, at=92.5)
+    tale.reject("b", middle, at=93.0, was_current=False)
+    tale.get("b", old, at=93.1)
+    assert check(tale.history) == []
+    tale.get("b", middle, at=93.2)
+    assert tale.broken() == ["H6"]
+
+
+def test_h16_a_rejection_of_what_never_was_causes_a_mint() -> None:
+    """The replica believed the caller's number, and a good token went."""
+    tale = Tale()
+    good = tale.mint("a", at=0.0)
+    tale.get("a", good, at=1.0)
+    tale.reject("b", replace(good, generation=2**62), at=10.0, status="INVALID_ARGUMENT")
+    tale.get("a", tale.mint("a", at=10.1), at=10.4)
+    assert check(tale.history) == []  # a new token for any reason of the replica's own is H1's matter
+    tale.get("b", tale.mint("b", at=10.6), at=11.0)
+    assert tale.broken() == ["H16"]
+
+
+def test_h16_a_refused_rejection_may_stand_beside_one_mint() -> None:
+    """That one was due."""
+    tale = Tale()
+    good = tale.mint("a", at=0.0)
+    tale.get("a", good, at=1.0)
+    tale.reject("b", replace(good, generation=2**53), at=91.0, status="INVALID_ARGUMENT")
+    tale.get("a", tale.mint("a", at=92.0), at=93.0)
+    assert check(tale.history) == []
+
+
+def test_h16_replicas_reject_each_others_tokens() -> None:
+    """One honest rejection, and a POST each quarter of a second: none of the new tokens was rejected by a caller."""
+    tale = Tale()
+    old = tale.mint("a", at=0.0)
+    tale.get("b", old, at=1.0)
+    tale.reject("a", old, at=10.0)
+    for number in range(20):
+        tale.get("ab"[number % 2], tale.mint("ab"[number % 2], at=10.1 + number / 4), at=10.32 + number / 4)
+    assert tale.broken() == ["H16", "H7"]
+
+
+def test_h16_a_rejection_that_counted_before_may_have_its_mint_late() -> None:
+    """No caller asked until 39.9, and the next rejection may count from 40 on."""
+    tale = Tale()
+    first = tale.mint("a", at=0.0)
+    tale.get("a", first, at=1.0)
+    tale.reject("a", first, at=10.0)
+    tale.reject("b", replace(first, generation=2**62), at=39.0, status="INVALID_ARGUMENT")
+    second = tale.mint("a", at=39.5)
+    tale.get("a", second, at=39.8)
+    tale.reject("a", second, at=40.1)
+    tale.get("a", tale.mint("a", at=40.2), at=40.5)
     assert check(tale.history) == []

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from support.history import Call, History, Post, check
+from support.history import Call, End, History, Post, Right, check
 from support.history_law import law
 from support.history_story import stories
 from support.simulated_fleet import ACTIONS, SimulatedFleet
@@ -72,6 +72,13 @@ def minted_twice(history: History, pick: Pick) -> History:
     return replace(history, steps=[*history.steps, replace(starts[0], replica="z", time=starts[0].time + 0.1)])
 
 
+def two_numbers(history: History, pick: Pick) -> History:
+    """H3: the same token, under one more number."""
+    call = pick([call for call in gets(history) if not history.faults])
+    again = replace(call, generation=call.generation + 1, began=call.ended + 0.1, ended=call.ended + 0.11)
+    return replace(history, calls=[*history.calls, again])
+
+
 def unexplained_posts(history: History, pick: Pick) -> History:
     """H2: one POST more than the law allows."""
     (story,) = stories(history)
@@ -88,6 +95,34 @@ def served_rejected(history: History, pick: Pick) -> History:
     assume(given_before)
     again = replace(given_before[0], replica=reject.replica, began=reject.ended + 0.1, ended=reject.ended + 0.11)
     return replace(history, calls=[*history.calls, again])
+
+
+def came_back_unmarked(history: History, pick: Pick) -> History:
+    """H6: the issuer gave a rejected token again, and a caller does not learn it."""
+    assume(not any(fault.lossy or fault.outage or fault.crash for fault in history.faults))
+    marked = [call for call in gets(history) if call.degraded]
+    call = pick(marked)
+    return with_call(history, call, replace(call, degraded=False))
+
+
+def believed(history: History, pick: Pick) -> History:
+    """H16: rejections of what never was have POSTs for a consequence."""
+    reject = pick([call for call in history.calls if call.status == "INVALID_ARGUMENT"])
+    assume(not history.faults)
+    more = [Post(reject.ended + number / 10, API, 200, f"forced-{number}") for number in range(6)]
+    return replace(history, posts=[*history.posts, *more])
+
+
+def ended_by_itself(history: History, pick: Pick) -> History:
+    """H15: a process is gone, though nothing killed it."""
+    return replace(history, ends=[End(pick(history.calls).ended, "a", "exit code 1")])
+
+
+def beyond_the_rule(history: History, pick: Pick) -> History:
+    """H17: one token has a scope that the caller's rule does not name."""
+    call = pick(gets(history))
+    history = with_call(history, call, replace(call, granted=("admin:all",)))
+    return replace(history, rights=[Right("", API, frozenset({"read"}))])
 
 
 def impatient_post(history: History, pick: Pick) -> History:
@@ -122,7 +157,12 @@ def never_healed(history: History, pick: Pick) -> History:
 MUTATIONS: list[tuple[str, Mutation]] = [
     ("H4", lost_post), ("H4", wrong_audience), ("H5", served_dead), ("H3", minted_twice), ("H2", unexplained_posts),
     ("H6", served_rejected), ("H8", impatient_post), ("H9", late_answer), ("H9", no_reason), ("H10", never_healed),
+    ("H3", two_numbers), ("H6", came_back_unmarked), ("H15", ended_by_itself), ("H16", believed),
+    ("H17", beyond_the_rule),
 ]  # fmt: skip
+FAULTLESS = (two_numbers, believed, came_back_unmarked)
+"""What a fault may excuse: only what happens without one is altered."""
+FAULTS = ("kill", "stall", "outage", "issuer down")
 
 PRELUDE: Happenings = [("issuer down", "a", 0.2), ("get", "b", 3.0), ("herd", "a", 1.0), ("storm", "b", 1.0)]
 """Something of everything that a mutation may need; what happens next is up to chance."""
@@ -139,6 +179,9 @@ def test_one_thing_altered_is_reported(
     """Each way of breaking a promise, in the middle of anything else."""
     if mutate in (impatient_post, no_reason):  # what a fault may excuse is left out
         happenings = [what for what in happenings if what[0] not in ("kill", "stall", "outage")]
+    if mutate in FAULTLESS:
+        more = [("reject nothing", "b", 32.0), ("get", "a", 1.0), ("issuer repeats", "a", 1.0), ("get", "c", 1.0)]
+        happenings = [what for what in happenings if what[0] not in FAULTS] + more
 
     def pick(calls: list[Call]) -> Call:
         assume(calls)
@@ -156,9 +199,14 @@ def test_the_simulation_does_what_it_says() -> None:
         *PRELUDE,
         ("outage", "c", 60.0),
         ("emptied", "a", 1.0),
+        ("reject nothing", "b", 1.0),
+        ("get", "a", 1.0),
+        ("issuer repeats", "a", 1.0),
     ]
     history = told(everything)
     assert {fault.kind for fault in history.faults} == {"kill", "stop", "503", "redis killed", "emptied"}
-    assert {"committed", "commit_refused", "mint_failed"} <= {step.event for step in history.steps}
+    assert {"committed", "commit_refused", "mint_failed", "adopted", "issuer_reissued_rejected_token"} <= {
+        step.event for step in history.steps
+    }
     assert {call.op for call in history.calls} == {"get", "reject"}
     assert len(history.posts) >= 6

@@ -38,6 +38,9 @@ def short() -> dict[str, Any]:
 BAD: dict[str, bytes] = {
     "nothing": b"",
     "a list": b"[]",
+    "a list for a kid": keys({**PUBLIC, "kid": ["one"]}),
+    "a number of 5,000 digits": b'{"keys": [{"kty": "RSA", "n": ' + b"9" * 5_000 + b"}]}",
+    "nested 10,000 deep": b"[" * 10_000 + b"]" * 10_000,
     "no keys": b"{}",
     "an empty set": keys(),
     "a key that is no object": keys(PUBLIC, 1),

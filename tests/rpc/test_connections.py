@@ -12,7 +12,7 @@ from grpc.aio import insecure_channel
 
 from mintonce.v1 import tokens_pb2, tokens_pb2_grpc
 from mintonce_server.dev.practice_issuer import PracticeIssuer
-from mintonce_server.rpc.server import ServerOptions
+from mintonce_server.rpc.options import ServerOptions
 from mintonce_server.rpc.tls import load_tls
 from support.certificates import Authority
 from support.house import AUDIENCE, CLIENT, house

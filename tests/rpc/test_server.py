@@ -18,8 +18,9 @@ from mintonce.v1 import tokens_pb2, tokens_pb2_grpc
 from mintonce_server.core.broker import Broker
 from mintonce_server.dev.faults import Fault
 from mintonce_server.dev.practice_issuer import PracticeIssuer
+from mintonce_server.rpc.options import ServerOptions
 from mintonce_server.rpc.probe import dialable, health_of
-from mintonce_server.rpc.server import Server, ServerOptions
+from mintonce_server.rpc.server import Server
 from mintonce_server.telemetry import logs
 from mintonce_server.telemetry.clock import SystemClock
 from support.house import AUDIENCE, CLIENT, House, house

@@ -155,7 +155,10 @@ def test_a_malformed_store_url_is_a_fault(smallest: dict[str, str], url: str) ->
 @pytest.mark.parametrize("url", GOOD_URLS)
 def test_what_the_store_takes_is_no_fault(smallest: dict[str, str], url: str) -> None:
     """One server, Sentinels, a Cluster, a socket; what is shown of the URL has no password."""
-    shown = load(None, {**smallest, "MINTONCE_REDIS_URL": url, "MINTONCE_INSECURE_STORE": "true"}).redis.safe_url
+    shown = load(
+        None,
+        {**smallest, "MINTONCE_REDIS_URL": url, "MINTONCE_INSECURE_STORE": "true", "MINTONCE_INSECURE_REDIS": "true"},
+    ).redis.safe_url
 
     assert "@" not in shown
     assert "?" not in shown

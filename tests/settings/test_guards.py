@@ -60,12 +60,53 @@ def test_each_part_of_the_guard_is_needed(guarded: dict[str, str], missing: str,
 
 def test_a_far_store_needs_sealing_keys(smallest: dict[str, str]) -> None:
     """Who reads it, or its backups, must not have the tokens."""
-    smallest["MINTONCE_REDIS_URL"] = "redis://redis.internal:6379/0"
+    smallest["MINTONCE_REDIS_URL"] = "rediss://redis.internal:6379/0"
 
     (fault,) = faults_of(None, smallest)
 
     assert "keygen" in fault.remedy
     assert load(None, {**smallest, "MINTONCE_INSECURE_STORE": "true"}).insecure_store
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://redis.internal:6379/0",
+        "redis://10.0.0.7",
+        "redis://user:the-password@redis.internal/0",
+        "redis+sentinel://127.0.0.1,redis.internal/service",
+        "redis+cluster://localhost:7000,[2001:db8::7]:7001",
+    ],
+)
+def test_a_store_in_clear_beyond_this_machine_must_be_said_out_loud(guarded: dict[str, str], url: str) -> None:
+    """Sealing hides what is stored, and not the password of the one who may delete it."""
+    guarded["MINTONCE_REDIS_URL"] = url
+
+    (fault,) = faults_of(None, guarded)
+
+    assert (fault.where, "rediss://" in fault.remedy) == ("variable MINTONCE_REDIS_URL", True)
+    assert "MINTONCE_INSECURE_REDIS=true" in fault.remedy
+    assert "the-password" not in str(fault)
+    assert load(None, {**guarded, "MINTONCE_INSECURE_REDIS": "true"}).insecure_redis
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rediss://redis.internal:6379/0",
+        "rediss+sentinel://h1,h2/service",
+        "rediss+cluster://h1,h2",
+        "redis://localhost:6379/0",
+        "redis://127.0.0.1",
+        "redis:///0",
+        "redis+sentinel://127.0.0.1:1,[::1]:2/service",
+        "redis+cluster://127.0.0.1:7000,127.0.0.1:7001",
+        "unix:///run/redis.sock",
+    ],
+)
+def test_tls_loopback_and_unix_sockets_need_no_word(guarded: dict[str, str], url: str) -> None:
+    """There is nobody in between, or nobody who could read."""
+    assert not load(None, {**guarded, "MINTONCE_REDIS_URL": url}).insecure_redis
 
 
 def test_a_second_address_for_bearers_needs_somebody_to_believe(guarded: dict[str, str], files: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from typing import cast
 
 import pytest
 import pytest_asyncio
@@ -58,7 +59,7 @@ def _acts(store: RedisStore, clock: Clock, lease: Lease, token: Token) -> dict[s
         "list": lambda: store.list("", 10, lambda _: True),
         "ping": store.ping,
     }
-    methods = {name for name, method in inspect.getmembers(RedisStore, inspect.iscoroutinefunction) if name[0] != "_"}
+    methods = {name for name, _ in inspect.getmembers(RedisStore, inspect.iscoroutinefunction) if name[0] != "_"}
     assert methods - acts.keys() == {"close", "reseal"}
     return acts
 
@@ -73,7 +74,8 @@ async def test_garbage_is_an_outage(garbage: bytes, garbled: tuple[RedisStore, F
     async with asyncio.timeout(15.0):
         outcomes = await asyncio.gather(*(act() for act in acts.values()), return_exceptions=True)
     for name, outcome in zip(acts, outcomes, strict=True):
-        for error in outcome if isinstance(outcome, list) else [outcome]:
+        answers = cast("list[object]", outcome) if isinstance(outcome, list) else [outcome]
+        for error in answers:
             if isinstance(error, BaseException):
                 _check(error, name)
     proxy.garbage = None

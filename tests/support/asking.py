@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mintonce import AsyncTokenClient, MintonceError, Token
-from support.replicas import Replica, replica
+from support.replicas import PROGRAM, Replica, replica
 
 PAUSE = 0.005
 
@@ -51,11 +51,17 @@ class Served:
         return Answer(began, time.time(), outcome)
 
 
-async def start(stack: AsyncExitStack, directory: Path, settings: Mapping[str, str], count: int) -> list[Served]:
+async def start(
+    stack: AsyncExitStack,
+    directory: Path,
+    settings: Mapping[str, str],
+    count: int,
+    program: Sequence[str] = PROGRAM,
+) -> list[Served]:
     """So many servers at once, until the stack is left."""
 
     async def one() -> Served:
-        server = await stack.enter_async_context(replica(directory, settings))
+        server = await stack.enter_async_context(replica(directory, settings, program))
         return Served(server, await stack.enter_async_context(AsyncTokenClient(server.target)))
 
     # The file of its log is what names a replica, and it is made before the first await.
@@ -80,3 +86,22 @@ async def asking(fleet: Sequence[Served], audience: str, timeout: float) -> Asyn
             caller.cancel()
         ended = await asyncio.gather(*callers, return_exceptions=True)
     assert all(isinstance(end, asyncio.CancelledError) for end in ended), ended
+
+
+@asynccontextmanager
+async def watching(served: Served, audience: str) -> AsyncGenerator[list[Token]]:
+    """A watch at this server; the tokens that it was sent so far, oldest first. It must not end before the block."""
+    sent: list[Token] = []
+
+    async def follow() -> None:
+        async with served.client.watch("default", audience) as watch:
+            async for token in watch:
+                sent.append(token)  # noqa: PERF401 - each as it comes
+
+    watcher = asyncio.create_task(follow())
+    try:
+        yield sent
+    finally:
+        watcher.cancel()
+        (ended,) = await asyncio.gather(watcher, return_exceptions=True)
+    assert isinstance(ended, asyncio.CancelledError), ended

@@ -52,14 +52,31 @@ def law(story: Story) -> Law:
 
 
 def generations(story: Story) -> set[int]:
-    """That came to be: somebody committed them, wrote them back, or gave them to a caller."""
-    stored = {step.generation for step in story.of("committed", "restored")}
-    return stored | {call.generation for call in story.got}
+    """That came to be: a replica committed them, adopted them, wrote them back, or gave them to a caller.
+
+    A token counts once: not under a provisional number too, and not again when the issuer only repeated it.
+    """
+    stored = {step.generation for step in story.of("committed", "adopted", "restored")}
+    numbers = {story.number(generation) for generation in stored | {call.generation for call in story.got}}
+    again = {step.generation for step in story.of("issuer_reissued_rejected_token")}
+    repeated = {post.repeats for post in story.posts if post.repeats}
+    first: dict[str, int] = {}
+    for number in sorted(numbers):
+        jti = story.texts.get(number, "")
+        if jti in repeated and first.setdefault(jti, number) != number:
+            again.add(number)
+    return numbers - again
 
 
 def rejected(story: Story) -> set[int]:
-    """Generations that were current when a caller rejected them, or may have been: the answer may be lost."""
-    return {call.generation for call in story.rejects() if _may_have_rejected(call)}
+    """Generations that were current when a caller rejected them, or may have been: the answer may be lost.
+
+    By the store's numbers. One that never was cannot be rejected.
+    """
+    known = {mint.generation for mint in story.mints} | story.texts.keys()
+    known |= {step.generation for step in story.of("committed", "adopted", "restored")}
+    named = {call.generation for call in story.rejects() if _may_have_rejected(call)}
+    return {story.number(generation) for generation in named & known}
 
 
 def _may_have_rejected(call: Call) -> bool:

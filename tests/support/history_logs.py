@@ -12,7 +12,8 @@ from support.history_records import Post, Step
 EVENTS: Final = frozenset(
     {
         "mint_started", "minted", "mint_failed", "committed", "commit_refused",
-        "lease_lost", "waited", "rejected", "restored", "store_failed",
+        "lease_lost", "waited", "rejected", "restored", "store_failed", "adopted", "barrier_raised",
+        "issuer_repeated_token", "issuer_reissued_rejected_token",
     }
 )  # fmt: skip
 """Of telemetry/journal.py. All else in a log is not about keys."""
@@ -62,5 +63,6 @@ def _step(line: Mapping[str, Any], replica: str, names: Mapping[str, str], ahead
         names.get(key_hash, ""),
         line.get("retry_after"),
         line.get("lifetime"),
-        str(line.get("refusal") or line.get("reason") or ""),
+        str(line.get("refusal") or line.get("reason") or line.get("cause") or ""),
+        int(line.get("provisional", 0)),
     )

@@ -9,12 +9,16 @@ Op = Literal["get", "watch", "reject", "rotate"]
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A line of the issuer's own log. `jti` names the token, "" if none was minted."""
+    """A line of the issuer's own log.
+
+    `jti` names the token, "" if none was minted. `repeats`: the token that the issuer handed out once more instead.
+    """
 
     time: float
     audience: str
     status: int
     jti: str
+    repeats: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,8 @@ class Call:
         retry_after: seconds, of the RetryInfo.
         aud, jti, expires_at: what the token itself says; the last by the issuer's clock.
         was_current: a reject's answer.
+        caller: the identity that the caller proved, "" for none.
+        granted: the scopes that the token itself names.
     """
 
     op: Op
@@ -46,6 +52,8 @@ class Call:
     degraded: bool = False
     origin: str = ""
     was_current: bool | None = None
+    caller: str = ""
+    granted: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -58,7 +66,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A line of a replica's log. `lifetime`: of a minted token, in seconds. `detail`: of a refusal, which one."""
+    """A line of a replica's log.
+
+    Attributes:
+        lifetime: of a minted token, in seconds.
+        detail: which refusal; why a mint began.
+        provisional: the generation under which a token was served until it got this one; 0 for none.
+    """
 
     time: float
     replica: str
@@ -69,6 +83,7 @@ class Step:
     retry_after: float | None = None
     lifetime: float | None = None
     detail: str = ""
+    provisional: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +157,34 @@ class Count:
     allowed: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class End:
+    """A process that ended though the run did not end it. `how`: its exit code, or what is known of it."""
+
+    time: float
+    replica: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """What the policy gives a caller: tokens for this audience with no other scopes than these."""
+
+    caller: str
+    audience: str
+    scopes: frozenset[str] = frozenset()
+
+
 @dataclass
 class History:
-    """A run. `keys_without_ttl` and `counts` are the rig's own findings (H11). `names`: audiences by key hash."""
+    """A run.
+
+    Attributes:
+        keys_without_ttl, counts: the rig's own findings (H11).
+        ends: processes that ended by themselves (H15).
+        rights: all that the policy gives (H17); None: the run had no policy.
+        names: audiences by key hash.
+    """
 
     posts: list[Post] = field(default_factory=list[Post])
     calls: list[Call] = field(default_factory=list[Call])
@@ -154,12 +194,14 @@ class History:
     replicas: Sequence[str] = ()
     keys_without_ttl: list[str] = field(default_factory=list[str])
     counts: list[Count] = field(default_factory=list[Count])
+    ends: list[End] = field(default_factory=list[End])
+    rights: Sequence[Right] | None = None
     names: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A broken promise: which (H1 to H11), and a sentence that says where to look."""
+    """A broken promise: which (H1 to H17), and a sentence that says where to look."""
 
     rule: str
     detail: str

@@ -1,4 +1,4 @@
-"""H4, H5, H9, H10: what callers were given, and when."""
+"""H4, H5, H9, H10, H17: what callers were given, and when."""
 
 import math
 from collections.abc import Iterator
@@ -44,6 +44,22 @@ def no_dead_token(story: Story) -> Iterator[Violation]:
                 f"{story.audience}: {call.op} from {call.replica} at {call.ended:.3f} gave generation "
                 f"{call.generation}, which had ended {call.ended - call.expires_at:.3f} s before",
             )
+
+
+def within_the_rule(story: Story) -> Iterator[Violation]:
+    """H17: no caller is given a token with scopes that its rules do not name, whatever it asked for."""
+    if story.rights is None:
+        return
+    for call in story.got:
+        rights = [right for right in story.rights if (right.caller, right.audience) == (call.caller, story.audience)]
+        if any(right.scopes.issuperset(call.granted) for right in rights):
+            continue
+        who = call.caller or "a caller without identity"
+        yield Violation(
+            "H17",
+            f"{story.audience}: {call.op} from {call.replica} at {call.ended:.3f} gave {who} a token with the scopes "
+            f"{sorted(call.granted)}; its rules give {[sorted(right.scopes) for right in rights] or 'nothing'}",
+        )
 
 
 def ends_in_time(story: Story) -> Iterator[Violation]:

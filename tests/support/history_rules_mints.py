@@ -52,12 +52,32 @@ def one_post_a_generation(story: Story) -> Iterator[Violation]:
             yield Violation("H3", f"{story.audience}: generation {generation} names {len(jtis)} tokens: {sorted(jtis)}")
 
 
+def one_number_a_token(story: Story) -> Iterator[Violation]:
+    """H3: a token has one number of the store's, unless the issuer gave it again. Before it, perhaps a provisional one.
+
+    An answer of the store's that is lost in an outage may give a token minted alone one number more.
+    """
+    given: dict[str, dict[int, list[Call]]] = {}
+    for call in story.got:
+        given.setdefault(call.jti, {}).setdefault(story.number(call.generation), []).append(call)
+    for jti, numbers in given.items():
+        calls = [call for same in numbers.values() for call in same if call.generation not in story.provisional]
+        if not calls:
+            continue
+        began, ended = min(call.began for call in calls), max(call.ended for call in calls)
+        lost = sum(outage.overlaps(began, ended) for outage in story.outages())
+        if len(numbers) > 1 + lost + sum(post.repeats == jti for post in story.posts):
+            yield Violation("H3", f"{story.audience}: the token {jti} has the generations {sorted(numbers)}")
+
+
 def commits_rise(story: Story) -> Iterator[Violation]:
     """H3: a commit that surely began after another had ended has a higher generation, unless writes were lost."""
     minted_at = {(step.replica, step.generation): step.time for step in story.of("minted", "mint_started")}
     highest: Step | None = None
-    for step in story.of("committed"):
-        began = minted_at.get((step.replica, step.generation), step.time)
+    for step in story.of("committed", "adopted"):
+        # An adoption has a lease too, of which the log says nothing.
+        unknown = step.time - (story.bounds.lease if step.event == "adopted" else 0.0)
+        began = minted_at.get((step.replica, step.generation), unknown)
         if highest is not None and step.generation <= highest.generation and step is not highest:
             surely_after = began > highest.time + story.bounds.clock
             if surely_after and not story.lossy(highest.time, step.time):
@@ -113,6 +133,28 @@ def back_off(story: Story) -> Iterator[Violation]:
                     f"{story.audience}: a POST at {post.time:.3f}, {ends - post.time:.3f} s before the back-off is "
                     f"over that {failed.replica} asked for at {failed.time:.3f} (generation {failed.generation})",
                 )
+
+
+def repeated_token_waits(story: Story) -> Iterator[Violation]:
+    """H8: an issuer that repeats the live token is not asked again before that ends, unless it is rejected."""
+    ends = {call.jti: call.expires_at for call in story.got}
+    for step in story.of("issuer_repeated_token"):
+        repeats = [post.repeats for post in story.posts if post.repeats and post.time <= step.time]
+        over = min([ends.get(repeats[-1], step.time) if repeats else step.time, *_rejected_after(story, step)])
+        for post in story.posts:
+            inside = step.time + story.bounds.clock < post.time < over - story.bounds.slack
+            if inside and not _excused(story, step, post):
+                yield Violation(
+                    "H8",
+                    f"{story.audience}: a POST at {post.time:.3f}, though the issuer had repeated its token at "
+                    f"{step.time:.3f} (generation {step.generation}), which lives until {over:.3f}",
+                )
+
+
+def _rejected_after(story: Story, step: Step) -> list[float]:
+    counted = rejected(story)
+    rejects = [call for call in story.rejects() if story.number(call.generation) in counted]
+    return [call.began for call in rejects if call.ended >= step.time - story.bounds.mint]
 
 
 def _back_off_ends(story: Story, failed: Step) -> float:

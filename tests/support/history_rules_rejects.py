@@ -1,4 +1,4 @@
-"""H6, H7: what a rejection does, and what it may cost."""
+"""H6, H7, H16: what a rejection does, and what it may cost."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -12,15 +12,18 @@ def rejected_stays_away(story: Story) -> Iterator[Violation]:
     """H6: after Reject(g) is acknowledged, generations ≤ g are over: there at once, elsewhere within a bound.
 
     There: but for a replica that forgot (crash) while the store lost writes too. Elsewhere: see `_over_elsewhere`.
+    Generations are compared by the store's numbers: a token minted alone has no place in that order before it has one.
     """
     for reject in _acknowledged(story):
         limit = {replica: _over_elsewhere(story, reject, replica) for replica in story.replicas}
         for call in story.got:
-            if call.generation > reject.generation:
+            if not _is_over(story, reject, call):
                 continue
             here = call.replica == reject.replica
             since = _asked(story, call) - (reject.ended if here else limit[call.replica])
-            if since <= 0.0 or (_forgot(story, reject, call) if here else story.lossy(reject.began, call.ended)):
+            forgivable = not here or not reject.was_current
+            lost = story.lossy(reject.began, call.ended) if forgivable else _forgot(story, reject, call)
+            if since <= 0.0 or lost:
                 continue
             where = "the same replica" if here else "another replica"
             yield Violation(
@@ -31,21 +34,45 @@ def rejected_stays_away(story: Story) -> Iterator[Violation]:
             )
 
 
-def rejected_text_stays_away(story: Story) -> Iterator[Violation]:
-    """H6: the text of a rejected token does not come back under a new generation, while the store keeps its data."""
-    texts = {call.generation: call.jti for call in story.got}
+def _is_over(story: Story, reject: Call, call: Call) -> bool:
+    """Whether the rejection says that no caller may be given this token any more."""
+    bar, number = story.number(reject.generation), story.number(call.generation)
+    if not reject.was_current:
+        # Another token is current. A provisional number means nothing to the replicas that do not hold the token.
+        return number == bar and reject.generation not in story.provisional
+    return number == bar if call.generation in story.provisional else number <= bar
+
+
+def rejected_text_comes_back_marked(story: Story) -> Iterator[Violation]:
+    """H6: the text of a rejected token comes back only if the issuer gave it again, and then marked degraded.
+
+    While the store is away a replica cannot know of the rejection: then the mark may be missing.
+    """
+    first: dict[int, Call] = {}
     for reject in _acknowledged(story):
-        jti = texts.get(reject.generation)
+        if reject.was_current:
+            first.setdefault(story.number(reject.generation), reject)
+    texts = {story.number(generation): jti for generation, jti in story.texts.items()}
+    for bar, reject in first.items():
+        jti = texts.get(bar)
         for call in story.got:
-            if not jti or call.jti != jti or call.generation <= reject.generation or not reject.was_current:
+            later = story.number(call.generation) > bar and _asked(story, call) > reject.ended
+            if not jti or call.jti != jti or not later:
                 continue
-            if _asked(story, call) <= reject.ended or _store_was_away(story, reject.began, call.ended):
-                continue
-            yield Violation(
-                "H6",
+            what = (
                 f"{story.audience}: the rejected token {jti} (generation {reject.generation}) was given by "
-                f"{call.replica} at {call.ended:.3f} once more, as generation {call.generation}",
+                f"{call.replica} at {call.ended:.3f} once more, as generation {call.generation}"
             )
+            if not _given_again(story, jti, reject, call):
+                yield Violation("H6", f"{what}, though the issuer did not give it again")
+            elif not call.degraded and not _store_was_away(story, reject.began, call.ended):
+                yield Violation("H6", f"{what}, and it was not marked degraded")
+
+
+def _given_again(story: Story, jti: str, reject: Call, call: Call) -> bool:
+    """Whether a POST after the rejection, or under way at that time, was answered with this token."""
+    began = reject.began - story.bounds.mint
+    return any(post.repeats == jti and began <= post.time <= call.ended + story.bounds.clock for post in story.posts)
 
 
 def _acknowledged(story: Story) -> list[Call]:
@@ -89,12 +116,15 @@ def _store_was_away(story: Story, began: float, ended: float) -> bool:
 
 
 def duplicates_cost_one(story: Story) -> Iterator[Violation]:
-    """H7: however many callers reject one generation, they cause one POST; all others have causes of their own."""
+    """H7: however many callers reject one token, they cause one POST; all others have causes of their own."""
     for generation in sorted(rejected(story)):
-        rejects = [call for call in story.rejects() if call.generation == generation]
+        rejects = _of(story, generation)
         began, ended = rejects[0].began, max(call.ended for call in rejects) + story.bounds.lease
         posts = [post for post in story.posts if began < post.time <= ended]
-        others = _other_causes(story, generation, posts, began, ended) if len(posts) > 1 else 0
+        others = 0
+        if len(posts) > 1:
+            part = clipped(story, began - story.bounds.mint, ended)
+            others = _other_causes(story, part, generation, posts) + _other_rejections(story, generation, began, ended)
         if len(posts) > 1 + others:
             yield Violation(
                 "H7",
@@ -103,22 +133,72 @@ def duplicates_cost_one(story: Story) -> Iterator[Violation]:
             )
 
 
+def one_post_an_interval(story: Story) -> Iterator[Violation]:
+    """H16: rejections cause at most one POST in `min_rotation`, whatever generations they name.
+
+    Looked at from each rejection on. One that counted before may have its POST in that time too: the key was not
+    asked for earlier.
+    """
+    counted = rejected(story)
+    reported = float("-inf")
+    for reject in story.rejects():
+        began, ended = reject.began, reject.began + story.bounds.min_rotation - story.bounds.clock
+        posts = [post for post in story.posts if began < post.time <= ended]
+        if len(posts) <= 1 or began <= reported:
+            continue
+        part = clipped(story, began - story.bounds.mint, ended)
+        number = story.number(reject.generation)
+        others = _other_causes(story, part, number if number in counted else 0, posts) + _is_owed(story, began)
+        if len(posts) > 1 + others:
+            reported = ended
+            yield Violation(
+                "H16",
+                f"{story.audience}: within {story.bounds.min_rotation:.1f} s of a rejection of generation "
+                f"{reject.generation} at {began:.3f} there were {len(posts)} POSTs, at {_times(posts)}; {others} of "
+                "them had other causes",
+            )
+
+
+def _is_owed(story: Story, began: float) -> bool:
+    """Whether a rejection counted before this time and has had no POST yet."""
+    counted = rejected(story)
+    earlier = [call for call in story.rejects() if call.began < began and story.number(call.generation) in counted]
+    return bool(earlier) and not any(earlier[-1].began < post.time <= began for post in story.posts)
+
+
+def _of(story: Story, generation: int) -> list[Call]:
+    """The rejections of this token, under whichever number."""
+    return [call for call in story.rejects() if story.number(call.generation) == generation]
+
+
 def _times(posts: list[Post]) -> str:
     return ", ".join(f"{post.time:.3f}" for post in posts)
 
 
-def _other_causes(story: Story, generation: int, posts: list[Post], began: float, ended: float) -> int:
-    """How many POSTs in this time the rejection itself need not account for."""
-    part = clipped(story, began - story.bounds.mint, ended)
-    rejects = [call for call in story.rejects() if call.generation != generation and call.ended >= began]
-    others = {call.generation for call in rejects if call.began <= ended and call.generation in rejected(story)}
-    rotations = sum(call.op == "rotate" and began <= call.ended and call.began <= ended for call in story.calls)
+def _other_causes(story: Story, part: Story, generation: int, posts: list[Post]) -> int:
+    """How many of these POSTs a rejection of this generation need not account for. `part`: the story of that time."""
+    rotations = sum(call.op == "rotate" for call in part.calls)
     faults = sum(_cost(part, fault) for fault in part.faults)
     # In flight at the rejection: begun before it was acknowledged, and then refused.
-    first_ack = min(call.ended for call in story.rejects() if call.generation == generation)
-    in_flight = any(mint.began <= first_ack and mint.event == "commit_refused" for mint in part.mints)
+    acknowledged = min((call.ended for call in _of(story, generation)), default=posts[0].time)
+    in_flight = any(mint.began <= acknowledged and mint.event == "commit_refused" for mint in part.mints)
     natural = sum(_is_natural(story, generation, post) for post in posts)
-    return 2 * len(others) + rotations + faults + fails(part) + in_flight + natural
+    return rotations + faults + _fails_of(part, posts) + in_flight + natural
+
+
+def _fails_of(part: Story, posts: list[Post]) -> int:
+    """Failed mints. Not the POSTs that the issuer answered with a rejected token: a rejection is their cause."""
+    return fails(part) - sum(bool(post.repeats) for post in part.posts)
+
+
+def _other_rejections(story: Story, generation: int, began: float, ended: float) -> int:
+    """POSTs that rejections of other tokens may have caused in this time."""
+    others = {
+        story.number(call.generation)
+        for call in story.rejects()
+        if call.ended >= began and call.began <= ended and story.number(call.generation) != generation
+    }
+    return 2 * len(others & rejected(story))
 
 
 def _cost(story: Story, fault: Fault) -> int:
@@ -128,11 +208,11 @@ def _cost(story: Story, fault: Fault) -> int:
 
 
 def _is_natural(story: Story, generation: int, post: Post) -> bool:
-    """The token before it was near its end anyway, and was not the rejected one."""
+    """It is the first, or the token before it was near its end anyway, and was not the rejected one."""
     earlier = [other for other in story.posts if other.jti and other.time < post.time]
     if not earlier:
-        return False
-    ends = {call.jti: (call.generation, call.expires_at) for call in story.got}
+        return True
+    ends = {call.jti: (story.number(call.generation), call.expires_at) for call in story.got}
     latest = earlier[-1]
     number, expires_at = ends.get(latest.jti, (0, latest.time + shortest_life(story)))
     life = expires_at - latest.time
@@ -140,11 +220,11 @@ def _is_natural(story: Story, generation: int, post: Post) -> bool:
 
 
 def rejections_are_spaced(story: Story) -> Iterator[Violation]:
-    """H7: two generations of a key are rejected at least `min_rotation` apart, or the second is refused."""
+    """H7: two tokens of a key are rejected at least `min_rotation` apart, or the second is refused."""
     counted: dict[int, Call] = {}
     for call in story.rejects():
         if call.ok and call.was_current:
-            counted.setdefault(call.generation, call)
+            counted.setdefault(story.number(call.generation), call)
     for first, second in pairwise(sorted(counted.values(), key=lambda call: call.began)):
         apart = second.ended - first.began
         if apart < story.bounds.min_rotation - story.bounds.clock and not story.lossy(first.began, second.ended):

@@ -6,21 +6,27 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
-from support.history_records import Bounds, Call, Fault, History, Post, Step
+from support.history_records import Bounds, Call, Fault, History, Post, Right, Step
 
-OUTCOMES: Final = ("committed", "commit_refused", "mint_failed")
+OUTCOMES: Final = ("committed", "commit_refused", "mint_failed", "issuer_repeated_token")
 """How a mint ends in a replica's log. One that ends otherwise was cut short by a crash, or by a store out of reach."""
+OUTAGE: Final = "outage"
+"""The cause of a mint without the store. Its generation is provisional, and its token ends it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mint:
-    """A `mint_started` and what became of it. `event` is "" and `ended` None if the log does not say."""
+    """A `mint_started` and what became of it. `event` is "" and `ended` None if the log does not say.
+
+    `lone`: without the store, so its generation is provisional.
+    """
 
     replica: str
     generation: int
     began: float
     ended: float | None
     event: str
+    lone: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class Story:
     faults: list[Fault]
     bounds: Bounds
     replicas: tuple[str, ...]
+    rights: tuple[Right, ...] | None = None
 
     def of(self, *events: str) -> list[Step]:
         return [step for step in self.steps if step.event in events]
@@ -51,6 +58,33 @@ class Story:
         given = {call.jti: call.expires_at for call in self.got if call.jti in minted_at}
         told = [step.lifetime for step in self.of("minted") if step.lifetime is not None]
         return [*told, *(expires_at - minted_at[jti] for jti, expires_at in given.items())]
+
+    @cached_property
+    def texts(self) -> dict[int, str]:
+        """The token that each generation names, by what callers were given."""
+        return {call.generation: call.jti for call in self.got}
+
+    @cached_property
+    def provisional(self) -> frozenset[int]:
+        """Generations that were given without the store. They order what one replica serves, and nothing else."""
+        adopted = {step.provisional for step in self.of("adopted")}
+        return frozenset({mint.generation for mint in self.mints if mint.lone} | adopted)
+
+    def number(self, generation: int) -> int:
+        """The generation that the store gave to the same token later, if this one is provisional; else itself."""
+        return self._adopted.get(generation, generation)
+
+    @cached_property
+    def _adopted(self) -> dict[int, int]:
+        logged = {step.provisional: step.generation for step in self.of("adopted")}
+        found: dict[int, int] = {}
+        for generation in self.provisional - logged.keys():
+            # The log does not say it if the answer to the replica was lost: then callers know.
+            same = {number for number, jti in self.texts.items() if jti == self.texts.get(generation)}
+            later = [number for number in same - self.provisional if number > generation]
+            if later:
+                found[generation] = min(later)
+        return found | logged
 
     def rejects(self) -> list[Call]:
         return [call for call in self.calls if call.op == "reject"]
@@ -86,7 +120,18 @@ def stories(history: History) -> list[Story]:
     steps = [step for step in steps if step.audience]
     replicas = tuple(history.replicas) or _replicas(history)
     audiences = {item.audience for items in (history.posts, history.calls, steps) for item in items}
+    history = replace(history, posts=told_once(history.posts))
     return [_story(history, audience, steps, replicas) for audience in sorted(audiences)]
+
+
+def told_once(posts: Iterable[Post]) -> list[Post]:
+    """In order of time. A POST that was answered with a token of an earlier one repeats it, and minted nothing."""
+    known: set[str] = set()
+    found: list[Post] = []
+    for post in sorted(posts, key=lambda post: post.time):
+        found.append(replace(post, jti="", repeats=post.jti) if post.jti in known else post)
+        known.add(post.jti or post.repeats)
+    return found
 
 
 def clipped(story: Story, began: float, ended: float) -> Story:
@@ -112,22 +157,29 @@ def _story(history: History, audience: str, steps: Iterable[Step], replicas: tup
         sorted(history.faults, key=lambda fault: fault.began),
         history.bounds,
         replicas,
+        None if history.rights is None else tuple(history.rights),
     )
 
 
 def _mints(steps: Sequence[Step]) -> list[Mint]:
     """Each start with the first outcome that the same replica logged for it."""
+    lone = {(step.replica, step.generation) for step in steps if _is_lone(step)}
     outcomes: dict[tuple[str, int], Step] = {}
     for step in steps:
-        if step.event in OUTCOMES:
-            outcomes.setdefault((step.replica, step.generation), step)
+        place = step.replica, step.generation
+        if step.event in OUTCOMES or (step.event == "minted" and place in lone):
+            outcomes.setdefault(place, step)
     mints: list[Mint] = []
     for step in steps:
         if step.event == "mint_started":
             end = outcomes.get((step.replica, step.generation))
             ended, event = (None, "") if end is None else (end.time, end.event)
-            mints.append(Mint(step.replica, step.generation, step.time, ended, event))
+            mints.append(Mint(step.replica, step.generation, step.time, ended, event, _is_lone(step)))
     return mints
+
+
+def _is_lone(step: Step) -> bool:
+    return step.event == "mint_started" and step.detail == OUTAGE
 
 
 def _replicas(history: History) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ from mintonce_server.core.secret import Secret
 from mintonce_server.issuer.endpoint import TokenEndpoint
 from mintonce_server.issuer.options import ClientCredentials, EndpointOptions
 from mintonce_server.rpc.gate import OPEN_GUARDS, Guards
-from mintonce_server.rpc.server import Server, ServerOptions
+from mintonce_server.rpc.options import ServerOptions
+from mintonce_server.rpc.server import Server
 from mintonce_server.store.memory import MemoryStore
 from mintonce_server.telemetry.clock import SystemClock
 from support.surroundings import CLIENT_ID, CLIENT_SECRET
@@ -73,6 +74,7 @@ async def house(
         target = server.bind()
         await server.start()
         tasks = [asyncio.create_task(task) for task in broker.tasks()]
+        tasks += [asyncio.create_task(start()) for start in server.endless().values()]
         try:
             yield House(broker, server, store, target, happened)
         finally:

@@ -8,9 +8,11 @@ import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from support.waiting import wait_until
+
+PROGRAM: Final = ("-m", "mintonce_server")
 
 
 class Replica:
@@ -50,7 +52,7 @@ class Replica:
 
 @asynccontextmanager
 async def replica(
-    directory: Path, settings: Mapping[str, str], program: Sequence[str] = ("-m", "mintonce_server")
+    directory: Path, settings: Mapping[str, str], program: Sequence[str] = PROGRAM
 ) -> AsyncGenerator[Replica]:
     """A server that serves, until the end of the block. `settings`: variables without their MINTONCE_ prefix."""
     log = directory / f"replica-{len(list(directory.glob('replica-*')))}.log"

@@ -1,18 +1,20 @@
 """A fleet that keeps every promise, in virtual time: histories for the tests of the checker."""
 
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from support.history import Bounds, Call, History
 from support.tale import REPLICAS, Made, Tale
 
-Action = Literal["get", "herd", "reject", "storm", "kill", "stall", "issuer down", "outage", "emptied"]
-ACTIONS: Final[tuple[Action, ...]] = (
-    "get", "herd", "reject", "storm", "kill", "stall", "issuer down", "outage", "emptied",
-)  # fmt: skip
+Action = Literal[
+    "get", "herd", "reject", "reject nothing", "storm", "kill", "stall", "issuer down", "issuer repeats", "outage",
+    "emptied",
+]  # fmt: skip
+ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 LIFE: Final = 40.0
 """Seconds that a token lives."""
 RPC, MINT, WOKEN = 0.01, 0.22, 0.02
+NEVER_WAS: Final = (2**53, 2**62)
 
 
 @dataclass
@@ -32,13 +34,16 @@ class SimulatedFleet:
     stored: Made | None = None
     rejected_at: float = -1e9
     retry_at: float = 0.0
+    highest: int = 0
+    marked: set[int] = field(default_factory=set[int])
     memory: dict[str, Held] = field(default_factory=dict[str, Held])
 
     def act(self, action: Action, replica: str) -> None:
         """One of the ACTIONS, at this replica."""
         acts = {
-            "get": self.get, "herd": self.herd, "reject": self.reject, "storm": self.storm, "kill": self.kill,
-            "stall": self.stall, "issuer down": self.issuer_down, "outage": self.outage, "emptied": self.emptied,
+            "get": self.get, "herd": self.herd, "reject": self.reject, "reject nothing": self.reject_nothing,
+            "storm": self.storm, "kill": self.kill, "stall": self.stall, "issuer down": self.issuer_down,
+            "issuer repeats": self.issuer_repeats, "outage": self.outage, "emptied": self.emptied,
         }  # fmt: skip
         self._revalidate()
         acts[action](replica)
@@ -83,6 +88,26 @@ class SimulatedFleet:
         del self.memory[replica]
         self.now += RPC
 
+    def reject_nothing(self, replica: str) -> None:
+        """A caller names generations that never were: refused, and nothing changes."""
+        for generation in (self.highest + 1, *NEVER_WAS):
+            self.tale.reject(replica, Made(generation, "", 0.0), self.now, status="INVALID_ARGUMENT")
+            self.now += RPC
+
+    def issuer_repeats(self, replica: str) -> None:
+        """A caller rejects the token, and the issuer gives it again: it is served on, marked degraded."""
+        made = self._in_store()
+        self.reject(replica)
+        if made is None or self.stored is not None:
+            return
+        self.now += RPC
+        again = self.tale.reissued(replica, made, self.now, self._next())
+        self.marked.add(again.generation)
+        self.stored = again
+        self.memory[replica] = Held(again, self.now)
+        self._answer(replica, again, "MINT", MINT)
+        self.now += MINT
+
     def storm(self, replica: str) -> None:
         """Everybody rejects the same token."""
         made = self._in_store()
@@ -99,7 +124,7 @@ class SimulatedFleet:
         if self._in_store() or self.now < self.retry_at:
             return
         began = self.now
-        self.tale.started(replica, began, life=LIFE)
+        self.tale.started(replica, began, self._next(), life=LIFE)
         self.tale.fault("kill", began + 0.05, began + 2.0, replica, crash=True)
         self.memory.pop(replica, None)
         self.tale.miss(replica, began, took=0.06, reason="", retry_after=None)
@@ -110,7 +135,7 @@ class SimulatedFleet:
         if self._in_store() or self.now < self.retry_at:
             return
         began = self.now
-        self.tale.refused(replica, began, why="STALE", took=5.0)
+        self.tale.refused(replica, began, self._next(), why="STALE", took=5.0)
         self.tale.fault("stop", began + 0.05, began + 5.0, replica, stall=True)
         self._take_over(replica, began)
         self.now = max(self.now, began + 5.5)
@@ -121,25 +146,24 @@ class SimulatedFleet:
             return
         began = self.now
         self.tale.fault("503", began, began + 0.3)
-        self.tale.failed(replica, began, retry_after=2.0)
+        self.tale.failed(replica, began, 2.0, self._next())
         self.retry_at = began + 2.2
         self.tale.miss(replica, began, took=0.21, reason="ISSUER_UNAVAILABLE", retry_after=2.0)
         self.now += 0.3
 
     def outage(self, replica: str) -> None:
-        """Who has a live token serves it; who has none mints alone, and nobody shares it."""
+        """Who has a live token serves it. Who has none mints alone, and the store numbers that token afterwards."""
         began = self.now
         self.tale.fault("redis killed", began - RPC, began + 2.0, "redis-1", crash=True)
         held = self.memory.get(replica)
         if held is not None and held.made.expires_at > self.now + 3.0:
             self._answer(replica, held.made, "MEMORY", RPC, degraded=True)
         elif self.now >= self.retry_at:
-            made = Made(int(self.now * 1000), f"alone-{self.now:.3f}", self.now + LIFE)
-            self.tale.post(self.now + 0.01, made.jti)
-            self.memory[replica] = Held(made, -1e9)
-            self._answer(replica, made, "MINT", MINT, degraded=True)
-            if self._in_store() is None:
-                self.stored = made  # written back
+            alone = self.tale.alone(replica, self.now, max(int((self.now + 20.0) * 1000), self.highest + 1), life=LIFE)
+            self._answer(replica, alone, "MINT", MINT, degraded=True)
+            self.highest = max(self.highest, alone.generation)
+            self.stored = self.tale.adopted(replica, alone, self.now + 2.2, self._next())
+            self.memory[replica] = Held(self.stored, self.now + 2.2)
         self.now += 2.5
 
     def emptied(self, replica: str) -> None:
@@ -179,10 +203,15 @@ class SimulatedFleet:
         return True
 
     def _mint(self, replica: str) -> Made:
-        made = self.tale.mint(replica, self.now, life=LIFE)
+        made = self.tale.mint(replica, self.now, self._next(), life=LIFE)
         self.stored = made
         self.memory[replica] = Held(made, self.now)
         return made
+
+    def _next(self) -> int:
+        """The generation that the store gives out next: above all before it."""
+        self.highest = max(self.highest + 1, int(self.now * 1000))
+        return self.highest
 
     def _take_over(self, replica: str, began: float) -> None:
         other = REPLICAS[(REPLICAS.index(replica) + 1) % len(REPLICAS)]
@@ -192,6 +221,7 @@ class SimulatedFleet:
         self.now += MINT
 
     def _answer(self, replica: str, made: Made, origin: str, took: float, *, degraded: bool = False) -> Call:
+        degraded = degraded or made.generation in self.marked
         call = self.tale.get(replica, made, self.now, took=took, origin=origin, degraded=degraded)
         if origin == "MEMORY":
             self.now += took

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from support.history import Bounds, Call, Fault, History, Post, Step, check
+from support.history import Bounds, Call, End, Fault, History, Post, Step, check
 
 API = "https://api.example.com/"
 REPLICAS = ("a", "b", "c")
@@ -52,6 +52,37 @@ class Tale:
         self.step(at + 0.21, replica, "committed", made.generation)
         return made
 
+    def alone(self, replica: str, at: float, generation: int = 0, *, life: float = 100.0) -> Made:
+        """A mint without the store, under a provisional generation that lies ahead of the clock."""
+        made = Made(generation or int((at + 20.0) * 1000), f"jti-{len(self.history.posts)}", at + life)
+        self.step(at, replica, "mint_started", made.generation, detail="outage")
+        self.post(at + 0.01, made.jti)
+        self.step(at + 0.2, replica, "minted", made.generation, lifetime=life)
+        return made
+
+    def adopted(self, replica: str, made: Made, at: float, generation: int = 0) -> Made:
+        """The store is back and gave the token a number of its own, above the provisional one."""
+        numbered = replace(made, generation=generation or made.generation + 1)
+        self.step(at, replica, "adopted", numbered.generation, provisional=made.generation)
+        return numbered
+
+    def reissued(self, replica: str, made: Made, at: float, generation: int = 0) -> Made:
+        """The issuer handed out a rejected token once more; it was committed all the same."""
+        again = replace(made, generation=generation or int(at * 1000))
+        self.step(at, replica, "mint_started", again.generation)
+        self.post(at + 0.01, made.jti)
+        self.step(at + 0.2, replica, "minted", again.generation)
+        self.step(at + 0.21, replica, "committed", again.generation)
+        self.step(at + 0.21, replica, "issuer_reissued_rejected_token", again.generation)
+        return again
+
+    def repeated(self, replica: str, made: Made, at: float) -> None:
+        """The issuer handed out the live token once more when a successor was asked for."""
+        generation = int(at * 1000)
+        self.step(at, replica, "mint_started", generation)
+        self.post(at + 0.01, made.jti)
+        self.step(at + 0.2, replica, "issuer_repeated_token", generation)
+
     def refused(self, replica: str, at: float, generation: int = 0, why: str = "REJECTED", took: float = 0.2) -> Made:
         """A mint whose token does not count."""
         made = self.minted(replica, at, generation)
@@ -88,6 +119,8 @@ class Tale:
         """A caller said that this token was refused; acknowledged at `at` + 0.01."""
         answer = was_current if status == "OK" else None
         reason, retry = ("", None) if status == "OK" else ("STORE_UNAVAILABLE", 1.0)
+        if status == "INVALID_ARGUMENT":
+            reason, retry = "INVALID_REQUEST", None
         self.history.calls.append(
             Call("reject", replica, self.audience, at, at + 0.01, 10.0, status, reason, retry, made.generation,
                  was_current=answer)
@@ -96,6 +129,10 @@ class Tale:
     def fault(self, kind: str, began: float, ended: float, target: str = "", **flags: bool) -> None:
         """Something was broken, from `began` until `ended`."""
         self.history.faults.append(Fault(kind, began, ended, target, **flags))
+
+    def end(self, at: float, replica: str, how: str = "exit code 1") -> None:
+        """A process ended by itself."""
+        self.history.ends.append(End(at, replica, how))
 
     def broken(self) -> list[str]:
         """Which promises the checker holds to be broken."""

@@ -127,3 +127,14 @@ def test_a_record_is_bounded(tmp_path: Path) -> None:
     (what,) = whats(path)
     assert len(what) == MAX_TEXT
     assert "eyJ" not in what
+
+
+def test_what_cannot_be_written_down_is_refused(tmp_path: Path) -> None:
+    """Whatever the reason: nothing is handed out that is not on record."""
+    with AuditLog(tmp_path / "audit.jsonl", CLOCK) as audit:
+        for what in (object(), float("nan")):
+            with pytest.raises(AuditUnavailable) as caught:
+                audit.write(ReloadRecord(what, "loaded"))  # type: ignore[arg-type] # that is the point
+            assert caught.value.__cause__ is not None
+        audit.write(ReloadRecord("after", "loaded"))
+    assert whats(tmp_path / "audit.jsonl") == ["after"]

@@ -31,7 +31,7 @@ def test_every_event_has_a_name_and_a_level() -> None:
 @pytest.mark.parametrize(
     ("event", "name", "level"),
     [
-        (events.MintStarted(HASH, "billing", 7), "mint_started", "debug"),
+        (events.MintStarted(HASH, "billing", 7, events.Cause.ABSENT), "mint_started", "debug"),
         (events.Minted(HASH, "billing", 7, 0.1, 86400.0), "minted", "info"),
         (events.Committed(HASH, 7), "committed", "info"),
         (events.CommitRefused(HASH, 7, Refusal.STALE), "commit_refused", "warning"),

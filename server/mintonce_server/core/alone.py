@@ -19,8 +19,10 @@ BURST: Final = 20.0
 PER_SECOND: Final = 1.0
 """Mints without the store's lease, for all keys of this replica together: 20 at once, then one a second."""
 
-AHEAD: Final = 30_000
-"""Generations are milliseconds: up to half a minute ahead. With a second, one fault run met a collision."""
+SPREAD_MIN: Final = 1_000
+SPREAD_MAX: Final = 3_600_000
+"""Provisional generations are milliseconds, as those of the store: one of the last hour, or what is left of that above
+the newest seen here. When that is less than a second, up to a second above it."""
 
 
 class Alone:
@@ -62,12 +64,14 @@ class Alone:
         return Obtained(token, Origin.MINT, NEVER, outage)
 
     def _generation(self, entry: Entry) -> int:
-        """A provisional number: it orders what this replica serves, until the store gives the token its number.
+        """A provisional number: it orders what this replica serves, until the store gives the token a number.
 
-        Above all seen here, so that watches go on. Some time ahead, at random: a rejection names the number, and two
-        replicas should not give one to two tokens.
+        Above all seen here, so that watches go on. Not ahead of the clock, so that the store's numbers stay with its
+        own. At random in between: a rejection names the number, and two replicas should not give one to two tokens.
         """
-        return max(int(self._clock.unix() * 1000) + self._chance.randrange(AHEAD), entry.newest + 1)
+        now = int(self._clock.unix() * 1000)
+        floor = max(entry.newest, now - SPREAD_MAX)
+        return floor + 1 + self._chance.randrange(max(now - floor, SPREAD_MIN))
 
     def _remember(self, key: TokenKey, error: IssuerError, seconds: float, failures: int) -> None:
         now = self._clock.monotonic()

@@ -234,7 +234,7 @@ class Broker:
         """Serve no more what was rejected, by what the store said and not by what the caller did."""
         self._sink(events.Rejected(entry.key_hash, rejection.generation or generation, rejection.was_current, caller))
         if rejection.was_current:
-            entry.rejected_by = caller
+            entry.rejected_at, entry.rejected_by = self._clock.monotonic(), caller
             self._holdings.forget(entry, rejection.generation)
         elif entry.token is not None and _is_known_as(entry.token, generation):
             # The store does not take it, or not yet.

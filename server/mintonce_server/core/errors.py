@@ -141,3 +141,12 @@ class Draining(MintonceError):
     """This replica is shutting down."""
 
     reason = Reason.DRAINING
+
+
+class Foreign(Exception):
+    """Stands for a library's exception whose text may quote a peer or a secret: keeps its type and its traceback."""
+
+    @classmethod
+    def of(cls, error: BaseException) -> "Foreign":
+        kind = type(error)
+        return cls(f"{kind.__module__}.{kind.__qualname__}, its text left out").with_traceback(error.__traceback__)

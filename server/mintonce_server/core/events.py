@@ -16,12 +16,24 @@ class Event:
     key_hash: str
 
 
+class Cause(StrEnum):
+    """Why a mint was needed."""
+
+    ABSENT = "absent"
+    EXPIRING = "expiring"
+    REFRESH = "refresh"
+    REJECTED = "rejected"
+    ROTATION = "rotation"
+    OUTAGE = "outage"
+
+
 @dataclass(frozen=True, slots=True)
 class MintStarted(Event):
-    """The lease is ours and the POST begins."""
+    """The POST begins: with a lease, or (Cause.OUTAGE) without the store and under a provisional generation."""
 
     client: str
     generation: int
+    cause: Cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +58,6 @@ class MintFailed(Event):
     detail: str
     remedy: str
     retry_after: float
-
-
-class Cause(StrEnum):
-    """Why a mint was needed."""
-
-    ABSENT = "absent"
-    EXPIRING = "expiring"
-    REFRESH = "refresh"
-    REJECTED = "rejected"
-    ROTATION = "rotation"
-    OUTAGE = "outage"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Brings a token into memory: one flight a key, whoever asks."""
 
+from dataclasses import replace
 from typing import Final
 
 from mintonce_server.core.alone import Alone
@@ -68,6 +69,9 @@ class Filling:
             if entry.live(self._clock.monotonic()):
                 raise
             obtained = await self._alone.mint(client, entry, outage)
+        if entry.token is not None and entry.holds(obtained.token.generation):
+            # Its end is known here, though the store's clock may have been set back since.
+            obtained = replace(obtained, token=entry.token)
         if obtained.trouble is not None and obtained.token.generation <= entry.barred:
             raise obtained.trouble
         self._holdings.keep(entry, obtained.token, obtained.confirmed_at)
@@ -83,8 +87,8 @@ class Filling:
             token = entry.live(now)
             if token and token.generation > newer_than and token.is_comfortable(now, min_remaining):
                 return Obtained(token, Origin.MEMORY, entry.confirmed_at)
-        # Barred here is barred, even if the store lost the rejection in a failover.
-        newer_than = max(newer_than, entry.barred)
+        # Barred here is barred, and over is over, even if the store lost the rejection or its clock was set back.
+        newer_than = max(newer_than, entry.barred, entry.over(now))
         return await self._minting.obtain(client, entry.key, newer_than, min_remaining, cause, entry.rejected_by)
 
 

@@ -78,15 +78,18 @@ class Holdings:
         """Hold the token, if it is newer, and see to its successor in time. `confirmed_at`: see Entry."""
         if token.credential_version < self.clients.for_key(entry.key).credential_version:
             return  # of credentials that were replaced
-        entry = self.memory.get(entry.key) or entry  # it may have been replaced meanwhile
-        if entry.offer(token, confirmed_at, self._clock.monotonic()):
+        entry, now = self.memory.get(entry.key) or entry, self._clock.monotonic()  # it may have been replaced meanwhile
+        held = entry.live(now)
+        if held and confirmed_at == NEVER and token.expires_at <= held.expires_at:
+            return  # not in the store, and of no use to those who come later
+        if entry.offer(token, confirmed_at, now):
             self._schedule(entry.key, token.refresh_at)
 
     def forget(self, entry: Entry, generation: int) -> None:
         """The store rejected it. Watches are owed a successor at once; plain callers bring theirs by asking."""
-        entry, now = self.memory.get(entry.key) or entry, self._clock.monotonic()  # as above
-        if entry.bar(generation, now):
-            self._schedule(entry.key, now + (0.0 if entry.watchers else IDLE))
+        entry = self.memory.get(entry.key) or entry  # as above
+        if entry.bar(generation):
+            self._schedule(entry.key, self._clock.monotonic() + (0.0 if entry.watchers else IDLE))
 
     def is_confirmed(self, entry: Entry, now: float) -> bool:
         """Whether the store said lately that the entry's token is current."""

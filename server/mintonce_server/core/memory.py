@@ -19,8 +19,8 @@ class Entry:
         token: the newest live one seen, unless it was rejected. It stays here when its life is over.
         barred: every generation of the store's up to this one was rejected, or begun before a rejection.
         rejected: fingerprint of the token that was rejected last, "" for none.
-        rejected_at: when this process learned of the last rejection, on the monotonic clock.
-        rejected_by: the caller that rejected it at this replica, "" for none.
+        rejected_at: when a rejection at this replica was accepted last, on the monotonic clock.
+        rejected_by: the caller that made it, "" for none.
         confirmed_at: when the store was asked that last said that `token` is current, on the monotonic clock.
         doubts: how many hints said that `token` may be rejected. What the store said before one does not count.
         store_failed_at: when the key's part of the store was last asked in vain; NEVER since it answered.
@@ -72,6 +72,11 @@ class Entry:
         """Whether this is the generation of the token here."""
         return self.token is not None and self.token.generation == generation
 
+    def over(self, now: float) -> int:
+        """The generation of a token of the store's that was here and has ended; 0 for none."""
+        held = self.token
+        return held.generation if held is not None and not held.provisional and not held.is_live(now) else 0
+
     def offer(self, token: Token, confirmed_at: float, now: float) -> bool:
         """Take the token if it is live, not rejected, and newer than a live one here; the same one is confirmed."""
         held = self.token
@@ -99,10 +104,9 @@ class Entry:
         self.doubts += 1
         self.confirmed_at = NEVER
 
-    def bar(self, generation: int, now: float) -> bool:
+    def bar(self, generation: int) -> bool:
         """The store rejected this generation: forget it and what is older. Whether there was a token to forget."""
-        if generation > self.barred:
-            self.barred, self.rejected_at = generation, now
+        self.barred = max(self.barred, generation)
         if self.token is None or self.token.generation > generation:
             return False
         self.rejected = self.token.access_token.fingerprint()

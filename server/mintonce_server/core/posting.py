@@ -28,7 +28,7 @@ class Posting:
         `failures`: mints of this key that failed in a row before.
         """
         began = self._clock.monotonic()
-        self._sink(events.MintStarted(key_hash, client.name, generation))
+        self._sink(events.MintStarted(key_hash, client.name, generation, cause))
         try:
             minted = await edge.mint(client, key, key_hash, self._sink)
             self._check_alive(minted)

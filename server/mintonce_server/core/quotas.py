@@ -1,10 +1,13 @@
 """How much one caller may use, so that the others keep theirs."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
+from mintonce_server.core.bucket import Bucket
+from mintonce_server.core.caller import ANONYMOUS
 from mintonce_server.core.errors import LimitExceeded
 from mintonce_server.core.ports import Clock
 
@@ -25,45 +28,46 @@ class QuotaOptions:
     reject_burst: int = 20
     max_watches_per_caller: int = 1000
     max_calls_per_caller: int = 2000
+    anonymous_callers: int = 10
+    """Where callers prove no identity, all of them together have the limits of so many."""
+
+    def together(self) -> "QuotaOptions":
+        """The limits of all callers without a name."""
+        times = self.anonymous_callers
+        return QuotaOptions(
+            mints_per_second=self.mints_per_second * times,
+            mint_burst=self.mint_burst * times,
+            rejects_per_second=self.rejects_per_second * times,
+            reject_burst=self.reject_burst * times,
+            max_watches_per_caller=self.max_watches_per_caller * times,
+            max_calls_per_caller=self.max_calls_per_caller * times,
+        )
 
 
-class _Bucket:
-    """Fills by `rate` a second up to `burst`."""
-
-    __slots__ = ("at", "burst", "left", "rate")
-
-    def __init__(self, rate: float, burst: int, now: float) -> None:
-        self.rate, self.burst, self.left, self.at = rate, float(burst), float(burst), now
-
-    def fill(self, now: float) -> None:
-        self.left = min(self.burst, self.left + max(0.0, now - self.at) * self.rate)
-        self.at = now
-
-    def take(self, now: float) -> float:
-        """0 when there was one to take, else the seconds until there is."""
-        self.fill(now)
-        if self.left < 1.0:
-            return (1.0 - self.left) / self.rate
-        self.left -= 1.0
-        return 0.0
-
-
-class _Seats(AbstractContextManager[None]):
+class Seats(AbstractContextManager[None]):
     """So many at a time. One object for all of them, entered once by each: calls are too many to make one for each."""
 
-    __slots__ = ("_limit", "_retry_after", "_what", "taken")
+    __slots__ = ("_exceeded", "_limit", "taken")
 
-    def __init__(self, limit: int, retry_after: float, what: str) -> None:
-        self._limit, self._retry_after, self._what = limit, retry_after, what
+    def __init__(self, limit: int, exceeded: Callable[[], LimitExceeded]) -> None:
+        self._limit, self._exceeded = limit, exceeded
         self.taken = 0
 
-    def __enter__(self) -> None:
+    def take(self) -> None:
+        """Raises LimitExceeded when there is none."""
         if self.taken >= self._limit:
-            raise _exceeded(self._retry_after, self._what)
+            raise self._exceeded()
         self.taken += 1
 
-    def __exit__(self, *_: object) -> None:
+    def free(self) -> None:
+        """Give one back."""
         self.taken -= 1
+
+    def __enter__(self) -> None:
+        self.take()
+
+    def __exit__(self, *_: object) -> None:
+        self.free()
 
 
 class _Share:
@@ -72,10 +76,10 @@ class _Share:
     __slots__ = ("calls", "mints", "rejects", "watches")
 
     def __init__(self, options: QuotaOptions, now: float) -> None:
-        self.calls = _Seats(options.max_calls_per_caller, 1.0, "has too many calls under way")
-        self.watches = _Seats(options.max_watches_per_caller, 10.0, "has too many watches")
-        self.mints = _Bucket(options.mints_per_second, options.mint_burst, now)
-        self.rejects = _Bucket(options.rejects_per_second, options.reject_burst, now)
+        self.calls = Seats(options.max_calls_per_caller, lambda: _exceeded(1.0, "has too many calls under way"))
+        self.watches = Seats(options.max_watches_per_caller, lambda: _exceeded(10.0, "has too many watches"))
+        self.mints = Bucket(options.mints_per_second, options.mint_burst, now)
+        self.rejects = Bucket(options.rejects_per_second, options.reject_burst, now)
 
     def is_unused(self, now: float) -> bool:
         """Whether forgetting it changes nothing."""
@@ -101,12 +105,12 @@ class Quotas:
         """Raises LimitExceeded when the caller rejects too often."""
         _taken(self._share(caller).rejects.take(self._clock.monotonic()), "rejects too many tokens")
 
-    def calling(self, caller: str) -> AbstractContextManager[None]:
-        """For a `with`, at once. Raises LimitExceeded for more calls at a time than the caller may have."""
+    def calling(self, caller: str) -> Seats:
+        """For the caller's calls at a time. Take one at once: a caller who holds none may be forgotten."""
         return self._share(caller).calls
 
-    def watching(self, caller: str) -> AbstractContextManager[None]:
-        """For a `with`, at once. Raises LimitExceeded for more watches at a time than the caller may have."""
+    def watching(self, caller: str) -> Seats:
+        """For the caller's watches at a time, likewise."""
         return self._share(caller).watches
 
     def _share(self, caller: str) -> _Share:
@@ -116,7 +120,8 @@ class Quotas:
         now = self._clock.monotonic()
         if len(self._shares) >= CALLERS_REMEMBERED:
             self._forget_some(now)
-        share = self._shares[caller] = _Share(self._options, now)
+        options = self._options.together() if caller == ANONYMOUS.name else self._options
+        share = self._shares[caller] = _Share(options, now)
         return share
 
     def _forget_some(self, now: float) -> None:

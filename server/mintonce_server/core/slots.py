@@ -2,14 +2,16 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from mintonce_server.core.memory import Entry
+from mintonce_server.core.shares import Shares
 
 LOOKED_AT: Final = 32
 """Entries that are examined when room is needed: a full table must not make each new key search all of it."""
 
 Test = Callable[[Entry], bool]
+V = TypeVar("V")
 
 
 class Slots:
@@ -22,8 +24,7 @@ class Slots:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._owner: dict[Entry, str] = {}
-        self._clients: dict[str, _Client] = {}
+        self._clients: dict[str, Shares[Entry]] = {}
 
     def is_full(self, client: str) -> bool:
         """Whether a new key of the client needs the place of another one."""
@@ -32,19 +33,15 @@ class Slots:
 
     def add(self, entry: Entry, caller: str) -> Entry:
         """Give the entry a place."""
-        self._owner[entry] = caller
-        self._clients.setdefault(entry.key.client, _Client()).add(entry, caller)
+        self._clients.setdefault(entry.key.client, Shares()).add(entry, caller)
         return entry
 
     def remove(self, entry: Entry) -> None:
         """Free the entry's place, if it has one."""
-        caller = self._owner.pop(entry, None)
-        if caller is None:
-            return
-        places = self._clients[entry.key.client]
-        places.remove(entry, caller)
-        if not places.all:
-            del self._clients[entry.key.client]
+        if (places := self._clients.get(entry.key.client)) is not None:
+            places.remove(entry)
+            if not places.all:
+                del self._clients[entry.key.client]
 
     def replaceable(self, client: str, caller: str, is_idle: Test, may_go: Test) -> Entry | None:
         """The entry that a new key of this caller replaces; None if the caller has to wait.
@@ -56,52 +53,13 @@ class Slots:
         places = self._clients[client]
         if entry := _least_recent(places.all, is_idle):
             return entry
-        held = len(places.of.get(caller, ()))
-        largest = places.largest()
-        if held and len(places.of[largest]) <= held + 1:
+        held, largest = places.count(caller), places.largest()
+        if held and places.count(largest) <= held + 1:
             return None  # two callers with equal shares must not take turns on one place
-        return _least_recent(places.of[largest], may_go)
+        return _least_recent(places.of(largest), may_go)
 
 
-class _Client:
-    """The places of one client, all together and by caller."""
-
-    def __init__(self) -> None:
-        self.all: OrderedDict[Entry, None] = OrderedDict()
-        self.of: dict[str, OrderedDict[Entry, None]] = {}
-        self._with: dict[int, dict[str, None]] = {}
-        """The callers by how many places they hold: the largest is found without a search."""
-        self._highest = 0
-
-    def add(self, entry: Entry, caller: str) -> None:
-        self.all[entry] = None
-        self.of.setdefault(caller, OrderedDict())[entry] = None
-        self._moved(caller, len(self.of[caller]) - 1, len(self.of[caller]))
-
-    def remove(self, entry: Entry, caller: str) -> None:
-        held = self.of[caller]
-        del self.all[entry], held[entry]
-        self._moved(caller, len(held) + 1, len(held))
-        if not held:
-            del self.of[caller]
-
-    def largest(self) -> str:
-        """The caller that holds most; of equal ones the one that has held so many for longest."""
-        return next(iter(self._with[self._highest]))
-
-    def _moved(self, caller: str, before: int, after: int) -> None:
-        if before:
-            del self._with[before][caller]
-            if not self._with[before]:
-                del self._with[before]
-        if after:
-            self._with.setdefault(after, {})[caller] = None
-        self._highest = max(self._highest, after)
-        if self._highest and self._highest not in self._with:
-            self._highest -= 1  # counts change by one, so the next lower one is taken
-
-
-def _least_recent(entries: OrderedDict[Entry, None], test: Test) -> Entry | None:
+def _least_recent(entries: OrderedDict[Entry, V], test: Test) -> Entry | None:
     """Of the next few that pass the test, the one that was asked for longest ago. The others go to the end."""
     found: Entry | None = None
     for _ in range(min(LOOKED_AT, len(entries))):

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 import httpx
-from cryptography.exceptions import UnsupportedAlgorithm
-from joserfc.errors import JoseError, SecurityWarning
+from joserfc.errors import SecurityWarning
 from joserfc.jwk import DictKey, ECKey, JWKRegistry, KeySet, OctKey, OKPKey, RSAKey
 
-from mintonce_server.core.errors import MintonceError
+from mintonce_server.core.errors import Foreign, MintonceError
 from mintonce_server.core.ports import Clock
 from mintonce_server.identity.documents import json_object
 
@@ -47,6 +46,17 @@ def parse_jwks(data: bytes) -> KeySet:
 
     Raises JwksError, which never shows what is in the document: it may hold what nobody should have shown.
     """
+    try:
+        return _parsed(data)
+    except JwksError:
+        raise
+    except Exception as error:  # noqa: BLE001 - translated and raised below, without its text
+        failure = JwksError(f"the set cannot be read ({type(error).__name__})", remedy="Write it as RFC 7517 says.")
+        failure.__cause__ = Foreign.of(error)
+    raise failure
+
+
+def _parsed(data: bytes) -> KeySet:
     keys = [_key(entry) for entry in _entries(data) if _is_for_us(entry)]
     if not keys:
         raise JwksError("the set holds no key for signatures", remedy="Give the issuer's public RSA, EC or OKP keys.")
@@ -94,7 +104,7 @@ def _imported(entry: dict[str, object]) -> Key | None:
             warnings.simplefilter("ignore", SecurityWarning)  # a short key is refused, not only warned of
             return JWKRegistry.import_key(cast("DictKey", entry))
     # What is wrong is for the issuer to find out: the errors of the library tell of the key.
-    except (JoseError, ValueError, TypeError, KeyError, UnsupportedAlgorithm):
+    except Exception:  # noqa: BLE001 - whatever they are
         return None
 
 
@@ -187,7 +197,8 @@ class JwksUrl:
                     if len(body) > MAX_BYTES:
                         break
                 status = response.status_code
-        except (TimeoutError, httpx.HTTPError, httpx.InvalidURL) as error:
+        except Exception as error:
+            # Whatever it is: ssl.SSLError for one comes through httpx when TLS breaks after the handshake.
             raise JwksError(f"the issuer's keys cannot be fetched ({type(error).__name__})", remedy=_REMEDY) from error
         if status != 200 or len(body) > MAX_BYTES:
             raise JwksError(f"the issuer's keys cannot be fetched (status {status})", remedy=_REMEDY)
@@ -197,7 +208,7 @@ class JwksUrl:
 def _trusting(ca_file: str | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file)
-    except OSError as error:  # ssl.SSLError is one
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise JwksError("ca_file holds no certificates that can be read", remedy="Give certificates (PEM).") from error
 
 

@@ -4,13 +4,13 @@ import asyncio
 import logging
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final
 
 import httpx
 
-from mintonce_server.core.errors import IssuerError, IssuerMalformed, IssuerUnavailable
+from mintonce_server.core.errors import Foreign, IssuerError, IssuerMalformed, IssuerUnavailable
 from mintonce_server.issuer.answer import Answer
 from mintonce_server.issuer.body import BadBody, read_bounded, unpack
 from mintonce_server.issuer.certificate import ClientCertificate
@@ -38,18 +38,23 @@ class Connections:
         self._options = options
         self._certificate = certificate
         self._shown = certificate() if certificate else None
-        self._pool = _Pool(options, self._shown)
+        self._context = _context(options, self._shown)
+        self._pool = _Pool(options, self._context)
 
     async def exchange(self, request: MintRequest, deadline: float) -> Answer:
         """One POST and its answer, before the deadline by the event loop's clock.
 
-        Raises IssuerUnavailable or IssuerMalformed.
+        Raises IssuerUnavailable or IssuerMalformed, whatever the libraries raise: ssl.SSLError for one comes through
+        httpx when TLS breaks after the handshake.
         """
         try:
             async with asyncio.timeout_at(deadline):
                 return await self._post(request)
-        except (TimeoutError, BadBody, NotThisMachine, httpx.HTTPError, httpx.StreamError) as error:
+        except IssuerError:
+            raise
+        except Exception as error:  # noqa: BLE001 - translated and raised below
             failure = _translated(error, self._options)
+        await self.discard()
         # Raised out here, because a foreign error's text may repeat bytes of the peer's or of ours:
         # as `__context__` it would follow ours into every traceback.
         raise failure
@@ -83,10 +88,18 @@ class Connections:
         if certificate == self._shown:
             return
         try:
-            pool = _Pool(self._options, certificate)
+            self._context = _context(self._options, certificate)
         except ValueError as error:  # the certificate was tried when it was loaded, so ca_file has become unreadable
             raise IssuerUnavailable(str(error), remedy="Mend the file, or name another.") from error
-        retired, self._pool, self._shown = self._pool, pool, certificate
+        self._shown = certificate
+        await self.discard()
+
+    async def discard(self) -> None:
+        """Use no connection of now for a new request: one of them failed, or brought what was not understood.
+
+        Over HTTP/2 the library would go on with it, and each mint would wait for its deadline.
+        """
+        retired, self._pool = self._pool, _Pool(self._options, self._context)
         await retired.retire()
 
     async def close(self) -> None:
@@ -97,10 +110,7 @@ class Connections:
 class _Pool:
     """An httpx client that knows how many use it."""
 
-    def __init__(self, options: EndpointOptions, certificate: ClientCertificate | None) -> None:
-        context = trust(options.ca_file)
-        if certificate is not None:
-            certificate.load_into(context)
+    def __init__(self, options: EndpointOptions, context: ssl.SSLContext) -> None:
         self._http = _http_client(options, context)
         self._users = 0
         self._retired = False
@@ -125,7 +135,8 @@ class _Pool:
 
     async def _close_if_done(self) -> None:
         if self._retired and not self._users:
-            await self.close()
+            with suppress(Exception):  # what was broken may break once more
+                await self.close()
 
 
 async def refuse_to_leave(event: str, info: Mapping[str, Any]) -> None:
@@ -137,6 +148,13 @@ async def refuse_to_leave(event: str, info: Mapping[str, Any]) -> None:
     if not is_loopback(address):
         await stream.aclose()
         raise NotThisMachine
+
+
+def _context(options: EndpointOptions, certificate: ClientCertificate | None) -> ssl.SSLContext:
+    context = trust(options.ca_file)
+    if certificate is not None:
+        certificate.load_into(context)
+    return context
 
 
 def trust(ca_file: str | None) -> ssl.SSLContext:
@@ -168,33 +186,35 @@ def _http_client(options: EndpointOptions, context: ssl.SSLContext) -> httpx.Asy
 
 
 def _translated(error: Exception, options: EndpointOptions) -> IssuerError:
-    """Ours for a foreign one. The cause is kept only where its text comes from neither peer nor request."""
-    failure: IssuerError
+    """Ours for a foreign one. Its cause is shown without its text where that may come from the peer or the request."""
+    cause: Exception = Foreign.of(error)
     if isinstance(error, BadBody):
-        return IssuerMalformed(
+        failure: IssuerError = IssuerMalformed(
             f"the answer of {options.host} {error}", remedy="Does token_url name the token endpoint?"
         )
-    if isinstance(error, NotThisMachine):
-        return IssuerUnavailable(
+    elif isinstance(error, NotThisMachine):
+        failure = IssuerUnavailable(
             f"{options.host} is not this machine, and plain http:// is for this machine alone",
             remedy="See what the resolver makes of the name (/etc/hosts), or write 127.0.0.1 into token_url.",
         )
-    if isinstance(error, TimeoutError):
+    elif isinstance(error, TimeoutError):
+        cause = error
         failure = IssuerUnavailable(
             f"{options.host} did not answer within {options.timeout:g} s",
             remedy="Wait: live tokens are served meanwhile. If it lasts, see whether a firewall is in the way.",
         )
     elif isinstance(error, httpx.ConnectError):
+        cause = error
         failure = IssuerUnavailable(
             f"no connection to {options.host}",
             remedy="Check the host name in token_url, DNS, firewall, proxy, and the issuer's certificate (ca_file).",
         )
     else:
-        return IssuerUnavailable(
+        failure = IssuerUnavailable(
             f"the connection to {options.host} broke ({type(error).__name__})",
             remedy="Wait: live tokens are served meanwhile. If it lasts, does token_url name an HTTP server?"
             # In TLS 1.3 a server refuses a certificate only after the handshake.
             + (" Does the issuer trust the client's certificate?" if options.auth == "tls_client_auth" else ""),
         )
-    failure.__cause__ = error
+    failure.__cause__ = cause
     return failure

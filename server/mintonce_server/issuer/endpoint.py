@@ -2,6 +2,7 @@
 
 import asyncio
 
+from mintonce_server.core.errors import Foreign, IssuerError, IssuerMalformed, IssuerUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Clock, Issuer
 from mintonce_server.core.token import Minted
@@ -56,13 +57,33 @@ class _ClientIssuer:
         self._clock = clock
 
     async def mint(self, key: TokenKey) -> Minted:
-        """Within one deadline, also where a second secret is tried because the issuer no longer takes the first."""
+        """Within one deadline, also where a second secret is tried because the issuer no longer takes the first.
+
+        Raises IssuerError, and nothing else.
+        """
+        try:
+            return await self._mint(key)
+        except IssuerError:
+            raise
+        except Exception as error:  # noqa: BLE001 - translated and raised below, without its text
+            failure = IssuerUnavailable(
+                f"the request to {self._options.host} cannot be made ({type(error).__name__})",
+                remedy="Check the client's secret, key or certificate; otherwise report it, with the server's log.",
+            )
+            failure.__cause__ = Foreign.of(error)
+        raise failure
+
+    async def _mint(self, key: TokenKey) -> Minted:
         deadline = asyncio.get_running_loop().time() + self._options.timeout
         first, *other = self._authentication.proofs()
         proof, started_at, answer = await self._post(key, first, deadline)
         if other and was_not_authenticated(answer):
             proof, started_at, answer = await self._post(key, other[0], deadline)
-        minted = read_answer(answer, self._asked(key, started_at))
+        try:
+            minted = read_answer(answer, self._asked(key, started_at))
+        except IssuerMalformed:
+            await self._connections.discard()
+            raise
         self._authentication.worked(proof)
         return minted
 

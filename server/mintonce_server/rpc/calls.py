@@ -6,11 +6,13 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, Final, NoReturn, TypeVar, cast
 
-from grpc.aio import ServicerContext
+from grpc.aio import AbortError
 
 from mintonce_server.core.errors import InvalidRequest, MintonceError
-from mintonce_server.rpc.decoding import UNREADABLE
+from mintonce_server.rpc.arrival import arrival
+from mintonce_server.rpc.context import Context
 from mintonce_server.rpc.status import abort
+from mintonce_server.telemetry.audit_repeats import UNKNOWN
 from mintonce_server.telemetry.logs import bind_request_id, bound_request_id, get_logger
 
 DEFAULT_DEADLINE: Final = 15.0
@@ -18,9 +20,11 @@ DEFAULT_DEADLINE: Final = 15.0
 MARGIN: Final = 0.05
 """Seconds kept for the way back."""
 
+UNREADABLE: Final = object()
+"""What a method gets in place of a request that cannot be read."""
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
-Context = ServicerContext[Any, Any]
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
@@ -31,8 +35,10 @@ def unary(method: Method) -> Method:
         try:
             _check_readable(request)
             return await method(servicer, request, context)
+        except AbortError:  # the method has ended the call itself
+            raise
         except Exception as error:  # noqa: BLE001 - the last line: grpc would send the exception's text to the caller
-            await _end(context, error)
+            await fail(context, error)
 
     return cast("Method", call)
 
@@ -46,8 +52,10 @@ def streaming(method: Method) -> Method:
             async with aclosing(method(servicer, request, context)) as answers:
                 async for answer in answers:
                     yield answer
+        except AbortError:
+            raise
         except Exception as error:  # noqa: BLE001 - as above
-            await _end(context, error)
+            await fail(context, error)
 
     return cast("Method", call)
 
@@ -73,12 +81,17 @@ def _check_readable(request: object) -> None:
         raise InvalidRequest("the request cannot be read", remedy="Send messages of mintonce.v1, as protobuf.")
 
 
-async def _end(context: Context, error: Exception) -> NoReturn:
+async def fail(context: Context, error: Exception) -> NoReturn:
+    """End the call with the error's status, and say so in the log."""
     request_id = name_call(context)
     log = get_logger(__name__)
+    came = arrival()
+    caller = came.caller.name if came.caller else UNKNOWN
     if not isinstance(error, MintonceError):
-        log.error("internal_error", exc_info=error)
+        if (left_out := came.quiet.more((type(error), caller))) is not None:
+            log.error("internal_error", exc_info=error, left_out=left_out)
         error = MintonceError("internal error", remedy="Look up the request id in the server's log.")
-    else:
-        log.info("call_failed", reason=error.reason.value, detail=str(error), retry_after=error.retry_after)
+    elif (left_out := came.quiet.more((error.reason, caller))) is not None:
+        told = {"reason": error.reason.value, "detail": str(error), "retry_after": error.retry_after}
+        log.info("call_failed", **told, left_out=left_out)
     await abort(context, error, request_id)

@@ -14,11 +14,14 @@ from mintonce_server.core.policy import OPEN, Act, Policy
 from mintonce_server.core.ports import Clock
 from mintonce_server.core.quotas import Quotas
 from mintonce_server.core.token import Token
-from mintonce_server.rpc.calls import Context, name_call
+from mintonce_server.rpc.arrival import arrival
+from mintonce_server.rpc.calls import name_call
+from mintonce_server.rpc.context import Context
 from mintonce_server.rpc.granting import judge_grant
 from mintonce_server.rpc.proving import UNCHANGING, Identify, Proof, Version
 from mintonce_server.rpc.status import CODES
 from mintonce_server.telemetry.audit import CallRecord
+from mintonce_server.telemetry.audit_repeats import UNKNOWN
 from mintonce_server.telemetry.logs import bind_caller
 
 _NOT_ALLOWED: Final[dict[str, str]] = {
@@ -29,9 +32,6 @@ _NOT_ALLOWED: Final[dict[str, str]] = {
 }
 
 _VERBS: Final = {Act.GET: "get", Act.WATCH: "watch", Act.REJECT: "reject", Act.ADMIN: "administer"}
-
-UNKNOWN: Final = "unknown"
-"""Whoever proved nothing, in the audit log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +120,12 @@ class Passage:
 
     def admit_mint(self) -> None:
         """Raises LimitExceeded for a caller that causes too many mints."""
-        if self._guards.quotas and self.caller is not ANONYMOUS:
+        if self._guards.quotas:
             self._guards.quotas.take_mint(self.name)
 
     def admit_reject(self) -> None:
         """Raises LimitExceeded for a caller that rejects too often."""
-        if self._guards.quotas and self.caller is not ANONYMOUS:
+        if self._guards.quotas:
             self._guards.quotas.take_reject(self.name)
 
     def answer(self, served: Served) -> None:
@@ -151,22 +151,24 @@ class Gate:
 
     def __init__(self, guards: Guards, clock: Clock, key_hash: Callable[[TokenKey], str]) -> None:
         self._guards = guards
+        self.quotas = guards.quotas
         self._clock = clock
         self._key_hash = key_hash
 
     @contextmanager
     def passing(self, context: Context, act: Act, *, watching: bool = False) -> Generator[Passage]:
         """Who calls is known inside; what came of it is written down at the end, before an answer goes out."""
-        passage = Passage(self._guards, act)
+        passage, came = Passage(self._guards, act), arrival()
         if self._guards.audit:
             passage.request_id = name_call(context)
-            # Now: asked for a call that has ended, grpc may crash.
-            passage.peer = str(context.peer())
+            passage.peer = came.peer
         try:
-            passage.proof = Proof(self._guards.identify, self._guards.identities, self._clock, context)
-            if (caller := passage.proof.caller) is not ANONYMOUS:
-                bind_caller(caller.name)
-            with self._share(caller, watching):
+            passage.proof = came.proof
+            if came.caller and came.caller is not ANONYMOUS:
+                bind_caller(came.caller.name)
+            if came.refusal:
+                raise came.refusal
+            with self._share(passage.name, watching):
                 yield passage
         except (asyncio.CancelledError, GeneratorExit):  # the latter: grpc closes a watch whose caller hung up
             self._write(context, passage, "CANCELLED", "")
@@ -184,11 +186,12 @@ class Gate:
         self._write(context, passage, "OK", "")
         passage.served = None
 
-    def _share(self, caller: Caller, watching: bool) -> AbstractContextManager[None]:
-        quotas = self._guards.quotas
-        if quotas is None or caller is ANONYMOUS:  # where all have one name, one could use up the share of all
-            return nullcontext()
-        return quotas.watching(caller.name) if watching else quotas.calling(caller.name)
+    def prove(self, context: Context) -> Proof:
+        """Who calls, from the headers and the certificate. Raises Unauthenticated."""
+        return Proof(self._guards.identify, self._guards.identities, self._clock, context)
+
+    def _share(self, caller: str, watching: bool) -> AbstractContextManager[None]:
+        return self.quotas.watching(caller) if self.quotas and watching else nullcontext()
 
     def _write(self, context: Context, passage: Passage, status: str, reason: str) -> None:
         if self._guards.audit is None:

@@ -9,7 +9,9 @@ from collections.abc import AsyncGenerator, Iterable
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from mintonce_server.rpc.calls import Context
+from mintonce_server.rpc.arrival import arrival
+from mintonce_server.rpc.calls import streaming, unary
+from mintonce_server.rpc.context import Context
 
 Response = health_pb2.HealthCheckResponse
 
@@ -33,14 +35,18 @@ class Health(health_pb2_grpc.HealthServicer):
         self._serving, self._draining = False, True
         self._tell()
 
+    @unary
     async def Check(self, request: health_pb2.HealthCheckRequest, context: Context) -> Response:
         """NOT_FOUND for a service that is not here."""
+        _check_received()
         if request.service not in self._services:
             await context.abort(grpc.StatusCode.NOT_FOUND, "no such service")
         return self._response(request.service)
 
+    @streaming
     async def Watch(self, request: health_pb2.HealthCheckRequest, context: Context) -> AsyncGenerator[Response, None]:
         """The state, and each change of it until the drain. SERVICE_UNKNOWN for a service that is not here."""
+        _check_received()
         last = None
         while True:
             news, response = self._news, self._response(request.service)
@@ -59,3 +65,8 @@ class Health(health_pb2_grpc.HealthServicer):
     def _tell(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
+
+
+def _check_received() -> None:
+    if (refusal := arrival().refusal) is not None:
+        raise refusal

@@ -6,7 +6,7 @@ from typing import Final
 from mintonce_server.core.caller import ANONYMOUS, Caller
 from mintonce_server.core.errors import Unauthenticated
 from mintonce_server.core.ports import Clock
-from mintonce_server.rpc.calls import Context
+from mintonce_server.rpc.context import Context
 
 Identify = Callable[[bytes | None, Sequence[str], bytes], Caller]
 """From the PEM of the verified client certificate, the values of `authorization`, and the PEM of the certificates

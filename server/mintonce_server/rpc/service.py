@@ -7,7 +7,8 @@ from mintonce.v1 import admin_pb2, admin_pb2_grpc, tokens_pb2, tokens_pb2_grpc
 from mintonce_server.core.broker import Broker
 from mintonce_server.core.policy import Act
 from mintonce_server.core.ports import Clock
-from mintonce_server.rpc.calls import Context, deadline_of, name_call, streaming, unary
+from mintonce_server.rpc.calls import deadline_of, name_call, streaming, unary
+from mintonce_server.rpc.context import Context
 from mintonce_server.rpc.convert import key_of, min_remaining_of, rejected_of, summary_message, token_message
 from mintonce_server.rpc.gate import Gate
 

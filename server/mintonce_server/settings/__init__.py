@@ -1,7 +1,8 @@
 """What the program is told: the only reader of the environment and of config files."""
 
-from mintonce_server.settings.faults import Fault, SettingsError, visible
-from mintonce_server.settings.files import FileFault, read_regular, secret_in
+from mintonce_server.core.text import visible
+from mintonce_server.settings.faults import Fault, SettingsError
+from mintonce_server.settings.files import FileFault, read_regular, refuse_if_open, refuse_if_writable, secret_in
 from mintonce_server.settings.guard_checks import identities
 from mintonce_server.settings.loading import load
 from mintonce_server.settings.models import (
@@ -9,12 +10,12 @@ from mintonce_server.settings.models import (
     IssuerSettings,
     JwtIssuerSettings,
     RedisSettings,
-    ServerSettings,
     Settings,
     TlsSettings,
 )
 from mintonce_server.settings.policy_file import parse_policy
 from mintonce_server.settings.reference import Row, reference, reference_table
+from mintonce_server.settings.server import ServerSettings
 from mintonce_server.settings.values import listens_beyond_loopback
 
 __all__ = [
@@ -36,6 +37,8 @@ __all__ = [
     "read_regular",
     "reference",
     "reference_table",
+    "refuse_if_open",
+    "refuse_if_writable",
     "secret_in",
     "visible",
 ]

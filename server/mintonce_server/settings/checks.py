@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 from mintonce_server.settings.faults import Fault, did_you_mean
 from mintonce_server.settings.files import FileFault, read_regular
 from mintonce_server.settings.findings import Findings, table, tables
-from mintonce_server.settings.models import IssuerSettings, ServerSettings
+from mintonce_server.settings.models import IssuerSettings
+from mintonce_server.settings.server import ServerSettings
 from mintonce_server.settings.values import is_loopback
 
 

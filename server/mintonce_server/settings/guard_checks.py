@@ -9,6 +9,7 @@ from mintonce_server.settings.faults import Fault, SettingPath
 from mintonce_server.settings.files import FileFault, read_regular, refuse_if_open, refuse_if_writable
 from mintonce_server.settings.findings import Findings
 from mintonce_server.settings.models import ClientSettings, JwtIssuerSettings, Settings
+from mintonce_server.settings.redis_url import is_encrypted
 from mintonce_server.settings.values import is_loopback, listens_beyond_loopback
 
 _IDENTITIES: Final = "tls.client_ca_file, [jwt_issuers.NAME] or api_keys_file"
@@ -20,6 +21,7 @@ def check_guards(settings: Settings, findings: Findings) -> Iterator[Fault]:
     """All faults of settings that are valid one by one, less those of what is known to be faulty."""
     yield from _check_listeners(settings, findings)
     yield from _check_callers(settings, findings)
+    yield from _check_redis(settings, findings)
     yield from _check_store(settings, findings)
     for name, jwt_issuer in settings.jwt_issuers.items():
         yield from _check_jwt_issuer(name, jwt_issuer, findings)
@@ -80,6 +82,18 @@ def _check_callers(settings: Settings, findings: Findings) -> Iterator[Fault]:
             findings.where(("tls", "trust_domains")),
             "is missing: callers' certificates would name nobody",
             "Name the SPIFFE trust domain of the certificates' URI, such as prod.example.com.",
+        )
+
+
+def _check_redis(settings: Settings, findings: Findings) -> Iterator[Fault]:
+    url = settings.redis.url.reveal()
+    if _is_far(url) and not is_encrypted(url) and not settings.insecure_redis:
+        yield Fault(
+            findings.where(("redis", "url")),
+            "is in clear beyond this machine: whoever is in between reads the password, and can change and delete"
+            " what is stored",
+            "Use TLS (rediss://, rediss+sentinel://, rediss+cluster://) or a Unix socket; or, where only Mintonce and"
+            " Redis share the network, set insecure_redis = true (MINTONCE_INSECURE_REDIS=true).",
         )
 
 

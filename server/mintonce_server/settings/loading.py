@@ -20,11 +20,11 @@ from mintonce_server.settings.models import (
     IssuerSettings,
     JwtIssuerSettings,
     RedisSettings,
-    ServerSettings,
     Settings,
     TlsSettings,
 )
 from mintonce_server.settings.resolving import ResolvingSource
+from mintonce_server.settings.server import ServerSettings
 from mintonce_server.settings.sources import CONFIG, ConfigFileSource, EnvironmentSource
 from mintonce_server.settings.values import FAULT
 

@@ -1,13 +1,14 @@
 """The settings themselves: frozen values, each with its meaning, from which the settings reference is made."""
 
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from mintonce_server.settings.part import File, Part
 from mintonce_server.settings.redis_url import without_secrets
+from mintonce_server.settings.server import ServerSettings
 from mintonce_server.settings.values import (
     Algorithms,
     Audiences,
@@ -15,9 +16,7 @@ from mintonce_server.settings.values import (
     Flag,
     HttpsUrl,
     Kind,
-    Listen,
     Lower,
-    Mode,
     Name,
     RedisUrl,
     SecretText,
@@ -28,7 +27,6 @@ from mintonce_server.settings.values import (
     claims,
 )
 
-File = Annotated[Path, Kind("file")]
 Extra = Annotated[dict[str, JsonValue], AfterValidator(claims), Kind("table")]
 
 
@@ -36,12 +34,7 @@ _sources: ContextVar[tuple[PydanticBaseSettingsSource, ...]] = ContextVar("sourc
 # The hook of pydantic-settings takes no arguments of ours.
 
 
-class _Part(BaseModel):
-    # hide_input_in_errors: pydantic would print values, secrets among them.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class RedisSettings(_Part):
+class RedisSettings(Part):
     """[redis]"""
 
     url: RedisUrl = Field(
@@ -56,7 +49,7 @@ class RedisSettings(_Part):
         return without_secrets(self.url.reveal())
 
 
-class TlsSettings(_Part):
+class TlsSettings(Part):
     """[tls]"""
 
     certificate_file: File = Field(description="The server's certificate, with those between it and its CA (PEM).")
@@ -69,7 +62,7 @@ class TlsSettings(_Part):
     )
 
 
-class JwtIssuerSettings(_Part):
+class JwtIssuerSettings(Part):
     """[jwt_issuers.NAME]"""
 
     issuer: Text = Field(min_length=1, description="What `iss` of a caller's JWT must be, to the letter.")
@@ -85,7 +78,7 @@ class JwtIssuerSettings(_Part):
     leeway: Duration = Field(default=30.0, le=60, description="How far clocks may differ.")
 
 
-class IssuerSettings(_Part):
+class IssuerSettings(Part):
     """[issuers.NAME]"""
 
     token_url: TokenUrl = Field(description="The token endpoint. This, or `domain`.")
@@ -131,7 +124,7 @@ class IssuerSettings(_Part):
     )
 
 
-class ClientSettings(_Part):
+class ClientSettings(Part):
     """[clients.NAME]"""
 
     issuer: Text = Field(default="default", description="The name of the issuer that this client mints from.")
@@ -163,99 +156,6 @@ class ClientSettings(_Part):
         description="Raise it with each new secret: the tokens of older ones then count no more.",
     )
     keep_warm: Flag = Field(default=False, description="Renew its tokens even when nobody asks for them.")
-
-
-class ServerSettings(_Part):
-    """The top level."""
-
-    listen: Listen = Field(default="127.0.0.1:50051", description="Where to serve gRPC: `HOST:PORT` or `unix:/PATH`.")
-    bearer_listen: Listen | None = Field(
-        default=None,
-        description="One more address, by TLS, for callers that have a JWT or an API key and no certificate.",
-    )
-    health_listen: Listen | None = Field(
-        default=None, description="An address in clear for probes: it answers grpc.health.v1 and nothing else."
-    )
-    socket_mode: Mode = Field(default="0600", description="Who may reach a `unix:` socket, as chmod writes it.")
-    insecure_listen: Flag = Field(
-        default=False, description="Listen beyond loopback though callers prove no identity, or in clear."
-    )
-    api_keys_file: File | None = Field(
-        default=None, description="Callers' API keys, hashed. `mintonced apikey NAME` makes one."
-    )
-    policy_file: File | None = Field(
-        default=None, description="Which caller may have which tokens; see docs/policy.md."
-    )
-    audit_file: File | None = Field(default=None, description="Where each decision and each mint is written down.")
-    sealing_keys_file: File | None = Field(
-        default=None, description="The keys that seal tokens in the store. `mintonced keygen` makes them."
-    )
-    insecure_store: Flag = Field(
-        default=False,
-        description="Do without `sealing_keys_file` beyond loopback: the store's readers have the tokens.",
-    )
-    insecure_issuer: Flag = Field(default=False, description="Send secrets over plain `http://` beyond loopback.")
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], Lower, Kind("`debug`, `info`, `warning` or `error`")
-    ] = Field(default="info", description="The least level that is logged.")
-    log_format: Annotated[Literal["json", "console"], Lower, Kind("`json` or `console`")] = Field(
-        default="json", description="How a log line looks."
-    )
-    reflection: Flag = Field(default=False, description="Serve gRPC reflection.")
-    so_reuseport: Flag = Field(default=False, description="Let several processes listen on the same port.")
-    store_outage: Annotated[Literal["mint", "refuse"], Lower, Kind("`mint` or `refuse`")] = Field(
-        default="mint", description="While the store is out of reach and memory has no token: mint alone, or refuse."
-    )
-    drain_seconds: Duration = Field(
-        default=10.0, le=3600, description="How long calls in flight may take to finish at the end."
-    )
-    max_message_bytes: int = Field(
-        default=65_536, ge=1024, le=2**24, description="The longest request that is accepted."
-    )
-    max_metadata_bytes: int = Field(default=16_384, ge=1024, le=2**20, description="The longest metadata of a request.")
-    max_concurrent_rpcs: int = Field(
-        default=10_000, ge=1, le=2**20, description="More calls at a time, watches included, are turned away."
-    )
-    max_connection_age: Duration = Field(
-        default=1800.0, gt=0, description="Callers connect anew so often: a certificate that is revoked ends then."
-    )
-    max_keys_per_client: int = Field(
-        default=10_000,
-        ge=1,
-        le=10**7,
-        description="Keys of one client that a replica holds. Callers share the places fairly; unused keys make room.",
-    )
-    max_watches_per_caller: int = Field(default=1000, ge=1, le=10**6, description="Watches of one caller at a time.")
-    max_calls_per_caller: int = Field(default=2000, ge=1, le=10**6, description="Calls of one caller at a time.")
-    mints_per_second: float = Field(
-        default=20.0,
-        gt=0,
-        le=10**6,
-        description="Calls of one caller that may cause a mint, each second, in the long run.",
-    )
-    mint_burst: int = Field(default=500, ge=1, le=10**6, description="Such calls at once.")
-    rejects_per_second: float = Field(
-        default=1.0, gt=0, le=10**6, description="Rejections by one caller, each second, in the long run."
-    )
-    reject_burst: int = Field(default=20, ge=1, le=10**6, description="Rejections at once.")
-    reload_interval: Duration = Field(
-        default=1.0, ge=0.1, le=3600, description="How often files are looked at for changes."
-    )
-    min_rotation_interval: Duration = Field(
-        default=30.0, le=86_400, description="A rejection of a key counts no oftener."
-    )
-    mint_deadline: Duration = Field(
-        default=10.0, gt=0, le=300, description="How long a mint may take with all that belongs to it."
-    )
-    lease_seconds: Duration = Field(
-        default=3.0, ge=0.5, le=60, description="A lease that is not renewed lapses after this."
-    )
-    revalidate_seconds: Duration = Field(
-        default=5.0,
-        ge=0.1,
-        le=300,
-        description="How old the store's word may be that a token in memory is still current.",
-    )
 
 
 class Settings(ServerSettings, BaseSettings):

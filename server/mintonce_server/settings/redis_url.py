@@ -47,6 +47,11 @@ def without_secrets(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
+def is_encrypted(url: str) -> bool:
+    """Whether it asks for TLS."""
+    return url.startswith("rediss")
+
+
 def _check(url: str) -> None:
     parts = _split_or_none(url)
     if parts is None or parts.fragment:

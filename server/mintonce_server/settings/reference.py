@@ -12,9 +12,9 @@ from mintonce_server.settings.models import (
     IssuerSettings,
     JwtIssuerSettings,
     RedisSettings,
-    ServerSettings,
     TlsSettings,
 )
+from mintonce_server.settings.server import ServerSettings
 from mintonce_server.settings.values import Kind
 
 _PARTS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (

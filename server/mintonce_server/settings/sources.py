@@ -26,7 +26,7 @@ from mintonce_server.settings.findings import (
     table,
     tables,
 )
-from mintonce_server.settings.models import ServerSettings
+from mintonce_server.settings.server import ServerSettings
 
 CONFIG: Final = f"{PREFIX}CONFIG"
 _OF_CLIENTS: Final = (

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from mintonce_server.core.errors import Reason
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Acquired, Backoff, Failure, Hit, Lease, Refusal, Rejection, Wait, Wish
+from mintonce_server.core.text import error_code
 from mintonce_server.core.token import Token
 from mintonce_server.store.record import Open, Row
 
@@ -25,7 +26,7 @@ class Question:
     answered_at: float
 
 
-def acquired(reply: object, question: Question, opening: Open) -> Acquired | int:
+def acquired(reply: Sequence[object], question: Question, opening: Open) -> Acquired | int:
     """The answer, or the generation of a record that cannot be read."""
     match reply:
         case [b"HIT", fields] if row := Row.of(fields):
@@ -41,7 +42,7 @@ def acquired(reply: object, question: Question, opening: Open) -> Acquired | int
             raise Unexpected
 
 
-def committed(token: Token, reply: object) -> Token | Refusal:
+def committed(token: Token, reply: Sequence[object]) -> Token | Refusal:
     """The token as the store holds it, or why it does not."""
     match reply:
         case [b"OK" | b"DUP", int(expiry)]:
@@ -52,7 +53,7 @@ def committed(token: Token, reply: object) -> Token | Refusal:
             raise Unexpected
 
 
-def rejection(reply: object) -> Rejection:
+def rejection(reply: Sequence[object]) -> Rejection:
     """What became of a rejection."""
     match reply:
         case [b"CURRENT", int(rejected)]:
@@ -67,7 +68,7 @@ def rejection(reply: object) -> Rejection:
             raise Unexpected
 
 
-def barrier_raised(reply: object) -> bool:
+def barrier_raised(reply: Sequence[object]) -> bool:
     """Whether the barrier counts now."""
     match reply:
         case [b"OK"]:
@@ -112,4 +113,4 @@ def _failure(text: bytes) -> Failure:
     reason, _, issuer_error = text.decode(errors="replace").partition(" ")
     # A newer release may know more reasons; to us the issuer is in trouble then.
     known = reason in Reason.__members__
-    return Failure(Reason(reason) if known else Reason.ISSUER_UNAVAILABLE, issuer_error)
+    return Failure(Reason(reason) if known else Reason.ISSUER_UNAVAILABLE, error_code(issuer_error))

@@ -96,7 +96,23 @@ class ReloadRecord:
     outcome: str
 
 
-Record = CallRecord | MintRecord | ReloadRecord
+@dataclass(frozen=True, slots=True)
+class RepeatRecord:
+    """More refused calls like one that was written before. One of `caller` and `network` is ""."""
+
+    kind: ClassVar[str] = "repeat"
+
+    caller: str
+    network: str
+    act: str
+    decision: str
+    status: str
+    reason: str
+    count: int
+    seconds: float
+
+
+Record = CallRecord | MintRecord | ReloadRecord | RepeatRecord
 
 
 class AuditLog:
@@ -125,12 +141,12 @@ class AuditLog:
         """Raises AuditUnavailable; whoever gets it hands out nothing."""
         if self._path is None:
             return
-        line = self._line(record)
-        with self._lock:
-            try:
+        try:
+            line = self._line(record)
+            with self._lock:
                 self._write_all(line)
-            except OSError as error:
-                raise self._unavailable(error) from error
+        except Exception as error:  # what cannot be recorded is not handed out, whatever the reason
+            raise self._unavailable(error) from error
 
     def reopen(self) -> bool:
         """After a rotation: go on in the file that has the name now. Whether there was one. Raises AuditUnavailable."""
@@ -180,9 +196,10 @@ class AuditLog:
         except OSError as error:
             raise self._unavailable(error) from error
 
-    def _unavailable(self, error: OSError) -> AuditUnavailable:
+    def _unavailable(self, error: Exception) -> AuditUnavailable:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
         return AuditUnavailable(
-            f"the audit log cannot be written: {error.strerror}",
+            f"the audit log cannot be written: {why}",
             remedy=f"Make room, or let the server write {self._path}.",
             retry_after=1.0,
         )

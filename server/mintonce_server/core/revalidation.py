@@ -125,7 +125,7 @@ class Revalidation:
             self._sink(events.BarrierRaised(entry.key_hash, barred))
 
     async def _keep_successor(self, entry: Entry) -> bool:
-        """Give a token that was minted after the rejection a number above the barrier. Whether the store has such a one.
+        """Number a token that was minted after the rejection above the barrier. Whether the store has such a token.
 
         A store that lost its data numbers by its clock again, and what was rejected may have been ahead of that.
         """

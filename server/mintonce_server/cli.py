@@ -17,7 +17,7 @@ from mintonce_server.hardening import harden
 from mintonce_server.identity.api_keys import new_api_key
 from mintonce_server.replacing import replace_file
 from mintonce_server.rpc.probe import health_of
-from mintonce_server.settings import Settings, load, reference_table
+from mintonce_server.settings import Settings, load, reference_table, visible
 from mintonce_server.store.keyring import new_keyring, with_new_key
 from mintonce_server.telemetry import logs
 from mintonce_server.telemetry.clock import SystemClock
@@ -50,7 +50,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _complain(what: str, remedy: str) -> int:
-    print(f"mintonced: {what}\n{remedy}", file=sys.stderr)
+    lines = f"mintonced: {what}\n{remedy}".split("\n")
+    print("\n".join(map(visible, lines)), file=sys.stderr)
     return 1
 
 

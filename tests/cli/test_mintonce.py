@@ -266,6 +266,29 @@ def test_ls_lists_without_text(server: ScriptedServer) -> None:
     assert json.loads(out)["expires_in"] == 3599
 
 
+@pytest.mark.parametrize("command", [["get", CLIENT, AUDIENCE], ["watch", CLIENT, AUDIENCE, "--count", "1"], ["ls"]])
+def test_nothing_that_a_server_says_commands_the_terminal(server: ScriptedServer, command: list[str]) -> None:
+    """In an error or in an answer."""
+    hostile = "x\x1b[2J\r\x07\u202ey"
+    server.publish_text(hostile)
+    answered = mintonce(server, *command)
+    method = {"get": "GetToken", "watch": "WatchToken", "ls": "ListTokens"}[command[0]]
+    denied = grpc.StatusCode.PERMISSION_DENIED
+    server.fail(method, denied, "PERMISSION_DENIED", remedy=hostile, request_id=hostile, issuer_error=hostile)
+    failed = mintonce(server, *command)
+    assert failed[0] == 1
+    assert "\\x1b[2J" in failed[2]
+    for _, out, err in (answered, failed):
+        assert all(line.isprintable() for line in (out + err).split("\n"))
+
+
+def test_nor_does_what_was_typed(server: ScriptedServer) -> None:
+    """Errors repeat the target, which may have been copied from somewhere."""
+    code, out, err = mintonce(server, "--target", "x\x1b[2J\x07", "get", CLIENT, AUDIENCE)
+    assert (code, out) == (3, "")
+    assert all(line.isprintable() for line in err.split("\n"))
+
+
 def test_the_version_and_the_exit_codes_are_told(server: ScriptedServer) -> None:
     """--help documents every exit code."""
     assert mintonce(server, "--version")[1].startswith("mintonce ")

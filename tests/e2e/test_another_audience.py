@@ -24,6 +24,20 @@ TOKEN = f"{part({'alg': 'RS256'})}.{part({'aud': [OTHER], 'scope': 'all'})}.c2ln
 ANSWER = json.dumps({"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600}).encode()
 
 
+def three_issuers(token_url: str) -> dict[str, str]:
+    """One for each word of audience_check, with a client of its name."""
+    settings: dict[str, str] = {}
+    for check in ("WARN", "REFUSE", "OFF"):
+        settings |= {
+            f"ISSUERS__{check}__AUDIENCE_CHECK": check.lower(),
+            f"ISSUERS__{check}__TOKEN_URL": token_url,
+            f"CLIENTS__{check}__ISSUER": check.lower(),
+            f"CLIENTS__{check}__CLIENT_ID": "id",
+            f"CLIENTS__{check}__CLIENT_SECRET": "secret-canary",
+        }
+    return settings
+
+
 async def test_it_is_told_or_refused_as_the_issuer_is_set(tmp_path: Path, valkey: EmbeddedValkey) -> None:
     """Refused with a pause, so that a repetition costs nothing; the log and the audit log have both audiences."""
     posts: list[bytes] = []
@@ -34,15 +48,8 @@ async def test_it_is_told_or_refused_as_the_issuer_is_set(tmp_path: Path, valkey
         await say(reader, writer)
 
     async with peer(script) as token_url:
-        settings = {
-            "REDIS_URL": valkey.url,
-            "AUDIT_FILE": str(tmp_path / "audit.jsonl"),
-            **{f"ISSUERS__{check}__AUDIENCE_CHECK": check.lower() for check in ("WARN", "REFUSE", "OFF")},
-            **{f"ISSUERS__{check}__TOKEN_URL": token_url for check in ("WARN", "REFUSE", "OFF")},
-            **{f"CLIENTS__{check}__ISSUER": check.lower() for check in ("WARN", "REFUSE", "OFF")},
-            **{f"CLIENTS__{check}__CLIENT_ID": "id" for check in ("WARN", "REFUSE", "OFF")},
-            **{f"CLIENTS__{check}__CLIENT_SECRET": "secret-canary" for check in ("WARN", "REFUSE", "OFF")},
-        }
+        audit_file = {"REDIS_URL": valkey.url, "AUDIT_FILE": str(tmp_path / "audit.jsonl")}
+        settings = audit_file | three_issuers(token_url)
         async with replica(tmp_path, settings) as server, AsyncTokenClient(server.target, timeout=10.0) as client:
             for name in ("warn", "off"):
                 assert (await client.get(name, ASKED)).scopes == ("all",)

@@ -3,7 +3,7 @@
 import inspect
 import ssl
 import typing
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
@@ -51,17 +51,21 @@ def protocols(module: ModuleType) -> list[type[Any]]:
 
 def points(protocol: type[Any]) -> list[Point]:
     """Where the Protocol is awaited."""
-    return [Point(protocol.__name__, name) for name, item in vars(protocol).items() if _is_awaited(item)]
+    own = {name: item for kind in reversed(protocol.__mro__) for name, item in vars(kind).items()}
+    return [Point(protocol.__name__, name) for name, item in own.items() if _is_awaited(item)]
 
 
 def _is_awaited(item: object) -> bool:
-    return inspect.iscoroutinefunction(item) or _is_iterator(item)
+    return inspect.iscoroutinefunction(item) or _gives(item) is Awaitable or _is_iterator(item)
 
 
 def _is_iterator(item: object) -> bool:
-    if not inspect.isfunction(item):
-        return False
-    return typing.get_origin(typing.get_type_hints(item).get("return")) in (AsyncIterator, AsyncGenerator)
+    return _gives(item) in (AsyncIterator, AsyncGenerator)
+
+
+def _gives(item: object) -> Any:
+    """What the function's annotation says that it returns, without parameters."""
+    return typing.get_origin(typing.get_type_hints(item).get("return")) if inspect.isfunction(item) else None
 
 
 class Faults:
@@ -104,7 +108,7 @@ class _Faulty:
     def __init__(self, port: object, protocol: type[Any], faults: Faults) -> None:
         self._port = port
         self._points = {point.method: point for point in points(protocol)}
-        self._iterators = {name for name in self._points if _is_iterator(vars(protocol)[name])}
+        self._iterators = {name for name in self._points if _is_iterator(getattr(protocol, name))}
         self._faults = faults
 
     def __getattr__(self, name: str) -> Any:

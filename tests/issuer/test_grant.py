@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mintonce_server.core.errors import IssuerMalformed, Reason
+from mintonce_server.core.text import MAX_GRANTED_SCOPES
 from mintonce_server.core.token import Minted
 from mintonce_server.issuer.answer import Answer, Asked, read_answer
-from mintonce_server.issuer.grant import MAX_SCOPES, AudienceCheck, Grant, WrongAudience, claims_of, read_grant
+from mintonce_server.issuer.grant import AudienceCheck, Grant, WrongAudience, claims_of, read_grant
 
 AUDIENCE = "https://api.example.com/"
 NOT_JSON = base64.urlsafe_b64encode(b"\xff{").decode()
@@ -67,7 +68,7 @@ def test_names_are_printable_and_bounded() -> None:
     assert len(minted.audience[1]) == 1024
 
 
-@pytest.mark.parametrize("scope", [" ".join(map(str, range(MAX_SCOPES + 1))), "x" * 257, "\x07" * 100])
+@pytest.mark.parametrize("scope", [" ".join(map(str, range(MAX_GRANTED_SCOPES + 1))), "x" * 257, "\x07" * 100])
 def test_a_grant_that_nobody_could_check_is_refused(scope: str) -> None:
     """Were it cut, what was cut off would be handed out unseen."""
     with pytest.raises(IssuerMalformed, match="grants more"):

@@ -2,8 +2,9 @@
 
 import asyncio
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 import pytest_asyncio
@@ -22,6 +23,13 @@ class Pair:
         self.client.settimeout(5.0)
         host, port = self.client.getsockname()[:2]
         self.peer = f"ipv6:%5B{host}%5D:{port}" if ":" in host else f"ipv4:{host}:{port}"
+
+    def is_reset(self) -> bool:
+        """Whether the server has ended it."""
+        try:
+            return self.client.recv(1) == b""
+        except ConnectionResetError:
+            return True
 
     def is_open(self) -> bool:
         """Whether what the server says arrives."""
@@ -56,9 +64,21 @@ def test_those_that_are_named_are_ended_and_no_others(
     """To the peer it looks as if the server had hung up."""
     named, other = Pair(listener, stack), Pair(listener, stack)
     assert connections.close([named.peer, "unix:", "ipv4:192.0.2.1:1", "nonsense"]) == 1
-    assert named.client.recv(1) == b""
+    assert named.is_reset()
     assert other.is_open()
     assert connections.close([named.peer]) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the rest is read first")
+def test_what_was_received_and_not_read_is_dropped(
+    listener: socket.socket, connections: Connections, stack: ExitStack
+) -> None:
+    """A flood leaves megabytes behind: to read them first would take as long as the flood itself."""
+    pair = Pair(listener, stack)
+    pair.client.sendall(b"x" * 10_000)
+    assert connections.close([pair.peer]) == 1
+    with pytest.raises(OSError, match=r"reset|not connected"):
+        pair.server.recv(10_000)
 
 
 def test_a_connection_that_goes_elsewhere_stays(
@@ -129,5 +149,6 @@ async def test_ipv4_inside_of_ipv6_is_found(wrapped: socket.socket) -> None:
         host, port = writer.get_extra_info("sockname")
         assert connections.close([f"ipv4:{host}:{port}"]) == 1
         async with asyncio.timeout(5.0):
-            assert await reader.read() == b""
+            with suppress(ConnectionResetError):
+                assert await reader.read() == b""
     writer.close()

@@ -42,3 +42,17 @@ def test_retry_info_is_there_only_when_a_repetition_may_help() -> None:
     """A caller must not hammer what only a person can mend."""
     assert len(status_of(MintonceError("x", remedy="y"), "r").details) == 1
     assert len(status_of(StoreUnavailable("x", remedy="y", retry_after=0.5), "r").details) == 2
+
+
+def test_nothing_in_a_status_can_command_a_terminal_and_all_of_it_has_a_bound() -> None:
+    """Should a text of an issuer or a store get this far: this is the last edge."""
+    hostile = "x\x1b[2J\r\n\u202e\ud800" + "y" * 100_000
+    error = IssuerRefused(hostile, remedy=hostile, retry_after=1e300, issuer_error=hostile)
+    status = status_of(error, "r-1")
+    info, retry = ErrorInfo(), RetryInfo()
+    assert status.details[0].Unpack(info)
+    assert status.details[1].Unpack(retry)
+    texts = [status.message, *info.metadata.values()]
+    assert all(text.isprintable() for text in texts)
+    assert sum(map(len, texts)) < 3000
+    assert 0 < retry.retry_delay.seconds <= 86_400

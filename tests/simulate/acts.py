@@ -75,13 +75,14 @@ class Watch(Act):
         call.start("watch", self._watch, None, self.deadline, self.seconds)
 
     async def _watch(self, call: "Call") -> None:
-        last = 0
+        last, ends = 0, 0.0
         async with aclosing(product.watch(call.broker, call.key, self.deadline)) as watch:
             async for served in watch:
                 call.served(served, watching=True)
-                if served.token.generation <= last:
-                    call.fleet.world.broken("watch", f"generation {served.token.generation} came after {last}")
-                last = served.token.generation
+                token, issued = served.token, call.fleet.issuer.issued[served.token.access_token.reveal()]
+                if token.generation <= last and call.fleet.world.now < ends:
+                    call.fleet.world.broken("watch", f"generation {token.generation} came after {last}, which is live")
+                last, ends = token.generation, call.fleet.world.believed.get(issued.text, issued.ends)
 
 
 @dataclass(frozen=True)
@@ -155,10 +156,11 @@ class Call:
         self.broker = broker
         self.key = key
         self.named: int | bytes = 0
-        self._began = self._asked = fleet.world.now
+        self.began = fleet.world.now
+        self.task: asyncio.Task[None] | None = None
         self._cancelled = False
-        self._what = ""
-        self._deadline = 0.0
+        self.what = ""
+        self.deadline = 0.0
 
     def start(
         self,
@@ -169,39 +171,40 @@ class Call:
         cancel: float | None,
     ) -> None:
         """In the replica's process. `limit`: seconds until it must have ended; `cancel`: until its caller leaves."""
-        self._what, self._deadline = what, deadline
-        task = self.node.spawn(self._run(work, limit))
-        self.fleet.calls[task] = self.node
+        self.what, self.deadline = what, deadline
+        self.task = task = self.node.spawn(self._run(work, limit))
+        self.fleet.calls[task] = self
         task.add_done_callback(self._ended, context=OUTSIDE)
         if cancel is not None:
-            self.fleet.loop.call_later(cancel, self._cancel, task, context=OUTSIDE)
+            self.fleet.loop.call_later(cancel, self.hang_up, task, context=OUTSIDE)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self.fleet.calls.pop(task, None)
 
-    def _cancel(self, task: "asyncio.Task[None]") -> None:
+    def hang_up(self, task: "asyncio.Task[None]") -> None:
+        """Its caller leaves, or its server ends it."""
         self._cancelled = True
         task.cancel()
 
     async def _run(self, work: "Callable[[Call], Awaitable[None]]", limit: float | None) -> None:
         world, state = self.fleet.world, self.node.state
-        self._began = world.now
+        self.began = world.now
         try:
             await work(self)
         except asyncio.CancelledError:
             if not self._cancelled and not self.fleet.ending:
-                world.broken("H15", f"{self._what} at node {state.index} was cancelled by nobody")
+                world.broken("H15", f"{self.what} at node {state.index} was cancelled by nobody")
             raise
         except MintonceError as error:
-            self.fleet.laws.failed(state, self._what, error, self._began, self._deadline)
+            self.fleet.laws.failed(state, self, error)
         except Exception as error:  # noqa: BLE001 - that is the law
-            world.broken("H15", f"{self._what} at node {state.index} raised {type(error).__name__}: {error}")
-        took = world.now - self._began
-        if limit is not None and took > limit and not (state.resumed_at >= self._began):
-            world.broken("H9", f"{self._what} at node {state.index} took {took:.3f} s, at most {limit:.3f}")
+            world.broken("H15", f"{self.what} at node {state.index} raised {type(error).__name__}: {error}")
+        took = world.now - self.began
+        if limit is not None and took > limit and not (state.resumed_at >= self.began):
+            world.broken("H9", f"{self.what} at node {state.index} took {took:.3f} s, at most {limit:.3f}")
 
     def served(self, served: Served, *, watching: bool = False) -> None:
         """The caller has this."""
-        began = self.fleet.world.now if watching else self._began
+        began = self.fleet.world.now if watching else self.began
         self.fleet.laws.served(self.node.state, self.key, served, began)
         self.fleet.saw(self.key, served)

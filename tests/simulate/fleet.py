@@ -3,34 +3,30 @@
 import asyncio
 import gc
 import hashlib
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from simulate import product
-from simulate.acts import Act, Call, Get
+from simulate.acts import Act, Call
 from simulate.chance import seeded, stream
 from simulate.faults import Fault
-from simulate.issuer import Issuer, Mode
+from simulate.issuer import Issuer
 from simulate.laws import Laws
-from simulate.ledger import Ledger, Stage
+from simulate.ledger import Ledger
 from simulate.loop import HaltedError, RunawayError, SimulatedLoop, StuckError
-from simulate.network import Mood, StoreFace, Weather
+from simulate.network import StoreFace, Weather
 from simulate.node import Node
+from simulate.recovery import Recovery
 from simulate.state import Broken, World
 from simulate.times import HostClock
 
 from mintonce_server.core.broker import Served
-from mintonce_server.core.errors import MintonceError
 from mintonce_server.core.key import TokenKey
 
 Event = Act | Fault
 SNAPSHOT_EVERY: Final = 0.5
 SNAPSHOTS: Final = 40
-RECOVERY: Final = 15.0
-"""Seconds after the end of all troubles and back-offs: a mint's deadline, a lease, a failover."""
-QUIET: Final = 16.0
 MOST_OPERATIONS: Final = 400_000
 
 
@@ -91,7 +87,7 @@ class Fleet:
         self.face = StoreFace(self.loop, self.laws)
         self.nodes = [Node(self, index) for index in range(plan.nodes)]
         self.world.nodes.extend(node.state for node in self.nodes)
-        self.calls: dict[asyncio.Task[None], Node] = {}
+        self.calls: dict[asyncio.Task[None], Call] = {}
         self.seen: dict[TokenKey, list[tuple[int, str]]] = {}
         self.by_sha: dict[bytes, str] = {}
         self.ending = False
@@ -145,8 +141,7 @@ class Fleet:
             event.happen(self)
         await self._until(max(self.plan.seconds, self.world.last_trouble + 0.1))
         snapshots.cancel()
-        await self._recover()
-        await self._end()
+        await Recovery(self).run()
 
     async def _until(self, when: float) -> None:
         if when > self.loop.now:
@@ -163,77 +158,6 @@ class Fleet:
         wanted = self.loop.now - lag
         older = [kept for at, kept in self._snapshots if at <= wanted]
         return {name: entry.copy() for name, entry in (older[-1] if older else {}).items()}
-
-    async def _recover(self) -> None:
-        """All is well again: each replica must serve each key, unmarked, within a bound."""
-        self._mend()
-        left = max((self._back_off_left(key) for key in self.keys), default=0.0)
-        ends = self.loop.now + left + RECOVERY
-        missing = [(node, key) for node in range(len(self.nodes)) for key in range(len(self.keys))]
-        said = ""
-        while missing and self.loop.now < ends:
-            for place in list(missing):
-                problem = await self._try(*place)
-                if problem:
-                    said = problem
-                else:
-                    missing.remove(place)
-            await asyncio.sleep(1.0)
-        for node, key in missing:
-            self.world.broken(
-                "H10", f"node {node} has no token for key {key}, {ends - left:.0f} s after all is well: {said}"
-            )
-
-    async def _try(self, node: int, key: int) -> str:
-        broker = self.nodes[node].broker
-        if broker is None:
-            return "it is not up"
-        call = Call(self, self.nodes[node], broker, self.keys[key])
-        result: list[str] = []
-        call.start("get", _probe(result), 6.0, 5.0, None)
-        await self._calls_end()
-        return result[0] if result else "no answer"
-
-    async def _calls_end(self) -> None:
-        while self.calls:
-            await asyncio.wait(list(self.calls))
-
-    def _back_off_left(self, key: TokenKey) -> float:
-        return max((entry.ended + max(entry.retry, 61.0) - self.loop.now
-                    for entry in self.ledger.entries.get(key, ()) if entry.stage is Stage.FAILED and entry.number),
-                   default=0.0)  # fmt: skip
-
-    def _mend(self) -> None:
-        self.world.trace("mended")
-        self.face.turn(Mood.WELL)
-        self.issuer.mode = Mode.WELL
-        for key in self.keys:
-            self.issuer.lifetimes[key] = max(self.issuer.lifetimes[key], 60.0)
-        for node in self.nodes:
-            node.link.weather = Weather()
-            node.resume()
-            if not node.state.is_up:
-                node.start()
-        self.reconnected()
-
-    async def _end(self) -> None:
-        await asyncio.sleep(QUIET)
-        self._nothing_left()
-        self.ending = True
-        for node in self.nodes:
-            node.leave()
-        await asyncio.sleep(6.0)
-        for node in self.nodes:
-            if node.state.is_up:
-                self.world.broken("H9", f"node {node.state.index} does not leave")
-
-    def _nothing_left(self) -> None:
-        for name in self.view.leases():
-            key = self.laws.keys[name]
-            if not any(entry.stage is Stage.OPEN and entry.number for entry in self.ledger.entries.get(key, ())):
-                self.world.broken("H11", f"a lease for {key.audience} is held, and nobody mints")
-        for node in self.calls.values():
-            self.world.broken("H9", f"a call at node {node.state.index} is still under way")
 
     async def _bury(self) -> None:
         for node in self.nodes:
@@ -278,6 +202,7 @@ class Fleet:
         """The wall clock of the store's host."""
         self.store_clock.skew += step
         self.world.store_stepped = self.loop.now
+        self.world.steps.append((self.loop.now, step))
         self.world.trouble(abs(step))
 
     def reconnected(self) -> None:
@@ -294,19 +219,3 @@ class Fleet:
     def _loop_complains(self, _: Any, context: dict[str, Any]) -> None:
         if not self.ending:
             self.world.broken("H15", f"{context.get('message')}: {context.get('exception')!r}")
-
-
-def _probe(result: list[str]) -> Any:
-    async def probe(call: Call) -> None:
-        try:
-            served = await product.get(call.broker, call.key, 0.0, 5.0)
-        except MintonceError as error:
-            result.append(f"{error.reason} ({error})")
-            return
-        call.served(served)
-        result.append("degraded" if served.degraded else "")
-
-    return probe
-
-
-_ = (Sequence, Get)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from simulate import product
 from simulate.ledger import Ledger
@@ -21,6 +21,16 @@ TROUBLE_LASTS: Final = 20.0
 LONGEST_BACK_OFF: Final = 60.0
 
 
+class Asked(Protocol):
+    """A call that failed."""
+
+    key: TokenKey
+    what: str
+    began: float
+    deadline: float
+    named: int | bytes
+
+
 @dataclass
 class Laws:
     """H3 to H6, H15 and H16, and that each error has a cause."""
@@ -33,6 +43,7 @@ class Laws:
     texts: dict[tuple[TokenKey, int], str] = field(default_factory=dict[tuple[TokenKey, int], str])
     generations: dict[str, int] = field(default_factory=dict[str, int])
     last_rejection: dict[TokenKey, float] = field(default_factory=dict[TokenKey, float])
+    highest_bar: dict[TokenKey, int] = field(default_factory=dict[TokenKey, int])
     told: dict[TokenKey, list[Rejected]] = field(default_factory=dict[TokenKey, list[Rejected]])
 
     def served(self, node: NodeState, key: TokenKey, served: Served, began: float) -> None:
@@ -43,7 +54,7 @@ class Laws:
         if issued is None or issued.key != key or token.key != key:
             world.broken("H4", f"node {node.index} served {text!r} for {key.audience}, but it is of {issued}")
             return
-        if world.now >= issued.ends:
+        if world.now >= issued.ends + world.stepped_back(issued.at):
             late = world.now - issued.ends
             world.broken("H5", f"node {node.index} served {text} {late:.3f} s past its end")
         self._name(key, token.generation, text, f"node {node.index}")
@@ -94,29 +105,37 @@ class Laws:
         self.told.setdefault(key, []).append(rejected)
         return rejected
 
-    def failed(self, node: NodeState, what: str, error: MintonceError, began: float, deadline: float) -> None:
+    def failed(self, node: NodeState, asked: Asked, error: MintonceError) -> None:
         """A call ended with a typed error: it must have a cause."""
-        self.world.trace("failed", node.index, what, error.reason)
-        if not self._has_cause(node, error, began, deadline):
-            self.world.broken("no cause", f"node {node.index}: {what} failed with {error.reason} ({error})")
+        self.world.trace("failed", node.index, asked.what, error.reason)
+        if not self._has_cause(node, asked, error):
+            self.world.broken("no cause", f"node {node.index}: {asked.what} failed with {error.reason} ({error})")
 
-    def _has_cause(self, node: NodeState, error: MintonceError, began: float, deadline: float) -> bool:
-        world = self.world
+    def _has_cause(self, node: NodeState, asked: Asked, error: MintonceError) -> bool:
+        world, began = self.world, asked.began
         if isinstance(error, IssuerError):
             return world.issuer_failed + LONGEST_BACK_OFF + world.longest_retry >= began
         match error.reason:
             case Reason.STORE_UNAVAILABLE:
                 return node.troubled(began - SLACK) or world.credentials_differ
             case Reason.WAIT_TIMED_OUT:
-                return deadline < 5.0 or not world.quiet_since(began - TROUBLE_LASTS)
+                return asked.deadline < 5.0 or not world.quiet_since(began - TROUBLE_LASTS)
             case Reason.ROTATION_TOO_SOON:
                 return max(self.last_rejection.values(), default=NEVER) + 61.0 >= began or world.store_stepped > 0
             case Reason.DRAINING:
                 return True
             case Reason.INVALID_REQUEST:
-                return what_is_unknown(error)
+                return not self._is_known(asked, node)
             case _:
                 return False
+
+    def _is_known(self, asked: Asked, node: NodeState) -> bool:
+        """Whether the store has the token of the generation that was named, as far as this replica can see."""
+        if not isinstance(asked.named, int) or node.troubled(asked.began - SLACK):
+            return False
+        text = self.texts.get((asked.key, asked.named))
+        lost = self.world.lost_at(asked.key) >= asked.began - TROUBLE_LASTS
+        return text is not None and not lost and self.world.stored.get(asked.key) == text
 
     def before(self, command: "partial[Any]", node: int) -> product.Kept | None:
         """The server is about to do this."""
@@ -146,25 +165,25 @@ class Laws:
             return
         self.world.stored.pop(key, None)
         assert seen
-        self._dropped(key, seen, product.named_by_rejection(command))
+        self._dropped(key, seen, command)
 
-    def _dropped(self, key: TokenKey, seen: product.Kept, named: int | None) -> None:
+    def _dropped(self, key: TokenKey, seen: product.Kept, command: "partial[Any]") -> None:
         world, now = self.world, self.world.now
-        if named != seen.generation:
-            world.broken("H16", f"generation {seen.generation} was dropped by a rejection of {named}")
+        raised = product.raises_barrier(command)
+        if raised > self.highest_bar.get(key, 0) or not (raised >= seen.generation or product.rejects(command, seen)):
+            world.broken(
+                "H16", f"generation {seen.generation} was dropped by {command.func.__name__} {command.keywords}"
+            )
             return
         last = self.last_rejection.get(key, NEVER)
         free = max(world.lost_at(key), world.store_stepped) >= last
         if now - last < self.least_interval - 0.1 and not free:
             world.broken("H16", f"{key.audience} lost a token by a rejection {now - last:.3f} s after the last one")
         self.last_rejection[key] = now
+        bar = self.view.barrier(command.args[0])
+        self.highest_bar[key] = max(self.highest_bar.get(key, 0), bar, seen.generation)
         self.ledger.doom(key, "rejected meanwhile")
         if rejected := world.rejected.get(seen.text):
             rejected.at = now
         else:
             self._reject(key, seen.text, seen.generation)
-
-
-def what_is_unknown(error: MintonceError) -> bool:
-    """Whether it says that the generation named was never seen."""
-    return "generation" in str(error)

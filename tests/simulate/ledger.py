@@ -58,6 +58,10 @@ class Entry:
     excuse: str = ""
     successor: int = 0
 
+    def is_replaceable(self) -> bool:
+        """Whether a token that comes into the store takes its place. What failed stands for the token before it."""
+        return self.stage is Stage.GOT or self.lone or not self.number
+
     def __str__(self) -> str:
         how = self.stage.name.lower()
         what = f" {self.issued.text}" if self.issued else ""
@@ -108,6 +112,10 @@ class Ledger:
             return
         issued = world.issuer.issued[minted.access_token.reveal()]
         entry.stage, entry.issued = Stage.GOT, issued
+        if issued.text in world.got:
+            # The issuer repeats its token: to the product that is a failure, too.
+            world.repeated.add(issued.text)
+            world.issuer_failed, world.longest_retry = now, max(world.longest_retry, minted.lifetime)
         world.believed[issued.text] = entry.at + minted.lifetime
         node.held[entry.key] = issued
         world.got[issued.text] = now
@@ -197,7 +205,7 @@ class Ledger:
         for entry in self.entries.get(key, ()):
             if entry.issued is not None and entry.issued.text == text:
                 entry.replaced = NEVER
-            elif entry.stage is not Stage.OPEN and entry.replaced == NEVER:
+            elif entry.is_replaceable() and entry.replaced == NEVER:
                 entry.replaced = now
 
     def doom(self, key: TokenKey, why: str) -> None:

@@ -62,7 +62,9 @@ class Node:
         assert self.clock
         edge = IssuerEdge(self.fleet.issuer, self.clock, self.fleet.loop, self._posted)
         self.broker = product.broker_of(self.settings, self.store, edge, self.clock, self._happened)
-        self.tasks = [self.fleet.loop.create_task(task) for task in product.background(self.broker)]
+        self.tasks = [
+            self.fleet.loop.create_task(task) for task in product.background(self.broker, self.clock, self._failed)
+        ]
         for number, task in enumerate(self.tasks):
             task.add_done_callback(partial(self._background_ended, number), context=OUTSIDE)
 
@@ -82,6 +84,11 @@ class Node:
     async def _leave(self) -> None:
         assert self.broker
         self.broker.drain()
+        mine = {task: call for task, call in self.fleet.calls.items() if call.node is self}
+        if mine:
+            _, late = await asyncio.wait(mine, timeout=GRACE)
+            for task in sorted(late, key=hash):
+                mine[task].hang_up(task)
         began = self.fleet.world.now
         await self.broker.close(GRACE)
         if self.fleet.world.now - began > GRACE + 1.0 and not self.state.troubled(began):
@@ -104,7 +111,7 @@ class Node:
         state.failed.clear()
         self.fleet.world.trace(how, state.index)
         self.fleet.ledger.killed(state.index)
-        self.fleet.calls = {task: node for task, node in self.fleet.calls.items() if node is not self}
+        self.fleet.calls = {task: call for task, call in self.fleet.calls.items() if call.node is not self}
         self.broker = None
         if self.store is not None:
             self.store.mute()
@@ -144,6 +151,9 @@ class Node:
         self.fleet.world.broken(
             "H15", f"background task {number} of node {self.state.index} ended: {task.exception()!r}"
         )
+
+    def _failed(self, name: str, error: Exception) -> None:
+        self.fleet.world.broken("H15", f"{name} of node {self.state.index} failed: {error!r}")
 
     def _posted(self, key: TokenKey) -> Post:
         assert self.store

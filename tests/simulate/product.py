@@ -4,11 +4,13 @@ Runs with the product of commit 3327505 as well, see README.md here.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
+import importlib
+import random
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from simulate.network import Link, LinkLostError, StoreRefusedError
 
@@ -24,6 +26,10 @@ from mintonce_server.store.memory import MemoryStore
 from mintonce_server.store.memory_server import MemoryServer
 
 T = TypeVar("T")
+Task = Coroutine[Any, Any, None]
+
+OLD: Final = not hasattr(Broker, "endless")
+"""Whether this is the product of commit 3327505."""
 
 HASHER: Final = KeyHasher(b"an index key for simulations")
 CLIENT: Final = "client"
@@ -66,7 +72,7 @@ class ReplicaStore(MemoryStore):
         """A lease that was answered is remembered: it is what allows the next POST."""
         self.leases.pop(key, None)
         answer = await super().acquire(key, wish)
-        if isinstance(answer, Lease):
+        if isinstance(answer, Lease) and not getattr(wish, "adopt", False):
             self.leases[key] = answer.generation
         return answer
 
@@ -113,9 +119,14 @@ def broker_of(
     return Broker(store, Clients([client]), clock, sink, options)
 
 
-def background(broker: Broker) -> Sequence[Coroutine[Any, Any, None]]:
+def background(broker: Broker, clock: Clock, report: Callable[[str, Exception], None]) -> list[Task]:
     """What a replica does without being asked, for as long as it lives."""
-    return broker.tasks()
+    endless = getattr(broker, "endless", None)
+    if endless is None:
+        return list(broker.tasks())
+    supervise = importlib.import_module("mintonce_server.core.supervise")
+    supervisor = supervise.Supervisor(clock, report, random.Random())
+    return [supervisor.keep(name, start) for name, start in endless().items()]
 
 
 async def get(broker: Broker, key: TokenKey, min_remaining: float, deadline: float) -> Served:
@@ -136,7 +147,10 @@ async def rotate(broker: Broker, key: TokenKey, deadline: float) -> tuple[int, i
 
 
 async def list_tokens(broker: Broker, limit: int) -> list[Token]:
-    return await broker.list_tokens("", limit)
+    if not OLD:
+        return (await broker.list_tokens("", limit, lambda _: True)).tokens
+    old: Any = broker.list_tokens
+    return cast("list[Token]", await old("", limit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +159,7 @@ class Kept:
 
     text: str
     generation: int
+    provisional: int
 
 
 class ServerView:
@@ -158,12 +173,18 @@ class ServerView:
         entry = self.server.entries.get(name)
         if entry is None or entry.record is None or entry.record.exp <= self.server.now():
             return None
-        return Kept(entry.record.payload.access_token.reveal(), entry.record.f)
+        provisional = getattr(entry.record, "provisional", 0)
+        return Kept(entry.record.payload.access_token.reveal(), entry.record.f, provisional)
 
-    def leases(self) -> list[str]:
-        """The names of keys with a lease that has not lapsed."""
-        now = self.server.now()
-        return [name for name, entry in self.server.entries.items() if entry.lease and entry.lease.ends > now]
+    def barrier(self, name: str) -> int:
+        """No token up to this generation may come into the store."""
+        entry = self.server.entries.get(name)
+        return entry.meta.bar if entry else 0
+
+    def leases(self) -> list[tuple[str, str]]:
+        """Names of keys with a lease that has not lapsed, and the leases' nonces."""
+        now, held = self.server.now(), [(name, entry.lease) for name, entry in self.server.entries.items()]
+        return [(name, lease.nonce) for name, lease in held if lease and lease.ends > now]
 
     def lose(self, name: str | None) -> None:
         """Everything, or all that is known of one key."""
@@ -186,9 +207,15 @@ def refused_text(command: "partial[Any]", answer: object) -> str:
     return token.reveal()
 
 
-def named_by_rejection(command: "partial[Any]") -> int | None:
-    """The generation that this command wants to be gone, if it is such a command."""
-    return command.keywords["generation"] if command.func.__name__ == "reject" else None
+def rejects(command: "partial[Any]", kept: Kept) -> bool:
+    """Whether this command names what was kept, so that it may drop it."""
+    named = command.keywords.get("generation")
+    return command.func.__name__ == "reject" and named in (kept.generation, kept.provisional)
+
+
+def raises_barrier(command: "partial[Any]") -> int:
+    """Up to which generation this command bars tokens because of a rejection that the store forgot, or 0."""
+    return command.keywords["generation"] if command.func.__name__ == "barrier" else 0
 
 
 def forged(kind: str, name: str, generation: int) -> Wake:

@@ -78,9 +78,10 @@ class World:
     losses: dict[TokenKey, float] = field(default_factory=dict[TokenKey, float])
     all_lost: float = NEVER
     store_stepped: float = NEVER
-    store_back: float = NEVER
+    steps: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     last_trouble: float = NEVER
     issuer_failed: float = NEVER
+    repeated: set[str] = field(default_factory=set[str])
     longest_retry: float = 0.0
     credentials_differ: bool = False
     lines: deque[str] = field(default_factory=lambda: deque[str](maxlen=REMEMBERED))
@@ -127,6 +128,10 @@ class World:
     def lost_at(self, key: TokenKey) -> float:
         """When the store last lost something of the key."""
         return max(self.all_lost, self.losses.get(key, NEVER))
+
+    def stepped_back(self, since: float) -> float:
+        """Seconds by which the store's clock was turned back after this: who reads a token there believes it."""
+        return sum(-step for at, step in self.steps if at >= since and step < 0)
 
     def is_held(self, issued: Issued) -> bool:
         """Whether the store or a running replica has this token."""

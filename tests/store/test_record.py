@@ -40,10 +40,19 @@ def test_a_payload_comes_back_as_it_was() -> None:
         ("scopes", "orders"),
         ("granted", [1]),
         ("token", None),
+        ("token", ""),
+        ("token", "a\r\nb"),
+        ("token", "a" * 16_385),
+        ("type", "Bearer\x1b[2J"),
+        ("type", "B" * 65),
+        ("granted", ["ok", "\x1b[2J"]),
+        ("granted", ["a"] * 1001),
+        ("granted_audience", ["a" * 1025]),
+        ("granted_audience", ["\u202e"]),
     ],
 )
 def test_what_is_not_of_this_version_is_not_read(field: str, value: object) -> None:
-    """Another release may have written it."""
+    """Another release may have written it, or somebody who aims at callers and terminals."""
     document = json.loads(encode(token_of(MINTED))) | {field: value}
     assert decode(json.dumps(document).encode()) is None
 
@@ -98,3 +107,16 @@ async def test_a_reason_of_another_release_reads_as_trouble(store: RedisStore, c
     answer = await store.acquire(KEY, wish())
     assert isinstance(answer, Backoff)
     assert answer.failure == Failure(Reason.ISSUER_UNAVAILABLE, "until_monday")
+
+
+@pytest.mark.parametrize("code", ["x\x1b[2J", "a" * 65, "secret=1", "\xff"])
+async def test_an_error_code_that_is_none_is_left_out(
+    store: RedisStore, command: Command, clock: Clock, code: str
+) -> None:
+    """It goes to callers, logs and terminals."""
+    await store.fail(await lease_of(store), Failure(Reason.ISSUER_REFUSED, "invalid_client"), 30.0)
+    _, _, meta = keys_of(store.key_hash(KEY))
+    await command("HSET", meta, "failure", f"ISSUER_REFUSED {code}")
+    answer = await store.acquire(KEY, wish())
+    assert isinstance(answer, Backoff)
+    assert answer.failure == Failure(Reason.ISSUER_REFUSED, "")

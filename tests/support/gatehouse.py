@@ -10,6 +10,7 @@ import pytest
 
 from mintonce import AsyncTokenClient, MintonceError
 from mintonce.credentials import ApiKeyFile
+from mintonce_server.core.broker import BrokerOptions
 from mintonce_server.core.errors import AuditUnavailable
 from mintonce_server.core.key import KeyHasher
 from mintonce_server.core.policy import Act, Policy, Rule
@@ -19,6 +20,7 @@ from mintonce_server.dev.practice_issuer import PracticeIssuer
 from mintonce_server.identity.api_keys import ApiKeys, new_api_key, parse_api_keys
 from mintonce_server.identity.identify import Identifier
 from mintonce_server.rpc.gate import Guards
+from mintonce_server.rpc.options import ServerOptions
 from mintonce_server.telemetry.audit import CallRecord
 from mintonce_server.telemetry.clock import SystemClock
 from support.house import AUDIENCE, CLIENT, HASHER, House, house
@@ -47,6 +49,7 @@ class Gatehouse:
     known: ApiKeys = field(default_factory=lambda: ApiKeys({}))
     version: int = 0
     """Of `known`."""
+    quotas: Quotas | None = None
 
     def know(self, *names: str) -> None:
         """From now on only these callers' keys are known."""
@@ -70,6 +73,8 @@ async def gatehouse(
     issuer: PracticeIssuer,
     quotas: QuotaOptions | None = None,
     store: TokenStore | Callable[[KeyHasher, Clock], TokenStore] | None = None,
+    server_options: ServerOptions | None = None,
+    broker_options: BrokerOptions | None = None,
 ) -> AsyncGenerator[Gatehouse]:
     """Knows billing, cart and operator. `store`: one that is shared, or that is made for it; default: in memory."""
     made = {name: new_api_key(name)[0].reveal() for name in ("billing", "cart", "operator")}
@@ -84,8 +89,15 @@ async def gatehouse(
     limits = Quotas(quotas, clock) if quotas else None
     guards = Guards(identify, lambda: gate.policy, limits, write, lambda: gate.version)
     made_for_it = store(HASHER, clock) if callable(store) else store
-    async with house(issuer.token_url, store=made_for_it, guards=guards, audiences=frozenset({AUDIENCE})) as replica:
-        gate = Gatehouse(replica, directory, made, audit)
+    async with house(
+        issuer.token_url,
+        store=made_for_it,
+        guards=guards,
+        audiences=frozenset({AUDIENCE}),
+        server_options=server_options,
+        options=broker_options,
+    ) as replica:
+        gate = Gatehouse(replica, directory, made, audit, quotas=limits)
         gate.know(*made)
         yield gate
 

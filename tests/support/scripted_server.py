@@ -51,6 +51,7 @@ class ScriptedServer(tokens_pb2_grpc.TokenServiceServicer, admin_pb2_grpc.AdminS
         self._changed = threading.Condition()
         self._token: types_pb2.Token | None = None
         self._generation = 100
+        self._listed_scopes: list[str] = []
         self._epoch = 0
         self._failures: dict[str, tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...], int]] = {}
         self._gates: dict[str, threading.Event] = {}
@@ -94,6 +95,16 @@ class ScriptedServer(tokens_pb2_grpc.TokenServiceServicer, admin_pb2_grpc.AdminS
             )
             self._changed.notify_all()
             return self._generation
+
+    def publish_text(self, text: str) -> None:
+        """A token all of whose texts are this one; what is listed has it, too."""
+        self.publish()
+        with self._changed:
+            self._listed_scopes = [text]
+            self._token = types_pb2.Token(
+                access_token=text, token_type=text, scopes=[text], generation=self._generation
+            )
+            self._changed.notify_all()
 
     def fail(self, method: str, code: grpc.StatusCode, reason: str = "", times: int = 1 << 30, **how: object) -> None:
         """The method fails so, so often. Without a reason it says nothing but the code."""
@@ -162,7 +173,11 @@ class ScriptedServer(tokens_pb2_grpc.TokenServiceServicer, admin_pb2_grpc.AdminS
     ) -> admin_pb2.ListTokensResponse:
         self._called("ListTokens", request, context)
         summary = admin_pb2.TokenSummary(
-            client=CLIENT, audience=AUDIENCE, generation=self._generation, key_hash="ab" * 16
+            client=CLIENT,
+            audience=AUDIENCE,
+            scopes=self._listed_scopes,
+            generation=self._generation,
+            key_hash="ab" * 16,
         )
         summary.remaining.FromMilliseconds(3_599_500)
         return admin_pb2.ListTokensResponse(tokens=[summary], truncated=True)

@@ -6,6 +6,7 @@ from typing import Final, cast
 import grpc
 
 from mintonce import _status
+from mintonce._text import visible
 from mintonce.errors import MintonceError, Refused, Unavailable, Unreachable, closed
 
 _REFUSALS: Final = frozenset(
@@ -33,6 +34,9 @@ _REFUSAL_CODES: Final = frozenset(
     }
 )
 _LONGEST_DETAILS: Final = 300
+_LONGEST_TEXT: Final = 2000
+_LONGEST_NAME: Final = 64
+_TEXTS: Final = ("remedy", "issuer_error", "request_id")
 _OTHER_PEER: Final = "Is this target a mintonced, of a version that fits this client, and not a proxy in front of it?"
 _UNSAID_REMEDIES: Final = {
     grpc.StatusCode.UNAUTHENTICATED: "Something on the way wants other credentials: see MINTONCE_CERTIFICATE_FILE, "
@@ -54,14 +58,13 @@ def _said(error: grpc.RpcError, details: _status.Details) -> MintonceError:
         kind: type[MintonceError] = Refused
     else:
         kind = Unavailable if details.reason in _PASSING else MintonceError
+    said = {name: visible(details.metadata.get(name, ""), _LONGEST_TEXT) for name in _TEXTS}
     return kind(
-        error.details() or details.reason,
-        reason=details.reason,
-        remedy=details.metadata.get("remedy", ""),
+        visible(error.details() or details.reason, _LONGEST_TEXT),
+        reason=visible(details.reason, _LONGEST_NAME),
         retry_after=details.retry_after,
         code=error.code(),
-        issuer_error=details.metadata.get("issuer_error", ""),
-        request_id=details.metadata.get("request_id", ""),
+        **said,
     )
 
 
@@ -70,7 +73,7 @@ def _unsaid(error: grpc.RpcError, target: str, hint: str) -> MintonceError:
     code = error.code()
     if code is grpc.StatusCode.UNAVAILABLE:
         return Unreachable(
-            f"cannot reach mintonced at {target}: {(error.details() or 'no details')[:_LONGEST_DETAILS]}",
+            f"cannot reach mintonced at {target}: {visible(error.details() or 'no details', _LONGEST_DETAILS)}",
             reason="UNREACHABLE",
             remedy=f"Is mintonced running, and at {target}? {hint} "
             "Set the target with MINTONCE_TARGET, --target or target=….",

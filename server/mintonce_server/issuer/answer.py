@@ -8,6 +8,7 @@ from typing import Final
 
 from mintonce_server.core.errors import Foreign, IssuerError, IssuerMalformed
 from mintonce_server.core.secret import Secret
+from mintonce_server.core.text import MAX_TOKEN, is_token
 from mintonce_server.core.token import MAX_LIFETIME, Minted
 from mintonce_server.issuer.binding import is_bound
 from mintonce_server.issuer.correlation import request_id
@@ -15,13 +16,8 @@ from mintonce_server.issuer.grant import AudienceCheck, BadGrant, Grant, check_a
 from mintonce_server.issuer.refusal import Refused, error_code, refusal
 from mintonce_server.issuer.strictjson import NotAnObject, parse_object
 
-MAX_TOKEN: Final = 16 * 1024
-"""Characters of an access token. Servers take about 8 KiB of headers; more is not a token."""
-
 BEARER: Final = "Bearer"
 
-# Visible ASCII: wider than b64token (RFC 6750, section 2.1), for opaque tokens, yet nothing that could end a header.
-_TOKEN = re.compile(rf"[\x21-\x7e]{{1,{MAX_TOKEN}}}")
 _DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
@@ -122,7 +118,7 @@ def _error_code(body: bytes) -> str:
 
 def _access_token(fields: Mapping[str, object], asked: Asked) -> str:
     token = fields.get("access_token")
-    if isinstance(token, str) and _TOKEN.fullmatch(token):
+    if isinstance(token, str) and is_token(token):
         return token
     raise _malformed(
         asked,

@@ -8,16 +8,11 @@ from typing import Final, Literal, cast
 
 from mintonce_server.core.errors import IssuerMalformed
 from mintonce_server.core.key import MAX_AUDIENCE, MAX_SCOPE
-from mintonce_server.core.text import printable
+from mintonce_server.core.text import MAX_GRANTED_AUDIENCES, MAX_GRANTED_SCOPES, printable
 from mintonce_server.issuer.refusal import REFUSED_FOR
 from mintonce_server.issuer.strictjson import parse_object
 
 AudienceCheck = Literal["warn", "refuse", "off"]
-
-MAX_SCOPES: Final = 1000
-"""Granted with one token: as many as the largest APIs have. With more, nobody could say what is handed out."""
-
-MAX_AUDIENCES: Final = 32
 
 AUDIENCE_REMEDY: Final = (
     "Check the issuer's audience_parameter, and that the audience is registered there for this client: many issuers "
@@ -88,9 +83,9 @@ def read_grant(fields: Mapping[str, object], claims: Mapping[str, object], asked
     said = [names for names in (answered, *map(_names, _claimed(claims))) if names is not None]
     names = {name for names in said for name in names} if said else set(asked)
     scopes = sorted(printable(name, MAX_SCOPE + 1) for name in names)
-    if len(scopes) > MAX_SCOPES or any(len(name) > MAX_SCOPE for name in scopes):
+    if len(scopes) > MAX_GRANTED_SCOPES or any(len(name) > MAX_SCOPE for name in scopes):
         raise BadGrant(
-            f"grants more than {MAX_SCOPES} scopes, or one of more than {MAX_SCOPE} characters",
+            f"grants more than {MAX_GRANTED_SCOPES} scopes, or one of more than {MAX_SCOPE} characters",
             "Such a token allows more than can be checked. Ask for the scopes that are needed, or grant fewer there.",
         )
     return Grant(tuple(scopes), _audience(claims))
@@ -129,4 +124,4 @@ def _audience(claims: Mapping[str, object]) -> tuple[str, ...]:
     if isinstance(stated, list):
         names = cast("list[object]", stated)
     texts = [name for name in names if isinstance(name, str)]
-    return tuple(printable(name, MAX_AUDIENCE) for name in texts[:MAX_AUDIENCES])
+    return tuple(printable(name, MAX_AUDIENCE) for name in texts[:MAX_GRANTED_AUDIENCES])

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from mintonce_server.core import text
 from mintonce_server.core.errors import IssuerError, IssuerMalformed, IssuerRefused, IssuerThrottled, IssuerUnavailable
 
 REFUSED_FOR: Final = 30.0
@@ -15,9 +16,6 @@ REFUSED_FOR: Final = 30.0
 RETRY_AFTER_MIN: Final = 1.0
 RETRY_AFTER_MAX: Final = 300.0
 
-# RFC 6749, section 5.2, allows more, but every registered code is made of small letters and underscores. What is not
-# may be anything, even our own secret that a careless issuer says back, and codes are shown to callers.
-_CODE = re.compile(r"[a-z][a-z_]{0,63}")
 _DIGITS = re.compile(r"[0-9]{1,12}")
 
 _THROTTLED_CODES: Final = frozenset(
@@ -104,7 +102,7 @@ def _remedy(status: int, code: str) -> str:
 def error_code(fields: Mapping[str, object]) -> str:
     """The `error` of an error response (RFC 6749, section 5.2) if it is a clean code, or ""."""
     code = fields.get("error")
-    return code if isinstance(code, str) and _CODE.fullmatch(code) else ""
+    return text.error_code(code) if isinstance(code, str) else ""
 
 
 def retry_after(headers: Mapping[str, str], now_unix: float) -> float | None:

@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, Final, NoReturn, TypeVar, cast
 
+from grpc.aio import AbortError
+
 from mintonce_server.core.errors import InvalidRequest, MintonceError
 from mintonce_server.rpc.arrival import arrival
 from mintonce_server.rpc.context import Context
@@ -33,6 +35,8 @@ def unary(method: Method) -> Method:
         try:
             _check_readable(request)
             return await method(servicer, request, context)
+        except AbortError:  # the method has ended the call itself
+            raise
         except Exception as error:  # noqa: BLE001 - the last line: grpc would send the exception's text to the caller
             await fail(context, error)
 
@@ -48,6 +52,8 @@ def streaming(method: Method) -> Method:
             async with aclosing(method(servicer, request, context)) as answers:
                 async for answer in answers:
                     yield answer
+        except AbortError:
+            raise
         except Exception as error:  # noqa: BLE001 - as above
             await fail(context, error)
 

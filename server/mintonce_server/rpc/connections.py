@@ -1,5 +1,6 @@
 """Ends TCP connections of gRPC servers, which gRPC itself does not offer from Python."""
 
+import ctypes
 import os
 import socket
 from collections.abc import Collection
@@ -14,6 +15,9 @@ SHARE: Final = 2.0
 """A search for connections takes as long as there are descriptors. This many times as long, there is no other one."""
 
 Address = tuple[str, int]
+_LIBC: Final = ctypes.CDLL(None)
+_NO_ADDRESS: Final = bytes(16)
+"""A sockaddr of the family AF_UNSPEC."""
 NOWHERE: Final[Address] = ("", 0)
 
 
@@ -60,7 +64,7 @@ class Connections:
             with _duplicate(descriptor) as connection:
                 if self._peer(connection) != address:
                     return False
-                connection.shutdown(socket.SHUT_RDWR)
+                _abort(connection)
         except OSError:  # the peer was faster
             return False
         return True
@@ -69,6 +73,13 @@ class Connections:
         # Our own port, too: a server that we are a client of could be at the peer's address.
         ours = _address(connection.getsockname())[1] == self.port
         return _address(connection.getpeername()) if ours else NOWHERE
+
+
+def _abort(connection: socket.socket) -> None:
+    """End it with all that it has received and not read yet: a flood may have left megabytes there."""
+    # Linux: to connect a TCP socket to no address resets its connection.
+    if _LIBC.connect(connection.fileno(), _NO_ADDRESS, len(_NO_ADDRESS)) != 0:
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _duplicate(descriptor: int) -> socket.socket:

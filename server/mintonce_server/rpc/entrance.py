@@ -66,9 +66,15 @@ class Entrance:
         self._unknown: Shares[Arrival] = Shares()
         self._waiting: dict[Arrival, None] = {}
 
-    def arrive(self, context: Context, *, streams: bool = False) -> Arrival:
-        """Look at the headers. What comes of it is `arrival()` for the rest of this task."""
-        came = Arrival(str(context.peer()), self._clock.monotonic(), self._quiet)
+    def arrive(self, context: Context, *, streams: bool = False) -> Arrival | None:
+        """Look at the headers. What comes of it is `arrival()` for the rest of this task.
+
+        None for a call of a connection that is closed: then any work for it is lost.
+        """
+        peer = str(context.peer())
+        if self._wasted.is_gone(peer):
+            return None
+        came = Arrival(peer, self._clock.monotonic(), self._quiet)
         arrived(came)
         context.add_done_callback(cast("Any", lambda _: self._left(came)))  # the published types want a class of theirs
         if self._doorkeeper is None:

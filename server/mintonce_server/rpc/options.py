@@ -46,7 +46,7 @@ class ServerOptions:
     max_metadata_bytes: int = 16 * 1024
     max_concurrent_rpcs: int = 10_000
     max_streams_per_connection: int = 2000
-    max_wasted_calls: int = 500
+    max_wasted_calls: int = 300
     message_timeout: float = 5.0
     max_connection_age: float | None = None
     handshake_seconds: float = HANDSHAKE_SECONDS
@@ -61,8 +61,9 @@ def channel_options(options: ServerOptions) -> list[tuple[str, Any]]:
         # Beyond the soft limit requests may be refused at random: only the hard one is meant.
         ("grpc.absolute_max_metadata_size", options.max_metadata_bytes),
         ("grpc.max_concurrent_streams", options.max_streams_per_connection),
-        # Streams that were reset count until all that belongs to them is freed.
-        ("grpc.http.overload_protection", 1),
+        # gRPC's default of 1 counts streams that are over until they are freed: a channel that has more calls than
+        # streams then loses a quarter of them.
+        ("grpc.http.overload_protection", 0),
         ("grpc.server.max_pending_requests", MOST_PENDING),
         ("grpc.server.max_pending_requests_hard_limit", MOST_PENDING + 1),
         ("grpc.so_reuseport", int(options.so_reuseport)),

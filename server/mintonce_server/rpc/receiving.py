@@ -104,7 +104,8 @@ def _conversation(method: Streaming, entrance: Entrance) -> Callable[[object, Co
     """For reflection, whose callers send several messages: all of it within CONVERSATION_SECONDS."""
 
     async def call(requests: object, context: Context) -> None:
-        entrance.arrive(context, streams=True)
+        if entrance.arrive(context, streams=True) is None:
+            await context.abort(grpc.StatusCode.CANCELLED, "the connection is closed")
         try:
             async with asyncio.timeout(CONVERSATION_SECONDS), aclosing(method(requests, context)) as answers:
                 async for answer in answers:
@@ -116,7 +117,8 @@ def _conversation(method: Streaming, entrance: Entrance) -> Callable[[object, Co
 
 
 async def _request(read: Read, entrance: Entrance, context: Context, *, streams: bool) -> object:
-    came = entrance.arrive(context, streams=streams)
+    if (came := entrance.arrive(context, streams=streams)) is None:
+        await context.abort(grpc.StatusCode.CANCELLED, "the connection is closed")
     message = None if came.refusal else await entrance.message(context, came)
     return NOT_RECEIVED if message is None else read(message)
 

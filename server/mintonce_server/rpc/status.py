@@ -9,10 +9,16 @@ from google.rpc.status_pb2 import Status
 from grpc.aio import ServicerContext
 
 from mintonce_server.core.errors import IssuerError, MintonceError, Reason
+from mintonce_server.core.text import printable, visible
 
 DOMAIN: Final = "mintonce"
 DETAILS: Final = "grpc-status-details-bin"
 """Where gRPC implementations look for a google.rpc.Status."""
+
+MAX_TEXT: Final = 1000
+"""Characters of a message or a remedy: with the rest they must fit into metadata, of which many servers take 8 KiB."""
+MAX_CODE: Final = 64
+MAX_RETRY_AFTER: Final = 86_400.0
 
 NO_RETRY: Final = ("grpc-retry-pushback-ms", "-1")
 """Tells a channel's retry policy not to repeat by itself: the trouble is behind this server, and the others."""
@@ -48,14 +54,15 @@ async def abort(context: ServicerContext[object, object], error: MintonceError, 
 def status_of(error: MintonceError, request_id: str) -> Status:
     """The google.rpc.Status with ErrorInfo and, when a later try may help, RetryInfo."""
     info = ErrorInfo(domain=DOMAIN, reason=error.reason.value)
-    info.metadata["remedy"] = error.remedy
+    # The last edge: whatever of an issuer or a store should be in these texts, a terminal may show them.
+    info.metadata["remedy"] = visible(error.remedy, MAX_TEXT)
     info.metadata["request_id"] = request_id
     if isinstance(error, IssuerError) and error.issuer_error:
-        info.metadata["issuer_error"] = error.issuer_error
-    status = Status(code=CODES[error.reason].value[0], message=str(error))
+        info.metadata["issuer_error"] = printable(error.issuer_error, MAX_CODE)
+    status = Status(code=CODES[error.reason].value[0], message=visible(str(error), MAX_TEXT))
     status.details.add().Pack(info)
     if error.retry_after is not None:
         delay = Duration()
-        delay.FromMilliseconds(int(error.retry_after * 1000))
+        delay.FromMilliseconds(int(min(max(error.retry_after, 0.0), MAX_RETRY_AFTER) * 1000))
         status.details.add().Pack(RetryInfo(retry_delay=delay))
     return status

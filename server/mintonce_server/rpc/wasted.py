@@ -16,6 +16,8 @@ MOST_IN_A_WHILE: Final = 1000
 FEW: Final = 10
 """Wasted calls of one connection in one second that are not held against it, however many others there are."""
 MOST_PEERS: Final = 20_000
+GONE: Final = 2.0
+"""Seconds in which calls still come up that a connection made before it was closed."""
 
 Close = Callable[[Collection[str]], object]
 
@@ -36,6 +38,11 @@ class WastedCalls:
         self._in_while: Counter[str] = Counter()
         self._second_ends = self._while_ends = 0.0
         self._total = 0
+        self._gone: dict[str, float] = {}
+
+    def is_gone(self, peer: str) -> bool:
+        """Whether the peer's connection was closed a moment ago: nobody waits for an answer any more."""
+        return bool(self._gone) and self._gone.get(peer, 0.0) > self._clock.monotonic()
 
     def note(self, peer: str) -> None:
         """One more, by this peer as gRPC names it."""
@@ -49,6 +56,8 @@ class WastedCalls:
             for peer in guilty:
                 self._in_second.pop(peer, None)
                 self._in_while.pop(peer, None)
+            self._gone = {peer: until for peer, until in self._gone.items() if until > now}
+            self._gone.update(dict.fromkeys(guilty, now + GONE))
             self._close(guilty)
 
     def _begin_windows(self, now: float) -> None:

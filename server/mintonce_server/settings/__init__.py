@@ -1,6 +1,7 @@
 """What the program is told: the only reader of the environment and of config files."""
 
-from mintonce_server.settings.faults import Fault, SettingsError, visible
+from mintonce_server.core.text import visible
+from mintonce_server.settings.faults import Fault, SettingsError
 from mintonce_server.settings.files import FileFault, read_regular, refuse_if_open, refuse_if_writable, secret_in
 from mintonce_server.settings.guard_checks import identities
 from mintonce_server.settings.loading import load

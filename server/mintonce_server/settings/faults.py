@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from mintonce_server.core.errors import MintonceError
+from mintonce_server.core.text import visible
 
 SettingPath: TypeAlias = tuple[str, ...]
 """Where a setting is: ("clients", "billing", "issuer")."""
@@ -49,11 +50,6 @@ def did_you_mean(wrong: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = difflib.get_close_matches(wrong, known, n=1, cutoff=0.6)
     return f"Did you mean {close[0]}?" if close else f"Known here: {', '.join(known)}."
-
-
-def visible(text: str) -> str:
-    """The text with everything that a terminal would obey, or cannot encode, written as an escape."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _is_bare(part: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Final, Protocol, TypeGuard, cast
 from mintonce_server.core.errors import InvalidRequest
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.secret import Secret
+from mintonce_server.core.text import are_granted, is_token, is_token_type
 from mintonce_server.core.token import MAX_LIFETIME, Token
 
 VERSION: Final = 2
@@ -217,6 +218,8 @@ def decode(text: bytes) -> Payload | None:
                 key = TokenKey.of(client, audience, scopes)
             except InvalidRequest:
                 return None
+            if not (is_token(token) and is_token_type(token_type) and are_granted(granted, granted_audience)):
+                return None  # what is in here goes to callers and terminals, and the usual key is known to everybody
             grant = tuple(granted), tuple(granted_audience)
             times = expiry, refresh, lifetime
             return Payload(key, Secret(token), token_type, *grant, *times, version, served_as, reissued)

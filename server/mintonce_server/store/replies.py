@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from mintonce_server.core.errors import Reason
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Acquired, Backoff, Failure, Hit, Lease, Refusal, Rejection, Wait, Wish
+from mintonce_server.core.text import error_code
 from mintonce_server.core.token import Token
 from mintonce_server.store.record import Open, Row
 
@@ -112,4 +113,4 @@ def _failure(text: bytes) -> Failure:
     reason, _, issuer_error = text.decode(errors="replace").partition(" ")
     # A newer release may know more reasons; to us the issuer is in trouble then.
     known = reason in Reason.__members__
-    return Failure(Reason(reason) if known else Reason.ISSUER_UNAVAILABLE, issuer_error)
+    return Failure(Reason(reason) if known else Reason.ISSUER_UNAVAILABLE, error_code(issuer_error))

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from time import monotonic
 
+from mintonce._text import visible
 from mintonce._wire import TokenList
 from mintonce.cli._durations import shown
 from mintonce.errors import MintonceError
@@ -12,12 +13,12 @@ from mintonce.token import Token
 
 
 def line(text: str) -> None:
-    """To standard output, at once: somebody may read it through a pipe."""
-    print(text, flush=True)
+    """To standard output, at once: somebody may read it through a pipe. Nothing in it can command a terminal."""
+    print(visible(text), flush=True)
 
 
 def note(text: str) -> None:
-    print(f"mintonce: {text}", file=sys.stderr, flush=True)
+    print(f"mintonce: {visible(text)}", file=sys.stderr, flush=True)
 
 
 def failure(error: MintonceError) -> None:

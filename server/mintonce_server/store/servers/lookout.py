@@ -44,7 +44,7 @@ class Lookout(Generic[V]):
 
     async def renewed(self) -> None:
         """Look soon, and wait for it, whether it finds anything or not."""
-        if self._watch is None or self._watch.done():
+        if self._watch is None:
             self._watch = asyncio.create_task(self._go_on_looking(), name="store-lookout")
         self.refresh()
         await self._looked.wait()
@@ -72,6 +72,11 @@ class Lookout(Generic[V]):
                     self.view, self._error = await self._look(), None
                 except Exception as error:  # noqa: BLE001 - said by the calls, if they fail too
                     self._error = error
+                except asyncio.CancelledError:
+                    if (task := asyncio.current_task()) is None or task.cancelling():
+                        raise
+                    # Not we: something that the look waited for was cancelled.
+                    self._error = ConnectionError("a look was cancelled")
                 self._doubted = False
                 self._looked, looked = asyncio.Event(), self._looked
                 looked.set()

@@ -1,0 +1,62 @@
+"""The look at where the servers are goes on, whatever a look meets."""
+
+import asyncio
+
+import pytest
+from faults.ports import ERRORS
+from redis.exceptions import ConnectionError
+
+from mintonce_server.store.servers.lookout import Lookout, poll
+from support.waiting import wait_until
+
+
+async def test_whatever_a_look_raises_the_next_one_comes() -> None:
+    """And the last view holds on meanwhile."""
+    errors = [error() for error in ERRORS]
+    looks = 0
+
+    async def look() -> str:
+        nonlocal looks
+        looks += 1
+        if looks > 1 and errors:
+            raise errors.pop()
+        return "where they are" if errors else "somewhere else"
+
+    lookout = Lookout(look, every=0.01)
+    assert await lookout.find() == "where they are"
+    while errors:
+        await lookout.renewed()
+        assert lookout.view == "where they are"
+    await wait_until(lambda: lookout.view == "somewhere else")
+    await lookout.close()
+
+
+async def test_a_look_that_meets_a_cancellation_is_not_the_last() -> None:
+    """Something that it waited for was cancelled, and not it."""
+    looks = 0
+
+    async def look() -> int:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            raise asyncio.CancelledError
+        return looks
+
+    lookout = Lookout(look, every=60.0)
+    await lookout.renewed()
+    assert await lookout.find() == 2
+    await lookout.close()
+
+
+async def test_a_question_that_is_cancelled_is_one_without_an_answer() -> None:
+    """The others count."""
+
+    async def cancelled() -> int:
+        raise asyncio.CancelledError
+
+    async def answered() -> int:
+        return 7
+
+    assert await poll([cancelled(), answered(), answered()], 1.0) == [7]
+    with pytest.raises(ConnectionError):
+        await poll([cancelled()], 1.0)

@@ -285,6 +285,23 @@ async def test_a_token_of_replaced_credentials_goes_on_where_it_is() -> None:
     assert bench.issuer.mints == 1
 
 
+async def test_a_token_minted_alone_with_replaced_credentials_goes_on_where_it_is() -> None:
+    """The store gives it no number; it is offered once in each interval, and not at each call."""
+    bench = Workbench()
+    bench.store.down = ALL
+    token = (await bench.get()).token
+    bench.store.down = frozenset()
+    await bench.store.acquire(KEY, wish("newer", cv=2))
+    bench.clock.advance(BOUND + 0.1)  # it went away without minting
+    await bench.get()
+    assert bench.store.calls["restore"] == 1
+    for _ in range(5):
+        served = await bench.get()
+        assert (served.token, served.degraded) == (token, False)
+    assert bench.store.calls["restore"] == 1
+    assert bench.issuer.mints == 1
+
+
 @pytest.mark.parametrize("method", ["restore", "load"])
 async def test_what_an_outage_interrupts_while_giving_back_is_done_after(method: str) -> None:
     """Nothing is lost but time."""

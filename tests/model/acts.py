@@ -5,10 +5,14 @@ from typing import NamedTuple, TypeVar
 
 from model import laws, scripts
 from model.laws import require
-from model.values import Acquired, Backoff, Committed, Granted, Hit, Outcome, Refused, Rejection, State, Token, Wait
-from model.world import HORIZON, MIN_INTERVAL, START, Minted, Replica, World, nonce_of
+from model.values import Acquired, Backoff, Committed, Granted, Hit, Outcome, Raised, Refused, Rejection, State, Wait
+from model.values import Token as Sent
+from model.world import BEHIND, HORIZON, MIN_INTERVAL, START, Minted, World, nonce_of, withdrawn
 
 T = TypeVar("T")
+
+STANDS_BY = "!"
+"""Marks the payload of a text that the issuer gave again after its rejection."""
 
 
 class Scripts(NamedTuple):
@@ -18,13 +22,7 @@ class Scripts(NamedTuple):
     commit: Callable[..., Outcome[Committed | Refused]] = scripts.commit
     fail: Callable[..., Outcome[bool]] = scripts.fail
     reject: Callable[..., Outcome[Rejection]] = scripts.reject
-
-
-class Done(NamedTuple):
-    """The world after an act, and what was answered."""
-
-    world: World
-    reply: Acquired | Committed | Refused | Rejection | bool
+    barrier: Callable[..., Outcome[Raised]] = scripts.barrier
 
 
 class Acts:
@@ -34,9 +32,10 @@ class Acts:
         self._scripts = acts
         self._remember = remember
 
-    def acquire(self, world: World, index: int) -> tuple[World, Acquired]:
-        """A replica asks, for a token newer than all it knows to be rejected."""
+    def acquire(self, world: World, index: int, *, adopt: bool = False) -> tuple[World, Acquired]:
+        """A replica asks, for a token newer than all it knows to be rejected. `adopt`: for a number for its own."""
         replica, nonce = world.replicas[index], nonce_of(index)
+        newer_than = replica.held.generation if adopt else max(replica.barred, replica.newer_than)
 
         def ask(state: State) -> Outcome[Acquired]:
             return self._scripts.acquire(
@@ -45,37 +44,48 @@ class Acts:
                 nonce=nonce,
                 lease=HORIZON - world.now,
                 version=replica.version,
-                newer_than=replica.barred,
+                newer_than=newer_than,
                 min_remaining=0,
+                adopt=adopt,
             )
 
         outcome = ask(world.state)
         _same_again(outcome, ask(outcome.state), outcome.reply)
         after = self._after(world, outcome)
         laws.judge_lease(world.state, outcome.state, 0, nonce)
-        _judge_answer(world, replica, nonce, outcome.reply)
+        _judge_answer(world, index, newer_than, outcome.reply, adopt=adopt)
         if isinstance(outcome.reply, Granted) and outcome.state.lease != world.state.lease:
-            known = world.known._replace(version=max(world.known.version, replica.version))
-            after = after._replace(known=known)
+            version, highest = max(world.known.version, replica.version), outcome.reply.generation
+            after = after._replace(known=world.known._replace(version=version, highest=highest))
         return after, outcome.reply
 
-    def commit(self, world: World, minted: Minted, *, restored: bool = False) -> tuple[World, Committed | Refused]:
-        """Somebody brings a token."""
-        left = HORIZON - world.now
-        token = Token(minted.generation, minted.version, left, HORIZON, 0, left, minted.text, minted.text)
-        outcome = self._scripts.commit(world.state, world.now, token, restored=restored)
-        again = self._scripts.commit(outcome.state, world.now, token, restored=restored)
-        same = outcome.reply._replace(word="DUP") if isinstance(outcome.reply, Committed) else outcome.reply
-        _same_again(outcome, again, same)
-        laws.judge_lease(world.state, outcome.state, minted.generation, "")
-        left_over = outcome.state.lease is not None and outcome.state.lease.generation == minted.generation
-        require(not left_over, laws.NO_LEASE_LEFT, f"the lease on {minted.generation} after {outcome.reply}")
-        known = laws.judge_record(world.state, outcome.state, world.known)
-        if outcome.wake and not restored:
-            known = known._replace(closed=0)
-        return self._after(world, outcome)._replace(known=known), outcome.reply
+    def commit(self, world: World, token: Minted, *, restored: bool = False) -> tuple[World, Committed | Refused]:
+        """A replica brings a token."""
+        require(not token.provisional, laws.ADOPTED, f"{token.generation} is no number of the store's")
 
-    def fail(self, world: World, index: int) -> World:
+        def tell(state: State, text: str) -> Outcome[Committed | Refused]:
+            left, payload = HORIZON - world.now, text + STANDS_BY * token.reissued
+            times = left, HORIZON, 0, left
+            sent = Sent(token.generation, token.version, *times, payload, text, token.served_as)
+            return self._scripts.commit(state, world.now, sent, restored=restored)
+
+        outcome = tell(world.state, token.text)
+        same = outcome.reply._replace(word="DUP") if isinstance(outcome.reply, Committed) else outcome.reply
+        _same_again(outcome, tell(outcome.state, token.text), same)
+        other = tell(outcome.state, "another text")
+        require(isinstance(other.reply, Refused), laws.SAME_TEXT, f"{token.generation}: {other.reply}")
+        laws.judge_lease(world.state, outcome.state, token.generation, "")
+        left_over = outcome.state.lease is not None and outcome.state.lease.generation == token.generation
+        require(not left_over, laws.NO_LEASE_LEFT, f"the lease on {token.generation} after {outcome.reply}")
+        known = laws.judge_record(world.state, outcome.state, world.known, token)
+        if outcome.wake and not restored:
+            known = known._replace(closed=0, while_live=False)
+        after = self._after(world, outcome)._replace(known=known)
+        if outcome.reply == Refused("REJECTED") and restored:
+            after = withdrawn(after, token.generation)
+        return after, outcome.reply
+
+    def fail(self, world: World, index: int, *, while_live: bool = False) -> World:
         """The replica's mint failed."""
         replica, nonce = world.replicas[index], nonce_of(index)
 
@@ -88,32 +98,68 @@ class Acts:
                 retry=HORIZON - world.now,
                 failure="no",
                 version=replica.version,
+                while_live=while_live,
             )
 
         outcome = tell(world.state)
         _same_again(outcome, tell(outcome.state), False)
         laws.judge_lease(world.state, outcome.state, replica.generation, nonce)
         after = self._after(world, outcome)
-        return after._replace(known=world.known._replace(closed=replica.version)) if outcome.reply else after
+        known = world.known._replace(closed=replica.version, while_live=while_live)
+        return after._replace(known=known) if outcome.reply else after
 
     def reject(self, world: World, generation: int) -> tuple[World, Rejection]:
-        """Somebody says that this generation was refused."""
+        """A caller says that this generation was refused."""
 
-        def tell(state: State) -> Outcome[Rejection]:
-            return self._scripts.reject(state, world.now, generation=generation, min_interval=MIN_INTERVAL)
+        def tell(state: State, number: int) -> Outcome[Rejection]:
+            return self._scripts.reject(state, world.now, generation=number, min_interval=MIN_INTERVAL)
 
-        outcome, record = tell(world.state), world.state.record
-        if record and outcome.state.record != record:
+        outcome, record, known = tell(world.state, generation), world.state.record, world.known
+        unknown, fell = outcome.reply.word == "UNKNOWN", record is not None and outcome.state.record != record
+        if record and fell:
             aimed = generation in (record.generation, record.provisional)
             require(aimed, laws.AIM, f"{record.generation} dropped, {generation} named")
-        _same_again(outcome, tell(outcome.state), outcome.reply)
+        if generation > known.highest:
+            require(unknown and outcome.state == world.state, laws.NEVER_WAS, f"{generation}: {outcome.reply}")
+        require(not unknown or generation > known.highest, laws.GIVEN_OUT, f"{generation}: {outcome.reply}")
+        if record and fell:
+            require(not known.fresh, laws.INTERVAL, f"{generation} dropped within the interval")
+        elif record and generation == known.served_as:
+            require(outcome.reply.word == "TOO_SOON", laws.NAMED, f"{generation}: {outcome.reply}")
+        _same_again(outcome, tell(outcome.state, generation), outcome.reply)
         after = self._after(world, outcome)
-        if record is None or outcome.state.record == record:
+        if outcome.reply.word == "CURRENT":
+            after = withdrawn(after, outcome.reply.generation)
+        if record and fell:
+            floor = max(known.floor, world.state.meta.generation, record.generation)
+            known = known._replace(floor=floor, rejected_text=record.print, fresh=True, served_as=0)
+        return after._replace(known=known), outcome.reply
+
+    def barrier(self, world: World, index: int) -> tuple[World, Raised]:
+        """A replica says what it knows to be rejected."""
+        generation, text = world.replicas[index].barred, world.replicas[index].barred_text
+
+        def tell(state: State) -> Outcome[Raised]:
+            return self._scripts.barrier(state, world.now, generation=generation, text=text, min_interval=MIN_INTERVAL)
+
+        outcome, (record, lease, _) = tell(world.state), world.state
+        _same_again(outcome, tell(outcome.state), outcome.reply)
+        after, known = self._after(world, outcome), world.known
+        there = world.state.meta.barrier >= generation
+        require(not there or outcome.state == world.state, laws.ONE_FALL, f"{generation} was barred already")
+        if outcome.state == world.state:
             return after, outcome.reply
-        require(not world.known.fresh, laws.INTERVAL, f"{generation} dropped within the interval")
-        floor = max(world.known.floor, world.state.meta.generation, generation)
-        known = world.known._replace(floor=floor, rejected_text=record.print, fresh=True)
-        return after._replace(known=known, rejections=world.rejections + 1), outcome.reply
+        if lease and lease.generation > generation:
+            require(outcome.state.lease == lease, laws.HOLDER, f"the lease on {lease.generation}, by {generation}")
+        if record and outcome.state.record != record:
+            require(record.generation <= generation, laws.AIM, f"{record.generation} dropped, up to {generation} named")
+            require(not known.fresh, laws.INTERVAL, f"{record.generation} dropped within the interval")
+            require(generation not in known.fallen, laws.ONE_FALL, f"another one to {generation}")
+            known = known._replace(fresh=True, fallen=(*known.fallen, generation), served_as=0)
+        below = (outcome.state.record, outcome.state.lease)
+        require(not any(one and one.generation <= generation for one in below), laws.REJECTED, f"{below}")
+        highest, floor = max(known.highest, generation), max(known.floor, generation)
+        return after._replace(known=known._replace(floor=floor, highest=highest, rejected_text=text)), outcome.reply
 
     def _after(self, world: World, outcome: Outcome[T]) -> World:
         before = world.before
@@ -128,19 +174,27 @@ def _same_again(outcome: Outcome[T], again: Outcome[T], reply: T) -> None:
     )
 
 
-def _judge_answer(world: World, replica: Replica, nonce: str, reply: Acquired) -> None:
-    lease = world.state.lease
+def _judge_answer(world: World, index: int, newer_than: int, reply: Acquired, *, adopt: bool) -> None:
+    replica, nonce, (record, lease, _) = world.replicas[index], nonce_of(index), world.state
+    live = record is not None and record.version >= replica.version
     match reply:
         case Hit(record):
-            ok = record.generation > max(replica.barred, world.known.floor) and record.version >= replica.version
+            ok = record.generation > max(newer_than, world.known.floor) and record.version >= replica.version
             require(ok, laws.HIT, f"generation {record.generation}, version {record.version}")
         case Wait():
             require(lease is not None and lease.nonce != nonce, laws.OWN_LEASE, nonce)
-        case Granted() if lease is None:
-            shut = world.known.closed >= replica.version
+        case Granted() if lease is None and not adopt:
+            shut = world.known.closed >= replica.version and (live or not world.known.while_live)
             require(not shut, laws.BACK_OFF, f"to {nonce} with version {replica.version}")
-        case Granted() | Backoff():
+        case Backoff():
+            require(not adopt, laws.ADOPTED, f"BACKOFF to {nonce}")
+            require(live or not world.known.while_live, laws.WHILE_LIVE, f"BACKOFF to {nonce}")
+        case Granted():
             pass
+    if isinstance(reply, Granted):
+        told = (reply.rejected_print, reply.live_print)
+        known = (world.state.meta.rejected_print, record.print if record and live else "")
+        require(told == known, laws.TOLD, f"{told}, not {known}")
 
 
-assert START > MIN_INTERVAL
+assert START > BEHIND > MIN_INTERVAL

@@ -1,20 +1,15 @@
-"""What each replica may do next: the flight of core/minting.py, the write-back of core/revalidation.py."""
+"""What each replica may do next: the flight of core/minting.py and core/alone.py."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from model import laws
 from model.acts import Acts
+from model.keeping import Step, keeping_steps, name_steps, offered, over, recorded
 from model.values import Acquired, Backoff, Committed, Granted, Hit, Wait
-from model.world import ACTIVE, Minted, Phase, Replica, World, nonce_of, without_nonce
+from model.world import ACTIVE, Minted, Phase, Replica, World
 
-
-class Step(NamedTuple):
-    """One thing that may happen. `fault`: it costs a budget; the rest happens by itself if one only waits."""
-
-    label: str
-    world: World
-    fault: bool = False
+SPREAD = 50
+"""Keeps numbers apart that in truth are drawn at random: the provisional ones from each other and from the store's."""
 
 
 def replica_steps(acts: Acts, world: World, index: int) -> Iterator[Step]:
@@ -36,10 +31,22 @@ def replica_steps(acts: Acts, world: World, index: int) -> Iterator[Step]:
             yield _settle(acts, world, index)
         case Phase.SHARING:
             yield from _told(world, acts.fail(world, index), index, "FAIL again", None)
+        case Phase.REPEATED:
+            after = acts.fail(world, index, while_live=True)
+            yield from _told(world, over(after, index, replica), index, "FAIL while it lives", replica.again())
+        case Phase.ADOPTING:
+            yield from name_steps(acts, world, index)
         case Phase.DONE:
-            yield from _write_back(acts, world, index)
+            yield from _more(world, index)
         case Phase.CRASHED:
             return
+    if replica.phase not in ACTIVE:
+        yield from keeping_steps(acts, world, index)
+    yield from _ends(world, index)
+
+
+def _ends(world: World, index: int) -> Iterator[Step]:
+    replica = world.replicas[index]
     if replica.phase in ACTIVE and world.left.crashes:
         crashed = Replica(Phase.CRASHED)
         after = over(world._replace(left=world.left.less(crashes=1)), index, crashed)
@@ -50,54 +57,70 @@ def replica_steps(acts: Acts, world: World, index: int) -> Iterator[Step]:
         yield Step(f"{index} restarts with a new secret", restarted, fault=True)
 
 
-def over(world: World, index: int, replica: Replica) -> World:
-    """The replica's flight has ended: nobody asks with its nonce again, so a lease that it left is nobody's."""
-    world = world.with_replica(index, replica)._replace(state=without_nonce(world.state, nonce_of(index)))
-    if world.before:
-        state, known = world.before
-        world = world._replace(before=(without_nonce(state, nonce_of(index)), known))
-    return world
-
-
 def _ask(acts: Acts, world: World, index: int) -> Iterator[Step]:
     after, reply = acts.acquire(world, index)
     label = f"{index} ACQUIRE: {_said(reply)}"
     yield Step(label, _answered(after, index, reply))
     if world.left.lost_replies and after.state != world.state:
         yield Step(f"{label}, reply lost", after._replace(left=after.left.less(lost_replies=1)), fault=True)
+    if world.left.alone and not world.replicas[index].held.live:
+        yield from _mint_alone(world, index)
+
+
+def _mint_alone(world: World, index: int) -> Iterator[Step]:
+    """The store is away. The host's clock may be ahead of the store's, or behind."""
+    replica = world.replicas[index]
+    known = {f"text {len(world.posts)}": False}
+    if world.left.repeats and world.known.rejected_text:
+        known[world.known.rejected_text] = True
+    for clock in (world.now // 4, 3 * world.now):
+        number = max(clock, replica.barred, replica.held.generation) + SPREAD * (1 + len(world.posts))
+        for text, repeats in known.items():
+            reissued = text == replica.barred_text
+            token = Minted(number, replica.version, text, provisional=True, reissued=reissued)
+            left = world.left.less(alone=1, repeats=repeats)
+            after = laws.judge_post(world._replace(left=left), number)
+            yield Step(f"{index} mints {number} without the store", _take(after, index, token), fault=True)
+
+
+def _more(world: World, index: int) -> Iterator[Step]:
+    """A replica that has a token, or gave an error."""
+    replica = world.replicas[index]
+    if replica.held.dead:
+        yield Step(f"{index} asks for another", world.with_replica(index, replica.landed(Phase.ASKING)))
+    if replica.held.live and world.left.refreshes:
+        asking = replica.landed(Phase.ASKING)._replace(newer_than=replica.held.generation)
+        after = world._replace(left=world.left.less(refreshes=1)).with_replica(index, asking)
+        yield Step(f"{index} wants a successor", after, fault=True)
 
 
 def _answered(world: World, index: int, reply: Acquired) -> World:
     replica = world.replicas[index]
     match reply:
         case Hit(record):
-            return _take(world, index, Minted(record.generation, record.version, record.print))
-        case Granted(generation, rejected_print=print):
-            holding = replica._replace(
-                phase=Phase.HOLDING, generation=generation, rejected_text=print, overdue=False, token=Minted()
-            )
-            return world.with_replica(index, holding)
+            return _take(world, index, recorded(record))
+        case Granted(generation, rejected_print=print, live_print=live):
+            holding = replica._replace(phase=Phase.HOLDING, generation=generation, overdue=False, token=Minted())
+            return world.with_replica(index, holding._replace(rejected_text=print, live_text=live))
         case Wait():
             return world
         case Backoff(record=record):
-            token = Minted(record.generation, record.version, record.print) if record else Minted()
-            return _take(world, index, token)
+            return _take(world, index, recorded(record) if record else Minted())
 
 
 def _take(world: World, index: int, token: Minted) -> World:
     """The flight is over. The caller gets the token, or the error."""
-    replica = world.replicas[index]
-    done = Replica(Phase.DONE, version=replica.version, token=token, barred=replica.barred)
-    if token.generation and token.generation not in world.served:
+    replica = world.replicas[index].landed(Phase.DONE)
+    if token.generation > replica.barred and token.generation not in world.served:
         world = world._replace(served=tuple(sorted((*world.served, token.generation))))
-    return over(world, index, done)
+    return over(world, index, offered(replica, token))
 
 
 def _post(world: World, index: int) -> Step:
     replica = world.replicas[index]
     if replica.overdue:  # it looks at its own clock just before the POST
-        return Step(f"{index} sees that its lease is over", world.with_replica(index, _asking(replica)))
-    posted = laws.judge_post(world, replica)
+        return Step(f"{index} sees that its lease is over", world.with_replica(index, replica.again()))
+    posted = laws.judge_post(world, replica.generation)
     return Step(f"{index} POST for {replica.generation}", posted.with_replica(index, _in(replica, Phase.POSTED)))
 
 
@@ -109,24 +132,33 @@ def _answers(world: World, index: int) -> Iterator[Step]:
     if left.failures:
         refused = world._replace(left=left.less(failures=1)).with_replica(index, _in(replica, Phase.FAILING))
         yield Step(f"{index}: the issuer says no", refused, fault=True)
-    if left.repeats and (text := world.known.rejected_text):
-        # It notices, if it was told the text with its lease.
-        noticed = text == replica.rejected_text
-        after = _in(replica, Phase.FAILING) if noticed else committing._replace(token=token._replace(text=text))
-        repeated = world._replace(left=left.less(repeats=1)).with_replica(index, after)
-        yield Step(f"{index} gets the rejected text again", repeated, fault=True)
+    record = world.state.record
+    for text in {world.known.rejected_text, record.print if record else ""} - {""}:
+        if left.repeats:
+            repeated = world._replace(left=left.less(repeats=1)).with_replica(index, _repeated(replica, token, text))
+            yield Step(f"{index} gets {text} again", repeated, fault=True)
+
+
+def _repeated(replica: Replica, token: Minted, text: str) -> Replica:
+    """It notices, if it was told the text with its lease."""
+    if text == replica.live_text:
+        return _in(replica, Phase.REPEATED)
+    reissued = text == replica.rejected_text
+    return _in(replica, Phase.COMMITTING)._replace(token=token._replace(text=text, reissued=reissued))
 
 
 def _commit(acts: Acts, world: World, index: int) -> Iterator[Step]:
-    replica = world.replicas[index]
+    replica, record = world.replicas[index], world.state.record
+    known = record is not None and record.print == replica.live_text == replica.token.text
+    laws.require(not known, laws.SECOND, replica.token.text)
     after, reply = acts.commit(world, replica.token)
     label = f"{index} COMMIT {replica.token.generation}: {reply.word}"
-    if isinstance(reply, Committed) or reply.word in ("DEAD", "OLD_CREDENTIALS"):
+    if isinstance(reply, Committed) or reply.word == "OLD_CREDENTIALS":
         # With old credentials the token is live all the same: those who wait get it. Asking again would mint again.
         yield Step(label, _take(after, index, replica.token))
     else:
         # It asks again under a new nonce: a failover may bring the lease back that its POST is spent on.
-        yield Step(label, over(after, index, _asking(replica)))
+        yield Step(label, over(after, index, replica.again()))
     left = world.left
     if left.lost_replies and after.state != world.state:
         yield Step(f"{label}, reply lost", after._replace(left=left.less(lost_replies=1)), fault=True)
@@ -151,38 +183,6 @@ def _settle(acts: Acts, world: World, index: int) -> Step:
     if isinstance(reply, Wait):
         return Step(label, _take(after, index, Minted()))
     return Step(label, _answered(after, index, reply))
-
-
-def _write_back(acts: Acts, world: World, index: int) -> Iterator[Step]:
-    replica, record = world.replicas[index], world.state.record
-    if record and record.generation <= replica.barred:
-        after, reply = acts.reject(world, record.generation)
-        if after.state != world.state:
-            yield Step(f"{index} rejects {record.generation} again: {reply.word}", forget(after, record.generation))
-    token = replica.token
-    if token.generation and world.left.write_backs and (record is None or record.generation != token.generation):
-        after, restored = acts.commit(world, token, restored=True)
-        after = after._replace(left=world.left.less(write_backs=1))
-        if restored.word == "REJECTED":
-            after = after.with_replica(index, _asking(replica)._replace(barred=token.generation))
-        yield Step(f"{index} RESTORE {token.generation}: {restored.word}", after, fault=True)
-
-
-def forget(world: World, generation: int) -> World:
-    """All hear that it was rejected. Whose token that was, has a caller who asks again."""
-    return world._replace(replicas=tuple(_hears(replica, generation) for replica in world.replicas))
-
-
-def _hears(replica: Replica, generation: int) -> Replica:
-    if replica.phase is Phase.CRASHED:
-        return replica
-    replica = replica._replace(barred=max(replica.barred, generation))
-    is_its_own = replica.phase is Phase.DONE and replica.token.generation <= generation
-    return _asking(replica) if is_its_own else replica
-
-
-def _asking(replica: Replica) -> Replica:
-    return Replica(version=replica.version, barred=replica.barred)
 
 
 def _in(replica: Replica, phase: Phase) -> Replica:

@@ -13,11 +13,16 @@ from typing import NamedTuple, cast
 from model import laws
 from model.acts import Acts, Scripts
 from model.faults import fleet_steps
-from model.fleet import Step, replica_steps
+from model.fleet import replica_steps
+from model.keeping import Step
 from model.world import Budgets, Phase, Replica, World
 
-Habits = Callable[[Acts, World, int], Iterator[Step]]
-"""What a replica does next."""
+
+class Habits(NamedTuple):
+    """What a replica does next, and what happens to all of them; or mutants of that."""
+
+    replica: Callable[[Acts, World, int], Iterator[Step]] = replica_steps
+    fleet: Callable[[Acts, World], Iterator[Step]] = fleet_steps
 
 
 class Report(NamedTuple):
@@ -64,6 +69,7 @@ class Search:
         ways: array[int] = array("l")
         for step in self._steps(self._worlds[number]):
             laws.judge_count(step.world, self._budgets)
+            laws.judge_memory(step.world)
             canonical = step.world.canonical()
             to = self._numbers.setdefault(canonical, len(self._worlds))
             if to == len(self._worlds):
@@ -79,8 +85,8 @@ class Search:
     def _steps(self, world: World) -> Iterator[Step]:
         for index, replica in enumerate(world.replicas):
             if replica.phase is not Phase.CRASHED:
-                yield from self._habits(self._acts, world, index)
-        yield from fleet_steps(self._acts, world)
+                yield from self._habits.replica(self._acts, world, index)
+        yield from self._habits.fleet(self._acts, world)
 
     def _stuck(self) -> int | None:
         """The first state from which no way leads to the end but through another fault."""
@@ -127,6 +133,6 @@ def _brief(value: object) -> str:
     return f"{type(items).__name__}({', '.join(said)})"
 
 
-def search(budgets: Budgets, replicas: int, scripts: Scripts | None = None, habits: Habits = replica_steps) -> Report:
+def search(budgets: Budgets, replicas: int, scripts: Scripts | None = None, habits: Habits | None = None) -> Report:
     """Walk through every state of so many replicas within these budgets. `scripts`, `habits`: mutants of ours."""
-    return Search(budgets, replicas, scripts or Scripts(), habits).run()
+    return Search(budgets, replicas, scripts or Scripts(), habits or Habits()).run()

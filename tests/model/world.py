@@ -13,6 +13,8 @@ START = 1_000_000
 HORIZON = 10 * START
 MIN_INTERVAL = START // 2
 """Between two rejections; long over for a key that never had one."""
+BEHIND = 3 * START // 4
+"""The clock of a server that takes over and is behind: above MIN_INTERVAL, below every number given out before."""
 
 
 class Phase(IntEnum):
@@ -28,11 +30,15 @@ class Phase(IntEnum):
     """It has told its failure and asks what is live all the same."""
     SHARING = 6
     """Its failure was told too late; it has a lease again and tells it under that one."""
-    DONE = 7
-    CRASHED = 8
+    REPEATED = 7
+    """The issuer gave the live token again; it tells that as a failure that ends with the token."""
+    ADOPTING = 8
+    """It has a number for the token that it minted without the store."""
+    DONE = 9
+    CRASHED = 10
 
 
-ACTIVE = frozenset({Phase.HOLDING, Phase.POSTED, Phase.COMMITTING, Phase.FAILING, Phase.SETTLING, Phase.SHARING})
+ACTIVE = frozenset(Phase) - {Phase.ASKING, Phase.DONE, Phase.CRASHED}
 
 
 class Minted(NamedTuple):
@@ -41,10 +47,28 @@ class Minted(NamedTuple):
     generation: int = 0
     version: int = 0
     text: str = ""
+    served_as: int = 0
+    """The provisional number that it had before."""
+    provisional: bool = False
+    """It was minted without the store."""
+    reissued: bool = False
+    """The issuer gave a rejected text again, so it stands by it."""
+    unwanted: bool = False
+    """The store refused it, because newer credentials were tried: it stays where it is."""
+    dead: bool = False
+    """Its life is over."""
+
+    @property
+    def live(self) -> bool:
+        return bool(self.generation) and not self.dead
+
+    def called(self, generation: int) -> bool:
+        """Whether a caller may have got it under this number."""
+        return self.live and generation in (self.generation, self.served_as)
 
 
 class Replica(NamedTuple):
-    """One process, and its one flight for the key."""
+    """One process: its one flight for the key, and what it remembers."""
 
     phase: Phase = Phase.ASKING
     version: int = 1
@@ -52,12 +76,31 @@ class Replica(NamedTuple):
     generation: int = 0
     """Of its lease."""
     rejected_text: str = ""
+    live_text: str = ""
     """What it was told with its lease."""
     overdue: bool = False
     """Its lease lapsed; it knows by its own clock."""
     token: Minted = Minted()
+    """What its POST brought."""
+    newer_than: int = 0
+    """What it asks for: a successor, or 0 for any."""
+    held: Minted = Minted()
+    """In its memory."""
     barred: int = 0
-    """Rejected, as far as it has heard."""
+    """Rejected, as the store told it."""
+    barred_text: str = ""
+    doubts: bool = False
+    """It heard that its token may be rejected, and has not asked yet."""
+
+    def landed(self, phase: Phase) -> "Replica":
+        """Without its flight."""
+        return Replica(
+            phase, self.version, held=self.held, barred=self.barred, barred_text=self.barred_text, doubts=self.doubts
+        )
+
+    def again(self) -> "Replica":
+        """It asks again, for the same."""
+        return self.landed(Phase.ASKING)._replace(newer_than=self.newer_than)
 
 
 class Known(NamedTuple):
@@ -72,8 +115,16 @@ class Known(NamedTuple):
     """The newest credentials that were minted with."""
     closed: int = 0
     """The issuer said no to credentials up to this version."""
+    while_live: bool = False
+    """It did so because of the live token."""
     fresh: bool = False
-    """There was a rejection within the interval."""
+    """A token fell to a rejection within the interval."""
+    fallen: tuple[int, ...] = ()
+    """The barriers, raised by replicas, to which a token fell."""
+    highest: int = 0
+    """The highest number that was given out or named by the store."""
+    served_as: int = 0
+    """The provisional number of the current token."""
 
 
 class Budgets(NamedTuple):
@@ -84,15 +135,21 @@ class Budgets(NamedTuple):
     """A lease lapses under its living holder."""
     failures: int = 0
     repeats: int = 0
-    """The issuer hands out the text that was rejected last."""
+    """The issuer hands out the text that was rejected last, or the live one."""
     lost_replies: int = 0
     outages: int = 0
     """A commit that never gets through."""
+    alone: int = 0
+    """A replica finds the store away, and mints without it."""
+    refreshes: int = 0
+    """A replica wants a successor of a live token."""
     expiries: int = 0
     rejects: int = 0
     """A caller rejects any generation that was ever served, at any time."""
     losses: int = 0
     """The store is emptied."""
+    clocks: int = 0
+    """So is it, and its clock is behind."""
     failovers: int = 0
     """The store forgets the last thing that it was told."""
     write_backs: int = 0
@@ -115,7 +172,8 @@ class World(NamedTuple):
     """The generations that a POST was sent for, one a POST."""
     served: tuple[int, ...] = ()
     """The generations that callers have seen."""
-    rejections: int = 0
+    rejected: tuple[int, ...] = ()
+    """What the store said that it has rejected, and what a replica withdrew itself."""
     before: tuple[State, Known] | None = None
 
     def with_replica(self, index: int, replica: Replica) -> "World":
@@ -123,8 +181,14 @@ class World(NamedTuple):
 
     @property
     def settled(self) -> bool:
-        """Nobody wants anything any more."""
-        return all(replica.phase >= Phase.DONE for replica in self.replicas)
+        """Nothing is left to do."""
+        return all(self._is_at_rest(replica) for replica in self.replicas)
+
+    def _is_at_rest(self, replica: Replica) -> bool:
+        if replica.phase is Phase.CRASHED:
+            return True
+        numbered = not replica.held.provisional or replica.held.unwanted
+        return replica.phase is Phase.DONE and numbered and not replica.doubts and not replica.held.dead
 
     def canonical(self) -> "World":
         """The same for all worlds that differ only in who is who."""
@@ -156,6 +220,13 @@ def owner_of(state: State) -> str:
 def without_nonce(state: State, nonce: str) -> State:
     """A lease of this nonce is nobody's now."""
     return _renamed(state, {nonce: NOBODY})
+
+
+def withdrawn(world: World, generation: int) -> World:
+    """The store said that this was rejected, or its only holder serves it no more."""
+    if generation in world.rejected:
+        return world
+    return world._replace(rejected=tuple(sorted((*world.rejected, generation))))
 
 
 def _renamed(state: State, names: dict[str, str]) -> State:

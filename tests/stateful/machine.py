@@ -3,6 +3,7 @@
 Time is not waited for: what lapses is made to lapse, in the server, and the model goes on from what is there.
 """
 
+import math
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
@@ -12,7 +13,7 @@ from hypothesis import assume, strategies
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from model import scripts
 from model.values import Acquired, Committed, Outcome, Raised, Refused, Rejection, State
-from stateful.comparing import differences
+from stateful.comparing import SLACK, differences
 from stateful.memory_side import MemorySide
 from stateful.store_side import HASH, LEASE, LEASE_SECONDS, META, RECORD, Look, StoreSide
 from stateful.translating import as_acquired, as_committed, as_raised, as_rejection, as_token, ms
@@ -29,7 +30,7 @@ M = TypeVar("M")
 NONCES = strategies.sampled_from(["one", "two"])
 VERSIONS = strategies.sampled_from([1, 1, 1, 1, 1, 1, 2])
 """Seldom the new secret: from then on little is left to happen with the old one."""
-TEXTS = strategies.sampled_from(["a token", "another token"])
+TEXTS = strategies.sampled_from(["a-token", "another-token"])
 LIFETIME = 1000.0
 # Seconds since the mint: fresh, half gone, inside the leeway, over. Nothing comes near an end while a slow test runs.
 AGES = strategies.sampled_from([0.0, 0.0, 550.0, 980.0, 1010.0])
@@ -253,7 +254,8 @@ class ScriptsMachine(RuleBasedStateMachine):
         assume(type(early.reply) is type(late.reply))  # what lapses just now proves nothing
         found = [*differences(self.seen.state, early.state, late.state, "store")]
         if read is not None:
-            found += differences(read(answer), _shown(early.reply), _shown(late.reply), "reply")
+            slack = SLACK + math.ceil((ended - began) * 1000)
+            found += differences(read(answer), _shown(early.reply), _shown(late.reply), "reply", slack)
         told = [ports.Wake(ports.WakeKind(early.wake[0]), HASH, early.wake[1])] if early.wake else []
         heard = self.side.heard()
         if heard != told:

@@ -212,13 +212,13 @@ class Broker:
         generation = rejected if isinstance(rejected, int) else await self._generation_of(entry, rejected)
         if generation is None:
             return False
-        held = entry.token
-        is_held = held is not None and generation in (held.generation, held.served_as)
+        is_held = _is_known_as(entry.token, generation)
         if is_held and (wait := entry.rejected_at + self._min_rotation_interval - self._clock.monotonic()) > 0:
             raise _too_soon(wait)
         rejection = await self._store.reject(key, generation, self._min_rotation_interval)
-        if not rejection.known and is_held:
-            await self._revalidation.confirm([entry])  # the store was emptied: it gets the token back first
+        if is_held and not rejection.was_current:
+            # The store lost it and gets it back first; or the fleet has another one by now.
+            await self._revalidation.confirm([entry])
             rejection = await self._store.reject(key, generation, self._min_rotation_interval)
         if rejection.retry_after is not None:
             raise _too_soon(rejection.retry_after)
@@ -227,20 +227,18 @@ class Broker:
                 "there is no such generation of this key",
                 remedy="Reject the generation that came with the refused token, or send the token's SHA-256.",
             )
-        await self._forget(entry, generation, rejection, caller)
+        self._forget(entry, generation, rejection, caller)
         return rejection.was_current
 
-    async def _forget(self, entry: Entry, generation: int, rejection: Rejection, caller: str) -> None:
+    def _forget(self, entry: Entry, generation: int, rejection: Rejection, caller: str) -> None:
         """Serve no more what was rejected, by what the store said and not by what the caller did."""
         self._sink(events.Rejected(entry.key_hash, rejection.generation or generation, rejection.was_current, caller))
         if rejection.was_current:
             entry.rejected_at, entry.rejected_by = self._clock.monotonic(), caller
             self._holdings.forget(entry, rejection.generation)
-        elif entry.holds(generation):
-            # The fleet has another one by now, or none.
-            await self._revalidation.confirm([entry])
-            if entry.holds(generation):
-                self._holdings.forget(entry, generation)
+        elif entry.token is not None and _is_known_as(entry.token, generation):
+            # The store does not take it, or not yet.
+            self._holdings.forget(entry, entry.token.generation)
 
     async def rotate(self, key: TokenKey, deadline: float, caller: str = "") -> tuple[int, int]:
         """Mint a successor now. The generations before (0: none) and after. Raises as `get` does."""
@@ -292,6 +290,11 @@ class Broker:
             yield
         finally:
             entry.watchers -= 1
+
+
+def _is_known_as(token: Token | None, generation: int) -> bool:
+    """Whether a caller may have got this token under this number."""
+    return token is not None and generation in (token.generation, token.served_as)
 
 
 def _succeeds(token: Token, last: Token, now: float) -> bool:

@@ -137,7 +137,13 @@ class Revalidation:
                 reissued = held.access_token.fingerprint() == lease.rejected
                 token = held.adopted(lease.generation, lease.unix_minus_monotonic, reissued=reissued)
                 answer = await self._store.restore(token)
-                if not isinstance(answer, Refusal):
+                if answer is Refusal.OLD_CREDENTIALS:
+                    entry.confirm(held.generation, asked_at)  # as in _give: it is served as it is
+                elif not isinstance(answer, Refusal) and held.generation <= entry.barred:
+                    # It was rejected under the number that it had.
+                    await self._store.reject(entry.key, answer.generation, self._min_rotation_interval)
+                    self._holdings.forget(entry, answer.generation)
+                elif not isinstance(answer, Refusal):
                     self._holdings.keep(entry, answer, asked_at)
                     self._sink(events.Adopted(entry.key_hash, answer.generation, held.generation))
             case Wait() | Backoff():

@@ -1,47 +1,14 @@
-"""Wrong versions of the model, each with the law that it breaks: what the laws are worth, and what each case is for."""
+"""Wrong versions of the scripts' model: leases, the fence, credentials, back-offs, rejections."""
 
-from pathlib import Path
-from types import ModuleType
-from typing import NamedTuple, cast
-
-from model import fleet, laws, scripts
-from model.acts import Scripts
-from model.search import Habits, Report, search
+from model import laws
+from model.mutant import Mutant
 from model.world import Budgets
-
-
-class Mutant(NamedTuple):
-    """In the source of scripts.py, or of fleet.py, `old` becomes `new`."""
-
-    name: str
-    old: str
-    new: str
-    law: str
-    budgets: Budgets = Budgets(stalls=1)
-    module: ModuleType = scripts
-
-    def run(self, replicas: int = 2) -> Report:
-        """The search, with this mutant in it. Raises AssertionError if the text is not there exactly once."""
-        changed = _changed(self.module, self.old, self.new)
-        if self.module is fleet:
-            return search(self.budgets, replicas, habits=cast(Habits, vars(changed)["replica_steps"]))
-        return search(self.budgets, replicas, Scripts(*(vars(changed)[name] for name in Scripts._fields)))
-
-
-def _changed(module: ModuleType, old: str, new: str) -> ModuleType:
-    assert module.__file__ is not None
-    source = Path(module.__file__).read_text(encoding="utf-8")
-    assert source.count(old) == 1, f"{source.count(old)} times in {module.__name__}: {old}"
-    changed = ModuleType(f"{module.__name__}_mutant")
-    exec(compile(source.replace(old, new), f"<mutant of {module.__name__}>", "exec"), vars(changed))
-    return changed
-
 
 H14 = (
     Mutant(
         "no fence",
         "if record and token.generation <= record.generation:",
-        "if False:",
+        "if record and token.generation == record.generation:",
         laws.FENCE,
     ),
     Mutant(
@@ -234,19 +201,15 @@ MORE = (
         Budgets(rejects=1, repeats=1),
     ),
     Mutant(
-        "a replica asks again under the nonce whose POST is spent",
-        "yield Step(label, over(after, index, _asking(replica)))",
-        "yield Step(label, after.with_replica(index, _asking(replica)))",
-        laws.ONE_POST,
-        Budgets(rejects=1, stalls=1, failovers=1),
-        fleet,
+        "a commit said again with another text",
+        " and record.print == token.print:",
+        ":",
+        laws.SAME_TEXT,
     ),
     Mutant(
-        "a replica with old credentials asks again when refused",
-        'reply.word in ("DEAD", "OLD_CREDENTIALS")',
-        'reply.word == "DEAD"',
-        laws.MINT_LAW,
-        Budgets(rotations=1, crashes=1),
-        fleet,
+        "another text takes the number",
+        "if record and token.generation <= record.generation:",
+        "if record and token.generation < record.generation:",
+        laws.SAME_TEXT,
     ),
 )

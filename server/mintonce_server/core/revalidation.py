@@ -132,8 +132,8 @@ class Revalidation:
         (stored,) = await self._store.load([entry.key])
         if not isinstance(stored, Token) or stored.access_token.fingerprint() == entry.rejected:
             return False
-        if stored.minted_at <= entry.rejected_at:
-            return False
+        if stored.minted_at <= entry.barred_at:
+            return False  # perhaps one that was rejected before
         await self._number(entry, stored)
         return True
 
@@ -158,8 +158,8 @@ class Revalidation:
                 token = live.adopted(lease.generation, lease.unix_minus_monotonic, reissued=reissued)
                 answer = await self._store.restore(token)
                 if answer is Refusal.OLD_CREDENTIALS:
-                    entry.confirm(held.generation, asked_at)  # as in _give: it is served as it is
-                elif not isinstance(answer, Refusal) and held.generation <= entry.barred:
+                    entry.confirm(live.generation, asked_at)  # as in _give: it is served as it is
+                elif not isinstance(answer, Refusal) and live.provisional and live.generation <= entry.barred:
                     # It was rejected under the number that it had.
                     await self._store.reject(entry.key, answer.generation, self._min_rotation_interval)
                     self._holdings.forget(entry, answer.generation)

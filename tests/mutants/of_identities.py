@@ -1,0 +1,145 @@
+"""Mutants: who may have what was granted, and for how long a proof of identity holds."""
+
+from mutants.mutant import Mutant
+
+
+def guard(name: str, file: str, old: str, new: str, breaks: str, *tests: str) -> Mutant:
+    """A mutant of what stands between a caller and a token; `tests` below tests/."""
+    return Mutant(name, file, old, new, breaks, tuple(f"tests/{test}" for test in tests))
+
+
+GRANTS = (
+    guard(
+        "asking for no scope is free",
+        "core/policy.py",
+        "            and (bool(scopes) or self._allows_no_scope())\n",
+        "",
+        "an issuer that grants everything then gives it to a caller of two scopes",
+        "core/test_policy.py",
+    ),
+    guard(
+        "what was granted is not measured",
+        "core/policy.py",
+        "            and all(map(self._scopes.match, granted))\n",
+        "",
+        "a caller gets scopes that no rule gives it",
+        "core/test_policy.py",
+    ),
+    guard(
+        "a decision without what was granted",
+        "core/policy.py",
+        "question = (act, client, audience, tuple(scopes), granted)",
+        "question = (act, client, audience, tuple(scopes), ())",
+        "a caller gets scopes that no rule gives it",
+        "core/test_policy.py",
+    ),
+    guard(
+        "a token goes out unmeasured",
+        "rpc/gate.py",
+        "        self._allow_grant(self.key, served.token)\n        self.served",
+        "        self.served",
+        "a caller gets scopes that no rule gives it",
+        "rpc/test_granted.py",
+    ),
+    guard(
+        "a new policy is not held against what was granted",
+        "rpc/gate.py",
+        "        if self.judged is not None:\n            self._allow_grant(self.key, self.judged)\n",
+        "",
+        "a watch goes on with scopes that its rule no longer gives",
+        "rpc/test_granted.py",
+    ),
+    guard(
+        "what the token says is not read",
+        "issuer/grant.py",
+        "for names in (answered, *map(_names, _claimed(claims))) if",
+        "for names in (answered,) if",
+        "a resource server believes scopes that were measured by nobody",
+        "issuer/test_grant.py",
+    ),
+    guard(
+        "any audience will do",
+        "issuer/grant.py",
+        "if asked and asked not in grant.audience:",
+        "if asked and not grant.audience:",
+        "a caller gets a token for another API",
+        "issuer/test_grant.py",
+    ),
+)
+
+PROOFS = (
+    guard(
+        "a watch is not proved again",
+        "rpc/gate.py",
+        "left = self.proof.check()",
+        "left = self.proof.seconds_left()",
+        "a caller whose key was taken out goes on being sent tokens",
+        "rpc/test_proving.py",
+    ),
+    guard(
+        "a change of keys is not noticed",
+        "rpc/proving.py",
+        "(version := self._version_of()) != self._version:",
+        "(version := self._version_of()) != version:",
+        "the same",
+        "rpc/test_proving.py",
+    ),
+    guard(
+        "the same proof is another caller's",
+        "rpc/proving.py",
+        "if caller.name != self._caller.name:",
+        "if not caller.name:",
+        "a call goes on under a name that it no longer has",
+        "rpc/test_proving.py",
+    ),
+    guard(
+        "a get that took a while",
+        "rpc/service.py",
+        "                passage.check()  # it may have taken a while\n",
+        "",
+        "a caller whose key was taken out meanwhile gets the token",
+        "rpc/test_proving.py",
+    ),
+    guard(
+        "the first token of a watch",
+        "rpc/service.py",
+        "                async for served in tokens:\n                    passage.check()\n",
+        "                async for served in tokens:\n",
+        "a caller whose key was taken out meanwhile gets the token",
+        "rpc/test_proving.py",
+    ),
+    guard(
+        "changed API keys wake no watch",
+        "guarding.py",
+        "lambda files: parse_api_keys(files[0]), self._on_change)",
+        "lambda files: parse_api_keys(files[0]))",
+        "watches go on until the next token",
+        "app/test_guarding.py",
+    ),
+    guard(
+        "changed API keys are the same",
+        "guarding.py",
+        "self._on_change)\n            self.identities.follow(keys)\n",
+        "self._on_change)\n",
+        "watches that are woken are not proved again",
+        "app/test_guarding.py",
+    ),
+    guard(
+        "fetched keys wake no watch",
+        "guarding.py",
+        "                seen = now\n                self._on_change()\n",
+        "                seen = now\n",
+        "a signing key that left the set goes on proving callers",
+        "app/test_guarding.py",
+    ),
+    guard(
+        "fetched keys are the same",
+        "guarding.py",
+        "        self.identities.follow(source)\n        return source",
+        "        return source",
+        "a signing key that left the set goes on proving callers",
+        "app/test_guarding.py",
+    ),
+)
+
+IDENTITIES = GRANTS + PROOFS

@@ -158,8 +158,8 @@ class Revalidation:
                 token = live.adopted(lease.generation, lease.unix_minus_monotonic, reissued=reissued)
                 answer = await self._store.restore(token)
                 if answer is Refusal.OLD_CREDENTIALS:
-                    entry.confirm(held.generation, asked_at)  # as in _give: it is served as it is
-                elif not isinstance(answer, Refusal) and held.generation <= entry.barred:
+                    entry.confirm(live.generation, asked_at)  # as in _give: it is served as it is
+                elif not isinstance(answer, Refusal) and live.provisional and live.generation <= entry.barred:
                     # It was rejected under the number that it had.
                     await self._store.reject(entry.key, answer.generation, self._min_rotation_interval)
                     self._holdings.forget(entry, answer.generation)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from chaos.guards import FLEET
 from chaos.processes import Member
 from chaos.rig import CLIENT, Rig
 
@@ -40,18 +41,20 @@ class Callers:
         self._rig = rig
         self.calls: list[Call] = []
 
-    async def get(self, member: Member, audience: str, deadline: float = 5.0, min_remaining: float = 0.0) -> Call:
+    async def get(
+        self, member: Member, audience: str, deadline: float = 5.0, min_remaining: float = 0.0, caller: str = FLEET
+    ) -> Call:
         """One GetToken. Never raises: what came out is in the record."""
-        client, began = member.client, time.time()
+        client, began = member.client(caller), time.time()
         try:
             token = await client.get(CLIENT, audience, min_remaining=min_remaining or None, timeout=deadline)
         except MintonceError as error:
             return self._failed("get", member, audience, began, deadline, error)
-        return self._keep(_brought("get", member, audience, began, deadline, token))
+        return self._keep(_brought("get", member, audience, began, deadline, token, caller))
 
     async def reject(self, member: Member, audience: str, generation: int, deadline: float = 2.0) -> Call:
         """One RejectToken."""
-        client, began = member.client, time.time()
+        client, began = member.client(FLEET), time.time()
         try:
             was_current = await client.reject(CLIENT, audience, generation=generation, timeout=deadline)
         except MintonceError as error:
@@ -61,7 +64,7 @@ class Callers:
 
     async def rotate(self, member: Member, audience: str, deadline: float = 5.0) -> Call:
         """One RotateToken."""
-        client, began = member.client, time.time()
+        client, began = member.client(FLEET), time.time()
         try:
             rotation = await client.rotate(CLIENT, audience, timeout=deadline)
         except MintonceError as error:
@@ -72,11 +75,11 @@ class Callers:
 
     async def watch(self, member: Member, audience: str) -> None:
         """Follow a key until the server ends the watch. One record for each token."""
-        client, began = member.client, time.time()
+        client, began = member.client(FLEET), time.time()
         try:
             async with client.watch(CLIENT, audience) as watch:
                 async for token in watch:
-                    self._keep(_brought("watch", member, audience, began, 0.0, token))
+                    self._keep(_brought("watch", member, audience, began, 0.0, token, FLEET))
                     began = time.time()
         except MintonceError as error:
             self._failed("watch", member, audience, began, 0.0, error)
@@ -134,13 +137,20 @@ class Callers:
 
 
 def _brought(
-    op: Literal["get", "watch"], member: Member, audience: str, began: float, deadline: float, token: Token
+    op: Literal["get", "watch"],
+    member: Member,
+    audience: str,
+    began: float,
+    deadline: float,
+    token: Token,
+    caller: str,
 ) -> Call:
     said = claims(token.access_token)
     return Call(
         op, member.name, audience, began, time.time(), deadline, "OK",
         generation=token.generation, jti=said["jti"], aud=said["aud"], expires_at=said["exp"] - said["iat"],
         degraded=token.degraded, origin=token.origin.name,
+        caller=caller, granted=tuple(said.get("scope", "").split()),
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from chaos.guards import BROKEN, FLEET
+from chaos.guards import BROKEN
 from chaos.processes import Member
 from chaos.stage import Scenario, Stage
 from chaos.stores import OUTAGE, STORE, keeping_the_long_one
@@ -124,7 +124,7 @@ async def tls_broken(stage: Stage) -> None:
 async def _reason_of_broken(member: Member, audience: str) -> str:
     """Why a caller of the broken issuer got no token, "" if it got one."""
     try:
-        await member.client(FLEET).get(BROKEN, audience, timeout=5.0)
+        await member.client.get(BROKEN, audience, timeout=5.0)
     except MintonceError as error:
         return error.reason
     return ""

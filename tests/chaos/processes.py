@@ -36,6 +36,8 @@ class Program:
         ends: each time that it ended though it was not told to.
     """
 
+    name: str
+
     def __init__(self, name: str, said: Path) -> None:
         self.name = name
         self.said = said
@@ -54,6 +56,11 @@ class Program:
     def running(self) -> bool:
         """Perhaps stopped."""
         return self._process is not None and self._process.returncode is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """Of the process that ended last; None while one runs. Negative: the signal that ended it."""
+        return None if self._process is None else self._process.returncode
 
     @property
     def stopped(self) -> bool:
@@ -130,30 +137,46 @@ class Program:
 
 
 class Member(Program):
-    """A replica. It comes back at another port, so ask `client` for each call.
+    """A replica. Unless its settings name a port it comes back at another one: take `client` again for each call.
 
     Attributes:
+        settings: variables without their MINTONCE_ prefix.
+        variables: more of its environment, by their full names.
         skews: for each start, where in the log it begins, and the seconds by which its wall clock is ahead.
     """
 
-    def __init__(self, name: str, directory: Path, settings: Mapping[str, str], keys: Mapping[str, Path]) -> None:
-        """`keys`: a file with an API key for each caller."""
+    def __init__(
+        self,
+        name: str,
+        directory: Path,
+        settings: Mapping[str, str],
+        variables: Mapping[str, str] | None = None,
+        keys: Mapping[str, Path] | None = None,
+    ) -> None:
+        """`keys`: a file with an API key for each caller, the usual one first. None: callers have no names."""
         super().__init__(name, directory / f"{name}.log")
         self.skews: list[tuple[int, float]] = []
-        self._settings = settings
-        self._keys = keys
+        self.settings = settings
+        self.variables = variables or {}
+        self._keys: Mapping[str, Path | None] = keys or {"": None}
         self._clients: dict[str, AsyncTokenClient] = {}
         self._old: list[AsyncTokenClient] = []
 
-    def client(self, caller: str) -> AsyncTokenClient:
-        """This caller's, to the process that was started last."""
-        return self._clients[caller]
+    @property
+    def client(self) -> AsyncTokenClient:
+        """The usual caller's, to the process that was started last."""
+        assert self._clients, f"{self.name} was never started"
+        return next(iter(self._clients.values()))
+
+    def as_caller(self, name: str) -> AsyncTokenClient:
+        """That caller's."""
+        return self._clients[name]
 
     async def start(self, skew: float = 0.0) -> None:
         """Until it serves."""
         self.skews.append((self.said.stat().st_size if self.said.exists() else 0, skew))
         environ = {name: value for name, value in os.environ.items() if not name.startswith("MINTONCE_")}
-        environ |= {f"MINTONCE_{name}": value for name, value in self._settings.items()}
+        environ |= {f"MINTONCE_{name}": value for name, value in self.settings.items()} | dict(self.variables)
         await self.launch([measured_server.PROGRAM, str(skew), "serve"], environ, '"event": "serving"')
         self._connect()
 
@@ -161,7 +184,10 @@ class Member(Program):
         marker = b'"listen": "'
         target = self.said.read_bytes().rpartition(marker)[2].partition(b'"')[0].decode()
         self._old += self._clients.values()
-        self._clients = {caller: AsyncTokenClient(target, bearer=ApiKeyFile(key)) for caller, key in self._keys.items()}
+        self._clients = {
+            name: AsyncTokenClient(target, bearer=False if key is None else ApiKeyFile(key))
+            for name, key in self._keys.items()
+        }
 
     async def reconnect(self) -> None:
         """Close all connections to it, and begin with a new client."""

@@ -181,6 +181,6 @@ async def _add_member(stack: AsyncExitStack, built: Rig, directory: Path, name: 
         url = url.replace(f":{server}/", f":{built.stores[name].port}/")
     built.issuers[name] = await stack.enter_async_context(fault_proxy(built.issuer.port, http, chance))
     settings = built.setup.settings(url, built.issuers[name].port) | built.guards.settings(built.broken.url)
-    member = Member(name, directory, settings, built.guards.keys)
+    member = Member(name, directory, settings, keys=built.guards.keys)
     built.members.append(member)
     stack.push_async_callback(member.close)

@@ -85,7 +85,10 @@ class Stage:
     async def ask_all(self, audience: str, times: int = 1, deadline: float = 5.0, caller: str = FLEET) -> list[Call]:
         """Callers at every replica that runs, all at once."""
         members = [member for member in self.members if member.running and not member.stopped]
-        calls = (self.callers.get(member, audience, deadline, caller=caller) for member in members * times)
+        calls = (
+            self.callers.get(member, audience, deadline, caller=caller, client=member.as_caller(caller))
+            for member in members * times
+        )
         return await asyncio.gather(*calls)
 
     async def ask_for(self, seconds: float, audience: str) -> list[Call]:
@@ -180,7 +183,7 @@ async def play(rig: Rig, scenario: Scenario, seed: int) -> Outcome:
     began = time.time()
     chance = random.Random(f"{seed} {scenario.name}")
     name = f"{scenario.name}.{seed}"
-    stage = Stage(rig, name, _audiences(name, scenario.keys), chance, Callers(rig))
+    stage = Stage(rig, name, _audiences(name, scenario.keys), chance, Callers(rig.members))
     watched = list(stage.audiences)
     before = await others(rig) if scenario.alone else {}
     recovery = RECOVERED_WITHIN

@@ -132,8 +132,8 @@ class Revalidation:
         (stored,) = await self._store.load([entry.key])
         if not isinstance(stored, Token) or stored.access_token.fingerprint() == entry.rejected:
             return False
-        if stored.minted_at <= entry.rejected_at:
-            return False
+        if stored.minted_at <= entry.barred_at:
+            return False  # perhaps one that was rejected before
         await self._number(entry, stored)
         return True
 

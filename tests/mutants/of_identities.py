@@ -58,7 +58,7 @@ GRANTS = (
         "issuer/test_grant.py",
     ),
     guard(
-        "any audience will do",
+        "any audience of a proof will do",
         "issuer/grant.py",
         "if asked and asked not in grant.audience:",
         "if asked and not grant.audience:",

@@ -72,7 +72,7 @@ REPETITION = (
     core(
         "a token that gets its number forgets what was rejected",
         "revalidation",
-        "reissued = held.access_token.fingerprint() == lease.rejected",
+        "reissued = live.access_token.fingerprint() == lease.rejected",
         "reissued = False",
         "after the outage it is served as good",
         "the_same_token_again",

@@ -134,7 +134,7 @@ class Revalidation:
             case Hit(token):
                 self._holdings.keep(entry, token, asked_at)
             case Lease() as lease:
-                reissued = held.access_token.fingerprint() == lease.rejected
+                reissued = held.reissued or held.access_token.fingerprint() == lease.rejected
                 token = held.adopted(lease.generation, lease.unix_minus_monotonic, reissued=reissued)
                 answer = await self._store.restore(token)
                 if answer is Refusal.OLD_CREDENTIALS:

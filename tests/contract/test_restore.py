@@ -98,6 +98,16 @@ async def test_a_token_of_replaced_credentials_is_refused(store: TokenStore, clo
     assert await store.restore(lost(clock, token.generation + 1)) is Refusal.OLD_CREDENTIALS
 
 
+async def test_what_was_rejected_is_refused_as_rejected_whatever_its_credentials(
+    store: TokenStore, clock: Clock
+) -> None:
+    """Old credentials alone let a replica keep its token. A rejection does not."""
+    token = await shared(store, clock, cv=1)
+    await store.reject(KEY, token.generation, 30.0)
+    await store.acquire(KEY, wish("newer", cv=2))
+    assert await store.restore(token) is Refusal.REJECTED
+
+
 async def test_it_brings_its_credential_version_back(store: TokenStore, clock: Clock) -> None:
     """An emptied store knew nothing of the new secret: tokens of the old one are refused again."""
     assert isinstance(await store.restore(replace(lost(clock, 8), credential_version=2)), Token)

@@ -268,6 +268,18 @@ async def test_the_last_second_of_a_token_is_not_given_back() -> None:
     assert bench.store.calls["restore"] == 0
 
 
+async def test_a_rejected_token_of_replaced_credentials_is_served_no_more() -> None:
+    """Its replica missed the rejection, and other replicas have newer credentials by now."""
+    bench = Workbench()
+    token = (await bench.get()).token
+    bench.store.silent = True
+    await bench.store.reject(KEY, token.generation, 30.0)
+    await bench.store.acquire(KEY, wish("newer", cv=2))
+    bench.clock.advance(BOUND + 0.1)
+    assert named((await bench.get()).token) != named(token)
+    assert bench.issuer.mints == 2
+
+
 async def test_a_token_of_replaced_credentials_goes_on_where_it_is() -> None:
     """The fleet has newer ones; this replica's is live all the same, and no revalidation mints another."""
     bench = Workbench()

@@ -75,12 +75,12 @@ def commit(state: State, now: int, token: Token, *, restored: bool = False) -> O
     expiry = min(now + token.ttl, token.latest)
     if expiry <= now:
         return Outcome(state, Refused("DEAD"))
-    # 3. Newer credentials were tried: who has those takes no older token.
-    if token.version < meta.version:
-        return Outcome(state, Refused("OLD_CREDENTIALS"))
-    # 4. It was rejected, or its mint had begun before a rejection.
+    # 3. It was rejected, or its mint had begun before a rejection, by whatever credentials.
     if token.generation <= meta.barrier:
         return Outcome(state, Refused("REJECTED"))
+    # 4. Newer credentials were tried: who has those takes no older token.
+    if token.version < meta.version:
+        return Outcome(state, Refused("OLD_CREDENTIALS"))
     # 5. There is a newer one, or another one of the same number.
     if record and token.generation <= record.generation:
         return Outcome(state, Refused("STALE"))

@@ -11,6 +11,7 @@ from pathlib import Path
 from mutants.hunting import CannotHuntError, Verdict, check_without_mutant, hunt
 from mutants.mutant import Mutant
 from mutants.of_lua import LUA
+from mutants.of_policy import POLICY
 from mutants.of_python import PYTHON
 
 
@@ -43,7 +44,7 @@ def _hunt(chosen: list[Mutant], report: Path | None) -> int:
 
 
 def _chosen(names: list[str]) -> list[Mutant]:
-    return [mutant for mutant in LUA + PYTHON if not names or any(name in mutant.name for name in names)]
+    return [mutant for mutant in LUA + PYTHON + POLICY if not names or any(name in mutant.name for name in names)]
 
 
 def _report(verdicts: list[Verdict], caught: int) -> str:

@@ -10,6 +10,7 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from mutants.mutant import Mutant
 from mutants.of_lua import H14, LUA
+from mutants.of_policy import POLICY
 from mutants.of_python import PYTHON
 from stateful.machine import ScriptsMachine
 from stateful.store_side import StoreSide
@@ -33,13 +34,13 @@ async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
 
 def test_every_mutant_can_still_be_made() -> None:
     """The text that each one changes is in the product exactly once; whoever moves it moves its mutant along."""
-    for mutant in LUA + PYTHON:
+    for mutant in LUA + PYTHON + POLICY:
         assert mutant.mutated() != mutant.new
 
 
 def test_every_mutant_has_a_name_of_its_own() -> None:
     """So that `make mutants ARGS=…` finds it."""
-    names = [mutant.name for mutant in LUA + PYTHON]
+    names = [mutant.name for mutant in LUA + PYTHON + POLICY]
     assert len(names) == len(set(names))
 
 

@@ -78,15 +78,22 @@ def _first_of_each(outcome: Outcome) -> dict[str, str]:
     return laws
 
 
-def campaign(seeds: Iterable[int], kinds: Kinds, *, seconds: float, processes: int) -> Iterator[Tally]:
-    """The tally so far, after each chunk; no chunk begins after so many seconds."""
+def campaign(
+    seeds: Iterable[int], kinds: Kinds, *, seconds: float, processes: int = 1, stop: bool = False
+) -> Iterator[Tally]:
+    """The tally so far, after each chunk; no chunk begins after so many seconds.
+
+    `stop`: at the first seed that breaks a law, in one process.
+    """
     began, total = time.monotonic(), Tally()
     chunks = _chunks(seeds, began + seconds)
     if processes == 1:
         for chunk in chunks:
-            total.add(run_seeds(chunk, kinds))
+            total.add(run_seeds(chunk, kinds, stop=stop))
             total.real = time.monotonic() - began
             yield total
+            if stop and total.failures:
+                return
         return
     with ProcessPoolExecutor(processes) as pool:
         waiting = [pool.submit(run_seeds, chunk, kinds) for chunk in islice(chunks, 2 * processes)]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from simulate.campaign import Failure, Kinds, Tally, campaign
 from simulate.fleet import simulate
+from simulate.mutants import SEEDS, hunt
 from simulate.planning import KINDS, plan_of
 from simulate.shrink import Shrinker, story
 
@@ -22,7 +23,9 @@ def main(arguments: Sequence[str]) -> int:
     kinds = Kinds(frozenset(options.only), frozenset(options.without))
     if options.seed is not None:
         return _replay(options.seed, kinds, options.law, options.lines)
-    tally = _campaign(_seeds(options), kinds, options.minutes * 60.0, options.processes)
+    if options.mutants is not None:
+        return _mutants(options.mutants)
+    tally = _campaign(_seeds(options), kinds, options)
     if options.shrink:
         for law, failure in _examples(tally):
             print(f"\nseed {failure.seed} breaks {law}, shrunk:")
@@ -49,10 +52,21 @@ def _shrunk(seed: int, kinds: Kinds, law: str, lines: int) -> str:
     return story(plan, law, lines)
 
 
-def _campaign(seeds: Iterable[int], kinds: Kinds, seconds: float, processes: int) -> Tally:
+def _mutants(chosen: str) -> int:
+    caught = count = 0
+    for verdict in hunt(chosen):
+        caught, count = caught + (verdict.seed >= 0), count + 1
+        by = f"seed {verdict.seed} ({verdict.law})" if verdict.seed >= 0 else "SURVIVES"
+        print(f"{verdict.mutant.name:<50} {by}", flush=True)
+    print(f"mutants caught: {caught} of {count}, each within {SEEDS} seeds")
+    return int(caught < count or not count)
+
+
+def _campaign(seeds: Iterable[int], kinds: Kinds, options: argparse.Namespace) -> Tally:
     tally = Tally()
     said = 0
-    for tally in campaign(seeds, kinds, seconds=seconds, processes=processes):
+    seconds, processes = options.minutes * 60.0, options.processes
+    for tally in campaign(seeds, kinds, seconds=seconds, processes=processes, stop=options.stop):
         for failure in tally.failures[said:]:
             for law, what in failure.laws.items():
                 print(f"seed {failure.seed}: {law} {what[:300]}", flush=True)
@@ -90,6 +104,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--law", default="", help="with --seed: shrink to what breaks this law")
     parser.add_argument("--lines", type=int, default=25, help="of the trace of a shrunk run (default: %(default)d)")
     parser.add_argument("--processes", type=int, default=1, help="at the same time (default: %(default)d)")
+    parser.add_argument("--stop", action="store_true", help="at the first seed that breaks a law; in one process")
+    parser.add_argument("--mutants", nargs="?", const="", metavar="NAME", help="hunt mutants of the product instead")
     parser.add_argument("--shrink", action="store_true", help="shrink the first seed of each law that is broken")
     kinds = sorted(KINDS)
     parser.add_argument("--only", nargs="*", default=[], choices=kinds, metavar="KIND", help=", ".join(kinds))

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from simulate import product
+from simulate.acts import Act
 from simulate.issuer import Mode
 from simulate.loop import OUTSIDE
 from simulate.network import Mood, Weather
@@ -240,3 +242,29 @@ class Lifetime(Fault):
 
     def happen(self, fleet: "Fleet") -> None:
         fleet.issuer.lifetimes[fleet.keys[self.key % len(fleet.keys)]] = self.seconds
+
+
+class Moment(StrEnum):
+    """When an armed event happens: the next time that some replica comes to this."""
+
+    GRANTED = "its lease is granted, and the answer is on its way"
+    POST = "its POST begins"
+    GOT = "its POST is answered, and it has not committed yet"
+    COMMITTED = "its token is stored, and the answer is on its way"
+    REJECTED = "its rejection is done, and the answer is on its way"
+
+
+@dataclass(frozen=True)
+class Armed(Fault):
+    """An event that waits for a moment of some replica, and then happens to that one."""
+
+    moment: Moment
+    event: "Act | Fault"
+
+    def happen(self, fleet: "Fleet") -> None:
+        fleet.world.armed.setdefault(self.moment.name, []).append(partial(self._now, fleet))
+
+    def _now(self, fleet: "Fleet", node: int) -> None:
+        fleet.world.trace("armed", self.moment.name, node)
+        event = self.event
+        (replace(event, node=node) if isinstance(event, NodeFault | Act) else event).happen(fleet)

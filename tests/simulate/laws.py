@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from simulate import product
 from simulate.ledger import Ledger
@@ -19,6 +19,13 @@ SLACK: Final = 1.0
 TROUBLE_LASTS: Final = 20.0
 """Seconds for which an error may follow from a trouble: a mint's deadline and a lease."""
 LONGEST_BACK_OFF: Final = 60.0
+
+
+class Seen(NamedTuple):
+    """What the server held of a key before a command."""
+
+    kept: product.Kept | None
+    lease: product.Leased | None
 
 
 class Asked(Protocol):
@@ -54,11 +61,13 @@ class Laws:
         if issued is None or issued.key != key or token.key != key:
             world.broken("H4", f"node {node.index} served {text!r} for {key.audience}, but it is of {issued}")
             return
-        if world.now >= issued.ends + world.stepped_back(issued.at):
+        if world.now >= issued.ends + world.stepped(issued.at):
             late = world.now - issued.ends
             world.broken("H5", f"node {node.index} served {text} {late:.3f} s past its end")
         self._name(key, token.generation, text, f"node {node.index}")
         self._not_rejected(node, token, text, began)
+        if token.credential_version < node.version:
+            self.world.broken("credentials", f"node {node.index} has newer ones than {text} was minted with")
         node.held[key] = issued
         mark = " degraded" if served.degraded else ""
         world.trace("served", node.index, key.audience, text, token.generation, served.origin, mark)
@@ -87,7 +96,12 @@ class Laws:
     def _must_know(self, node: NodeState, rejected: Rejected, began: float) -> bool:
         bound = rejected.at + product.Settings().revalidate_within + SLACK
         lost = self.world.lost_at(self.world.issuer.issued[rejected.text].key) >= rejected.at
-        return began > bound and not lost and not node.troubled(bound - SLACK - 5.0)
+        return began > bound and not lost and not node.store_failed >= began - bound + rejected.at
+
+    def named(self, key: TokenKey, named: int | bytes) -> None:
+        """A caller rejects this generation: if it ever was, replicas may bar all up to it from now on."""
+        if isinstance(named, int) and (key, named) in self.texts:
+            self.highest_bar[key] = max(self.highest_bar.get(key, 0), named)
 
     def acknowledged(self, node: NodeState, key: TokenKey, named: int | bytes, sha: dict[bytes, str]) -> None:
         """A replica said of this generation, or of the token with this SHA-256, that it was current and is rejected."""
@@ -137,30 +151,51 @@ class Laws:
         lost = self.world.lost_at(asked.key) >= asked.began - TROUBLE_LASTS
         return text is not None and not lost and self.world.stored.get(asked.key) == text
 
-    def before(self, command: "partial[Any]", node: int) -> product.Kept | None:
+    def before(self, command: "partial[Any]", node: int) -> Seen | None:
         """The server is about to do this."""
-        return None if command.func.__name__ in READS else self.view.kept(command.args[0])
+        if command.func.__name__ in READS:
+            return None
+        return Seen(self.view.kept(command.args[0]), self.view.lease(command.args[0]))
 
-    def after(self, seen: product.Kept | None, command: "partial[Any]", node: int, answer: object) -> None:
+    def after(self, seen: Seen | None, command: "partial[Any]", node: int, answer: object) -> None:
         """It has done it."""
         name = command.func.__name__
-        if name in READS:
+        if seen is None:
             return
         self.world.trace("store", name, node, type(answer).__name__, answer if isinstance(answer, int) else "")
         if text := product.refused_text(command, answer):
             self.ledger.refused(text, str(answer))
         kept, key = self.view.kept(command.args[0]), self.keys[command.args[0]]
-        if kept != seen:
-            self._changed(key, seen, kept, command)
+        if kept != seen.kept:
+            self._changed(key, seen.kept, kept, command)
+        self._lease(seen, self.view.lease(command.args[0]), command, answer)
+        if moment := product.moment(command, answer):
+            self.world.moment(moment, node)
+
+    def _lease(self, seen: Seen, lease: product.Leased | None, command: "partial[Any]", answer: object) -> None:
+        """A lease ends with its own commit or failure, or with a rejection, and is found again by its nonce."""
+        name, held = command.func.__name__, seen.lease
+        if held is None:
+            return
+        asked = product.Leased(command.keywords.get("nonce", held.nonce), product.generation_of(command))
+        if name == "commit" and lease == held and asked.generation == held.generation:
+            self.world.broken("H14", f"the lease of generation {held.generation} is held after its commit")
+        elif name == "acquire" and asked.nonce == held.nonce and product.is_wait(answer):
+            self.world.broken("H14", "who lost the answer waits for its own lease")
+        elif lease != held and name not in ("reject", "barrier") and asked != held:
+            self.world.broken("H14", f"{name} of {asked} ended the lease {held}")
 
     def _changed(
         self, key: TokenKey, seen: product.Kept | None, kept: product.Kept | None, command: "partial[Any]"
     ) -> None:
         if kept is not None:
             self.world.stored[key] = kept.text
+            self.world.ever_stored.add(kept.text)
             self._name(key, kept.generation, kept.text, "in the store")
             if seen and kept.generation <= seen.generation:
                 self.world.broken("H3", f"the store went from generation {seen.generation} to {kept.generation}")
+            if seen and kept.version < seen.version:
+                self.world.broken("credentials", f"a token of version {kept.version} replaced one of {seen.version}")
             self.ledger.stored(key, kept.text)
             return
         self.world.stored.pop(key, None)
@@ -184,6 +219,7 @@ class Laws:
         self.highest_bar[key] = max(self.highest_bar.get(key, 0), bar, seen.generation)
         self.ledger.doom(key, "rejected meanwhile")
         if rejected := world.rejected.get(seen.text):
-            rejected.at = now
+            # A barrier that is raised again says nothing new.
+            rejected.at = rejected.at if raised else now
         else:
             self._reject(key, seen.text, seen.generation)

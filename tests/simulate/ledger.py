@@ -49,6 +49,7 @@ class Entry:
     at: float
     lone: bool
     generation: int = 0
+    since: float = NEVER
     stage: Stage = Stage.OPEN
     ended: float = NEVER
     retry: float = 0.0
@@ -75,26 +76,30 @@ class Ledger:
     world: World
     entries: dict[TokenKey, list[Entry]] = field(default_factory=dict[TokenKey, list[Entry]])
     count: int = 0
-    generations: set[tuple[TokenKey, int]] = field(default_factory=set[tuple[TokenKey, int]])
+    generations: dict[tuple[TokenKey, int], float] = field(default_factory=dict[tuple[TokenKey, int], float])
     wishes: dict[TokenKey, list[tuple[float, float]]] = field(default_factory=dict[TokenKey, list[tuple[float, float]]])
     rotations: dict[TokenKey, float] = field(default_factory=dict[TokenKey, float])
 
-    def post(self, node: NodeState, key: TokenKey, generation: int | None) -> Entry:
-        """A POST begins: with the lease of this generation, or without one."""
+    def post(self, node: NodeState, key: TokenKey, lease: tuple[int, float] | None) -> Entry:
+        """A POST begins: with a lease of this generation that was asked for at this time, or without one."""
         now = self.world.now
         chain = self.entries.setdefault(
             key, [Entry(0, key, 0, node.version, NEVER, False, stage=Stage.FAILED, excuse="first use")]
         )
         self.count += 1
-        entry = Entry(self.count, key, node.index, node.version, now, generation is None, generation or 0)
-        cause, before = self._cause(entry, node, chain)
-        if before is not None:
-            before.successor = entry.number
-        if generation is not None and (key, generation) in self.generations:
+        generation, since = lease or (None, now)
+        entry = Entry(self.count, key, node.index, node.version, now, generation is None, generation or 0, since)
+        cause, predecessor = self._cause(entry, node, chain)
+        if predecessor is not None:
+            predecessor.successor = entry.number
+        before = self.generations.get((key, generation or 0), NEVER)
+        forgotten = self.world.lost_at(key) >= before and self.world.stepped(before) > 0
+        if generation is not None and before != NEVER and not forgotten:
             self.world.broken("H3", f"POST {entry}: generation {generation} was posted before")
-        self.generations.add((key, generation or 0))
+        self.generations[key, generation or 0] = since
         self.world.trace("post", entry.number, node.index, key.audience, cause)
         chain.append(entry)
+        self.world.moment("POST", node.index)
         return entry
 
     def ended(self, entry: Entry, minted: Minted | None, error: BaseException | None) -> None:
@@ -152,8 +157,10 @@ class Ledger:
         if now - node.store_failed > 1.0 + node.stopped_within(now - 1.0):
             return ""
         held = node.held.get(entry.key)
-        if held is not None and self.world.believed[held.text] > now + 0.05 and held.text not in self.world.rejected:
-            return ""
+        if held is not None and held.text not in self.world.rejected:
+            early = self.world.stepped(held.at, forward=True)
+            if self.world.believed[held.text] - early > now + 0.05:
+                return ""
         failed = node.failed.get(entry.key, NEVER)
         return "" if now < failed - 0.05 else "the store is away"
 
@@ -162,7 +169,7 @@ class Ledger:
         now, world = self.world.now, self.world
         if before.replaced != NEVER and now - before.replaced > SETTLED and world.quiet_since(now - SETTLED):
             return ""
-        if world.lost_at(before.key) > before.at:
+        if world.lost_at(before.key) > before.since:
             return "the store lost its data"
         if world.store_stepped > before.at:
             return "the store's clock stepped"
@@ -177,22 +184,30 @@ class Ledger:
                 lost = world.nodes[before.node].troubled(before.at) and now - before.at >= LEASE_LEFT
                 return "its poster lost the lease" if lost else ""
             case Stage.FAILED:
-                if now >= before.ended + before.retry - 0.05:
-                    return "the back-off is over"
-                return "the failure was not shared" if world.nodes[before.node].troubled(before.at) else ""
+                return self._after_failure(before, entry)
             case Stage.GOT:
                 return self._needs_successor(before, now)
+
+    def _after_failure(self, before: Entry, entry: Entry) -> str:
+        now, poster = self.world.now, self.world.nodes[before.node]
+        if now >= before.ended + before.retry - 0.05:
+            return "the back-off is over"
+        knows = entry.node == before.node and poster.booted_at <= before.at
+        return "the failure was not shared" if poster.troubled(before.at) and not knows else ""
 
     def _needs_successor(self, before: Entry, now: float) -> str:
         issued = before.issued
         assert issued
-        if now >= before.due - SLACK:
+        if now >= before.due - SLACK - self.world.stepped(issued.at, forward=True):
             return "due"
         rejected = self.world.rejected.get(issued.text)
         if rejected is not None and rejected.at >= before.ended:
             return "rejected"
         if self.rotations.get(before.key, NEVER) >= now:
             return "rotation"
+        poster = self.world.nodes[before.node]
+        if issued.text not in self.world.ever_stored and poster.troubled(before.since):
+            return "it never came into the store"
         life = issued.ends - issued.at
         for until, wish in self.wishes.get(before.key, ()):
             if until >= now and issued.ends - now <= wanted(life, wish) + SLACK:

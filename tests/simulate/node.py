@@ -52,7 +52,13 @@ class Node:
         self.lanes.append(self.lane)
         self.clock = HostClock(fleet.loop, fleet.chances["hosts"].uniform(0.0, 1e6), self.skew)
         self.store = product.ReplicaStore(
-            self.clock, self.settings.lease_seconds, fleet.view.server, self.link, self._store_failed, _later(fleet)
+            self.clock,
+            self.settings.lease_seconds,
+            fleet.view.server,
+            self.link,
+            self._store_failed,
+            _later(fleet),
+            fleet.loop.time,
         )
         self.lane.context().run(self._build)
         fleet.world.trace("start", state.index, self.settings)
@@ -157,8 +163,8 @@ class Node:
 
     def _posted(self, key: TokenKey) -> Post:
         assert self.store
-        generation = self.store.leases.pop(key, None)
-        return _Told(self, self.fleet.ledger.post(self.state, key, generation))
+        lease = self.store.leases.pop(key, None)
+        return _Told(self, self.fleet.ledger.post(self.state, key, lease))
 
 
 class _Told(Post):
@@ -171,6 +177,7 @@ class _Told(Post):
         fleet = self._node.fleet
         if self._boot == self._node.state.booted_at:
             fleet.ledger.ended(self._entry, minted, error)
+            fleet.world.moment("GOT", self._node.state.index)
             what = minted.access_token.reveal() if minted else type(error).__name__
             fleet.world.trace("posted", self._entry.number, what)
 

@@ -155,6 +155,11 @@ def _nonsense(chance: random.Random, at: float) -> Event:
     return Reject(at, chance.randrange(4), chance.randrange(3), what)
 
 
+@kind("reject often")
+def _often(chance: random.Random, at: float) -> Event:
+    return Reject(round(at - at % 10.0 + at % 1.0 * 3.0, 3), chance.randrange(4), 0, "current")
+
+
 @kind("rotate")
 def _rotate(chance: random.Random, at: float) -> Event:
     return Rotate(at, chance.randrange(4), chance.randrange(3), chance.choice([0.5, 15.0]))
@@ -182,17 +187,24 @@ def _list(chance: random.Random, at: float) -> Event:
     return List(at, chance.randrange(4), 0, chance.choice([0, 1, 1000]))
 
 
+@kind("armed")
+def _armed(chance: random.Random, at: float) -> Event:
+    moment = chance.choice(list(faults.Moment))
+    what = chance.choice(["stop", "stop", "kill", "cut", "storm", "loss", "failover", "reject", "store", "throws"])
+    return faults.Armed(at, moment, KINDS[what](chance, at))
+
+
 def plan_of(seed: int, only: frozenset[str] = frozenset(), without: frozenset[str] = frozenset()) -> Plan:
     """The same for the same words. `only` and `without` name kinds of trouble."""
     chance = stream(seed, "plan")
     kinds = sorted((only or frozenset(KINDS)) - without)
-    chosen = chance.sample(kinds, min(len(kinds), chance.choice([1, 2, 2, 3, 4, 6, 9])))
+    chosen = chance.sample(kinds, min(len(kinds), chance.choice([1, 2, 3, 4, 6, 9, 12])))
     seconds = chance.choice([20.0, 40.0, 80.0])
     events = [*_asked(chance, seconds), *_troubles(chance, chosen, seconds)]
     skews = tuple(chance.choice([0.0, 0.0, -600.0, -2.0, 2.0, 600.0]) for _ in range(4))
     return Plan(
         seed,
-        nodes=chance.choice([1, 2, 2, 3, 4]),
+        nodes=chance.choice([1, 2, 2, 3, 3, 4]),
         keys=chance.choice([1, 1, 2, 3]),
         lifetimes=tuple(chance.choice([10.0, 30.0, 30.0, 60.0, 300.0, 86_400.0]) for _ in range(3)),
         settings=Settings(min_rotation_interval=chance.choice([5.0, 30.0])),

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from simulate.network import Link, LinkLostError, StoreRefusedError
 
@@ -24,6 +24,7 @@ from mintonce_server.core.secret import Secret
 from mintonce_server.core.token import Token
 from mintonce_server.store.memory import MemoryStore
 from mintonce_server.store.memory_server import MemoryServer
+from mintonce_server.store.memory_values import Busy, Granted
 
 T = TypeVar("T")
 Task = Coroutine[Any, Any, None]
@@ -59,21 +60,24 @@ class ReplicaStore(MemoryStore):
         link: Link,
         failed: Callable[[], None],
         later: Callable[[float, Callable[[], None]], None],
+        now: Callable[[], float],
     ) -> None:
         super().__init__(HASHER, clock, lease_seconds, server)
         self._link = link
         self._failed = failed
         self._later = later
-        self.leases: dict[TokenKey, int] = {}
+        self._now = now
+        self.leases: dict[TokenKey, tuple[int, float]] = {}
         self._queue: asyncio.Queue[Wake] | None = None
         self._gone = False
 
     async def acquire(self, key: TokenKey, wish: Wish) -> Acquired:
         """A lease that was answered is remembered: it is what allows the next POST."""
         self.leases.pop(key, None)
+        asked_at = self._now()
         answer = await super().acquire(key, wish)
         if isinstance(answer, Lease) and not getattr(wish, "adopt", False):
-            self.leases[key] = answer.generation
+            self.leases[key] = (answer.generation, asked_at)
         return answer
 
     async def _ask(self, send: "Callable[[], partial[T]]") -> T:
@@ -160,6 +164,14 @@ class Kept:
     text: str
     generation: int
     provisional: int
+    version: int
+
+
+class Leased(NamedTuple):
+    """Who may mint, and which generation."""
+
+    nonce: str
+    generation: int
 
 
 class ServerView:
@@ -174,7 +186,14 @@ class ServerView:
         if entry is None or entry.record is None or entry.record.exp <= self.server.now():
             return None
         provisional = getattr(entry.record, "provisional", 0)
-        return Kept(entry.record.payload.access_token.reveal(), entry.record.f, provisional)
+        return Kept(entry.record.payload.access_token.reveal(), entry.record.f, provisional, entry.record.cv)
+
+    def lease(self, name: str) -> "Leased | None":
+        """The lease that has not lapsed."""
+        entry = self.server.entries.get(name)
+        if entry is None or entry.lease is None or entry.lease.ends <= self.server.now():
+            return None
+        return Leased(entry.lease.nonce, entry.lease.f)
 
     def barrier(self, name: str) -> int:
         """No token up to this generation may come into the store."""
@@ -205,6 +224,32 @@ def refused_text(command: "partial[Any]", answer: object) -> str:
         return ""
     token: Secret = command.args[1].payload.access_token
     return token.reveal()
+
+
+def moment(command: "partial[Any]", answer: object) -> str:
+    """The name of what a replica has come to with this command, see faults.Moment; "" for nothing special."""
+    match command.func.__name__, answer:
+        case "acquire", Granted():
+            return "GRANTED"
+        case "commit", int():
+            return "COMMITTED"
+        case "reject", _:
+            return "REJECTED"
+        case _:
+            return ""
+
+
+def is_wait(answer: object) -> bool:
+    """Whether this says that another has the lease."""
+    return isinstance(answer, Busy)
+
+
+def generation_of(command: "partial[Any]") -> int:
+    """The generation that a command is about, or 0."""
+    if command.func.__name__ == "commit":
+        generation: int = command.args[1].f
+        return generation
+    return int(command.keywords.get("generation", 0))
 
 
 def rejects(command: "partial[Any]", kept: Kept) -> bool:

@@ -45,6 +45,7 @@ class Recovery:
     def _mend(self) -> None:
         fleet = self._fleet
         self._world.trace("mended")
+        self._world.armed.clear()
         fleet.face.turn(Mood.WELL)
         fleet.issuer.mode = Mode.WELL
         for key in fleet.keys:

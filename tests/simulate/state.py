@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -74,10 +75,12 @@ class World:
     rejected: dict[str, Rejected] = field(default_factory=dict[str, Rejected])
     believed: dict[str, float] = field(default_factory=dict[str, float])
     got: dict[str, float] = field(default_factory=dict[str, float])
+    ever_stored: set[str] = field(default_factory=set[str])
     stored: dict[TokenKey, str] = field(default_factory=dict[TokenKey, str])
     losses: dict[TokenKey, float] = field(default_factory=dict[TokenKey, float])
     all_lost: float = NEVER
     store_stepped: float = NEVER
+    armed: dict[str, list[Callable[[int], None]]] = field(default_factory=dict[str, list[Callable[[int], None]]])
     steps: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     last_trouble: float = NEVER
     issuer_failed: float = NEVER
@@ -100,6 +103,11 @@ class World:
         self._hash.update(line.encode())
         if self.verbose:
             self.lines.append(line)
+
+    def moment(self, what: str, node: int) -> None:
+        """A replica comes to one of the moments that armed events wait for."""
+        if waiting := self.armed.get(what):
+            waiting.pop(0)(node)
 
     def note(self, what: str, *details: object) -> None:
         """For people only."""
@@ -129,9 +137,9 @@ class World:
         """When the store last lost something of the key."""
         return max(self.all_lost, self.losses.get(key, NEVER))
 
-    def stepped_back(self, since: float) -> float:
-        """Seconds by which the store's clock was turned back after this: who reads a token there believes it."""
-        return sum(-step for at, step in self.steps if at >= since and step < 0)
+    def stepped(self, since: float, *, forward: bool = False) -> float:
+        """Seconds by which the store's clock was turned back after this, or forward: who reads it there believes it."""
+        return sum(abs(step) for at, step in self.steps if at >= since and (step > 0) is forward)
 
     def is_held(self, issued: Issued) -> bool:
         """Whether the store or a running replica has this token."""

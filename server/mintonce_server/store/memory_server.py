@@ -88,10 +88,10 @@ class MemoryServer:
         exp = min(now + ttl, record.exp)
         if exp <= now:
             return Refusal.DEAD
-        if record.cv < meta.cv:
-            return Refusal.OLD_CREDENTIALS
         if generation <= _lua(meta.bar):
             return Refusal.REJECTED
+        if record.cv < meta.cv:
+            return Refusal.OLD_CREDENTIALS
         if generation <= f:
             return Refusal.STALE
         entry.record = replace(record, exp=exp)

@@ -18,8 +18,8 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- What lay in the socket of a stopped server comes late: the token has aged meanwhile.
 local exp = math.min(now + ttl, tonumber(ARGV[3]))
 if exp <= now then return {'DEAD'} end
-if cv < number(meta[3]) then return {'OLD_CREDENTIALS'} end
 if generation <= number(meta[2]) then return {'REJECTED'} end
+if cv < number(meta[3]) then return {'OLD_CREDENTIALS'} end
 if generation <= f then return {'STALE'} end
 
 redis.call('DEL', KEYS[1])

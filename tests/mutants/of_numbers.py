@@ -66,7 +66,7 @@ REJECTIONS = (
         " and tries < ASKED_AT_MOST:",
         ":",
         "a caller waits for as long as messages come",
-        "broker_upkeep",
+        "hints",
     ),
 )
 

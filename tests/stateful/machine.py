@@ -186,7 +186,8 @@ class ScriptsMachine(RuleBasedStateMachine):
     @rule(data=strategies.data(), interval=INTERVALS, times=TIMES, ahead=SELDOM)
     def raise_barrier(self, data: strategies.DataObject, interval: float, times: int, ahead: bool) -> None:
         """A replica remembers the rejection of any generation; `ahead`: of one that the server lost."""
-        generation = data.draw(strategies.sampled_from(self.generations[-3:])) + (AHEAD if ahead else 0)
+        below = [record.generation - 1] if (record := self.seen.state.record) and record.generation > 1 else []
+        generation = data.draw(strategies.sampled_from([*self.generations[-3:], *below])) + (AHEAD if ahead else 0)
 
         def model(state: State, moment: Moment) -> Outcome[Raised]:
             return scripts.barrier(

@@ -41,7 +41,9 @@ MUTANTS: Final = (
     Mutant(
         "a failure told by anybody",
         SERVER,
-        "        if not _is_holder(entry.lease, nonce, generation):\n            return False\n        entry.lease, meta",
+        "        if not _is_holder(entry.lease, nonce, generation):\n"
+        "            return False\n"
+        "        entry.lease, meta",
         "        entry.lease, meta",
         "a holder that was stopped past its lease ends the mint of another",
     ),
@@ -69,7 +71,10 @@ MUTANTS: Final = (
     Mutant(
         "rejections in a loop",
         SERVER,
-        "        wait = meta.rejected_at + min_interval - now\n        if wait > 0:\n            return TooSoon(wait)\n        meta.bar",
+        "        wait = meta.rejected_at + min_interval - now\n"
+        "        if wait > 0:\n"
+        "            return TooSoon(wait)\n"
+        "        meta.bar",
         "        meta.bar",
         "a caller in a loop causes a mint each time",
     ),
@@ -118,8 +123,11 @@ MUTANTS: Final = (
     Mutant(
         "a rejection by the caller's number",
         "core/broker.py",
-        "        rejection = await self._store.reject(key, generation, self._min_rotation_interval)\n        if not rejection.known and is_held:",
-        "        self._holdings.forget(entry, generation)\n        rejection = await self._store.reject(key, generation, self._min_rotation_interval)\n        if not rejection.known and is_held:",
+        "        rejection = await self._store.reject(key, generation, self._min_rotation_interval)\n"
+        "        if not rejection.known and is_held:",
+        "        self._holdings.forget(entry, generation)\n"
+        "        rejection = await self._store.reject(key, generation, self._min_rotation_interval)\n"
+        "        if not rejection.known and is_held:",
         "whoever names a number that never was takes the key from this replica",
     ),
     Mutant(
@@ -160,14 +168,18 @@ MUTANTS: Final = (
     Mutant(
         "lone tokens that stay alone",
         "core/revalidation.py",
-        "        if held is None or not held.provisional or held.remaining(asked_at) <= TOO_SHORT:\n            return\n",
+        "        if held is None or not held.provisional or held.remaining(asked_at) <= TOO_SHORT:\n"
+        "            return\n",
         "        return\n",
         "after an outage each replica goes on with a token of its own",
     ),
     Mutant(
         "background work that ends with its first fault",
         "core/edge.py",
-        '        except StoreUnavailable:\n            raise\n        except Exception as error:\n            self._sink(events.Unforeseen("", f"store.{operation}", error))\n',
+        "        except StoreUnavailable:\n"
+        "            raise\n"
+        "        except Exception as error:\n"
+        '            self._sink(events.Unforeseen("", f"store.{operation}", error))\n',
         "        except StoreUnavailable as error:\n",
         "an exception that nobody foresaw goes through the whole engine",
     ),

@@ -24,7 +24,7 @@ unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test mutants lint format gen bench chaos attack simulate audit lock proto-baseline readme up down clean
+.PHONY: help setup run test mutants lint format gen bench chaos attack soak simulate audit lock proto-baseline readme up down clean
 
 help: ## Say what there is
 	@echo "Usage: make TARGET"
@@ -64,6 +64,9 @@ attack: setup ## Fuzz and flood a real server, and report; a few minutes (ARGS="
 
 simulate: setup ## Run fleets in a deterministic simulator, seed after seed (ARGS="--minutes 5"; ARGS="--help" says more)
 	@PYTHONPATH=tests $(BIN)/python -m simulate $(ARGS)
+
+soak: setup ## Run a fleet through overlapping faults for a long time, and report; ten minutes (ARGS="--help" says more)
+	@PYTHONPATH=tests $(BIN)/python -m soak $(ARGS)
 
 audit: setup ## Ask for known flaws in what we install; needs the network (3: nobody could be asked)
 	@$(BIN)/python tools/audit.py --online

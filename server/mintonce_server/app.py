@@ -69,7 +69,8 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
             try:
                 await server.start()
                 names = sorted(settings.clients)
-                get_logger(__name__).info("serving", listen=address, store=settings.redis.safe_url, clients=names)
+                where = {"listen": address, **server.further_addresses}
+                get_logger(__name__).info("serving", **where, store=settings.redis.safe_url, clients=names)
                 await _try_store(store)
                 ready(address)
                 await stopping.wait()

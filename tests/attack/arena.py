@@ -50,6 +50,11 @@ class Arena:
         return self.server.target
 
     @property
+    def probed(self) -> str:
+        """Where it answers probes."""
+        return str(self.server.events("serving")[0]["health_listen"])
+
+    @property
     def audit(self) -> Path:
         return self.directory / "audit.jsonl"
 
@@ -97,6 +102,7 @@ def _guards(directory: Path) -> Mapping[str, str]:
         "POLICY_FILE": str(directory / "policy.toml"),
         "SEALING_KEYS_FILE": str(directory / "sealing.toml"),
         "AUDIT_FILE": str(directory / "audit.jsonl"),
+        "HEALTH_LISTEN": "127.0.0.1:0",
         "LOG_LEVEL": "debug",
         "REFLECTION": "true",
     }

@@ -1,4 +1,4 @@
-"""The caller who does nothing wrong: asks for its token at a steady pace, and measures."""
+"""The caller who does nothing wrong: asks for its token at a steady pace, as our client does, and measures."""
 
 import asyncio
 import time
@@ -9,6 +9,7 @@ from attack.arena import VICTIM_AUDIENCE, Arena
 from attack.wire import bearer
 from grpc import aio
 
+from mintonce._channel import OPTIONS
 from mintonce.v1 import tokens_pb2, tokens_pb2_grpc
 
 PACE: Final = 0.01
@@ -24,7 +25,7 @@ class Bystander:
 
     async def call(self, arena: Arena, until: asyncio.Event) -> None:
         """Until told to stop, on one connection."""
-        async with aio.insecure_channel(arena.target) as channel:
+        async with aio.insecure_channel(arena.target, options=OPTIONS) as channel:
             stub = tokens_pb2_grpc.TokenServiceStub(channel)
             request = tokens_pb2.GetTokenRequest(client="default", audience=VICTIM_AUDIENCE)
             while not until.is_set():

@@ -64,7 +64,7 @@ async def campaign(minutes: float, seed: int, say: Say) -> Run:
 
 
 async def _floods(run: Run, say: Say) -> None:
-    for name in floods.ALL:
+    for name in floods.EACH:
         with tempfile.TemporaryDirectory(prefix="mo-") as directory:
             async with arena(Path(directory), LOG_LEVEL="info") as here:
                 run.floods.append(await measure(here, name, FLOOD_SECONDS))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
+from attack import wire_floods
 from attack.wire import bearer
 from grpc import aio
 
@@ -154,13 +155,15 @@ ALL: Final[Mapping[str, Flood]] = {
     "slow loris": slow_loris,
     "idle connections": idle_connections,
 }
+EACH: Final[Mapping[str, Flood]] = {**ALL, **wire_floods.ALL, **wire_floods.AT_PROBES}
+"""Those on raw HTTP/2, too."""
 
 
 def run(name: str, target: str, key: str, seconds: float) -> int:
     """In a process of its own, so that its work is not the bystander's."""
 
     async def flood() -> int:
-        return await ALL[name](target, key, seconds)
+        return await EACH[name](target, key, seconds)
 
     return asyncio.run(flood())
 

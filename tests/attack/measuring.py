@@ -6,10 +6,13 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from attack import floods
+from attack import floods, wire_floods
 from attack.arena import Arena
 from attack.bystander import Bystander
+from attack.prober import Prober
 
+WITHIN: Final = 1.0
+"""Seconds in which the bystander is answered, whatever those do who are not known."""
 REST: Final = 2.0
 """Seconds between two floods."""
 CLOSED_WITHIN: Final = 15.0
@@ -25,6 +28,7 @@ class Measured:
     seconds: float
     alone: Bystander
     beside: Bystander
+    probes: Prober
     memory: int
     keys: int
 
@@ -32,12 +36,24 @@ class Measured:
     def broken(self) -> str:
         """What is wrong, "" if nothing is."""
         failed = self.alone.failed + self.beside.failed
-        return f"{self.name}: {len(failed)} calls of the bystander failed, such as {failed[0]}" if failed else ""
+        if failed:
+            return f"{self.name}: {len(failed)} calls of the bystander failed, such as {failed[0]}"
+        if self.probes.failed:
+            return f"{self.name}: {len(self.probes.failed)} probes failed, such as {self.probes.failed[0]}"
+        if self.is_by_strangers and (slowest := self.beside.percentile(1.0)) > WITHIN:
+            return f"{self.name}: a call of the bystander took {slowest:.1f} s"
+        return ""
+
+    @property
+    def is_by_strangers(self) -> bool:
+        """Whether the flooder is someone whom nobody knows."""
+        return self.name not in floods.ALL
 
 
 async def measure(arena: Arena, name: str, seconds: float) -> Measured:
     """First without, then with the flood."""
-    alone, beside, until = Bystander(), Bystander(), asyncio.Event()
+    alone, beside, prober, until = Bystander(), Bystander(), Prober(), asyncio.Event()
+    target = arena.probed if name in wire_floods.AT_PROBES else arena.target
     await alone.beside(arena, seconds)
     before = arena.resident()
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -45,10 +61,11 @@ async def measure(arena: Arena, name: str, seconds: float) -> Measured:
         await loop.run_in_executor(pool, floods.warm)  # its imports are no part of the flood
         async with asyncio.TaskGroup() as group:
             group.create_task(beside.call(arena, until))
-            flooding = loop.run_in_executor(pool, floods.run, name, arena.target, arena.attacker, seconds)
+            group.create_task(prober.probe(arena.probed, until))
+            flooding = loop.run_in_executor(pool, floods.run, name, target, arena.attacker, seconds)
             strikes = await flooding
             until.set()
-    measured = Measured(name, strikes, seconds, alone, beside, arena.resident() - before, await arena.keys())
+    measured = Measured(name, strikes, seconds, alone, beside, prober, arena.resident() - before, await arena.keys())
     await asyncio.sleep(REST)
     return measured
 

@@ -18,7 +18,8 @@ key; an unreadable file or answer is an error of ours.
 """
 NOT_TESTED: Final = """\
 - Coverage-guided fuzzing: examples are drawn from strategies (Hypothesis), which know the formats, not the branches.
-- HTTP/2 itself (frames, HPACK, rapid resets) and TLS handshakes: that is gRPC's own code. Floods here are in clear.
+- HTTP/2 itself beyond half-open calls and resets (frames, HPACK), and TLS handshakes: that is gRPC's own code. Floods
+  here are in clear.
 - Floods from many hosts, and floods of the network: all runs on one machine, flooders and server on the same cores, so
   that latencies tell how cores are shared, too.
 - Hours: leaks that show only after days.
@@ -62,13 +63,15 @@ def _fuzzing(all_figures: Iterable[Figures]) -> str:
 
 
 def _floods(measured: Iterable[Measured]) -> str:
+    columns = "flood | strikes | the other: answered, failed | p50 alone → flooded | p99 | slowest | × p50"
     rows = [
-        "| flood | strikes | the other: answered, failed | p50 alone → flooded | p99 | × p50 | memory + | keys |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        f"| {columns} | probes: answered, failed, slowest | memory + | keys |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     rows += [
         f"| {one.name} | {one.strikes} in {one.seconds:.0f} s | {len(one.beside.took)}, {len(one.beside.failed)} "
-        f"| {_both(one, 0.5)} | {_both(one, 0.99)} | {_ratio(one.alone, one.beside)} "
+        f"| {_both(one, 0.5)} | {_both(one, 0.99)} | {_both(one, 1.0)} | {_ratio(one.alone, one.beside)} "
+        f"| {len(one.probes.took)}, {len(one.probes.failed)}, {max(one.probes.took, default=0) * 1000:.0f} ms "
         f"| {one.memory / 2**20:.0f} MiB | {one.keys} |"
         for one in measured
     ]

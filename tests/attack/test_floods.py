@@ -5,9 +5,11 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from attack import wire_floods
 from attack.arena import Arena, arena
 from attack.bystander import Bystander
 from attack.floods import ALL
+from attack.prober import Prober
 
 SECONDS = 0.6
 """Of each flood."""
@@ -46,3 +48,28 @@ async def test_watches_that_are_opened_and_left_harm_nobody(tmp_path: Path) -> N
     """Nor does a caller that hangs up a thousand watches at once."""
     async with arena(tmp_path, **LIMITS) as here:
         await flooded(here, ["watches"] * 4)
+
+
+async def test_floods_on_raw_http2_harm_nobody(tmp_path: Path) -> None:
+    """By a caller whom nobody knows; with fewer calls than `make attack` makes. Probes are answered, too."""
+    async with arena(tmp_path, LOG_LEVEL="info") as here:
+        strikes = [
+            lambda: wire_floods.half_open(here.target, SECONDS, 1, 1000),
+            lambda: wire_floods.half_open(here.target, SECONDS, 20, 1000),
+            lambda: wire_floods.nameless_watches(here.target, SECONDS),
+            lambda: wire_floods.nameless_watches(here.probed, SECONDS),
+            lambda: wire_floods.rapid_resets(here.target, "", SECONDS),
+        ]
+        for strike in strikes:
+            bystander, prober, until = Bystander(), Prober(), asyncio.Event()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(bystander.call(here, until))
+                group.create_task(prober.probe(here.probed, until))
+                assert await strike() >= 100
+                until.set()
+            assert not bystander.failed
+            assert not prober.failed
+            assert bystander.took
+            assert prober.took
+        assert here.server.process.returncode is None
+        assert here.resident() < MOST_MEMORY * 2

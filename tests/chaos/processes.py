@@ -28,6 +28,8 @@ _STEP: Final = 0.02
 class Program:
     """A process that dies with this one, and what it says on stdout or stderr."""
 
+    name: str
+
     def __init__(self, name: str, said: Path) -> None:
         self.name = name
         self.said = said
@@ -43,6 +45,11 @@ class Program:
     def running(self) -> bool:
         """Perhaps stopped."""
         return self._process is not None and self._process.returncode is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """Of the process that ended last; None while one runs. Negative: the signal that ended it."""
+        return None if self._process is None else self._process.returncode
 
     @property
     def stopped(self) -> bool:
@@ -103,16 +110,21 @@ class Program:
 
 
 class Member(Program):
-    """A replica. It comes back at another port, so take `client` anew for each call.
+    """A replica. Unless its settings name a port it comes back at another one: take `client` again for each call.
 
     Attributes:
+        settings: variables without their MINTONCE_ prefix.
+        variables: more of its environment, by their full names.
         skews: for each start, where in the log it begins, and the seconds by which its wall clock is ahead.
     """
 
-    def __init__(self, name: str, directory: Path, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self, name: str, directory: Path, settings: Mapping[str, str], variables: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(name, directory / f"{name}.log")
         self.skews: list[tuple[int, float]] = []
-        self._settings = settings
+        self.settings = settings
+        self.variables = variables or {}
         self._client: AsyncTokenClient | None = None
         self._old: list[AsyncTokenClient] = []
 
@@ -126,7 +138,7 @@ class Member(Program):
         """Until it serves."""
         self.skews.append((self.said.stat().st_size if self.said.exists() else 0, skew))
         environ = {name: value for name, value in os.environ.items() if not name.startswith("MINTONCE_")}
-        environ |= {f"MINTONCE_{name}": value for name, value in self._settings.items()}
+        environ |= {f"MINTONCE_{name}": value for name, value in self.settings.items()} | dict(self.variables)
         await self.launch([measured_server.PROGRAM, str(skew), "serve"], environ, '"event": "serving"')
         self._connect()
 

@@ -151,7 +151,7 @@ async def play(rig: Rig, scenario: Scenario, seed: int) -> Outcome:
     began = time.time()
     chance = random.Random(f"{seed} {scenario.name}")
     name = f"{scenario.name}.{seed}"
-    stage = Stage(rig, name, _audiences(name, scenario.keys), chance, Callers(rig))
+    stage = Stage(rig, name, _audiences(name, scenario.keys), chance, Callers(rig.members))
     watched = list(stage.audiences)
     before = await others(rig) if scenario.alone else {}
     recovery = RECOVERED_WITHIN

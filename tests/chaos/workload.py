@@ -6,12 +6,11 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
-from chaos.processes import Member
-from chaos.rig import CLIENT, Rig
+from chaos.rig import CLIENT
 
-from mintonce import MintonceError, Token
+from mintonce import AsyncTokenClient, MintonceError, Token
 from support.history import Call, Post
 from support.history_records import Op
 from support.surroundings import claims
@@ -33,14 +32,24 @@ class Load:
     rejects: float = 0.0
 
 
+class Called(Protocol):
+    """A replica, as its callers see it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def client(self) -> AsyncTokenClient: ...
+
+
 class Callers:
     """Calls replicas as microservices do, and remembers each call."""
 
-    def __init__(self, rig: Rig) -> None:
-        self._rig = rig
+    def __init__(self, members: Sequence[Called]) -> None:
+        self._members = members
         self.calls: list[Call] = []
 
-    async def get(self, member: Member, audience: str, deadline: float = 5.0, min_remaining: float = 0.0) -> Call:
+    async def get(self, member: Called, audience: str, deadline: float = 5.0, min_remaining: float = 0.0) -> Call:
         """One GetToken. Never raises: what came out is in the record."""
         client, began = member.client, time.time()
         try:
@@ -49,7 +58,7 @@ class Callers:
             return self._failed("get", member, audience, began, deadline, error)
         return self._keep(_brought("get", member, audience, began, deadline, token))
 
-    async def reject(self, member: Member, audience: str, generation: int, deadline: float = 2.0) -> Call:
+    async def reject(self, member: Called, audience: str, generation: int, deadline: float = 2.0) -> Call:
         """One RejectToken."""
         client, began = member.client, time.time()
         try:
@@ -59,7 +68,7 @@ class Callers:
         call = Call("reject", member.name, audience, began, time.time(), deadline, "OK", generation=generation)
         return self._keep(replace(call, was_current=was_current))
 
-    async def rotate(self, member: Member, audience: str, deadline: float = 5.0) -> Call:
+    async def rotate(self, member: Called, audience: str, deadline: float = 5.0) -> Call:
         """One RotateToken."""
         client, began = member.client, time.time()
         try:
@@ -70,7 +79,7 @@ class Callers:
         call = Call("rotate", member.name, audience, began, time.time(), deadline, "OK", generation=generation)
         return self._keep(call)
 
-    async def watch(self, member: Member, audience: str) -> None:
+    async def watch(self, member: Called, audience: str) -> None:
         """Follow a key until the server ends the watch. One record for each token."""
         client, began = member.client, time.time()
         try:
@@ -84,7 +93,7 @@ class Callers:
     def _failed(
         self,
         op: Op,
-        member: Member,
+        member: Called,
         audience: str,
         began: float,
         deadline: float,
@@ -106,7 +115,7 @@ class Callers:
             asyncio.create_task(self._calling(audiences, load.rejects, random.Random(chance.random())), name="caller")
             for _ in range(load.callers)
         ]
-        for member in self._rig.members:
+        for member in self._members:
             followed = chance.sample(list(audiences), min(load.watches, len(audiences)))
             tasks += [asyncio.create_task(self._watching(member, audience), name="watch") for audience in followed]
         try:
@@ -121,20 +130,20 @@ class Callers:
 
     async def _calling(self, audiences: Sequence[str], rejects: float, chance: random.Random) -> None:
         while True:
-            member, audience = chance.choice(self._rig.members), chance.choice(audiences)
+            member, audience = chance.choice(self._members), chance.choice(audiences)
             call = await self.get(member, audience, chance.choice(DEADLINES), 3.0 if chance.random() < 0.1 else 0.0)
             if call.ok and chance.random() < rejects:
-                await self.reject(chance.choice(self._rig.members), audience, call.generation)
+                await self.reject(chance.choice(self._members), audience, call.generation)
             await asyncio.sleep(chance.uniform(*PAUSE))
 
-    async def _watching(self, member: Member, audience: str) -> None:
+    async def _watching(self, member: Called, audience: str) -> None:
         while True:
             await self.watch(member, audience)
             await asyncio.sleep(WATCH_AGAIN)
 
 
 def _brought(
-    op: Literal["get", "watch"], member: Member, audience: str, began: float, deadline: float, token: Token
+    op: Literal["get", "watch"], member: Called, audience: str, began: float, deadline: float, token: Token
 ) -> Call:
     said = claims(token.access_token)
     return Call(

@@ -1,9 +1,10 @@
 """Sets of public keys, read strictly."""
 
 import json
+import traceback
 import warnings
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -105,3 +106,17 @@ def test_no_document_breaks_anything(document: bytes) -> None:
     """Whatever the URL shows."""
     with pytest.raises(JwksError):
         parse_jwks(document)
+
+
+def test_what_no_check_foresaw_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its type and its traceback, but without its text, which may quote the document."""
+
+    text = "of the document"
+
+    def fails(_: bytes) -> NoReturn:
+        raise RuntimeError(text)
+
+    monkeypatch.setattr("mintonce_server.identity.jwks._entries", fails)
+    with pytest.raises(JwksError, match="RuntimeError") as caught:
+        parse_jwks(keys(PUBLIC))
+    assert text not in "".join(traceback.format_exception(caught.value))

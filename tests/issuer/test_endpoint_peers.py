@@ -5,6 +5,7 @@ import gzip
 import logging
 import traceback
 import zlib
+from typing import NoReturn
 
 import pytest
 
@@ -200,3 +201,29 @@ async def test_an_odd_secret_stays_out_of_header_errors(issuer_at: IssuerAt, cap
     async with peer(answers(200, GOOD)) as url:
         assert (await issuer_at(url, credentials, auth="client_secret_basic").mint(KEY)).lifetime == 60.0
     assert "Basic " not in caplog.text
+
+
+def _no_secret() -> NoReturn:
+    raise KeyError(LEAK)
+
+
+def _no_object(_: bytes) -> NoReturn:
+    raise RuntimeError(LEAK)
+
+
+async def test_a_request_that_cannot_be_made_is_the_issuers_trouble(issuer_at: IssuerAt) -> None:
+    """Whatever a client's proof raises: typed, and without its text."""
+    async with peer(answers(200, GOOD)) as url:
+        with pytest.raises(IssuerUnavailable, match="cannot be made") as caught:
+            await issuer_at(url, ClientCredentials(CLIENT_ID, client_secrets=_no_secret)).mint(KEY)
+    assert caught.value.__cause__ is not None
+    assert LEAK not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_an_answer_that_cannot_be_read_is_malformed(issuer_at: IssuerAt, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever reading it raises."""
+    monkeypatch.setattr("mintonce_server.issuer.answer.parse_object", _no_object)
+    error = await refused(issuer_at, answers(200, GOOD))
+    assert type(error) is IssuerMalformed
+    assert error.__cause__ is not None
+    assert LEAK not in "".join(traceback.format_exception(error))

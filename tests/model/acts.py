@@ -33,9 +33,9 @@ class Acts:
         self._remember = remember
 
     def acquire(self, world: World, index: int, *, adopt: bool = False) -> tuple[World, Acquired]:
-        """A replica asks, for a token newer than all it knows to be rejected. `adopt`: for a number for its own."""
+        """A replica asks, for a token newer than what it knows to be rejected or over; or (`adopt`) for a number."""
         replica, nonce = world.replicas[index], nonce_of(index)
-        newer_than = replica.held.generation if adopt else max(replica.barred, replica.newer_than)
+        newer_than = replica.held.generation if adopt else max(replica.barred, replica.newer_than, replica.over)
 
         def ask(state: State) -> Outcome[Acquired]:
             return self._scripts.acquire(

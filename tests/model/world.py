@@ -92,6 +92,11 @@ class Replica(NamedTuple):
     doubts: bool = False
     """It heard that its token may be rejected, and has not asked yet."""
 
+    @property
+    def over(self) -> int:
+        """The number of a token of the store's that was here and has ended."""
+        return self.held.generation if self.held.dead and not self.held.provisional else 0
+
     def landed(self, phase: Phase) -> "Replica":
         """Without its flight."""
         return Replica(

@@ -1,6 +1,7 @@
 """What a call passes before it is worked on: callers who are known, and messages that come in time."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from mintonce_server.core.quotas import QuotaOptions
 from mintonce_server.dev.practice_issuer import PracticeIssuer
 from mintonce_server.rpc import entrance
 from mintonce_server.rpc.options import ServerOptions
+from mintonce_server.telemetry import logs
+from mintonce_server.telemetry.quiet import AT_ONCE
 from support.gatehouse import Gatehouse, gatehouse, rule
 from support.house import AUDIENCE, CLIENT, house
 from support.http2 import END_HEADERS, END_STREAM, GET_TOKEN, RST_STREAM, Peer, header_block, message, peer
@@ -133,3 +136,18 @@ async def test_calls_without_a_message_make_room_for_one_another(
         other.finish(waiting, WANTED)
         assert await code_of(other, waiting) == OK
         assert flood[-1] not in flooder.ended
+
+
+async def test_failed_calls_cannot_fill_the_log(guarded: Gatehouse, capsys: pytest.CaptureFixture[str]) -> None:
+    """Some are told at once and then one a second, for each caller and reason."""
+    logs.configure("info", "json")
+    capsys.readouterr()
+    async with peer(guarded.replica.target) as wire:
+        for _ in range(5 * AT_ONCE):
+            wire.open(block(guarded, "nobody"))
+        await wait_until(lambda: wire.codes()[NAMELESS] == 5 * AT_ONCE)
+        assert await code_of(wire, wire.open(block(guarded, "cart"), body=message(b"\xff"))) == INVALID
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    reasons = [line["reason"] for line in told if line["event"] == "call_failed"]
+    assert AT_ONCE <= reasons.count("UNAUTHENTICATED") <= AT_ONCE + 2
+    assert reasons[-1] == "INVALID_REQUEST"

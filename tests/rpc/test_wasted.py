@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import pytest
 
-from mintonce_server.rpc.wasted import FEW, MOST_IN_A_WHILE, MOST_PEERS, WHILE, WastedCalls
+from mintonce_server.rpc.wasted import FEW, GONE, MOST_IN_A_WHILE, MOST_PEERS, WHILE, WastedCalls
 from support.clocks import ManualClock
 
 PER_SECOND = 200
@@ -13,8 +13,9 @@ PER_SECOND = 200
 class Closed(list[set[str]]):
     """Which peers were closed, one set for each time."""
 
-    def close(self, peers: Collection[str]) -> None:
+    def close(self, peers: Collection[str]) -> Collection[str]:
         self.append(set(peers))
+        return {peer for peer in peers if not peer.startswith("unix")}
 
 
 @pytest.fixture
@@ -83,3 +84,17 @@ def test_what_is_remembered_is_bounded(wasted: WastedCalls, clock: ManualClock) 
     clock.advance(WHILE)
     wasted.note("one more")
     assert len(wasted._in_while) == len(wasted._in_second) == 1
+
+
+def test_calls_that_a_closed_connection_left_behind_are_known(
+    wasted: WastedCalls, closed: Closed, clock: ManualClock
+) -> None:
+    """For a moment: its port may be another's soon. What could not be closed is not gone."""
+    for peer in ("ipv4:192.0.2.1:1", "unix:"):
+        for _ in range(PER_SECOND + FEW):
+            wasted.note(peer)
+    assert {peer for peers in closed for peer in peers} == {"ipv4:192.0.2.1:1", "unix:"}
+    assert wasted.is_gone("ipv4:192.0.2.1:1")
+    assert not wasted.is_gone("unix:")
+    clock.advance(GONE)
+    assert not wasted.is_gone("ipv4:192.0.2.1:1")

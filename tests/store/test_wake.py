@@ -154,3 +154,30 @@ async def test_a_closed_subscription_leaves_no_connection(url: str, clock: Clock
         await eventually(
             lambda: command("PUBSUB", "NUMSUB", WAKE_CHANNEL), lambda said: said == [WAKE_CHANNEL.encode(), 0]
         )
+
+
+async def test_a_server_that_confirms_and_hangs_up_is_not_asked_without_a_pause(clock: Clock) -> None:
+    """Each subscription begins with a GAP, and that has the store asked about everything that is held."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        said = b""
+        while (data := await reader.read(65_536)) and b"SUBSCRIBE" not in said + data:
+            said += data
+            writer.write(b"+OK\r\n" * data.count(b"CLIENT"))
+        writer.write(b"*3\r\n$9\r\nsubscribe\r\n$13\r\nmintonce:wake\r\n:1\r\n")
+        writer.close()
+
+    class Longest(Random):
+        def uniform(self, a: float, b: float) -> float:
+            return b
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    link = Link.from_url(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0", deadline=2.0)
+    began = clock.monotonic()
+    async with aclosing(wakes(link, NOTIFICATIONS.decode, lambda _: None, Longest())) as heard:
+        for _ in range(4):
+            assert await anext(heard) == GAP
+    assert clock.monotonic() - began >= 0.1 + 0.2 + 0.4
+    await link.close()
+    server.close()
+    await server.wait_closed()

@@ -14,6 +14,17 @@ from cryptography.x509.oid import NameOID
 
 NOW = dt.datetime.now(dt.UTC)
 DAY = dt.timedelta(days=1)
+_SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,8 @@ class Authority:
         certificate = (
             _builder(self._subject, self._subject, self._key, NOW - DAY, NOW + 30 * DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
+            .add_extension(_SIGNS, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         self.ca = _write(directory / f"{name}.pem", certificate.public_bytes(Encoding.PEM))
@@ -61,8 +74,11 @@ class Authority:
         names += [x509.DNSName(host) for host in dns]
         names += [x509.IPAddress(_address(address)) for address in addresses]
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        builder = _builder(subject, self._subject, key, begins, ends).add_extension(
-            x509.BasicConstraints(ca=authority, path_length=None), critical=True
+        builder = (
+            _builder(subject, self._subject, key, begins, ends)
+            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+            # Python 3.13 refuses a certificate without it.
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)

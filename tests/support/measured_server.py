@@ -1,35 +1,56 @@
 """`mintonced` in a form that tests can measure: `python measured_server.py SKEW ARGUMENT…`.
 
-Two differences to the product. Its user may count its descriptors: the product is not dumpable, and only root may read
-/proc/PID/fd of such a process. Its wall clock is ahead by SKEW seconds.
+Three differences to the product. Its user may count its descriptors: the product is not dumpable, and only root may
+read /proc/PID/fd of such a process. Its wall clock is ahead by SKEW seconds. It writes the number of its asyncio tasks
+into the file that MEASURED_TASKS names, each second.
 """
 
+import asyncio
 import ctypes
+import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 PROGRAM: Final = str(Path(__file__).resolve())
+TASKS_FILE: Final = "MEASURED_TASKS"
+"""Name of the environment variable."""
 _PR_SET_DUMPABLE: Final = 4
+
+
+async def count_tasks(path: Path) -> None:
+    """For ever. This task is not counted."""
+    while True:
+        path.write_text(str(len(asyncio.all_tasks()) - 1))
+        await asyncio.sleep(1.0)
 
 
 def main(skew: float, arguments: list[str]) -> int:
     """The exit code. Only the wall clock is off: nobody can move a monotonic one."""
     # This folder came first on the path, since it is this program's.
     sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != Path(__file__).parent.resolve()]
-    from mintonce_server import hardening
+    from mintonce_server import app, hardening
+    from mintonce_server.settings import Settings
     from mintonce_server.telemetry.clock import SystemClock
 
-    harden = hardening.harden
+    harden, serve, tasks = hardening.harden, app.serve, os.environ.get(TASKS_FILE)
 
     def harden_but_stay_dumpable() -> Iterator[str]:
         yield from harden()
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
 
-    # Before the command line is imported, which takes the function from there.
-    hardening.harden = harden_but_stay_dumpable
+    async def serve_and_count(settings: Settings, stopping: asyncio.Event, ready: Callable[[str], None]) -> None:
+        counting = asyncio.create_task(count_tasks(Path(tasks))) if tasks else None
+        try:
+            await serve(settings, stopping, ready)
+        finally:
+            if counting:
+                counting.cancel()
+
+    # Before the command line is imported, which takes the functions from there.
+    hardening.harden, app.serve = harden_but_stay_dumpable, serve_and_count
     SystemClock.unix = lambda self: time.time() + skew  # type: ignore[method-assign] # that is the point
     sys.argv[1:] = arguments
     from mintonce_server.__main__ import main as mintonced

@@ -12,11 +12,13 @@ Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 async def peer(script: Script, tls: ssl.SSLContext | None = None) -> AsyncGenerator[str]:
     """Runs the script for each connection, once a whole request is there; gives the token URL. Ends all at its end."""
     running: set[asyncio.Task[None]] = set()
+    writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         running.add(task)
+        writers.append(writer)
         try:
             await read_request(reader)
             await script(reader, writer)
@@ -36,6 +38,9 @@ async def peer(script: Script, tls: ssl.SSLContext | None = None) -> AsyncGenera
             task.cancel()
         if running:
             await asyncio.wait(set(running))
+        # Since Python 3.12 the server waits for its connections, and one with TLS for the other side's goodbye.
+        for writer in writers:
+            writer.transport.abort()
         await server.wait_closed()
 
 

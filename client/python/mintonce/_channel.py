@@ -15,7 +15,9 @@ DEFAULT_TIMEOUT: Final = 10.0
 """Seconds. As long as the server allows a mint to take."""
 
 # Retries cover a replica that goes away: a second is enough for another one to answer. RotateToken is not among them,
-# since each one mints. No "timeout" in here, ever: gRPC then fails every call at once (seen on 1.71 to 1.85).
+# since each one mints. CANCELLED is what a server says that is flooded and drops calls before it has looked at them;
+# calls that the application cancels are not repeated.
+# No "timeout" in here, ever: gRPC then fails every call at once (seen on 1.71 to 1.85).
 _SERVICE_CONFIG: Final = {
     "methodConfig": [
         {
@@ -28,7 +30,7 @@ _SERVICE_CONFIG: Final = {
                 "initialBackoff": "0.1s",
                 "maxBackoff": "1s",
                 "backoffMultiplier": 2.0,
-                "retryableStatusCodes": ["UNAVAILABLE"],
+                "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
             },
         }
     ],

@@ -150,7 +150,10 @@ class BarrierRaised(Event):
 
 @dataclass(frozen=True, slots=True)
 class Adopted(Event):
-    """A token that was minted without the store has a number of the store's, in place of a provisional one."""
+    """A token that is in use got another number of the store's, in place of `provisional`.
+
+    It was minted without the store, or a store that had lost its data had numbered it below a rejection.
+    """
 
     generation: int
     provisional: int

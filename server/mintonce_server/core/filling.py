@@ -81,8 +81,10 @@ class Filling:
         self, client: OAuthClient, entry: Entry, min_remaining: float, newer_than: int, cause: Cause
     ) -> Obtained:
         now = self._clock.monotonic()
-        if entry.live(now) and not self._holdings.is_confirmed(entry, now):
-            # What is held may only need to be confirmed, or given back to a store that was emptied: no mint then.
+        held = entry.live(now)
+        if (held and not self._holdings.is_confirmed(entry, now)) or (held is None and entry.barred):
+            # What is held may only need to be confirmed, or given back to a store that was emptied: no mint then. Nor
+            # where such a store has a successor of what was rejected, under a number that is too low.
             await self._revalidation.confirm([entry])
             token = entry.live(now)
             if token and token.generation > newer_than and token.is_comfortable(now, min_remaining):

@@ -87,9 +87,9 @@ class Holdings:
 
     def forget(self, entry: Entry, generation: int) -> None:
         """The store rejected it. Watches are owed a successor at once; plain callers bring theirs by asking."""
-        entry = self.memory.get(entry.key) or entry  # as above
-        if entry.bar(generation):
-            self._schedule(entry.key, self._clock.monotonic() + (0.0 if entry.watchers else IDLE))
+        entry, now = self.memory.get(entry.key) or entry, self._clock.monotonic()  # as above
+        if entry.bar(generation, now):
+            self._schedule(entry.key, now + (0.0 if entry.watchers else IDLE))
 
     def is_confirmed(self, entry: Entry, now: float) -> bool:
         """Whether the store said lately that the entry's token is current."""

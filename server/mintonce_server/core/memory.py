@@ -18,6 +18,7 @@ class Entry:
     Attributes:
         token: the newest live one seen, unless it was rejected. It stays here when its life is over.
         barred: every generation of the store's up to this one was rejected, or begun before a rejection.
+        barred_at: when this process learned that, on the monotonic clock.
         rejected: fingerprint of the token that was rejected last, "" for none.
         rejected_at: when a rejection at this replica was accepted last, on the monotonic clock.
         rejected_by: the caller that made it, "" for none.
@@ -33,6 +34,7 @@ class Entry:
     __slots__ = (
         "asked_at",
         "barred",
+        "barred_at",
         "confirmed_at",
         "doubts",
         "ever_held",
@@ -52,6 +54,7 @@ class Entry:
         self.key_hash = key_hash
         self.token: Token | None = None
         self.barred = 0
+        self.barred_at = NEVER
         self.rejected = ""
         self.rejected_at = NEVER
         self.rejected_by = ""
@@ -104,9 +107,10 @@ class Entry:
         self.doubts += 1
         self.confirmed_at = NEVER
 
-    def bar(self, generation: int) -> bool:
+    def bar(self, generation: int, now: float) -> bool:
         """The store rejected this generation: forget it and what is older. Whether there was a token to forget."""
-        self.barred = max(self.barred, generation)
+        if generation > self.barred:
+            self.barred, self.barred_at = generation, now
         if self.token is None or self.token.generation > generation:
             return False
         self.rejected = self.token.access_token.fingerprint()

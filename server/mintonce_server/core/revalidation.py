@@ -86,14 +86,16 @@ class Revalidation:
             entry.confirm(generation, asked_at)
             amiss[judge(entry.live(asked_at), entry.barred, generation)].append(entry)
         for entry in amiss[Verdict.RAISE]:
-            if await self._raise_barrier(entry):
-                amiss[judge(entry.live(asked_at), entry.barred, 0)].append(entry)
+            # What is held here is newer than the rejection: it takes the place of what the store has.
+            amiss[judge(entry.live(asked_at), barred=0, stored=0)].append(entry)
         await self.load(amiss[Verdict.LOAD])
         missing = amiss[Verdict.RESTORE]
         once_held = {entry.key for entry in missing if entry.confirmed_at != NEVER}
         if once_held & await self._restore(missing):
             self._lost()
         await _all_done([self._adopt(entry) for entry in amiss[Verdict.ADOPT]])
+        for entry in amiss[Verdict.RAISE]:
+            await self._raise_barrier(entry)
 
     async def load(self, entries: Sequence[Entry]) -> None:
         """Take the fleet's newer tokens. Raises StoreUnavailable."""
@@ -114,38 +116,56 @@ class Revalidation:
                 # The newer one is of no use here: of another release, or of replaced credentials. It did not bar ours.
                 entry.confirm(held.generation, asked_at)
 
-    async def _raise_barrier(self, entry: Entry) -> bool:
+    async def _raise_barrier(self, entry: Entry) -> None:
         """Once for the fleet: from then on the store gives out higher generations, to all replicas."""
+        if entry.live(self._clock.monotonic()) is None and await self._keep_successor(entry):
+            return
         barred = entry.barred
-        raised = await self._store.raise_barrier(entry.key, barred, entry.rejected, self._min_rotation_interval)
-        if raised:
+        if await self._store.raise_barrier(entry.key, barred, entry.rejected, self._min_rotation_interval):
             self._sink(events.BarrierRaised(entry.key_hash, barred))
-        return raised
+
+    async def _keep_successor(self, entry: Entry) -> bool:
+        """Number a token that was minted after the rejection above the barrier. Whether the store has such a token.
+
+        A store that lost its data numbers by its clock again, and what was rejected may have been ahead of that.
+        """
+        (stored,) = await self._store.load([entry.key])
+        if not isinstance(stored, Token) or stored.access_token.fingerprint() == entry.rejected:
+            return False
+        if stored.minted_at <= entry.barred_at:
+            return False  # perhaps one that was rejected before
+        await self._number(entry, stored)
+        return True
 
     async def _adopt(self, entry: Entry) -> None:
         """Get a number of the store's for a token that was minted without it; or take what the fleet has since."""
+        held = entry.live(self._clock.monotonic())
+        if held is not None and held.provisional:
+            await self._number(entry, held)
+
+    async def _number(self, entry: Entry, live: Token) -> None:
+        """Have the store number this token above all that was seen here; or take a newer one that the fleet has."""
         asked_at = self._clock.monotonic()
-        held = entry.live(asked_at)
-        if held is None or not held.provisional or held.remaining(asked_at) <= TOO_SHORT:
+        if live.remaining(asked_at) <= TOO_SHORT:
             return
-        nonce = secrets.token_hex(16)
-        wish = Wish(nonce, held.credential_version, newer_than=held.generation, adopt=True)
+        newest = max(entry.newest, live.generation)
+        wish = Wish(secrets.token_hex(16), live.credential_version, newer_than=newest, adopt=True)
         match await self._store.acquire(entry.key, wish):
             case Hit(token):
                 self._holdings.keep(entry, token, asked_at)
             case Lease() as lease:
-                reissued = held.access_token.fingerprint() == lease.rejected
-                token = held.adopted(lease.generation, lease.unix_minus_monotonic, reissued=reissued)
+                reissued = live.access_token.fingerprint() == lease.rejected
+                token = live.adopted(lease.generation, lease.unix_minus_monotonic, reissued=reissued)
                 answer = await self._store.restore(token)
                 if answer is Refusal.OLD_CREDENTIALS:
-                    entry.confirm(held.generation, asked_at)  # as in _give: it is served as it is
-                elif not isinstance(answer, Refusal) and held.generation <= entry.barred:
+                    entry.confirm(live.generation, asked_at)  # as in _give: it is served as it is
+                elif not isinstance(answer, Refusal) and live.provisional and live.generation <= entry.barred:
                     # It was rejected under the number that it had.
                     await self._store.reject(entry.key, answer.generation, self._min_rotation_interval)
                     self._holdings.forget(entry, answer.generation)
                 elif not isinstance(answer, Refusal):
                     self._holdings.keep(entry, answer, asked_at)
-                    self._sink(events.Adopted(entry.key_hash, answer.generation, held.generation))
+                    self._sink(events.Adopted(entry.key_hash, answer.generation, live.generation))
             case Wait() | Backoff():
                 pass  # another replica is at it: its token, or the next round, settles this
 

@@ -64,7 +64,7 @@ class Token:
         key_hash: the key's name in the store and in logs.
         provisional: minted without the store. `generation` is this replica's own then, and only orders what this
             replica serves, until the store gives the token a number.
-        served_as: the provisional generation that a token of the store was served under before, or 0.
+        served_as: the generation, most often a provisional one, that the token was served under before, or 0.
         reissued: the issuer handed this very text out again after a rejection: it stands by it.
         audience: see Minted.
     """
@@ -118,7 +118,7 @@ class Token:
         )
 
     def adopted(self, generation: int, unix_minus_monotonic: float, *, reissued: bool) -> "Token":
-        """This provisional token under the number that the store gave it. `unix_minus_monotonic`: the store's."""
+        """This token under a new number of the store's. `unix_minus_monotonic`: the store's."""
         return replace(
             self,
             generation=generation,
@@ -127,6 +127,11 @@ class Token:
             served_as=self.generation,
             reissued=reissued,
         )
+
+    @property
+    def minted_at(self) -> float:
+        """When its POST was sent, or earlier."""
+        return self.expires_at - self.lifetime
 
     def remaining(self, now: float) -> float:
         """Seconds left; negative when it is over."""

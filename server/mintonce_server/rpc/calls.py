@@ -89,9 +89,14 @@ async def fail(context: Context, error: Exception) -> NoReturn:
     caller = came.caller.name if came.caller else UNKNOWN
     if not isinstance(error, MintonceError):
         if (left_out := came.quiet.more((type(error), caller))) is not None:
-            log.error("internal_error", exc_info=error, left_out=left_out)
+            log.error("internal_error", exc_info=error, **_more(left_out))
         error = MintonceError("internal error", remedy="Look up the request id in the server's log.")
     elif (left_out := came.quiet.more((error.reason, caller))) is not None:
         told = {"reason": error.reason.value, "detail": str(error), "retry_after": error.retry_after}
-        log.info("call_failed", **told, left_out=left_out)
+        log.info("call_failed", **told, **_more(left_out))
     await abort(context, error, request_id)
+
+
+def _more(left_out: int) -> dict[str, int]:
+    """How many such lines are missing before this one; nothing, where none is."""
+    return {"left_out": left_out} if left_out else {}

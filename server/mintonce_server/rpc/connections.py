@@ -30,18 +30,20 @@ class Connections:
         self._found: dict[Address, int] = {}
         self._next_search = 0.0
 
-    def close(self, peers: Collection[str]) -> int:
-        """End the connections of these peers, as gRPC names them. How many were found.
+    def close(self, peers: Collection[str]) -> set[str]:
+        """End the connections of these peers, as gRPC names them. Those whose connections were found and ended.
 
         To gRPC it looks as if the peer had hung up: it ends the calls and frees all that belongs to them. Peers on Unix
         sockets have no address, so their connections stay.
         """
-        wanted = {address for peer in peers if (address := address_of(peer))} if self.port else set[Address]()
-        if not wanted <= self._found.keys() and (now := self._clock.monotonic()) >= self._next_search:
+        wanted = (
+            {address: peer for peer in peers if (address := address_of(peer))} if self.port else dict[Address, str]()
+        )
+        if not wanted.keys() <= self._found.keys() and (now := self._clock.monotonic()) >= self._next_search:
             self._search()
             ended = self._clock.monotonic()
             self._next_search = ended + SHARE * (ended - now)
-        return sum(self._shut_down(address) for address in wanted)
+        return {peer for address, peer in wanted.items() if self._end(address)}
 
     def _search(self) -> None:
         self._found.clear()
@@ -56,7 +58,7 @@ class Connections:
         except OSError:  # closed meanwhile, or not a socket
             return NOWHERE
 
-    def _shut_down(self, address: Address) -> bool:
+    def _end(self, address: Address) -> bool:
         descriptor = self._found.pop(address, -1)
         try:
             # A duplicate stands for the same connection until we let it go, whatever gRPC does meanwhile. The number

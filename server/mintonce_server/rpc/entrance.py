@@ -7,6 +7,7 @@ comes; such calls have places of their own, so that they take none from callers 
 import asyncio
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Protocol, cast
 
 from mintonce_server.core.caller import Caller
@@ -76,7 +77,8 @@ class Entrance:
             return None
         came = Arrival(peer, self._clock.monotonic(), self._quiet)
         arrived(came)
-        context.add_done_callback(cast("Any", lambda _: self._left(came)))  # the published types want a class of theirs
+        # The published types want a class of theirs.
+        context.add_done_callback(cast("Any", partial(self._left, came)))
         if self._doorkeeper is None:
             self._take_in_unknown(came)
             return came
@@ -151,7 +153,7 @@ class Entrance:
         self._waiting.pop(came, None)
         came.dismiss(why)
 
-    def _left(self, came: Arrival) -> None:
+    def _left(self, came: Arrival, _: object) -> None:
         """The call is over, and its answer is sent or will never be."""
         for seats in came.seats:
             seats.free()

@@ -75,15 +75,19 @@ class Listener:
             f"late probes at {self._listen}": open_to_all.sweep,
         }
 
-    def _close(self, peers: Collection[str]) -> None:
-        self._closed += self._connections.close(peers)
-        if (left_out := self._quiet.more("connections_closed")) is None:
-            return
+    def _close(self, peers: Collection[str]) -> Collection[str]:
+        closed = self._connections.close(peers)
+        self._closed += len(closed)
+        if closed and (left_out := self._quiet.more("connections_closed")) is not None:
+            self._tell(closed, left_out)
+        return closed
+
+    def _tell(self, closed: Collection[str], left_out: int) -> None:
         get_logger(__name__).warning(
             "connections_closed",
             listen=self._listen,
             count=self._closed,
-            networks=sorted({network_of(peer) for peer in peers})[:MOST_NAMED],
+            networks=sorted({network_of(peer) for peer in closed})[:MOST_NAMED],
             detail="they made too many calls without an identity or a message",
             left_out=left_out,
         )

@@ -6,8 +6,8 @@ the wire there is no difference.
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing
-from typing import Any, Final, cast
+from contextlib import aclosing, suppress
+from typing import Any, Final, NoReturn, cast
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -16,6 +16,7 @@ from mintonce_server.rpc.arrival import arrival
 from mintonce_server.rpc.calls import UNREADABLE, fail
 from mintonce_server.rpc.context import Context
 from mintonce_server.rpc.entrance import Entrance
+from mintonce_server.rpc.wasted import GONE
 
 Read = Callable[[bytes], object]
 Unary = Callable[[object, Context], Awaitable[object]]
@@ -23,6 +24,7 @@ Streaming = Callable[[object, Context], AsyncGenerator[object]]
 Handler = Any
 
 CONVERSATION_SECONDS: Final = 30.0
+_GRPC: Final[Any] = grpc  # the published types of handlers cannot be said without their type arguments
 NOT_RECEIVED: Final = object()
 """What a method gets in place of a request when `arrival().refusal` says why."""
 
@@ -38,7 +40,8 @@ class Methods(grpc.GenericRpcHandler):
         """`unknown`: what calls of methods pass that do not exist."""
 
         async def no_such_method(_: object, context: Context) -> None:
-            unknown.arrive(context, streams=True)
+            if unknown.arrive(context, streams=True) is None:
+                await _hang_up(context)
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, "there is no such method")
 
         self.by_name: dict[str, Handler] = {}
@@ -68,14 +71,13 @@ class Receiving:
 def received(handler: Any, entrance: Entrance) -> Handler:
     """The handler of a method, behind the entrance."""
     if handler.request_streaming:
-        talk = _conversation(handler.stream_stream, entrance)
-        return cast("Handler", handler._replace(stream_stream=talk))
+        return handler._replace(stream_stream=_conversation(handler.stream_stream, entrance))
     read = _lenient(handler.request_deserializer)
     if handler.response_streaming:
-        many = _streaming(handler.unary_stream, read, entrance)
-        return grpc.stream_stream_rpc_method_handler(cast("Any", many), None, handler.response_serializer)
-    one = _unary(handler.unary_unary, read, entrance)
-    return grpc.stream_unary_rpc_method_handler(cast("Any", one), None, handler.response_serializer)
+        many: Any = _streaming(handler.unary_stream, read, entrance)
+        return _GRPC.stream_stream_rpc_method_handler(many, None, handler.response_serializer)
+    one: Any = _unary(handler.unary_unary, read, entrance)
+    return _GRPC.stream_unary_rpc_method_handler(one, None, handler.response_serializer)
 
 
 def _unary(method: Unary, read: Read, entrance: Entrance) -> Unary:
@@ -105,7 +107,7 @@ def _conversation(method: Streaming, entrance: Entrance) -> Callable[[object, Co
 
     async def call(requests: object, context: Context) -> None:
         if entrance.arrive(context, streams=True) is None:
-            await context.abort(grpc.StatusCode.CANCELLED, "the connection is closed")
+            await _hang_up(context)
         try:
             async with asyncio.timeout(CONVERSATION_SECONDS), aclosing(method(requests, context)) as answers:
                 async for answer in answers:
@@ -116,9 +118,17 @@ def _conversation(method: Streaming, entrance: Entrance) -> Callable[[object, Co
     return call
 
 
+async def _hang_up(context: Context) -> NoReturn:
+    """For a call whose connection is closed: gRPC will say so in a moment, by cancelling this task."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(GONE):
+            await asyncio.get_running_loop().create_future()
+    await context.abort(grpc.StatusCode.CANCELLED, "the connection is closed")
+
+
 async def _request(read: Read, entrance: Entrance, context: Context, *, streams: bool) -> object:
     if (came := entrance.arrive(context, streams=streams)) is None:
-        await context.abort(grpc.StatusCode.CANCELLED, "the connection is closed")
+        await _hang_up(context)
     message = None if came.refusal else await entrance.message(context, came)
     return NOT_RECEIVED if message is None else read(message)
 

@@ -1,14 +1,12 @@
 """The gRPC server: a listener for each address, and how all of them start and stop."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any, Final
 
 import grpc
 from grpc_health.v1 import health_pb2
-from grpc_reflection.v1alpha import reflection
-from grpc_reflection.v1alpha.reflection_pb2_grpc import (
-    add_ServerReflectionServicer_to_server as _add_reflection,  # the published types know no more than its name
-)
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from mintonce.v1 import admin_pb2, admin_pb2_grpc, tokens_pb2, tokens_pb2_grpc
 from mintonce_server.core.broker import Broker
@@ -23,8 +21,7 @@ from mintonce_server.rpc.tls import server_credentials
 TOKEN_SERVICE = tokens_pb2.DESCRIPTOR.services_by_name["TokenService"].full_name
 ADMIN_SERVICE = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-add_reflection: Callable[[object, object], None] = _add_reflection
-
+_REFLECTION: Final[Any] = reflection_pb2_grpc  # its published types are none
 REFLECTED = (TOKEN_SERVICE, ADMIN_SERVICE, HEALTH_SERVICE, reflection.SERVICE_NAME)
 
 
@@ -46,7 +43,7 @@ class Server:
             tokens_pb2_grpc.add_TokenServiceServicer_to_server(tokens, made.services)
             admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, made.services)
             if options.reflection:
-                add_reflection(reflecting, made.open_services)
+                _REFLECTION.add_ServerReflectionServicer_to_server(reflecting, made.open_services)
             return made
 
         main = listener(options.listen)
@@ -68,6 +65,12 @@ class Server:
         self.health_address = self._probed.bind(None) if self._probed else None
         self.bearer_address = self._bearer.bind(self._credentials(certificates=False)) if self._bearer else None
         return self._main.bind(self._credentials(certificates=True))
+
+    @property
+    def further_addresses(self) -> dict[str, str]:
+        """Those beside `listen`, by the names of their settings."""
+        both = {"bearer_listen": self.bearer_address, "health_listen": self.health_address}
+        return {name: address for name, address in both.items() if address is not None}
 
     async def start(self) -> None:
         """Answer calls."""

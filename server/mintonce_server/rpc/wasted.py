@@ -19,7 +19,8 @@ MOST_PEERS: Final = 20_000
 GONE: Final = 2.0
 """Seconds in which calls still come up that a connection made before it was closed."""
 
-Close = Callable[[Collection[str]], object]
+Close = Callable[[Collection[str]], Collection[str]]
+"""Takes peers; gives back those whose connections it could end."""
 
 
 class WastedCalls:
@@ -57,8 +58,7 @@ class WastedCalls:
                 self._in_second.pop(peer, None)
                 self._in_while.pop(peer, None)
             self._gone = {peer: until for peer, until in self._gone.items() if until > now}
-            self._gone.update(dict.fromkeys(guilty, now + GONE))
-            self._close(guilty)
+            self._gone.update(dict.fromkeys(self._close(guilty), now + GONE))
 
     def _begin_windows(self, now: float) -> None:
         if now >= self._second_ends or len(self._in_second) > MOST_PEERS:

@@ -1,7 +1,6 @@
 """Logs: one event a line, on stderr, without secrets. What libraries log goes the same way."""
 
 import logging
-import sys
 import threading
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar, Token
@@ -12,6 +11,7 @@ from structlog.typing import EventDict, FilteringBoundLogger
 
 from mintonce_server.core.secret import Secret
 from mintonce_server.telemetry.clock import SystemClock
+from mintonce_server.telemetry.outlet import Outlet
 from mintonce_server.telemetry.redaction import NAMES, Redactor
 from mintonce_server.telemetry.rendering import as_console, as_json, exception_text, timestamp
 
@@ -36,9 +36,9 @@ class _Output:
     def __init__(self, level: int, format: Format, stream: TextIO | None, redactor: Redactor) -> None:
         self.level = level
         self._render = as_json if format == "json" else as_console
-        self._stream = stream
         self.redactor = redactor
         self._clock = SystemClock()
+        self._outlet = Outlet(stream, self._clock)
         self._lock = threading.RLock()
 
     def write(self, level: str, event: str, fields: EventDict) -> None:
@@ -48,13 +48,22 @@ class _Output:
         except Exception as error:  # noqa: BLE001 - such as a value whose repr raises
             failed: dict[str, object] = {"level": "error", "event": "log_failed", "detail": type(error).__name__}
             line = self._render(failed, {}, self.redactor.line)
-        stream = self._stream or sys.stderr
         with self._lock:
             try:
-                stream.write(f"{line}\n")
-                stream.flush()
+                self._outlet.write(line, self._lost)
             except (OSError, ValueError):  # a reader that went away, a closed stream: there is nowhere left to say so
                 pass
+
+    def _lost(self, count: int) -> str:
+        return self._line(
+            "warning",
+            "log_lines_lost",
+            {
+                "count": count,
+                "detail": "whatever reads stderr stood still",
+                "remedy": "See why the log's reader is slow.",
+            },
+        )
 
     def masked_arguments(self, arguments: object) -> Any:
         """Arguments of a %-format with containers masked: as part of the text, names in them would tell nothing."""

@@ -1,0 +1,68 @@
+"""A rejection at a replica that holds the token, while the store has it no more, not yet, or under another number."""
+
+import asyncio
+
+from mintonce_server.core.token import Token
+from support.samples import KEY, lease_of, minted, named
+from support.troubled_store import ALL
+from support.waiting import wait_until
+from support.workbench import Workbench
+
+
+async def minted_alone(bench: Workbench) -> Token:
+    """The store is back, and has not been asked yet."""
+    bench.store.down = ALL
+    token = (await bench.get()).token
+    bench.store.down = frozenset()
+    return token
+
+
+async def test_the_number_that_a_token_had_in_an_outage_stays_its_name() -> None:
+    """The fleet has another one by now, which this replica has not heard of: the rejected one is served no more."""
+    bench = Workbench()
+    alone = await minted_alone(bench)
+    await bench.catch_up()
+    numbered = (await bench.get()).token
+    assert numbered.served_as == alone.generation
+    bench.store.silent = True
+    lease = await lease_of(bench.store, newer_than=numbered.generation)
+    newer = await bench.store.commit(lease, minted(bench.clock, lifetime=3600.0))
+    assert isinstance(newer, Token)
+    assert not await bench.broker.reject(KEY, alone.generation)
+    served = bench.broker.peek(KEY)
+    assert served
+    assert named(served.token) == named(newer)
+
+
+async def test_a_token_that_a_failover_lost_is_rejected_for_all() -> None:
+    """The store gets it back first; only so does it know what to bar."""
+    bench = Workbench()
+    token = (await bench.get()).token
+    behind = bench.store.copy(KEY)
+    behind.record = None
+    bench.store.fail_over(KEY, behind)
+    assert await bench.broker.reject(KEY, token.generation)
+    assert await bench.store.load([KEY]) == [None]
+    assert bench.broker.peek(KEY) is None
+    assert (await lease_of(bench.store)).rejected == token.access_token.fingerprint()
+
+
+async def test_a_rejection_while_the_store_gives_a_number_holds() -> None:
+    """The token gets its number a moment later, and falls by it."""
+    bench = Workbench()
+    alone = await minted_alone(bench)
+    asked, go_on, restore = asyncio.Event(), asyncio.Event(), bench.store.restore
+
+    async def slowly(token: Token) -> object:
+        asked.set()
+        await go_on.wait()
+        return await restore(token)
+
+    bench.store.restore = slowly  # type: ignore[method-assign,assignment] # the wire is slow
+    adopting = asyncio.create_task(bench.catch_up())
+    await wait_until(asked.is_set)
+    await bench.broker.reject(KEY, alone.generation)
+    go_on.set()
+    await adopting
+    assert await bench.store.load([KEY]) == [None]
+    assert bench.broker.peek(KEY) is None

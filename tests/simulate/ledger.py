@@ -208,6 +208,8 @@ class Ledger:
         poster = self.world.nodes[before.node]
         if issued.text not in self.world.ever_stored and poster.troubled(before.since):
             return "it never came into the store"
+        if issued.text in self.world.repeated and poster.troubled(before.since):
+            return "its repetition was not shared"
         life = issued.ends - issued.at
         for until, wish in self.wishes.get(before.key, ()):
             if until >= now and issued.ends - now <= wanted(life, wish) + SLACK:

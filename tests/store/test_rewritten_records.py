@@ -34,13 +34,11 @@ class Watched:
 @pytest_asyncio.fixture
 async def watched(url: str, command: Command, clock: SystemClock) -> AsyncIterator[Watched]:
     def alarm(key_hash: str, why: str) -> None:
-        watched.alarms.append((key_hash, why))
+        made.alarms.append((key_hash, why))
 
-    watched = Watched(
-        RedisStore.connect(url, hasher=HASHER, clock=clock, lease_seconds=60.0, deadline=5.0, alarm=alarm)
-    )
-    yield watched
-    await watched.store.close()
+    made = Watched(RedisStore.connect(url, hasher=HASHER, clock=clock, lease_seconds=60.0, deadline=5.0, alarm=alarm))
+    yield made
+    await made.store.close()
 
 
 async def test_a_later_expiry_is_not_believed(watched: Watched, command: Command, clock: Clock) -> None:

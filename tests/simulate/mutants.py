@@ -129,11 +129,8 @@ MUTANTS: Final = (
     planted(
         "a rejection by the caller's number",
         "core/broker.py",
-        "        rejection = await self._store.reject(key, generation, self._min_rotation_interval)\n"
-        "        if not rejection.known and is_held:",
-        "        self._holdings.forget(entry, generation)\n"
-        "        rejection = await self._store.reject(key, generation, self._min_rotation_interval)\n"
-        "        if not rejection.known and is_held:",
+        "        is_held = _is_known_as(entry.token, generation)\n",
+        "        self._holdings.forget(entry, generation)\n        is_held = _is_known_as(entry.token, generation)\n",
         "whoever names a number that never was takes the key from this replica",
     ),
     planted(

@@ -171,8 +171,7 @@ MUTANTS: Final = (
     planted(
         "lone tokens that stay alone",
         "core/revalidation.py",
-        "        if held is None or not held.provisional or held.remaining(asked_at) <= TOO_SHORT:\n"
-        "            return\n",
+        "        if held is not None and held.provisional:\n            await self._number(entry, held)\n",
         "        return\n",
         "after an outage each replica goes on with a token of its own",
     ),

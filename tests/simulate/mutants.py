@@ -123,11 +123,8 @@ MUTANTS: Final = (
     Mutant(
         "a rejection by the caller's number",
         "core/broker.py",
-        "        rejection = await self._store.reject(key, generation, self._min_rotation_interval)\n"
-        "        if not rejection.known and is_held:",
-        "        self._holdings.forget(entry, generation)\n"
-        "        rejection = await self._store.reject(key, generation, self._min_rotation_interval)\n"
-        "        if not rejection.known and is_held:",
+        "        is_held = _is_known_as(entry.token, generation)\n",
+        "        is_held = _is_known_as(entry.token, generation)\n        self._holdings.forget(entry, generation)\n",
         "whoever names a number that never was takes the key from this replica",
     ),
     Mutant(
@@ -168,9 +165,8 @@ MUTANTS: Final = (
     Mutant(
         "lone tokens that stay alone",
         "core/revalidation.py",
-        "        if held is None or not held.provisional or held.remaining(asked_at) <= TOO_SHORT:\n"
-        "            return\n",
-        "        return\n",
+        "        return Verdict.ADOPT\n",
+        "        return Verdict.NOTHING\n",
         "after an outage each replica goes on with a token of its own",
     ),
     Mutant(

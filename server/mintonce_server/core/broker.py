@@ -158,6 +158,8 @@ class Broker:
         if key not in self._filling.flights and (held is None or held.live(self._clock.monotonic()) is None):
             admit()
         entry, now = self._holdings.entry(key, caller), self._clock.monotonic()
+        if key not in self._filling.flights:
+            entry.wanted_by = caller
         patience = min(deadline, token.patience(now)) if (token := entry.live(now)) else deadline
         try:
             async with _waiting_at_most(patience):

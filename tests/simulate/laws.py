@@ -76,11 +76,14 @@ class Laws:
     def _name(self, key: TokenKey, generation: int, text: str, where: str) -> None:
         known, since = (
             self.texts.setdefault((key, generation), text),
-            self.named_at.setdefault((key, generation), self.world.now),
+            self.named_at.setdefault((key, generation), self.ledger.generations.get((key, generation), self.world.now)),
         )
         self.generations[text] = generation
         # Numbers may be ahead of the store's clock where a host's is. What is lost then may be given out again.
-        forgotten = self.world.lost_at(key) >= since and self.world.is_ahead(generation)
+        behind = self.world.is_ahead(generation) or self.world.stepped(since) > 0
+        forgotten = self.world.lost_at(key) >= since and behind
+        if known != text:
+            self.world.doubled.add(key)
         if known != text and not forgotten:
             self.world.broken("H3", f"generation {generation} is {known} and {text} ({where})")
 

@@ -22,6 +22,8 @@ SLACK: Final = 0.6
 """Seconds by which a time may come early: readers count from before they ask, and links take their time."""
 LEASE_LEFT: Final = 1.0
 """Seconds that any holder's lease lasts at least after its last renewal."""
+SAME_TIME: Final = 0.01
+"""Seconds. Generations are milliseconds: what is given out right before a loss may be given out right after it."""
 SETTLED: Final = 8.0
 """Seconds without trouble after which no replica acts upon a token that was replaced."""
 REFRESH_SHARE: Final = 0.1
@@ -57,6 +59,7 @@ class Entry:
     due: float = NEVER
     replaced: float = NEVER
     excuse: str = ""
+    is_short: bool = False
     successor: int = 0
 
     def is_replaceable(self) -> bool:
@@ -93,7 +96,7 @@ class Ledger:
         if predecessor is not None:
             predecessor.successor = entry.number
         before = self.generations.get((key, generation or 0), NEVER)
-        behind = self.world.stepped(before) > 0 or self.world.is_ahead(generation or 0)
+        behind = self.world.stepped(before) > 0 or self.world.is_ahead(generation or 0) or now - before < SAME_TIME
         forgotten = self.world.lost_at(key) >= before and behind
         if generation is not None and before != NEVER and not forgotten:
             self.world.broken("H3", f"POST {entry}: generation {generation} was posted before")
@@ -131,7 +134,7 @@ class Ledger:
         if not entry.excuse:
             entry.due = entry.since + life - min(REFRESH_MAX, REFRESH_SHARE * life)
         if entry.at + life - now <= 1.0:
-            entry.due, entry.excuse = min(entry.due, now + 1.0), "too short to share"
+            entry.due, entry.excuse, entry.is_short = min(entry.due, now + 1.0), "too short to share", True
             world.issuer_failed = now
 
     def _cause(self, entry: Entry, node: NodeState, chain: list[Entry]) -> tuple[str, Entry | None]:

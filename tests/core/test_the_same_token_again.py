@@ -1,6 +1,7 @@
 """An issuer that hands out one token until it ends: it stands by it after a rejection, and repeats it near the end."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,8 @@ from mintonce_server.core.token import Origin, Token
 from support.samples import KEY
 from support.scripted_issuer import refused
 from support.troubled_store import ALL
-from support.workbench import OPTIONS, Workbench
+from support.waiting import wait_until
+from support.workbench import OPTIONS, Workbench, a_moment
 
 FREE = BrokerOptions(min_rotation_interval=0.0)
 INTERVAL = OPTIONS.min_rotation_interval
@@ -167,6 +169,29 @@ async def test_callers_are_served_to_its_very_end_and_get_a_new_one_then() -> No
     bench.issuer.text, bench.issuer.lifetime = None, 3600.0
     served = await bench.get(deadline=0.5)
     assert (served.origin, served.degraded, bench.issuer.mints) == (Origin.MINT, False, 3)
+
+
+async def test_a_replica_that_reckons_its_end_a_little_early_waits_for_the_next() -> None:
+    """A reader counts the time that the store's answer took: its token is over before the store's record is."""
+    bench = Workbench()
+    late = bench.replica()
+    token = await near_the_end(bench)
+    await late.get()
+    entry = late.entry()
+    assert entry
+    assert entry.token
+    entry.token = replace(entry.token, expires_at=token.expires_at - 0.2)
+    await bench.refresh()
+    bench.issuer.text, bench.issuer.lifetime = None, 3600.0
+    bench.clock.advance(token.remaining(bench.clock.monotonic()) - 0.1)
+    asked = bench.store.calls["acquire"]
+    asking = late.asking()
+    await wait_until(lambda: bench.store.calls["acquire"] > asked)
+    await a_moment()
+    bench.clock.advance(0.2)
+    served = await asking
+    assert (served.origin, served.degraded) == (Origin.MINT, False)
+    assert bench.issuer.mints == 3
 
 
 async def test_a_repeated_token_with_a_later_end_is_a_successor() -> None:

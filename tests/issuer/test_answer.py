@@ -216,6 +216,7 @@ SENT = 1_800_000_000
         pytest.param(SENT + 5000, 0.0, 3600.0, id="later than stated"),
         pytest.param(SENT + 100, 0.0, 99.0, id="given before"),
         pytest.param(SENT + 100, 12.0, 111.0, id="given before, a slow answer"),
+        pytest.param(SENT + 1, 12.0, 13.0, id="nearly over"),
         pytest.param(SENT, 0.0, 3600.0, id="over by another clock"),
         pytest.param(None, 0.0, 3600.0, id="without exp"),
         pytest.param("x", 0.0, 3600.0, id="no number"),

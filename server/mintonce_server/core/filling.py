@@ -1,5 +1,6 @@
 """Brings a token into memory: one flight a key, whoever asks."""
 
+import asyncio
 from dataclasses import replace
 from typing import Final
 
@@ -10,13 +11,13 @@ from mintonce_server.core.events import Cause
 from mintonce_server.core.flights import Flights
 from mintonce_server.core.holdings import Holdings
 from mintonce_server.core.memory import Entry
-from mintonce_server.core.minting import Minting, Obtained
+from mintonce_server.core.minting import Minting, Obtained, ends_soon
 from mintonce_server.core.ports import Clock
 from mintonce_server.core.revalidation import Revalidation
 from mintonce_server.core.token import Origin
 
 ASKED_AT_MOST: Final = 3
-"""Times that a flight asks the store because of hints that come meanwhile; a flood of hints must not hold it up."""
+"""Times that a flight asks the store again for one reason, so that no flood of hints holds it up."""
 
 
 class Filling:
@@ -56,6 +57,20 @@ class Filling:
                 return obtained
 
     async def _fly(self, entry: Entry, min_remaining: float, newer_than: int, cause: Cause | None) -> Obtained:
+        obtained = await self._bring(entry, min_remaining, newer_than, cause)
+        for _ in range(ASKED_AT_MOST):
+            trouble = obtained.trouble
+            if trouble is None or not ends_soon(trouble) or obtained.token.is_live(self._clock.monotonic()):
+                break
+            # The token is the cause of the trouble. It is over here, and soon by the store's clock too: then it ends.
+            await asyncio.sleep(trouble.retry_after or 0.0)
+            obtained = await self._bring(entry, min_remaining, newer_than, cause)
+        if obtained.trouble is not None and obtained.token.generation <= entry.barred:
+            raise obtained.trouble
+        self._holdings.keep(entry, obtained.token, obtained.confirmed_at)
+        return obtained
+
+    async def _bring(self, entry: Entry, min_remaining: float, newer_than: int, cause: Cause | None) -> Obtained:
         client, asked_at = self._holdings.clients.for_key(entry.key), self._clock.monotonic()
         try:
             doubts, tries = entry.doubts, 1
@@ -71,10 +86,7 @@ class Filling:
             obtained = await self._alone.mint(client, entry, outage)
         if entry.token is not None and entry.holds(obtained.token.generation):
             # Its end is known here, though the store's clock may have been set back since.
-            obtained = replace(obtained, token=entry.token)
-        if obtained.trouble is not None and obtained.token.generation <= entry.barred:
-            raise obtained.trouble
-        self._holdings.keep(entry, obtained.token, obtained.confirmed_at)
+            return replace(obtained, token=entry.token)
         return obtained
 
     async def _from_store(

@@ -22,7 +22,7 @@ from mintonce_server.core.errors import (
 from mintonce_server.core.events import Cause
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.memory import NEVER
-from mintonce_server.core.ports import Backoff, Clock, Failure, Hit, Lease, Refusal, TokenStore, Wait, Wish
+from mintonce_server.core.ports import Backoff, Clock, Hit, Lease, Refusal, TokenStore, Wait, Wish
 from mintonce_server.core.posting import Posting
 from mintonce_server.core.token import Minted, Origin, Token
 
@@ -99,7 +99,7 @@ class Minting:
                         with suppress(TimeoutError):
                             async with asyncio.timeout(max(WAIT_LEAST, min(seconds, WAIT_BOUND))):
                                 await rung.wait()
-                    case Backoff(failure, seconds, None) if _ends_soon(failure, seconds):
+                    case Backoff(failure, seconds, None) if ends_soon(error_of(failure, seconds)):
                         await asyncio.sleep(seconds)
                     case Backoff(failure, seconds, token):
                         return _settle(token, asked_at, error_of(failure, seconds))
@@ -247,8 +247,9 @@ class Minting:
                 continue  # tried again soon; the lease lapses by itself otherwise
 
 
-def _ends_soon(failure: Failure, seconds: float) -> bool:
-    return failure.reason is Reason.ISSUER_MALFORMED and seconds <= TOO_SHORT
+def ends_soon(trouble: MintonceError) -> bool:
+    """Whether it is the trouble with tokens that are too short, or repeated, and over in a moment."""
+    return trouble.reason is Reason.ISSUER_MALFORMED and (trouble.retry_after or 0.0) <= TOO_SHORT
 
 
 def _settle(token: Token | None, asked_at: float, error: MintonceError) -> Obtained:

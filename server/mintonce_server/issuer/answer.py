@@ -168,13 +168,14 @@ def _until_own_end(claims: Mapping[str, object], headers: Mapping[str, str], sta
     """The stated lifetime, or what a JWT has left of its own by the issuer's clock, if that is less.
 
     An issuer that hands out one token until it ends may state a full lifetime each time. `exp` and the Date of the
-    answer are in whole seconds: a difference of one is none, and beyond that the token may end one earlier. An end that
-    is over already is not believed: perhaps a proxy with another clock wrote the Date.
+    answer are in whole seconds: a difference of one is none, and beyond that the token may end one earlier; but a live
+    token is not taken for a dead one. An end that is over already is not believed: perhaps a proxy with another clock
+    wrote the Date.
     """
     expiry, sent = _seconds(claims.get("exp")), http_date(headers.get("date", ""))
     if expiry is None or sent is None or not sent < expiry or expiry - sent + took >= stated - WHOLE_SECOND:
         return stated
-    return expiry - sent - WHOLE_SECOND + took
+    return max(expiry - sent - WHOLE_SECOND, WHOLE_SECOND) + took
 
 
 def _seconds(value: object) -> float | None:

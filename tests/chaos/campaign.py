@@ -52,7 +52,7 @@ async def campaign(
 def _keep(outcome: Outcome, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{outcome.scenario.name}-{outcome.topology}-{outcome.seed}.json"
-    (folder / name).write_text(json.dumps(asdict(outcome.history), indent=1))
+    (folder / name).write_text(json.dumps(asdict(outcome.history), indent=1, default=sorted))
 
 
 async def _played(fleet: Rig, seed: int, scenarios: Sequence[Scenario]) -> AsyncGenerator[Outcome]:

@@ -3,13 +3,21 @@
 from collections.abc import Mapping
 from typing import Final
 
-from chaos import crashes, issuers, mixed, stores, troubles
+from chaos import crashes, hostile, issuers, lone_mints, mixed, stores, troubles
 from chaos.rig import TopologyName
 from chaos.stage import Scenario
 
 ALL: Final[Mapping[str, Scenario]] = {
     scenario.name: scenario
-    for scenario in (*crashes.SCENARIOS, *stores.SCENARIOS, *issuers.SCENARIOS, *troubles.SCENARIOS, *mixed.SCENARIOS)
+    for scenario in (
+        *crashes.SCENARIOS,
+        *stores.SCENARIOS,
+        *issuers.SCENARIOS,
+        *troubles.SCENARIOS,
+        *lone_mints.SCENARIOS,
+        *hostile.SCENARIOS,
+        *mixed.SCENARIOS,
+    )
 }
 
 

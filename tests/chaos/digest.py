@@ -27,7 +27,8 @@ class Digest:
         staleness: the oldest that anybody was served, by a replica that had not heard of what is newer.
         problems: broken promises, as sentences.
         excused: calls that nobody judged, since the machine itself stood still.
-        busy: outages of the store to one replica, which nobody had made.
+        busy: outages of the store to one replica that the run had not made.
+        ends: processes that ended by themselves.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Digest:
     seconds: float
     excused: int
     busy: int
+    ends: int
 
     @classmethod
     def of(cls, outcome: Outcome) -> "Digest":
@@ -72,6 +74,7 @@ class Digest:
             seconds=outcome.seconds,
             excused=outcome.excused,
             busy=sum(fault.kind == BUSY for fault in outcome.history.faults),
+            ends=len(outcome.history.ends),
         )
 
     def __str__(self) -> str:

@@ -4,10 +4,12 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Final
 
+from chaos.guards import NARROW, READ
 from chaos.rig import Rig
 from chaos.stage import Inject, Scenario, Stage
 from chaos.workload import Load
@@ -18,6 +20,8 @@ from support.history import Call
 TIMES: Final = 3
 """Callers at each replica."""
 SHORTEST_BACK_OFF: Final = 1.0
+REPEATED_UNTIL: Final = 0.1
+"""Seconds before the end of a token at which its issuer has another one."""
 QUIET: Final = Load(callers=0, watches=0)
 
 
@@ -58,18 +62,11 @@ def fine(fault: Fault) -> Inject:
 
 
 async def _asked_under(stage: Stage, audience: str, fault: Fault) -> list[Call]:
-    await stage.rig.issuer.have(_of(fault, audience))
+    await stage.rig.issuer.have(replace(fault, audience=audience))
     try:
         return await stage.ask_all(audience, TIMES, deadline=8.0)
     finally:
         await stage.rig.issuer.mend(audience)
-
-
-def _of(fault: Fault, audience: str) -> Fault:
-    return Fault(
-        latency=fault.latency, status=fault.status, body=fault.body, hang=fault.hang, retry_after=fault.retry_after,
-        audience=audience, expires_in=fault.expires_in, repeat=fault.repeat, padding=fault.padding, drip=fault.drip,
-    )  # fmt: skip
 
 
 async def too_short(stage: Stage) -> None:
@@ -89,7 +86,7 @@ async def too_short(stage: Stage) -> None:
 
 
 async def same_token_again(stage: Stage) -> None:
-    """After a rejection the issuer gives the rejected token once more: nobody may get it, and nothing loops."""
+    """After a rejection the issuer gives the rejected token once more: it is served on, marked, and nothing loops."""
     audience = stage.cold()
     member = stage.chance.choice(stage.members)
     first = await stage.get(member, audience)
@@ -98,11 +95,50 @@ async def same_token_again(stage: Stage) -> None:
         rejected = await stage.callers.reject(member, audience, first.generation)
         stage.expect(rejected.was_current is True, "the rejection was not taken")
         calls = await stage.ask_all(audience, TIMES)
+        again = await asyncio.gather(
+            *(stage.callers.reject(one, audience, calls[0].generation) for one in stage.members)
+        )
+        calls += await stage.ask_all(audience, TIMES)
+        posts = stage.posts(audience)
         await stage.rig.issuer.mend(audience)
-    posts = stage.posts(audience)
-    late = [call for call in calls if call.began > rejected.ended and call.jti == first.jti]
-    stage.expect(not late, f"{len(late)} callers got the rejected token again")
+    served = sum(call.jti == first.jti and call.degraded for call in calls)
+    stage.expect(served == len(calls), f"{len(calls) - served} of {len(calls)} callers got something else, or no mark")
+    stage.expect(not any(call.was_current for call in again), "it was rejected a second time within the interval")
     stage.expect(posts == 2, f"{posts} POSTs; one before and one after the rejection were expected")
+
+
+async def same_token_near_its_end(stage: Stage) -> None:
+    """Asked for a successor, the issuer repeats the live token: it is served to its end, and then replaced at once."""
+    audience = stage.cold()
+    await stage.ask_all(audience)
+    async with stage.fault("issuer"):
+        await stage.rig.issuer.have(Fault(audience=audience, repeat=True))
+        ends = minted(stage.rig, audience)[-1] + stage.rig.setup.lifetime
+        calls = await stage.ask_for(ends - time.time() - REPEATED_UNTIL, audience)
+        repeats = stage.posts(audience) - 1
+        await stage.rig.issuer.mend(audience)
+        calls += await stage.ask_for(ends - time.time() + 1.0, audience)
+    stage.notes["repeats"] = repeats
+    stage.expect(repeats <= 1, f"{repeats} POSTs for a successor, while the issuer only repeated the token")
+    failed = [call for call in calls if not call.ok]
+    stage.expect(not failed, f"{len(failed)} of {len(calls)} calls failed, though a token was to be had all the time")
+
+
+async def grants_more(stage: Stage) -> None:
+    """The issuer grants scopes that no call asked for: each caller gets what its own rule covers, or nothing."""
+    wide, read = stage.cold(), stage.cold()
+    async with stage.fault("issuer"):
+        await stage.rig.issuer.have(Fault(audience=wide, scope=f"{READ} admin:all"))
+        await stage.rig.issuer.have(Fault(audience=read, scope=READ))
+        for _ in range(2):  # from the mint, and from memory
+            beyond = [*await stage.ask_all(wide), *await stage.ask_all(read, caller=NARROW)]
+            covered = await stage.ask_all(read)
+            told = {call.status for call in beyond}
+            stage.expect(told == {"PERMISSION_DENIED"}, f"callers without the right were told {sorted(told)}")
+            stage.expect(all(call.granted == (READ,) for call in covered), "callers with the right got something else")
+        for audience in (wide, read):
+            await stage.rig.issuer.mend(audience)
+            await stage.callers.rotate(stage.members[0], audience)
 
 
 async def gone(stage: Stage) -> None:
@@ -212,6 +248,8 @@ SCENARIOS: Final = (
     _beside("expires-huge", fine(Fault(expires_in="99999999999"))),
     _beside("expires-short", too_short),
     _beside("same-token", same_token_again),
+    _beside("same-token-at-end", same_token_near_its_end),
+    _beside("grants-more", grants_more),
     _beside("gone", gone),
     Scenario("issuer-and-store-gone", gone_with_the_store, ("single",), load=QUIET, keys=0),
     Scenario("issuer-killed", killed),

@@ -3,11 +3,16 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from typing import Final
 
 from chaos.processes import Member
 
 from support.history import Step
 from support.history_logs import read_steps
+
+OUR_OWN: Final = ("unexpected_error", "internal_error")
+SHOWN: Final = 200
+"""Characters of an exception."""
 
 
 def steps_of(members: Iterable[Member], names: Mapping[str, str]) -> list[Step]:
@@ -29,6 +34,17 @@ def lines_of(member: Member, event: str) -> Iterator[tuple[float, Mapping[str, o
             if marker in line:
                 fields = json.loads(line)
                 yield datetime.fromisoformat(fields["timestamp"]).timestamp() - skew, fields
+
+
+def unforeseen(members: Iterable[Member], since: float) -> list[str]:
+    """Errors of our own in the logs: exceptions that their place did not know. No fault excuses them."""
+    return [
+        f"{member.name} wrote {event} at {moment:.3f}: {str(line.get('where') or line.get('exception'))[-SHOWN:]}"
+        for member in members
+        for event in OUR_OWN
+        for moment, line in lines_of(member, event)
+        if moment >= since
+    ]
 
 
 def _lives(member: Member) -> Iterator[tuple[float, list[str]]]:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
-from chaos import issuers, stores, troubles
+from chaos import hostile, issuers, lone_mints, stores, troubles
 from chaos.rig import TopologyName
 from chaos.stage import Inject, Scenario, Stage
 from chaos.workload import Load
@@ -13,12 +13,13 @@ from support.fault_proxy import Fate
 
 EVERYWHERE: Final = (
     stores.scripts_flushed, stores.emptied, issuers.killed, issuers.frozen, troubles.cancellations,
-    troubles.one_rejection_many_times,
+    troubles.one_rejection_many_times, hostile.wakes_forged, hostile.generations_invented,
 )  # fmt: skip
 CHOICE: Final[Mapping[TopologyName, tuple[Inject, ...]]] = {
     "single": (
         *EVERYWHERE, stores.stopped, stores.killed, stores.replies_lost(Fate.VANISH), stores.replica_in_a_hole,
-        stores.connections_cut, stores.slow,
+        stores.connections_cut, stores.slow, hostile.empty_and_read_only, hostile.replies_garbled,
+        lone_mints.behind_a_flaky_link(),
     ),
     "sentinel": (*EVERYWHERE, stores.primary_killed, stores.failed_over),
     "cluster": (*EVERYWHERE, stores.primary_killed, stores.failed_over),

@@ -4,37 +4,48 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 import httpx
 
-from mintonce import AsyncTokenClient
+from mintonce import ApiKeyFile, AsyncTokenClient
 from mintonce_server.dev import tether
 from mintonce_server.dev.faults import NONE, Fault
 from support import measured_server
-from support.history import Post
+from support.history import End, Post
 from support.history_logs import read_posts
+from support.history_story import told_once
 from support.surroundings import CLIENT_ID, CLIENT_SECRET
 
+LAST_WORDS: Final = 400
+"""Characters of its log that are shown of a process that ended by itself."""
 START_WITHIN: Final = 30.0
 STOP_WITHIN: Final = 15.0
 _STEP: Final = 0.02
 
 
 class Program:
-    """A process that dies with this one, and what it says on stdout or stderr."""
+    """A process that dies with this one, and what it says on stdout or stderr.
+
+    Attributes:
+        ends: each time that it ended though it was not told to.
+    """
 
     name: str
 
     def __init__(self, name: str, said: Path) -> None:
         self.name = name
         self.said = said
+        self.ends: list[End] = []
         self._process: asyncio.subprocess.Process | None = None
         self._stopped = False
+        self._told = False
+        self._watch: asyncio.Task[None] | None = None
 
     @property
     def pid(self) -> int:
@@ -68,10 +79,18 @@ class Program:
                 stdout=output,
                 stderr=output,
             )
+        self._told = False
+        self._watch = asyncio.create_task(self._watch_end(self._process), name=f"end of {self.name}")
         async with asyncio.timeout(START_WITHIN):
             while ready.encode() not in self._since(before):
                 assert self.running, self.said.read_text(errors="replace")[-2000:]
                 await asyncio.sleep(_STEP)
+
+    async def _watch_end(self, process: asyncio.subprocess.Process) -> None:
+        code = await process.wait()
+        if not self._told:
+            last = self.said.read_text(errors="replace").rpartition("Traceback")[2][-LAST_WORDS:]
+            self.ends.append(End(time.time(), self.name, f"exit code {code}; {last.strip()}"))
 
     def _since(self, offset: int) -> bytes:
         with self.said.open("rb") as file:
@@ -91,22 +110,30 @@ class Program:
     async def kill(self) -> None:
         """SIGKILL; it need not run."""
         if self._process is not None:
+            self._told = True
             with suppress(ProcessLookupError):  # it ended by itself
                 self._process.kill()
-            await self._process.wait()
+            await self._ended()
 
     async def leave(self) -> None:
         """SIGTERM, and SIGKILL if that does not help."""
         if self._process is None:
             return
         if self.running:
+            self._told = True
             self.resume()
             self._process.terminate()
         try:
             async with asyncio.timeout(STOP_WITHIN):
-                await self._process.wait()
+                await self._ended()
         except TimeoutError:
             await self.kill()
+
+    async def _ended(self) -> None:
+        if self._process is not None:
+            await self._process.wait()
+        if self._watch is not None:
+            await self._watch
 
 
 class Member(Program):
@@ -119,20 +146,31 @@ class Member(Program):
     """
 
     def __init__(
-        self, name: str, directory: Path, settings: Mapping[str, str], variables: Mapping[str, str] | None = None
+        self,
+        name: str,
+        directory: Path,
+        settings: Mapping[str, str],
+        variables: Mapping[str, str] | None = None,
+        keys: Mapping[str, Path] | None = None,
     ) -> None:
+        """`keys`: a file with an API key for each caller, the usual one first. None: callers have no names."""
         super().__init__(name, directory / f"{name}.log")
         self.skews: list[tuple[int, float]] = []
         self.settings = settings
         self.variables = variables or {}
-        self._client: AsyncTokenClient | None = None
+        self._keys: Mapping[str, Path | None] = keys or {"": None}
+        self._clients: dict[str, AsyncTokenClient] = {}
         self._old: list[AsyncTokenClient] = []
 
     @property
     def client(self) -> AsyncTokenClient:
-        """To the process that was started last."""
-        assert self._client is not None, f"{self.name} was never started"
-        return self._client
+        """The usual caller's, to the process that was started last."""
+        assert self._clients, f"{self.name} was never started"
+        return next(iter(self._clients.values()))
+
+    def as_caller(self, name: str) -> AsyncTokenClient:
+        """That caller's."""
+        return self._clients[name]
 
     async def start(self, skew: float = 0.0) -> None:
         """Until it serves."""
@@ -145,9 +183,11 @@ class Member(Program):
     def _connect(self) -> None:
         marker = b'"listen": "'
         target = self.said.read_bytes().rpartition(marker)[2].partition(b'"')[0].decode()
-        if self._client is not None:
-            self._old.append(self._client)
-        self._client = AsyncTokenClient(target)
+        self._old += self._clients.values()
+        self._clients = {
+            name: AsyncTokenClient(target, bearer=False if key is None else ApiKeyFile(key))
+            for name, key in self._keys.items()
+        }
 
     async def reconnect(self) -> None:
         """Close all connections to it, and begin with a new client."""
@@ -162,9 +202,8 @@ class Member(Program):
 
     async def close(self) -> None:
         """For good, with all clients."""
-        if self._client is not None:
-            self._old.append(self._client)
-            self._client = None
+        self._old += self._clients.values()
+        self._clients = {}
         await self.hang_up()
         await self.leave()
 
@@ -203,10 +242,5 @@ class IssuerProgram(Program):
         await self.have(Fault(audience=audience) if audience else NONE)
 
     def posts_so_far(self) -> list[Post]:
-        """By its own log. An answer with a token that it had given before counts as one without: nothing was minted."""
-        known: set[str] = set()
-        posts: list[Post] = []
-        for post in read_posts(self._log.read_text().splitlines()):
-            posts.append(replace(post, jti="") if post.jti in known else post)
-            known.add(post.jti)
-        return posts
+        """By its own log."""
+        return told_once(read_posts(self._log.read_text().splitlines()))

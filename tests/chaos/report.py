@@ -24,7 +24,7 @@ NOT_TESTED: Final = """\
 - Loss of single packets, and delays that differ in the two directions: the proxies speak whole commands and replies.
 - Proxies before Sentinels and Cluster nodes, which announce their own addresses. There servers are killed, stopped,
   failed over and emptied; commands held and replies lost are tested before a single server.
-- Failures of whole hosts, full disks, exhausted memory or descriptors; TLS to store and issuer.
+- Failures of whole hosts, full disks, exhausted memory or descriptors; TLS to the store.
 - Wall clocks that jump while a replica runs: here one is wrong from its start. Monotonic clocks are taken to be right.
 - More than four replicas, and hours of load: all of it runs on one machine, which the callers share.
 - Tokens for callers without the right to them, and secrets in clear: other tests look for these."""
@@ -100,6 +100,7 @@ def _summary(run: Run, mutants: str) -> str:
         ("wake-up of a waiter after the commit", _ms(heard)),
         ("the same, while no wake-up message arrives", _ms(deaf)),
         ("longest that somebody was served what had a successor", f"{_most(digests, 'staleness'):.2f} s"),
+        ("replicas that ended by themselves (H15)", f"{_sum(digests, 'ends')}"),
         ("slowest recovery after healing", f"{_most(digests, 'recovery'):.2f} s"),
         ("calls left out, since the machine stood still", f"{_sum(digests, 'excused'):,}"),
         ("store deadlines that a busy machine missed", f"{_sum(digests, 'busy'):,} (counted as outages)"),

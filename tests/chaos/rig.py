@@ -8,17 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from chaos.guards import OF_THE_BROKEN, Guards
 from chaos.machine import Pulse, pulse
 from chaos.processes import IssuerProgram, Member
 
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.store.keyring import FIXED_KEYRING
 from mintonce_server.store.scripts import record_key
+from support.broken_tls import BrokenTls, broken_tls
 from support.fault_proxy import FaultProxy, fault_proxy
 from support.history import Bounds
 from support.nodes import free_ports
 from support.speech import http, resp
 from support.surroundings import CLIENT_ID, CLIENT_SECRET
+from support.tls import Authority
 from support.topologies import ClusterTopology, SentinelTopology, Topology, cluster, sentinel, single
 
 TopologyName = Literal["single", "sentinel", "cluster"]
@@ -60,9 +63,11 @@ class Setup:
     def settings(self, store_url: str, issuer_port: int) -> dict[str, str]:
         """Of one replica: variables without their MINTONCE_ prefix."""
         return {
-            "OAUTH_DOMAIN": f"http://127.0.0.1:{issuer_port}",
-            "CLIENT_ID": CLIENT_ID,
-            "CLIENT_SECRET": CLIENT_SECRET,
+            "ISSUERS__MAIN__TOKEN_URL": f"http://127.0.0.1:{issuer_port}/oauth/token",
+            "ISSUERS__MAIN__REQUEST": "json",
+            "CLIENTS__DEFAULT__ISSUER": "main",
+            "CLIENTS__DEFAULT__CLIENT_ID": CLIENT_ID,
+            "CLIENTS__DEFAULT__CLIENT_SECRET": CLIENT_SECRET,
             "REDIS_URL": store_url,
             "LISTEN": "127.0.0.1:0",
             "LOG_LEVEL": "debug",
@@ -72,6 +77,11 @@ class Setup:
             "MIN_ROTATION_INTERVAL": str(self.min_rotation),
             "MINT_DEADLINE": str(self.mint),
             "DRAIN_SECONDS": "1",
+            # All callers of a run share two names; what one of them may do at most is tested elsewhere.
+            "MINTS_PER_SECOND": "1000",
+            "MINT_BURST": "10000",
+            "REJECTS_PER_SECOND": "1000",
+            "REJECT_BURST": "10000",
         }
 
 
@@ -85,6 +95,8 @@ class Rig:
     members: list[Member]
     stores: dict[str, FaultProxy]
     issuers: dict[str, FaultProxy]
+    broken: BrokenTls
+    guards: Guards
     pulse: Pulse
     _hash: KeyHasher = field(default_factory=lambda: KeyHasher(FIXED_KEYRING.index_key))
 
@@ -105,6 +117,7 @@ class Rig:
 
     async def heal(self) -> None:
         """Everything runs again, nothing stands in the way."""
+        self.broken.breaks = None
         for proxy in self.proxies:
             proxy.heal()
         for member in self.members:
@@ -147,7 +160,12 @@ async def rig(directory: Path, setup: Setup, seed: int) -> AsyncGenerator[Rig]:
         issuer = IssuerProgram(directory, free_ports(1)[0], {LONG: setup.long_lifetime}, setup.lifetime)
         stack.push_async_callback(issuer.leave)
         await issuer.start()
-        built = Rig(setup, topology, issuer, [], {}, {}, await stack.enter_async_context(pulse()))
+        authority = Authority(directory)
+        broken = await stack.enter_async_context(broken_tls(authority.server(), OF_THE_BROKEN))
+        guards = Guards.made_in(directory, authority.ca)
+        built = Rig(
+            setup, topology, issuer, [], {}, {}, broken, guards, await stack.enter_async_context(pulse())
+        )  # fmt: skip
         for number in range(setup.replicas):
             await _add_member(stack, built, directory, f"r{number}", random.Random(f"{seed} r{number}"))
         await asyncio.gather(*(member.start() for member in built.members))
@@ -162,6 +180,7 @@ async def _add_member(stack: AsyncExitStack, built: Rig, directory: Path, name: 
         built.stores[name] = await stack.enter_async_context(fault_proxy(server, resp, chance))
         url = url.replace(f":{server}/", f":{built.stores[name].port}/")
     built.issuers[name] = await stack.enter_async_context(fault_proxy(built.issuer.port, http, chance))
-    member = Member(name, directory, built.setup.settings(url, built.issuers[name].port))
+    settings = built.setup.settings(url, built.issuers[name].port) | built.guards.settings(built.broken.url)
+    member = Member(name, directory, settings, keys=built.guards.keys)
     built.members.append(member)
     stack.push_async_callback(member.close)

@@ -10,7 +10,8 @@ from functools import partial
 from typing import Any, Final
 
 from chaos.descriptors import counts, others
-from chaos.journals import steps_of
+from chaos.guards import FLEET, SCOPES
+from chaos.journals import steps_of, unforeseen
 from chaos.machine import unprovoked
 from chaos.processes import Member
 from chaos.rig import TOPOLOGIES, Rig, TopologyName
@@ -18,13 +19,14 @@ from chaos.workload import Callers, Load, dated
 from redis.exceptions import RedisError
 
 from support.eventually import eventually
-from support.history import Call, Fault, History, Violation, check
+from support.history import Call, Fault, History, Right, Violation, check
 from support.history_logs import names_of
 from support.servers import without_ttl
 from support.topologies import Topology
 
 WARM_WITHIN: Final = 10.0
 RECOVERED_WITHIN: Final = 25.0
+REJECTED_WITHIN: Final = 10.0
 AFTERWARDS: Final = 1.2
 """Seconds that the callers go on after the recovery: what was rejected or overtaken would show."""
 
@@ -80,10 +82,40 @@ class Stage:
         """The key whose token lives long."""
         return next(audience for audience in self.audiences if audience.startswith("https://long-"))
 
-    async def ask_all(self, audience: str, times: int = 1, deadline: float = 5.0) -> list[Call]:
+    async def ask_all(self, audience: str, times: int = 1, deadline: float = 5.0, caller: str = FLEET) -> list[Call]:
         """Callers at every replica that runs, all at once."""
         members = [member for member in self.members if member.running and not member.stopped]
-        return await asyncio.gather(*(self.get(member, audience, deadline) for member in members * times))
+        calls = (
+            self.callers.get(member, audience, deadline, caller=caller, client=member.as_caller(caller))
+            for member in members * times
+        )
+        return await asyncio.gather(*calls)
+
+    async def ask_for(self, seconds: float, audience: str) -> list[Call]:
+        """Callers at every replica that runs, again and again."""
+        calls: list[Call] = []
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            calls += await self.ask_all(audience)
+            await asyncio.sleep(0.05)
+        return calls
+
+    async def reject(self, member: Member, audience: str, generation: int) -> Call:
+        """As an integration does that heard a 401: until it is acknowledged, for which the store is needed."""
+        async with asyncio.timeout(REJECTED_WITHIN):
+            while not (call := await self.callers.reject(member, audience, generation)).ok:  # noqa: ASYNC110 - calls
+                await asyncio.sleep(0.05)
+        return call
+
+    @asynccontextmanager
+    async def watched(self, member: Member, audience: str) -> AsyncGenerator[None]:
+        """A watch, inside the block."""
+        watch = asyncio.create_task(self.callers.watch(member, audience), name="watch")
+        try:
+            yield
+        finally:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
 
     def posts(self, audience: str) -> int:
         """How many the issuer had for this key so far."""
@@ -168,6 +200,7 @@ async def play(rig: Rig, scenario: Scenario, seed: int) -> Outcome:
         if scenario.alone:
             await rig.heal()
     history = _history(stage, began)
+    stage.broken += unforeseen(rig.members, began)
     if scenario.alone:
         history.keys_without_ttl = await _without_ttl(rig.topology)
         history.counts = await counts(rig, before)
@@ -213,7 +246,7 @@ async def _all_well(stage: Stage, audience: str) -> bool:
 
 
 def _history(stage: Stage, began: float) -> History:
-    rig = stage.rig
+    rig, now = stage.rig, time.time()
     mine = set(stage.audiences)
     posts = [post for post in rig.issuer.posts_so_far() if post.audience in mine]
     names = names_of(mine)
@@ -221,9 +254,11 @@ def _history(stage: Stage, began: float) -> History:
         posts=posts,
         calls=dated([call for call in stage.callers.calls if not rig.pulse.excuses(call)], posts),
         steps=steps_of(rig.members, names),
-        faults=[*stage.faults, *unprovoked(rig.members, began, time.time(), stage.faults)],
+        faults=[*stage.faults, *unprovoked(rig.members, began, now, stage.faults)],
         bounds=rig.setup.bounds,
         replicas=[member.name for member in rig.members],
+        ends=[end for member in rig.members for end in member.ends if began <= end.time <= now],
+        rights=[Right(caller, audience, scopes) for caller, scopes in SCOPES.items() for audience in mine],
         names=names,
     )
 

@@ -19,6 +19,14 @@ GROUPS: Final[Mapping[str, tuple[TopologyName, str]]] = {
         "single",
         "store-killed store-stopped store-emptied script-flush answers-lost replica-hole subscriber-hole",
     ),
+    "hostile": (
+        "single",
+        "read-only-empty replies-garbled wakes-forged generations-invented issuer-tls-broken",
+    ),
+    "minted without the store": (
+        "single",
+        "lone-flaky-link lone-forgotten-clock",
+    ),
     "issuer, every way to fail": ("single", " ".join(name for name, one in catalogue.ALL.items() if not one.alone)),
     "callers and clocks": ("single", "issuer-and-store-gone cancellations reject-storm reject-in-flight clock-ahead"),
     "sentinel": ("sentinel", "lost-writes"),

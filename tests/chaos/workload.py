@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final, Literal, Protocol
 
+from chaos.guards import FLEET
 from chaos.rig import CLIENT
 
 from mintonce import AsyncTokenClient, MintonceError, Token
@@ -49,14 +50,22 @@ class Callers:
         self._members = members
         self.calls: list[Call] = []
 
-    async def get(self, member: Called, audience: str, deadline: float = 5.0, min_remaining: float = 0.0) -> Call:
-        """One GetToken. Never raises: what came out is in the record."""
-        client, began = member.client, time.time()
+    async def get(
+        self,
+        member: Called,
+        audience: str,
+        deadline: float = 5.0,
+        min_remaining: float = 0.0,
+        caller: str = FLEET,
+        client: AsyncTokenClient | None = None,
+    ) -> Call:
+        """One GetToken. Never raises: what came out is in the record. `client`: of another caller than usual."""
+        client, began = client or member.client, time.time()
         try:
             token = await client.get(CLIENT, audience, min_remaining=min_remaining or None, timeout=deadline)
         except MintonceError as error:
             return self._failed("get", member, audience, began, deadline, error)
-        return self._keep(_brought("get", member, audience, began, deadline, token))
+        return self._keep(_brought("get", member, audience, began, deadline, token, caller))
 
     async def reject(self, member: Called, audience: str, generation: int, deadline: float = 2.0) -> Call:
         """One RejectToken."""
@@ -85,7 +94,7 @@ class Callers:
         try:
             async with client.watch(CLIENT, audience) as watch:
                 async for token in watch:
-                    self._keep(_brought("watch", member, audience, began, 0.0, token))
+                    self._keep(_brought("watch", member, audience, began, 0.0, token, FLEET))
                     began = time.time()
         except MintonceError as error:
             self._failed("watch", member, audience, began, 0.0, error)
@@ -143,13 +152,20 @@ class Callers:
 
 
 def _brought(
-    op: Literal["get", "watch"], member: Called, audience: str, began: float, deadline: float, token: Token
+    op: Literal["get", "watch"],
+    member: Called,
+    audience: str,
+    began: float,
+    deadline: float,
+    token: Token,
+    caller: str,
 ) -> Call:
     said = claims(token.access_token)
     return Call(
         op, member.name, audience, began, time.time(), deadline, "OK",
         generation=token.generation, jti=said["jti"], aud=said["aud"], expires_at=said["exp"] - said["iat"],
         degraded=token.degraded, origin=token.origin.name,
+        caller=caller, granted=tuple(said.get("scope", "").split()),
     )  # fmt: skip
 
 

@@ -191,6 +191,13 @@ def test_audiences_can_have_faults_of_their_own(issuer: PracticeIssuer) -> None:
     assert [statuses(), statuses()] == [[500, 503, 503], [503, 503, 503]]
 
 
+def test_it_can_grant_other_scopes_than_were_asked_for(issuer: PracticeIssuer) -> None:
+    """In its answer and in the token, as issuers do that grant their defaults."""
+    issuer.fault = Fault(scope="read admin:all")
+    answer = post(issuer).json()
+    assert (answer["scope"], claims(answer["access_token"])["scope"]) == ("read admin:all", "read admin:all")
+
+
 def test_an_answer_can_be_padded_and_can_drip(issuer: PracticeIssuer) -> None:
     """A body larger than anybody reads, and one that takes for ever."""
     issuer.fault = Fault(padding=100_000)

@@ -53,15 +53,16 @@ async def minted_alone(served: Served) -> Token:
 
 
 async def reject(served: Served, token: Token) -> None:
-    """As an integration does after a 401, until the server has the store again and the rejection counts."""
+    """As an integration does after a 401, until the server has the store again and acknowledges it."""
 
-    async def counts() -> bool:
+    async def acknowledged() -> bool:
         try:
-            return await served.client.reject("default", AUDIENCE, generation=token.generation)
+            await served.client.reject("default", AUDIENCE, generation=token.generation)
         except Unavailable:
             return False
+        return True
 
-    await eventually(counts, bool)
+    await eventually(acknowledged, bool)
 
 
 async def served_for_some_rounds(*fleet: Served) -> set[str]:

@@ -24,6 +24,7 @@ class Fault:
         audience: only for POSTs that ask for this one, in which `*` stands for anything; None: for all.
         expires_in: JSON text sent as `expires_in` instead of the right one; "" leaves it out. Where it is a sane number
             of seconds, the token really lives so long.
+        scope: granted instead of the one that was asked for.
         repeat: the audience's last token once more instead of a new one.
         padding: so many more bytes in the body.
         drip: seconds between any two bytes of the body.
@@ -37,6 +38,7 @@ class Fault:
     retry_after: str | None = None
     audience: str | None = None
     expires_in: str | None = None
+    scope: str | None = None
     repeat: bool = False
     padding: int = 0
     drip: float = 0.0
@@ -64,6 +66,7 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "retry_after": (str, type(None)),
     "audience": (str, type(None)),
     "expires_in": (str, type(None)),
+    "scope": (str, type(None)),
     "repeat": (bool,),
     "padding": (int,),
     "drip": (int, float),

@@ -113,7 +113,8 @@ class PracticeIssuer:
         fault = self._next_fault(verdict.audience)
         now = time.time()  # noqa: TID251 - it plays another machine, with a clock of its own
         lifetime = fault.lifetime(self._lifetime_of(verdict.audience))
-        token, jti = ("", "") if verdict.error or fault.is_failing else self._mint(verdict, fault, now, lifetime)
+        granted = verdict if fault.scope is None else replace(verdict, scope=fault.scope)
+        token, jti = ("", "") if verdict.error or fault.is_failing else self._mint(granted, fault, now, lifetime)
         status = verdict.status if fault.status is None else fault.status
         self._log.add(Post(round(now, 3), verdict.client_id, verdict.audience, verdict.scope, status, jti))
         if fault.hang:
@@ -121,7 +122,7 @@ class PracticeIssuer:
         self._stopping.wait(fault.latency)
         if self._stopping.is_set():
             return None
-        reply = _faulty(status, fault) if fault.is_failing else _answer(verdict, token, lifetime, fault)
+        reply = _faulty(status, fault) if fault.is_failing else _answer(granted, token, lifetime, fault)
         return replace(
             reply,
             body=reply.body + b" " * fault.padding,

@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -200,6 +201,39 @@ def test_when_nothing_says_the_lifetime_the_remedy_names_the_setting(token: str)
     with pytest.raises(IssuerMalformed, match="no expires_in") as caught:
         read(fields(access_token=token, expires_in=None))
     assert "default_lifetime" in caught.value.remedy
+
+
+DATE = "Fri, 15 Jan 2027 08:00:00 GMT"
+SENT = 1_800_000_000
+
+
+@pytest.mark.parametrize(
+    ("exp", "took", "lifetime"),
+    [
+        pytest.param(SENT + 3600, 0.0, 3600.0, id="as stated"),
+        pytest.param(SENT + 3599, 0.0, 3600.0, id="rounded"),
+        pytest.param(SENT + 3590, 12.0, 3600.0, id="a slow answer"),
+        pytest.param(SENT + 5000, 0.0, 3600.0, id="later than stated"),
+        pytest.param(SENT + 100, 0.0, 99.0, id="given before"),
+        pytest.param(SENT + 100, 12.0, 111.0, id="given before, a slow answer"),
+        pytest.param(SENT, 0.0, 3600.0, id="over by another clock"),
+        pytest.param(None, 0.0, 3600.0, id="without exp"),
+        pytest.param("x", 0.0, 3600.0, id="no number"),
+    ],
+)
+def test_a_jwt_ends_when_it_says_itself(exp: object, took: float, lifetime: float) -> None:
+    """Some issuers hand out one token until it ends, and state a full lifetime each time. Counted from the request."""
+    asked = replace(ASKED, took=took)
+    token = jwt(exp=exp, iat=SENT - 60) if exp is not None else jwt(iat=SENT)
+    body = json.dumps(fields(access_token=token, expires_in=3600)).encode()
+    assert read_answer(Answer(200, {"date": DATE}, body), asked).lifetime == lifetime
+
+
+@pytest.mark.parametrize("date", ["", "yesterday"])
+def test_without_the_issuers_date_the_stated_lifetime_counts(date: str) -> None:
+    """The clock of this host may be wrong."""
+    body = json.dumps(fields(access_token=jwt(exp=SENT + 100), expires_in=3600)).encode()
+    assert read_answer(Answer(200, {"date": date}, body), ASKED).lifetime == 3600.0
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ class Laws:
         )
         self.generations[text] = generation
         # Numbers may be ahead of the store's clock where a host's is. What is lost then may be given out again.
-        forgotten = self.world.lost_at(key) >= since and generation > self.view.server.now()
+        forgotten = self.world.lost_at(key) >= since and self.world.is_ahead(generation)
         if known != text and not forgotten:
             self.world.broken("H3", f"generation {generation} is {known} and {text} ({where})")
 
@@ -171,12 +171,20 @@ class Laws:
         self.world.trace("store", name, node, type(answer).__name__, answer if isinstance(answer, int) else "")
         if text := product.refused_text(command, answer):
             self.ledger.refused(text, str(answer))
+            if answer == "REJECTED":
+                self._forgets(node, text)
         kept, key = self.view.kept(command.args[0]), self.keys[command.args[0]]
         if kept != seen.kept:
             self._changed(key, seen.kept, kept, command)
         self._lease(seen, self.view.lease(command.args[0]), command, answer)
         if moment := product.moment(command, answer):
             self.world.moment(moment, node)
+
+    def _forgets(self, node: int, text: str) -> None:
+        """A replica that learns of a rejection gives up what it has."""
+        held = self.world.nodes[node].held
+        for key in [key for key, issued in held.items() if issued.text == text]:
+            del held[key]
 
     def _lease(self, seen: Seen, lease: product.Leased | None, command: "partial[Any]", answer: object) -> None:
         """A lease ends with its own commit or failure, or with a rejection, and is found again by its nonce."""
@@ -220,7 +228,7 @@ class Laws:
         free = max(world.lost_at(key), world.store_stepped) >= last
         if now - last < self.least_interval - 0.1 and not free:
             world.broken("H16", f"{key.audience} lost a token by a rejection {now - last:.3f} s after the last one")
-        self.last_rejection[key] = now
+        self.last_rejection[key] = world.dropped[key] = now
         bar = self.view.barrier(command.args[0])
         self.highest_bar[key] = max(self.highest_bar.get(key, 0), bar, seen.generation)
         self.ledger.doom(key, "rejected meanwhile")

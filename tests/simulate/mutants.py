@@ -47,7 +47,8 @@ MUTANTS: Final = (
     planted(
         "a failure told by anybody",
         SERVER,
-        "        if not _is_holder(entry.lease, nonce, generation):\n            return False\n"
+        "        if not _is_holder(entry.lease, nonce, generation):\n"
+        "            return False\n"
         "        entry.lease, meta",
         "        entry.lease, meta",
         "a holder that was stopped past its lease ends the mint of another",
@@ -76,8 +77,10 @@ MUTANTS: Final = (
     planted(
         "rejections in a loop",
         SERVER,
-        "        wait = meta.rejected_at + min_interval - now\n        if wait > 0:\n"
-        "            return TooSoon(wait)\n        meta.bar",
+        "        wait = meta.rejected_at + min_interval - now\n"
+        "        if wait > 0:\n"
+        "            return TooSoon(wait)\n"
+        "        meta.bar",
         "        meta.bar",
         "a caller in a loop causes a mint each time",
     ),
@@ -175,7 +178,9 @@ MUTANTS: Final = (
     planted(
         "background work that ends with its first fault",
         "core/edge.py",
-        "        except StoreUnavailable:\n            raise\n        except Exception as error:\n"
+        "        except StoreUnavailable:\n"
+        "            raise\n"
+        "        except Exception as error:\n"
         '            self._sink(events.Unforeseen("", f"store.{operation}", error))\n',
         "        except StoreUnavailable as error:\n",
         "an exception that nobody foresaw goes through the whole engine",

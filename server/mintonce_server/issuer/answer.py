@@ -13,10 +13,11 @@ from mintonce_server.core.token import MAX_LIFETIME, Minted
 from mintonce_server.issuer.binding import is_bound
 from mintonce_server.issuer.correlation import request_id
 from mintonce_server.issuer.grant import AudienceCheck, BadGrant, Grant, check_audience, claims_of, read_grant
-from mintonce_server.issuer.refusal import Refused, error_code, refusal
+from mintonce_server.issuer.refusal import Refused, error_code, http_date, refusal
 from mintonce_server.issuer.strictjson import NotAnObject, parse_object
 
 BEARER: Final = "Bearer"
+WHOLE_SECOND: Final = 1.0
 
 _DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 
@@ -38,6 +39,7 @@ class Asked:
         issuer: the issuer's host, for messages.
         scopes, audience: what was asked for; "" for no audience.
         started_at: when the request was started, on the monotonic clock.
+        took: seconds until its answer was there.
         now_unix: for a Retry-After date whose answer has no date of its own.
         default_lifetime: seconds, where `expires_in` is missing.
         allow_bound_tokens: whether a token may be bound to a certificate or key of ours.
@@ -52,6 +54,7 @@ class Asked:
     allow_bound_tokens: bool = False
     audience: str = ""
     audience_check: AudienceCheck = "warn"
+    took: float = 0.0
 
 
 def read_answer(answer: Answer, asked: Asked) -> Minted:
@@ -93,10 +96,11 @@ def _read(answer: Answer, asked: Asked) -> Minted:
             "(tls_client_certificate_bound_access_tokens, DPoP), or set allow_bound_tokens if it does no harm.",
         )
     grant = _grant(fields, claims, asked)
+    stated = _lifetime(fields, claims, asked)
     return Minted(
         access_token=Secret(token),
         token_type=_token_type(fields, asked),
-        lifetime=_lifetime(fields, claims, asked),
+        lifetime=_until_own_end(claims, answer.headers, stated, asked.took),
         started_at=asked.started_at,
         scopes=grant.scopes,
         request_id=request_id(answer.headers),
@@ -158,6 +162,19 @@ def _lifetime(fields: Mapping[str, object], claims: Mapping[str, object], asked:
             "The issuer must send a number (RFC 6749, section 5.1). Report it to those who run it.",
         )
     return min(seconds, MAX_LIFETIME)
+
+
+def _until_own_end(claims: Mapping[str, object], headers: Mapping[str, str], stated: float, took: float) -> float:
+    """The stated lifetime, or what a JWT has left of its own by the issuer's clock, if that is less.
+
+    An issuer that hands out one token until it ends may state a full lifetime each time. `exp` and the Date of the
+    answer are in whole seconds: a difference of one is none, and beyond that the token may end one earlier. An end that
+    is over already is not believed: perhaps a proxy with another clock wrote the Date.
+    """
+    expiry, sent = _seconds(claims.get("exp")), http_date(headers.get("date", ""))
+    if expiry is None or sent is None or not sent < expiry or expiry - sent + took >= stated - WHOLE_SECOND:
+        return stated
+    return expiry - sent - WHOLE_SECOND + took
 
 
 def _seconds(value: object) -> float | None:

@@ -109,4 +109,5 @@ class _ClientIssuer:
             allow_bound_tokens=self._options.allow_bound_tokens,
             audience=key.audience,
             audience_check=self._options.audience_check,
+            took=self._clock.monotonic() - started_at,
         )

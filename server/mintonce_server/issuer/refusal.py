@@ -111,16 +111,16 @@ def retry_after(headers: Mapping[str, str], now_unix: float) -> float | None:
     if _DIGITS.fullmatch(text):
         seconds = float(text)
     else:
-        date = _date(text)
+        date = http_date(text)
         if date is None:
             return None
         # The date is by the issuer's clock, so it is taken against the issuer's own Date where there is one.
-        sent = _date(headers.get("date", ""))
+        sent = http_date(headers.get("date", ""))
         seconds = date - (now_unix if sent is None else sent)
     return min(max(seconds, RETRY_AFTER_MIN), RETRY_AFTER_MAX)
 
 
-def _date(text: str) -> float | None:
+def http_date(text: str) -> float | None:
     """Seconds since 1970 of an HTTP date, or None."""
     try:
         date = parsedate_to_datetime(text)

@@ -165,7 +165,8 @@ class Reloader:
             digest = _digest(settled)
             value = watched.loaded_from(settled)
         except MintonceError as error:
-            self._failed(watched, digest, error)
+            # Another reason is news, too: whoever mended the first one would else wait in vain for a word.
+            self._failed(watched, digest + str(error).encode(errors="replace"), error)
             return
         watched.apply(value)
         watched.seen, watched.failures = digest, 0

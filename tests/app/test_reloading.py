@@ -99,6 +99,21 @@ async def test_what_is_broken_changes_nothing_and_is_told(tmp_path: Path, spoil:
     assert (bench.values, len(bench.trouble)) == ([b"good"], 2)
 
 
+async def test_another_reason_is_told_at_once(tmp_path: Path) -> None:
+    """Whoever mends the first fault hears of the second, though the file could not be read either time."""
+    path = tmp_path / "file"
+    bench = Bench(path)
+    path.unlink()
+    await bench.reloader.check()
+    path.write_bytes(b"x" * (MAX_BYTES + 1))
+    for _ in range(3):
+        await bench.reloader.check()
+
+    first, second = bench.trouble
+    assert "is no file" in first
+    assert "larger than" in second
+
+
 async def test_two_files_that_belong_together_may_be_written_one_after_the_other(tmp_path: Path) -> None:
     """A certificate and its key: what is at odds for a moment is no trouble; for long, it is."""
     one, other = tmp_path / "one", tmp_path / "other"

@@ -61,7 +61,7 @@ async def rapid_resets(target: str, _: str, seconds: float) -> int:
     while time.monotonic() < until:
         async with _peers(target, 1) as (one,):
             while not one.closed and time.monotonic() < until:
-                for _ in range(AT_ONCE):
+                for _turn in range(AT_ONCE):
                     one.cancel(one.open(block))
                 calls += AT_ONCE
                 with contextlib.suppress(ConnectionError):

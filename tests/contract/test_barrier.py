@@ -48,6 +48,22 @@ async def test_without_a_record_it_costs_nothing_and_delays_no_rejection(store: 
     assert (await store.reject(KEY, token.generation, 30.0)).retry_after is None
 
 
+async def test_without_a_record_it_does_not_wait(store: TokenStore, clock: Clock) -> None:
+    """There was a rejection a moment ago; nothing falls now, and the next number must lie above."""
+    token = await shared(store, clock)
+    await store.reject(KEY, token.generation, 30.0)
+    assert await store.raise_barrier(KEY, token.generation + 1000, PRINT, 30.0)
+    assert (await lease_of(store)).generation > token.generation + 1000
+
+
+async def test_a_record_above_the_barrier_stays(store: TokenStore, clock: Clock) -> None:
+    """It is the successor of what was rejected."""
+    token = await shared(store, clock)
+    assert await store.raise_barrier(KEY, token.generation - 1, PRINT, 30.0)
+    assert isinstance(await store.acquire(KEY, wish()), Hit)
+    assert (await store.reject(KEY, token.generation, 30.0)).retry_after is None
+
+
 async def test_a_mint_in_flight_below_the_barrier_does_not_count(store: TokenStore, clock: Clock) -> None:
     """Its lease is gone, so that the next can begin at once."""
     lease = await lease_of(store)

@@ -95,6 +95,24 @@ async def test_a_list_ends_at_its_limit(store: TokenStore, clock: Clock) -> None
     assert len((await store.list("", 3, any_token)).tokens) == 3
 
 
+async def test_a_list_says_whether_there_is_more(store: TokenStore, clock: Clock) -> None:
+    """Only then is it worth asking for more."""
+    for key in (KEY, OTHER):
+        await shared(store, clock, key)
+    assert (await store.list("", 1, any_token)).truncated
+    assert not (await store.list("", 2, any_token)).truncated
+
+
+async def test_a_list_leaves_out_what_is_not_wanted_before_it_counts(store: TokenStore, clock: Clock) -> None:
+    """Others' tokens crowd out none, and do not make the list seem longer than it is."""
+    for number in range(5):
+        await shared(store, clock, TokenKey.of("billing", f"audience-{number}"))
+    wanted = await shared(store, clock, KEY)
+    listing = await store.list("billing", 1, lambda token: token.key == KEY)
+    assert [token.generation for token in listing.tokens] == [wanted.generation]
+    assert not listing.truncated
+
+
 async def test_the_store_names_keys_by_their_hash(store: TokenStore) -> None:
     """The same everywhere, and saying nothing about the key."""
     assert store.key_hash(KEY) == HASHER(KEY)

@@ -2,7 +2,9 @@
 
 import asyncio
 
-from mintonce_server.core.errors import StoreUnavailable
+import pytest
+
+from mintonce_server.core.errors import StoreUnavailable, WaitTimedOut
 from mintonce_server.core.token import Origin, Token
 from support.samples import KEY, lease_of, minted, named
 from support.troubled_store import ALL
@@ -52,6 +54,18 @@ async def test_a_replica_that_was_stopped_serves_nothing_that_was_rejected_meanw
     bench.clock.advance(BOUND + 0.1)
     assert (await bench.get()).token.generation > old.generation
     assert bench.issuer.mints == 2
+
+
+async def test_a_caller_who_does_not_wait_for_the_store_gets_nothing_that_was_rejected_meanwhile() -> None:
+    """Its deadline is over before the store has answered: no token is better than one of unknown age."""
+    bench = Workbench()
+    old = (await bench.get()).token
+    bench.store.silent = True
+    await bench.store.reject(KEY, old.generation, 30.0)
+    bench.clock.advance(BOUND + 0.1)
+    with pytest.raises(WaitTimedOut):
+        await bench.get(deadline=0.0)
+    await bench.broker.close(grace=5.0)
 
 
 async def test_a_thousand_callers_after_a_stop_cost_one_question() -> None:

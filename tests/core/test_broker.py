@@ -169,6 +169,19 @@ async def test_mints_without_the_store_are_few_a_second() -> None:
     assert bench.issuer.mints == 23
 
 
+async def test_no_caller_takes_all_mints_without_the_store() -> None:
+    """Whoever asks for many keys in an outage leaves enough for another one's key."""
+    bench = Workbench()
+    bench.store.down = ALL
+    many = [TokenKey.of(KEY.client, f"https://api-{n}.example.com/") for n in range(30)]
+    asked = (bench.broker.get(key, 0.0, 5.0, caller="key:greedy") for key in many)
+    await asyncio.gather(*asked, return_exceptions=True)
+
+    served = await bench.broker.get(KEY, 0.0, 5.0, caller="key:modest")
+
+    assert served.degraded
+
+
 async def test_a_failed_mint_in_the_outage_is_not_tried_again_before_its_time() -> None:
     """The negative record is then the replica's own."""
     bench = Workbench()

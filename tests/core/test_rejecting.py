@@ -223,3 +223,18 @@ async def test_a_token_that_the_fleet_has_replaced_is_not_served_after_its_rejec
     await bench.replica().broker.rotate(KEY, 5.0)
     assert not await bench.broker.reject(KEY, old.generation)
     assert (await bench.get()).token.generation > old.generation
+
+
+async def test_a_message_about_an_older_rejection_causes_no_question() -> None:
+    """Who can only repeat old messages does not make replicas ask the store."""
+    bench = Workbench()
+    old = (await bench.get()).token
+    await bench.broker.reject(KEY, old.generation)
+    new = (await bench.get()).token
+    asked = bench.store.calls["generations"]
+    bench.broker.upkeep.notice(Wake(WakeKind.REJECT, old.key_hash, old.generation))
+    served = bench.broker.peek(KEY)
+    assert served is not None
+    assert named(served.token) == named(new)
+    await bench.broker.upkeep._ask()
+    assert bench.store.calls["generations"] == asked

@@ -121,6 +121,20 @@ async def test_it_is_noticed_without_the_store_too() -> None:
     assert bench.issuer.mints == 2
 
 
+async def test_what_was_noticed_without_the_store_outlives_its_loss() -> None:
+    """The store comes back empty: only the replica that minted alone knows of the rejection."""
+    bench = Workbench()
+    await rejected(bench)
+    bench.store.down = ALL
+    await bench.get()
+    assert len(bench.events(events.Reissued)) == 1
+    bench.store.lose(KEY)
+    bench.store.down = frozenset()
+    await bench.catch_up()
+    assert texts([await bench.replica().get()]) == {("always-this", True)}
+    assert bench.issuer.mints == 2
+
+
 async def near_the_end(bench: Workbench) -> Token:
     """Its refresh is due, and the issuer gives the same token with the same end."""
     bench.issuer.text = "until-it-ends"

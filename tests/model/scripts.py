@@ -75,7 +75,7 @@ def commit(state: State, now: int, token: Token, *, restored: bool = False) -> O
     expiry = min(now + token.ttl, token.latest)
     if expiry <= now:
         return Outcome(state, Refused("DEAD"))
-    # 3. It was rejected, or its mint had begun before a rejection. Whose credentials it was minted with does not matter.
+    # 3. It was rejected, or its mint had begun before a rejection. Its credentials do not matter.
     if token.generation <= meta.barrier:
         return Outcome(state, Refused("REJECTED"))
     # 4. Newer credentials were tried: who has those takes no older token.

@@ -6,7 +6,6 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 PRODUCT = ROOT / "server" / "mintonce_server"
 LUA_TESTS = ("tests/stateful", "tests/contract", "-k", "valkey", "--hypothesis-profile=mutants")
-CORE_TESTS = ("tests/core",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class Mutant:
     old: str
     new: str
     breaks: str
-    tests: tuple[str, ...] = CORE_TESTS
+    tests: tuple[str, ...]
 
     def of(self, text: str) -> str:
         """The text with the change. Raises ValueError unless `old` is there exactly once."""
@@ -34,3 +33,13 @@ class Mutant:
     def mutated(self) -> str:
         """The file's text with the change."""
         return self.of((PRODUCT / self.file).read_text(encoding="utf-8"))
+
+
+def lua(name: str, script: str, old: str, new: str, breaks: str) -> Mutant:
+    """A mutant of one script."""
+    return Mutant(name, f"store/lua/{script}.lua", old, new, breaks, LUA_TESTS)
+
+
+def core(name: str, module: str, old: str, new: str, breaks: str, *tests: str) -> Mutant:
+    """A mutant of one module of core, that one of these files in tests/core catches."""
+    return Mutant(name, f"core/{module}.py", old, new, breaks, tuple(f"tests/core/test_{test}.py" for test in tests))

@@ -1,19 +1,16 @@
-"""Mutants of store/lua/*.lua. Those of H14 (protocol.md) come first."""
+"""Mutants of store/lua/*.lua but reject.lua and barrier.lua, and those of H14 (protocol.md), which come first."""
 
-from mutants.mutant import LUA_TESTS, Mutant
-
-
-def lua(name: str, script: str, old: str, new: str, breaks: str) -> Mutant:
-    """A mutant of one script."""
-    return Mutant(name, f"store/lua/{script}.lua", old, new, breaks, LUA_TESTS)
-
+from mutants.mutant import lua
+from mutants.of_rejections import BARRIER, REJECT
 
 END_LEASE = "if number(redis.call('HGET', KEYS[2], 'f')) == generation then redis.call('DEL', KEYS[2]) end"
 NOT_HELD = "if lease[1] ~= ARGV[1] or lease[2] ~= ARGV[2] then return 0 end"
 META_TTL = "if redis.call('PTTL', KEYS[3]) < tonumber(meta_ms) then redis.call('PEXPIRE', KEYS[3], meta_ms) end\n"
 
 H14 = (
-    lua("no fence", "commit", "if generation < f then", "if false then", "a late mint replaces a newer token"),
+    lua(
+        "no fence", "commit", "if generation <= f then", "if generation == f then", "a late mint replaces a newer token"
+    ),
     lua(
         "no barrier",
         "commit",
@@ -27,8 +24,8 @@ H14 = (
     lua(
         "blind reject",
         "reject",
-        "if number(record[1]) ~= generation then",
-        "if not record[1] then",
+        "if f ~= generation and provisional ~= generation then",
+        "if f == 0 then",
         "a late rejection of an old token drops its successor",
     ),
     lua(
@@ -58,7 +55,7 @@ ACQUIRE = (
     lua(
         "a HIT by old credentials",
         "acquire",
-        " and number(record[8]) >= cv then",
+        " and number(record[6]) >= cv then",
         " then",
         "a new secret's replica serves old tokens",
     ),
@@ -72,29 +69,29 @@ ACQUIRE = (
     lua(
         "a HIT inside the leeway",
         "acquire",
-        "math.max(number(record[6]), math.min(wish, number(record[7])))",
-        "math.min(wish, number(record[7]))",
+        "math.max(number(record[4]), math.min(wish, number(record[5])))",
+        "math.min(wish, number(record[5]))",
         "tokens are served that end on their way",
     ),
     lua(
         "an endless wish",
         "acquire",
-        "math.min(wish, number(record[7]))",
+        "math.min(wish, number(record[5]))",
         "wish",
         "who wants more than there can be mints each time",
     ),
     lua(
         "a lease inside the back-off",
         "acquire",
-        "if number(meta[5]) > now and",
-        "if false and",
+        "number(meta[5]) > now and",
+        "false and",
         "the issuer is asked again too soon",
     ),
     lua(
         "a back-off for all credentials",
         "acquire",
-        " and number(meta[7]) >= cv then return",
-        " then return",
+        " and number(meta[7]) >= cv and",
+        " and",
         "a new secret does not help before the back-off ends",
     ),
     lua(
@@ -135,8 +132,8 @@ ACQUIRE = (
     lua(
         "failures of the old secret",
         "acquire",
-        "if cv > number(meta[3]) then failures = 0 end\n",
-        "",
+        "cv > number(meta[3]) and 0 or number(meta[4])",
+        "number(meta[4])",
         "a new secret waits for the old one's faults",
     ),
     lua(
@@ -157,16 +154,44 @@ ACQUIRE = (
     lua(
         "a lease that hides what was rejected",
         "acquire",
-        "tonumber(lease_ms), failures, print, now}",
-        "tonumber(lease_ms), failures, '', now}",
+        "tonumber(lease_ms), failures, known[1],",
+        "tonumber(lease_ms), failures, '',",
         "an issuer that repeats a rejected token is not noticed",
     ),
     lua(
         "a repeated lease that hides what was rejected",
         "acquire",
-        "redis.call('PTTL', KEYS[2]), number(meta[4]), print, now}",
-        "redis.call('PTTL', KEYS[2]), number(meta[4]), '', now}",
+        "redis.call('PTTL', KEYS[2]), number(meta[4]), known[1],",
+        "redis.call('PTTL', KEYS[2]), number(meta[4]), '',",
         "the same, after a lost reply",
+    ),
+    lua(
+        "a lease that hides what is live",
+        "acquire",
+        "row and record[7] or ''",
+        "''",
+        "an issuer that repeats its token until that ends is asked again and again",
+    ),
+    lua(
+        "a lease that hides how long it lives",
+        "acquire",
+        "row and row[2] or 0}",
+        "0}",
+        "the same: a repeated token seems to live longer than the stored one",
+    ),
+    lua(
+        "a number that waits for the issuer",
+        "acquire",
+        "if ARGV[7] ~= '1' and ",
+        "if ",
+        "a token minted without the store stays unknown to the fleet for as long as the issuer is down",
+    ),
+    lua(
+        "a back-off that outlives its token",
+        "acquire",
+        " and (row or meta[9] ~= '1') then",
+        " then",
+        "once the repeated token was rejected, no mint comes until it would have ended",
     ),
 )
 
@@ -203,15 +228,36 @@ COMMIT = (
     lua(
         "a commit said again",
         "commit",
-        "if f == generation then",
+        "if f == generation and record[3] == ARGV[8] then",
         "if false then",
         "a lost reply makes it another commit",
     ),
     lua(
+        "a commit said again with another text",
+        "commit",
+        "if f == generation and record[3] == ARGV[8] then",
+        "if f == generation then",
+        "a replica takes its token for stored, where there is another one of the same number",
+    ),
+    lua(
+        "another text takes the number",
+        "commit",
+        "if generation <= f then",
+        "if generation < f then",
+        "two tokens of one number replace each other",
+    ),
+    lua(
+        "a token that forgets its provisional number",
+        "commit",
+        "'provisional', ARGV[9])",
+        "'provisional', '0')",
+        "who got it in the outage cannot reject it",
+    ),
+    lua(
         "a late commit that counts in full",
         "commit",
-        "late = math.max(0, now + ttl - ARGV[14])",
-        "late = 0",
+        "math.min(now + ttl, tonumber(ARGV[3]))",
+        "now + ttl",
         "what lay in the socket of a stopped server lives longer in the store than it does",
     ),
     lua("a dead token", "commit", "if exp <= now then", "if false then", "a token that is over is stored"),
@@ -260,13 +306,17 @@ COMMIT = (
     lua(
         "a life counted from the commit",
         "commit",
-        "'exp', text(exp)",
-        "'exp', text(now + ARGV[5])",
+        "'exp', text(exp), 'cv'",
+        "'exp', text(now + ttl), 'cv'",
         "a token seems to live longer than it does",
     ),
     lua("a silent commit", "commit", "redis.call('PUBLISH', ARGV[12], ", "tostring(", "waiters are not woken"),
     lua(
-        "a token without a print", "commit", "'print', ARGV[9])", "'print', '')", "a rejected token is not known again"
+        "a token without a print",
+        "commit",
+        "'print', ARGV[8], ",
+        "'print', '', ",
+        "a rejected token is not known again",
     ),
 )
 
@@ -280,61 +330,17 @@ FAIL = (
         "",
         "the back-off never grows",
     ),
-    lua("a failure of no credentials", "fail", "'until_cv', ARGV[5])", "'until_cv', '0')", "nobody heeds the back-off"),
+    lua(
+        "a failure of no credentials", "fail", "'until_cv', ARGV[5], ", "'until_cv', '0', ", "nobody heeds the back-off"
+    ),
+    lua(
+        "a failure that hides what it lasts for",
+        "fail",
+        "'while_live', ARGV[9])",
+        "'while_live', '0')",
+        "once the repeated token was rejected, no mint comes until it would have ended",
+    ),
     lua("a silent failure", "fail", "redis.call('PUBLISH', ARGV[7], ", "tostring(", "waiters learn of it late"),
-)
-
-REJECT = (
-    lua(
-        "a barrier at the rejected generation only",
-        "reject",
-        "math.max(number(meta[1]), number(meta[2]), generation)",
-        "math.max(number(meta[2]), generation)",
-        "a mint in flight brings back what was rejected",
-    ),
-    lua(
-        "no barrier is set",
-        "reject",
-        "'bar', string.format('%.0f', bar), ",
-        "",
-        "what was rejected can be committed again",
-    ),
-    lua("rejections in a loop", "reject", "if wait > 0 then", "if false then", "one caller burns token after token"),
-    lua(
-        "a rejection that keeps the token",
-        "reject",
-        "redis.call('DEL', KEYS[1], KEYS[2])",
-        "redis.call('DEL', KEYS[2])",
-        "it is served on",
-    ),
-    lua(
-        "a rejection that keeps the lease",
-        "reject",
-        "redis.call('DEL', KEYS[1], KEYS[2])",
-        "redis.call('DEL', KEYS[1])",
-        "the next mint waits for one that cannot count",
-    ),
-    lua(
-        "a rejection said again",
-        "reject",
-        "meta[3] == ARGV[1] and 'CURRENT' or 'OTHER'",
-        "'OTHER'",
-        "after a lost reply the answer is another one",
-    ),
-    lua(
-        "a rejection that forgets the token",
-        "reject",
-        "record[2] or ''",
-        "''",
-        "an issuer that repeats it is not noticed",
-    ),
-    lua(
-        "a silent rejection",
-        "reject",
-        "redis.call('PUBLISH', ARGV[4], ",
-        "tostring(",
-        "other replicas serve it on for seconds",
-    ),
 )
 
 RENEW = (
@@ -348,4 +354,4 @@ RENEW = (
     ),
 )
 
-LUA = H14 + ACQUIRE + COMMIT + FAIL + REJECT + RENEW
+LUA = H14 + ACQUIRE + COMMIT + FAIL + RENEW + REJECT + BARRIER

@@ -1,91 +1,108 @@
-"""Mutants of the Python that goes by the protocol."""
+"""Mutants of the Python that goes by the protocol: leases, memory, write-back."""
 
-from mutants.mutant import LUA_TESTS, Mutant
+from mutants.mutant import LUA_TESTS, Mutant, core
+from mutants.of_edges import EDGES
+from mutants.of_identities import IDENTITIES
+from mutants.of_numbers import NUMBERS
+from mutants.of_repetition import REPETITION
+from mutants.of_seals import SEALS
 
-PYTHON = (
-    Mutant(
+PROTOCOL = (
+    core(
         "no look at the lease before the POST",
-        "core/minting.py",
+        "minting",
         "if self._clock.monotonic() >= lease.expires_at:",
         "if lease.generation < 0:",
         "a replica that was stopped with the lease mints all the same",
+        "minting",
     ),
-    Mutant(
+    core(
         "no renewal",
-        "core/minting.py",
+        "minting",
         "held: Lease | None = lease\n",
         "held: Lease | None = None\n",
         "a slow POST loses its lease, and another replica mints too",
+        "minting",
     ),
-    Mutant(
+    core(
         "a lease that lies idle after a failure",
-        "core/minting.py",
+        "minting",
         "                await self._share_failure(key_hash, again, error)\n",
         "",
         "all wait for nobody, then the POST that failed is repeated at once",
+        "minting",
     ),
-    Mutant(
+    core(
         "old credentials that try again",
-        "core/minting.py",
-        "if refusal in (Refusal.STALE, Refusal.REJECTED):",
+        "minting",
+        "if refusal is not Refusal.OLD_CREDENTIALS:",
         "if refusal is not Refusal.DEAD:",
         "a replica with an old secret mints in a loop",
+        "minting",
     ),
-    Mutant(
+    core(
         "a nonce whose POST is spent",
-        "core/minting.py",
+        "minting",
         "                        wish = replace(wish, nonce=secrets.token_hex(16))\n",
         "",
         "a store that forgot its refusal hands out the same lease again: two POSTs for one generation",
+        "minting",
     ),
-    Mutant(
-        "the same text is taken again",
-        "core/posting.py",
-        "if minted.access_token.fingerprint() == rejected:",
-        "if not minted.access_token.fingerprint():",
-        "a rejected token is served again under a new generation",
-    ),
-    Mutant(
+    core(
         "waiters that cannot be woken",
-        "core/upkeep.py",
+        "upkeep",
         "        self._bell.ring(wake.key_hash)\n",
         "",
         "each waiter learns of the commit by its own timer only",
+        "minting",
     ),
-    Mutant(
+    core(
         "a gap that means nothing",
-        "core/upkeep.py",
+        "upkeep",
         "            self._bell.ring_all()\n            self.suspect_all()\n",
         "            self._bell.ring_all()\n",
         "after a lost subscription, tokens are not compared with the store at once",
+        "broker_upkeep",
     ),
-    Mutant(
+    core(
         "no age",
-        "core/holdings.py",
+        "holdings",
         "return now - entry.confirmed_at <= self.confirm_within",
         "return True",
         "a replica that hears of nothing serves a rejected token to its end",
+        "age",
     ),
-    Mutant(
+    core(
         "rejections that come back",
-        "core/revalidation.py",
+        "revalidation",
         "if 0 < stored <= barred:",
         "if stored < 0:",
         "after a failover that lost the rejection, the fleet serves the token again",
+        "judging",
     ),
-    Mutant(
+    core(
         "no write-back",
-        "core/revalidation.py",
-        "return Verdict.LOAD if stored > held else Verdict.RESTORE",
-        "return Verdict.LOAD if stored > held else Verdict.NOTHING",
+        "revalidation",
+        "else Verdict.RESTORE",
+        "else Verdict.NOTHING",
         "an emptied store costs a mint for each key",
+        "judging",
     ),
-    Mutant(
+    core(
         "what is barred here may be minted there",
-        "core/filling.py",
-        "max(newer_than, entry.barred)",
-        "newer_than",
+        "filling",
+        "max(newer_than, entry.barred, ",
+        "max(newer_than, ",
         "a replica takes the rejected token from a store that lost the rejection",
+        "broker_upkeep",
+    ),
+    core(
+        "what is over here may be had there",
+        "filling",
+        ", entry.over(now))",
+        ")",
+        "a store whose clock was set back revives a token",
+        "only_live_tokens",
     ),
     Mutant(
         "a write-back that looks like a mint",
@@ -104,3 +121,5 @@ PYTHON = (
         LUA_TESTS,
     ),
 )
+
+PYTHON = PROTOCOL + NUMBERS + REPETITION + EDGES + IDENTITIES + SEALS

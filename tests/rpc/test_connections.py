@@ -88,3 +88,16 @@ async def _spoken(target: str, most: ssl.TLSVersion) -> str | None:
 def _address(target: str) -> tuple[str, int]:
     host, _, port = target.rpartition(":")
     return host, int(port)
+
+
+async def test_a_compressed_request_is_refused_before_it_is_unpacked(issuer: PracticeIssuer) -> None:
+    """It could become a thousand times as large. Ours are small, and no client compresses by itself."""
+    options = ServerOptions(ANY)
+    async with (
+        house(issuer.token_url, server_options=options) as replica,
+        insecure_channel(replica.target, compression=grpc.Compression.Gzip) as channel,
+    ):
+        wanted = tokens_pb2.GetTokenRequest(client=CLIENT, audience=AUDIENCE + "a" * 900)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await tokens_pb2_grpc.TokenServiceStub(channel).GetToken(wanted, timeout=DEADLINE)
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

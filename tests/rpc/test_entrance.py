@@ -70,6 +70,16 @@ async def test_a_message_that_does_not_come_in_time_ends_the_call(guarded: Gateh
     assert {(record.caller, record.decision) for record in guarded.audit} == {("key:billing", "deny")}
 
 
+async def test_messages_are_waited_for_at_each_address(issuer: PracticeIssuer) -> None:
+    """Also where several have the same setting, such as port 0."""
+    options = ServerOptions(ANY, bearer_listen=ANY, health_listen=ANY, message_timeout=SOON)
+    async with house(issuer.token_url, server_options=options) as replica:
+        server = replica.server
+        for target in (replica.target, server.bearer_address, server.health_address):
+            async with peer(str(target)) as wire:
+                assert await code_of(wire, wire.open(header_block("/grpc.health.v1.Health/Check"))) == INVALID
+
+
 async def test_a_message_that_comes_a_little_later_is_taken(guarded: Gatehouse) -> None:
     """Headers and message may travel apart."""
     async with peer(guarded.replica.target) as wire:

@@ -130,6 +130,26 @@ async def test_reflection_is_there_only_where_it_is_set(issuer: PracticeIssuer, 
     assert (code is grpc.StatusCode.OK) is reflection
 
 
+async def test_what_reflection_cannot_read_is_no_fault_of_ours(
+    issuer: PracticeIssuer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The caller is told what it did, and the log has no traceback for it: anybody may ask, as often as he likes."""
+    logs.configure("info", "json")
+    async with house(issuer.token_url) as replica:
+        server = Server(replica.broker, SystemClock(), ServerOptions("127.0.0.1:0", reflection=True))
+        address = server.bind()
+        await server.start()
+        async with insecure_channel(address) as channel:
+            untyped = cast("Any", channel)  # as above
+            call = untyped.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")()
+            await call.write(b"\xff\xff")
+            code = await call.code()
+        await server.stop(0.0)
+
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert "Traceback" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("listen", "expected"),
     [

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from simulate.fleet import Fleet
 
 
+FAILOVER_TAKES = 0.05
+"""Seconds. Shorter than any real one, so that much is under way while it lasts."""
+
 Changes = tuple[tuple[str, Any], ...]
 """Names of fields with their new values."""
 
@@ -200,7 +203,13 @@ class Failover(Fault):
         fleet.world.trace("failover", self.lag, self.step)
         if self.step:
             fleet.step_store(self.step)
-        fleet.reconnected()
+        fleet.face.turn(Mood.DOWN)
+        _after(fleet, FAILOVER_TAKES, partial(self._over, fleet))
+
+    def _over(self, fleet: "Fleet") -> None:
+        if fleet.face.mood is Mood.DOWN:
+            fleet.face.turn(Mood.WELL)
+            fleet.reconnected()
 
 
 @dataclass(frozen=True)

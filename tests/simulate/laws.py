@@ -48,6 +48,7 @@ class Laws:
     keys: dict[str, TokenKey]
     least_interval: float = 30.0
     texts: dict[tuple[TokenKey, int], str] = field(default_factory=dict[tuple[TokenKey, int], str])
+    named_at: dict[tuple[TokenKey, int], float] = field(default_factory=dict[tuple[TokenKey, int], float])
     generations: dict[str, int] = field(default_factory=dict[str, int])
     last_rejection: dict[TokenKey, float] = field(default_factory=dict[TokenKey, float])
     highest_bar: dict[TokenKey, int] = field(default_factory=dict[TokenKey, int])
@@ -73,9 +74,14 @@ class Laws:
         world.trace("served", node.index, key.audience, text, token.generation, served.origin, mark)
 
     def _name(self, key: TokenKey, generation: int, text: str, where: str) -> None:
-        known = self.texts.setdefault((key, generation), text)
+        known, since = (
+            self.texts.setdefault((key, generation), text),
+            self.named_at.setdefault((key, generation), self.world.now),
+        )
         self.generations[text] = generation
-        if known != text:
+        # Numbers may be ahead of the store's clock where a host's is. What is lost then may be given out again.
+        forgotten = self.world.lost_at(key) >= since and self.world.is_ahead(generation)
+        if known != text and not forgotten:
             self.world.broken("H3", f"generation {generation} is {known} and {text} ({where})")
 
     def _not_rejected(self, node: NodeState, token: Token, text: str, began: float) -> None:
@@ -165,12 +171,20 @@ class Laws:
         self.world.trace("store", name, node, type(answer).__name__, answer if isinstance(answer, int) else "")
         if text := product.refused_text(command, answer):
             self.ledger.refused(text, str(answer))
+            if answer == "REJECTED":
+                self._forgets(node, text)
         kept, key = self.view.kept(command.args[0]), self.keys[command.args[0]]
         if kept != seen.kept:
             self._changed(key, seen.kept, kept, command)
         self._lease(seen, self.view.lease(command.args[0]), command, answer)
         if moment := product.moment(command, answer):
             self.world.moment(moment, node)
+
+    def _forgets(self, node: int, text: str) -> None:
+        """A replica that learns of a rejection gives up what it has."""
+        held = self.world.nodes[node].held
+        for key in [key for key, issued in held.items() if issued.text == text]:
+            del held[key]
 
     def _lease(self, seen: Seen, lease: product.Leased | None, command: "partial[Any]", answer: object) -> None:
         """A lease ends with its own commit or failure, or with a rejection, and is found again by its nonce."""
@@ -214,7 +228,7 @@ class Laws:
         free = max(world.lost_at(key), world.store_stepped) >= last
         if now - last < self.least_interval - 0.1 and not free:
             world.broken("H16", f"{key.audience} lost a token by a rejection {now - last:.3f} s after the last one")
-        self.last_rejection[key] = now
+        self.last_rejection[key] = world.dropped[key] = now
         bar = self.view.barrier(command.args[0])
         self.highest_bar[key] = max(self.highest_bar.get(key, 0), bar, seen.generation)
         self.ledger.doom(key, "rejected meanwhile")

@@ -93,7 +93,8 @@ class Ledger:
         if predecessor is not None:
             predecessor.successor = entry.number
         before = self.generations.get((key, generation or 0), NEVER)
-        forgotten = self.world.lost_at(key) >= before and self.world.stepped(before) > 0
+        behind = self.world.stepped(before) > 0 or self.world.is_ahead(generation or 0)
+        forgotten = self.world.lost_at(key) >= before and behind
         if generation is not None and before != NEVER and not forgotten:
             self.world.broken("H3", f"POST {entry}: generation {generation} was posted before")
         self.generations[key, generation or 0] = since
@@ -126,7 +127,9 @@ class Ledger:
         world.got[issued.text] = now
         # By what its poster reckons with: a token that comes again has less left than it once had.
         life = minted.lifetime
-        entry.due = entry.at + life - min(REFRESH_MAX, REFRESH_SHARE * life)
+        # A lease that came late makes the store's clock seem behind: then the store keeps its token for a shorter time.
+        if not entry.excuse:
+            entry.due = entry.since + life - min(REFRESH_MAX, REFRESH_SHARE * life)
         if entry.at + life - now <= 1.0:
             entry.due, entry.excuse = min(entry.due, now + 1.0), "too short to share"
             world.issuer_failed = now
@@ -137,6 +140,9 @@ class Ledger:
         for before in chain:
             if not before.successor and (why := self.allows(before, entry)):
                 return f"{why} (#{before.number})", before
+        dropped = max(self.world.lost_at(entry.key), self.world.dropped.get(entry.key, NEVER))
+        if not entry.lone and dropped >= entry.since:
+            return "its lease was lost before the POST", None
         self.world.broken(
             "mint law", f"POST {entry}: without a cause; before it: {'; '.join(self._story(chain, entry))}"
         )
@@ -208,6 +214,8 @@ class Ledger:
         poster = self.world.nodes[before.node]
         if issued.text not in self.world.ever_stored and poster.troubled(before.since):
             return "it never came into the store"
+        if issued.text in self.world.repeated and poster.troubled(before.since):
+            return "its repetition was not shared"
         life = issued.ends - issued.at
         for until, wish in self.wishes.get(before.key, ()):
             if until >= now and issued.ends - now <= wanted(life, wish) + SLACK:

@@ -16,158 +16,172 @@ LONGEST: Final = 900.0
 
 SERVER: Final = "store/memory_server.py"
 
+
+def planted(name: str, file: str, old: str, new: str, breaks: str) -> Mutant:
+    """One that the simulator must notice, and not a test."""
+    return Mutant(name, file, old, new, breaks, ())
+
+
 MUTANTS: Final = (
-    Mutant(
+    planted(
         "a commit that ignores the barrier",
         SERVER,
         "        if generation <= _lua(meta.bar):\n            return Refusal.REJECTED\n",
         "",
         "a token whose mint began before a rejection becomes current after it",
     ),
-    Mutant(
+    planted(
         "a commit that ignores newer generations",
         SERVER,
         "        if generation <= f:\n            return Refusal.STALE\n",
         "",
         "a holder that was stopped past its lease replaces a newer token",
     ),
-    Mutant(
+    planted(
         "a commit that keeps a dead lease",
         SERVER,
         "        if entry.lease and _lua(entry.lease.f) == generation:\n            entry.lease = None\n",
         "",
         "after each mint, all wait until the lease lapses",
     ),
-    Mutant(
+    planted(
         "a failure told by anybody",
         SERVER,
-        "        if not _is_holder(entry.lease, nonce, generation):\n            return False\n        entry.lease, meta",
+        "        if not _is_holder(entry.lease, nonce, generation):\n"
+        "            return False\n"
+        "        entry.lease, meta",
         "        entry.lease, meta",
         "a holder that was stopped past its lease ends the mint of another",
     ),
-    Mutant(
+    planted(
         "an acquire that is not idempotent",
         SERVER,
         "left, lost = held.ends - now, held.nonce == nonce",
         "left, lost = held.ends - now, False",
         "whoever lost the answer waits for its own lease",
     ),
-    Mutant(
+    planted(
         "a lease for everybody",
         SERVER,
         "        if held:\n            left",
         "        if held and held.nonce == nonce:\n            left",
         "several replicas mint at the same time",
     ),
-    Mutant(
+    planted(
         "a rejection of any generation",
         SERVER,
         "        if record is None or _double(generation) not in (f, provisional):",
         "        if record is None:",
         "whoever names any number takes the current token away",
     ),
-    Mutant(
+    planted(
         "rejections in a loop",
         SERVER,
-        "        wait = meta.rejected_at + min_interval - now\n        if wait > 0:\n            return TooSoon(wait)\n        meta.bar",
+        "        wait = meta.rejected_at + min_interval - now\n"
+        "        if wait > 0:\n"
+        "            return TooSoon(wait)\n"
+        "        meta.bar",
         "        meta.bar",
         "a caller in a loop causes a mint each time",
     ),
-    Mutant(
+    planted(
         "a back-off that holds for nobody",
         SERVER,
         "        if failure and (row or not failure.while_live):",
         "        if False:",
         "an issuer in trouble is asked without a pause",
     ),
-    Mutant(
+    planted(
         "old credentials that overwrite new ones",
         SERVER,
         "        if record.cv < meta.cv:\n            return Refusal.OLD_CREDENTIALS\n",
         "",
         "a token that was minted with the old secret replaces one minted with the new one",
     ),
-    Mutant(
+    planted(
         "a lease that is never renewed",
         "core/minting.py",
         "        held: Lease | None = lease\n",
         "        held: Lease | None = None\n",
         "a slow POST loses its lease, and another replica mints too",
     ),
-    Mutant(
+    planted(
         "no look at the lease before the POST",
         "core/minting.py",
         "if self._clock.monotonic() >= lease.expires_at:",
         "if lease.generation < 0:",
         "a replica that was stopped with the lease mints all the same",
     ),
-    Mutant(
+    planted(
         "a failure that is told to nobody",
         "core/minting.py",
         "            await self._store.fail(lease, failure_of(error), error.retry_after or 0.0)\n            answer",
         "            raise error\n            answer",
         "its lease lies idle, and the next replica repeats the POST inside the back-off",
     ),
-    Mutant(
+    planted(
         "an age that is never looked at",
         "core/holdings.py",
         "        return now - entry.confirmed_at <= self.confirm_within\n",
         "        return True\n",
         "a replica that was stopped serves what was rejected meanwhile",
     ),
-    Mutant(
+    planted(
         "a rejection by the caller's number",
         "core/broker.py",
-        "        rejection = await self._store.reject(key, generation, self._min_rotation_interval)\n        if not rejection.known and is_held:",
-        "        self._holdings.forget(entry, generation)\n        rejection = await self._store.reject(key, generation, self._min_rotation_interval)\n        if not rejection.known and is_held:",
+        "        is_held = _is_known_as(entry.token, generation)\n",
+        "        self._holdings.forget(entry, generation)\n        is_held = _is_known_as(entry.token, generation)\n",
         "whoever names a number that never was takes the key from this replica",
     ),
-    Mutant(
+    planted(
         "a wake message that is believed",
         "core/upkeep.py",
         "            entry.doubt()\n            self._suspect([entry])\n",
         "            self._holdings.forget(entry, wake.generation)\n",
         "a message with any number bars a key",
     ),
-    Mutant(
+    planted(
         "a dead token that is served",
         "core/token.py",
         "        return now < self.expires_at\n",
         "        return True\n",
         "callers get tokens that every resource server refuses",
     ),
-    Mutant(
+    planted(
         "a mint that ends with its caller",
         "core/flights.py",
         "await asyncio.shield(task)",
         "await task",
         "one caller that hangs up takes the token from all others",
     ),
-    Mutant(
+    planted(
         "a lone mint without a back-off",
         "core/alone.py",
         "        if failure is not None and left > 0:\n            raise error_of(failure, left)\n",
         "",
         "without a store, an issuer in trouble is asked without a pause",
     ),
-    Mutant(
+    planted(
         "lone mints that share their numbers",
         "core/alone.py",
         "        return floor + 1 + self._chance.randrange(max(now - floor, SPREAD_MIN))\n",
         "        return floor + 1\n",
         "one number means two tokens, and a rejection hits the wrong one",
     ),
-    Mutant(
+    planted(
         "lone tokens that stay alone",
         "core/revalidation.py",
-        "        if held is None or not held.provisional or held.remaining(asked_at) <= TOO_SHORT:\n            return\n",
+        "        if held is not None and held.provisional:\n            await self._number(entry, held)\n",
         "        return\n",
         "after an outage each replica goes on with a token of its own",
     ),
-    Mutant(
+    planted(
         "background work that ends with its first fault",
         "core/edge.py",
-        '        except StoreUnavailable:\n            raise\n        except Exception as error:\n            self._sink(events.Unforeseen("", f"store.{operation}", error))\n',
+        "        except StoreUnavailable:\n"
+        "            raise\n"
+        "        except Exception as error:\n"
+        '            self._sink(events.Unforeseen("", f"store.{operation}", error))\n',
         "        except StoreUnavailable as error:\n",
         "an exception that nobody foresaw goes through the whole engine",
     ),

@@ -16,7 +16,7 @@ from simulate.times import HostClock
 from mintonce_server.core.broker import Broker
 from mintonce_server.core.events import Event
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.token import Minted
+from mintonce_server.core.token import Minted, Token
 
 if TYPE_CHECKING:
     from simulate.fleet import Fleet
@@ -56,9 +56,10 @@ class Node:
             self.settings.lease_seconds,
             fleet.view.server,
             self.link,
-            self._store_failed,
-            _later(fleet),
-            fleet.loop.time,
+            failed=self._store_failed,
+            later=_later(fleet),
+            now=fleet.loop.time,
+            learned=self._learned,
         )
         self.lane.context().run(self._build)
         fleet.world.trace("start", state.index, self.settings)
@@ -144,6 +145,9 @@ class Node:
     def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Something that this process does because it was asked."""
         return self.fleet.loop.create_task(work, context=self.lane.context())
+
+    def _learned(self, token: Token) -> None:
+        self.state.held[token.key] = self.fleet.issuer.issued[token.access_token.reveal()]
 
     def _store_failed(self) -> None:
         self.state.store_failed = self.fleet.world.now

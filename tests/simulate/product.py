@@ -6,7 +6,7 @@ Runs with the product of commit 3327505 as well, see README.md here.
 import asyncio
 import importlib
 import random
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +19,7 @@ from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.events import Event
 from mintonce_server.core.key import KeyHasher, TokenKey
-from mintonce_server.core.ports import Acquired, Clock, Issuer, Lease, Refusal, Wake, WakeKind, Wish
+from mintonce_server.core.ports import Acquired, Clock, Hit, Issuer, Lease, Refusal, Wake, WakeKind, Wish
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.token import Token
 from mintonce_server.store.memory import MemoryStore
@@ -61,12 +61,14 @@ class ReplicaStore(MemoryStore):
         failed: Callable[[], None],
         later: Callable[[float, Callable[[], None]], None],
         now: Callable[[], float],
+        learned: Callable[[Token], None],
     ) -> None:
         super().__init__(HASHER, clock, lease_seconds, server)
         self._link = link
         self._failed = failed
         self._later = later
         self._now = now
+        self._learned = learned
         self.leases: dict[TokenKey, tuple[int, float]] = {}
         self._queue: asyncio.Queue[Wake] | None = None
         self._gone = False
@@ -76,9 +78,19 @@ class ReplicaStore(MemoryStore):
         self.leases.pop(key, None)
         asked_at = self._now()
         answer = await super().acquire(key, wish)
+        if isinstance(answer, Hit):
+            self._learned(answer.token)
         if isinstance(answer, Lease) and not getattr(wish, "adopt", False):
             self.leases[key] = (answer.generation, asked_at)
         return answer
+
+    async def load(self, keys: Sequence[TokenKey]) -> list[Token | StoreUnavailable | None]:
+        """What comes, the replica may hold from now on."""
+        tokens = await super().load(keys)
+        for token in tokens:
+            if isinstance(token, Token):
+                self._learned(token)
+        return tokens
 
     async def _ask(self, send: "Callable[[], partial[T]]") -> T:
         try:

@@ -21,7 +21,7 @@ class Shrinker:
         self._left = RUNS
 
     def shrink(self) -> Plan:
-        """The smallest plan found."""
+        """The smallest plan found. Raises ValueError if the plan breaks no such law."""
         self._cut_off()
         self._halve()
         for simpler in self._simpler():
@@ -32,8 +32,9 @@ class Shrinker:
     def _cut_off(self) -> None:
         """Nothing after the law was broken matters."""
         at = self._breaks(self.plan)
-        if at is not None:
-            self._take(replace(self.plan, seconds=min(at, self.plan.seconds), events=_until(self.plan.events, at)))
+        if at is None:
+            raise ValueError(f"the plan does not break {self._law}")
+        self._take(replace(self.plan, seconds=min(at, self.plan.seconds), events=_until(self.plan.events, at)))
 
     def _halve(self) -> None:
         """Delta debugging: leave out big parts first, then smaller ones."""

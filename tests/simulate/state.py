@@ -8,6 +8,7 @@ from typing import Final
 
 from simulate.issuer import Issued, Issuer
 from simulate.loop import SimulatedLoop
+from simulate.times import EPOCH
 
 from mintonce_server.core.key import TokenKey
 
@@ -75,6 +76,7 @@ class World:
     rejected: dict[str, Rejected] = field(default_factory=dict[str, Rejected])
     believed: dict[str, float] = field(default_factory=dict[str, float])
     got: dict[str, float] = field(default_factory=dict[str, float])
+    dropped: dict[TokenKey, float] = field(default_factory=dict[TokenKey, float])
     ever_stored: set[str] = field(default_factory=set[str])
     stored: dict[TokenKey, str] = field(default_factory=dict[TokenKey, str])
     losses: dict[TokenKey, float] = field(default_factory=dict[TokenKey, float])
@@ -140,6 +142,10 @@ class World:
     def stepped(self, since: float, *, forward: bool = False) -> float:
         """Seconds by which the store's clock was turned back after this, or forward: who reads it there believes it."""
         return sum(abs(step) for at, step in self.steps if at >= since and (step > 0) is forward)
+
+    def is_ahead(self, generation: int) -> bool:
+        """Whether the store's clock will only come to this number, as after a lone mint on a host that is ahead."""
+        return generation > (EPOCH + self.now + sum(step for _, step in self.steps)) * 1000
 
     def is_held(self, issued: Issued) -> bool:
         """Whether the store or a running replica has this token."""

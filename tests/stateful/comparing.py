@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from typing import cast
 
 SLACK = 5
-"""Milliseconds: lives are cut down to whole ones on their way, more than once."""
+"""Milliseconds, and however long the act took: lives are cut down to whole ones on their way, more than once."""
 TIMES = frozenset({"expiry", "lapses", "until", "rejected_at", "ms", "live_left"})
 
 
-def differences(real: object, early: object, late: object, name: str, slack: int = SLACK) -> Iterator[str]:
+def differences(real: object, early: object, late: object, name: str, slack: int) -> Iterator[str]:
     """Between the real value and the model's, as of before and of after the act. Times may lie in between.
 
-    `slack`: milliseconds by which a time may miss that, since the machine may have stood still in the act.
+    `slack`: ms by which they may be off all the same.
     """
     fields = _fields(real)
     if not fields or not (type(real) is type(early) is type(late)):

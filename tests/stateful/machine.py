@@ -3,7 +3,6 @@
 Time is not waited for: what lapses is made to lapse, in the server, and the model goes on from what is there.
 """
 
-import math
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
@@ -71,6 +70,7 @@ class ScriptsMachine(RuleBasedStateMachine):
         self.side.command("FLUSHALL")
         self.side.heard()
         self.seen: Look = self.side.look()
+        self.began = 0.0
         self.leases: list[ports.Lease] = []
         self.generations = [1]
 
@@ -94,7 +94,7 @@ class ScriptsMachine(RuleBasedStateMachine):
             )
 
         for _ in range(times):
-            read = partial(as_acquired, asked_at=self.side.clock.monotonic(), now=self.seen.now)
+            read = partial(self._acquired, now=self.seen.now)
             answer = self.act(model, self.side.store.acquire(KEY, asked), read)
             if isinstance(answer, ports.Lease):
                 self.leases.append(answer)
@@ -125,6 +125,9 @@ class ScriptsMachine(RuleBasedStateMachine):
             self.generations.append(served_as)
         for _ in range(times):
             self.act(self._commits(token, restored=True), self.side.store.restore(token), as_committed)
+
+    def _acquired(self, answer: ports.Acquired, now: int) -> Acquired:
+        return as_acquired(answer, self.began, now)
 
     def _commits(self, token: Token, *, restored: bool) -> Model[Committed | Refused]:
         act = scripts.restore if restored else scripts.commit
@@ -183,7 +186,8 @@ class ScriptsMachine(RuleBasedStateMachine):
     @rule(data=strategies.data(), interval=INTERVALS, times=TIMES, ahead=SELDOM)
     def raise_barrier(self, data: strategies.DataObject, interval: float, times: int, ahead: bool) -> None:
         """A replica remembers the rejection of any generation; `ahead`: of one that the server lost."""
-        generation = data.draw(strategies.sampled_from(self.generations[-3:])) + (AHEAD if ahead else 0)
+        below = [record.generation - 1] if (record := self.seen.state.record) and record.generation > 1 else []
+        generation = data.draw(strategies.sampled_from([*self.generations[-3:], *below])) + (AHEAD if ahead else 0)
 
         def model(state: State, moment: Moment) -> Outcome[Raised]:
             return scripts.barrier(
@@ -244,17 +248,17 @@ class ScriptsMachine(RuleBasedStateMachine):
         read: Callable[[T], object] | None,
     ) -> T:
         """Do it for real; compare the answer (unless `read` is None), the store, and what the fleet was told."""
-        before, began = self.seen, self.side.clock.monotonic()
+        before, self.began = self.seen, self.side.clock.monotonic()
         answer = self.side.run(real)
         ended = self.side.clock.monotonic()
         self.seen = self.side.look()
         # The shortest and the longest that a life can come out.
         early = model(before.state, Moment(before.now, ended))
-        late = model(before.state, Moment(self.seen.now, began))
+        late = model(before.state, Moment(self.seen.now, self.began))
         assume(type(early.reply) is type(late.reply))  # what lapses just now proves nothing
-        found = [*differences(self.seen.state, early.state, late.state, "store")]
+        slack = SLACK + ms(ended - self.began)
+        found = [*differences(self.seen.state, early.state, late.state, "store", slack)]
         if read is not None:
-            slack = SLACK + math.ceil((ended - began) * 1000)
             found += differences(read(answer), _shown(early.reply), _shown(late.reply), "reply", slack)
         told = [ports.Wake(ports.WakeKind(early.wake[0]), HASH, early.wake[1])] if early.wake else []
         heard = self.side.heard()

@@ -11,6 +11,7 @@ from redis.crc import key_slot
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Clock, Hit, Wake, WakeKind
+from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import FIXED_KEYRING
 from mintonce_server.store.notifications import Notifications
@@ -120,6 +121,30 @@ async def test_a_stopped_server_delays_no_look(topology: ClusterTopology, clock:
         elsewhere = [key for key in keys if await topology.primary_of(_record(store, key)) is not stopped]
         assert elsewhere
         assert [await writes(store, key) for key in elsewhere] == [True] * len(elsewhere)
+
+
+async def test_the_trouble_of_a_part_stays_with_its_keys(topology: ClusterTopology, clock: Clock) -> None:
+    """One primary answers nothing: the others' keys are told, loaded and listed; the list says that there is more."""
+    async with reaching(topology.url, clock) as store:
+        keys = [new_key() for _ in range(MANY)]
+        tokens = [await shared(store, clock, key) for key in keys]
+        victim = await topology.primary_of(_record(store, keys[0]))
+        hit = [await topology.primary_of(_record(store, key)) is victim for key in keys]
+        victim.stop()
+        generations, loaded = await store.generations(keys), await store.load(keys)
+        listing = await store.list("", 2 * MANY, any_token)
+    for is_hit, token, generation, found in zip(hit, tokens, generations, loaded, strict=True):
+        if is_hit:
+            assert isinstance(generation, StoreUnavailable)
+            assert isinstance(found, StoreUnavailable)
+            assert (generation.partial, found.partial) == (True, True)
+        else:
+            assert isinstance(found, Token)
+            assert (generation, found.generation) == (token.generation, token.generation)
+    whole = {token.key for is_hit, token in zip(hit, tokens, strict=True) if not is_hit}
+    assert whole
+    assert {token.key for token in listing.tokens} == whole
+    assert listing.truncated
 
 
 async def test_wakes_survive_the_loss_of_a_server(topology: ClusterTopology, clock: Clock) -> None:

@@ -146,7 +146,7 @@ async def test_resealing_while_others_commit_loses_nothing(url: str, command: Co
 
         async def succeed(token: Token) -> Token:
             lease = await lease_of(before, token.key, newer_than=token.generation)
-            answer = await before.commit(lease, minted(clock, f"next of {token.key.audience}"))
+            answer = await before.commit(lease, minted(clock, f"next-of-{token.key.audience}"))
             assert isinstance(answer, Token)
             return answer
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from mintonce_server.core.secret import Secret
 from mintonce_server.telemetry import logs
+from mintonce_server.telemetry.quiet import AT_ONCE
 from mintonce_server.telemetry.rendering import as_console, as_json
 
 Configure = Callable[..., io.StringIO]
@@ -238,3 +239,15 @@ def test_names_of_scopes_callers_and_audiences_are_no_secrets(configure: Configu
     assert all(line.isprintable() for line in text.splitlines())
     if format == "json":
         assert [json.loads(line)["event"] for line in text.splitlines()] == ["e", "e"]
+
+
+def test_a_library_cannot_fill_the_log(configure: Configure) -> None:
+    """A caller can make gRPC log each of its calls: some lines are written, others are counted, other kinds are not."""
+    stream = configure()
+    for number in range(5 * AT_ONCE):
+        logging.getLogger("grpc").error("a call of %s failed", number)
+    logging.getLogger("grpc").error("something else")
+
+    events = [line["event"] for line in lines(stream)]
+    assert AT_ONCE <= len(events) - 1 <= AT_ONCE + 2
+    assert events[-1] == "something else"

@@ -9,15 +9,12 @@ from mintonce_server.core.client import OAuthClient
 from mintonce_server.core.errors import IssuerError, StoreUnavailable
 from mintonce_server.core.events import Cause
 from mintonce_server.core.key import TokenKey
+from mintonce_server.core.lone_budget import LoneBudget
 from mintonce_server.core.memory import NEVER, Entry
 from mintonce_server.core.minting import Obtained
 from mintonce_server.core.ports import Clock, Failure
 from mintonce_server.core.posting import Posting
 from mintonce_server.core.token import Origin, Token
-
-BURST: Final = 20.0
-PER_SECOND: Final = 1.0
-"""Mints without the store's lease, for all keys of this replica together: 20 at once, then one a second."""
 
 SPREAD_MIN: Final = 1_000
 SPREAD_MAX: Final = 3_600_000
@@ -36,8 +33,7 @@ class Alone:
         self._clock = clock
         self._sink = sink
         self._chance = chance
-        self._budget = BURST
-        self._budget_at = clock.monotonic()
+        self._budget = LoneBudget(clock.monotonic())
         self._negative: dict[TokenKey, tuple[float, Failure, int]] = {}
 
     async def mint(self, client: OAuthClient, entry: Entry, outage: StoreUnavailable) -> Obtained:
@@ -47,7 +43,7 @@ class Alone:
         if not self._allowed:
             raise outage
         failures = self._check_back_off(key)
-        if not self._spend():
+        if not self._budget.take(entry.wanted_by, self._clock.monotonic()):
             raise outage
         generation = self._generation(entry)
         try:
@@ -86,12 +82,3 @@ class Alone:
         if failure is not None and left > 0:
             raise error_of(failure, left)
         return failures
-
-    def _spend(self) -> bool:
-        now = self._clock.monotonic()
-        self._budget = min(BURST, self._budget + (now - self._budget_at) * PER_SECOND)
-        self._budget_at = now
-        if self._budget < 1.0:
-            return False
-        self._budget -= 1.0
-        return True

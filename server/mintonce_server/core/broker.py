@@ -158,19 +158,28 @@ class Broker:
         if key not in self._filling.flights and (held is None or held.live(self._clock.monotonic()) is None):
             admit()
         entry, now = self._holdings.entry(key, caller), self._clock.monotonic()
+        if key not in self._filling.flights:
+            entry.wanted_by = caller
         patience = min(deadline, token.patience(now)) if (token := entry.live(now)) else deadline
         try:
             async with _waiting_at_most(patience):
                 obtained = await self._filling.fill(entry, min_remaining)
         except (IssuerError, StoreUnavailable, WaitTimedOut) as error:
             later = self._clock.monotonic()
-            if token := entry.live(later):
+            if (token := entry.live(later)) and self._may_serve(entry, later):
                 return Served(token, Origin.MEMORY, degraded=True)
             if isinstance(error, WaitTimedOut) and patience < deadline:
                 # What was live has ended in this very moment: from now on it is worth waiting.
                 return await self.get(key, min_remaining, deadline - (later - now), admit, caller)
             raise
         return Served(obtained.token, obtained.origin, obtained.trouble is not None or obtained.token.reissued)
+
+    def _may_serve(self, entry: Entry, now: float) -> bool:
+        """Whether the store has said lately that the token is current, or was asked in vain.
+
+        After this process was stopped, neither need be so: a caller who does not wait for the store gets no old token.
+        """
+        return self._holdings.is_confirmed(entry, now) or self._holdings.is_store_away(entry, now)
 
     async def watch(
         self, key: TokenKey, deadline: float, admit: Admit = _freely, check: Check = _always, caller: str = ""

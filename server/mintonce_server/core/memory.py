@@ -27,6 +27,7 @@ class Entry:
         store_failed_at: when the key's part of the store was last asked in vain; NEVER since it answered.
         ever_held: whether there ever was a token.
         asked_at: when a caller last wanted it, on the monotonic clock.
+        wanted_by: the caller that made this replica look for a token last, "" for none.
         watchers: how many watches follow it.
         news: set when `token` changes, then replaced by a new one: take it before you look at `token`.
     """
@@ -46,6 +47,7 @@ class Entry:
         "rejected_by",
         "store_failed_at",
         "token",
+        "wanted_by",
         "watchers",
     )
 
@@ -63,6 +65,7 @@ class Entry:
         self.store_failed_at = NEVER
         self.ever_held = False
         self.asked_at = now
+        self.wanted_by = ""
         self.watchers = 0
         self.news = asyncio.Event()
 

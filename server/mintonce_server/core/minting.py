@@ -28,6 +28,8 @@ from mintonce_server.core.token import Minted, Origin, Token
 
 WAIT_BOUND: Final = 0.25
 """Wake-ups are hints: a waiter asks again after this many seconds in any case."""
+WAIT_LEAST: Final = 0.01
+"""And not before this many, whatever a damaged lease says of its end."""
 RENEW_EVERY: Final = 1.0
 """Seconds, or a third of what is left of a lease if that is less."""
 RENEW_LEAST: Final = 0.05
@@ -95,7 +97,7 @@ class Minting:
                     case Wait(seconds):
                         waited = True
                         with suppress(TimeoutError):
-                            async with asyncio.timeout(min(seconds, WAIT_BOUND)):
+                            async with asyncio.timeout(max(WAIT_LEAST, min(seconds, WAIT_BOUND))):
                                 await rung.wait()
                     case Backoff(failure, seconds, None) if ends_soon(error_of(failure, seconds)):
                         await asyncio.sleep(seconds)

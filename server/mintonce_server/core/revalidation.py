@@ -154,7 +154,7 @@ class Revalidation:
             case Hit(token):
                 self._holdings.keep(entry, token, asked_at)
             case Lease() as lease:
-                reissued = live.access_token.fingerprint() == lease.rejected
+                reissued = live.reissued or live.access_token.fingerprint() == lease.rejected
                 token = live.adopted(lease.generation, lease.unix_minus_monotonic, reissued=reissued)
                 answer = await self._store.restore(token)
                 if answer is Refusal.OLD_CREDENTIALS:

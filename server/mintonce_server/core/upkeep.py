@@ -68,6 +68,8 @@ class Upkeep:
                 self._announced.add(entry.key)
                 self._something_to_ask.set()
         elif wake.kind is WakeKind.REJECT:
+            if held and held.generation > wake.generation != held.served_as:
+                return  # of an older token; whoever replays such messages causes no questions
             entry.doubt()
             self._suspect([entry])
         elif wake.generation <= entry.barred or (held and held.provisional):

@@ -78,7 +78,12 @@ def name_call(context: Context) -> str:
 
 def _check_readable(request: object) -> None:
     if request is UNREADABLE:
-        raise InvalidRequest("the request cannot be read", remedy="Send messages of mintonce.v1, as protobuf.")
+        raise unreadable()
+
+
+def unreadable() -> InvalidRequest:
+    """What the sender of a message that is none is told."""
+    return InvalidRequest("the request cannot be read", remedy="Send a message of this method, as protobuf.")
 
 
 async def fail(context: Context, error: Exception) -> NoReturn:

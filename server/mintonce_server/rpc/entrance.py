@@ -21,8 +21,9 @@ from mintonce_server.rpc.proving import Proof
 from mintonce_server.rpc.wasted import WastedCalls
 from mintonce_server.telemetry.quiet import Quiet
 
-MOST_UNKNOWN: Final = 1000
-"""Calls of one listener whose callers are not known: refusals that are on their way, probes and watches of health."""
+MOST_UNKNOWN: Final = 4000
+"""Calls of one entrance whose callers are not known: refusals that are on their way; or probes and watches of health,
+for which no one is asked who he is. A watch takes about 25 kB."""
 MOST_WAITING: Final = 2000
 """Calls of one listener whose message has not come yet. Messages usually come with the headers."""
 SWEEPS: Final = 4

@@ -67,13 +67,10 @@ class Listener:
         """Take no new calls; let those under way finish within `grace` seconds."""
         await self._server.stop(grace)
 
-    def endless(self) -> dict[str, Start]:
-        """Tasks to run while calls are answered."""
-        called, open_to_all = self._entrances
-        return {
-            f"late calls at {self._listen}": called.sweep,
-            f"late probes at {self._listen}": open_to_all.sweep,
-        }
+    def sweeps(self) -> dict[str, Start]:
+        """Endless tasks to run while calls are answered."""
+        guarded, open_to_all = self._entrances
+        return {"guarded": guarded.sweep, "open to all": open_to_all.sweep}
 
     def _close(self, peers: Collection[str]) -> Collection[str]:
         closed = self._connections.close(peers)

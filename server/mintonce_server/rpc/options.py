@@ -66,6 +66,8 @@ def channel_options(options: ServerOptions) -> list[tuple[str, Any]]:
         ("grpc.http.overload_protection", 0),
         ("grpc.server.max_pending_requests", MOST_PENDING),
         ("grpc.server.max_pending_requests_hard_limit", MOST_PENDING + 1),
+        # Requests are small. A compressed one could become a thousand times as large before its size is looked at.
+        ("grpc.compression_enabled_algorithms_bitset", 1),
         ("grpc.so_reuseport", int(options.so_reuseport)),
         # Watches are long and silent: a client's pings must not count as an attack.
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),

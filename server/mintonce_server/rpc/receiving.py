@@ -13,7 +13,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from mintonce_server.rpc.arrival import arrival
-from mintonce_server.rpc.calls import UNREADABLE, fail
+from mintonce_server.rpc.calls import UNREADABLE, fail, unreadable
 from mintonce_server.rpc.context import Context
 from mintonce_server.rpc.entrance import Entrance
 from mintonce_server.rpc.wasted import GONE
@@ -114,6 +114,8 @@ def _conversation(method: Streaming, entrance: Entrance) -> Callable[[object, Co
                     await context.write(answer)
         except TimeoutError:
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "this takes too long")
+        except DecodeError:
+            await fail(context, unreadable())
 
     return call
 

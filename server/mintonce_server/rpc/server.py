@@ -1,7 +1,6 @@
 """The gRPC server: a listener for each address, and how all of them start and stop."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any, Final
 
 import grpc
@@ -57,8 +56,10 @@ class Server:
         )
 
     @property
-    def _listeners(self) -> Sequence[Listener]:
-        return [one for one in (self._main, self._bearer, self._probed) if one is not None]
+    def _listeners(self) -> dict[str, Listener]:
+        """By their settings, which differ where two addresses are the same text: both may have port 0."""
+        made = {"listen": self._main, "bearer_listen": self._bearer, "health_listen": self._probed}
+        return {name: one for name, one in made.items() if one is not None}
 
     def bind(self) -> str:
         """Take the addresses; the one of `listen` that callers dial. Raises OSError when one is taken."""
@@ -74,12 +75,12 @@ class Server:
 
     async def start(self) -> None:
         """Answer calls."""
-        for listener in self._listeners:
+        for listener in self._listeners.values():
             await listener.start()
 
     async def drain(self) -> None:
         """Say to load balancers that this replica is going."""
-        for listener in self._listeners:
+        for listener in self._listeners.values():
             listener.health.drain()
 
     async def stop(self, grace: float) -> None:
@@ -91,7 +92,11 @@ class Server:
 
     def endless(self) -> dict[str, Start]:
         """Tasks to run while calls are answered, by name."""
-        return {name: start for listener in self._listeners for name, start in listener.endless().items()}
+        return {
+            f"late calls at {name}, {kind}": sweep
+            for name, listener in self._listeners.items()
+            for kind, sweep in listener.sweeps().items()
+        }
 
     def _credentials(self, *, certificates: bool) -> grpc.ServerCredentials | None:
         if self._options.tls is None:

@@ -11,6 +11,7 @@ from mintonce_server.rpc.calls import deadline_of, name_call, streaming, unary
 from mintonce_server.rpc.context import Context
 from mintonce_server.rpc.convert import key_of, min_remaining_of, rejected_of, summary_message, token_message
 from mintonce_server.rpc.gate import Gate
+from mintonce_server.rpc.lists import Lists
 
 MOST_LISTED = 1000
 
@@ -76,13 +77,15 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
         self._broker = broker
         self._clock = clock
         self._gate = gate
+        self._lists = Lists()
 
     @unary
     async def ListTokens(self, request: admin_pb2.ListTokensRequest, context: Context) -> admin_pb2.ListTokensResponse:
         with self._gate.passing(context, Act.ADMIN) as passage:
             passage.allow_listing(request.client)
             limit = min(max(request.page_size, 0) or MOST_LISTED, MOST_LISTED)
-            listing = await self._broker.list_tokens(request.client, limit, passage.may_list)
+            async with self._lists.turn(passage.name, deadline_of(context)):
+                listing = await self._broker.list_tokens(request.client, limit, passage.may_list)
         tokens = sorted(listing.tokens, key=lambda token: (token.key.client, token.key.audience, token.key.scopes))
         now = self._clock.monotonic()
         return admin_pb2.ListTokensResponse(

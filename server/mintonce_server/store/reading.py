@@ -17,7 +17,8 @@ from mintonce_server.store.scripts import hash_of, record_key
 LIST_DEADLINE: Final = 5.0
 """Seconds: a list walks through the whole store, which no caller waits for on a hot path."""
 
-BATCH: Final = 500
+BATCH: Final = 50
+"""Records that are read and opened in one go: other calls wait meanwhile, a few milliseconds."""
 
 
 class Reader:

@@ -12,6 +12,7 @@ from structlog.typing import EventDict, FilteringBoundLogger
 from mintonce_server.core.secret import Secret
 from mintonce_server.telemetry.clock import SystemClock
 from mintonce_server.telemetry.outlet import Outlet
+from mintonce_server.telemetry.quiet import Quiet
 from mintonce_server.telemetry.redaction import NAMES, Redactor
 from mintonce_server.telemetry.rendering import as_console, as_json, exception_text, timestamp
 
@@ -19,6 +20,8 @@ Format = Literal["json", "console"]
 Logger = FilteringBoundLogger
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+SAME_KIND: Final = 40
+"""Lines of a library are of one kind when their texts, before anything is filled in, begin alike for so long."""
 MAX_REQUEST_ID: Final = 64
 
 # They log requests with queries and headers; what is below a warning of theirs is never written, at any level of ours.
@@ -154,11 +157,21 @@ class BoundRequestId:
 
 
 class _Bridge(logging.Handler):
-    """Brings what is logged by the standard library's means to the same output."""
+    """Brings what is logged by the standard library's means to the same output.
+
+    At a bounded rate for each kind of line: callers can make gRPC log every one of their calls.
+    """
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self._quiet = Quiet(SystemClock())
 
     def emit(self, record: logging.LogRecord) -> None:
+        if (left_out := self._quiet.more((record.name, str(record.msg)[:SAME_KIND]))) is None:
+            return
+        more = {"left_out": left_out} if left_out else {}
         level = next((name for name, number in reversed(LEVELS.items()) if record.levelno >= number), "debug")
-        _output.write(level, _message(record), {"logger": record.name, "exc_info": record.exc_info})
+        _output.write(level, _message(record), {"logger": record.name, "exc_info": record.exc_info, **more})
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -1,0 +1,88 @@
+"""Mutants: an issuer that hands out the same token again."""
+
+from mutants.mutant import core
+
+REPETITION = (
+    core(
+        "a repeated token is news",
+        "minting",
+        "if repeats and left <= lease.current_left + SAME_END:",
+        "if False:",
+        "the same token gets number after number, and POST after POST",
+        "the_same_token_again",
+    ),
+    core(
+        "a prolonged token is a repetition",
+        "minting",
+        "if repeats and left <= lease.current_left + SAME_END:",
+        "if repeats:",
+        "a token that lives longer now is not taken",
+        "the_same_token_again",
+    ),
+    core(
+        "a repetition outlives its token",
+        "minting",
+        "lease, error, while_live=True)",
+        "lease, error)",
+        "once it was rejected, no mint comes until it would have ended",
+        "the_same_token_again",
+    ),
+    core(
+        "a reissued token is like any other",
+        "ports",
+        "reissued=minted.access_token.fingerprint() == self.rejected,",
+        "reissued=False,",
+        "nobody sees that the issuer stands by a rejected token",
+        "the_same_token_again",
+    ),
+    core(
+        "a reissued token is served as good",
+        "broker",
+        "obtained.trouble is not None or obtained.token.reissued)",
+        "obtained.trouble is not None)",
+        "callers do not learn that it was rejected",
+        "the_same_token_again",
+    ),
+    core(
+        "a reissued token from memory is served as good",
+        "broker",
+        "return Served(token, Origin.MEMORY, token.reissued)\n        # Who",
+        "return Served(token, Origin.MEMORY)\n        # Who",
+        "callers do not learn that it was rejected",
+        "the_same_token_again",
+    ),
+    core(
+        "a reissued token is refused again",
+        "minting",
+        "        repeats = minted.access_token.fingerprint() == lease.current\n",
+        "        if lease.token(minted, key_hash).reissued:\n"
+        "            return await self._too_short(key_hash, lease, minted)\n"
+        "        repeats = minted.access_token.fingerprint() == lease.current\n",
+        "one caller's word takes a key from the fleet for the rest of the token's life",
+        "the_same_token_again",
+    ),
+    core(
+        "a reissued token without the store is like any other",
+        "alone",
+        "reissued = minted.access_token.fingerprint() == entry.rejected",
+        "reissued = False",
+        "it is not marked in an outage",
+        "the_same_token_again",
+    ),
+    core(
+        "a token that gets its number forgets what was rejected",
+        "revalidation",
+        "reissued = live.reissued or live.access_token.fingerprint() == lease.rejected",
+        "reissued = live.reissued",
+        "after the outage a token that a neighbour knows to be rejected is served as good",
+        "the_same_token_again",
+    ),
+    core(
+        "a token that gets its number is like any other",
+        "revalidation",
+        "reissued = live.reissued or live.access_token.fingerprint() == lease.rejected",
+        "reissued = live.access_token.fingerprint() == lease.rejected",
+        "after the loss of the store's data it is served as good",
+        "the_same_token_again",
+    ),
+)

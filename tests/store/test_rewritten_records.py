@@ -1,0 +1,125 @@
+"""What stands in clear beside a sealed record serves the scripts. A reader believes it as far as the seal says so."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+import pytest_asyncio
+
+from mintonce_server.core.key import TokenKey
+from mintonce_server.core.ports import Clock, Hit
+from mintonce_server.core.token import Token
+from mintonce_server.store import RedisStore
+from mintonce_server.store.record import FIELDS, Row, encode
+from mintonce_server.store.scripts import keys_of
+from mintonce_server.telemetry.clock import SystemClock
+from support.samples import HASHER, KEY, OTHER, any_token, as_lease, minted, shared, wish
+from support.servers import Command
+
+DAY = 86_400_000
+RECORD, _, _ = keys_of(HASHER(KEY))
+HOUR = 3_600_000
+NOW = 1_800_000_000_000
+"""The store's time, in ms."""
+
+
+@dataclass
+class Watched:
+    """A store, and what its alarm said."""
+
+    store: RedisStore
+    alarms: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+
+
+@pytest_asyncio.fixture
+async def watched(url: str, command: Command, clock: SystemClock) -> AsyncIterator[Watched]:
+    def alarm(key_hash: str, why: str) -> None:
+        made.alarms.append((key_hash, why))
+
+    made = Watched(RedisStore.connect(url, hasher=HASHER, clock=clock, lease_seconds=60.0, deadline=5.0, alarm=alarm))
+    yield made
+    await made.store.close()
+
+
+async def test_a_later_expiry_is_not_believed(watched: Watched, command: Command, clock: Clock) -> None:
+    """Nothing that reads the record serves it, and the next generation is minted."""
+    store, token = watched.store, await shared(watched.store, clock, lifetime=100.0)
+    later = int(token.expiry_unix * 1000) + 25 * DAY
+    await command("HSET", RECORD, "exp", later)
+    await command("PEXPIREAT", RECORD, later)
+    assert await store.load([KEY]) == [None]
+    assert (await store.list("", 10, any_token)).tokens == []
+    assert as_lease(await store.acquire(KEY, wish())).generation > token.generation
+    assert [key_hash for key_hash, _ in watched.alarms] == [store.key_hash(KEY)]
+
+
+async def test_a_later_expiry_within_the_lifetime_is_not_believed(
+    watched: Watched, command: Command, clock: Clock
+) -> None:
+    """A token that is half over does not begin anew."""
+    lease = as_lease(await watched.store.acquire(KEY, wish()))
+    token = await watched.store.commit(lease, minted(clock, lifetime=100.0, age=50.0))
+    assert isinstance(token, Token)
+    later = int(token.expiry_unix * 1000) + 40_000
+    await command("HSET", RECORD, "exp", later)
+    await command("PEXPIREAT", RECORD, later)
+    assert await watched.store.load([KEY]) == [None]
+
+
+async def test_a_sooner_expiry_is_believed(watched: Watched, command: Command, clock: Clock) -> None:
+    """Who can delete a record can shorten its life as well."""
+    token = await shared(watched.store, clock, lifetime=100.0)
+    await command("HSET", RECORD, "exp", int(token.expiry_unix * 1000) - 20_000)
+    answer = await watched.store.acquire(KEY, wish())
+    assert isinstance(answer, Hit)
+    assert answer.token.remaining(clock.monotonic()) <= 80.0
+    assert not watched.alarms
+
+
+@pytest.mark.parametrize("version", [0, 2])
+async def test_another_credential_version_is_not_believed(
+    watched: Watched, command: Command, clock: Clock, version: int
+) -> None:
+    """A token of a replaced secret does not pass for one of the new secret."""
+    await shared(watched.store, clock, cv=1)
+    await command("HSET", RECORD, "cv", version)
+    assert await watched.store.load([KEY]) == [None]
+    as_lease(await watched.store.acquire(KEY, wish(cv=version)))
+    assert watched.alarms
+
+
+class Opened:
+    """Opens what was never sealed: what is left of the reading."""
+
+    def __init__(self) -> None:
+        self.alarms = 0
+
+    def __call__(self, sealed: bytes, key_hash: str, generation: int) -> bytes | None:
+        return sealed
+
+    def alarm(self, key_hash: str, why: str) -> None:
+        self.alarms += 1
+
+
+def row_at(now: int, owner: TokenKey = KEY) -> Row:
+    """A record of a token with a life of an hour that ends in an hour, read when the store's clock says this."""
+    mint = minted(SystemClock(), lifetime=HOUR / 1000)
+    token = Token.of(mint, owner, HASHER(owner), 7, 1, NOW / 1000 - mint.started_at)
+    fields = {"f": b"7", "exp": b"%d" % (NOW + HOUR), "cv": b"1", "payload": encode(token).encode()}
+    row = Row.read([fields[name] for name in FIELDS], ttl=30 * DAY, store_now=now)
+    assert row is not None
+    return row
+
+
+def test_no_record_lives_longer_than_its_token_ever_did() -> None:
+    """After a failover to a server whose clock is behind, a token would seem to have more than a whole life left."""
+    opened = Opened()
+    assert row_at(NOW).token(KEY, HASHER(KEY), 0.0, opened)
+    assert row_at(NOW - 1000).token(KEY, HASHER(KEY), 0.0, opened) is None
+    assert opened.alarms == 1
+
+
+def test_another_keys_record_is_none_of_this_key() -> None:
+    """Were the seal ever to open at a wrong place, the names inside would tell."""
+    assert row_at(NOW, OTHER).token(KEY, HASHER(KEY), 0.0, Opened()) is None
+    assert row_at(NOW, OTHER).named(HASHER, HASHER(KEY), 0.0, Opened()) is None

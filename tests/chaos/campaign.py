@@ -76,7 +76,7 @@ async def shown(seed: int, say: Say) -> list[Digest]:
 
 
 async def endless(
-    seed: int, minutes: float, topologies: Sequence[TopologyName], say: Say
+    seed: int, minutes: float, topologies: Sequence[TopologyName], say: Say, keep: Path | None = None
 ) -> AsyncGenerator[list[Digest]]:
     """Rounds over the topologies, each with the next seed and in another order, until the time is over."""
     ends = time.monotonic() + 60.0 * minutes
@@ -85,5 +85,5 @@ async def endless(
             if time.monotonic() < ends:
                 scenarios = catalogue.of(topology)
                 random.Random(seed).shuffle(scenarios)
-                yield await campaign(Setup(topology), seed, scenarios, say)
+                yield await campaign(Setup(topology), seed, scenarios, say, keep)
         seed += 1

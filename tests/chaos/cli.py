@@ -40,7 +40,7 @@ async def _chosen(options: argparse.Namespace) -> Run:
 
 async def _all(options: argparse.Namespace) -> Run:
     run = Run(shown=await shown(options.seed, _say))
-    async for digests in endless(options.seed, options.minutes, options.topology or TOPOLOGIES, _say):
+    async for digests in endless(options.seed, options.minutes, options.topology or TOPOLOGIES, _say, options.keep):
         run.digests += digests
     return run
 
@@ -66,8 +66,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--topology", action="append", choices=TOPOLOGIES, help="only there; repeat it")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the report there too")
     parser.add_argument("--mutants", type=Path, metavar="FILE", help="what `make mutants ARGS=--report` wrote")
-    parser.add_argument(
-        "--keep", type=Path, metavar="DIR", help="with --scenario: keep logs and broken histories there"
-    )
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep logs and broken histories there")
     parser.add_argument("--list", action="store_true", help="say which scenarios there are")
     return parser

@@ -29,7 +29,9 @@ CHOICE: Final[Mapping[TopologyName, tuple[Inject, ...]]] = {
 
 async def two_at_once(stage: Stage) -> None:
     """Only the rules of the history are held against them: a scenario's own expectations know one fault."""
-    first, second = stage.chance.sample(CHOICE[stage.rig.setup.topology], 2)
+    choice = CHOICE[stage.rig.setup.topology]
+    first, second = stage.chance.sample(choice, 2)
+    stage.notes |= {"first": choice.index(first), "second": choice.index(second)}
     await asyncio.gather(first(stage), _a_little_later(stage, second))
     stage.broken.clear()
 

@@ -58,6 +58,7 @@ class Setup:
             slack=self.slack,
             mint=self.mint,
             expiry=0.1,  # `expires_at` is reckoned from the issuer's log, to the millisecond
+            early=0.4,  # a reader subtracts the time that an answer took, which is much of such short lives
         )
 
     def settings(self, store_url: str, issuer_port: int) -> dict[str, str]:

@@ -170,3 +170,21 @@ async def test_an_outage_that_took_long_to_be_noticed_is_an_outage() -> None:
     bench.store._begin = slowly  # type: ignore[method-assign] # time goes by in each call
     served = await bench.get()
     assert (served.token, served.degraded) == (token, True)
+
+
+async def test_a_store_that_says_nothing_for_a_while_is_away() -> None:
+    """The caller's deadline is before the store's, and the token lives: it is served, as in an outage."""
+    bench = Workbench()
+    token = (await bench.get()).token
+    bench.clock.advance(BOUND + 0.1)
+    silent = asyncio.Event()
+
+    async def generations(_: object) -> list[int | StoreUnavailable]:
+        bench.clock.advance(0.3)
+        await silent.wait()
+        return [0]
+
+    bench.store.generations = generations  # type: ignore[method-assign, assignment] # it never answers
+    served = await bench.get(deadline=0.05)
+    assert (served.token, served.degraded) == (token, True)
+    await bench.broker.close(0.0)

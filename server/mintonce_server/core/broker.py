@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from mintonce_server.core import events
 from mintonce_server.core.alone import Alone
@@ -32,6 +32,9 @@ from mintonce_server.core.revalidation import Revalidation
 from mintonce_server.core.supervise import Start
 from mintonce_server.core.token import Origin, Token
 from mintonce_server.core.upkeep import Upkeep
+
+SILENCE: Final = 0.25
+"""Seconds without an answer after which a caller who can wait no longer gets the live token, as in an outage."""
 
 Admit = Callable[[], None]
 Check = Callable[[], float | None]
@@ -166,8 +169,8 @@ class Broker:
                 obtained = await self._filling.fill(entry, min_remaining)
         except (IssuerError, StoreUnavailable, WaitTimedOut) as error:
             later = self._clock.monotonic()
-            # Whoever waited for the store's answer, or for its silence, gets what lives. Others only what is known.
-            answered = not isinstance(error, WaitTimedOut)
+            # Who waited for the store's answer, or long enough for its silence, gets what lives. Others what is known.
+            answered = not isinstance(error, WaitTimedOut) or later - now >= SILENCE
             if (token := entry.live(later)) and (answered or self._may_serve(entry, later)):
                 return Served(token, Origin.MEMORY, degraded=True)
             if isinstance(error, WaitTimedOut) and patience < deadline:

@@ -51,7 +51,7 @@ async def test_watches_that_are_opened_and_left_harm_nobody(tmp_path: Path) -> N
 
 
 async def test_floods_on_raw_http2_harm_nobody(tmp_path: Path) -> None:
-    """By a caller whom nobody knows; with fewer calls than `make attack` makes. Probes are answered, too."""
+    """By an unknown caller; with fewer calls than `make attack` makes. Probes are answered, too."""
     async with arena(tmp_path, LOG_LEVEL="info") as here:
         strikes: list[Callable[[], Awaitable[int]]] = [
             lambda: wire_floods.half_open(here.target, SECONDS, 1, 1000),

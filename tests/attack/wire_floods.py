@@ -1,4 +1,4 @@
-"""Floods on raw HTTP/2, by a caller whom nobody knows: calls that stay half open, watches of health, resets."""
+"""Floods on raw HTTP/2, by an unknown caller: calls that stay half open, watches of health, resets."""
 
 import asyncio
 import contextlib

@@ -39,6 +39,17 @@ async def test_keys_of_the_dead_part_are_served_degraded() -> None:
     assert not (await bench.get()).degraded
 
 
+async def test_they_are_served_without_asking_the_store_each_time() -> None:
+    """The last round has asked in vain: a caller does not wait for another deadline."""
+    bench = Workbench()
+    await both(bench)
+    bench.clock.advance(BOUND + 0.1)
+    await bench.catch_up()
+    served = bench.broker.peek(DEAD)
+    assert served is not None
+    assert served.degraded
+
+
 async def test_a_call_for_a_dead_key_makes_no_other_key_degraded() -> None:
     """Its outage is its own."""
     bench = Workbench()

@@ -1,4 +1,4 @@
-"""The places of a client's keys in memory: bounded, shared fairly, and free again when nobody uses them."""
+"""The places of a client's keys in memory: bounded, shared fairly, and free again when they are not used."""
 
 import asyncio
 import random
@@ -76,7 +76,7 @@ async def test_a_place_that_nobody_used_for_a_while_is_free_for_anybody() -> Non
 
 
 async def test_what_is_watched_or_kept_warm_keeps_its_place() -> None:
-    """Nobody asks for it, and it is in use all the same."""
+    """No caller asks for it, and it is in use all the same."""
     on = bench()
     async with asyncio.timeout(PATIENCE):
         watch = on.broker.watch(key("watched"), PATIENCE, caller="a")
@@ -105,7 +105,7 @@ async def test_a_token_that_only_this_process_has_keeps_its_place() -> None:
 
 
 async def test_a_key_that_is_being_minted_keeps_its_place() -> None:
-    """The flight would bring its token to nobody."""
+    """Otherwise the flight would bring its token to an entry that is gone."""
     on = bench()
     on.issuer.gate.clear()
     asking = [asyncio.create_task(ask(on, "a", scope)) for scope in ("a1", "a2", "a3", "a4")]

@@ -32,10 +32,12 @@ class Acts:
         self._scripts = acts
         self._remember = remember
 
-    def acquire(self, world: World, index: int, *, adopt: bool = False) -> tuple[World, Acquired]:
+    def acquire(self, world: World, index: int, *, adopt: Minted | None = None) -> tuple[World, Acquired]:
         """A replica asks, for a token newer than what it knows to be rejected or over; or (`adopt`) for a number."""
         replica, nonce = world.replicas[index], nonce_of(index)
-        newer_than = replica.held.generation if adopt else max(replica.barred, replica.newer_than, replica.over)
+        version, newer_than = replica.version, max(replica.barred, replica.newer_than, replica.over)
+        if adopt:
+            version, newer_than = adopt.version, max(replica.barred, replica.held.generation, adopt.generation)
 
         def ask(state: State) -> Outcome[Acquired]:
             return self._scripts.acquire(
@@ -43,19 +45,19 @@ class Acts:
                 world.now,
                 nonce=nonce,
                 lease=HORIZON - world.now,
-                version=replica.version,
+                version=version,
                 newer_than=newer_than,
                 min_remaining=0,
-                adopt=adopt,
+                adopt=adopt is not None,
             )
 
         outcome = ask(world.state)
         _same_again(outcome, ask(outcome.state), outcome.reply)
         after = self._after(world, outcome)
         laws.judge_lease(world.state, outcome.state, 0, nonce)
-        _judge_answer(world, index, newer_than, outcome.reply, adopt=adopt)
+        _judge_answer(world, nonce, version, newer_than, outcome.reply, adopt=adopt is not None)
         if isinstance(outcome.reply, Granted) and outcome.state.lease != world.state.lease:
-            version, highest = max(world.known.version, replica.version), outcome.reply.generation
+            version, highest = max(world.known.version, version), outcome.reply.generation
             after = after._replace(known=world.known._replace(version=version, highest=highest))
         return after, outcome.reply
 
@@ -64,8 +66,8 @@ class Acts:
         require(not token.provisional, laws.ADOPTED, f"{token.generation} is no number of the store's")
 
         def tell(state: State, text: str) -> Outcome[Committed | Refused]:
-            left, payload = HORIZON - world.now, text + STANDS_BY * token.reissued
-            times = left, HORIZON, 0, left
+            left = 0 if token.dead else HORIZON - world.now
+            payload, times = f"{token.born} {text}{STANDS_BY * token.reissued}", (left, HORIZON, 0, left)
             sent = Sent(token.generation, token.version, *times, payload, text, token.served_as)
             return self._scripts.commit(state, world.now, sent, restored=restored)
 
@@ -80,6 +82,10 @@ class Acts:
         known = laws.judge_record(world.state, outcome.state, world.known, token)
         if outcome.wake and not restored:
             known = known._replace(closed=0, while_live=False)
+        if outcome.wake and known.fresh and outcome.state.meta.rejected_at + MIN_INTERVAL > world.now:
+            number = {"generation": token.generation, "text": "", "min_interval": MIN_INTERVAL}
+            raised = self._scripts.barrier(outcome.state, world.now, **number).reply
+            require(raised.word == "TOO_SOON", laws.INTERVAL, f"a barrier to {token.generation}: {raised}")
         after = self._after(world, outcome)._replace(known=known)
         if outcome.reply == Refused("REJECTED") and restored:
             after = withdrawn(after, token.generation)
@@ -133,11 +139,13 @@ class Acts:
         if record and fell:
             floor = max(known.floor, world.state.meta.generation, record.generation)
             known = known._replace(floor=floor, rejected_text=record.print, fresh=True, served_as=0)
+            after = after._replace(gone=tuple(sorted({*after.gone, record.print})))
         return after._replace(known=known), outcome.reply
 
     def barrier(self, world: World, index: int) -> tuple[World, Raised]:
         """A replica says what it knows to be rejected."""
-        generation, text = world.replicas[index].barred, world.replicas[index].barred_text
+        replica = world.replicas[index]
+        generation, text = replica.barred, replica.barred_text
 
         def tell(state: State) -> Outcome[Raised]:
             return self._scripts.barrier(state, world.now, generation=generation, text=text, min_interval=MIN_INTERVAL)
@@ -155,6 +163,8 @@ class Acts:
             require(record.generation <= generation, laws.AIM, f"{record.generation} dropped, up to {generation} named")
             require(not known.fresh, laws.INTERVAL, f"{record.generation} dropped within the interval")
             require(generation not in known.fallen, laws.ONE_FALL, f"another one to {generation}")
+            later = int(record.payload.partition(" ")[0]) > replica.barred_at and record.print != text
+            require(not later or replica.held.live, laws.SUCCESSOR, f"{record.generation} to {generation}")
             known = known._replace(fresh=True, fallen=(*known.fallen, generation), served_as=0)
         below = (outcome.state.record, outcome.state.lease)
         require(not any(one and one.generation <= generation for one in below), laws.REJECTED, f"{below}")
@@ -174,18 +184,18 @@ def _same_again(outcome: Outcome[T], again: Outcome[T], reply: T) -> None:
     )
 
 
-def _judge_answer(world: World, index: int, newer_than: int, reply: Acquired, *, adopt: bool) -> None:
-    replica, nonce, (record, lease, _) = world.replicas[index], nonce_of(index), world.state
-    live = record is not None and record.version >= replica.version
+def _judge_answer(world: World, nonce: str, version: int, newer_than: int, reply: Acquired, *, adopt: bool) -> None:
+    record, lease, _ = world.state
+    live = record is not None and record.version >= version
     match reply:
         case Hit(record):
-            ok = record.generation > max(newer_than, world.known.floor) and record.version >= replica.version
+            ok = record.generation > max(newer_than, world.known.floor) and record.version >= version
             require(ok, laws.HIT, f"generation {record.generation}, version {record.version}")
         case Wait():
             require(lease is not None and lease.nonce != nonce, laws.OWN_LEASE, nonce)
         case Granted() if lease is None and not adopt:
-            shut = world.known.closed >= replica.version and (live or not world.known.while_live)
-            require(not shut, laws.BACK_OFF, f"to {nonce} with version {replica.version}")
+            shut = world.known.closed >= version and (live or not world.known.while_live)
+            require(not shut, laws.BACK_OFF, f"to {nonce} with version {version}")
         case Backoff():
             require(not adopt, laws.ADOPTED, f"BACKOFF to {nonce}")
             require(live or not world.known.while_live, laws.WHILE_LIVE, f"BACKOFF to {nonce}")

@@ -7,7 +7,7 @@ from model.acts import Acts
 from model.keeping import Step, confirm, reject
 from model.laws import require
 from model.values import State
-from model.world import ACTIVE, BEHIND, START, Known, Phase, World, nonce_of
+from model.world import ACTIVE, BEHIND, START, Known, Phase, Replica, World, nonce_of
 
 
 def fleet_steps(acts: Acts, world: World) -> Iterator[Step]:
@@ -56,11 +56,15 @@ def _a_token_ends(world: World) -> Iterator[Step]:
 
 def _dies(world: World, numbers: set[int]) -> World:
     """Callers want another one."""
-    replicas = tuple(
-        replica._replace(held=replica.held._replace(dead=True)) if replica.held.generation in numbers - {0} else replica
-        for replica in world.replicas
-    )
-    return _ask_again(world._replace(replicas=replicas))
+    return _ask_again(world._replace(replicas=tuple(_without(replica, numbers - {0}) for replica in world.replicas)))
+
+
+def _without(replica: Replica, numbers: set[int]) -> Replica:
+    if replica.held.generation in numbers:
+        replica = replica._replace(held=replica.held._replace(dead=True))
+    if replica.phase is Phase.ADOPTING and replica.token.generation in numbers:
+        replica = replica._replace(token=replica.token._replace(dead=True))
+    return replica
 
 
 def _ask_again(world: World) -> World:

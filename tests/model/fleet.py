@@ -6,7 +6,7 @@ from model import laws
 from model.acts import Acts
 from model.keeping import Step, keeping_steps, name_steps, offered, over, recorded
 from model.values import Acquired, Backoff, Committed, Granted, Hit, Wait
-from model.world import ACTIVE, Minted, Phase, Replica, World
+from model.world import ACTIVE, BEHIND, Minted, Phase, Replica, World
 
 SPREAD = 50
 """Keeps numbers apart that in truth are drawn at random: the provisional ones from each other and from the store's."""
@@ -71,15 +71,15 @@ def _mint_alone(world: World, index: int) -> Iterator[Step]:
     """The store is away. The host's clock may be ahead of the store's, or behind."""
     replica = world.replicas[index]
     known = {f"text {len(world.posts)}": False}
-    if world.left.repeats and world.known.rejected_text:
-        known[world.known.rejected_text] = True
+    if world.left.repeats:
+        known |= dict.fromkeys(_rejected_texts(world), True)
     for clock in (world.now // 4, 3 * world.now):
         number = max(clock, replica.barred, replica.held.generation) + SPREAD * (1 + len(world.posts))
         for text, repeats in known.items():
             reissued = text == replica.barred_text
-            token = Minted(number, replica.version, text, provisional=True, reissued=reissued)
             left = world.left.less(alone=1, repeats=repeats)
             after = laws.judge_post(world._replace(left=left), number)
+            token = Minted(number, replica.version, text, provisional=True, reissued=reissued, born=len(after.posts))
             yield Step(f"{index} mints {number} without the store", _take(after, index, token), fault=True)
 
 
@@ -126,17 +126,22 @@ def _post(world: World, index: int) -> Step:
 
 def _answers(world: World, index: int) -> Iterator[Step]:
     replica, left = world.replicas[index], world.left
-    token = Minted(replica.generation, replica.version, f"text {replica.generation}")
+    token = Minted(replica.generation, replica.version, f"text {replica.generation}", born=len(world.posts))
     committing = _in(replica, Phase.COMMITTING)
     yield Step(f"{index} gets a token", world.with_replica(index, committing._replace(token=token)))
     if left.failures:
         refused = world._replace(left=left.less(failures=1)).with_replica(index, _in(replica, Phase.FAILING))
         yield Step(f"{index}: the issuer says no", refused, fault=True)
     record = world.state.record
-    for text in {world.known.rejected_text, record.print if record else ""} - {""}:
+    for text in sorted({*_rejected_texts(world), *([record.print] if record else [])}):
         if left.repeats:
             repeated = world._replace(left=left.less(repeats=1)).with_replica(index, _repeated(replica, token, text))
             yield Step(f"{index} gets {text} again", repeated, fault=True)
+
+
+def _rejected_texts(world: World) -> set[str]:
+    """What the store knows of; after a loss, what it knew."""
+    return set(world.gone) if world.now == BEHIND else {world.known.rejected_text} - {""}
 
 
 def _repeated(replica: Replica, token: Minted, text: str) -> Replica:

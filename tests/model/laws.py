@@ -26,6 +26,7 @@ SECOND = "a text that the holder of a lease knows to be live gets no second numb
 WITHDRAWN = "a replica serves no more what a caller rejected there"
 INTERVAL = "one token an interval falls to rejections"
 ONE_FALL = "one token falls to a barrier, whoever remembers it"
+SUCCESSOR = "what was minted after a rejection does not fall to it, however low its number"
 BARRED = "a replica bars what the store rejected, and nothing else"
 ADOPTED = "a token minted without the store gets its number in any case, without a POST"
 FINISH = "everything can finish without another fault"

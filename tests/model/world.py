@@ -53,6 +53,8 @@ class Minted(NamedTuple):
     """It was minted without the store."""
     reissued: bool = False
     """The issuer gave a rejected text again, so it stands by it."""
+    born: int = 0
+    """After so many POSTs of the fleet: tells what was minted before a rejection was heard of, and what after."""
     unwanted: bool = False
     """The store refused it, because newer credentials were tried: it stays where it is."""
     dead: bool = False
@@ -89,6 +91,8 @@ class Replica(NamedTuple):
     barred: int = 0
     """Rejected, as the store told it."""
     barred_text: str = ""
+    barred_at: int = 0
+    """After so many POSTs it learned that."""
     doubts: bool = False
     """It heard that its token may be rejected, and has not asked yet."""
 
@@ -99,9 +103,10 @@ class Replica(NamedTuple):
 
     def landed(self, phase: Phase) -> "Replica":
         """Without its flight."""
-        return Replica(
-            phase, self.version, held=self.held, barred=self.barred, barred_text=self.barred_text, doubts=self.doubts
+        rejections = Replica(
+            version=self.version, barred=self.barred, barred_text=self.barred_text, barred_at=self.barred_at
         )
+        return rejections._replace(phase=phase, held=self.held, doubts=self.doubts)
 
     def again(self) -> "Replica":
         """It asks again, for the same."""
@@ -140,7 +145,7 @@ class Budgets(NamedTuple):
     """A lease lapses under its living holder."""
     failures: int = 0
     repeats: int = 0
-    """The issuer hands out the text that was rejected last, or the live one."""
+    """The issuer hands out a text that was rejected, or the live one."""
     lost_replies: int = 0
     outages: int = 0
     """A commit that never gets through."""
@@ -179,6 +184,8 @@ class World(NamedTuple):
     """The generations that callers have seen."""
     rejected: tuple[int, ...] = ()
     """What the store said that it has rejected, and what a replica withdrew itself."""
+    gone: tuple[str, ...] = ()
+    """The texts that fell to a caller's rejection."""
     before: tuple[State, Known] | None = None
 
     def with_replica(self, index: int, replica: Replica) -> "World":

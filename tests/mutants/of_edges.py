@@ -185,9 +185,7 @@ OTHERS = (
         "except Exception as error:  # noqa: BLE001 - translated",
         "except OSError as error:  # translated",
         "a key that cannot sign is a fault of ours",
-        "issuer/test_two_secrets.py",
-        "issuer/test_signing.py",
-        "issuer/test_issuer_safety.py",
+        "issuer/test_before_the_request.py",
     ),
     edge(
         "a broken connection is used again",

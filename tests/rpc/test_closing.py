@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 import pytest
 import pytest_asyncio
 
+from mintonce_server.rpc import connections as module
 from mintonce_server.rpc.connections import Connections
 from mintonce_server.telemetry.clock import SystemClock
 from support.clocks import ManualClock
@@ -79,6 +80,16 @@ def test_what_was_received_and_not_read_is_dropped(
     assert connections.close([pair.peer]) == {pair.peer}
     with pytest.raises(OSError, match=r"reset|not connected"):
         pair.server.recv(10_000)
+
+
+def test_where_descriptors_cannot_be_listed_connections_stay(
+    listener: socket.socket, connections: Connections, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process may have none left to do it with: that must not fail a call."""
+    pair = Pair(listener, stack)
+    monkeypatch.setattr(module, "DESCRIPTORS", "/nowhere")
+    assert not connections.close([pair.peer])
+    assert pair.is_open()
 
 
 def test_a_connection_that_goes_elsewhere_stays(

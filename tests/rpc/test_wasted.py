@@ -55,7 +55,7 @@ def test_all_that_waste_many_go_at_once(wasted: WastedCalls, closed: Closed) -> 
 
 
 def test_a_second_later_all_begin_anew(wasted: WastedCalls, closed: Closed, clock: ManualClock) -> None:
-    """Below the limit, nobody is closed for a while."""
+    """Below the limit, no connection is closed for a while."""
     for _ in range(4):
         for _ in range(PER_SECOND):
             wasted.note("steady")

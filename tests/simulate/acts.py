@@ -95,7 +95,7 @@ class Reject(Act):
         named = self._named(call)
         if named is not None:
             call.named = named
-            call.fleet.laws.named(call.key, named)
+            call.fleet.laws.named(call.key, named, call.fleet.by_sha)
             call.start("reject", self._reject, REJECT_MAX, 0.0, None)
 
     def _named(self, call: "Call") -> int | bytes | None:

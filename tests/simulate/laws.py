@@ -76,11 +76,14 @@ class Laws:
     def _name(self, key: TokenKey, generation: int, text: str, where: str) -> None:
         known, since = (
             self.texts.setdefault((key, generation), text),
-            self.named_at.setdefault((key, generation), self.world.now),
+            self.named_at.setdefault((key, generation), self.ledger.generations.get((key, generation), self.world.now)),
         )
         self.generations[text] = generation
         # Numbers may be ahead of the store's clock where a host's is. What is lost then may be given out again.
-        forgotten = self.world.lost_at(key) >= since and self.world.is_ahead(generation)
+        behind = self.world.is_ahead(generation) or self.world.stepped(since) > 0
+        forgotten = self.world.lost_at(key) >= since and behind
+        if known != text:
+            self.world.doubled.add(key)
         if known != text and not forgotten:
             self.world.broken("H3", f"generation {generation} is {known} and {text} ({where})")
 
@@ -104,10 +107,12 @@ class Laws:
         lost = self.world.lost_at(self.world.issuer.issued[rejected.text].key) >= rejected.at
         return began > bound and not lost and not node.store_failed >= began - bound + rejected.at
 
-    def named(self, key: TokenKey, named: int | bytes) -> None:
-        """A caller rejects this generation: if it ever was, replicas may bar all up to it from now on."""
-        if isinstance(named, int) and (key, named) in self.texts:
-            self.highest_bar[key] = max(self.highest_bar.get(key, 0), named)
+    def named(self, key: TokenKey, named: int | bytes, by_sha: dict[bytes, str]) -> None:
+        """A caller rejects this token: if it ever was, replicas may bar all up to it from now on."""
+        text = self.texts.get((key, named)) if isinstance(named, int) else by_sha.get(named)
+        if text is not None:
+            generation = named if isinstance(named, int) else self.generations[text]
+            self.highest_bar[key] = max(self.highest_bar.get(key, 0), generation)
 
     def acknowledged(self, node: NodeState, key: TokenKey, named: int | bytes, sha: dict[bytes, str]) -> None:
         """A replica said of this generation, or of the token with this SHA-256, that it was current and is rejected."""
@@ -134,7 +139,7 @@ class Laws:
     def _has_cause(self, node: NodeState, asked: Asked, error: MintonceError) -> bool:
         world, began = self.world, asked.began
         if isinstance(error, IssuerError):
-            return world.issuer_failed + LONGEST_BACK_OFF + world.longest_retry >= began
+            return world.issuer_failed + LONGEST_BACK_OFF + world.longest_retry >= began or node.troubled(began)
         match error.reason:
             case Reason.STORE_UNAVAILABLE:
                 return node.troubled(began - SLACK) or world.credentials_differ
@@ -171,7 +176,7 @@ class Laws:
         self.world.trace("store", name, node, type(answer).__name__, answer if isinstance(answer, int) else "")
         if text := product.refused_text(command, answer):
             self.ledger.refused(text, str(answer))
-            if answer == "REJECTED":
+            if answer != "OLD_CREDENTIALS":
                 self._forgets(node, text)
         kept, key = self.view.kept(command.args[0]), self.keys[command.args[0]]
         if kept != seen.kept:
@@ -181,7 +186,7 @@ class Laws:
             self.world.moment(moment, node)
 
     def _forgets(self, node: int, text: str) -> None:
-        """A replica that learns of a rejection gives up what it has."""
+        """A replica gives up what was rejected, or overtaken."""
         held = self.world.nodes[node].held
         for key in [key for key, issued in held.items() if issued.text == text]:
             del held[key]
@@ -210,7 +215,7 @@ class Laws:
                 self.world.broken("H3", f"the store went from generation {seen.generation} to {kept.generation}")
             if seen and kept.version < seen.version:
                 self.world.broken("credentials", f"a token of version {kept.version} replaced one of {seen.version}")
-            self.ledger.stored(key, kept.text)
+            self.ledger.stored(key, kept)
             return
         self.world.stored.pop(key, None)
         assert seen
@@ -234,6 +239,8 @@ class Laws:
         self.ledger.doom(key, "rejected meanwhile")
         if rejected := world.rejected.get(seen.text):
             # A barrier that is raised again says nothing new.
-            rejected.at = rejected.at if raised else now
+            if not raised:
+                rejected.at = now
+                rejected.told.clear()
         else:
             self._reject(key, seen.text, seen.generation)

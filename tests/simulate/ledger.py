@@ -12,6 +12,7 @@ from enum import Enum, auto
 from typing import Final
 
 from simulate.issuer import Issued
+from simulate.product import Kept
 from simulate.state import NEVER, NodeState, World
 
 from mintonce_server.core.errors import IssuerError
@@ -22,6 +23,8 @@ SLACK: Final = 0.6
 """Seconds by which a time may come early: readers count from before they ask, and links take their time."""
 LEASE_LEFT: Final = 1.0
 """Seconds that any holder's lease lasts at least after its last renewal."""
+SAME_TIME: Final = 0.01
+"""Seconds. Generations are milliseconds: what is given out right before a loss may be given out right after it."""
 SETTLED: Final = 8.0
 """Seconds without trouble after which no replica acts upon a token that was replaced."""
 REFRESH_SHARE: Final = 0.1
@@ -57,6 +60,7 @@ class Entry:
     due: float = NEVER
     replaced: float = NEVER
     excuse: str = ""
+    is_short: bool = False
     successor: int = 0
 
     def is_replaceable(self) -> bool:
@@ -93,11 +97,11 @@ class Ledger:
         if predecessor is not None:
             predecessor.successor = entry.number
         before = self.generations.get((key, generation or 0), NEVER)
-        behind = self.world.stepped(before) > 0 or self.world.is_ahead(generation or 0)
+        behind = self.world.stepped(before) > 0 or self.world.is_ahead(generation or 0) or now - before < SAME_TIME
         forgotten = self.world.lost_at(key) >= before and behind
         if generation is not None and before != NEVER and not forgotten:
             self.world.broken("H3", f"POST {entry}: generation {generation} was posted before")
-        self.generations[key, generation or 0] = since
+        self.generations.setdefault((key, generation or 0), since)
         self.world.trace("post", entry.number, node.index, key.audience, cause)
         chain.append(entry)
         self.world.moment("POST", node.index)
@@ -131,18 +135,18 @@ class Ledger:
         if not entry.excuse:
             entry.due = entry.since + life - min(REFRESH_MAX, REFRESH_SHARE * life)
         if entry.at + life - now <= 1.0:
-            entry.due, entry.excuse = min(entry.due, now + 1.0), "too short to share"
+            entry.due, entry.excuse, entry.is_short = min(entry.due, now + 1.0), "too short to share", True
             world.issuer_failed = now
 
     def _cause(self, entry: Entry, node: NodeState, chain: list[Entry]) -> tuple[str, Entry | None]:
         if entry.lone and (why := self._alone(entry, node)):
             return why, None
-        for before in chain:
-            if not before.successor and (why := self.allows(before, entry)):
-                return f"{why} (#{before.number})", before
         dropped = max(self.world.lost_at(entry.key), self.world.dropped.get(entry.key, NEVER))
         if not entry.lone and dropped >= entry.since:
             return "its lease was lost before the POST", None
+        for before in chain:
+            if not before.successor and (why := self.allows(before, entry)):
+                return f"{why} (#{before.number})", before
         self.world.broken(
             "mint law", f"POST {entry}: without a cause; before it: {'; '.join(self._story(chain, entry))}"
         )
@@ -198,7 +202,7 @@ class Ledger:
         now, poster = self.world.now, self.world.nodes[before.node]
         if now >= before.ended + before.retry - 0.05:
             return "the back-off is over"
-        knows = entry.node == before.node and poster.booted_at <= before.at
+        knows = before.lone and entry.node == before.node and poster.booted_at <= before.at
         return "the failure was not shared" if poster.troubled(before.at) and not knows else ""
 
     def _needs_successor(self, before: Entry, now: float) -> str:
@@ -222,12 +226,14 @@ class Ledger:
                 return "somebody asked for more life"
         return "nobody holds it" if not self.world.is_held(issued) else ""
 
-    def stored(self, key: TokenKey, text: str) -> None:
-        """The store has this token now: it replaces all others."""
-        now = self.world.now
+    def stored(self, key: TokenKey, kept: Kept) -> None:
+        """The store has this token now: it replaces all others. It may end there before its time."""
+        now, text = self.world.now, kept.text
         for entry in self.entries.get(key, ()):
             if entry.issued is not None and entry.issued.text == text:
                 entry.replaced = NEVER
+                life = entry.issued.ends - entry.issued.at
+                entry.due = min(entry.due, now + kept.left - min(REFRESH_MAX, REFRESH_SHARE * life))
             elif entry.is_replaceable() and entry.replaced == NEVER:
                 entry.replaced = now
 

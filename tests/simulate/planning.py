@@ -35,7 +35,7 @@ def _kill(chance: random.Random, at: float) -> Event:
 
 @kind("stop")
 def _stop(chance: random.Random, at: float) -> Event:
-    return faults.Stop(at, chance.randrange(4), chance.choice([0.1, 0.5, 2.0, 4.0, 12.0]))
+    return faults.Stop(at, chance.randrange(4), chance.choice([0.1, 0.5, 2.0, 4.0, 8.0, 12.0]))
 
 
 @kind("cut")
@@ -187,11 +187,50 @@ def _list(chance: random.Random, at: float) -> Event:
     return List(at, chance.randrange(4), 0, chance.choice([0, 1, 1000]))
 
 
+@kind("slow issuer")
+def _slow(chance: random.Random, at: float) -> Event:
+    return faults.Issuing(at, chance.choice([Mode.SLOW, Mode.SLOW, Mode.HANGS]), chance.choice([3.0, 15.0]))
+
+
+ARMED: Final = (
+    "long stop", "long stop", "lost reply", "stop", "kill", "cut", "storm", "loss", "failover", "reject", "throws"
+)  # fmt: skip
+"""What may wait for a moment."""
+
+
 @kind("armed")
 def _armed(chance: random.Random, at: float) -> Event:
-    moment = chance.choice(list(faults.Moment))
-    what = chance.choice(["stop", "stop", "kill", "cut", "storm", "loss", "failover", "reject", "store", "throws"])
-    return faults.Armed(at, moment, KINDS[what](chance, at))
+    moment, what = chance.choice(list(faults.Moment)), chance.choice(ARMED)
+    event: Event
+    match what:
+        case "long stop":
+            event = faults.Stop(at, 0, chance.choice([4.0, 8.0]))
+        case "lost reply":
+            event = faults.Storm(at, 0, 0.0005, (("lost_replies", 1.0),))
+        case _:
+            event = KINDS[what](chance, at)
+    return faults.Armed(at, moment, event)
+
+
+def _scenes(chance: random.Random, seconds: float) -> Iterator[Event]:
+    """Events that make sense only together."""
+    at, node, key = round(chance.uniform(0.0, seconds), 3), chance.randrange(4), chance.randrange(3)
+    match chance.choice(["", "", "stopped through a rejection", "armed", "a rejection after an outage"]):
+        case "stopped through a rejection":
+            yield Get(at, node, key)
+            yield faults.Stop(at + 0.5, node, 9.0)
+            yield Reject(at + 1.0, node + 1, key, "current")
+            for late in (3.0, 8.0, 9.0):
+                yield Get(at + late, node, key, 0.0, chance.choice([0.0, 15.0]))
+        case "armed":
+            for _ in range(3):
+                yield _armed(chance, round(chance.uniform(0.0, seconds), 3))
+        case "a rejection after an outage":
+            yield faults.Storm(at, node, 4.0, (chance.choice([("cut", True), ("refused", True)]),))
+            yield Get(at + 1.0, node, key)
+            yield Reject(at + chance.choice([2.0, 4.5, 7.0]), node + chance.choice([0, 1]), key, "current")
+        case _:
+            pass
 
 
 def plan_of(seed: int, only: frozenset[str] = frozenset(), without: frozenset[str] = frozenset()) -> Plan:
@@ -200,7 +239,8 @@ def plan_of(seed: int, only: frozenset[str] = frozenset(), without: frozenset[st
     kinds = sorted((only or frozenset(KINDS)) - without)
     chosen = chance.sample(kinds, min(len(kinds), chance.choice([1, 2, 3, 4, 6, 9, 12])))
     seconds = chance.choice([20.0, 40.0, 80.0])
-    events = [*_asked(chance, seconds), *_troubles(chance, chosen, seconds)]
+    scenes = () if only else _scenes(chance, seconds)
+    events = [*_asked(chance, seconds), *_troubles(chance, chosen, seconds), *scenes]
     skews = tuple(chance.choice([0.0, 0.0, -600.0, -2.0, 2.0, 600.0]) for _ in range(4))
     return Plan(
         seed,

@@ -171,12 +171,13 @@ async def list_tokens(broker: Broker, limit: int) -> list[Token]:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What the server holds for a key, as the laws look at it."""
+    """What the server holds for a key, as the laws look at it. `left`: seconds by its clock."""
 
     text: str
     generation: int
     provisional: int
     version: int
+    left: float
 
 
 class Leased(NamedTuple):
@@ -198,7 +199,8 @@ class ServerView:
         if entry is None or entry.record is None or entry.record.exp <= self.server.now():
             return None
         provisional = getattr(entry.record, "provisional", 0)
-        return Kept(entry.record.payload.access_token.reveal(), entry.record.f, provisional, entry.record.cv)
+        text, left = entry.record.payload.access_token.reveal(), (entry.record.exp - self.server.now()) / 1000
+        return Kept(text, entry.record.f, provisional, entry.record.cv, left)
 
     def lease(self, name: str) -> "Leased | None":
         """The lease that has not lapsed."""

@@ -86,6 +86,7 @@ class World:
     steps: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     last_trouble: float = NEVER
     issuer_failed: float = NEVER
+    doubled: set[TokenKey] = field(default_factory=set[TokenKey])
     repeated: set[str] = field(default_factory=set[str])
     longest_retry: float = 0.0
     credentials_differ: bool = False

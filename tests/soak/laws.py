@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Final
 
 from chaos.journals import steps_of
-from chaos.machine import unprovoked
+from chaos.machine import Pulse, unprovoked
 from soak.caller import NEVER_ENDED, UNTYPED
-from soak.fleet import SETUP, WITNESS, Fleet
+from soak.fleet import SETUP, WITNESS, Fleet, tasks_file
 from soak.gauges import Flatness
 from soak.keys import ALL, UNTOUCHED
 
 from support import history_rules_calls as about_calls
 from support import history_rules_rejects as about_rejects
 from support.history import Call, Fault, History, Post, Story, Violation, names_of, stories
+from support.measured_server import late_file
 
 Rule = Callable[[Story], Iterable[Violation]]
 RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
@@ -35,10 +36,17 @@ RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
 
 @dataclass
 class Told:
-    """What the client processes wrote down. `unreal`: rejections of generations that never were."""
+    """What the client processes wrote down.
+
+    Attributes:
+        unreal: rejections of generations that never were.
+        excused: calls that ended at their deadline without an answer while their replica's event loop was late: the
+            machine stood still. They are not in `calls`.
+    """
 
     calls: list[Call] = field(default_factory=list[Call])
     unreal: list[Call] = field(default_factory=list[Call])
+    excused: int = 0
 
 
 def read(files: Iterable[Path]) -> Told:
@@ -49,6 +57,20 @@ def read(files: Iterable[Path]) -> Told:
             parsed = json.loads(line)
             (told.unreal if parsed["unreal"] else told.calls).append(Call(**parsed["call"]))
     return told
+
+
+def excuse(fleet: Fleet, told: Told) -> Told:
+    """Without the calls that a busy machine alone made fail."""
+    late = {member.name: _late(late_file(tasks_file(fleet.directory, member.name))) for member in fleet.members}
+    calls = [call for call in told.calls if not late[call.replica].excuses(call)]
+    return replace(told, calls=calls, excused=len(told.calls) - len(calls))
+
+
+def _late(file: Path) -> Pulse:
+    found = Pulse()
+    if file.exists():
+        found.late = [float(line) for line in file.read_text().rpartition("\n")[0].splitlines()]
+    return found
 
 
 def history_of(fleet: Fleet, told: Told) -> History:

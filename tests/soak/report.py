@@ -72,6 +72,7 @@ def _summary(soak: Soak) -> str:
         ("calls and watched tokens", f"{calls:,}"),
         ("GetToken answered", f"{soak.calls['get OK']:,} of {_of(soak, 'get '):,}"),
         ("slowest GetToken", f"{soak.slowest:.2f} s"),
+        ("calls left out, since their replica's event loop was late", f"{soak.excused:,}"),
         ("rejections that counted", f"{soak.rejections:,}"),
         (
             "rejections of generations that never were",

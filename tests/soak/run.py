@@ -39,6 +39,7 @@ class Soak:
     broken: dict[str, list[str]]
     calls: Counter[str]
     unreal: Counter[str]
+    excused: int
     rejections: int
     posts: int
     minted: int
@@ -70,7 +71,7 @@ async def soak(minutes: float, seed: int, directory: Path) -> Soak:
                 await asyncio.sleep(AFTERWARDS)
         finally:
             sampling.cancel()
-        return _judged(running, seed, samples, laws.read(files), recovery)
+        return _judged(running, seed, samples, laws.excuse(running, laws.read(files)), recovery)
 
 
 @asynccontextmanager
@@ -119,6 +120,7 @@ def _judged(running: Fleet, seed: int, samples: list[Sample], told: laws.Told, r
         broken=laws.broken(running, told, history, flat, recovery),
         calls=Counter(f"{call.op} {call.status}" for call in told.calls),
         unreal=Counter(call.status for call in told.unreal),
+        excused=told.excused,
         rejections=sum(call.op == "reject" and call.was_current is True for call in told.calls),
         posts=len(history.posts),
         minted=sum(bool(post.jti) for post in history.posts),

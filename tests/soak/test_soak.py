@@ -103,6 +103,16 @@ def test_what_a_stopped_or_restarted_replica_does_is_no_breach() -> None:
     assert judged(history(GOOD, posts=(FIRST, Post(5.0, UNTOUCHED, 200, "two")), faults=(kill,))) == []
 
 
+def test_a_busy_machine_is_no_breach(tmp_path: Path) -> None:
+    """A call that got no answer while its replica's event loop was late is left out; one later is not."""
+    silent = replace(REFUSED, status="DEADLINE_EXCEEDED", reason="", began=2.0, ended=4.0)
+    member = type("Member", (), {"name": WITNESS})
+    fleet = cast(Fleet, type("Stood", (), {"directory": tmp_path, "members": [member]}))
+    (tmp_path / "r0.late").write_text("3.9\n")
+    told = laws.excuse(fleet, laws.Told([silent, replace(silent, ended=9.0)]))
+    assert (told.calls, told.excused) == ([replace(silent, ended=9.0)], 1)
+
+
 def test_growth_is_the_second_half_against_the_first() -> None:
     """After the warm-up; of memory, descriptors, threads and tasks."""
     grown = [Sample(float(n), WITNESS, 1, (100 + n) << 20, 20 + n // 5, 8, 10) for n in range(100)]

@@ -2,7 +2,7 @@
 
 Three differences to the product. Its user may count its descriptors: the product is not dumpable, and only root may
 read /proc/PID/fd of such a process. Its wall clock is ahead by SKEW seconds. It writes the number of its asyncio tasks
-into the file that MEASURED_TASKS names, each second.
+into the file that MEASURED_TASKS names, each second, and when it stood still into a file beside it: see `late_file`.
 """
 
 import asyncio
@@ -17,14 +17,30 @@ from typing import Final
 PROGRAM: Final = str(Path(__file__).resolve())
 TASKS_FILE: Final = "MEASURED_TASKS"
 """Name of the environment variable."""
+BEAT: Final = 0.02
+LATE: Final = 0.03
+"""Seconds: the margin that a replica keeps for its answer's way back (rpc/calls.py), less a little."""
 _PR_SET_DUMPABLE: Final = 4
 
 
-async def count_tasks(path: Path) -> None:
+def late_file(tasks: Path) -> Path:
+    """Where the unix times stand at which the event loop was late, each on a line of its own."""
+    return tasks.with_suffix(".late")
+
+
+async def measure(tasks: Path) -> None:
     """For ever. This task is not counted."""
+    counted = 0.0
     while True:
-        path.write_text(str(len(asyncio.all_tasks()) - 1))
-        await asyncio.sleep(1.0)
+        due = time.time() + BEAT
+        await asyncio.sleep(BEAT)
+        now = time.time()
+        if now - due > LATE:
+            with late_file(tasks).open("a") as late:
+                late.write(f"{now}\n")
+        if now - counted >= 1.0:
+            counted = now
+            tasks.write_text(str(len(asyncio.all_tasks()) - 1))
 
 
 def main(skew: float, arguments: list[str]) -> int:
@@ -42,7 +58,7 @@ def main(skew: float, arguments: list[str]) -> int:
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
 
     async def serve_and_count(settings: Settings, stopping: asyncio.Event, ready: Callable[[str], None]) -> None:
-        counting = asyncio.create_task(count_tasks(Path(tasks))) if tasks else None
+        counting = asyncio.create_task(measure(Path(tasks))) if tasks else None
         try:
             await serve(settings, stopping, ready)
         finally:

@@ -60,7 +60,7 @@ def many(repeats: AuditRepeats, record: CallRecord, count: int) -> None:
 def test_the_first_refusal_is_written_and_the_others_are_counted(
     log: Log, clock: ManualClock, repeats: AuditRepeats
 ) -> None:
-    """Of one caller, or of one network where nobody knows the caller; other acts and reasons count apart."""
+    """Of one caller, or of one network where the caller is not known; other acts and reasons count apart."""
     neighbour = replace(NAMELESS, peer="ipv4:192.0.2.99:1")
     many(repeats, NAMELESS, 1000)
     many(repeats, neighbour, 1000)

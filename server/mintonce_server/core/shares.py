@@ -8,7 +8,7 @@ T = TypeVar("T", bound=Hashable)
 
 
 class Shares(Generic[T]):
-    """Each item has one owner. Whoever makes room takes it from the largest owner, so that small ones lose nothing.
+    """Each item has one owner. When room is needed, the largest owner gives it, so that small ones lose nothing.
 
     Attributes:
         all: the items with their owners, in the order in which they came.

@@ -44,7 +44,7 @@ class Arrival:
             self.task.cancel()
 
     def why_dismissed(self) -> MintonceError | None:
-        """Asked once when this task was cancelled: the reason, if that was a dismissal and nothing else besides."""
+        """To be asked once, when this task was cancelled: the reason, if that was a dismissal and nothing else."""
         task = asyncio.current_task()
         return self.dismissal if self.dismissal and task and task.uncancel() == 0 else None
 

@@ -47,7 +47,11 @@ class Connections:
 
     def _search(self) -> None:
         self._found.clear()
-        for name in os.listdir(DESCRIPTORS):
+        try:
+            names = os.listdir(DESCRIPTORS)
+        except OSError:  # no descriptor is left to read it with, or the system has no such folder
+            return
+        for name in names:
             if name.isdigit() and (address := self._peer_of(int(name))) != NOWHERE:
                 self._found[address] = int(name)
 

@@ -1,4 +1,4 @@
-"""What gRPC hands to a method besides the message."""
+"""What gRPC hands to a method together with the message."""
 
 from typing import Any
 

@@ -127,7 +127,7 @@ class Entrance:
                 self._dismiss(came, _too_late(self._timeout))
 
     def _make_room(self) -> None:
-        """Dismiss the oldest calls of whoever has most that wait; several, because the search looks at all."""
+        """Dismiss the oldest waiting calls of the owner with most of them; several, because the search looks at all."""
         (largest, count), *_ = Counter(came.owner for came in self._waiting).most_common(1)
         theirs = [came for came in self._waiting if came.owner == largest]
         for came in theirs[: 1 + count // 4]:

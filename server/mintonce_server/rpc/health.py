@@ -49,11 +49,12 @@ class Health(health_pb2_grpc.HealthServicer):
         _check_received()
         last = None
         while True:
-            news, response = self._news, self._response(request.service)
+            # As it is now: the drain may begin while the answer is on its way, and must still be said.
+            news, draining, response = self._news, self._draining, self._response(request.service)
             if response.status != last:
                 last = response.status
                 yield response
-            if self._draining:
+            if draining:
                 return
             await news.wait()
 

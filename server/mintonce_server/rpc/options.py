@@ -7,13 +7,13 @@ from typing import Any, Final
 from mintonce_server.rpc.tls import TlsMaterial
 
 HANDSHAKE_SECONDS: Final = 10
-"""Within which a connection must have said what it is: whoever sends a byte a second holds it no longer."""
+"""Time for the TLS handshake and the HTTP/2 preface; a peer that sends a byte a second cannot extend it."""
 IDLE_SECONDS: Final = 900
 GRACE_SECONDS: Final = 30
 """What a call under way gets when its connection has reached its age."""
 MOST_PENDING: Final = 2000
-"""Calls of one method that have come and were not looked at yet. gRPC drops those beyond, whoever calls: what is here
-takes less than a second, and a flood leaves room for others as soon as it pauses."""
+"""Calls of one listener that have come and were not looked at yet. gRPC drops further ones, whoever the caller is. So
+many take less than a second, and a flood leaves room for other calls as soon as it pauses."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ class WastedCalls:
         self._gone: dict[str, float] = {}
 
     def is_gone(self, peer: str) -> bool:
-        """Whether the peer's connection was closed a moment ago: nobody waits for an answer any more."""
+        """Whether the peer's connection was closed a moment ago: an answer would reach no one."""
         return bool(self._gone) and self._gone.get(peer, 0.0) > self._clock.monotonic()
 
     def note(self, peer: str) -> None:

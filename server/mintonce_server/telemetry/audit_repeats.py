@@ -20,7 +20,7 @@ from mintonce_server.telemetry.logs import get_logger
 from mintonce_server.telemetry.peers import network_of
 
 UNKNOWN: Final = "unknown"
-"""The caller's name in a record when nobody knows it."""
+"""The caller's name in a record when the caller is not known."""
 ALLOWED: Final = "allow"
 OTHERS: Final = "others"
 """In place of a network, for calls from more networks than are counted apart."""
@@ -54,7 +54,7 @@ class _Count:
 
 
 class AuditRepeats:
-    """Stands before the audit log. Whoever builds it runs `run`, and calls `close` at the end."""
+    """Stands before the audit log. Its builder runs `run`, and calls `close` at the end."""
 
     def __init__(self, write: Write, clock: Clock, interval: float) -> None:
         self._write = write

@@ -21,24 +21,28 @@ _MISSED: Final = "did not answer within"
 
 
 class Pulse:
-    """Beats on the callers' own event loop, and knows when it was late."""
+    """Beats on the callers' own event loop, and knows when it was late, and by how much."""
 
     def __init__(self) -> None:
-        self.late: list[float] = []
+        self.late: dict[float, float] = {}
 
     async def beat(self) -> None:
         """For ever."""
         while True:
             due = time.time() + BEAT
             await asyncio.sleep(BEAT)
-            if time.time() - due > LATE:
-                self.late.append(time.time())
+            if (by := time.time() - due) > LATE:
+                self.late[time.time()] = by
 
     def excuses(self, call: Call) -> bool:
         """Whether the call ended at its deadline, without a word from the server, while the machine stood still."""
         if call.status != "DEADLINE_EXCEEDED" or call.reason:
             return False
         return any(call.ended - BEFORE <= moment <= call.ended + LATE for moment in self.late)
+
+    def worst(self, since: float) -> float:
+        """The longest that the machine stood still since then, in seconds."""
+        return max((by for moment, by in self.late.items() if moment >= since), default=0.0)
 
 
 @asynccontextmanager

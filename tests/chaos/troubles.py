@@ -77,8 +77,8 @@ async def rejected_in_flight(stage: Stage) -> None:
 
 
 async def rejections_without_end(stage: Stage) -> None:
-    """Callers reject whatever they get: the quota at the issuer stays safe."""
-    audience = stage.cold()
+    """Callers reject whatever they get: the quota at the issuer stays safe. The tokens would live long."""
+    audience = stage.cold(long=True)
     async with stage.fault("callers"):
         began = asyncio.get_running_loop().time()
         for _ in range(25):

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from mintonce_server.core.errors import StoreUnavailable, WaitTimedOut
+from mintonce_server.core.key import TokenKey
 from mintonce_server.core.token import Origin, Token
 from support.samples import KEY, lease_of, minted, named
 from support.troubled_store import ALL
@@ -152,3 +153,20 @@ async def test_the_token_s_end_counts_in_an_outage_too() -> None:
     await bench.issuer.asked.wait()  # it mints alone: it holds nothing
     bench.issuer.gate.set()
     assert (await caller).token.generation > token.generation
+
+
+async def test_an_outage_that_took_long_to_be_noticed_is_an_outage() -> None:
+    """A slow machine: the store's deadline and the bound of staleness went by before the failure was there."""
+    bench = Workbench()
+    token = (await bench.get()).token
+    bench.clock.advance(BOUND + 0.1)
+    bench.store.down = frozenset({"generations"})
+    begin = bench.store._begin
+
+    def slowly(method: str, key: TokenKey | None = None) -> None:
+        bench.clock.advance(BOUND + 0.1)
+        begin(method, key)
+
+    bench.store._begin = slowly  # type: ignore[method-assign] # time goes by in each call
+    served = await bench.get()
+    assert (served.token, served.degraded) == (token, True)

@@ -166,7 +166,9 @@ class Broker:
                 obtained = await self._filling.fill(entry, min_remaining)
         except (IssuerError, StoreUnavailable, WaitTimedOut) as error:
             later = self._clock.monotonic()
-            if (token := entry.live(later)) and self._may_serve(entry, later):
+            # Whoever waited for the store's answer, or for its silence, gets what lives. Others only what is known.
+            answered = not isinstance(error, WaitTimedOut)
+            if (token := entry.live(later)) and (answered or self._may_serve(entry, later)):
                 return Served(token, Origin.MEMORY, degraded=True)
             if isinstance(error, WaitTimedOut) and patience < deadline:
                 # What was live has ended in this very moment: from now on it is worth waiting.

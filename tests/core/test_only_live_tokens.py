@@ -171,3 +171,19 @@ async def test_nor_does_a_back_off_bring_it_back() -> None:
     bench.clock.advance(0.8)
     with pytest.raises(MintonceError):
         await bench.get()
+
+
+async def test_the_refresh_of_a_dead_token_takes_the_fleets_with_a_lower_number() -> None:
+    """It mints none where a live one is there."""
+    bench = Workbench(keep_warm=True)
+    bench.broker._filling._alone._clock = ManualClock(bench.clock.monotonic(), bench.clock.unix() + 7200.0)
+    bench.store.down = ALL
+    bench.issuer.lifetime = 5.0
+    alone = (await bench.get()).token
+    bench.store.down = frozenset()
+    fleets = await shared(bench.store, bench.clock, lifetime=3600.0)
+    assert fleets.generation < alone.generation
+    bench.clock.advance(5.0)
+    await bench.refresh()
+    assert named((await bench.get()).token) == named(fleets)
+    assert bench.issuer.mints == 1

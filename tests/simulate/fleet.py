@@ -10,7 +10,7 @@ from typing import Any, Final
 from simulate import product
 from simulate.acts import Act, Call
 from simulate.chance import seeded, stream
-from simulate.faults import Fault
+from simulate.faults import Armed, Failover, Fault
 from simulate.issuer import Issuer
 from simulate.laws import Laws
 from simulate.ledger import Ledger
@@ -135,7 +135,7 @@ class Fleet:
             node.settings = self.plan.settings
             node.skew = self.plan.skews[number] if number < len(self.plan.skews) else 0.0
             node.start()
-        snapshots = self.loop.create_task(self._keep_snapshots())
+        snapshots = self.loop.create_task(self._keep_snapshots() if _fails_over(self.plan) else asyncio.sleep(0.0))
         for event in sorted(self.plan.events, key=lambda event: event.at):
             await self._until(event.at)
             event.happen(self)
@@ -219,3 +219,8 @@ class Fleet:
     def _loop_complains(self, _: Any, context: dict[str, Any]) -> None:
         if not self.ending:
             self.world.broken("H15", f"{context.get('message')}: {context.get('exception')!r}")
+
+
+def _fails_over(plan: Plan) -> bool:
+    events = [event.event if isinstance(event, Armed) else event for event in plan.events]
+    return any(isinstance(event, Failover) for event in events)

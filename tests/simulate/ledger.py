@@ -25,6 +25,8 @@ LEASE_LEFT: Final = 1.0
 """Seconds that any holder's lease lasts at least after its last renewal."""
 SAME_TIME: Final = 0.01
 """Seconds. Generations are milliseconds: what is given out right before a loss may be given out right after it."""
+LOSS_LASTS: Final = 30.0
+"""Seconds in which a key may be minted a second time because the store lost it: a replica may hold a newer number."""
 SETTLED: Final = 8.0
 """Seconds without trouble after which no replica acts upon a token that was replaced."""
 REFRESH_SHARE: Final = 0.1
@@ -81,6 +83,7 @@ class Ledger:
     entries: dict[TokenKey, list[Entry]] = field(default_factory=dict[TokenKey, list[Entry]])
     count: int = 0
     generations: dict[tuple[TokenKey, int], float] = field(default_factory=dict[tuple[TokenKey, int], float])
+    spent_losses: dict[TokenKey, float] = field(default_factory=dict[TokenKey, float])
     wishes: dict[TokenKey, list[tuple[float, float]]] = field(default_factory=dict[TokenKey, list[tuple[float, float]]])
     rotations: dict[TokenKey, float] = field(default_factory=dict[TokenKey, float])
 
@@ -147,6 +150,10 @@ class Ledger:
         for before in chain:
             if not before.successor and (why := self.allows(before, entry)):
                 return f"{why} (#{before.number})", before
+        lost = self.world.lost_at(entry.key)
+        if lost != self.spent_losses.get(entry.key, NEVER) and self.world.now - lost <= LOSS_LASTS:
+            self.spent_losses[entry.key] = lost
+            return "a second mint after the store lost its data", None
         self.world.broken(
             "mint law", f"POST {entry}: without a cause; before it: {'; '.join(self._story(chain, entry))}"
         )
@@ -202,6 +209,8 @@ class Ledger:
         now, poster = self.world.now, self.world.nodes[before.node]
         if now >= before.ended + before.retry - 0.05:
             return "the back-off is over"
+        if self.world.dropped.get(before.key, NEVER) >= before.since:
+            return "a rejection ended its lease before the failure was told"
         knows = before.lone and entry.node == before.node and poster.booted_at <= before.at
         return "the failure was not shared" if poster.troubled(before.at) and not knows else ""
 

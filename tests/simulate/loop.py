@@ -141,7 +141,10 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         events._set_running_loop(self)
         try:
             task = OUTSIDE.run(self.create_task, main)
+            cast(Any, task)._log_destroy_pending = False  # an error that ends the run says more
             while not task.done():
+                if not self._busy and not self._timers:
+                    raise StuckError
                 self._run_once()
                 if self.halted:
                     raise HaltedError
@@ -151,32 +154,34 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             sys.set_asyncgen_hooks(*hooks)
 
     def _run_once(self) -> None:
-        """One handle, of a lane that is drawn; or time goes on to the next timer."""
-        busy, timers = self._busy, self._timers
-        while timers and timers[0][0] <= self.now:
-            timer = heapq.heappop(timers)[2]
-            if not timer.cancelled():
-                self._enqueue(timer)
-        if not busy:
-            if not timers:
-                raise StuckError
-            self.now = timers[0][0]
-            return
-        place = int(self._draw() * len(busy)) if len(busy) > 1 else 0
-        lane = busy[place]
-        if lane.stopped or lane.dead:
-            self._unlist(place)
-            return
-        handle = lane.queue.popleft()
-        if not lane.queue:
-            self._unlist(place)
-        if handle.cancelled():
-            return
-        self.now += TICK
-        self.operations += 1
-        if self.operations > self.most:
-            raise RunawayError
-        cast(Any, handle)._run()
+        """All that is ready and becomes ready, a handle at a time, each of a lane that is drawn.
+
+        When nothing is ready, time goes on to the next timer.
+        """
+        busy, timers, draw = self._busy, self._timers, self._draw
+        while not self.halted:
+            while timers and timers[0][0] <= self.now:
+                timer = heapq.heappop(timers)[2]
+                if not timer.cancelled():
+                    self._enqueue(timer)
+            if not busy:
+                break
+            place = int(draw() * len(busy)) if len(busy) > 1 else 0
+            lane = busy[place]
+            if lane.stopped or lane.dead:
+                self._unlist(place)
+                continue
+            handle = lane.queue.popleft()
+            if not lane.queue:
+                self._unlist(place)
+            if not handle.cancelled():
+                self.now += TICK
+                self.operations += 1
+                if self.operations > self.most:
+                    raise RunawayError
+                cast(Any, handle)._run()
+        if timers:
+            self.now = max(self.now, timers[0][0])
 
     def _enqueue(self, handle: asyncio.Handle) -> None:
         context: Context = cast(Any, handle)._context

@@ -32,7 +32,22 @@ Task = Coroutine[Any, Any, None]
 OLD: Final = not hasattr(Broker, "endless")
 """Whether this is the product of commit 3327505."""
 
-HASHER: Final = KeyHasher(b"an index key for simulations")
+
+class _Hasher(KeyHasher):
+    """Knows the few keys of a simulation by heart."""
+
+    def __init__(self, index_key: bytes) -> None:
+        super().__init__(index_key)
+        self._names: dict[tuple[str, str, tuple[str, ...]], str] = {}
+
+    def __call__(self, key: TokenKey) -> str:
+        parts = (key.client, key.audience, key.scopes)
+        if (name := self._names.get(parts)) is None:
+            name = self._names[parts] = super().__call__(key)
+        return name
+
+
+HASHER: Final = _Hasher(b"an index key for simulations")
 CLIENT: Final = "client"
 GAP: Final = Wake(WakeKind.GAP, "", 0)
 

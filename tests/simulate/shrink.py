@@ -15,10 +15,10 @@ SALTS = (0, 1, 2)
 class Shrinker:
     """Leaves out what the law can be broken without."""
 
-    def __init__(self, plan: Plan, law: str) -> None:
+    def __init__(self, plan: Plan, law: str, runs: int = RUNS) -> None:
         self.plan = plan
         self._law = law
-        self._left = RUNS
+        self._left = runs
 
     def shrink(self) -> Plan:
         """The smallest plan found. Raises ValueError if the plan breaks no such law."""

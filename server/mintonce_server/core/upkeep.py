@@ -110,9 +110,9 @@ class Upkeep:
             self._retire(entry, refresher)
             return
         try:
-            obtained = await self._filling.fill(
-                entry, 0.0, entry.token.generation if entry.token else entry.barred, events.Cause.REFRESH
-            )
+            # A successor of a token that has ended may have a lower number, where clocks differ: any live one will do.
+            newer_than = token.generation if token is not None else entry.barred
+            obtained = await self._filling.fill(entry, 0.0, newer_than, events.Cause.REFRESH)
             trouble = obtained.trouble
         except MintonceError as error:
             trouble = error

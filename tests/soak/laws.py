@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from chaos.journals import steps_of
-from chaos.machine import Pulse, unprovoked
+from chaos.machine import LATE, Pulse, unprovoked
 from soak.caller import NEVER_ENDED, UNTYPED
 from soak.fleet import SETUP, WITNESS, Fleet, tasks_file
 from soak.gauges import Flatness
@@ -68,8 +68,11 @@ def excuse(fleet: Fleet, told: Told) -> Told:
 
 def _late(file: Path) -> Pulse:
     found = Pulse()
-    if file.exists():
-        found.late = [float(line) for line in file.read_text().rpartition("\n")[0].splitlines()]
+    lines = file.read_text().rpartition("\n")[0].splitlines() if file.exists() else []
+    for line in lines:
+        began, ended = map(float, line.split())
+        steps = math.ceil((ended - began) / LATE)
+        found.late += [began + step * LATE for step in range(steps)] + [ended]
     return found
 
 

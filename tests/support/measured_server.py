@@ -24,7 +24,7 @@ _PR_SET_DUMPABLE: Final = 4
 
 
 def late_file(tasks: Path) -> Path:
-    """Where the unix times stand at which the event loop was late, each on a line of its own."""
+    """Where it says from when until when the event loop stood still: a line each, two unix times."""
     return tasks.with_suffix(".late")
 
 
@@ -37,7 +37,7 @@ async def measure(tasks: Path) -> None:
         now = time.time()
         if now - due > LATE:
             with late_file(tasks).open("a") as late:
-                late.write(f"{now}\n")
+                late.write(f"{due} {now}\n")
         if now - counted >= 1.0:
             counted = now
             tasks.write_text(str(len(asyncio.all_tasks()) - 1))

@@ -133,7 +133,8 @@ def _answers(world: World, index: int) -> Iterator[Step]:
         refused = world._replace(left=left.less(failures=1)).with_replica(index, _in(replica, Phase.FAILING))
         yield Step(f"{index}: the issuer says no", refused, fault=True)
     record = world.state.record
-    for text in sorted({*_rejected_texts(world), *([record.print] if record else [])}):
+    texts = _rejected_texts(world) | ({record.print} if record else set[str]())
+    for text in sorted(texts):
         if left.repeats:
             repeated = world._replace(left=left.less(repeats=1)).with_replica(index, _repeated(replica, token, text))
             yield Step(f"{index} gets {text} again", repeated, fault=True)

@@ -72,7 +72,8 @@ def _late(file: Path) -> Pulse:
     for line in lines:
         began, ended = map(float, line.split())
         steps = math.ceil((ended - began) / LATE)
-        found.late += [began + step * LATE for step in range(steps)] + [ended]
+        moments = [began + step * LATE for step in range(steps)] + [ended]
+        found.late |= dict.fromkeys(moments, ended - began)
     return found
 
 

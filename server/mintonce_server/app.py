@@ -11,6 +11,7 @@ from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.errors import AuditUnavailable, MintonceError, StoreUnavailable
 from mintonce_server.core.ports import Clock, TokenStore
 from mintonce_server.core.quotas import QuotaOptions, Quotas
+from mintonce_server.core.turns import Turns
 from mintonce_server.core.supervise import Supervisor
 from mintonce_server.credentials import credentials_of
 from mintonce_server.guarding import Guarding
@@ -143,6 +144,7 @@ async def _clients(settings: Settings, clock: Clock, guarding: Guarding) -> Asyn
     """The registered clients, each with its issuer; one pool of connections an issuer."""
     async with AsyncExitStack() as pools:
         endpoints: dict[str, TokenEndpoint] = {}
+        turns = {name: Turns() for name in settings.issuers}
         for name, issuer in settings.issuers.items():
             endpoints[name] = TokenEndpoint(_endpoint_options(issuer, settings), clock)
             pools.push_async_callback(endpoints[name].close)
@@ -153,6 +155,7 @@ async def _clients(settings: Settings, clock: Clock, guarding: Guarding) -> Asyn
                 audiences=frozenset(client.audiences),
                 credential_version=client.credential_version,
                 keep_warm=client.keep_warm,
+                turns=turns[client.issuer],
             )
             for name, client in settings.clients.items()
         )

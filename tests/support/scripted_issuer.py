@@ -23,6 +23,7 @@ class ScriptedIssuer:
         text: of the tokens from now on; None: a new one each time.
         fails: makes the error to raise instead of giving a token.
         gate: what each mint waits for; open unless a test closes it.
+        hangs_for: mints of audiences that begin so wait for `end_of_hanging`; None: no audience.
         asked: set as soon as a mint has begun.
     """
 
@@ -33,6 +34,8 @@ class ScriptedIssuer:
         self.fails: Callable[[], IssuerError] | None = None
         self.gate = asyncio.Event()
         self.gate.set()
+        self.hangs_for: str | None = None
+        self.end_of_hanging = asyncio.Event()
         self.asked = asyncio.Event()
         self._clock = clock
 
@@ -45,6 +48,8 @@ class ScriptedIssuer:
         started_at = self._clock.monotonic()
         self.minted_for.append(key)
         self.asked.set()
+        if self.hangs_for is not None and key.audience.startswith(self.hangs_for):
+            await self.end_of_hanging.wait()
         await self.gate.wait()
         if self.fails is not None:
             raise self.fails()

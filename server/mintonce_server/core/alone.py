@@ -47,7 +47,9 @@ class Alone:
             raise outage
         generation = self._generation(entry)
         try:
-            minted = await self._posting.mint(client, key, key_hash, generation, failures, Cause.OUTAGE)
+            minted = await self._posting.mint(
+                client, key, key_hash, generation, failures, Cause.OUTAGE, entry.wanted_by
+            )
         except IssuerError as error:
             self._remember(key, error, error.retry_after or 0.0, failures + 1)
             raise

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from mintonce_server.core.errors import PermissionDenied, UnknownClient
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Issuer
+from mintonce_server.core.turns import Turns
 
 ANY_AUDIENCE = "*"
 
@@ -18,6 +19,7 @@ class OAuthClient:
         audiences: what its tokens may be for; ("*",) for anything.
         credential_version: rises with every new secret; older tokens and negative records then count no more.
         keep_warm: refresh its tokens even when nobody asks.
+        turns: bounds the POSTs under way; shared by all clients of one issuer.
     """
 
     name: str
@@ -25,6 +27,7 @@ class OAuthClient:
     audiences: frozenset[str] = field(default=frozenset({ANY_AUDIENCE}))
     credential_version: int = 1
     keep_warm: bool = False
+    turns: Turns = field(default_factory=Turns, compare=False, repr=False)
 
     def allows(self, audience: str) -> bool:
         return audience in self.audiences or ANY_AUDIENCE in self.audiences

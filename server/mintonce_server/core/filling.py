@@ -103,7 +103,9 @@ class Filling:
                 return Obtained(token, Origin.MEMORY, entry.confirmed_at)
         # Barred here is barred, and over is over, even if the store lost the rejection or its clock was set back.
         newer_than = max(newer_than, entry.barred, entry.over(now))
-        return await self._minting.obtain(client, entry.key, newer_than, min_remaining, cause, entry.rejected_by)
+        return await self._minting.obtain(
+            client, entry.key, newer_than, min_remaining, cause, entry.rejected_by, entry.wanted_by
+        )
 
 
 def _cause(entry: Entry) -> Cause:

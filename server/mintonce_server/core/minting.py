@@ -25,6 +25,7 @@ from mintonce_server.core.memory import NEVER
 from mintonce_server.core.ports import Backoff, Clock, Hit, Lease, Refusal, TokenStore, Wait, Wish
 from mintonce_server.core.posting import Posting
 from mintonce_server.core.token import Minted, Origin, Token
+from mintonce_server.core.turns import PATIENCE
 
 WAIT_BOUND: Final = 0.25
 """Wake-ups are hints: a waiter asks again after this many seconds in any case."""
@@ -77,11 +78,20 @@ class Minting:
         self._mint_deadline = mint_deadline
 
     async def obtain(
-        self, client: OAuthClient, key: TokenKey, newer_than: int, min_remaining: float, cause: Cause, rejected_by: str
+        self,
+        client: OAuthClient,
+        key: TokenKey,
+        newer_than: int,
+        min_remaining: float,
+        cause: Cause,
+        rejected_by: str,
+        caller: str,
     ) -> Obtained:
         """Raises IssuerError, StoreUnavailable, or WaitTimedOut after FLIGHT_BOUND.
 
-        `rejected_by`: the caller that rejected the last token, as far as it is known here; for the log.
+        Args:
+            rejected_by: the caller that rejected the last token, as far as it is known here; for the log.
+            caller: who wants the token; its share of the issuer's turns is bounded.
         """
         wish = Wish(secrets.token_hex(16), client.credential_version, newer_than, min_remaining)
         key_hash = self._store.key_hash(key)
@@ -104,7 +114,7 @@ class Minting:
                     case Backoff(failure, seconds, token):
                         return _settle(token, asked_at, error_of(failure, seconds))
                     case Lease() as lease:
-                        obtained = await self._with_lease(client, key_hash, lease, wish, cause)
+                        obtained = await self._with_lease(client, key_hash, lease, wish, cause, caller)
                         if obtained is not None:
                             if obtained.token.reissued and obtained.origin is Origin.MINT:
                                 self._sink(events.Reissued(key_hash, client.name, lease.generation, rejected_by))
@@ -118,14 +128,14 @@ class Minting:
         )
 
     async def _with_lease(
-        self, client: OAuthClient, key_hash: str, lease: Lease, wish: Wish, cause: Cause
+        self, client: OAuthClient, key_hash: str, lease: Lease, wish: Wish, cause: Cause, caller: str
     ) -> Obtained | None:
         """Mint and commit. None: the lease or the token was overtaken, so ask the store again."""
         if self._clock.monotonic() >= lease.expires_at:
             self._sink(events.LeaseLost(key_hash, lease.generation))
             return None
         try:
-            minted = await self._mint(client, key_hash, lease, cause)
+            minted = await self._mint(client, key_hash, lease, cause, caller)
         except IssuerError as error:
             return await self._failed(key_hash, lease, error, wish)
         left = minted.lifetime - (self._clock.monotonic() - minted.started_at)
@@ -137,9 +147,11 @@ class Minting:
             return await self._too_short(key_hash, lease, minted)
         return await self._commit(key_hash, lease, minted)
 
-    async def _mint(self, client: OAuthClient, key_hash: str, lease: Lease, cause: Cause) -> Minted:
+    async def _mint(self, client: OAuthClient, key_hash: str, lease: Lease, cause: Cause, caller: str) -> Minted:
         async with self._renewing(lease):
-            return await self._posting.mint(client, lease.key, key_hash, lease.generation, lease.failures, cause)
+            return await self._posting.mint(
+                client, lease.key, key_hash, lease.generation, lease.failures, cause, caller
+            )
 
     async def _repeated(self, client: OAuthClient, key_hash: str, lease: Lease) -> None:
         """The issuer gave the token that is stored. Until that ends, asking again brings nothing else.
@@ -227,7 +239,7 @@ class Minting:
 
     @asynccontextmanager
     async def _renewing(self, lease: Lease) -> AsyncGenerator[None]:
-        """Keep the lease while the POST is under way, but never past the mint's deadline."""
+        """Keep the lease while the POST waits for its turn and is under way, but never past the mint's deadline."""
         task = asyncio.create_task(self._renew(lease), name="renew lease")
         try:
             yield
@@ -236,7 +248,7 @@ class Minting:
             await asyncio.gather(task, return_exceptions=True)
 
     async def _renew(self, lease: Lease) -> None:
-        ends = self._clock.monotonic() + self._mint_deadline
+        ends = self._clock.monotonic() + PATIENCE + self._mint_deadline
         held: Lease | None = lease
         while held is not None and (now := self._clock.monotonic()) < ends:
             await asyncio.sleep(max(RENEW_LEAST, min(RENEW_EVERY, (held.expires_at - now) / 3)))

@@ -10,6 +10,7 @@ from mintonce_server.core.events import Cause
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Clock
 from mintonce_server.core.token import Minted
+from mintonce_server.core.turns import NoTurn
 
 
 class Posting:
@@ -21,12 +22,34 @@ class Posting:
         self._chance = chance
 
     async def mint(
-        self, client: OAuthClient, key: TokenKey, key_hash: str, generation: int, failures: int, cause: Cause
+        self,
+        client: OAuthClient,
+        key: TokenKey,
+        key_hash: str,
+        generation: int,
+        failures: int,
+        cause: Cause,
+        caller: str,
     ) -> Minted:
         """Raises IssuerError. A token whose life was over before it came is an error, too.
 
-        `failures`: mints of this key that failed in a row before.
+        Waits at most `turns.PATIENCE` for a turn at the issuer first.
+
+        Args:
+            failures: mints of this key that failed in a row before.
+            caller: who wants the token; its share of the turns is bounded.
         """
+        began = self._clock.monotonic()
+        try:
+            async with client.turns.turn(caller, key_hash):
+                return await self._post(client, key, key_hash, generation, failures, cause)
+        except NoTurn as error:
+            self._tell(client, key_hash, generation, self._clock.monotonic() - began, error)
+            raise
+
+    async def _post(
+        self, client: OAuthClient, key: TokenKey, key_hash: str, generation: int, failures: int, cause: Cause
+    ) -> Minted:
         began = self._clock.monotonic()
         self._sink(events.MintStarted(key_hash, client.name, generation, cause))
         try:
@@ -36,12 +59,7 @@ class Posting:
             if error.retry_after is None:
                 error.retry_after = full_jitter(failures, self._chance)
             seconds = self._clock.monotonic() - began
-            self._sink(
-                events.MintFailed(
-                    key_hash, client.name, generation, seconds, error.reason, error.issuer_error, str(error),
-                    error.remedy, error.retry_after,
-                )
-            )  # fmt: skip
+            self._tell(client, key_hash, generation, seconds, error)
             self._sink(events.Posted(key_hash, key, generation, cause, seconds, "", error, error.request_id))
             raise
         seconds = self._clock.monotonic() - began
@@ -54,6 +72,14 @@ class Posting:
             )
         )  # fmt: skip
         return minted
+
+    def _tell(self, client: OAuthClient, key_hash: str, generation: int, seconds: float, error: IssuerError) -> None:
+        self._sink(
+            events.MintFailed(
+                key_hash, client.name, generation, seconds, error.reason, error.issuer_error, str(error),
+                error.remedy, error.retry_after or 0.0,
+            )
+        )  # fmt: skip
 
     def _check_alive(self, minted: Minted) -> None:
         took = self._clock.monotonic() - minted.started_at

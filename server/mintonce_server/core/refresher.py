@@ -10,9 +10,9 @@ from mintonce_server.core.backoff import full_jitter
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Clock
 
-CONCURRENT: Final = 16
-"""At most this many refreshes at once: a burst of due keys must not become a burst on the issuer."""
-
+CONCURRENT: Final = 128
+"""At most this many refreshes at once. Each issuer has a lower bound of its own (`turns`), so that one which hangs does
+not take all of them."""
 
 STALE: Final = 1000
 """Places of keys that were scheduled again or forgotten, which are not worth a search."""

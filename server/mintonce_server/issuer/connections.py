@@ -11,14 +11,12 @@ from typing import Any, Final
 import httpx
 
 from mintonce_server.core.errors import Foreign, IssuerError, IssuerMalformed, IssuerUnavailable
+from mintonce_server.core.turns import AT_ONCE
 from mintonce_server.issuer.answer import Answer
 from mintonce_server.issuer.body import BadBody, read_bounded, unpack
 from mintonce_server.issuer.certificate import ClientCertificate
 from mintonce_server.issuer.options import EndpointOptions, is_loopback
 from mintonce_server.issuer.request import MintRequest
-
-MAX_CONNECTIONS: Final = 20
-"""To one issuer. More would only run into its rate limit."""
 
 # At DEBUG these write down header values, Authorization among them; httpx writes whole URLs at INFO.
 _TALKATIVE: Final = ("httpx", "httpcore", "hpack", "h2")
@@ -179,7 +177,8 @@ def _http_client(options: EndpointOptions, context: ssl.SSLContext) -> httpx.Asy
         trust_env=False,
         follow_redirects=False,
         timeout=None,  # noqa: S113 - httpx counts each phase anew; `exchange` sets the one deadline
-        limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS),
+        # As many as there are turns: no request waits here, where its deadline is running already.
+        limits=httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE),
         # No cookies: clients share this pool, and a cookie given to one would travel with the others.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     )

@@ -1,0 +1,118 @@
+"""Turns at an issuer: a bounded number of POSTs at a time, shared fairly by the callers who cause them."""
+
+import asyncio
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from mintonce_server.core.errors import IssuerError, IssuerUnavailable
+
+AT_ONCE: Final = 40
+"""POSTs of this replica to one issuer. More would only run into its rate limit."""
+PATIENCE: Final = 5.0
+"""Seconds that a POST waits for its turn."""
+SLOW: Final = 2.0
+"""Seconds after which a POST that fails has kept others from their turn."""
+SLOW_REMEMBERED: Final = 1000
+
+_THE_SLOW: Final = None
+"""Holds the turns of all keys that were slow."""
+
+
+class NoTurn(IssuerUnavailable):
+    """The requests that are under way took too long."""
+
+
+class Turns:
+    """One for each issuer.
+
+    A caller takes a turn only while it holds fewer than are left. So one caller has half of them at most, and keys that
+    hang because of it never keep another caller out. All keys whose last POST was slow and failed count as one caller,
+    so that an API which hangs costs the others nothing even where callers have no names.
+    """
+
+    def __init__(self, most: int = AT_ONCE) -> None:
+        self._left = most
+        self._held: Counter[str | None] = Counter()
+        self._waiting: dict[str | None, deque[asyncio.Future[None]]] = {}
+        self._slow: OrderedDict[str, None] = OrderedDict()
+
+    @asynccontextmanager
+    async def turn(self, caller: str, key_hash: str) -> AsyncGenerator[None]:
+        """The body makes one POST. Raises NoTurn if none comes within PATIENCE."""
+        who = _THE_SLOW if key_hash in self._slow else caller
+        await self._take(who)
+        began = asyncio.get_running_loop().time()
+        try:
+            yield
+        except IssuerError:
+            if asyncio.get_running_loop().time() - began >= SLOW:
+                self._remember(key_hash)
+            raise
+        else:
+            self._slow.pop(key_hash, None)
+        finally:
+            self._give_back(who)
+
+    def _remember(self, key_hash: str) -> None:
+        self._slow[key_hash] = None
+        self._slow.move_to_end(key_hash)
+        if len(self._slow) > SLOW_REMEMBERED:
+            self._slow.popitem(last=False)
+
+    def _may_take(self, who: str | None) -> bool:
+        return self._held[who] < self._left
+
+    async def _take(self, who: str | None) -> None:
+        if self._may_take(who):
+            self._grant(who)
+            return
+        granted = asyncio.get_running_loop().create_future()
+        queue = self._waiting.setdefault(who, deque())
+        queue.append(granted)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await granted
+        except BaseException as error:
+            if granted.done() and not granted.cancelled():
+                self._give_back(who)  # it came in the very moment of giving up
+            if isinstance(error, TimeoutError):
+                raise _none_came() from error
+            raise
+        finally:
+            if granted in queue:
+                queue.remove(granted)
+            if not queue:
+                self._waiting.pop(who, None)
+
+    def _grant(self, who: str | None) -> None:
+        self._left -= 1
+        self._held[who] += 1
+
+    def _give_back(self, who: str | None) -> None:
+        self._left += 1
+        self._held[who] -= 1
+        if not self._held[who]:
+            del self._held[who]
+        while (queue := self._next()) is not None:
+            queue.popleft().set_result(None)
+
+    def _next(self) -> deque[asyncio.Future[None]] | None:
+        """Grants the next turn, to the caller who waits with fewest of them."""
+        for who in sorted(self._waiting, key=lambda name: self._held[name]):
+            queue = self._waiting[who]
+            while queue and queue[0].done():  # has just given up
+                queue.popleft()
+            if queue and self._may_take(who):
+                self._grant(who)
+                return queue
+        return None
+
+
+def _none_came() -> NoTurn:
+    return NoTurn(
+        f"too many requests to the issuer are under way, and none of them ended within {PATIENCE:g} s",
+        remedy="Look for mint_failed events with many seconds: see why the issuer does not answer for those keys.",
+        retry_after=1.0,
+    )

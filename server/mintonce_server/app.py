@@ -11,8 +11,8 @@ from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.errors import AuditUnavailable, MintonceError, StoreUnavailable
 from mintonce_server.core.ports import Clock, TokenStore
 from mintonce_server.core.quotas import QuotaOptions, Quotas
-from mintonce_server.core.turns import Turns
 from mintonce_server.core.supervise import Supervisor
+from mintonce_server.core.turns import Turns
 from mintonce_server.credentials import credentials_of
 from mintonce_server.guarding import Guarding
 from mintonce_server.issuer.endpoint import TokenEndpoint

@@ -32,6 +32,11 @@ async def taken(turns: Turns, held: AsyncExitStack, caller: str, tries: int = 2 
     return granted
 
 
+async def served(order: list[str], name: str) -> None:
+    """The POST of this name is under way, or was."""
+    await wait_until(lambda: name in order)
+
+
 async def failed(turns: Turns, key_hash: str, error: Exception) -> None:
     """A POST that ended so."""
     with pytest.raises(type(error)):
@@ -60,30 +65,24 @@ async def test_no_more_than_the_bound_are_under_way() -> None:
         assert sum([await taken(turns, held, f"key:{number}") for number in range(MOST)]) == MOST
 
 
-async def test_a_turn_that_is_given_back_goes_to_the_caller_who_holds_fewest() -> None:
-    """Though the other one waits for longer."""
-    turns, order = Turns(2), list[str]()
+async def test_callers_who_wait_are_served_in_turn() -> None:
+    """One who has many waiting does not come before another's first."""
+    turns, order, gates = Turns(4), list[str](), dict[str, asyncio.Event]()
 
-    async def post(caller: str, gate: asyncio.Event) -> None:
-        async with turns.turn(caller, caller):
-            order.append(caller)
-            await gate.wait()
+    async def post(name: str) -> None:
+        gates[name] = asyncio.Event()
+        async with turns.turn(name[0], name):
+            order.append(name)
+            await gates[name].wait()
 
-    first, second, last = asyncio.Event(), asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as posts:
-        posts.create_task(post("key:a", first))
-        posts.create_task(post("key:b", second))
-        await wait_until(lambda: len(order) == 2)
-        posts.create_task(post("key:a", last))
-        await asyncio.sleep(0)
-        posts.create_task(post("key:c", last))
-        await asyncio.sleep(0)
-        second.set()
-        await wait_until(lambda: len(order) == 3)
-        assert order[2] == "key:c"
-        first.set()
-        last.set()
-    assert order[3] == "key:a"
+        for name in ("a1", "a2", "b1", "a3", "a4", "b2"):
+            posts.create_task(post(name))
+            await asyncio.sleep(0)
+        for name in ("a1", "a2", "a3", "b1", "a4", "b2"):
+            await served(order, name)
+            gates[name].set()
+    assert order == ["a1", "a2", "b1", "a3", "b2", "a4"]
 
 
 async def test_whoever_waits_in_vain_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,11 @@ def lua(name: str, script: str, old: str, new: str, breaks: str) -> Mutant:
     return Mutant(name, f"store/lua/{script}.lua", old, new, breaks, LUA_TESTS)
 
 
+def lua_alone(name: str, script: str, old: str, new: str, breaks: str) -> Mutant:
+    """A mutant of one script that concerns what no replica has written, so the contract does not see it."""
+    return Mutant(name, f"store/lua/{script}.lua", old, new, breaks, ("tests/store/test_rewritten_records.py",))
+
+
 def core(name: str, module: str, old: str, new: str, breaks: str, *tests: str) -> Mutant:
     """A mutant of one module of core, that one of these files in tests/core catches."""
     return Mutant(name, f"core/{module}.py", old, new, breaks, tuple(f"tests/core/test_{test}.py" for test in tests))

@@ -1,6 +1,6 @@
 """Mutants of store/lua/*.lua but reject.lua and barrier.lua, and those of H14 (protocol.md), which come first."""
 
-from mutants.mutant import lua
+from mutants.mutant import lua, lua_alone
 from mutants.of_rejections import BARRIER, REJECT
 
 END_LEASE = "if number(redis.call('HGET', KEYS[2], 'f')) == generation then redis.call('DEL', KEYS[2]) end"
@@ -31,7 +31,7 @@ H14 = (
     lua(
         "non-idempotent acquire",
         "acquire",
-        "if lease[1] == nonce then",
+        "if ttl >= 0 and lease[1] == nonce then",
         "if false then",
         "after a lost reply a replica waits for itself",
     ),
@@ -48,7 +48,7 @@ ACQUIRE = (
     lua(
         "a lease can be taken away",
         "acquire",
-        "if lease[1] then return {'WAIT'",
+        "if ttl >= 0 and lease[1] then return {'WAIT'",
         "if false then return {'WAIT'",
         "two mint at once",
     ),
@@ -83,9 +83,23 @@ ACQUIRE = (
     lua(
         "a lease inside the back-off",
         "acquire",
-        "number(meta[5]) > now and",
+        "pause > 0 and",
         "false and",
         "the issuer is asked again too soon",
+    ),
+    lua_alone(
+        "a back-off without a bound",
+        "acquire",
+        " and pause <= tonumber(ARGV[8])",
+        "",
+        "after the clock was set back, or by one foreign write, a key is closed for as long",
+    ),
+    lua_alone(
+        "a lease without an end",
+        "acquire",
+        "if ttl >= 0 and lease[1] then return {'WAIT'",
+        "if lease[1] then return {'WAIT'",
+        "one foreign write closes a key until an operator finds it",
     ),
     lua(
         "a back-off for all credentials",
@@ -97,8 +111,8 @@ ACQUIRE = (
     lua(
         "a back-off without the token",
         "acquire",
-        "number(meta[5]) - now, row}",
-        "number(meta[5]) - now}",
+        "pause, row}",
+        "pause}",
         "a live token is not served in a back-off",
     ),
     lua(
@@ -161,8 +175,8 @@ ACQUIRE = (
     lua(
         "a repeated lease that hides what was rejected",
         "acquire",
-        "redis.call('PTTL', KEYS[2]), number(meta[4]), known[1],",
-        "redis.call('PTTL', KEYS[2]), number(meta[4]), '',",
+        "ttl, number(meta[4]), known[1],",
+        "ttl, number(meta[4]), '',",
         "the same, after a lost reply",
     ),
     lua(
@@ -189,8 +203,8 @@ ACQUIRE = (
     lua(
         "a back-off that outlives its token",
         "acquire",
-        " and (row or meta[9] ~= '1') then",
-        " then",
+        "(repeats and row or not repeats and pause",
+        "(repeats or pause",
         "once the repeated token was rejected, no mint comes until it would have ended",
     ),
 )

@@ -6,6 +6,7 @@ from mutants.of_identities import IDENTITIES
 from mutants.of_numbers import NUMBERS
 from mutants.of_repetition import REPETITION
 from mutants.of_seals import SEALS
+from mutants.of_shares import SHARES
 
 PROTOCOL = (
     core(
@@ -122,4 +123,4 @@ PROTOCOL = (
     ),
 )
 
-PYTHON = PROTOCOL + NUMBERS + REPETITION + EDGES + IDENTITIES + SEALS
+PYTHON = PROTOCOL + NUMBERS + REPETITION + EDGES + IDENTITIES + SEALS + SHARES

@@ -1,6 +1,6 @@
 """Mutants of store/lua/reject.lua and barrier.lua."""
 
-from mutants.mutant import lua
+from mutants.mutant import lua, lua_alone
 
 REJECT = (
     lua(
@@ -17,7 +17,14 @@ REJECT = (
         "",
         "what was rejected can be committed again",
     ),
-    lua("rejections in a loop", "reject", "if wait > 0 then", "if false then", "one caller burns token after token"),
+    lua_alone(
+        "a rejection in the future puts off all others",
+        "reject",
+        " and wait <= tonumber(ARGV[2])",
+        "",
+        "after the clock was set back, no token can be rejected for as long",
+    ),
+    lua("rejections in a loop", "reject", "if wait > 0 and", "if false and", "one caller burns token after token"),
     lua(
         "a rejection that keeps the token",
         "reject",
@@ -112,6 +119,13 @@ REJECT = (
 )
 
 BARRIER = (
+    lua_alone(
+        "a barrier that a rejection in the future puts off",
+        "barrier",
+        " and wait <= tonumber(ARGV[3])",
+        "",
+        "after the clock was set back, a rejection that the store lost is not given back to it",
+    ),
     lua(
         "a barrier that may go down",
         "barrier",
@@ -122,15 +136,15 @@ BARRIER = (
     lua(
         "a barrier inside the interval",
         "barrier",
-        "if barred and wait > 0 then",
-        "if false then",
+        "if barred and wait > 0 and",
+        "if false and",
         "rejections that the store lost cost more than one mint an interval",
     ),
     lua(
         "a barrier that waits for nothing",
         "barrier",
-        "if barred and wait > 0 then",
-        "if wait > 0 then",
+        "if barred and wait > 0 and",
+        "if wait > 0 and",
         "the store goes on giving out numbers that replicas do not take",
     ),
     lua(

@@ -101,3 +101,19 @@ async def test_a_listener_that_left_is_forgotten(store: MemoryStore) -> None:
     async with aclosing(store.wakes()) as wakes:
         await anext(wakes)
     assert not store.server.listeners
+
+
+async def test_a_back_off_that_the_clock_was_set_back_under_does_not_count(
+    store: MemoryStore, clock: ManualClock
+) -> None:
+    """An issuer asks for five minutes at most, so the key is not closed for the hour that the clock went back."""
+    await store.fail(await lease_of(store), Failure(Reason.ISSUER_UNAVAILABLE), 10.0)
+    clock.step(-3600.0)
+    assert isinstance(await store.acquire(KEY, wish()), Lease)
+
+
+async def test_a_rejection_in_the_future_puts_off_no_other(store: MemoryStore, clock: ManualClock) -> None:
+    """After the clock was set back, a token can still be rejected."""
+    await store.reject(KEY, (await shared(store, clock)).generation, 30.0)
+    clock.step(-3600.0)
+    assert (await store.reject(KEY, (await shared(store, clock)).generation, 30.0)).was_current

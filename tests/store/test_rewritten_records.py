@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 import pytest
 import pytest_asyncio
 
+from mintonce_server.core.errors import Reason
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.ports import Clock, Hit
+from mintonce_server.core.ports import Backoff, Clock, Failure, Hit
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.record import FIELDS, Row, encode
@@ -17,8 +18,9 @@ from support.samples import HASHER, KEY, OTHER, any_token, as_lease, minted, sha
 from support.servers import Command
 
 DAY = 86_400_000
-RECORD, _, _ = keys_of(HASHER(KEY))
+RECORD, LEASE, META = keys_of(HASHER(KEY))
 HOUR = 3_600_000
+REFUSED = Failure(Reason.ISSUER_REFUSED)
 NOW = 1_800_000_000_000
 """The store's time, in ms."""
 
@@ -86,6 +88,51 @@ async def test_another_credential_version_is_not_believed(
     assert await watched.store.load([KEY]) == [None]
     as_lease(await watched.store.acquire(KEY, wish(cv=version)))
     assert watched.alarms
+
+
+async def test_a_lease_without_an_end_holds_nobody_up(watched: Watched, command: Command) -> None:
+    """Replicas write leases that end. One that stays would close the key until an operator finds it."""
+    await command("HSET", LEASE, "nonce", "of nobody", "f", 5)
+    as_lease(await watched.store.acquire(KEY, wish()))
+    assert int(str(await command("PTTL", LEASE))) > 0
+
+
+async def test_a_back_off_longer_than_any_issuer_asks_for_holds_nobody_up(watched: Watched, command: Command) -> None:
+    """It was written by somebody else, or before the store's clock was set back."""
+    await watched.store.fail(as_lease(await watched.store.acquire(KEY, wish())), REFUSED, 10.0)
+    await command("HSET", META, "until", 2**52)
+    as_lease(await watched.store.acquire(KEY, wish()))
+
+
+async def test_the_longest_back_off_that_an_issuer_asks_for_holds(watched: Watched) -> None:
+    """To the last of five minutes."""
+    await watched.store.fail(as_lease(await watched.store.acquire(KEY, wish())), REFUSED, 300.0)
+    answer = await watched.store.acquire(KEY, wish())
+    assert isinstance(answer, Backoff)
+    assert answer.seconds > 250.0
+
+
+@pytest.mark.parametrize("ahead_ms", [1000, 2**52])
+async def test_a_rejection_in_the_future_puts_off_no_other(
+    watched: Watched, command: Command, clock: Clock, ahead_ms: int
+) -> None:
+    """As after a clock that was set back: the next rejection counts, and gives the time a true value."""
+    first = await shared(watched.store, clock)
+    await watched.store.reject(KEY, first.generation, 30.0)
+    await command("HSET", META, "rejected_at", first.generation + 60_000 + ahead_ms)
+    assert (await watched.store.reject(KEY, (await shared(watched.store, clock)).generation, 30.0)).was_current
+    answer = await watched.store.reject(KEY, (await shared(watched.store, clock)).generation, 30.0)
+    assert answer.retry_after is not None
+
+
+async def test_a_barrier_is_raised_whatever_a_rejection_in_the_future_says(
+    watched: Watched, command: Command, clock: Clock
+) -> None:
+    """A replica gives back the memory of a rejection, and the record falls."""
+    token = await shared(watched.store, clock)
+    await command("HSET", META, "rejected_at", 2**52)
+    assert await watched.store.raise_barrier(KEY, token.generation, "", 30.0)
+    assert await watched.store.load([KEY]) == [None]
 
 
 class Opened:

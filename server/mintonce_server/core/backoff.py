@@ -15,6 +15,8 @@ from mintonce_server.core.ports import Failure
 
 FIRST: Final = 1.0
 LONGEST: Final = 60.0
+LONGEST_ASKED: Final = 300.0
+"""Seconds: the longest pause that an issuer can ask for."""
 
 _ERRORS: Final[dict[Reason, type[IssuerError]]] = {
     error.reason: error for error in (IssuerRefused, IssuerThrottled, IssuerUnavailable, IssuerMalformed)

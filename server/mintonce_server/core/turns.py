@@ -1,7 +1,7 @@
 """Turns at an issuer: a bounded number of POSTs at a time, shared fairly by the callers who cause them."""
 
 import asyncio
-from collections import Counter, OrderedDict, deque
+from collections import Counter, OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -35,7 +35,7 @@ class Turns:
     def __init__(self, most: int = AT_ONCE) -> None:
         self._left = most
         self._held: Counter[str | None] = Counter()
-        self._waiting: dict[str | None, deque[asyncio.Future[None]]] = {}
+        self._waiting: dict[str | None, list[asyncio.Future[None]]] = {}
         self._slow: OrderedDict[str, None] = OrderedDict()
 
     @asynccontextmanager
@@ -68,8 +68,8 @@ class Turns:
         if self._may_take(who):
             self._grant(who)
             return
-        granted = asyncio.get_running_loop().create_future()
-        queue = self._waiting.setdefault(who, deque())
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue = self._waiting.setdefault(who, [])
         queue.append(granted)
         try:
             async with asyncio.timeout(PATIENCE):
@@ -95,19 +95,19 @@ class Turns:
         self._held[who] -= 1
         if not self._held[who]:
             del self._held[who]
-        while (queue := self._next()) is not None:
-            queue.popleft().set_result(None)
+        while self._serve_next():
+            pass
 
-    def _next(self) -> deque[asyncio.Future[None]] | None:
-        """Grants the next turn, to the caller who waits with fewest of them."""
-        for who in sorted(self._waiting, key=lambda name: self._held[name]):
-            queue = self._waiting[who]
-            while queue and queue[0].done():  # has just given up
-                queue.popleft()
-            if queue and self._may_take(who):
+    def _serve_next(self) -> bool:
+        """Grants one turn, to the caller whose last one is longest ago. False if nobody waits who may have it."""
+        for who, queue in self._waiting.items():
+            first = next((granted for granted in queue if not granted.done()), None)  # the others are about to leave
+            if first is not None and self._may_take(who):
                 self._grant(who)
-                return queue
-        return None
+                first.set_result(None)
+                self._waiting[who] = self._waiting.pop(who)
+                return True
+        return False
 
 
 def _none_came() -> NoTurn:

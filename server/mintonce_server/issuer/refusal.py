@@ -8,13 +8,13 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from mintonce_server.core import text
+from mintonce_server.core.backoff import LONGEST_ASKED
 from mintonce_server.core.errors import IssuerError, IssuerMalformed, IssuerRefused, IssuerThrottled, IssuerUnavailable
 
 REFUSED_FOR: Final = 30.0
 """Seconds for which nobody asks again after a refusal: time for a person to mend it, short enough to notice."""
 
 RETRY_AFTER_MIN: Final = 1.0
-RETRY_AFTER_MAX: Final = 300.0
 
 _DIGITS = re.compile(r"[0-9]{1,12}")
 
@@ -117,7 +117,7 @@ def retry_after(headers: Mapping[str, str], now_unix: float) -> float | None:
         # The date is by the issuer's clock, so it is taken against the issuer's own Date where there is one.
         sent = http_date(headers.get("date", ""))
         seconds = date - (now_unix if sent is None else sent)
-    return min(max(seconds, RETRY_AFTER_MIN), RETRY_AFTER_MAX)
+    return min(max(seconds, RETRY_AFTER_MIN), LONGEST_ASKED)
 
 
 def http_date(text: str) -> float | None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from mintonce_server.core.backoff import LONGEST_ASKED
 from mintonce_server.core.ports import Clock, Failure, Refusal, Wake, WakeKind
 from mintonce_server.core.token import MAX_LIFETIME
 from mintonce_server.store.memory_values import (
@@ -25,6 +26,8 @@ from mintonce_server.store.memory_values import (
 META_MS: Final = int((MAX_LIFETIME + 86_400.0) * 1000)
 BRIEF_MS: Final = 3_600_000
 """How long a key is remembered for which nothing was minted yet."""
+
+BACK_OFF_MS: Final = int(LONGEST_ASKED * 1000)
 
 LUA_MAX: Final = 2**53
 """The scripts take a stored number as absent from here on: a Lua number holds no larger one exactly."""
@@ -65,9 +68,10 @@ class MemoryServer:
             left, lost = held.ends - now, held.nonce == nonce
             return Granted(_lua(held.f), left, meta.n, known, now) if lost else Busy(left)
         # 4. The issuer refused lately, with these credentials or newer ones; or repeats its token until that ends.
-        failure = meta.failure if meta.until > now and meta.until_cv >= cv and not adopt else None
-        if failure and (row or not failure.while_live):
-            return Denied(failure, meta.until - now, row)
+        left = meta.until - now
+        failure = meta.failure if left > 0 and meta.until_cv >= cv and not adopt else None
+        if failure and (row if failure.while_live else left <= BACK_OFF_MS):
+            return Denied(failure, left, row)
         # 5. Our turn.
         generation = _double(max(_lua(meta.f) + 1, _lua(meta.bar) + 1, f + 1, newer_than + 1, now))
         entry.lease = Held(nonce, generation, now + lease)
@@ -135,7 +139,7 @@ class MemoryServer:
                 return Rejected(meta.rejected or 0)
             return Unknown() if generation > max(f, provisional, _lua(meta.f), _lua(meta.bar)) else None
         wait = meta.rejected_at + min_interval - now
-        if wait > 0:
+        if 0 < wait <= min_interval:
             return TooSoon(wait)
         meta.bar = max(_lua(meta.f), _lua(meta.bar), f)
         entry.record = entry.lease = None
@@ -153,7 +157,7 @@ class MemoryServer:
             return None
         falls = entry.record is not None and 0 < _lua(entry.record.f) <= generation
         wait = meta.rejected_at + min_interval - now
-        if falls and wait > 0:
+        if falls and 0 < wait <= min_interval:
             return TooSoon(wait)
         entry.record = None if falls else entry.record
         if entry.lease and _lua(entry.lease.f) <= generation:

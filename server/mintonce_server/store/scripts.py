@@ -8,6 +8,7 @@ from typing import Final, cast
 
 from redis.exceptions import NoScriptError
 
+from mintonce_server.core.backoff import LONGEST_ASKED
 from mintonce_server.core.ports import WakeKind
 from mintonce_server.core.token import MAX_LIFETIME
 from mintonce_server.store.commands import Commands
@@ -18,6 +19,8 @@ META_MS: Final = int((MAX_LIFETIME + 86_400.0) * 1000)
 """Longer than the longest token: while one lives, its barrier does."""
 BRIEF_MS: Final = 3_600_000
 """What a key gets for which nothing was minted yet: keys that callers invent must not fill the store."""
+
+BACK_OFF_MS: Final = int(LONGEST_ASKED * 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ class Scripts:
         adopt: bool,
     ) -> Sequence[object]:
         """[HIT, row] | [LEASE, …] | [WAIT, ms] | [BACKOFF, failure, ms, row?], see acquire.lua."""
-        values = (nonce, lease, credential_version, newer_than, min_remaining, BRIEF_MS, int(adopt))
+        values = (nonce, lease, credential_version, newer_than, min_remaining, BRIEF_MS, int(adopt), BACK_OFF_MS)
         return cast(list[object], await self._call(ACQUIRE, key_hash, *values))
 
     async def commit(

@@ -1,6 +1,6 @@
 -- ACQUIRE: may this try have the token, wait for it, or mint it?
 -- KEYS: record, lease, meta
--- ARGV: nonce, lease ms, credential version, newer than, min remaining ms, meta ms, adopt
+-- ARGV: nonce, lease ms, credential version, newer than, min remaining ms, meta ms, adopt, longest back-off ms
 -- Gives {HIT, row} | {LEASE, generation, ms, failures in a row, rejected print, live print, its ms left, now} | {WAIT, ms} | {BACKOFF, failure, ms, live row?}
 -- row: generation, ms left, expiry, credential version, payload. adopt: "1" to number a token that is here: back-offs do not matter
 local nonce, lease_ms, meta_ms = ARGV[1], ARGV[2], ARGV[6]
@@ -21,11 +21,12 @@ end
 -- 2. The lease is ours: the reply was lost. 3. It is another's.
 local lease = redis.call('HMGET', KEYS[2], 'nonce', 'f')
 local known = {meta[8] or '', row and record[7] or '', row and row[2] or 0}
-if lease[1] == nonce then return {'LEASE', number(lease[2]), redis.call('PTTL', KEYS[2]), number(meta[4]), known[1], known[2], known[3], now} end
-if lease[1] then return {'WAIT', math.max(redis.call('PTTL', KEYS[2]), 1)} end
--- 4. The issuer refused lately, with these credentials or newer ones; or repeats its token until that ends.
-if ARGV[7] ~= '1' and number(meta[5]) > now and number(meta[7]) >= cv and (row or meta[9] ~= '1') then
-  return {'BACKOFF', meta[6] or '', number(meta[5]) - now, row}
+local ttl, pause, repeats = redis.call('PTTL', KEYS[2]), number(meta[5]) - now, meta[9] == '1' -- ttl < 0: no lease, or none of ours
+if ttl >= 0 and lease[1] == nonce then return {'LEASE', number(lease[2]), ttl, number(meta[4]), known[1], known[2], known[3], now} end
+if ttl >= 0 and lease[1] then return {'WAIT', math.max(ttl, 1)} end
+-- 4. The issuer refused lately, with these credentials or newer; or repeats its token. Too long: the clock was set back.
+if ARGV[7] ~= '1' and pause > 0 and number(meta[7]) >= cv and (repeats and row or not repeats and pause <= tonumber(ARGV[8])) then
+  return {'BACKOFF', meta[6] or '', pause, row}
 end
 -- 5. Our turn. The clock makes generations rise even after the store lost its data, and so does what the caller has seen.
 local generation = math.max(number(meta[1]) + 1, bar + 1, f + 1, newer_than + 1, now)

@@ -12,7 +12,7 @@ local f = number(redis.call('HGET', KEYS[1], 'f'))
 local barred = f > 0 and f <= generation
 -- A record that falls costs a mint, as a rejection does: no more often than rejections.
 local wait = number(meta[3]) + ARGV[3] - now
-if barred and wait > 0 then return {'TOO_SOON', wait} end
+if barred and wait > 0 and wait <= tonumber(ARGV[3]) then return {'TOO_SOON', wait} end
 if barred then redis.call('DEL', KEYS[1]) end
 if number(redis.call('HGET', KEYS[2], 'f')) <= generation then redis.call('DEL', KEYS[2]) end
 local text = string.format('%.0f', generation)

@@ -18,7 +18,8 @@ end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local wait = number(meta[4]) + ARGV[2] - now
-if wait > 0 then return {'TOO_SOON', wait} end
+-- A rejection in the future was before the clock was set back.
+if wait > 0 and wait <= tonumber(ARGV[2]) then return {'TOO_SOON', wait} end
 -- The barrier covers mints in flight too: they were begun before the rejection, perhaps with what caused it.
 local bar = math.max(number(meta[1]), number(meta[2]), f)
 redis.call('DEL', KEYS[1], KEYS[2])

@@ -30,6 +30,7 @@ from mintonce_server.telemetry.audit_repeats import AuditRepeats
 from mintonce_server.telemetry.clock import SystemClock
 from mintonce_server.telemetry.faults import FaultLog
 from mintonce_server.telemetry.logs import get_logger
+from mintonce_server.telemetry.quiet import Reminder
 
 _WAKE_REMEDY = (
     "Normal for a while during a rolling update. Otherwise see who publishes to mintonce:wake in Redis, and that all "
@@ -168,7 +169,7 @@ def _unchecked(settings: Settings) -> list[str]:
 
 
 def _reloader(settings: Settings, guarding: Guarding, audit: AuditLog, clock: Clock, faults: FaultLog) -> Reloader:
-    log = get_logger(__name__)
+    log, reminder = get_logger(__name__), Reminder(clock)
 
     def note(record: ReloadRecord) -> None:
         try:
@@ -188,7 +189,10 @@ def _reloader(settings: Settings, guarding: Guarding, audit: AuditLog, clock: Cl
         try:
             audit.reopen()
         except AuditUnavailable as error:
-            log.error("audit_unavailable", detail=str(error), remedy=error.remedy)  # noqa: TRY400 - its detail says all
+            if reminder.is_due(str(error)):
+                log.error("audit_unavailable", detail=str(error), remedy=error.remedy)  # noqa: TRY400 - its detail says all
+        else:
+            reminder.over()
 
     return Reloader(
         guarding.watched,

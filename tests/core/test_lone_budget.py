@@ -1,7 +1,14 @@
 """In an outage of the store no caller keeps the others from a mint."""
 
+import pytest
+
 from mintonce_server.core.caller import ANONYMOUS
+from mintonce_server.core.errors import StoreUnavailable
+from mintonce_server.core.key import TokenKey
 from mintonce_server.core.lone_budget import BURST, LoneBudget
+from support.samples import KEY
+from support.troubled_store import ALL
+from support.workbench import Workbench
 
 
 def taken(budget: LoneBudget, caller: str, now: float, tries: int = 100) -> int:
@@ -36,3 +43,16 @@ def test_all_callers_together_have_the_whole() -> None:
 def test_callers_without_a_name_have_it_all() -> None:
     """There is nobody to keep anything for."""
     assert taken(LoneBudget(0.0), ANONYMOUS.name, 0.0) == BURST
+
+
+async def test_whoever_gets_no_lone_mint_is_told_why() -> None:
+    """The store is away is half of it: the other half is that this replica mints no more for now."""
+    bench = Workbench()
+    bench.store.down = ALL
+    for number in range(BURST):
+        await bench.get(TokenKey.of(KEY.client, f"https://api-{number}.example.com/"))
+    with pytest.raises(StoreUnavailable) as refusal:
+        await bench.get()
+    assert bench.issuer.mints == BURST
+    assert "used up" in str(refusal.value)
+    assert refusal.value.retry_after == 1.0

@@ -61,7 +61,7 @@ async def test_a_denial_tells_nothing_about_existence(guarded: Gatehouse) -> Non
 
     assert {reason for reason, _ in answers} == {"PERMISSION_DENIED"}
     assert len(answers) == 1
-    assert len(guarded.replica.broker._holdings.memory.count_of) == 1
+    assert len({entry.key.client for entry in guarded.replica.broker._holdings.memory}) == 1
 
 
 async def test_each_act_needs_to_be_allowed(guarded: Gatehouse) -> None:

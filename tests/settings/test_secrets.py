@@ -110,6 +110,8 @@ def test_no_library_logs_what_was_read(
         (b"\n", "empty"),
         (b"\xff\xfe", "UTF-8"),
         (b"two\nlines", "control"),
+        (b"a NUL\0", "control"),
+        (b"x" * 5000, "more than"),
         (b"x" * (2 << 20), "longer"),
     ],
 )

@@ -1,7 +1,7 @@
 """Log lines that callers cause come at a bounded rate."""
 
 from mintonce_server.telemetry import quiet as module
-from mintonce_server.telemetry.quiet import AT_ONCE, Quiet
+from mintonce_server.telemetry.quiet import AT_ONCE, Quiet, Reminder
 from support.clocks import ManualClock
 
 
@@ -27,3 +27,17 @@ def test_kinds_are_bounded_apart_and_their_number_is_bounded() -> None:
     for number in range(3 * module.MOST_KINDS):
         told(quiet, f"kind {number}", 1)
     assert len(quiet._kinds) <= module.MOST_KINDS
+
+
+def test_a_trouble_that_lasts_is_said_once_a_minute() -> None:
+    """And at once when it changes, or comes back."""
+    clock = ManualClock()
+    reminder = Reminder(clock)
+    assert [reminder.is_due("full") for _ in range(3)] == [True, False, False]
+    clock.advance(59.0)
+    assert not reminder.is_due("full")
+    clock.advance(1.0)
+    assert reminder.is_due("full")
+    assert reminder.is_due("a folder")
+    reminder.over()
+    assert reminder.is_due("a folder")

@@ -9,7 +9,7 @@ from mintonce_server.core.client import OAuthClient
 from mintonce_server.core.errors import IssuerError, StoreUnavailable
 from mintonce_server.core.events import Cause
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.lone_budget import LoneBudget
+from mintonce_server.core.lone_budget import BURST, PER_SECOND, LoneBudget
 from mintonce_server.core.memory import NEVER, Entry
 from mintonce_server.core.minting import Obtained
 from mintonce_server.core.ports import Clock, Failure
@@ -44,7 +44,7 @@ class Alone:
             raise outage
         failures = self._check_back_off(key)
         if not self._budget.take(entry.wanted_by, self._clock.monotonic()):
-            raise outage
+            raise _used_up(outage)
         generation = self._generation(entry)
         try:
             minted = await self._posting.mint(
@@ -84,3 +84,14 @@ class Alone:
         if failure is not None and left > 0:
             raise error_of(failure, left)
         return failures
+
+
+def _used_up(outage: StoreUnavailable) -> StoreUnavailable:
+    error = StoreUnavailable(
+        f"{outage}; and the mints that this replica makes without it are used up for now",
+        remedy=f"{outage.remedy} Until then a replica mints {BURST} tokens at once and {PER_SECOND:g} a second.",
+        retry_after=1.0 / PER_SECOND,
+        partial=outage.partial,
+    )
+    error.__cause__ = outage
+    return error

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -136,8 +135,6 @@ class Memory:
     def __init__(self) -> None:
         self._by_key: dict[TokenKey, Entry] = {}
         self._by_hash: dict[str, Entry] = {}
-        self.count_of: Counter[str] = Counter()
-        """How many entries each client has."""
         self.get = self._by_key.get
         self.named = self._by_hash.get
 
@@ -146,11 +143,9 @@ class Memory:
 
     def add(self, entry: Entry) -> Entry:
         self._by_key[entry.key] = entry
-        self.count_of[entry.key.client] += 1
         self._by_hash[entry.key_hash] = entry
         return entry
 
     def drop(self, entry: Entry) -> None:
-        if self._by_key.pop(entry.key, None) is not None:
-            self.count_of[entry.key.client] -= 1
+        self._by_key.pop(entry.key, None)
         self._by_hash.pop(entry.key_hash, None)

@@ -5,7 +5,10 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 
 def health_of(target: str, deadline: float, service: str = "") -> str:
-    """SERVING, NOT_SERVING or UNKNOWN. Raises ConnectionError when there is no answer within `deadline` seconds."""
+    """SERVING, NOT_SERVING, UNKNOWN, or a number that gRPC does not know.
+
+    Raises ConnectionError when there is no answer within `deadline` seconds.
+    """
     with grpc.insecure_channel(dialable(target)) as channel:
         check = channel.unary_unary(
             "/grpc.health.v1.Health/Check", HealthCheckRequest.SerializeToString, HealthCheckResponse.FromString
@@ -14,7 +17,8 @@ def health_of(target: str, deadline: float, service: str = "") -> str:
             answer: HealthCheckResponse = check(HealthCheckRequest(service=service), timeout=deadline)
         except grpc.RpcError as error:
             raise ConnectionError(f"{target} does not answer") from error
-    return HealthCheckResponse.ServingStatus.Name(answer.status)
+    known = HealthCheckResponse.ServingStatus.values()
+    return HealthCheckResponse.ServingStatus.Name(answer.status) if answer.status in known else str(answer.status)
 
 
 def dialable(listen: str) -> str:

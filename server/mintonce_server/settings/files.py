@@ -9,6 +9,8 @@ from mintonce_server.core.secret import Secret
 from mintonce_server.settings.faults import Fault
 
 MAX_BYTES: Final = 1 << 20
+MAX_SECRET: Final = 4096
+"""Characters. A client secret has some dozens."""
 _MOUNTED: Final = ("/run/secrets", "/run/credentials")
 
 
@@ -41,7 +43,21 @@ def secret_in(data: bytes) -> Secret:
     text = text[:-2] if text.endswith("\r\n") else text.removesuffix("\n")
     if not text:
         raise FileFault("the file is empty", "Write the secret, and nothing else, into it.")
+    if found := secret_fault(text):
+        raise FileFault(f"the file {found[0]}", found[1])
     return Secret(text)
+
+
+def secret_fault(text: str) -> tuple[str, str] | None:
+    """What is wrong with the text of a secret, and the remedy; None if nothing is."""
+    if not text.isprintable():
+        return (
+            "holds a control character, such as a line break",
+            "Write the secret as one line, without spaces around it.",
+        )
+    if len(text) > MAX_SECRET:
+        return f"holds more than {MAX_SECRET} characters", "Write the secret, and nothing else, into it."
+    return None
 
 
 def read_regular(path: Path) -> bytes:

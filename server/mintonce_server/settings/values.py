@@ -16,6 +16,7 @@ from mintonce_server.core.errors import InvalidRequest
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.secret import Secret
 from mintonce_server.settings import redis_url
+from mintonce_server.settings.files import secret_fault
 
 FAULT: Final = "mintonce"
 """The type of the validation errors that are made here; their context has a `remedy`."""
@@ -107,10 +108,8 @@ def _secret(value: object) -> Secret:
         raise fault("is not a text", "Put it between quotes.")
     if not text:
         raise fault("is empty", "Write the secret, or better name a file that holds it.")
-    if not text.isprintable():
-        raise fault(
-            "holds a control character, such as a line break", "Write the secret as one line, without spaces around it."
-        )
+    if found := secret_fault(text):
+        raise fault(*found)
     return Secret(text)
 
 

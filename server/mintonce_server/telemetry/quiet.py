@@ -10,6 +10,8 @@ from mintonce_server.core.ports import Clock
 PER_SECOND: Final = 1.0
 AT_ONCE: Final = 20
 MOST_KINDS: Final = 1000
+REMIND_EVERY: Final = 60.0
+"""Seconds."""
 
 
 class Quiet:
@@ -33,6 +35,27 @@ class Quiet:
         self._kinds.move_to_end(kind)
         left_out, known.left_out = known.left_out, 0
         return left_out
+
+
+class Reminder:
+    """For a trouble that lasts: said when it begins or changes, and again each minute."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._what = ""
+        self._next = 0.0
+
+    def is_due(self, what: str) -> bool:
+        """Whether to say this now."""
+        now = self._clock.monotonic()
+        if what == self._what and now < self._next:
+            return False
+        self._what, self._next = what, now + REMIND_EVERY
+        return True
+
+    def over(self) -> None:
+        """The trouble has ended: the next one is said at once."""
+        self._what = ""
 
 
 class _Kind:

@@ -86,3 +86,5 @@ ALL: Final[Mapping[str, WireFlood]] = {
 }
 AT_PROBES: Final[Mapping[str, WireFlood]] = {"nameless watches at the port for probes": _watches}
 """Whose target is `health_listen`."""
+SWIFT: Final = (ALL.keys() | AT_PROBES.keys()) - {"rapid resets"}
+"""Those during which other callers are answered within a second."""

@@ -284,6 +284,14 @@ class Broker:
         for entry in self._holdings.memory:
             entry.tell()
 
+    def credentials_changed(self) -> None:
+        """Try at once where a watch waits for a token: what was refused may be taken now. Callers try by asking."""
+        now = self._clock.monotonic()
+        for entry in self._holdings.memory:
+            token = entry.live(now)
+            if entry.watchers and (token is None or now >= token.refresh_at):
+                self._refresher.schedule(entry.key, now)
+
     async def close(self, grace: float) -> None:
         """Let the mints under way land for `grace` seconds."""
         await self._filling.flights.close(grace)

@@ -56,6 +56,11 @@ def test_what_brings_the_same_token_is_not(same: str) -> None:
     assert same == identity()
 
 
+def test_a_form_is_not_json_even_if_it_calls_all_the_same() -> None:
+    """An issuer may read other things in it."""
+    assert identity(replace(FORM, audience_parameter="audience")) != identity(JSON_BODY)
+
+
 def test_json_has_one_name_for_the_audience() -> None:
     """The setting means nothing there."""
     assert identity(replace(JSON_BODY, audience_parameter="audience")) == identity(JSON_BODY)

@@ -7,6 +7,7 @@ from mutants.of_numbers import NUMBERS
 from mutants.of_repetition import REPETITION
 from mutants.of_seals import SEALS
 from mutants.of_shares import SHARES
+from mutants.of_tenants import TENANTS
 
 PROTOCOL = (
     core(
@@ -123,4 +124,4 @@ PROTOCOL = (
     ),
 )
 
-PYTHON = PROTOCOL + NUMBERS + REPETITION + EDGES + IDENTITIES + SEALS + SHARES
+PYTHON = PROTOCOL + NUMBERS + REPETITION + EDGES + IDENTITIES + SEALS + SHARES + TENANTS

@@ -137,7 +137,10 @@ class Broker:
             return None
         entry.asked_at = now = self._clock.monotonic()
         token = entry.token
-        if token is None or not token.is_comfortable(now, min_remaining):
+        if token is None:
+            return None
+        entry.asked_again = True
+        if not token.is_comfortable(now, min_remaining):
             return None
         if self._holdings.is_confirmed(entry, now):
             return Served(token, Origin.MEMORY, token.reissued)

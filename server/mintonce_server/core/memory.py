@@ -26,12 +26,14 @@ class Entry:
         store_failed_at: when the key's part of the store was last asked in vain; NEVER since it answered.
         ever_held: whether there ever was a token.
         asked_at: when a caller last wanted it, on the monotonic clock.
+        asked_again: whether a caller wanted it since `token` came.
         wanted_by: the caller that made this replica look for a token last, "" for none.
         watchers: how many watches follow it.
         news: set when `token` changes, then replaced by a new one: take it before you look at `token`.
     """
 
     __slots__ = (
+        "asked_again",
         "asked_at",
         "barred",
         "barred_at",
@@ -64,6 +66,7 @@ class Entry:
         self.store_failed_at = NEVER
         self.ever_held = False
         self.asked_at = now
+        self.asked_again = False
         self.wanted_by = ""
         self.watchers = 0
         self.news = asyncio.Event()
@@ -94,6 +97,7 @@ class Entry:
         if held is not None and held.is_live(now) and token.generation < held.generation:
             return False
         self.token = token
+        self.asked_again = False
         self.confirmed_at = confirmed_at
         self.ever_held = True
         self.tell()

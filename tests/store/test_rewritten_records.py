@@ -12,14 +12,14 @@ from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Backoff, Clock, Failure, Hit
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
+from mintonce_server.store.names import USUAL
 from mintonce_server.store.record import FIELDS, Row, encode
-from mintonce_server.store.scripts import keys_of
 from mintonce_server.telemetry.clock import SystemClock
 from support.samples import HASHER, KEY, OTHER, any_token, as_lease, minted, shared, wish
 from support.servers import Command
 
 DAY = 86_400_000
-RECORD, LEASE, META = keys_of(HASHER(KEY))
+RECORD, LEASE, META = USUAL.keys(HASHER(KEY))
 HOUR = 3_600_000
 REFUSED = Failure(Reason.ISSUER_REFUSED)
 NOW = 1_800_000_000_000

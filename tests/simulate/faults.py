@@ -72,7 +72,7 @@ class Kill(NodeFault):
     def _back(self, fleet: "Fleet", node: Node) -> None:
         if node.state.is_up:
             if self.gently and node.leaving:
-                fleet.loop.call_later(0.5, self._back, fleet, node, context=OUTSIDE)
+                _after(fleet, 0.5, partial(self._back, fleet, node))
             return
         node.settings = replace(node.settings, **dict(self.settings))
         fleet.settings_changed()

@@ -209,7 +209,7 @@ class Laws:
     ) -> None:
         if kept is not None:
             self.world.stored[key] = kept.text
-            self.world.ever_stored.add(kept.text)
+            self.world.first_stored.setdefault(kept.text, self.world.now)
             self._name(key, kept.generation, kept.text, "in the store")
             if seen and kept.generation <= seen.generation:
                 self.world.broken("H3", f"the store went from generation {seen.generation} to {kept.generation}")

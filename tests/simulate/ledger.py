@@ -203,7 +203,7 @@ class Ledger:
             case Stage.FAILED:
                 return self._after_failure(before, entry)
             case Stage.GOT:
-                return self._needs_successor(before, now)
+                return self._needs_successor(before, entry)
 
     def _after_failure(self, before: Entry, entry: Entry) -> str:
         now, poster = self.world.now, self.world.nodes[before.node]
@@ -214,8 +214,8 @@ class Ledger:
         knows = before.lone and entry.node == before.node and poster.booted_at <= before.at
         return "the failure was not shared" if poster.troubled(before.at) and not knows else ""
 
-    def _needs_successor(self, before: Entry, now: float) -> str:
-        issued = before.issued
+    def _needs_successor(self, before: Entry, entry: Entry) -> str:
+        now, issued = self.world.now, before.issued
         assert issued
         if now >= before.due - SLACK - self.world.stepped(issued.at, forward=True):
             return "due"
@@ -225,8 +225,10 @@ class Ledger:
         if self.rotations.get(before.key, NEVER) >= now:
             return "rotation"
         poster = self.world.nodes[before.node]
-        if issued.text not in self.world.ever_stored and poster.troubled(before.since):
-            return "it never came into the store"
+        # Whoever is stopped past its lease may commit while the next holder is about to POST: one more mint a stall.
+        late = self.world.first_stored.get(issued.text, now) >= entry.since
+        if late and poster.troubled(before.since):
+            return "it was not in the store when the lease was asked for"
         if issued.text in self.world.repeated and poster.troubled(before.since):
             return "its repetition was not shared"
         life = issued.ends - issued.at

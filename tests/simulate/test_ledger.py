@@ -21,9 +21,9 @@ KEY = product.key_for(0)
 @pytest.mark.parametrize(("stopped", "laws"), [(True, []), (False, ["mint law"])])
 def test_a_commit_after_the_lease_was_lost_allows_the_next_holders_post(stopped: bool, laws: list[str]) -> None:
     """Its poster was stopped past its lease. The next holder has its lease already, and cannot know of the token."""
-    loop = SimulatedLoop(random.Random(0), 10)  # noqa: S311 - not for secrets
+    loop = SimulatedLoop(random.Random(0), 10)
     with closing(loop):
-        issuer = Issuer(loop, random.Random(0), lifetimes={KEY: 30.0})  # noqa: S311 - not for secrets
+        issuer = Issuer(loop, random.Random(0), lifetimes={KEY: 30.0})
         first, second = NodeState(0), NodeState(1)
         world = World(loop, issuer, [first, second])
         ledger = Ledger(world)

@@ -171,7 +171,8 @@ class Broker:
             later = self._clock.monotonic()
             # Who waited for the store's answer, or long enough for its silence, gets what lives. Others what is known.
             answered = not isinstance(error, WaitTimedOut) or later - now >= SILENCE
-            if (token := entry.live(later)) and (answered or self._may_serve(entry, later)):
+            may_serve = not entry.is_gone and (answered or self._may_serve(entry, later))
+            if may_serve and (token := entry.live(later)):
                 return Served(token, Origin.MEMORY, degraded=True)
             if isinstance(error, WaitTimedOut) and patience < deadline:
                 # What was live has ended in this very moment: from now on it is worth waiting.

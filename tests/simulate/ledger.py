@@ -99,7 +99,8 @@ class Ledger:
         cause, predecessor = self._cause(entry, node, chain)
         if predecessor is not None:
             predecessor.successor = entry.number
-        before = self.generations.get((key, generation or 0), NEVER)
+        # Either of the two leases may be the older one: their POSTs need not come in their order.
+        before = min(self.generations.get((key, generation or 0), NEVER), since)
         behind = self.world.stepped(before) > 0 or self.world.is_ahead(generation or 0) or now - before < SAME_TIME
         forgotten = self.world.lost_at(key) >= before and behind
         if generation is not None and before != NEVER and not forgotten:
@@ -238,11 +239,14 @@ class Ledger:
         return "nobody holds it" if not self.world.is_held(issued) else ""
 
     def stored(self, key: TokenKey, kept: Kept) -> None:
-        """The store has this token now: it replaces all others. It may end there before its time."""
+        """The store has this token now: it replaces all others. It may end there before its time.
+
+        One that comes late, or again after a loss, is due some time, whatever was minted after it meanwhile.
+        """
         now, text = self.world.now, kept.text
         for entry in self.entries.get(key, ()):
             if entry.issued is not None and entry.issued.text == text:
-                entry.replaced = NEVER
+                entry.replaced, entry.successor = NEVER, 0
                 life = entry.issued.ends - entry.issued.at
                 entry.due = min(entry.due, now + kept.left - min(REFRESH_MAX, REFRESH_SHARE * life))
             elif entry.is_replaceable() and entry.replaced == NEVER:
@@ -251,7 +255,8 @@ class Ledger:
     def doom(self, key: TokenKey, why: str) -> None:
         """What is under way for this key will not count."""
         for entry in self.entries.get(key, ()):
-            if entry.stage is Stage.OPEN and not entry.excuse:
+            under_way = entry.issued is not None and entry.issued.text not in self.world.first_stored
+            if (entry.stage is Stage.OPEN or (under_way and not entry.lone)) and not entry.excuse:
                 entry.excuse, entry.due = why, self.world.now
 
     def refused(self, text: str, why: str) -> None:

@@ -81,7 +81,7 @@ async def test_a_token_rejected_under_its_number_gets_no_second_one(monkeypatch:
 
 @pytest.mark.parametrize("step", [0.0, 5.0])
 async def test_the_last_second_of_a_rejected_token_is_not_served(step: float) -> None:
-    """Its replica was stopped. To a store whose clock is ahead it is over, and so no answer says that it was rejected."""
+    """Its replica was stopped. To a store whose clock is ahead it is over: no answer says that it was rejected."""
     bench = Workbench()
     bench.issuer.lifetime = 10.0
     token = (await bench.get()).token

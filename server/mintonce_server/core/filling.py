@@ -104,13 +104,8 @@ class Filling:
             # What is held may only need to be confirmed, or given back to a store that was emptied: no mint then. Nor
             # where such a store has a successor of what was rejected, under a number that is too low.
             await self._revalidation.confirm([entry])
-            token = entry.live(now)
-            if (
-                token
-                and not entry.is_gone
-                and token.generation > newer_than
-                and token.is_comfortable(now, min_remaining)
-            ):
+            token = None if entry.is_gone else entry.live(now)
+            if token and token.generation > newer_than and token.is_comfortable(now, min_remaining):
                 return Obtained(token, Origin.MEMORY, entry.confirmed_at)
         # Barred here is barred, and over is over, even if the store lost the rejection or its clock was set back.
         newer_than = max(newer_than, entry.barred, entry.over(now))

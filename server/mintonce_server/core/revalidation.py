@@ -175,7 +175,7 @@ class Revalidation:
                 pass  # another replica is at it: its token, or the next round, settles this
 
     async def _give_up(self, lease: Lease, live: Token) -> None:
-        """End the lease at once. The store refuses what is over, and ends the lease all the same; no back-off changes."""
+        """End the lease at once: the store refuses what is over, and ends its lease. No back-off changes."""
         token = live.adopted(lease.generation, lease.unix_minus_monotonic, reissued=live.reissued)
         await self._store.restore(replace(token, expires_at=self._clock.monotonic()))
 

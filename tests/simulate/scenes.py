@@ -51,7 +51,7 @@ def _failed_past_the_lease(chance: random.Random, at: float, _node: int, _key: i
     """The holder is stopped while the issuer fails it. When it is back, the next holder's POST is under way."""
     fails = faults.Issuing(0.0, chance.choice([Mode.BROKEN, Mode.REFUSES, Mode.HANGS_UP]), 0.3)
     others = tuple(Get(0.5, 1, key) for key in range(3))
-    series = (fails, faults.Stop(0.0, 0, 4.0), *others, faults.Issuing(1.0, Mode.SLOW, 8.0))
+    series: tuple[Event, ...] = (fails, faults.Stop(0.0, 0, 4.0), *others, faults.Issuing(1.0, Mode.SLOW, 8.0))
     yield faults.Armed(_early(chance, at), faults.Moment.POST, faults.Series(0.0, 0, series))
 
 

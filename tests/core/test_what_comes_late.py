@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from mintonce_server.core.errors import IssuerError
+from mintonce_server.core.errors import IssuerError, WaitTimedOut
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Acquired, Lease, Wish
 from mintonce_server.core.token import Token
@@ -103,3 +103,19 @@ async def test_nor_is_it_served_when_the_issuer_fails() -> None:
     bench.issuer.fails = unavailable
     with pytest.raises(IssuerError):
         await bench.get()
+
+
+async def test_who_waits_instead_waits_to_the_deadline() -> None:
+    """What may have been rejected is not asked about again and again, each time for half of its life."""
+    bench = Workbench()
+    bench.issuer.lifetime = 10.0
+    token = (await bench.get()).token
+    bench.store.silent = True
+    await bench.store.reject(KEY, token.generation, 30.0)
+    bench.clock.advance(9.3)
+    bench.issuer.gate.clear()
+    asked = bench.store.calls["generations"]
+    with pytest.raises(WaitTimedOut):
+        await bench.get(deadline=1.0)
+    assert bench.store.calls["generations"] == asked + 1
+    bench.issuer.gate.set()

@@ -163,7 +163,8 @@ class Broker:
         entry, now = self._holdings.entry(key, caller), self._clock.monotonic()
         if key not in self._filling.flights:
             entry.wanted_by = caller
-        patience = min(deadline, token.patience(now)) if (token := entry.live(now)) else deadline
+        token = None if entry.is_gone else entry.live(now)
+        patience = min(deadline, token.patience(now)) if token else deadline
         try:
             async with _waiting_at_most(patience):
                 obtained = await self._filling.fill(entry, min_remaining)

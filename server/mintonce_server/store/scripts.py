@@ -109,7 +109,9 @@ class Scripts:
         """1 if it was recorded, else 0."""
         message = self._message(WakeKind.FAIL, key_hash, generation)
         values = (nonce, generation, retry, failure, credential_version)
-        return await self._call(FAIL, key_hash, *values, BRIEF_MS, self._names.wake_channel, message, int(while_live), proof)
+        return await self._call(
+            FAIL, key_hash, *values, BRIEF_MS, self._names.wake_channel, message, int(while_live), proof
+        )
 
     async def renew(self, key_hash: str, *, nonce: str, generation: int, lease: int) -> object:
         """1 if it is ours, else 0."""

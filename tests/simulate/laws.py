@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from simulate import product
 from simulate.ledger import Ledger
-from simulate.network import READS
+from simulate.network import OF_ISSUERS, READS
 from simulate.state import NEVER, NodeState, Rejected, World
 
 from mintonce_server.core.broker import Served
@@ -179,7 +179,7 @@ class Laws:
 
     def before(self, command: "partial[Any]", node: int) -> Seen | None:
         """The server is about to do this."""
-        if command.func.__name__ in READS:
+        if command.func.__name__ in READS | OF_ISSUERS:
             return None
         return Seen(self.view.kept(command.args[0]), self.view.lease(command.args[0]))
 

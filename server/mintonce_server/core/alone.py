@@ -1,6 +1,7 @@
 """What a replica does for a key that it does not hold while the store is out of reach."""
 
 import random
+from collections import defaultdict
 from typing import Final, NamedTuple
 
 from mintonce_server.core import edge, events
@@ -8,12 +9,13 @@ from mintonce_server.core.backoff import LONGEST, error_of, failure_of
 from mintonce_server.core.client import OAuthClient
 from mintonce_server.core.errors import IssuerError, StoreUnavailable
 from mintonce_server.core.events import Cause
+from mintonce_server.core.issuer_state import IssuerState
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.lone_budget import BURST, PER_SECOND, LoneBudget
 from mintonce_server.core.memory import NEVER, Entry
 from mintonce_server.core.minting import Obtained
-from mintonce_server.core.ports import Clock, Failure
-from mintonce_server.core.posting import Posting
+from mintonce_server.core.ports import Admitted, Backoff, Clock, Failure, Wait
+from mintonce_server.core.posting import Post, Posting
 from mintonce_server.core.token import Origin, Token
 
 SPREAD_MIN: Final = 1_000
@@ -31,6 +33,23 @@ class _Negative(NamedTuple):
     failures: int
 
 
+class _OwnGate:
+    """Implements ports.IssuerGate for one replica. Issuers are few: settings name them."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._issuers: defaultdict[str, IssuerState] = defaultdict(IssuerState)
+
+    async def enter(self, issuer: str, nonce: str) -> Admitted | Wait | Backoff:
+        return self._issuers[issuer].enter(nonce, self._now())
+
+    async def learn(self, issuer: str, began: int, failure: Failure | None, pause: float) -> bool:
+        return self._issuers[issuer].learn(began, failure, int(pause * 1000), self._now())
+
+    def _now(self) -> int:
+        return int(self._clock.monotonic() * 1000)
+
+
 class Alone:
     """Mints without a lease, or refuses to: `store_outage = "mint" | "refuse"`."""
 
@@ -44,6 +63,7 @@ class Alone:
         self._chance = chance
         self._budget = LoneBudget(clock.monotonic())
         self._negative: dict[TokenKey, _Negative] = {}
+        self._gate = _OwnGate(clock)
 
     async def mint(self, client: OAuthClient, entry: Entry, outage: StoreUnavailable) -> Obtained:
         """Raises the outage itself when minting is not allowed or over the rate, and IssuerError."""
@@ -57,9 +77,8 @@ class Alone:
             raise _used_up(outage)
         generation = self._generation(entry)
         try:
-            minted = await self._posting.mint(
-                client, key, key_hash, generation, failures, Cause.OUTAGE, entry.wanted_by
-            )
+            post = Post(client, key, key_hash, generation, failures, Cause.OUTAGE, entry.wanted_by)
+            minted = await self._posting.mint(post, self._gate)
         except IssuerError as error:
             self._remember(key, error, proof, failures + 1)
             raise

@@ -135,6 +135,19 @@ class Backoff:
 Acquired = Hit | Lease | Wait | Backoff
 
 
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A POST to the issuer may begin.
+
+    Attributes:
+        began: when it was asked, in ms by the clock of whoever answered.
+        failures: of the issuer since its last success.
+    """
+
+    began: int
+    failures: int
+
+
 class Refusal(StrEnum):
     """Why a commit did not count."""
 
@@ -187,7 +200,22 @@ class Wake:
     generation: int
 
 
-class TokenStore(Protocol):
+class IssuerGate(Protocol):
+    """What the keys of an issuer share: its rate limits and outages. Every method raises StoreUnavailable."""
+
+    async def enter(self, issuer: str, nonce: str) -> Admitted | Wait | Backoff:
+        """Whether a POST may begin. The same nonce gets the same answer, so a lost reply costs nothing."""
+        ...
+
+    async def learn(self, issuer: str, began: int, failure: Failure | None, pause: float) -> bool:
+        """What came of an admitted POST. `failure`: trouble that may be the issuer's; None: it answers.
+
+        True: it is the issuer's, and all of its keys wait for `pause` seconds.
+        """
+        ...
+
+
+class TokenStore(IssuerGate, Protocol):
     """Where the fleet's tokens and leases live. Every method raises StoreUnavailable, within the store's own deadline.
 
     Each is idempotent: repeated after a lost reply, it gives the same answer.

@@ -37,6 +37,13 @@ class Turns:
         self._held: Counter[str | None] = Counter()
         self._waiting: dict[str | None, list[asyncio.Future[None]]] = {}
         self._slow: OrderedDict[str, None] = OrderedDict()
+        self.news = asyncio.Event()
+        """Set when something was learned of the issuer, then replaced: take it before you ask."""
+
+    def tell(self) -> None:
+        """Something was learned of the issuer."""
+        self.news.set()
+        self.news = asyncio.Event()
 
     @asynccontextmanager
     async def turn(self, caller: str, key_hash: str) -> AsyncGenerator[None]:
@@ -78,7 +85,7 @@ class Turns:
             if granted.done() and not granted.cancelled():
                 self._give_back(who)  # it came in the very moment of giving up
             if isinstance(error, TimeoutError):
-                raise _none_came() from error
+                raise none_came() from error
             raise
         finally:
             if granted in queue:
@@ -110,7 +117,8 @@ class Turns:
         return False
 
 
-def _none_came() -> NoTurn:
+def none_came() -> NoTurn:
+    """The error."""
     return NoTurn(
         f"too many requests to the issuer are under way, and none of them ended within {PATIENCE:g} s",
         remedy="Look for mint_failed events with many seconds: see why the issuer does not answer for those keys.",

@@ -48,7 +48,8 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
     faults = FaultLog(clock, get_logger(__name__))
     faults.watch(asyncio.get_running_loop())
     async with AsyncExitStack() as parts:
-        guarding = Guarding(settings, clock, lambda: broker.recheck())  # noqa: PLW0108 - the broker is built below
+        # The broker is built below.
+        guarding = Guarding(settings, clock, lambda: broker.recheck(), lambda: broker.credentials_changed())  # noqa: PLW0108
         audit = parts.enter_context(AuditLog(settings.audit_file, clock))
         repeats = parts.enter_context(closing(AuditRepeats(audit.write, clock, settings.audit_interval)))
         store = await parts.enter_async_context(store_of(settings, clock, guarding.keyring))

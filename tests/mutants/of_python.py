@@ -1,6 +1,7 @@
 """Mutants of the Python that goes by the protocol: leases, memory, write-back."""
 
 from mutants.mutant import LUA_TESTS, Mutant, core
+from mutants.of_credentials import CREDENTIALS
 from mutants.of_edges import EDGES
 from mutants.of_identities import IDENTITIES
 from mutants.of_numbers import NUMBERS
@@ -124,4 +125,4 @@ PROTOCOL = (
     ),
 )
 
-PYTHON = PROTOCOL + NUMBERS + REPETITION + EDGES + IDENTITIES + SEALS + SHARES + TENANTS
+PYTHON = PROTOCOL + NUMBERS + REPETITION + EDGES + IDENTITIES + SEALS + SHARES + CREDENTIALS + TENANTS

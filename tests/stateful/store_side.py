@@ -96,7 +96,7 @@ class StoreSide:
         now = seconds * 1000 + micros // 1000
         (record, record_left), (lease, lease_left), (meta, meta_left) = zip(found[::2], found[1::2], strict=True)
         state = State(_record(_text(self._opened(record))), _lease(_text(lease), now + lease_left), _meta(_text(meta)))
-        least = META_MS if state.record else BRIEF_MS
+        least = record_left + BRIEF_MS if state.record else BRIEF_MS
         assert not meta or least - SLOW_MS < meta_left <= META_MS, meta_left
         assert not lease or 0 < lease_left <= LEASE_SECONDS * 1000, lease_left
         assert not state.record or abs(now + record_left - state.record.expiry) <= 1, record_left

@@ -69,6 +69,10 @@ class KeyHasher:
         named = b"%d:%s,%s" % (len(identity), identity, key.canonical())
         return hmac.new(self._index_key, named, hashlib.sha256).hexdigest()[:32]
 
+    def of_proof(self, proof: str) -> str:
+        """A credential's name in the store: without the index key it only tells one from another. "" of ""."""
+        return hmac.new(self._index_key, b"proof " + proof.encode(), hashlib.sha256).hexdigest()[:32] if proof else ""
+
 
 def _invalid(field: str, expected: str) -> InvalidRequest:
     # The value stays out of the message: a caller may have put a secret into the wrong field.

@@ -159,6 +159,7 @@ class RedisStore:
                 failure=f"{failure.reason} {failure.issuer_error}",
                 credential_version=lease.credential_version,
                 while_live=failure.while_live,
+                proof=self._hash.of_proof(lease.proof) if failure.of_proof else "",
             )
         )
         with self._link.reading():
@@ -231,6 +232,7 @@ class RedisStore:
                 newer_than=newer_than,
                 min_remaining=_ms(wish.min_remaining),
                 adopt=wish.adopt,
+                proof=self._hash.of_proof(wish.proof),
             )
         )
 

@@ -127,6 +127,7 @@ class _Ear:
                     async for wake in subscription:
                         yield wake
             except StoreUnavailable as error:
+                await self._link.look_closer(error)
                 self._trouble(error)
             except Exception as error:  # noqa: BLE001 - a subscription may break in any way, and the next one comes
                 heed_cancellation()

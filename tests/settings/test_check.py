@@ -108,7 +108,7 @@ async def test_an_issuer_that_is_not_there_is_not_reached(host: str) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # bound, so that nobody else takes the port; not listening, so that it refuses
         address = f"127.0.0.1:{closed.getsockname()[1]}" if host == "refusing" else host
-        with pytest.raises(IssuerUnavailable, match="nothing listens|not found|no connection"):
+        with pytest.raises(IssuerUnavailable, match=r"nothing listens|not found|no connection"):
             await probe_issuer(IssuerSettings(token_url=f"http://{address}/"))
 
 

@@ -78,7 +78,7 @@ async def test_one_probe_that_fails_hides_no_other(write_config: WriteConfig) ->
 
 async def test_a_probe_that_hangs_is_given_up(write_config: WriteConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """A firewall that drops packets does not hold up the report."""
-    monkeypatch.setattr("mintonce_server.check.PROBE_SECONDS", 0.01)
+    monkeypatch.setattr("mintonce_server.check.STORE_SECONDS", 0.01)
 
     async def hangs(_: Settings) -> None:
         await asyncio.Event().wait()
@@ -108,7 +108,7 @@ async def test_an_issuer_that_is_not_there_is_not_reached(host: str) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # bound, so that nobody else takes the port; not listening, so that it refuses
         address = f"127.0.0.1:{closed.getsockname()[1]}" if host == "refusing" else host
-        with pytest.raises(IssuerUnavailable, match="nothing listens|not found|no connection"):
+        with pytest.raises(IssuerUnavailable, match=r"nothing listens|not found|no connection"):
             await probe_issuer(IssuerSettings(token_url=f"http://{address}/"))
 
 

@@ -64,9 +64,12 @@ def keys_of(key_hash: str) -> tuple[str, str, str]:
 class Scripts:
     """Calls the scripts on a client. All numbers are whole milliseconds unless their name says otherwise."""
 
-    def __init__(self, client: Commands, notifications: Notifications) -> None:
+    def __init__(
+        self, client: Commands, notifications: Notifications, meta_ms: int = META_MS, brief_ms: int = BRIEF_MS
+    ) -> None:
         self._client = client
         self._message = notifications.encode
+        self._meta_ms, self._brief_ms = meta_ms, brief_ms
 
     async def acquire(
         self,
@@ -80,7 +83,7 @@ class Scripts:
         adopt: bool,
     ) -> Sequence[object]:
         """[HIT, row] | [LEASE, …] | [WAIT, ms] | [BACKOFF, failure, ms, row?], see acquire.lua."""
-        values = (nonce, lease, credential_version, newer_than, min_remaining, BRIEF_MS, int(adopt), BACK_OFF_MS)
+        values = (nonce, lease, credential_version, newer_than, min_remaining, self._brief_ms, int(adopt), BACK_OFF_MS)
         return cast(list[object], await self._call(ACQUIRE, key_hash, *values))
 
     async def commit(
@@ -104,7 +107,7 @@ class Scripts:
         """
         message = self._message(WakeKind.COMMIT, key_hash, generation)
         sizes = (generation, ttl, latest, credential_version, leeway, cap)
-        values = (*sizes, payload, fingerprint, provisional, int(restored), META_MS, WAKE_CHANNEL, message)
+        values = (*sizes, payload, fingerprint, provisional, int(restored), self._meta_ms, WAKE_CHANNEL, message)
         return cast(list[object], await self._call(COMMIT, key_hash, *values))
 
     async def fail(
@@ -121,7 +124,7 @@ class Scripts:
         """1 if it was recorded, else 0."""
         message = self._message(WakeKind.FAIL, key_hash, generation)
         values = (nonce, generation, retry, failure, credential_version)
-        return await self._call(FAIL, key_hash, *values, BRIEF_MS, WAKE_CHANNEL, message, int(while_live))
+        return await self._call(FAIL, key_hash, *values, self._brief_ms, WAKE_CHANNEL, message, int(while_live))
 
     async def renew(self, key_hash: str, *, nonce: str, generation: int, lease: int) -> object:
         """1 if it is ours, else 0."""
@@ -130,13 +133,13 @@ class Scripts:
     async def reject(self, key_hash: str, *, generation: int, min_interval: int) -> Sequence[object]:
         """[CURRENT, generation] | [OTHER] | [TOO_SOON, ms] | [UNKNOWN]."""
         message = self._message(WakeKind.REJECT, key_hash, generation)
-        values = (generation, min_interval, META_MS, WAKE_CHANNEL, message)
+        values = (generation, min_interval, self._meta_ms, WAKE_CHANNEL, message)
         return cast(list[object], await self._call(REJECT, key_hash, *values))
 
     async def barrier(self, key_hash: str, *, generation: int, fingerprint: str, min_interval: int) -> Sequence[object]:
         """[OK] | [TOO_SOON, ms]."""
         message = self._message(WakeKind.REJECT, key_hash, generation)
-        values = (generation, fingerprint, min_interval, META_MS, WAKE_CHANNEL, message)
+        values = (generation, fingerprint, min_interval, self._meta_ms, WAKE_CHANNEL, message)
         return cast(list[object], await self._call(BARRIER, key_hash, *values))
 
     async def reseal(self, key_hash: str, *, generation: int, before: bytes, after: bytes) -> object:

@@ -77,7 +77,8 @@ def describe(settings: Settings) -> Iterator[str]:
     yield "The settings are fine."
     yield _row("listen", f"{settings.listen}{', open to all who reach it' if settings.insecure_listen else ''}")
     in_clear = ", in clear" if settings.insecure_redis else ""
-    yield _row("store", f"{settings.redis.safe_url}{in_clear}; in an outage: {settings.store_outage}")
+    names = f"names begin with {settings.redis.prefix}"
+    yield _row("store", f"{settings.redis.safe_url}{in_clear}; {names}; in an outage: {settings.store_outage}")
     yield _row("callers", ", ".join(_callers(settings)) or "anybody: nobody is asked who he is")
     yield _row("policy", str(settings.policy_file) if settings.policy_file else "all may have all")
     sealed = "by sealing_keys_file" if settings.sealing_keys_file else "by keys that everybody knows"

@@ -78,7 +78,7 @@ MUTANTS: Final = (
         "rejections in a loop",
         SERVER,
         "        wait = meta.rejected_at + min_interval - now\n"
-        "        if wait > 0:\n"
+        "        if 0 < wait <= min_interval:\n"
         "            return TooSoon(wait)\n"
         "        meta.bar",
         "        meta.bar",
@@ -87,7 +87,7 @@ MUTANTS: Final = (
     planted(
         "a back-off that holds for nobody",
         SERVER,
-        "        if failure and (row or not failure.while_live):",
+        "        if failure and (row if failure.while_live else left <= BACK_OFF_MS):",
         "        if False:",
         "an issuer in trouble is asked without a pause",
     ),

@@ -12,6 +12,7 @@ from mintonce_server.common.causes import chain
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.store.causes import UnknownService, store_cause
 from mintonce_server.store.commands import Commands, Scannable
+from mintonce_server.store.names import USUAL, Names
 from mintonce_server.store.servers import Ear, Part, Servers, open_servers
 
 RETRY_AFTER: Final = 1.0
@@ -32,10 +33,12 @@ class Link:
     Args:
         servers: of the store, whatever its kind.
         deadline: seconds for a whole operation, its repetition included.
+        names: of what is ours in it.
     """
 
-    def __init__(self, servers: Servers, *, deadline: float) -> None:
+    def __init__(self, servers: Servers, *, deadline: float, names: Names = USUAL) -> None:
         self._servers = servers
+        self.names = names
         self.deadline = deadline
         self._puzzled = False
         self._renewed_at = float("-inf")
@@ -44,9 +47,9 @@ class Link:
         self._looked_at = float("-inf")
 
     @classmethod
-    def from_url(cls, url: str, *, deadline: float) -> Self:
+    def from_url(cls, url: str, *, deadline: float, names: Names = USUAL) -> Self:
         """To one server, to what Sentinels watch, or to a Cluster. Connects when first used. Raises ValueError."""
-        return cls(open_servers(url, deadline=deadline), deadline=deadline)
+        return cls(open_servers(url, deadline=deadline), deadline=deadline, names=names)
 
     @property
     def client(self) -> Commands:
@@ -158,8 +161,8 @@ class Link:
             self._puzzled = True
             raise StoreUnavailable(
                 f"the store at {self.name} holds or answers what this release does not understand",
-                remedy="See that only Mintonce writes keys that begin with 'mintonce:', and what other releases of it "
-                "run.",
+                remedy=f"See that only Mintonce writes keys that begin with '{self.names.prefix}:', and what other "
+                "releases of it run.",
                 retry_after=RETRY_AFTER,
                 partial=self._servers.sharded,
             ) from error

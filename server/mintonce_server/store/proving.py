@@ -16,12 +16,12 @@ from mintonce_server.common.causes import Cause
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.ports import Wake, WakeKind
 from mintonce_server.store.link import Link
+from mintonce_server.store.names import PREFIX, Names
 from mintonce_server.store.notifications import Notifications
 from mintonce_server.store.rehearsing import Rehearsal
-from mintonce_server.store.scripts import WAKE_CHANNEL, record_key
 from mintonce_server.store.servers import Part
 from mintonce_server.store.servers.url import read
-from mintonce_server.store.surveying import Proof, right_of, survey, without
+from mintonce_server.store.surveying import Ours, Proof, survey
 from mintonce_server.store.wake import GAP, wakes
 
 HEARD_WITHIN: Final = 2.0
@@ -32,12 +32,12 @@ TRIES: Final = 100_000
 """Names that are tried until one falls to a given server of a Cluster. Each takes a few µs."""
 
 
-async def prove(url: str, index_key: bytes, deadline: float) -> Proof:
+async def prove(url: str, index_key: bytes, deadline: float, prefix: str = PREFIX) -> Proof:
     """All that can be found in one go. Whatever goes wrong is a fault in the proof.
 
     Raises ValueError for a URL that cannot be used.
     """
-    link = Link.from_url(url, deadline=deadline)
+    link = Link.from_url(url, deadline=deadline, names=Names(prefix))
     proof = Proof()
     try:
         await link.run(link.client.ping)
@@ -53,15 +53,15 @@ async def prove(url: str, index_key: bytes, deadline: float) -> Proof:
 class _Proving:
     def __init__(self, link: Link, url: str, notifications: Notifications, proof: Proof) -> None:
         self._link = link
-        self._target = read(url)
-        self._user = self._target.username or "default"
+        target = read(url)
+        self._ours = Ours(target.kind, target.username or "default", link.names)
         self._notifications = notifications
         self._proof = proof
         self._spread = Random()  # noqa: S311 - chooses servers; no secret
 
     async def run(self, parts: Sequence[Part]) -> None:
         """Raises StoreUnavailable where the store fails in the middle."""
-        hashes = {part.name: _scratch_hash(part) for part in parts}
+        hashes = {part.name: _scratch_hash(part, self._link.names) for part in parts}
         heard = _Heard()
         listening = asyncio.create_task(self._listen(heard), name="check-subscription")
         try:
@@ -79,7 +79,7 @@ class _Proving:
         name = f"the store at {part.name}"
         message = self._notifications.encode(WakeKind.FAIL, key_hash, 1)
         found = await self._link.run(
-            lambda: survey(part, name, self._target.kind, self._user, key_hash, message),
+            lambda: survey(part, name, self._ours, key_hash, message),
             deadline=SURVEY_SHARE * self._link.deadline,
         )
         self._proof.faults += found.faults
@@ -105,14 +105,14 @@ class _Proving:
         name = f"the store at {self._link.name}"
         if not heard.troubles:
             return Cause(
-                f"what is published to {WAKE_CHANNEL} at {name} does not arrive",
+                f"what is published to {self._ours.names.wake_channel} at {name} does not arrive",
                 "See whether something in between passes PUBLISH and SUBSCRIBE on, and whether the servers reach each "
                 "other.",
             )
         last = heard.troubles[-1]
-        if right := right_of(last):
-            return without([right], name, self._user)
-        return Cause(f"no subscription to {WAKE_CHANNEL}: {last}", last.remedy)
+        if right := self._ours.right_of(last):
+            return self._ours.without([right], name)
+        return Cause(f"no subscription to {self._ours.names.wake_channel}: {last}", last.remedy)
 
 
 class _Heard:
@@ -141,11 +141,11 @@ class _Heard:
         return true()
 
 
-def _scratch_hash(part: Part) -> str:
+def _scratch_hash(part: Part, names: Names) -> str:
     """A key of this server's. Raises StoreUnavailable for a server without slots."""
     for _ in range(TRIES):
         key_hash = secrets.token_hex(16)
-        if part.has(key_slot(record_key(key_hash).encode())):
+        if part.has(key_slot(names.record(key_hash).encode())):
             return key_hash
     raise StoreUnavailable(
         f"server {part.name} of the store has no slots", remedy="Give it slots, or take it out of the Cluster."

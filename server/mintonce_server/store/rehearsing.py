@@ -8,7 +8,7 @@ from mintonce_server.common.causes import Cause
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.store.link import Link
 from mintonce_server.store.notifications import Notifications
-from mintonce_server.store.scripts import Scripts, keys_of
+from mintonce_server.store.scripts import Scripts
 
 SCRATCH_MS: Final = 30_000
 """A scratch key's life, should it not be deleted."""
@@ -30,7 +30,7 @@ class Rehearsal:
 
     def __init__(self, link: Link, notifications: Notifications, key_hash: str) -> None:
         self._link = link
-        self._scripts = Scripts(link.client, notifications, SCRATCH_MS, SCRATCH_MS)
+        self._scripts = Scripts(link.client, notifications, link.names, meta_ms=SCRATCH_MS, brief_ms=SCRATCH_MS)
         self._hash = key_hash
         self._nonce = secrets.token_hex(16)
 
@@ -54,6 +54,7 @@ class Rehearsal:
         await self._one("fail", lambda: self._scripts.fail(
             self._hash, nonce=self._nonce, generation=failed, retry=0, failure="a rehearsal", credential_version=1,
             while_live=False,
+                proof="",
         ))  # fmt: skip
         generation = await self._lease("acquire")
         await self._word("commit", b"OK", lambda: self._commit(generation))
@@ -78,6 +79,7 @@ class Rehearsal:
             newer_than=0,
             min_remaining=0,
             adopt=False,
+            proof="",
         )
 
     async def _commit(self, generation: int) -> object:
@@ -114,7 +116,7 @@ class Rehearsal:
             raise Strange(script)
 
     async def _delete(self) -> None:
-        keys = keys_of(self._hash)
+        keys = self._link.names.keys(self._hash)
         try:
             await self._link.run(lambda: self._link.client.eval(_DELETE, len(keys), *keys))
         except StoreUnavailable:

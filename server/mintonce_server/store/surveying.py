@@ -9,11 +9,9 @@ from redis.exceptions import NoPermissionError, ResponseError
 from mintonce_server.common.causes import Cause
 from mintonce_server.core.text import printable
 from mintonce_server.store.causes import lacking, misplaced
-from mintonce_server.store.scripts import WAKE_CHANNEL, keys_of, record_key
+from mintonce_server.store.names import Names
 from mintonce_server.store.servers import Part
 
-PATTERN: Final = f"{record_key('').partition('{')[0]}*"
-"""What our user must be allowed to touch."""
 _NO_SUCH_SCRIPT: Final = "0" * 40
 _LONGEST: Final = 40
 _KEEPS_ALL: Final = "noeviction"
@@ -29,25 +27,51 @@ class Proof:
     notes: list[str] = field(default_factory=list[str])
 
 
-async def survey(part: Part, name: str, kind: str, user: str, key_hash: str, message: bytes) -> Proof:
-    """What can be said about this server. Raises RedisError where it does not answer.
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """What we are in a store.
 
     Args:
-        part: the server.
-        name: what it is called in the proof.
         kind: of the URL: "single", "sentinel" or "cluster".
         user: our name there.
-        key_hash: a scratch key's.
-        message: to publish.
+        names: of our keys and our channel.
+    """
+
+    kind: str
+    user: str
+    names: Names
+
+    def right_of(self, error: BaseException) -> str:
+        """What an ACL denied, as ACL SETUSER writes it; "" where it was not the ACL."""
+        right = lacking(error)
+        keys = f"~{self.names.keys('*')[0].rpartition(':')[0]}:*"
+        return {"channel": f"&{self.names.wake_channel}", "key": keys}.get(right, right)
+
+    def without(self, missing: Sequence[str], name: str) -> Cause:
+        """Rights that our user lacks at the server of that name, and the command that gives them."""
+        needed = list(missing)
+        if any(right in missing for right in ("+publish", "+subscribe")):
+            # A server looks at the channel after the command, and has not told about it yet.
+            needed = list(dict.fromkeys([*missing, f"&{self.names.wake_channel}"]))
+        return Cause(
+            f"our user of {name} lacks rights: {' '.join(missing)}",
+            f"Give them there: ACL SETUSER {self.user} {' '.join(needed)}",
+        )
+
+
+async def survey(part: Part, name: str, ours: Ours, key_hash: str, message: bytes) -> Proof:
+    """What can be said about this server. Raises RedisError where it does not answer.
+
+    `name`: what it is called in the proof. `key_hash`: a scratch key's. `message`: to publish.
     """
     proof = Proof()
     hello = await _hello(part)
-    if (wrong := misplaced(name, kind, hello.get("mode", ""), hello.get("role", ""))) is not None:
+    if (wrong := misplaced(name, ours.kind, hello.get("mode", ""), hello.get("role", ""))) is not None:
         proof.faults.append(wrong)
         return proof
-    missing = await _missing_rights(part, kind, key_hash, message)
+    missing = await _missing_rights(part, ours, key_hash, message)
     if missing:
-        proof.faults.append(without(missing, name, user))
+        proof.faults.append(ours.without(missing, name))
     server = " ".join(filter(None, (hello.get("server", ""), hello.get("version", "")))) or "of unknown version"
     info = await _ask(part, "INFO") or {}
     config = {
@@ -70,23 +94,23 @@ async def _hello(part: Part) -> dict[str, str]:
     return _table(said)
 
 
-async def _missing_rights(part: Part, kind: str, key_hash: str, message: bytes) -> list[str]:
+async def _missing_rights(part: Part, ours: Ours, key_hash: str, message: bytes) -> list[str]:
     """What an ACL denies to us, of all that the scripts and the replica use."""
     missing: list[str] = []
-    for words in _needed(kind, key_hash, message):
+    for words in _needed(ours, key_hash, message):
         try:
             await part.client.execute_command(*words)
         except NoPermissionError as error:
-            if (named := right_of(error)) not in missing:
+            if (named := ours.right_of(error)) not in missing:
                 missing.append(named)
         except ResponseError:
             continue  # allowed; it had nothing to work on
     return missing
 
 
-def _needed(kind: str, key_hash: str, message: bytes) -> list[Words]:
+def _needed(ours: Ours, key_hash: str, message: bytes) -> list[Words]:
     """Each command, so that it changes nothing: an ACL is looked at before the key and the arguments are."""
-    record, _, meta = keys_of(key_hash)
+    record, _, meta = ours.names.keys(key_hash)
     needed: list[Words] = [
         ("EVAL", "return 1", 1, record),
         ("EVALSHA", _NO_SUCH_SCRIPT, 1, record),
@@ -100,26 +124,14 @@ def _needed(kind: str, key_hash: str, message: bytes) -> list[Words]:
         ("PEXPIREAT", record, 1),
         ("PTTL", record),
         ("TIME",),
-        ("SCAN", 0, "MATCH", PATTERN, "COUNT", 1),
-        ("PUBLISH", WAKE_CHANNEL, message),
+        ("SCAN", 0, "MATCH", ours.names.records, "COUNT", 1),
+        ("PUBLISH", ours.names.wake_channel, message),
     ]
-    if kind == "sentinel":
+    if ours.kind == "sentinel":
         needed.append(("ROLE",))
-    if kind == "cluster":
+    if ours.kind == "cluster":
         needed += [("CLUSTER", "SLOTS"), ("ASKING",)]
     return needed
-
-
-def right_of(error: BaseException) -> str:
-    """What an ACL denied, as ACL SETUSER writes it; "" where it was not the ACL."""
-    right = lacking(error)
-    return {"channel": f"&{WAKE_CHANNEL}", "key": f"~{PATTERN}"}.get(right, right)
-
-
-def without(missing: Sequence[str], name: str, user: str) -> Cause:
-    """Rights that our user lacks, and the command that gives them."""
-    rights = " ".join(missing)
-    return Cause(f"our user of {name} lacks rights: {rights}", f"Give them there: ACL SETUSER {user} {rights}")
 
 
 async def _ask(part: Part, *words: str) -> dict[str, str] | None:

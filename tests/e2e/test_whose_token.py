@@ -65,7 +65,7 @@ def of_tenants(url: str, redis_url: str) -> list[Mapping[str, str]]:
         "REDIS_URL": redis_url,
         "REVALIDATE_SECONDS": f"{REVALIDATE}s",
     }
-    changes = (
+    changes: tuple[dict[str, str], ...] = (
         {},
         {"ISSUERS__DEFAULT__TOKEN_URL": f"{url}/b/oauth/token"},
         {"CLIENT_ID": "id-b"},

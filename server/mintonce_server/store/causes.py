@@ -73,7 +73,7 @@ class UnknownService(exceptions.ConnectionError):
     """A Sentinel does not know the service. `service`: as the URL has it."""
 
     def __init__(self, service: str) -> None:
-        super().__init__("the Sentinel does not know the service")
+        super().__init__("the Sentinel does not know the service")  # pyright: ignore[reportUnknownMemberType] # redis-py: untyped
         self.service = service
 
 

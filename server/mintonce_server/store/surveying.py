@@ -115,6 +115,7 @@ def _needed(ours: Ours, key_hash: str, message: bytes) -> list[Words]:
         ("EVAL", "return 1", 1, record),
         ("EVALSHA", _NO_SUCH_SCRIPT, 1, record),
         ("HGET", record, "f"),
+        ("HKEYS", meta),
         ("HMGET", record, "f", "exp"),
         ("HSET", meta, "f", "1", "an argument too many"),
         ("HDEL", meta, "f"),

@@ -1,7 +1,7 @@
 """What `mintonced check` finds out about a store, and that it leaves nothing there."""
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -46,9 +46,8 @@ def faults(proof: Proof) -> list[str]:
 
 
 @pytest.mark.parametrize("binary", [valkey_binary, redis_binary], ids=["valkey", "redis"])
-async def test_a_server_that_does_all_is_fine(tmp_path: Path, binary: object) -> None:
+async def test_a_server_that_does_all_is_fine(tmp_path: Path, binary: Callable[[], Path]) -> None:
     """Nothing is left there; what it keeps is told."""
-    assert callable(binary)
     async with single(tmp_path, binary=binary(), persist=True) as topology:
         proof = await proof_of(topology.url)
         assert await topology.servers[0].command("DBSIZE") == 0
@@ -173,8 +172,12 @@ async def test_a_script_that_acts_otherwise_is_a_fault(topology: Topology, node:
 async def test_a_channel_that_carries_nothing_is_a_fault(topology: Topology, monkeypatch: pytest.MonkeyPatch) -> None:
     """Published with one key and read with another, which is as if it never came."""
     monkeypatch.setattr("mintonce_server.store.proving.HEARD_WITHIN", 0.3)
-    monkeypatch.setattr("mintonce_server.store.notifications.Notifications.decode", lambda *_: None)
+    monkeypatch.setattr("mintonce_server.store.notifications.Notifications.decode", _drop)
     assert ["does not arrive" in what for what in faults(await proof_of(topology.url))] == [True]
+
+
+def _drop(_: Notifications, __: bytes) -> None:
+    pass
 
 
 async def test_no_password_is_shown(node: Node) -> None:

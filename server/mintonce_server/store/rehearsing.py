@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, cast
 
 from mintonce_server.common.causes import Cause
 from mintonce_server.core.errors import StoreUnavailable
@@ -98,18 +98,14 @@ class Rehearsal:
         )
 
     async def _lease(self, script: str) -> int:
-        match await self._link.run(self._acquire):
-            case [b"LEASE", int(generation), *_]:
-                return generation
-            case _:
-                raise Strange(script)
+        words = _words(await self._link.run(self._acquire))
+        if len(words) > 1 and words[0] == b"LEASE" and isinstance(words[1], int):
+            return words[1]
+        raise Strange(script)
 
     async def _word(self, script: str, word: bytes, act: Callable[[], Awaitable[object]]) -> None:
-        match await self._link.run(act):
-            case [first, *_] if first == word:
-                return
-            case _:
-                raise Strange(script)
+        if _words(await self._link.run(act))[:1] != [word]:
+            raise Strange(script)
 
     async def _one(self, script: str, act: Callable[[], Awaitable[object]]) -> None:
         if await self._link.run(act) != 1:
@@ -121,3 +117,7 @@ class Rehearsal:
             await self._link.run(lambda: self._link.client.eval(_DELETE, len(keys), *keys))
         except StoreUnavailable:
             pass  # its TTL ends it
+
+
+def _words(reply: object) -> list[object]:
+    return cast(list[object], reply) if isinstance(reply, list) else []

@@ -12,13 +12,12 @@ import pytest_asyncio
 
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.ports import Clock
-from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import FIXED_KEYRING
 from mintonce_server.store.proving import prove
 from support.certificates import DAY, NOW, Authority, Issued
 from support.eventually import eventually
 from support.nodes import Node
-from support.samples import HASHER
+from support.reaching import reaching
 from support.strict_tls import strict_tls
 from support.tls import speaking_tls
 from support.topologies import single
@@ -62,22 +61,17 @@ async def said_of(url: str, clock: Clock) -> Said:
     """By `check`, by the line at the start, and by the subscription once it has looked closer."""
     proof = await prove(url, FIXED_KEYRING.index_key, DEADLINE)
     assert [bool(fault.remedy) for fault in proof.faults] == [True]
-    troubles: list[str] = []
-    store = RedisStore.connect(
-        url, hasher=HASHER, clock=clock, deadline=DEADLINE, trouble=lambda error: troubles.append(str(error))
-    )
-    try:
+    async with reaching(url, clock) as store:
         with pytest.raises(StoreUnavailable) as caught:
             await store.ping()
         start = str(await store.diagnose(caught.value))
-        async with aclosing(store.wakes()) as wakes:
-            following = asyncio.ensure_future(anext(wakes))
-            await eventually(lambda: asyncio.sleep(0, troubles), lambda told: start in told, within=20.0)
-            following.cancel()
-            await asyncio.wait([following])
-        return Said(proof.faults[0].what, start, troubles[-1])
-    finally:
-        await store.close()
+    troubles: list[StoreUnavailable] = []
+    async with reaching(url, clock, troubles) as store, aclosing(store.wakes()) as wakes:
+        following = asyncio.ensure_future(anext(wakes))
+        await eventually(lambda: asyncio.sleep(0, [*map(str, troubles)]), lambda told: start in told, within=20.0)
+        following.cancel()
+        await asyncio.wait([following])
+    return Said(proof.faults[0].what, start, str(troubles[-1]))
 
 
 async def test_an_expired_certificate(node: Node, ours: Authority, clock: Clock) -> None:

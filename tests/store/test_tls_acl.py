@@ -91,7 +91,9 @@ async def _misfortunes(store: RedisStore, clock: Clock) -> None:
     assert await store.renew(lease) is not None
     await store.fail(lease, Failure(Reason.ISSUER_UNAVAILABLE, ""), 60.0)
     assert isinstance(await store.acquire(OTHER, wish()), Backoff)
-    renewed = await lease_of(store, OTHER, cv=2)
+    renewed = await lease_of(store, OTHER, cv=2, proof="wrong")
+    await store.fail(renewed, Failure(Reason.ISSUER_REFUSED, of_proof=True), 60.0)
+    renewed = await lease_of(store, OTHER, cv=2, proof="mended")
     assert isinstance(await store.commit(renewed, minted(clock)), Token)
 
 

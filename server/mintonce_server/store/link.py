@@ -13,13 +13,16 @@ from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.store.causes import UnknownService, store_cause
 from mintonce_server.store.commands import Commands, Scannable
 from mintonce_server.store.names import USUAL, Names
-from mintonce_server.store.servers import Ear, Servers, open_servers
+from mintonce_server.store.servers import Ear, Part, Servers, open_servers
 
 RETRY_AFTER: Final = 1.0
 """Seconds. A store that is out of reach is worth asking again soon."""
 
 RENEW_EVERY: Final = 1.0
 """Minimum seconds between two times that all connections are replaced: a record that is not ours costs no more."""
+
+LOOK_EVERY: Final = 10.0
+"""Minimum seconds between two closer looks of a service that cannot reach its store."""
 
 T = TypeVar("T")
 
@@ -40,6 +43,8 @@ class Link:
         self._puzzled = False
         self._renewed_at = float("-inf")
         self._seen: Exception | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._looked_at = float("-inf")
 
     @classmethod
     def from_url(cls, url: str, *, deadline: float, names: Names = USUAL) -> Self:
@@ -60,6 +65,10 @@ class Link:
         """A client for each server that has keys. Raises what redis-py raises."""
         return await self._servers.shards()
 
+    async def parts(self) -> Sequence[Part]:
+        """Each server that has keys, by itself. Raises StoreUnavailable."""
+        return await self.run(self._servers.parts)
+
     @property
     def ears(self) -> int:
         """How many subscriptions are needed to lose no message with one server."""
@@ -67,7 +76,7 @@ class Link:
 
     async def ear(self, avoid: Callable[[], Collection[str]] = tuple) -> Ear:
         """A connection to subscribe with, to another server than these if there is one. Raises StoreUnavailable."""
-        return await self.run(lambda: self._servers.ear(avoid))
+        return await self._run(lambda: self._servers.ear(avoid), self.deadline)
 
     async def run(self, operation: Callable[[], Awaitable[T]], *, deadline: float | None = None) -> T:
         """Do it within the link's deadline or the given one, and once more where the fault may lie in the connection.
@@ -75,8 +84,13 @@ class Link:
         It must be idempotent. Raises StoreUnavailable, whatever the operation raised: exceptions that are not the
         library's own come out of it, such as ValueError for a garbled reply.
         """
+        answer = await self._run(operation, self.deadline if deadline is None else deadline)
+        self._seen = None
+        return answer
+
+    async def _run(self, operation: Callable[[], Awaitable[T]], deadline: float) -> T:
         try:
-            async with asyncio.timeout(self.deadline if deadline is None else deadline):
+            async with asyncio.timeout(deadline):
                 await self._renew_if_puzzled()
                 try:
                     answer = await operation()
@@ -92,7 +106,6 @@ class Link:
             await self.doubt(error)
             raise self.unavailable(error) from error
         heed_cancellation()
-        self._seen = None
         return answer
 
     async def doubt(self, error: Exception) -> None:
@@ -107,13 +120,32 @@ class Link:
         if suspects:
             name = f"server {', '.join(suspects)} of {name}"
         cause = store_cause(self._seen or error if _is_mute(error) else error, name, self.deadline)
-        return StoreUnavailable(cause.what, remedy=cause.remedy, retry_after=RETRY_AFTER, partial=self._servers.sharded)
+        told = StoreUnavailable(cause.what, remedy=cause.remedy, retry_after=RETRY_AFTER, partial=self._servers.sharded)
+        told.__cause__ = error
+        return told
 
-    async def look_closer(self, error: Exception) -> None:
-        """See why connections fail, if the error does not say. What is seen is told until an operation succeeds."""
-        if _is_mute(error):
-            with suppress(Exception):  # what failed is known already
-                self._seen = await self._servers.look_closer()
+    async def explained(self, failure: StoreUnavailable) -> StoreUnavailable:
+        """The same failure after a closer look, if that shows more."""
+        error = failure.__cause__
+        if isinstance(error, Exception) and _is_mute(error):
+            await self._look_closer()
+            return self.unavailable(error)
+        return failure
+
+    def look_soon(self, failure: StoreUnavailable) -> None:
+        """See beside the calls why connections fail, if the failure does not say. What is seen is told from then on."""
+        now = asyncio.get_running_loop().time()
+        if self._looking is None and now - self._looked_at >= LOOK_EVERY and _is_mute(failure):
+            self._looked_at = now
+            self._looking = asyncio.create_task(self._look_closer(), name="store-look")
+
+    async def _look_closer(self) -> None:
+        try:
+            self._seen = await self._servers.look_closer()
+        except Exception:  # noqa: BLE001 - what failed is known already; this only finds better words for it
+            self._seen = None
+        finally:
+            self._looking = None
 
     @contextmanager
     def reading(self) -> Generator[None]:
@@ -144,6 +176,9 @@ class Link:
 
     async def close(self) -> None:
         """Give all connections back."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
         await self._servers.close()
 
 

@@ -233,6 +233,10 @@ class RedisStore:
         """Whether the store answers."""
         await self._reader.ping()
 
+    async def diagnose(self, error: StoreUnavailable) -> StoreUnavailable:
+        """The same failure with more to say, if a closer look shows more."""
+        return await self._link.explained(error)
+
     async def close(self) -> None:
         """Give the connections back. Whoever consumes `wakes` closes that."""
         await self._link.close()

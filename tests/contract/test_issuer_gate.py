@@ -39,7 +39,7 @@ async def test_a_lost_reply_costs_nothing(store: TokenStore, issuer: str) -> Non
 async def test_after_a_success_all_go(store: TokenStore, issuer: str) -> None:
     """For a while."""
     first = await admitted(store, issuer)
-    assert not await store.learn(issuer, first.began, None, 0.0)
+    assert not await store.learn(issuer, first, None, 0.0)
     for nonce in ("second", "third"):
         assert (await admitted(store, issuer, nonce)).failures == 0
 
@@ -47,7 +47,7 @@ async def test_after_a_success_all_go(store: TokenStore, issuer: str) -> None:
 async def test_after_one_failure_one_goes_alone(store: TokenStore, issuer: str) -> None:
     """It may have been the key's own."""
     first = await admitted(store, issuer)
-    assert not await store.learn(issuer, first.began, LIMITED, 30.0)
+    assert not await store.learn(issuer, first, LIMITED, 30.0)
     assert (await admitted(store, issuer, "second")).failures == 1
     assert isinstance(await store.enter(issuer, "third"), Wait)
 
@@ -64,7 +64,7 @@ async def test_after_two_failures_all_wait_for_the_pause(store: TokenStore, issu
 async def test_a_success_ends_the_pause(store: TokenStore, issuer: str) -> None:
     """A POST that was begun before it, say."""
     await _trouble(store, issuer)
-    await store.learn(issuer, 0, None, 0.0)
+    await store.learn(issuer, Admitted("early", 0, 0), None, 0.0)
     await admitted(store, issuer, "third")
 
 
@@ -74,16 +74,32 @@ async def test_after_the_pause_one_goes_alone(store: TokenStore, issuer: str) ->
     answer = await eventually(lambda: store.enter(issuer, "third"), lambda answer: isinstance(answer, Admitted))
     assert isinstance(answer, Admitted)
     assert isinstance(await store.enter(issuer, "fourth"), Wait)
-    assert await store.learn(issuer, answer.began, LIMITED, 30.0)
+    assert await store.learn(issuer, answer, LIMITED, 30.0)
 
 
 async def test_a_failure_beside_a_success_is_the_keys_own(store: TokenStore, issuer: str) -> None:
     """Another key got a token after this POST began."""
-    began = (await admitted(store, issuer)).began
-    await store.learn(issuer, began, None, 0.0)
-    for _ in range(3):
-        assert not await store.learn(issuer, began - 1, LIMITED, 30.0)
+    first = await admitted(store, issuer)
+    await store.learn(issuer, first, None, 0.0)
+    for number in range(3):
+        assert not await store.learn(issuer, Admitted(f"early {number}", first.began - 1, 0), LIMITED, 30.0)
     await admitted(store, issuer, "second")
+
+
+async def test_a_failure_that_is_told_twice_counts_once(store: TokenStore, issuer: str) -> None:
+    """The reply to the first telling was lost."""
+    first = await admitted(store, issuer)
+    assert not await store.learn(issuer, first, LIMITED, 30.0)
+    assert not await store.learn(issuer, first, LIMITED, 30.0)
+    assert (await admitted(store, issuer, "second")).failures == 1
+
+
+async def test_a_failure_leaves_another_that_goes_alone_alone(store: TokenStore, issuer: str) -> None:
+    """The first one hung for so long that a second one began: the third waits for that."""
+    hung = await admitted(store, issuer)
+    await eventually(lambda: store.enter(issuer, "second"), lambda answer: isinstance(answer, Admitted))
+    assert not await store.learn(issuer, hung, LIMITED, 30.0)
+    assert isinstance(await store.enter(issuer, "third"), Wait)
 
 
 async def test_issuers_know_nothing_of_each_other(store: TokenStore, issuer: str) -> None:
@@ -94,6 +110,6 @@ async def test_issuers_know_nothing_of_each_other(store: TokenStore, issuer: str
 
 async def _trouble(store: TokenStore, issuer: str, pause: float = 30.0) -> None:
     first = await admitted(store, issuer, "first")
-    assert not await store.learn(issuer, first.began, LIMITED, pause)
+    assert not await store.learn(issuer, first, LIMITED, pause)
     second = await admitted(store, issuer, "second")
-    assert await store.learn(issuer, second.began, LIMITED, pause)
+    assert await store.learn(issuer, second, LIMITED, pause)

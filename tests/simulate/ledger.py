@@ -15,7 +15,7 @@ from simulate.issuer import Issued
 from simulate.product import Kept
 from simulate.state import NEVER, NodeState, World
 
-from mintonce_server.core.errors import IssuerError
+from mintonce_server.core.errors import IssuerError, IssuerRefused
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.token import Minted, wanted
 
@@ -58,6 +58,7 @@ class Entry:
     stage: Stage = Stage.OPEN
     ended: float = NEVER
     retry: float = 0.0
+    refused: bool = False
     issued: Issued | None = None
     due: float = NEVER
     replaced: float = NEVER
@@ -120,6 +121,7 @@ class Ledger:
             entry.stage, world.issuer_failed = Stage.FAILED, now
             after = error.retry_after if isinstance(error, IssuerError) else None
             entry.retry = BACK_OFF_LEAST if after is None else after
+            entry.refused = isinstance(error, IssuerRefused)
             world.longest_retry = max(world.longest_retry, entry.retry)
             if entry.lone:
                 node.failed[entry.key] = now + entry.retry
@@ -214,8 +216,18 @@ class Ledger:
             return "the back-off is over"
         if self.world.dropped.get(before.key, NEVER) >= before.since:
             return "a rejection ended its lease before the failure was told"
+        # A refusal belongs to the credential: who has another one asks, and heeds what that was told.
+        if before.refused and entry.version != before.version and not self._is_refused(entry):
+            return "another credential was refused"
         knows = before.lone and entry.node == before.node and poster.booted_at <= before.at
         return "the failure was not shared" if poster.troubled(before.at) and not knows else ""
+
+    def _is_refused(self, entry: Entry) -> bool:
+        """Whether this very credential was refused lately."""
+        return any(
+            past.refused and past.version == entry.version and self.world.now < past.ended + past.retry - 0.05
+            for past in self.entries[entry.key]
+        )
 
     def _needs_successor(self, before: Entry, entry: Entry) -> str:
         now, issued = self.world.now, before.issued

@@ -136,9 +136,9 @@ class TroubledStore(MemoryStore):
         self._end("enter")
         return answer
 
-    async def learn(self, issuer: str, began: int, failure: Failure | None, pause: float) -> bool:
+    async def learn(self, issuer: str, admitted: Admitted, failure: Failure | None, pause: float) -> bool:
         self._begin("learn")
-        answer = await super().learn(issuer, began, failure, pause)
+        answer = await super().learn(issuer, admitted, failure, pause)
         self._end("learn")
         return answer
 

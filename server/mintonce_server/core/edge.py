@@ -63,8 +63,8 @@ class StoreEdge:
     async def enter(self, issuer: str, nonce: str) -> Admitted | Wait | Backoff:
         return await self._run("enter", self._store.enter(issuer, nonce))
 
-    async def learn(self, issuer: str, began: int, failure: Failure | None, pause: float) -> bool:
-        return await self._run("learn", self._store.learn(issuer, began, failure, pause))
+    async def learn(self, issuer: str, admitted: Admitted, failure: Failure | None, pause: float) -> bool:
+        return await self._run("learn", self._store.learn(issuer, admitted, failure, pause))
 
     async def generations(self, keys: Sequence[TokenKey]) -> list[int | StoreUnavailable]:
         return await self._run("generations", self._store.generations(keys))

@@ -26,28 +26,31 @@ class IssuerState:
     failure: Failure | None = None
     alone: str = ""
     alone_until: int = 0
+    told: str = ""
 
     def enter(self, nonce: str, now: int) -> Admitted | Wait | Backoff:
         """Whether a POST may begin now."""
         if self.failure is not None and 0 < self.until - now <= PAUSE_MAX_MS:
             return Backoff(self.failure, (self.until - now) / 1000)
         if not self.bad and self.ok_at <= now < self.ok_at + FRESH_MS:
-            return Admitted(now, 0)
+            return Admitted(nonce, now, 0)
         left = self.alone_until - now
         if self.alone not in ("", nonce) and 0 < left <= ALONE_MS:
             return Wait(left / 1000)
         self.alone, self.alone_until = nonce, now + ALONE_MS
-        return Admitted(now, self.bad)
+        return Admitted(nonce, now, self.bad)
 
-    def learn(self, began: int, failure: Failure | None, pause: int, now: int) -> bool:
+    def learn(self, admitted: Admitted, failure: Failure | None, pause: int, now: int) -> bool:
         """What came of it. True: the trouble is the issuer's, and all of its keys wait for the pause (ms)."""
-        self.alone = ""
         if failure is None:
-            self.ok_at, self.bad, self.failure = now, 0, None
+            self.ok_at, self.bad, self.failure, self.alone = now, 0, None, ""
             return False
-        if self.ok_at > began:
+        if self.alone == admitted.nonce:
+            self.alone = ""
+        if self.ok_at > admitted.began:
             return False  # another key got a token meanwhile
-        self.bad += 1
+        if self.told != admitted.nonce:  # else the reply was lost
+            self.told, self.bad = admitted.nonce, self.bad + 1
         if self.bad >= 2:
             self.until, self.failure = now + pause, failure
         return self.bad >= 2

@@ -39,6 +39,8 @@ FLIGHT_BOUND: Final = 30.0
 TOO_SHORT: Final = 1.0
 """A token that lives no longer than this many seconds is given to those waiting and not stored. A back-off because of
 such tokens is waited out by callers who have no other: it ends when the next token can be had."""
+CONFIRMED: Final = 0.1
+"""Seconds for which the store's word that a lease is held is good for a POST."""
 SAME_END: Final = 1.0
 """Seconds. Issuers count in whole ones: an end that differs by no more is the same end."""
 
@@ -60,13 +62,33 @@ class Obtained:
 
 @dataclass(slots=True)
 class _Held:
-    """A lease that is being renewed. `lease`: as it is now; None once it is another's."""
+    """A lease that is being renewed.
+
+    Attributes:
+        lease: as it is now; None once it is another's.
+        confirmed_at: when the store was asked that gave or renewed it.
+    """
 
     lease: Lease | None
+    store: TokenStore
     clock: Clock
+    confirmed_at: float
 
-    def is_held(self) -> bool:
-        """Whether it holds still. A process that was stopped finds out here, before it sends anything."""
+    async def renew(self, lease: Lease) -> None:
+        """Raises StoreUnavailable."""
+        asked_at = self.clock.monotonic()
+        # None is somebody else's turn: the commit decides whose token counts.
+        self.lease = await self.store.renew(lease)
+        self.confirmed_at = asked_at
+
+    async def may_post(self) -> bool:
+        """Whether it is held still. A process that was stopped finds out here, before it sends anything.
+
+        A POST that waited has the store confirm it: the lease may have been lost there. Raises StoreUnavailable.
+        """
+        now = self.clock.monotonic()
+        if self.lease is not None and now < self.lease.expires_at and now - self.confirmed_at > CONFIRMED:
+            await self.renew(self.lease)
         return self.lease is not None and self.clock.monotonic() < self.lease.expires_at
 
 
@@ -162,7 +184,7 @@ class Minting:
 
     async def _mint(self, client: OAuthClient, key_hash: str, lease: Lease, cause: Cause, caller: str) -> Minted:
         async with self._renewing(lease) as held:
-            post = Post(client, lease.key, key_hash, lease.generation, lease.failures, cause, caller, held.is_held)
+            post = Post(client, lease.key, key_hash, lease.generation, lease.failures, cause, caller, held.may_post)
             return await self._posting.mint(post, self._store)
 
     async def _repeated(self, client: OAuthClient, key_hash: str, lease: Lease) -> None:
@@ -250,9 +272,9 @@ class Minting:
         return Obtained(token, Origin.MINT, NEVER, error)
 
     @asynccontextmanager
-    async def _renewing(self, lease: Lease) -> AsyncGenerator["_Held"]:
+    async def _renewing(self, lease: Lease) -> AsyncGenerator[_Held]:
         """Keep the lease while the POST waits for its turn and is under way, but never past the mint's deadline."""
-        held = _Held(lease, self._clock)
+        held = _Held(lease, self._store, self._clock, self._clock.monotonic())
         task = asyncio.create_task(self._renew(held), name="renew lease")
         try:
             yield held
@@ -260,13 +282,12 @@ class Minting:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _renew(self, held: "_Held") -> None:
+    async def _renew(self, held: _Held) -> None:
         ends = self._clock.monotonic() + 2 * PATIENCE + self._mint_deadline
         while (lease := held.lease) is not None and (now := self._clock.monotonic()) < ends:
             await asyncio.sleep(max(RENEW_LEAST, min(RENEW_EVERY, (lease.expires_at - now) / 3)))
             try:
-                # None is somebody else's turn: the commit decides whose token counts.
-                held.lease = await self._store.renew(lease)
+                await held.renew(lease)
             except StoreUnavailable:
                 continue  # tried again soon; the lease lapses by itself otherwise
 

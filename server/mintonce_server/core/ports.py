@@ -62,12 +62,14 @@ class Failure:
     Attributes:
         while_live: it counts only while a live token is stored, because that token is the cause.
         of_proof: it counts only for the credential that was refused.
+        of_issuer: it is the issuer's trouble, so it does not count among the key's failures in a row.
     """
 
     reason: Reason
     issuer_error: str = ""
     while_live: bool = False
     of_proof: bool = False
+    of_issuer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +142,12 @@ class Admitted:
     """A POST to the issuer may begin.
 
     Attributes:
-        began: when it was asked, in ms by the clock of whoever answered.
+        nonce: of the question.
+        began: when it was asked, in ms by the clock that answered. 0: it could not be asked.
         failures: of the issuer since its last success.
     """
 
+    nonce: str
     began: int
     failures: int
 
@@ -207,7 +211,7 @@ class IssuerGate(Protocol):
         """Whether a POST may begin. The same nonce gets the same answer, so a lost reply costs nothing."""
         ...
 
-    async def learn(self, issuer: str, began: int, failure: Failure | None, pause: float) -> bool:
+    async def learn(self, issuer: str, admitted: Admitted, failure: Failure | None, pause: float) -> bool:
         """What came of an admitted POST. `failure`: trouble that may be the issuer's; None: it answers.
 
         True: it is the issuer's, and all of its keys wait for `pause` seconds.

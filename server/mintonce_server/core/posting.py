@@ -3,20 +3,20 @@
 import asyncio
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from mintonce_server.core import edge, events
-from mintonce_server.core.backoff import error_of, failure_of, full_jitter
+from mintonce_server.core.backoff import failure_of, full_jitter, trouble_of_issuer
 from mintonce_server.core.client import OAuthClient
 from mintonce_server.core.errors import IssuerError, IssuerUnavailable, Reason, StoreUnavailable
 from mintonce_server.core.events import Cause
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Admitted, Backoff, Clock, IssuerGate, Wait
 from mintonce_server.core.token import Minted
-from mintonce_server.core.turns import PATIENCE, NoTurn, none_came
+from mintonce_server.core.turns import PATIENCE, NoTurn, none_came, until_news
 
 ASK_AGAIN: Final = 0.25
 """Seconds after which a POST that waits for another replica's asks again."""
@@ -27,6 +27,10 @@ every key within two seconds."""
 _OF_THE_ISSUER: Final = frozenset({Reason.ISSUER_UNAVAILABLE, Reason.ISSUER_THROTTLED})
 
 
+async def _always() -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Post:
     """What a POST is for.
@@ -34,7 +38,8 @@ class Post:
     Attributes:
         failures: mints of this key that failed in a row before.
         caller: who wants the token; its share of the turns at the issuer is bounded.
-        may_begin: asked at the last moment, because waiting takes time: whether the lease is held still.
+        may_begin: whether the lease is held still. Asked at the last moment, too, because waiting takes time. May
+            raise StoreUnavailable.
     """
 
     client: OAuthClient
@@ -44,11 +49,16 @@ class Post:
     failures: int
     cause: Cause
     caller: str
-    may_begin: Callable[[], bool] = lambda: True
+    may_begin: Callable[[], Awaitable[bool]] = _always
 
 
 class Overtaken(Exception):
     """The right to make the POST has ended while it waited. Nothing was sent."""
+
+
+async def _check(post: Post) -> None:
+    if not await post.may_begin():
+        raise Overtaken
 
 
 class Posting:
@@ -60,17 +70,17 @@ class Posting:
         self._chance = chance
 
     async def mint(self, post: Post, gate: IssuerGate) -> Minted:
-        """Raises IssuerError, and Overtaken. A token whose life was over before it came is an error, too.
+        """Raises IssuerError, Overtaken, and what `may_begin` raises. A token whose life was over before it came is an error, too.
 
         Waits first, at most twice `turns.PATIENCE`: for what is learned of the issuer by another POST, and for a turn.
         `gate`: where the keys of an issuer share what they learn.
         """
         began = self._clock.monotonic()
         try:
+            await _check(post)  # who enters and makes no POST keeps the others waiting for nothing
             admitted = await self._enter(post, gate)
             async with post.client.turns.turn(post.caller, post.key_hash):
-                if not post.may_begin():
-                    raise Overtaken
+                await _check(post)
                 return await self._post(post, gate, admitted)
         except NoTurn as error:
             self._tell(post, self._clock.monotonic() - began, error)
@@ -87,16 +97,14 @@ class Posting:
                         answer = await gate.enter(post.client.issuer_name, nonce)
                     except StoreUnavailable as outage:
                         self._sink(events.StoreFailed(post.key_hash, str(outage), minting=False))
-                        return Admitted(0, 0)
+                        return Admitted(nonce, 0, 0)
                     match answer:
                         case Admitted():
                             return answer
                         case Backoff(failure, seconds):
-                            raise error_of(failure, seconds)
+                            raise trouble_of_issuer(failure, seconds)
                         case Wait(seconds):
-                            with suppress(TimeoutError):
-                                async with asyncio.timeout(min(seconds, ASK_AGAIN)):
-                                    await news.wait()
+                            await until_news(news, min(seconds, ASK_AGAIN))
         raise none_came()
 
     async def _post(self, post: Post, gate: IssuerGate, admitted: Admitted) -> Minted:
@@ -107,8 +115,8 @@ class Posting:
             minted = await edge.mint(client, key, key_hash, self._sink)
             self._check_alive(minted)
         except IssuerError as error:
-            error.retry_after = await self._pause(post, gate, admitted, error)
             seconds = self._clock.monotonic() - began
+            error.retry_after = await self._pause(post, gate, admitted, error)
             self._tell(post, seconds, error)
             self._sink(events.Posted(key_hash, key, generation, cause, seconds, "", error, error.request_id))
             raise
@@ -135,6 +143,7 @@ class Posting:
         pause = full_jitter(admitted.failures, self._chance) if throttled else self._chance.uniform(*PAUSE)
         pause = asked if asked is not None else pause
         if await self._learn(post, gate, admitted, error, pause):
+            error.of_issuer = True
             return pause
         return asked if asked is not None else full_jitter(post.failures, self._chance)
 
@@ -143,7 +152,7 @@ class Posting:
     ) -> bool:
         failure = failure_of(error) if error else None
         try:
-            return await gate.learn(post.client.issuer_name, admitted.began, failure, pause)
+            return await gate.learn(post.client.issuer_name, admitted, failure, pause)
         except StoreUnavailable as outage:
             self._sink(events.StoreFailed(post.key_hash, str(outage), minting=False))
             return False

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from mintonce_server.core.errors import IssuerError, IssuerUnavailable
@@ -117,10 +117,19 @@ class Turns:
         return False
 
 
+async def until_news(news: asyncio.Event, seconds: float) -> None:
+    """Until something is learned of the issuer, but not longer. `news`: of Turns."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await news.wait()
+
+
 def none_came() -> NoTurn:
     """The error."""
-    return NoTurn(
+    error = NoTurn(
         f"too many requests to the issuer are under way, and none of them ended within {PATIENCE:g} s",
         remedy="Look for mint_failed events with many seconds: see why the issuer does not answer for those keys.",
         retry_after=1.0,
     )
+    error.of_issuer = True
+    return error

@@ -161,10 +161,12 @@ class MemoryStore:
         name = self._hash.of_issuer(issuer)
         return await self._ask(lambda: partial(self.server.enter, name, nonce=nonce))
 
-    async def learn(self, issuer: str, began: int, failure: Failure | None, pause: float) -> bool:
+    async def learn(self, issuer: str, admitted: Admitted, failure: Failure | None, pause: float) -> bool:
         """What came of it. True: the trouble is the issuer's, and all of its keys wait for `pause` seconds."""
         name = self._hash.of_issuer(issuer)
-        return await self._ask(lambda: partial(self.server.learn, name, began=began, failure=failure, pause=_ms(pause)))
+        return await self._ask(
+            lambda: partial(self.server.learn, name, admitted=admitted, failure=failure, pause=_ms(pause))
+        )
 
     async def generations(self, keys: Sequence[TokenKey]) -> list[int | StoreUnavailable]:
         """The generation of each key's current token, 0 for none, in the order of the keys."""

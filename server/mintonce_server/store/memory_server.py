@@ -132,7 +132,7 @@ class MemoryServer:
             meta.refused[proof] = now + retry, replace(failure, of_proof=False)
         else:
             meta.until, meta.failure, meta.until_cv = now + retry, failure, cv
-        meta.n += 1
+        meta.n += 0 if failure.of_issuer else 1
         meta.ends = max(meta.ends, now + BRIEF_MS)
         self.publish(Wake(WakeKind.FAIL, name, generation))
         return True
@@ -193,9 +193,9 @@ class MemoryServer:
         """enter.lua."""
         return self.issuers.setdefault(issuer, IssuerState()).enter(nonce, self.now())
 
-    def learn(self, issuer: str, *, began: int, failure: Failure | None, pause: int) -> bool:
+    def learn(self, issuer: str, *, admitted: Admitted, failure: Failure | None, pause: int) -> bool:
         """learn.lua."""
-        return self.issuers.setdefault(issuer, IssuerState()).learn(began, failure, pause, self.now())
+        return self.issuers.setdefault(issuer, IssuerState()).learn(admitted, failure, pause, self.now())
 
     def read(self, names: Collection[str]) -> list[Row | None]:
         """What is recorded under each name. Plain commands, so no meta is looked at."""

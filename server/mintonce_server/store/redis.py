@@ -162,6 +162,7 @@ class RedisStore:
                 failure=_text(failure),
                 credential_version=lease.credential_version,
                 while_live=failure.while_live,
+                own=not failure.of_issuer,
                 proof=self._hash.of_proof(lease.proof) if failure.of_proof else "",
             )
         )
@@ -206,13 +207,15 @@ class RedisStore:
         issuer_hash = self._hash.of_issuer(issuer)
         reply = await self._link.run(lambda: self._scripts.enter(issuer_hash, nonce=nonce))
         with self._link.reading():
-            return replies.entered(reply)
+            return replies.entered(reply, nonce)
 
-    async def learn(self, issuer: str, began: int, failure: Failure | None, pause: float) -> bool:
+    async def learn(self, issuer: str, admitted: Admitted, failure: Failure | None, pause: float) -> bool:
         """What came of it. True: the trouble is the issuer's, and all of its keys wait for `pause` seconds."""
         issuer_hash, what = self._hash.of_issuer(issuer), _text(failure) if failure else ""
         reply = await self._link.run(
-            lambda: self._scripts.learn(issuer_hash, began=began, failure=what, pause=_ms(pause))
+            lambda: self._scripts.learn(
+                issuer_hash, nonce=admitted.nonce, began=admitted.began, failure=what, pause=_ms(pause)
+            )
         )
         with self._link.reading():
             return replies.flag(reply)

@@ -79,11 +79,11 @@ def barrier_raised(reply: Sequence[object]) -> bool:
             raise Unexpected
 
 
-def entered(reply: Sequence[object]) -> Admitted | Wait | Backoff:
+def entered(reply: Sequence[object], nonce: str) -> Admitted | Wait | Backoff:
     """Whether a POST to the issuer may begin."""
     match reply:
         case [b"GO", int(now), int(failures)]:
-            return Admitted(now, failures)
+            return Admitted(nonce, now, failures)
         case [b"WAIT", int(ms)]:
             return Wait(ms / 1000)
         case [b"BACKOFF", bytes(failure), int(ms)]:

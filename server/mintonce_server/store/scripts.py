@@ -135,12 +135,14 @@ class Scripts:
         failure: str,
         credential_version: int,
         while_live: bool,
+        own: bool,
         proof: str,
     ) -> object:
         """1 if it was recorded, else 0."""
         message = self._message(WakeKind.FAIL, key_hash, generation)
         values = (nonce, generation, retry, failure, credential_version)
-        return await self._call(FAIL, key_hash, *values, self._brief, self._channel, message, int(while_live), proof)
+        more = (self._brief, self._channel, message, int(while_live), proof, int(own))
+        return await self._call(FAIL, key_hash, *values, *more)
 
     async def renew(self, key_hash: str, *, nonce: str, generation: int, lease: int) -> object:
         """1 if it is ours, else 0."""
@@ -164,12 +166,13 @@ class Scripts:
 
     async def enter(self, issuer_hash: str, *, nonce: str) -> Sequence[object]:
         """[GO, now, failures] | [WAIT, ms] | [BACKOFF, failure, ms]."""
-        values = (nonce, FRESH_MS, ALONE_MS, PAUSE_MAX_MS, BRIEF_MS)
+        values = (nonce, FRESH_MS, ALONE_MS, PAUSE_MAX_MS, self._brief)
         return cast(list[object], await self._run(ENTER, (self._names.issuer(issuer_hash),), values))
 
-    async def learn(self, issuer_hash: str, *, began: int, failure: str, pause: int) -> object:
+    async def learn(self, issuer_hash: str, *, nonce: str, began: int, failure: str, pause: int) -> object:
         """1 if the trouble is the issuer's, else 0."""
-        return await self._run(LEARN, (self._names.issuer(issuer_hash),), (began, failure, pause, BRIEF_MS))
+        values = (nonce, began, failure, pause, self._brief)
+        return await self._run(LEARN, (self._names.issuer(issuer_hash),), values)
 
     async def _call(self, script: Script, key_hash: str, *values: str | int | bytes) -> object:
         return await self._run(script, self._names.keys(key_hash), values)

@@ -5,12 +5,16 @@ from collections.abc import Callable
 
 import pytest
 
+from mintonce_server.core import events
+from mintonce_server.core.broker import Served
 from mintonce_server.core.errors import IssuerError, IssuerRefused, IssuerThrottled, IssuerUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.lone_budget import BURST
+from mintonce_server.core.turns import NoTurn
 from support.samples import KEY
 from support.scripted_issuer import refused, throttled, unavailable
 from support.troubled_store import ALL
+from support.waiting import wait_until
 from support.workbench import Workbench, a_moment
 
 KEYS = [TokenKey.of(KEY.client, f"https://api-{number}.example.com/") for number in range(40)]
@@ -91,17 +95,13 @@ async def test_a_key_with_trouble_of_its_own_keeps_no_other_from_the_issuer() ->
 async def test_a_key_that_hangs_holds_the_others_up_for_a_second_at_most() -> None:
     """It may be the issuer that hangs: so one goes alone first, and after a second the next one."""
     bench = Workbench()
-    bench.issuer.hangs_for = BAD
-    hanging = bench.asking(TokenKey.of(KEY.client, BAD))
-    await bench.issuer.asked.wait()
+    hanging = await hang(bench)
     waiting = bench.asking(KEYS[0])
     await a_moment()
     assert bench.issuer.mints == 1
     bench.clock.advance(1.0)
     assert (await waiting).token.is_live(bench.clock.monotonic())
-    hanging.cancel()
-    bench.issuer.end_of_hanging.set()
-    await bench.broker.close(1.0)
+    await end(bench, hanging)
 
 
 async def test_a_refusal_is_the_keys_own() -> None:
@@ -137,3 +137,72 @@ async def test_a_store_that_cannot_say_is_no_reason_to_wait() -> None:
     bench = Workbench()
     bench.store.down = frozenset({"enter", "learn"})
     assert (await bench.get()).token.is_live(bench.clock.monotonic())
+
+
+async def test_the_trouble_of_the_issuer_counts_among_no_keys_own_failures() -> None:
+    """So a key's own back-off does not grow while the issuer is away. The first failure may be its own."""
+    bench = Workbench()
+    bench.issuer.fails = unavailable
+    for _ in range(5):
+        await outcomes(bench)
+        bench.clock.advance(2.0)
+    assert sorted(entry.meta.n for entry in bench.store.server.entries.values()) == [0] * (len(KEYS) - 1) + [1]
+
+
+async def test_a_post_that_waited_has_its_lease_confirmed() -> None:
+    """The store lost the lease meanwhile: somebody else may be minting, so it asks again first."""
+    bench = Workbench()
+    hanging = await hang(bench)
+    waiting = bench.asking(KEYS[0])
+    await a_moment()
+    bench.store.server.entries.pop(bench.store.key_hash(KEYS[0]))
+    bench.clock.advance(1.0)
+    await wait_until(lambda: bench.events(events.LeaseLost))
+    assert bench.issuer.mints == 1
+    bench.clock.advance(1.0)
+    assert (await waiting).token.is_live(bench.clock.monotonic())
+    await end(bench, hanging)
+
+
+async def test_a_lone_mint_that_waited_asks_the_store_again() -> None:
+    """It is back, and another replica has minted: no second POST."""
+    bench = Workbench()
+    other = bench.replica(own_issuer=True)
+    bench.store.down = ALL
+    hanging = await hang(bench)
+    waiting = bench.asking(KEYS[0])
+    await a_moment()
+    bench.store.down = frozenset()
+    minted = (await other.get(KEYS[0])).token
+    assert (await waiting).token.generation == minted.generation
+    assert bench.issuer.mints == 1
+    await end(bench, hanging)
+
+
+async def test_a_lone_mint_waits_for_so_long_at_most() -> None:
+    """One key after the other hangs, each alone: a caller is told so in the end."""
+    bench = Workbench()
+    bench.store.down = ALL
+    hanging = [await hang(bench), bench.asking(TokenKey.of(KEY.client, f"{BAD}too"))]
+    waiting = bench.asking(KEYS[0])
+    await a_moment()
+    bench.clock.advance(6.0)
+    with pytest.raises(NoTurn):
+        await waiting
+    await end(bench, *hanging)
+
+
+async def hang(bench: Workbench) -> asyncio.Task[Served]:
+    """A caller whose POST has begun and hangs."""
+    bench.issuer.hangs_for = BAD
+    hanging = bench.asking(TokenKey.of(KEY.client, BAD))
+    await bench.issuer.asked.wait()
+    return hanging
+
+
+async def end(bench: Workbench, *hanging: asyncio.Task[Served]) -> None:
+    """Nothing hangs any more."""
+    for task in hanging:
+        task.cancel()
+    bench.issuer.end_of_hanging.set()
+    await bench.broker.close(1.0)

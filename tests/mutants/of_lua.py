@@ -341,7 +341,7 @@ FAIL = (
     lua(
         "failures that are not counted",
         "fail",
-        "redis.call('HINCRBY', KEYS[3], 'n', 1)\n",
+        "redis.call('HINCRBY', KEYS[3], 'n', ARGV[11])\n",
         "",
         "the back-off never grows",
     ),
@@ -354,6 +354,13 @@ FAIL = (
         "'while_live', ARGV[9])",
         "'while_live', '0')",
         "once the repeated token was rejected, no mint comes until it would have ended",
+    ),
+    lua(
+        "trouble of the issuer that counts as the key's own",
+        "fail",
+        "'n', ARGV[11])",
+        "'n', 1)",
+        "after an outage a key's back-off is as long as the outage was",
     ),
     lua("a silent failure", "fail", "redis.call('PUBLISH', ARGV[7], ", "tostring(", "waiters learn of it late"),
 )

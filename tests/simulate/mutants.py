@@ -101,15 +101,15 @@ MUTANTS: Final = (
     planted(
         "a lease that is never renewed",
         "core/minting.py",
-        "        held: Lease | None = lease\n",
-        "        held: Lease | None = None\n",
+        "            await asyncio.sleep(max(RENEW_LEAST,",
+        "            return\n            await asyncio.sleep(max(RENEW_LEAST,",
         "a slow POST loses its lease, and another replica mints too",
     ),
     planted(
         "no look at the lease before the POST",
-        "core/minting.py",
-        "if self._clock.monotonic() >= lease.expires_at:",
-        "if lease.generation < 0:",
+        "core/posting.py",
+        "    if not await post.may_begin():\n",
+        "    if False:\n",
         "a replica that was stopped with the lease mints all the same",
     ),
     planted(

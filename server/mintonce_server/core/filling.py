@@ -88,9 +88,9 @@ class Filling:
                 self._holdings.store_failed([entry], asked_at, outage)
                 if entry.live(self._clock.monotonic()):
                     raise
-                if asked_at - began > PATIENCE:
-                    raise none_came() from outage
                 obtained = await self._alone.mint(client, entry, outage)
+                if obtained is None and self._clock.monotonic() - began > PATIENCE:
+                    raise none_came() from outage
         if entry.token is not None and entry.holds(obtained.token.generation):
             # Its end is known here, though the store's clock may have been set back since.
             return replace(obtained, token=entry.token)

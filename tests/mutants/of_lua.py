@@ -2,6 +2,7 @@
 
 from mutants.mutant import lua, lua_alone
 from mutants.of_credentials import REFUSALS
+from mutants.of_issuers import GATE
 from mutants.of_rejections import BARRIER, REJECT
 
 END_LEASE = "if number(redis.call('HGET', KEYS[2], 'f')) == generation then redis.call('DEL', KEYS[2]) end"
@@ -376,4 +377,4 @@ RENEW = (
     ),
 )
 
-LUA = H14 + ACQUIRE + COMMIT + FAIL + RENEW + REJECT + BARRIER + REFUSALS
+LUA = H14 + ACQUIRE + COMMIT + FAIL + RENEW + REJECT + BARRIER + REFUSALS + GATE

@@ -8,6 +8,7 @@ from mutants.of_numbers import NUMBERS
 from mutants.of_repetition import REPETITION
 from mutants.of_seals import SEALS
 from mutants.of_shares import SHARES
+from mutants.of_issuers import ISSUERS
 from mutants.of_tenants import TENANTS
 
 PROTOCOL = (
@@ -125,4 +126,4 @@ PROTOCOL = (
     ),
 )
 
-PYTHON = PROTOCOL + NUMBERS + REPETITION + EDGES + IDENTITIES + SEALS + SHARES + CREDENTIALS + TENANTS
+PYTHON = PROTOCOL + NUMBERS + REPETITION + EDGES + IDENTITIES + SEALS + SHARES + CREDENTIALS + TENANTS + ISSUERS

@@ -174,6 +174,8 @@ class Laws:
         if not isinstance(asked.named, int) or node.troubled(asked.began - SLACK):
             return False
         text = self.texts.get((asked.key, asked.named))
+        if text in self.world.repeated:
+            return False  # it has another number each time that it came
         lost = self.world.lost_at(asked.key) >= asked.began - TROUBLE_LASTS
         return text is not None and not lost and self.world.stored.get(asked.key) == text
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
+from simulate.gate import Gate
 from simulate.issuer import Issued
 from simulate.product import Kept
 from simulate.state import NEVER, NodeState, World
@@ -87,6 +88,10 @@ class Ledger:
     spent_losses: dict[TokenKey, float] = field(default_factory=dict[TokenKey, float])
     wishes: dict[TokenKey, list[tuple[float, float]]] = field(default_factory=dict[TokenKey, list[tuple[float, float]]])
     rotations: dict[TokenKey, float] = field(default_factory=dict[TokenKey, float])
+    gate: Gate = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.gate = Gate(self.world)
 
     def post(self, node: NodeState, key: TokenKey, lease: tuple[int, float] | None) -> Entry:
         """A POST begins: with a lease of this generation that was asked for at this time, or without one."""
@@ -97,13 +102,15 @@ class Ledger:
         self.count += 1
         generation, since = lease or (None, now)
         entry = Entry(self.count, key, node.index, node.version, now, generation is None, generation or 0, since)
+        self.gate.post(node, entry)
         cause, predecessor = self._cause(entry, node, chain)
         if predecessor is not None:
             predecessor.successor = entry.number
         # Either of the two leases may be the older one: their POSTs need not come in their order.
         before = min(self.generations.get((key, generation or 0), NEVER), since)
-        behind = self.world.stepped(before) > 0 or self.world.is_ahead(generation or 0) or now - before < SAME_TIME
-        forgotten = self.world.lost_at(key) >= before and behind
+        behind = self.world.stepped(before) > 0 or self.world.is_ahead(generation or 0)
+        beside = abs(self.world.lost_at(key) - self.world.given_at(generation or 0)) < SAME_TIME
+        forgotten = self.world.lost_at(key) >= before and (behind or beside)
         if generation is not None and before != NEVER and not forgotten:
             self.world.broken("H3", f"POST {entry}: generation {generation} was posted before")
         self.generations.setdefault((key, generation or 0), since)
@@ -116,6 +123,7 @@ class Ledger:
         """Its poster knows what came of it."""
         world = self.world
         entry.ended = now = world.now
+        self.gate.ended(entry, error)
         node = world.nodes[entry.node]
         if minted is None:
             entry.stage, world.issuer_failed = Stage.FAILED, now

@@ -120,6 +120,20 @@ MUTANTS: Final = (
         "its lease lies idle, and the next replica repeats the POST inside the back-off",
     ),
     planted(
+        "trouble that is told to no other key",
+        "core/posting.py",
+        "            return await gate.learn(",
+        "            return False and await gate.learn(",
+        "each key and each replica finds out for itself that the issuer limits the rate",
+    ),
+    planted(
+        "a gate that keeps nobody out",
+        "core/posting.py",
+        "            admitted = await self._enter(post, gate)\n",
+        '            admitted = Admitted("", 0, 0)\n',
+        "an issuer that limits the rate is asked for each key",
+    ),
+    planted(
         "an age that is never looked at",
         "core/holdings.py",
         "        return now - entry.confirmed_at <= self.confirm_within\n",

@@ -148,6 +148,10 @@ class World:
         """Whether the store's clock will only come to this number, as after a lone mint on a host that is ahead."""
         return generation > (EPOCH + self.now + sum(step for _, step in self.steps)) * 1000
 
+    def given_at(self, generation: int) -> float:
+        """When the store's clock, as it is now, came to this number."""
+        return generation / 1000 - EPOCH - sum(step for _, step in self.steps)
+
     def is_held(self, issued: Issued) -> bool:
         """Whether the store or a running replica has this token."""
         if self.stored.get(issued.key) == issued.text:

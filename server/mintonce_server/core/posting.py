@@ -136,8 +136,7 @@ class Posting:
         """Seconds until the key is tried again."""
         asked = error.retry_after
         if error.reason not in _OF_THE_ISSUER:
-            if error.reason is Reason.ISSUER_REFUSED:
-                await self._learn(post, gate, admitted, None, 0.0)  # it answers
+            await self._learn(post, gate, admitted, None, 0.0)  # it answers
             return asked if asked is not None else full_jitter(post.failures, self._chance)
         throttled = error.reason is Reason.ISSUER_THROTTLED
         pause = full_jitter(admitted.failures, self._chance) if throttled else self._chance.uniform(*PAUSE)

@@ -83,14 +83,11 @@ class Laws:
             self.named_at.setdefault((key, generation), self.ledger.generations.get((key, generation), self.world.now)),
         )
         self.generations[text] = generation
-        # Numbers may be ahead of the store's clock where a host's is. What is lost then may be given out again.
-        behind = self.world.is_ahead(generation) or self.world.stepped(since) > 0
-        forgotten = self.world.lost_at(key) >= since and behind
         if known != text:
             self.world.doubled.add(key)
         if where == "in the store":
             self.numbered.add((key, generation))
-        if known != text and not forgotten and not self._by_chance(key, generation):
+        if known != text and not self.world.may_come_again(key, generation, since) and not self._by_chance(key, generation):
             self.world.broken("H3", f"generation {generation} is {known} and {text} ({where})")
 
     def _by_chance(self, key: TokenKey, generation: int) -> bool:

@@ -24,8 +24,6 @@ SLACK: Final = 0.6
 """Seconds by which a time may come early: readers count from before they ask, and links take their time."""
 LEASE_LEFT: Final = 1.0
 """Seconds that any holder's lease lasts at least after its last renewal."""
-SAME_TIME: Final = 0.01
-"""Seconds. Generations are milliseconds: what is given out right before a loss may be given out right after it."""
 LOSS_LASTS: Final = 30.0
 """Seconds in which a key may be minted a second time because the store lost it: a replica may hold a newer number."""
 SETTLED: Final = 8.0
@@ -108,10 +106,8 @@ class Ledger:
             predecessor.successor = entry.number
         # Either of the two leases may be the older one: their POSTs need not come in their order.
         before = min(self.generations.get((key, generation or 0), NEVER), since)
-        behind = self.world.stepped(before) > 0 or self.world.is_ahead(generation or 0)
-        beside = abs(self.world.lost_at(key) - self.world.given_at(generation or 0)) < SAME_TIME
-        forgotten = self.world.lost_at(key) >= before and (behind or beside)
-        if generation is not None and before != NEVER and not forgotten:
+        may_come = self.world.may_come_again(key, generation or 0, before)
+        if generation is not None and before != NEVER and not may_come:
             self.world.broken("H3", f"POST {entry}: generation {generation} was posted before")
         self.generations.setdefault((key, generation or 0), since)
         self.world.trace("post", entry.number, node.index, key.audience, cause)

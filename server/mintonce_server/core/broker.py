@@ -311,10 +311,9 @@ class Broker:
             raise stored
         if stored is None:
             return None
-        if stored.access_token.sha256() == sha256:
-            return stored.generation
+        # As if it had been held: what is rejected is known by its text, and what is not can be served.
         self._holdings.keep(entry, stored, asked_at)
-        return None
+        return stored.generation if stored.access_token.sha256() == sha256 else None
 
     def _refresh_failed(self, key: TokenKey, error: Exception) -> None:
         self._sink(events.Unforeseen(self.key_hash(key), "refresh", error))

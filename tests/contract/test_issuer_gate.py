@@ -52,6 +52,14 @@ async def test_after_one_failure_one_goes_alone(store: TokenStore, issuer: str) 
     assert isinstance(await store.enter(issuer, "third"), Wait)
 
 
+async def test_after_a_success_and_a_failure_one_goes_alone(store: TokenStore, issuer: str) -> None:
+    """The success is older than the failure, however fresh it is."""
+    await store.learn(issuer, await admitted(store, issuer), None, 0.0)
+    assert not await store.learn(issuer, await admitted(store, issuer, "second"), LIMITED, 30.0)
+    assert (await admitted(store, issuer, "third")).failures == 1
+    assert isinstance(await store.enter(issuer, "fourth"), Wait)
+
+
 async def test_after_two_failures_all_wait_for_the_pause(store: TokenStore, issuer: str) -> None:
     """And know why."""
     await _trouble(store, issuer)
@@ -65,7 +73,7 @@ async def test_a_success_ends_the_pause(store: TokenStore, issuer: str) -> None:
     """A POST that was begun before it, say."""
     await _trouble(store, issuer)
     await store.learn(issuer, Admitted("early", 0, 0), None, 0.0)
-    await admitted(store, issuer, "third")
+    assert (await admitted(store, issuer, "third")).failures == 0
 
 
 async def test_after_the_pause_one_goes_alone(store: TokenStore, issuer: str) -> None:

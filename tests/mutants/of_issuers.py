@@ -166,13 +166,31 @@ ISSUERS = (
 )
 
 GATE = (
-    gate("all begin while nothing is known, in the store", "enter", "left > 0 and left", "left > 2^53 and left", "40 POSTs"),
+    gate(
+        "all begin while nothing is known, in the store",
+        "enter",
+        "left > 0 and left",
+        "left > 2^53 and left",
+        "40 POSTs",
+    ),
     gate("a question that is not idempotent", "enter", "state[5] ~= ARGV[1]", "true", "a lost reply costs a second"),
     gate("the issuer's back-off ends at once, in the store", "enter", "if pause > 0", "if pause > 2^53", "40 POSTs"),
     gate("a success means nothing", "enter", "if bad == 0 and", "if bad < 0 and", "keys are minted one by one"),
     gate("a success in spite of failures", "enter", "if bad == 0 and", "if", "40 POSTs"),
-    gate("one failure closes the issuer, in the store", "learn", "if bad >= 2 then", "if bad >= 1 then", "one bad key stops all"),
-    gate("a success that forgets no failure, in the store", "learn", "'bad', 'until',", "'until',", "one bad key stops all"),
+    gate(
+        "one failure closes the issuer, in the store",
+        "learn",
+        "if bad >= 2 then",
+        "if bad >= 1 then",
+        "one bad key stops all",
+    ),
+    gate(
+        "a success that forgets no failure, in the store",
+        "learn",
+        "'bad', 'until',",
+        "'until',",
+        "one bad key stops all",
+    ),
     gate("a success that ends no pause", "learn", "'bad', 'until',", "'bad',", "all wait though the issuer answers"),
     gate(
         "a failure beside a success counts, in the store",
@@ -202,4 +220,4 @@ GATE = (
         "if false then",
         "after each failure all wait for a second",
     ),
-)  # fmt: skip
+)

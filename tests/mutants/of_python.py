@@ -4,11 +4,11 @@ from mutants.mutant import LUA_TESTS, Mutant, core
 from mutants.of_credentials import CREDENTIALS
 from mutants.of_edges import EDGES
 from mutants.of_identities import IDENTITIES
+from mutants.of_issuers import ISSUERS
 from mutants.of_numbers import NUMBERS
 from mutants.of_repetition import REPETITION
 from mutants.of_seals import SEALS
 from mutants.of_shares import SHARES
-from mutants.of_issuers import ISSUERS
 from mutants.of_tenants import TENANTS
 
 PROTOCOL = (

@@ -87,7 +87,11 @@ class Laws:
             self.world.doubled.add(key)
         if where == "in the store":
             self.numbered.add((key, generation))
-        if known != text and not self.world.may_come_again(key, generation, since) and not self._by_chance(key, generation):
+        if (
+            known != text
+            and not self.world.may_come_again(key, generation, since)
+            and not self._by_chance(key, generation)
+        ):
             self.world.broken("H3", f"generation {generation} is {known} and {text} ({where})")
 
     def _by_chance(self, key: TokenKey, generation: int) -> bool:

@@ -134,7 +134,13 @@ class ScriptsMachine(RuleBasedStateMachine):
         return lambda state, moment: act(state, moment.now, as_token(token, moment.here))
 
     @precondition(lambda self: self.leases)
-    @rule(data=strategies.data(), retry=BACK_OFFS, times=TIMES, while_live=strategies.booleans(), own=strategies.booleans())
+    @rule(
+        data=strategies.data(),
+        retry=BACK_OFFS,
+        times=TIMES,
+        while_live=strategies.booleans(),
+        own=strategies.booleans(),
+    )
     def fail(self, data: strategies.DataObject, retry: float, times: int, while_live: bool, own: bool) -> None:
         """A replica that has or had a lease tells a failure."""
         lease = data.draw(strategies.sampled_from(self.leases[-3:]))

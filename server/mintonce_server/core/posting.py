@@ -70,7 +70,9 @@ class Posting:
         self._chance = chance
 
     async def mint(self, post: Post, gate: IssuerGate) -> Minted:
-        """Raises IssuerError, Overtaken, and what `may_begin` raises. A token whose life was over before it came is an error, too.
+        """Raises IssuerError, Overtaken, and what `may_begin` raises.
+
+        A token whose life was over before it came is an error, too.
 
         Waits first, at most twice `turns.PATIENCE`: for what is learned of the issuer by another POST, and for a turn.
         `gate`: where the keys of an issuer share what they learn.

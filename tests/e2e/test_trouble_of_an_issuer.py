@@ -56,7 +56,8 @@ async def test_an_issuer_that_is_back_serves_every_key_within_two_seconds(
         while time.time() < ends:
             await ask(fleet)
         issuer.fault = NONE
-        back, missing = time.time(), AUDIENCES
+        back = time.time()
+        missing: list[str] = list(AUDIENCES)
         while missing and time.time() < back + BACK + SLOW:
             answers = await asyncio.gather(*(fleet[0].ask(audience) for audience in missing))
             missing = [audience for audience, answer in zip(missing, answers, strict=True) if answer.error]

@@ -216,7 +216,11 @@ async def test_keys_that_were_fetched_anew_are_told_to_watches(tmp_path: Path, m
     """No file changes then, so somebody has to look."""
     told: list[int] = []
     fetched = [object()]
-    monkeypatch.setattr(JwksUrl, "__call__", lambda _: fetched[0])
+
+    def newest(_: JwksUrl) -> object:
+        return fetched[0]
+
+    monkeypatch.setattr(JwksUrl, "__call__", newest)
     guarding = Guarding(fetching(tmp_path), SystemClock(), lambda: told.append(1))
     looking = asyncio.create_task(guarding.endless["fetched keys"]())
     try:

@@ -158,7 +158,7 @@ class ClientSettings(Part):
         default=1,
         ge=1,
         le=2**31,
-        description="Raise it with each new secret: the tokens of older ones then count no more.",
+        description="Raise it after a leak: the tokens of older secrets then count no more.",
     )
     keep_warm: Flag = Field(default=False, description="Renew its tokens even when nobody asks for them.")
 

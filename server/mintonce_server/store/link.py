@@ -20,13 +20,18 @@ from redis.exceptions import (
 
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.store.commands import Commands, Scannable
-from mintonce_server.store.servers import Ear, Servers, open_servers
+from mintonce_server.store.second_try import Tries
+from mintonce_server.store.servers import Ear, Pool, Servers, open_servers
 
 RETRY_AFTER: Final = 1.0
 """Seconds. A store that is out of reach is worth asking again soon."""
 
 RENEW_EVERY: Final = 1.0
 """Minimum seconds between two times that all connections are replaced: a record that is not ours costs no more."""
+
+SILENCE_SHARE: Final = 1 / 3
+"""Of the deadline: after so much silence on an old connection, a new one is tried beside it. It needs five round trips
+at most (connect, TLS, AUTH, SELECT, the command) and has two thirds of the deadline for them."""
 
 _CODE: Final = re.compile(r"[A-Z]{1,32}\b")
 
@@ -72,11 +77,16 @@ class Link:
         return self._servers.ears
 
     async def ear(self, avoid: Callable[[], Collection[str]] = tuple) -> Ear:
-        """A connection to subscribe with, to another server than these if there is one. Raises StoreUnavailable."""
-        return await self.run(lambda: self._servers.ear(avoid))
+        """A connection to subscribe with, to another server than these if there is one. Raises StoreUnavailable.
+
+        Not by `_tried`, whose tasks would let another ear choose between this one's choice and its caller's note of it.
+        """
+        return await self.run(lambda: self._servers.ear(avoid), deadline=self.deadline)
 
     async def run(self, operation: Callable[[], Awaitable[T]], *, deadline: float | None = None) -> T:
         """Do it within the link's deadline or the given one, and once more where the fault may lie in the connection.
+
+        Within the link's own deadline, a silent connection that had been idle is a fault, too.
 
         It must be idempotent. Raises StoreUnavailable, whatever the operation raised: exceptions that are not the
         library's own come out of it, such as ValueError for a garbled reply.
@@ -84,13 +94,7 @@ class Link:
         try:
             async with asyncio.timeout(self.deadline if deadline is None else deadline):
                 await self._renew_if_puzzled()
-                try:
-                    answer = await operation()
-                except Exception as error:
-                    if not _may_help_to_repeat(error):
-                        raise
-                    await self.doubt(error)
-                    answer = await operation()
+                answer = await (self._tried(operation) if deadline is None else self._repeated(operation))
         except StoreUnavailable:
             raise
         except Exception as error:
@@ -99,6 +103,26 @@ class Link:
             raise self.unavailable(error) from error
         heed_cancellation()
         return answer
+
+    async def _tried(self, operation: Callable[[], Awaitable[T]]) -> T:
+        tries = Tries(operation, lambda error: not _may_help_to_repeat(error))
+        try:
+            return await tries.first_answer(SILENCE_SHARE * self.deadline, self._renew)
+        except Exception as error:
+            if tries.both or not _may_help_to_repeat(error):
+                raise
+            await self.doubt(error)
+            await self._renew(tries.old_pools)
+        return await operation()
+
+    async def _repeated(self, operation: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await operation()
+        except Exception as error:
+            if not _may_help_to_repeat(error):
+                raise
+            await self.doubt(error)
+        return await operation()
 
     async def doubt(self, error: Exception) -> None:
         """Something went wrong: the next operation first sees whether the servers have changed."""
@@ -152,8 +176,11 @@ class Link:
         now = asyncio.get_running_loop().time()
         if self._puzzled and now - self._renewed_at >= RENEW_EVERY:
             self._puzzled, self._renewed_at = False, now
-            with suppress(Exception):
-                await self._servers.renew()
+            await self._renew(None)
+
+    async def _renew(self, only: Collection[Pool] | None) -> None:
+        with suppress(Exception):
+            await self._servers.renew(only)
 
     async def close(self) -> None:
         """Give all connections back."""

@@ -11,7 +11,7 @@ from mintonce_server.store.commands import Commands, Pipeline, Scannable
 from mintonce_server.store.servers.address import Address
 from mintonce_server.store.servers.batch import Batch
 from mintonce_server.store.servers.lookout import Lookout, poll
-from mintonce_server.store.servers.pools import Pools, server_options
+from mintonce_server.store.servers.pools import Pool, Pools, server_options
 from mintonce_server.store.servers.ports import Ear
 from mintonce_server.store.servers.routing import Router, all_of
 from mintonce_server.store.servers.slots import SlotMap, read_slots
@@ -65,8 +65,8 @@ class ClusterServers:
         else:  # the router knows of which server
             self._lookout.refresh()
 
-    async def renew(self) -> None:
-        await self._pools.renew()
+    async def renew(self, only: Collection[Pool] | None = None) -> None:
+        await self._pools.renew(only)
 
     async def close(self) -> None:
         await self._lookout.close()

@@ -7,6 +7,7 @@ from typing import Protocol
 from redis.asyncio.connection import AbstractConnection
 
 from mintonce_server.store.commands import Commands, Scannable
+from mintonce_server.store.servers.pools import Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,8 @@ class Servers(Protocol):
         """Something went wrong: see whether the servers have changed. Never waits for them."""
         ...
 
-    async def renew(self) -> None:
-        """Use no connection that is open now for a new command."""
+    async def renew(self, only: Collection[Pool] | None = None) -> None:
+        """Use no connection that is open now for a new command, or none of these pools."""
         ...
 
     async def close(self) -> None:

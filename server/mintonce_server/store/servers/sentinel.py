@@ -10,7 +10,7 @@ from redis.exceptions import ConnectionError
 from mintonce_server.store.commands import Commands, Pipeline, Scannable
 from mintonce_server.store.servers.address import Address
 from mintonce_server.store.servers.lookout import Lookout, poll
-from mintonce_server.store.servers.pools import Pools, sentinel_options, server_options
+from mintonce_server.store.servers.pools import Pool, Pools, sentinel_options, server_options
 from mintonce_server.store.servers.ports import Ear
 from mintonce_server.store.servers.url import Target
 
@@ -55,8 +55,8 @@ class SentinelServers:
     async def doubt(self, error: Exception) -> None:
         self._lookout.doubt()
 
-    async def renew(self) -> None:
-        await self._servers.renew()
+    async def renew(self, only: Collection[Pool] | None = None) -> None:
+        await self._servers.renew(only)
 
     async def close(self) -> None:
         await self._lookout.close()

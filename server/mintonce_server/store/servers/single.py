@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from redis.exceptions import ReadOnlyError
 
 from mintonce_server.store.commands import Commands, Scannable
-from mintonce_server.store.servers.pools import Pools, server_options
+from mintonce_server.store.servers.pools import Pool, Pools, server_options
 from mintonce_server.store.servers.ports import Ear
 from mintonce_server.store.servers.url import Target
 
@@ -36,8 +36,8 @@ class Single:
             # A hosted store that failed over behind its name: only new connections find the new primary.
             await self._pools.hang_up(self._address)
 
-    async def renew(self) -> None:
-        await self._pools.renew()
+    async def renew(self, only: Collection[Pool] | None = None) -> None:
+        await self._pools.renew(only)
 
     async def close(self) -> None:
         await self._pools.close()

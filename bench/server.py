@@ -35,6 +35,9 @@ class OneDay:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
+    def proof(self) -> str:
+        return "the only one"
+
     async def mint(self, key: TokenKey) -> Minted:
         return Minted(Secret("t" * TOKEN_CHARACTERS), "Bearer", 86_400.0, self._clock.monotonic(), key.scopes)
 

@@ -15,11 +15,14 @@ from bench.fleet.process import cpu_seconds, resident_bytes
 from bench.fleet.programs import Program, Surroundings, surroundings
 from bench.fleet.singles import Gets, numbered_audience
 from bench.methods import TOKEN_CHARACTERS
+from mintonce_server.app import identities_of
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import Lease, Refusal
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.token import Minted
+from mintonce_server.settings import load
 from mintonce_server.store.keyring import FIXED_KEYRING
+from mintonce_server.store.names import USUAL
 from mintonce_server.store.redis import RedisStore
 from mintonce_server.telemetry.clock import SystemClock
 
@@ -81,15 +84,18 @@ async def measure_keys(effort: KeysEffort) -> KeysMeasured:
 
 
 async def _measure(here: Surroundings, redis: _Client, effort: KeysEffort) -> KeysMeasured:
-    replica = await here.replica(await here.issuer(), **UNBOUNDED)
-    await _fill(here.redis_url, 0, WARM_UP)
+    issuer = await here.issuer()
+    replica = await here.replica(issuer, **UNBOUNDED)
+    # As the replica names its keys.
+    hasher = KeyHasher(FIXED_KEYRING.index_key, identities_of(load(None, here.environ(issuer))))
+    await _fill(here.redis_url, hasher, 0, WARM_UP)
     await run_gets(Gets(replica.target, 0, WARM_UP, UNDER_WAY))
     store_before, server_before = await _used(redis), resident_bytes(replica.pid)
     cpu = cpu_seconds(replica.pid)
-    await _fill_and_get(here, replica, effort.keys)
+    await _fill_and_get(here, hasher, replica, effort.keys)
     taken = cpu_seconds(replica.pid) - cpu
     store_used = await _used(redis) - store_before
-    record, meta = await _sizes(redis)
+    record, meta = await _sizes(redis, hasher)
     settling = await _share(replica, effort.settle)
     idle = await _share(replica, effort.idle)
     held = resident_bytes(replica.pid) - server_before
@@ -108,22 +114,22 @@ async def _measure(here: Surroundings, redis: _Client, effort: KeysEffort) -> Ke
     )
 
 
-async def _fill_and_get(here: Surroundings, replica: Program, keys: int) -> None:
+async def _fill_and_get(here: Surroundings, hasher: KeyHasher, replica: Program, keys: int) -> None:
     """What is asked for in one step was put into the store in the step before: two cores, half the time."""
     size = max(LEAST_STEP, -(-keys // STEPS))
-    await _fill(here.redis_url, WARM_UP, min(size, keys))
+    await _fill(here.redis_url, hasher, WARM_UP, min(size, keys))
     for first in range(WARM_UP, WARM_UP + keys, size):
         left = WARM_UP + keys - first
         await asyncio.gather(
             run_gets(Gets(replica.target, first, min(size, left), UNDER_WAY)),
-            _fill(here.redis_url, first + size, max(0, min(size, left - size))),
+            _fill(here.redis_url, hasher, first + size, max(0, min(size, left - size))),
         )
 
 
-async def _fill(url: str, first: int, count: int) -> None:
+async def _fill(url: str, hasher: KeyHasher, first: int, count: int) -> None:
     """Tokens as another replica would have committed them, by the product's own store."""
     clock = SystemClock()
-    store = RedisStore.connect(url, hasher=KeyHasher(FIXED_KEYRING.index_key), clock=clock, deadline=5.0)
+    store = RedisStore.connect(url, hasher=hasher, clock=clock, deadline=5.0)
     numbers = iter(range(first, first + count))
 
     async def commit(numbers: Iterable[int]) -> None:
@@ -146,10 +152,10 @@ async def _used(redis: _Client) -> int:
     return int((await redis.info("memory"))["used_memory"])
 
 
-async def _sizes(redis: _Client) -> Sequence[int]:
+async def _sizes(redis: _Client, hasher: KeyHasher) -> Sequence[int]:
     """What a record and a meta hash take, of the first key."""
-    key_hash = KeyHasher(FIXED_KEYRING.index_key)(TokenKey.of(CLIENT, numbered_audience(0), ()))
-    return [await redis.memory_usage(f"mintonce:{{{key_hash}}}:{part}", samples=0) or 0 for part in ("t", "m")]
+    record, _, meta = USUAL.keys(hasher(TokenKey.of(CLIENT, numbered_audience(0), ())))
+    return [await redis.memory_usage(name, samples=0) or 0 for name in (record, meta)]
 
 
 async def _share(replica: Program, seconds: float) -> float:

@@ -15,8 +15,8 @@ from redis import Redis
 
 from bench.fleet.methods import RELEASE_CHANNEL
 from bench.fleet.tied import tied
+from mintonce_server.store.names import USUAL
 
-WAKE_CHANNEL: Final = "mintonce:wake"
 READY_WITHIN: Final = 10.0
 
 Commits = dict[int, float]
@@ -81,7 +81,7 @@ def main() -> None:
     """Until it is killed."""
     redis = Redis.from_url(sys.stdin.readline().strip())  # pyright: ignore[reportUnknownMemberType] - redis-py: **kwargs
     pubsub = cast(_Client, redis).pubsub()
-    pubsub.subscribe(WAKE_CHANNEL, RELEASE_CHANNEL)
+    pubsub.subscribe(USUAL.wake_channel, RELEASE_CHANNEL)
     for message in pubsub.listen():
         now = time.monotonic()
         if message["type"] == "subscribe":

@@ -79,8 +79,8 @@ class Surroundings:
             raise RuntimeError("the practice issuer did not start; its own words are above")
         return Issuer(token_url.removesuffix("/oauth/token"), secret)
 
-    async def replica(self, issuer: Issuer, **more: str) -> Program:
-        """One more. `more`: settings without their MINTONCE_ prefix."""
+    def environ(self, issuer: Issuer) -> dict[str, str]:
+        """The settings of a replica."""
         settings = {
             "LISTEN": "127.0.0.1:0",
             "OAUTH_DOMAIN": issuer.url,
@@ -88,7 +88,11 @@ class Surroundings:
             "CLIENT_SECRET": issuer.secret,
             "REDIS_URL": self.redis_url,
         }
-        environ = {f"MINTONCE_{name}": value for name, value in (settings | more).items()}
+        return {f"MINTONCE_{name}": value for name, value in settings.items()}
+
+    async def replica(self, issuer: Issuer, **more: str) -> Program:
+        """One more. `more`: settings without their MINTONCE_ prefix."""
+        environ = self.environ(issuer) | {f"MINTONCE_{name}": value for name, value in more.items()}
         log = self._directory / f"replica-{self._number()}.log"
         with log.open("wb") as stderr:
             process = await self._start("mintonce_server", ("serve",), environ, stderr=stderr.fileno(), log=log)

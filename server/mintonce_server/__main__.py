@@ -9,6 +9,11 @@ def main() -> int:
     # Before grpc is imported: else its own C++ lines stand between the log's JSON. To debug gRPC, set the variable.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # noqa: TID251 - written for a library, not read as a setting
     try:
+        if sys.argv[1:2] == ["health"]:
+            # By itself: probes are frequent, and the rest of the program takes long to import.
+            from mintonce_server.health import main as probe
+
+            return probe(sys.argv[2:])
         from mintonce_server.cli import main as run
     except ModuleNotFoundError as error:
         sys.stderr.write(f"mintonced: {error}\nInstall the server with its extra: pip install 'mintonce[server]'\n")

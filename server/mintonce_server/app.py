@@ -15,6 +15,7 @@ from mintonce_server.core.supervise import Supervisor
 from mintonce_server.core.turns import Turns
 from mintonce_server.credentials import credentials_of
 from mintonce_server.guarding import Guarding
+from mintonce_server.issuer.client_identity import client_identity
 from mintonce_server.issuer.endpoint import TokenEndpoint
 from mintonce_server.issuer.options import EndpointOptions
 from mintonce_server.reloading import Reloader
@@ -33,7 +34,7 @@ from mintonce_server.telemetry.logs import get_logger
 from mintonce_server.telemetry.quiet import Reminder
 
 _WAKE_REMEDY = (
-    "Normal for a while during a rolling update. Otherwise see who publishes to mintonce:wake in Redis, and that all "
+    "Normal for a while during a rolling update. Otherwise see who publishes to {prefix}:wake in Redis, and that all "
     "replicas have the same index_key. Until then waiters ask the store themselves."
 )
 
@@ -47,7 +48,8 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
     faults = FaultLog(clock, get_logger(__name__))
     faults.watch(asyncio.get_running_loop())
     async with AsyncExitStack() as parts:
-        guarding = Guarding(settings, clock, lambda: broker.recheck())  # noqa: PLW0108 - the broker is built below
+        # The broker is built below.
+        guarding = Guarding(settings, clock, lambda: broker.recheck(), lambda: broker.credentials_changed())  # noqa: PLW0108
         audit = parts.enter_context(AuditLog(settings.audit_file, clock))
         repeats = parts.enter_context(closing(AuditRepeats(audit.write, clock, settings.audit_interval)))
         store = await parts.enter_async_context(store_of(settings, clock, guarding.keyring))
@@ -124,20 +126,32 @@ async def _try_store(store: TokenStore) -> None:
 async def store_of(settings: Settings, clock: Clock, keyring: Callable[[], Keyring]) -> AsyncGenerator[RedisStore]:
     """The store that the settings name."""
     log = get_logger(__name__)
+    identities, prefix = identities_of(settings), settings.redis.prefix
     store = RedisStore.connect(
         settings.redis.url.reveal(),
+        prefix=prefix,
         clock=clock,
         keyring=keyring,
+        identities=identities,
         lease_seconds=settings.lease_seconds,
         deadline=settings.redis.deadline,
         trouble=lambda error: log.warning("wakes_interrupted", detail=str(error), remedy=error.remedy),
-        dropped=lambda count: log.warning("wake_dropped", count=count, remedy=_WAKE_REMEDY),
+        dropped=lambda count: log.warning("wake_dropped", count=count, remedy=_WAKE_REMEDY.format(prefix=prefix)),
         alarm=lambda key_hash, what: log.error("record_unreadable", key_hash=key_hash, detail=what),
     )
     try:
         yield store
     finally:
         await store.close()
+
+
+def identities_of(settings: Settings) -> dict[str, str]:
+    """By the name of each client: whom its issuer takes it for, and how it is asked."""
+    options = {name: _endpoint_options(issuer, settings) for name, issuer in settings.issuers.items()}
+    return {
+        name: client_identity(options[client.issuer], client.client_id, client.extra)
+        for name, client in settings.clients.items()
+    }
 
 
 @asynccontextmanager

@@ -1,14 +1,15 @@
 """`mintonced check`: what is wrong with the settings; or what they mean, and whether store and issuers answer."""
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
 from urllib.parse import urlsplit
 
+from mintonce_server.common.causes import Cause, cause_of
 from mintonce_server.core.errors import IssuerUnavailable, MintonceError
+from mintonce_server.issuer.connections import issuer_peer, trust
 from mintonce_server.settings import IssuerSettings, Settings, SettingsError, load, visible
 
 PROBE_SECONDS: Final = 5.0
@@ -68,7 +69,8 @@ def describe(settings: Settings) -> Iterator[str]:
     yield "The settings are fine."
     yield _row("listen", f"{settings.listen}{', open to all who reach it' if settings.insecure_listen else ''}")
     in_clear = ", in clear" if settings.insecure_redis else ""
-    yield _row("store", f"{settings.redis.safe_url}{in_clear}; in an outage: {settings.store_outage}")
+    names = f"names begin with {settings.redis.prefix}"
+    yield _row("store", f"{settings.redis.safe_url}{in_clear}; {names}; in an outage: {settings.store_outage}")
     yield _row("callers", ", ".join(_callers(settings)) or "anybody: nobody is asked who he is")
     yield _row("policy", str(settings.policy_file) if settings.policy_file else "all may have all")
     sealed = "by sealing_keys_file" if settings.sealing_keys_file else "by keys that everybody knows"
@@ -105,20 +107,19 @@ async def probe_issuer(issuer: IssuerSettings) -> None:
     url = urlsplit(issuer.token_url)
     host = url.hostname or ""
     try:
-        tls = ssl.create_default_context(cafile=issuer.ca_file) if url.scheme == "https" else None
+        tls = trust(str(issuer.ca_file) if issuer.ca_file else None) if url.scheme == "https" else None
+    except ValueError as error:
+        raise IssuerUnavailable(str(error), remedy="Name a file with certificates in PEM as ca_file.") from error
+    try:
         _, writer = await asyncio.open_connection(host, url.port or (443 if tls else 80), ssl=tls)
         writer.transport.abort()  # a polite end would wait for the other side's
         await writer.wait_closed()
-    except ssl.SSLCertVerificationError as error:
-        remedy = "Check the host name; or name the certificate authority of the issuer as ca_file."
-        raise IssuerUnavailable(f"no trust: {error.verify_message}", remedy=remedy) from error
-    except ssl.SSLError as error:
-        remedy = "Check the port of token_url, and that ca_file holds certificates in PEM."
-        raise IssuerUnavailable(f"no TLS: {error.reason or 'refused'}", remedy=remedy) from error
     except (OSError, UnicodeError) as error:  # UnicodeError: a name that IDNA refuses
-        why = getattr(error, "strerror", None) or type(error).__name__
-        remedy = "Check the host name and port in token_url, DNS, firewall and proxy."
-        raise IssuerUnavailable(f"no connection: {why}", remedy=remedy) from error
+        cause = cause_of(error, issuer_peer(host)) or Cause(
+            f"no connection to the issuer at {host} ({type(error).__name__})",
+            "Check the host name and port in token_url, DNS, firewall and proxy.",
+        )
+        raise IssuerUnavailable(cause.what, remedy=cause.remedy) from error
 
 
 async def _probe_all(settings: Settings, probes: Probes) -> list[Outcome]:

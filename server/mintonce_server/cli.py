@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from mintonce_server import app, sandbox
+from mintonce_server import app, health, sandbox
 from mintonce_server.check import Probes, probe_issuer, run_check
 from mintonce_server.core.errors import MintonceError
 from mintonce_server.dev import practice_issuer
@@ -16,22 +16,23 @@ from mintonce_server.explain import add_explain, run_explain
 from mintonce_server.hardening import harden
 from mintonce_server.identity.api_keys import new_api_key
 from mintonce_server.replacing import replace_file
-from mintonce_server.rpc.probe import health_of
-from mintonce_server.settings import Settings, load, reference_table, visible
+from mintonce_server.settings import load, reference_table, visible
 from mintonce_server.store.keyring import new_keyring, with_new_key
 from mintonce_server.telemetry import logs
 from mintonce_server.telemetry.clock import SystemClock
 
-HEALTH_DEADLINE = 2.0
 PRACTICE_ISSUER = "practice-issuer"
+OTHERS = {PRACTICE_ISSUER: practice_issuer.main, "health": health.main}
+"""Commands with parsers of their own."""
+
 INTERRUPTED = 130
 
 
 def main(argv: list[str] | None = None) -> int:
     """The exit code of `mintonced ARGV`."""
     argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] == [PRACTICE_ISSUER]:  # it has a parser of its own
-        return practice_issuer.main(argv[1:])
+    if argv and argv[0] in OTHERS:
+        return OTHERS[argv[0]](argv[1:])
     options = _parser().parse_args(argv)
     try:
         code: int = options.run(options)
@@ -79,25 +80,6 @@ def _dev(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     probes = Probes(store=app.ping_store, issuer=probe_issuer, files=app.try_files)
     return asyncio.run(run_check(options.config, None, probes, sys.stdout))
-
-
-def _health(options: argparse.Namespace) -> int:
-    health = health_of(options.target or _health_address(load(options.config)), HEALTH_DEADLINE)
-    print(health)
-    return 0 if health == "SERVING" else 1
-
-
-def _health_address(settings: Settings) -> str:
-    """A probe shows no certificate, so where there is TLS it needs an address of its own."""
-    if settings.health_listen is None and settings.tls and not settings.listen.startswith("unix:"):
-        raise NoHealthAddress(
-            "the server speaks TLS", remedy="Set health_listen, such as 127.0.0.1:50053, or --target."
-        )
-    return settings.health_listen or settings.listen
-
-
-class NoHealthAddress(MintonceError):
-    """There is no address that a probe could ask."""
 
 
 def _settings(_: argparse.Namespace) -> int:
@@ -158,15 +140,14 @@ def _parser() -> argparse.ArgumentParser:
     for name, run, text in (
         ("serve", _serve, "run the service"),
         ("check", _check, "say what is wrong with the settings and how to mend it; mints nothing"),
-        ("health", _health, "ask a running server whether it serves"),
         ("reseal", _reseal, "seal every token in the store with the newest key, now"),
         ("settings", _settings, "print every setting with its default and meaning"),
     ):
         command = _command(commands, name, run, text)
         if run is not _settings:
             command.add_argument("--config", type=Path, metavar="FILE", help="TOML file; default: $MINTONCE_CONFIG")
-        if run is _health:
-            command.add_argument("--target", metavar="ADDRESS", help="HOST:PORT or unix:/PATH; default: `listen`")
+        if run is _check:
+            commands.add_parser("health", help=health.TEXT)
     keygen = _command(commands, "keygen", _keygen, "print a new file of sealing keys, or add a key to one")
     keygen.add_argument("--rotate", type=Path, metavar="FILE", help="put a new key in front of those in FILE")
     keygen.add_argument(

@@ -47,7 +47,7 @@ def _signing_key(name: str, client: ClientSettings, guarding: Guarding) -> Calla
         except ValueError as error:
             raise UnusableKey(f"{path}: {error}", remedy="Write the key as PEM or JWK, without a password.") from error
 
-    return guarding.hold(f"signing key of {name}", [(path, refuse_if_open)], load)
+    return guarding.hold(f"signing key of {name}", [(path, refuse_if_open)], load, guarding.on_credentials)
 
 
 def _certificate(name: str, client: ClientSettings, guarding: Guarding) -> Callable[[], ClientCertificate] | None:
@@ -62,4 +62,4 @@ def _certificate(name: str, client: ClientSettings, guarding: Guarding) -> Calla
         except ValueError as error:
             raise UnusableKey(f"{path}: {error}", remedy="Write both anew, from one issuance.") from error
 
-    return guarding.hold(f"certificate of {name}", files, load)
+    return guarding.hold(f"certificate of {name}", files, load, guarding.on_credentials)

@@ -86,16 +86,23 @@ class Guarding:
 
     `watched` is what a Reloader looks after; `endless`, by name, is what has to run beside it.
     `on_change`: called when the policy has changed, or what callers' proofs are held against. `identities` is another
-    number then.
+    number then. `on_credentials`: called when a secret or a key that we show to an issuer has changed.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        on_change: Callable[[], None],
+        on_credentials: Callable[[], None] = lambda: None,
+    ) -> None:
         self.identities = Version()
         self.watched: list[Watched[Any]] = []
         self.endless: dict[str, Start] = {}
         self._settings = settings
         self._clock = clock
         self._on_change = on_change
+        self.on_credentials = on_credentials
         self.tls = self._tls()
         self.policy = self._policy()
         self.keyring = self._keyring()
@@ -131,7 +138,7 @@ class Guarding:
             know_secret(secret)
             return secret
 
-        return self.hold(name, [(path, refuse_if_open)], load)
+        return self.hold(name, [(path, refuse_if_open)], load, self.on_credentials)
 
     def _tls(self) -> Current[TlsMaterial] | None:
         if (tls := self._settings.tls) is None:

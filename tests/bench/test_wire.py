@@ -28,6 +28,9 @@ SOON = 10.0
 class Issuer:
     """Gives a token at once."""
 
+    def proof(self) -> str:
+        return "the only one"
+
     async def mint(self, key: TokenKey) -> Minted:
         return Minted(Secret("t" * 40_000), "Bearer", 3600.0, SystemClock().monotonic(), key.scopes)
 

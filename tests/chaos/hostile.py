@@ -11,8 +11,8 @@ from chaos.stores import OUTAGE, STORE, keeping_the_long_one
 from mintonce import MintonceError
 from mintonce_server.core.ports import WakeKind
 from mintonce_server.store.keyring import FIXED_KEYRING
+from mintonce_server.store.names import USUAL
 from mintonce_server.store.notifications import Notifications
-from mintonce_server.store.scripts import WAKE_CHANNEL
 from support.broken_tls import BREAKS
 from support.garbage import REPLIES
 
@@ -63,10 +63,10 @@ async def wakes_forged(stage: Stage) -> None:
         calls = [first]
         for _ in range(ROUNDS):
             for server in await stage.rig.topology.primaries():
-                await server.command("PUBLISH", WAKE_CHANNEL, stage.chance.choice(texts))
+                await server.command("PUBLISH", USUAL.wake_channel, stage.chance.choice(texts))
             calls += await stage.ask_all(audience)
         for text in texts:
-            await (await stage.rig.topology.primaries())[0].command("PUBLISH", WAKE_CHANNEL, text)
+            await (await stage.rig.topology.primaries())[0].command("PUBLISH", USUAL.wake_channel, text)
         calls += await stage.ask_for(stage.rig.setup.revalidate, audience)
     stage.expect({call.jti for call in calls} == {first.jti}, "a forged message took a good token away")
     stage.expect(stage.posts(audience) == 1, f"{stage.posts(audience)} POSTs, because of messages")

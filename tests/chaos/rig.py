@@ -4,7 +4,8 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
 
@@ -13,11 +14,12 @@ from chaos.machine import Pulse, pulse
 from chaos.processes import IssuerProgram, Member
 
 from mintonce_server.core.key import KeyHasher, TokenKey
-from mintonce_server.store.keyring import FIXED_KEYRING
-from mintonce_server.store.scripts import record_key
+from mintonce_server.store.names import USUAL
 from support.broken_tls import BrokenTls, broken_tls
 from support.fault_proxy import FaultProxy, fault_proxy
 from support.history import Bounds
+from support.measured_server import ISSUER_WAY
+from support.naming import hasher_of
 from support.nodes import free_ports
 from support.speech import http, resp
 from support.surroundings import CLIENT_ID, CLIENT_SECRET
@@ -99,15 +101,19 @@ class Rig:
     broken: BrokenTls
     guards: Guards
     pulse: Pulse
-    _hash: KeyHasher = field(default_factory=lambda: KeyHasher(FIXED_KEYRING.index_key))
+
+    @cached_property
+    def hasher(self) -> KeyHasher:
+        """As all replicas name keys."""
+        return hasher_of(self.members[0].settings)
 
     def hash(self, audience: str) -> str:
         """The key's name in the store and in logs."""
-        return self._hash(TokenKey.of(CLIENT, audience))
+        return self.hasher(TokenKey.of(CLIENT, audience))
 
     def record(self, audience: str) -> str:
         """The name of the Redis key with the token."""
-        return record_key(self.hash(audience))
+        return USUAL.record(self.hash(audience))
 
     @property
     def proxies(self) -> list[FaultProxy]:
@@ -181,7 +187,9 @@ async def _add_member(stack: AsyncExitStack, built: Rig, directory: Path, name: 
         built.stores[name] = await stack.enter_async_context(fault_proxy(server, resp, chance))
         url = url.replace(f":{server}/", f":{built.stores[name].port}/")
     built.issuers[name] = await stack.enter_async_context(fault_proxy(built.issuer.port, http, chance))
-    settings = built.setup.settings(url, built.issuers[name].port) | built.guards.settings(built.broken.url)
-    member = Member(name, directory, settings, keys=built.guards.keys)
+    settings = built.setup.settings(url, built.issuer.port) | built.guards.settings(built.broken.url)
+    # All have the same token URL: replicas with different ones share no token.
+    way = {ISSUER_WAY: f"{built.issuer.port} {built.issuers[name].port}"}
+    member = Member(name, directory, settings, way, keys=built.guards.keys)
     built.members.append(member)
     stack.push_async_callback(member.close)

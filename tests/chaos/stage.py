@@ -70,7 +70,7 @@ class Stage:
 
     def mints_began(self, audience: str) -> float:
         """When the first mint of this key began, by the replica's own log."""
-        steps = steps_of(self.members, names_of([audience]))
+        steps = steps_of(self.members, names_of([audience], self.rig.hasher))
         return min(step.time for step in steps if step.event == "mint_started")
 
     @property
@@ -249,7 +249,7 @@ def _history(stage: Stage, began: float) -> History:
     rig, now = stage.rig, time.time()
     mine = set(stage.audiences)
     posts = [post for post in rig.issuer.posts_so_far() if post.audience in mine]
-    names = names_of(mine)
+    names = names_of(mine, rig.hasher)
     return History(
         posts=posts,
         calls=dated([call for call in stage.callers.calls if not rig.pulse.excuses(call)], posts),

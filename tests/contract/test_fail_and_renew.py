@@ -91,3 +91,51 @@ async def test_a_failed_lease_cannot_be_renewed(store: TokenStore) -> None:
     lease = await lease_of(store)
     await store.fail(lease, DOWN, 0.0)
     assert await store.renew(lease) is None
+
+
+PROOF_REFUSED = Failure(Reason.ISSUER_REFUSED, "invalid_client", of_proof=True)
+
+
+async def refused(store: TokenStore, proof: str, retry_after: float = 30.0) -> None:
+    """A mint with this credential that the issuer refused."""
+    await store.fail(await lease_of(store, proof=proof), PROOF_REFUSED, retry_after)
+
+
+async def test_a_refusal_holds_for_the_credential_that_was_refused(store: TokenStore) -> None:
+    """A replica that has another one asks at once: a mended secret works before the back-off ends."""
+    await refused(store, "wrong")
+    answer = await store.acquire(KEY, wish(proof="wrong"))
+    assert isinstance(answer, Backoff)
+    assert (answer.failure, answer.token) == (REFUSED, None)
+    assert 25.0 < answer.seconds <= 30.0
+    assert isinstance(await store.acquire(KEY, wish(proof="mended")), Lease)
+
+
+async def test_refusals_of_two_credentials_hold_both(store: TokenStore) -> None:
+    """While replicas have different ones, the issuer is asked once for each, and not in turn for ever."""
+    await refused(store, "old")
+    await refused(store, "new")
+    assert isinstance(await store.acquire(KEY, wish(proof="old")), Backoff)
+    assert isinstance(await store.acquire(KEY, wish(proof="new")), Backoff)
+
+
+async def test_other_trouble_holds_for_all_credentials(store: TokenStore) -> None:
+    """An issuer that is down is down for a new secret, too."""
+    await store.fail(await lease_of(store, proof="old"), Failure(Reason.ISSUER_UNAVAILABLE), 30.0)
+    assert isinstance(await store.acquire(KEY, wish(proof="new")), Backoff)
+
+
+async def test_a_refusal_ends_in_time(store: TokenStore) -> None:
+    """Then the same credential is tried again."""
+    await refused(store, "wrong", retry_after=0.05)
+    await eventually(lambda: store.acquire(KEY, wish(proof="wrong")), lambda answer: isinstance(answer, Lease))
+
+
+async def test_a_live_token_is_shown_with_a_refusal(store: TokenStore, clock: Clock) -> None:
+    """Callers get it meanwhile."""
+    token = await shared(store, clock)
+    await store.fail(await lease_of(store, newer_than=token.generation, proof="wrong"), PROOF_REFUSED, 30.0)
+    answer = await store.acquire(KEY, wish(newer_than=token.generation, proof="wrong"))
+    assert isinstance(answer, Backoff)
+    assert answer.token is not None
+    assert answer.token.generation == token.generation

@@ -86,3 +86,16 @@ def test_a_hash_says_nothing_about_its_key() -> None:
     key = TokenKey.of("billing", "https://api.example.com/", ["orders"])
     assert KeyHasher(b"one")(key) != KeyHasher(b"another")(key)
     assert len(bytes.fromhex(KeyHasher(b"one")(key))) == 16
+
+
+@given(KEYS, KEYS, st.text("a1:,", max_size=6), st.text("a1:,", max_size=6))
+def test_a_key_of_another_identity_is_another_key(one: TokenKey, two: TokenKey, here: str, there: str) -> None:
+    """A client that has moved to another tenant never meets the old one's tokens."""
+    hashers = KeyHasher(b"key", {one.client: here}), KeyHasher(b"key", {two.client: there})
+    assert (hashers[0](one) == hashers[1](two)) == ((one, here) == (two, there))
+
+
+def test_other_clients_identities_do_not_matter() -> None:
+    """Who adds or changes a client costs the others no mint."""
+    key = TokenKey.of("billing", "https://api.example.com/")
+    assert KeyHasher(b"key", {"billing": "x"})(key) == KeyHasher(b"key", {"billing": "x", "orders": "y"})(key)

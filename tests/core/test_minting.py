@@ -7,7 +7,7 @@ import pytest
 from mintonce_server.core import events, minting
 from mintonce_server.core.errors import IssuerRefused, IssuerUnavailable
 from mintonce_server.core.ports import Lease, Refusal
-from mintonce_server.core.token import Origin, Token
+from mintonce_server.core.token import REFRESH_SHARE, Origin, Token
 from support import samples
 from support.samples import KEY, lease_of, named, wish
 from support.scripted_issuer import refused, unavailable
@@ -101,7 +101,8 @@ async def test_old_credentials_do_not_mint_in_a_loop() -> None:
     assert bench.issuer.mints == 2
     due = bench.due_at()
     assert due is not None
-    assert due >= served.token.refresh_at
+    # Not before the window: where in it, the names of key and generation say.
+    assert due >= served.token.expires_at - REFRESH_SHARE * served.token.lifetime
 
 
 async def test_a_refused_refresh_with_old_credentials_waits_for_the_next_one() -> None:
@@ -299,3 +300,55 @@ async def test_a_failed_mint_with_the_store_away_says_what_the_issuer_said() -> 
     with pytest.raises(IssuerRefused):
         await bench.get()
     assert [event.minting for event in bench.events(events.StoreFailed)] == [False]
+
+
+async def test_a_mended_secret_works_at_once_where_it_is_known() -> None:
+    """Its replica mints within the back-off of the old secret, and all others have the token then."""
+    bench = Workbench()
+    other = bench.replica(own_issuer=True)
+    bench.issuer.fails = refused
+    for replica in (bench, other):
+        with pytest.raises(IssuerRefused):
+            await replica.get()
+    assert (bench.issuer.mints, other.issuer.mints) == (1, 0)
+    other.issuer.credential = "mended"
+    token = (await other.get()).token
+    assert named((await bench.get()).token) == named(token)
+    assert (bench.issuer.mints, other.issuer.mints) == (1, 1)
+
+
+async def test_a_secret_that_is_refused_again_backs_off_again() -> None:
+    """One POST for each secret in its back-off, however often the replicas that have them are asked in turn."""
+    bench = Workbench()
+    other = bench.replica(own_issuer=True)
+    bench.issuer.fails = other.issuer.fails = refused
+    other.issuer.credential = "wrong, too"
+    for replica in (bench, other) * 3:
+        with pytest.raises(IssuerRefused):
+            await replica.get()
+    assert (bench.issuer.mints, other.issuer.mints) == (1, 1)
+
+
+async def test_a_mended_secret_works_at_once_without_the_store() -> None:
+    """The replica's own memory of the refusal is of the old secret."""
+    bench = Workbench()
+    bench.store.down, bench.issuer.fails = ALL, refused
+    with pytest.raises(IssuerRefused):
+        await bench.get()
+    with pytest.raises(IssuerRefused):
+        await bench.get()
+    bench.issuer.fails, bench.issuer.credential = None, "mended"
+    assert (await bench.get()).token.is_live(bench.clock.monotonic())
+    assert bench.issuer.mints == 2
+
+
+async def test_a_credential_that_cannot_be_told_is_no_reason_to_fail() -> None:
+    """It is logged, and the mint shows what is wrong, if anything is."""
+    bench = Workbench()
+
+    def broken() -> str:
+        raise RuntimeError("by a test")
+
+    bench.issuer.proof = broken  # type: ignore[method-assign]
+    assert (await bench.get()).token.is_live(bench.clock.monotonic())
+    assert [event.where for event in bench.events(events.Unforeseen)] == ["issuer.proof"]

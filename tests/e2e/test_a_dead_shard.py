@@ -11,10 +11,10 @@ import pytest_asyncio
 from mintonce import Token
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.dev.practice_issuer import PracticeIssuer
-from mintonce_server.store.keyring import FIXED_KEYRING
-from mintonce_server.store.scripts import record_key
+from mintonce_server.store.names import USUAL
 from support import deaf_server
 from support.asking import Answer, Served, asking, start
+from support.naming import hasher_of
 from support.surroundings import smallest_settings
 from support.topologies import ClusterTopology, cluster
 from support.waiting import wait_until
@@ -39,8 +39,8 @@ class Broken:
     tokens: dict[str, Token]
 
 
-async def shard_of(store: ClusterTopology, audience: str) -> str:
-    name = record_key(KeyHasher(FIXED_KEYRING.index_key)(TokenKey.of("default", audience)))
+async def shard_of(store: ClusterTopology, hasher: KeyHasher, audience: str) -> str:
+    name = USUAL.record(hasher(TokenKey.of("default", audience)))
     return (await store.primary_of(name)).name
 
 
@@ -54,9 +54,10 @@ async def broken(tmp_path: Path, issuer: PracticeIssuer) -> AsyncIterator[Broken
         settings = smallest_settings(issuer, store.url) | {"REVALIDATE_SECONDS": f"{REVALIDATE}s"}
         (one,) = await start(stack, tmp_path, settings, 1)
         (hears_nothing,) = await start(stack, tmp_path, settings, 1, (deaf_server.PROGRAM,))
+        hasher = hasher_of(settings)
         shards: dict[str, list[str]] = {}
         for audience in (f"https://api-{number}.example.com/" for number in range(KEYS)):
-            shards.setdefault(await shard_of(store, audience), []).append(audience)
+            shards.setdefault(await shard_of(store, hasher, audience), []).append(audience)
         name, lost = shards.popitem()
         kept = [audience for audiences in shards.values() for audience in audiences]
         tokens = {audience: await one.get(audience) for audience in (*lost, *kept)}

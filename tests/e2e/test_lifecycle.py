@@ -168,6 +168,11 @@ async def test_health_says_whether_it_serves(tmp_path: Path, settings: dict[str,
     async with replica(tmp_path, settings) as server:
         up = await mintonced("health", "--target", server.target, directory=tmp_path)
         assert (up.code, up.out) == (0, "SERVING\n")
+        alive = await mintonced("health", "--target", server.target, "--service", "liveness", directory=tmp_path)
+        assert (alive.code, alive.out) == (0, "SERVING\n")
+        wrong = await mintonced("health", "--target", server.target, "--service", "livenes", directory=tmp_path)
+        assert wrong.code == 1
+        assert "readiness and liveness" in wrong.err
         target = server.target
         await server.stop()
     down = await mintonced("health", "--target", target, directory=tmp_path)

@@ -11,6 +11,7 @@ import grpc.aio
 from mintonce.v1 import tokens_pb2, tokens_pb2_grpc, types_pb2
 from mintonce_server.dev.valkey import EmbeddedValkey
 from support.history import Call, History, Post, check, figures, names_of, read_posts, read_steps
+from support.naming import hasher_of
 from support.replicas import replica
 from support.surroundings import claims, issuer_with_log, smallest_settings
 from support.tale import API
@@ -75,7 +76,7 @@ async def test_a_real_fleet_has_kept_everything(tmp_path: Path) -> None:
         asked = [get(fleet[number % 2].target, str(number % 2)) for number in range(10)]
         history.calls += await asyncio.gather(*asked)
     for name, running in zip(history.replicas, fleet, strict=True):
-        history.steps += read_steps(running.log.read_text().splitlines(), name, names_of([API]))
+        history.steps += read_steps(running.log.read_text().splitlines(), name, names_of([API], hasher_of(settings)))
     history.posts += read_posts((tmp_path / "posts.jsonl").read_text().splitlines())
 
     assert check(history) == []

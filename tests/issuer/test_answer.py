@@ -210,13 +210,13 @@ SENT = 1_800_000_000
 @pytest.mark.parametrize(
     ("exp", "took", "lifetime"),
     [
-        pytest.param(SENT + 3600, 0.0, 3600.0, id="as stated"),
-        pytest.param(SENT + 3599, 0.0, 3600.0, id="rounded"),
+        pytest.param(SENT + 3600, 0.0, 3599.0, id="as stated"),
+        pytest.param(SENT + 3599, 0.0, 3598.0, id="rounded"),
         pytest.param(SENT + 3590, 12.0, 3600.0, id="a slow answer"),
         pytest.param(SENT + 5000, 0.0, 3600.0, id="later than stated"),
         pytest.param(SENT + 100, 0.0, 99.0, id="given before"),
         pytest.param(SENT + 100, 12.0, 111.0, id="given before, a slow answer"),
-        pytest.param(SENT + 1, 12.0, 13.0, id="nearly over"),
+        pytest.param(SENT + 1, 12.0, 12.5, id="nearly over"),
         pytest.param(SENT, 0.0, 3600.0, id="over by another clock"),
         pytest.param(None, 0.0, 3600.0, id="without exp"),
         pytest.param("x", 0.0, 3600.0, id="no number"),
@@ -228,6 +228,23 @@ def test_a_jwt_ends_when_it_says_itself(exp: object, took: float, lifetime: floa
     token = jwt(exp=exp, iat=SENT - 60) if exp is not None else jwt(iat=SENT)
     body = json.dumps(fields(access_token=token, expires_in=3600)).encode()
     assert read_answer(Answer(200, {"date": DATE}, body), asked).lifetime == lifetime
+
+
+@pytest.mark.parametrize(
+    ("iat", "exp", "took", "lifetime"),
+    [
+        pytest.param(SENT, SENT + 10, 0.0, 9.0, id="in whole seconds"),
+        pytest.param(SENT - 1, SENT + 9, 1.2, 9.0, id="before a slow answer was written"),
+        pytest.param(SENT + 0.25, SENT + 10.25, 0.0, 10.0, id="with decimals"),
+        pytest.param(SENT, SENT + 1, 0.0, 0.5, id="of a second"),
+        pytest.param(SENT - 5, SENT + 5, 1.2, 5.2, id="not minted for this request"),
+        pytest.param(SENT, SENT + 20, 0.0, 10.0, id="longer than stated"),
+    ],
+)
+def test_a_new_jwt_lives_by_its_own_dates(iat: float, exp: float, took: float, lifetime: float) -> None:
+    """A token of 10 s whose dates are in whole seconds is over up to a second before `expires_in` says so."""
+    body = json.dumps(fields(access_token=jwt(iat=iat, exp=exp), expires_in=10)).encode()
+    assert read_answer(Answer(200, {"date": DATE}, body), replace(ASKED, took=took)).lifetime == pytest.approx(lifetime)
 
 
 @pytest.mark.parametrize("date", ["", "yesterday"])

@@ -1,6 +1,7 @@
 """How a client proves itself."""
 
 import base64
+from collections.abc import Callable
 from itertools import count
 from urllib.parse import unquote_plus
 
@@ -11,9 +12,13 @@ from hypothesis import strategies as st
 from mintonce_server.core.secret import Secret
 from mintonce_server.issuer import ClientCredentials, EndpointOptions
 from mintonce_server.issuer.authentication import ClientAuthentication, authentication
+from mintonce_server.issuer.certificate import ClientCertificate
+from mintonce_server.issuer.signing import load_signing_key
 from support.clocks import ManualClock
+from support.signing import pem, private_key
 
 TEXT = st.text(st.characters(codec="utf-8"))
+NUMBERS = count()
 URL = "https://login.example.com/oauth/token"
 
 
@@ -75,3 +80,44 @@ def test_what_a_method_needs_must_be_there(auth: str, lacks: str) -> None:
     """Said when the client is made, not at its first mint."""
     with pytest.raises(ValueError, match=f"auth '{auth}' needs {lacks}"):
         way(auth, ClientCredentials("id"))
+
+
+def signing() -> ClientCredentials:
+    """With a new key."""
+    key = load_signing_key(pem(private_key("EdDSA")), "EdDSA")
+    return ClientCredentials("id", signing_key=lambda: key)
+
+
+def certified() -> ClientCredentials:
+    """With a new certificate. Only its text counts here."""
+    certificate = ClientCertificate(f"certificate {next(NUMBERS)}", Secret("key"))
+    return ClientCredentials("id", certificate=lambda: certificate)
+
+
+def by_secret() -> ClientCredentials:
+    """With a new secret."""
+    return ClientCredentials("id", Secret(f"secret {next(NUMBERS)}"))
+
+
+@pytest.mark.parametrize(
+    ("auth", "new"),
+    [
+        ("client_secret_post", by_secret),
+        ("client_secret_basic", by_secret),
+        ("private_key_jwt", signing),
+        ("tls_client_auth", certified),
+    ],
+)
+def test_a_replaced_credential_has_another_fingerprint(auth: str, new: Callable[[], ClientCredentials]) -> None:
+    """And one credential has one, whoever asks."""
+    one, other = new(), new()
+    assert way(auth, one).fingerprint() == way(auth, one).fingerprint()
+    assert way(auth, one).fingerprint() != way(auth, other).fingerprint()
+
+
+def test_the_order_of_two_secrets_makes_no_other_fingerprint() -> None:
+    """Which of them worked last is each replica's own knowledge."""
+    secrets = [Secret("one"), Secret("two")]
+    there = way("client_secret_post", ClientCredentials("id", client_secrets=lambda: secrets))
+    back = way("client_secret_post", ClientCredentials("id", client_secrets=lambda: secrets[::-1]))
+    assert there.fingerprint() == back.fingerprint()

@@ -135,8 +135,9 @@ async def test_nobody_listening_is_unavailable_with_a_cause(issuer_at: IssuerAt)
     """The message names the host, and nothing else of the URL."""
     async with peer(hangs) as url:
         pass
-    with pytest.raises(IssuerUnavailable, match=r"^no connection to 127\.0\.0\.1$") as caught:
+    with pytest.raises(IssuerUnavailable, match="nothing listens at the port") as caught:
         await issuer_at(url + "?tenant=" + LEAK).mint(KEY)
+    assert str(caught.value).endswith("of the issuer at 127.0.0.1")
     assert caught.value.__cause__ is not None
     assert LEAK not in "".join(traceback.format_exception(caught.value))
 

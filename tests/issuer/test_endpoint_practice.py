@@ -20,7 +20,7 @@ KEY = TokenKey.of("orders", "https://api.example.com/", ["read"])
 async def test_a_mint_is_one_post(issuer_at: IssuerAt, practice: PracticeIssuer, clock: ManualClock) -> None:
     """And it carries the key's audience and scopes."""
     minted = await issuer_at(practice.token_url).mint(KEY)
-    assert minted.lifetime == 86400.0
+    assert minted.lifetime == 86399.0  # its `iat` and `exp` are in whole seconds
     assert minted.started_at == clock.monotonic()
     assert minted.scopes == ("read",)
     (post,) = practice.log()

@@ -27,6 +27,8 @@ from support.signing import PrivateKey, jwk, pem, private_key
 from support.tls import Authority
 
 KEY = TokenKey.of("orders", AUDIENCE, ["orders:read"])
+WHOLE = 1199.0
+"""Of 1200 s: the dates in the server's tokens are in whole seconds."""
 KEYS = {algorithm: private_key(algorithm) for algorithm in SIGNING_ALGORITHMS}
 
 
@@ -101,7 +103,7 @@ async def test_an_assertion_of_each_kind_is_taken(
     """With and without the key's name; twice, and the server takes no assertion twice: each has a jti of its own."""
     issuer = signs(place, issuer_at, algorithm, load_signing_key(pem(KEYS[algorithm]), algorithm, key_id))
     first, second = await issuer.mint(KEY), await issuer.mint(KEY)
-    assert first.lifetime == second.lifetime == 1200.0
+    assert first.lifetime == second.lifetime == WHOLE
     assert first.access_token != second.access_token
 
 
@@ -148,7 +150,7 @@ async def test_a_key_that_the_issuer_does_not_know_is_refused(
 async def test_a_certificate_is_taken(issuer_at: IssuerAt, place: Place) -> None:
     """The body holds no secret at all."""
     minted = await certified(place, issuer_at, "certified", place.certificate).mint(KEY)
-    assert minted.lifetime == 1200.0
+    assert minted.lifetime == WHOLE
 
 
 @pytest.mark.parametrize(("client_id", "foreign"), [("certified", True), ("other", False)])

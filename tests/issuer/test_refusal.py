@@ -128,6 +128,8 @@ def test_being_unavailable_by_code_is_being_unavailable() -> None:
     [
         ("7", 7.0),
         (" 7 ", 7.0),
+        ("7.5", 7.5),
+        ("0.2", 1.0),
         ("0", 1.0),
         ("299", 299.0),
         ("86400", 300.0),
@@ -138,7 +140,7 @@ def test_being_unavailable_by_code_is_being_unavailable() -> None:
         ("Fri, 31 Dec 9999 23:59:59 GMT", 300.0),
     ],
 )
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("status", [408, 429, 500, 503, 504, 401, 403])
 def test_retry_after_in_seconds_or_as_a_date_is_clamped(status: int, text: str, seconds: float) -> None:
     """To 1–300 s, so that no issuer can stop the fleet for a day, or be hammered."""
     assert refused(status, retry_after=text).retry_after == seconds
@@ -150,7 +152,9 @@ def test_retry_after_in_seconds_or_as_a_date_is_clamped(status: int, text: str, 
         "",
         "soon",
         "-5",
-        "1.5",
+        "1.",
+        ".5",
+        "1e3",
         "7, 8",
         "٣",
         "9" * 400,
@@ -161,6 +165,27 @@ def test_retry_after_in_seconds_or_as_a_date_is_clamped(status: int, text: str, 
 def test_a_senseless_retry_after_is_none(text: str) -> None:
     """The broker then backs off by itself."""
     assert refused(429, retry_after=text).retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("1445412491", 11.0), ("1445412490.5", 10.5), ("12", 12.0), ("0", 1.0), ("9999999999", 300.0)],
+)
+def test_the_reset_of_a_rate_limit_counts(text: str, seconds: float) -> None:
+    """Since 1970, by the issuer's clock, as Auth0 says it; or from now on, as others do."""
+    date = "Wed, 21 Oct 2015 07:28:00 GMT"
+    assert refused(429, x_ratelimit_reset=text, date=date).retry_after == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-5", "1e3"])
+def test_a_senseless_reset_is_none(text: str) -> None:
+    """The broker then backs off by itself."""
+    assert refused(429, x_ratelimit_reset=text).retry_after is None
+
+
+def test_retry_after_counts_before_the_reset() -> None:
+    """It is the standard (RFC 9110)."""
+    assert refused(429, retry_after="5", x_ratelimit_reset="50").retry_after == 5.0
 
 
 def test_a_date_is_taken_against_the_issuers_own_clock() -> None:

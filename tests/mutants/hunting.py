@@ -48,16 +48,22 @@ def copied(mutant: Mutant | None) -> Generator[dict[str, str]]:
 
 def hunt(mutant: Mutant) -> Verdict:
     """Run its tests until one fails. Raises ValueError for a text that is not there, and CannotHuntError."""
-    return Verdict(mutant, _first_failing(mutant.tests, mutant))
+    return Verdict(mutant, _first_failing(mutant.tests, mutant).name)
 
 
 def check_without_mutant(tests: tuple[str, ...]) -> None:
     """Raises CannotHuntError if a test fails anyhow: whatever it would catch then proves nothing."""
-    if failing := _first_failing(tests, None):
-        raise CannotHuntError(f"{failing} fails without a mutant, too")
+    # Twice, because one failure on a busy machine must not end a hunt of many minutes.
+    if _first_failing(tests, None).name and (failing := _first_failing(tests, None)).name:
+        raise CannotHuntError(f"{failing.output[-5000:]}\n{failing.name} fails without a mutant, too")
 
 
-def _first_failing(tests: tuple[str, ...], mutant: Mutant | None) -> str:
+class _Failing(NamedTuple):
+    name: str = ""
+    output: str = ""
+
+
+def _first_failing(tests: tuple[str, ...], mutant: Mutant | None) -> _Failing:
     options = ["-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider"]
     with copied(mutant) as environment:
         command = [sys.executable, "-m", "pytest", *options, *tests]
@@ -66,10 +72,10 @@ def _first_failing(tests: tuple[str, ...], mutant: Mutant | None) -> str:
                 command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=LONGEST, check=False
             )
         except subprocess.TimeoutExpired:
-            return "a test that hangs"
+            return _Failing("a test that hangs")
     if run.returncode not in (0, FAILED):
         raise CannotHuntError(f"pytest could not run {tests}\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
-    return _name_of_failure(run.stdout) if run.returncode else ""
+    return _Failing(_name_of_failure(run.stdout), run.stdout) if run.returncode else _Failing()
 
 
 def _name_of_failure(output: str) -> str:

@@ -1,6 +1,7 @@
 """Mutants of store/lua/*.lua but reject.lua and barrier.lua, and those of H14 (protocol.md), which come first."""
 
 from mutants.mutant import lua, lua_alone
+from mutants.of_credentials import REFUSALS
 from mutants.of_rejections import BARRIER, REJECT
 
 END_LEASE = "if number(redis.call('HGET', KEYS[2], 'f')) == generation then redis.call('DEL', KEYS[2]) end"
@@ -83,15 +84,15 @@ ACQUIRE = (
     lua(
         "a lease inside the back-off",
         "acquire",
-        "pause > 0 and",
-        "false and",
+        "local counts = pause > 0 and",
+        "local counts = false and",
         "the issuer is asked again too soon",
     ),
     lua_alone(
         "a back-off without a bound",
         "acquire",
-        " and pause <= tonumber(ARGV[8])",
-        "",
+        "not repeats and pause <= tonumber(ARGV[8]))",
+        "not repeats)",
         "after the clock was set back, or by one foreign write, a key is closed for as long",
     ),
     lua_alone(
@@ -111,8 +112,8 @@ ACQUIRE = (
     lua(
         "a back-off without the token",
         "acquire",
-        "pause, row}",
-        "pause}",
+        "why, pause, row}",
+        "why, pause}",
         "a live token is not served in a back-off",
     ),
     lua(
@@ -313,7 +314,7 @@ COMMIT = (
     lua(
         "a meta for ever, written back",
         "commit",
-        "redis.call('PEXPIRE', KEYS[3], ARGV[11])\n",
+        "if redis.call('PTTL', KEYS[3]) < remembered then redis.call('PEXPIRE', KEYS[3], text(remembered)) end\n",
         "",
         "keys that nobody uses stay",
     ),
@@ -368,4 +369,4 @@ RENEW = (
     ),
 )
 
-LUA = H14 + ACQUIRE + COMMIT + FAIL + RENEW + REJECT + BARRIER
+LUA = H14 + ACQUIRE + COMMIT + FAIL + RENEW + REJECT + BARRIER + REFUSALS

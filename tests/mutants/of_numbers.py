@@ -216,7 +216,7 @@ DEAD = (
     core(
         "an outage serves dead tokens",
         "broker",
-        "            if (token := entry.live(later)) and (answered or self._may_serve(entry, later)):\n",
+        "            if may_serve and (token := entry.live(later)):\n",
         "            if token := entry.token:\n",
         "a call gets what has ended instead of the error",
         "only_live_tokens",

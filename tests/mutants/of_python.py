@@ -1,12 +1,14 @@
 """Mutants of the Python that goes by the protocol: leases, memory, write-back."""
 
 from mutants.mutant import LUA_TESTS, Mutant, core
+from mutants.of_credentials import CREDENTIALS
 from mutants.of_edges import EDGES
 from mutants.of_identities import IDENTITIES
 from mutants.of_numbers import NUMBERS
 from mutants.of_repetition import REPETITION
 from mutants.of_seals import SEALS
 from mutants.of_shares import SHARES
+from mutants.of_tenants import TENANTS
 
 PROTOCOL = (
     core(
@@ -123,4 +125,4 @@ PROTOCOL = (
     ),
 )
 
-PYTHON = PROTOCOL + NUMBERS + REPETITION + EDGES + IDENTITIES + SEALS + SHARES
+PYTHON = PROTOCOL + NUMBERS + REPETITION + EDGES + IDENTITIES + SEALS + SHARES + CREDENTIALS + TENANTS

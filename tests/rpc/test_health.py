@@ -8,10 +8,11 @@ import pytest
 import pytest_asyncio
 from grpc_health.v1 import health_pb2
 
+from mintonce_server.rpc.health import Health
 from support.house import House
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
-SERVICES = ["", "mintonce.v1.TokenService", "mintonce.v1.AdminService"]
+SERVICES = ["", "readiness", "mintonce.v1.TokenService", "mintonce.v1.AdminService"]
 DEADLINE = 10.0
 
 
@@ -60,6 +61,31 @@ async def test_a_watch_of_health_ends_with_the_drain(replica: House, channel: gr
 async def test_the_whole_server_and_each_service_can_be_asked(channel: grpc.aio.Channel, service: str) -> None:
     """They share one fate."""
     assert await check(channel, service) == SERVING
+
+
+async def test_a_draining_server_is_alive_though_not_ready(replica: House, channel: grpc.aio.Channel) -> None:
+    """A liveness probe must not kill what is just finishing its calls; nor does its watch hold the server up."""
+    states = watch(channel, "liveness")
+    assert await anext(states) == SERVING
+    await replica.server.drain()
+    assert [state async for state in states] == []
+    assert await check(channel, "liveness") == SERVING
+    assert await check(channel, "readiness") == NOT_SERVING
+
+
+async def test_a_server_that_starts_is_alive_before_it_is_ready() -> None:
+    """Readiness waits until every address is served."""
+    health = Health(["a.Service"])
+    states = {name: health.response(name).status for name in ("liveness", "readiness", "", "a.Service", "another")}
+    assert states == {
+        "liveness": SERVING,
+        "readiness": NOT_SERVING,
+        "": NOT_SERVING,
+        "a.Service": NOT_SERVING,
+        "another": health_pb2.HealthCheckResponse.SERVICE_UNKNOWN,
+    }
+    health.start()
+    assert health.response("readiness").status == SERVING
 
 
 async def test_a_service_that_is_not_here_is_unknown(channel: grpc.aio.Channel) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import io
 import socket
-import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -99,7 +98,7 @@ async def test_an_issuer_that_takes_connections_is_reached() -> None:
 async def test_an_issuer_that_speaks_no_tls_is_not_reached() -> None:
     """https:// means that TLS must come about."""
     async with listener() as address:
-        with pytest.raises(IssuerUnavailable, match=r"no (TLS|connection)"):
+        with pytest.raises(IssuerUnavailable, match="hung up"):
             await probe_issuer(IssuerSettings(token_url=f"https://{address}/oauth/token"))
 
 
@@ -109,7 +108,7 @@ async def test_an_issuer_that_is_not_there_is_not_reached(host: str) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # bound, so that nobody else takes the port; not listening, so that it refuses
         address = f"127.0.0.1:{closed.getsockname()[1]}" if host == "refusing" else host
-        with pytest.raises(IssuerUnavailable, match="no connection"):
+        with pytest.raises(IssuerUnavailable, match=r"nothing listens|not found|no connection"):
             await probe_issuer(IssuerSettings(token_url=f"http://{address}/"))
 
 
@@ -121,5 +120,5 @@ async def test_a_ca_file_without_certificates_is_told(tmp_path: Path) -> None:
     with pytest.raises(IssuerUnavailable) as caught:
         await probe_issuer(IssuerSettings(token_url="https://127.0.0.1:1/", ca_file=ca_file))
 
-    assert isinstance(caught.value.__cause__, ssl.SSLError)
+    assert str(ca_file) in str(caught.value)
     assert "ca_file" in caught.value.remedy

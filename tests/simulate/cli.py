@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 
 from simulate.campaign import Failure, Kinds, Tally, campaign
 from simulate.fleet import simulate
+from simulate.kinds import KINDS
 from simulate.mutants import SEEDS, hunt
-from simulate.planning import KINDS, plan_of
+from simulate.planning import plan_of
 from simulate.shrink import Shrinker, story
 
 SHRUNK_MOST = 8

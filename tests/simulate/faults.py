@@ -72,7 +72,7 @@ class Kill(NodeFault):
     def _back(self, fleet: "Fleet", node: Node) -> None:
         if node.state.is_up:
             if self.gently and node.leaving:
-                fleet.loop.call_later(0.5, self._back, fleet, node, context=OUTSIDE)
+                _after(fleet, 0.5, partial(self._back, fleet, node))
             return
         node.settings = replace(node.settings, **dict(self.settings))
         fleet.settings_changed()
@@ -277,3 +277,18 @@ class Armed(Fault):
         fleet.world.trace("armed", self.moment.name, node)
         event = self.event
         (replace(event, node=node) if isinstance(event, NodeFault | Act) else event).happen(fleet)
+
+
+@dataclass(frozen=True)
+class Series(NodeFault):
+    """Events one after the other: their times count from this one's, and their replicas from this one's replica."""
+
+    events: "tuple[Act | Fault, ...]"
+
+    def hit(self, fleet: "Fleet", node: Node) -> None:
+        for event in self.events:
+            here = replace(event, node=event.node + self.node) if isinstance(event, NodeFault | Act) else event
+            if event.at > 0.0:
+                _after(fleet, event.at, partial(here.happen, fleet))
+            else:
+                here.happen(fleet)

@@ -139,7 +139,8 @@ class Fleet:
         for event in sorted(self.plan.events, key=lambda event: event.at):
             await self._until(event.at)
             event.happen(self)
-        await self._until(max(self.plan.seconds, self.world.last_trouble + 0.1))
+        while self.loop.now < (ends := max(self.plan.seconds, self.world.last_trouble + 0.1)):
+            await self._until(ends)  # a replica that takes its time to leave prolongs the trouble
         snapshots.cancel()
         await Recovery(self).run()
 

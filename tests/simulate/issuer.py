@@ -142,6 +142,9 @@ class IssuerEdge:
         self._loop = loop
         self._posted = posted
 
+    def proof(self) -> str:
+        return "the only one"
+
     async def mint(self, key: TokenKey) -> Minted:
         """One POST."""
         started_at = self._clock.monotonic()

@@ -19,6 +19,8 @@ SLACK: Final = 1.0
 TROUBLE_LASTS: Final = 20.0
 """Seconds for which an error may follow from a trouble: a mint's deadline and a lease."""
 LONGEST_BACK_OFF: Final = 60.0
+COINCIDENCE: Final = 10
+"""Lone mints among which two may have the same number."""
 
 
 class Seen(NamedTuple):
@@ -52,6 +54,8 @@ class Laws:
     generations: dict[str, int] = field(default_factory=dict[str, int])
     last_rejection: dict[TokenKey, float] = field(default_factory=dict[TokenKey, float])
     highest_bar: dict[TokenKey, int] = field(default_factory=dict[TokenKey, int])
+    numbered: set[tuple[TokenKey, int]] = field(default_factory=set[tuple[TokenKey, int]])
+    coincidences: set[tuple[TokenKey, int]] = field(default_factory=set[tuple[TokenKey, int]])
     told: dict[TokenKey, list[Rejected]] = field(default_factory=dict[TokenKey, list[Rejected]])
 
     def served(self, node: NodeState, key: TokenKey, served: Served, began: float) -> None:
@@ -84,8 +88,18 @@ class Laws:
         forgotten = self.world.lost_at(key) >= since and behind
         if known != text:
             self.world.doubled.add(key)
-        if known != text and not forgotten:
+        if where == "in the store":
+            self.numbered.add((key, generation))
+        if known != text and not forgotten and not self._by_chance(key, generation):
             self.world.broken("H3", f"generation {generation} is {known} and {text} ({where})")
+
+    def _by_chance(self, key: TokenKey, generation: int) -> bool:
+        """Whether two lone mints drew this number: out of a thousand at least, so among many there are some."""
+        if (key, generation) in self.numbered:
+            return False
+        self.coincidences.add((key, generation))
+        alone = sum(entry.lone for chain in self.ledger.entries.values() for entry in chain)
+        return COINCIDENCE * len(self.coincidences) <= alone
 
     def _not_rejected(self, node: NodeState, token: Token, text: str, began: float) -> None:
         boot = (node.index, node.booted_at)
@@ -111,7 +125,8 @@ class Laws:
         """A caller rejects this token: if it ever was, replicas may bar all up to it from now on."""
         text = self.texts.get((key, named)) if isinstance(named, int) else by_sha.get(named)
         if text is not None:
-            generation = named if isinstance(named, int) else self.generations[text]
+            # Rejected under the provisional number that it was served as, it is barred under the store's.
+            generation = max(named if isinstance(named, int) else 0, self.generations[text])
             self.highest_bar[key] = max(self.highest_bar.get(key, 0), generation)
 
     def acknowledged(self, node: NodeState, key: TokenKey, named: int | bytes, sha: dict[bytes, str]) -> None:
@@ -209,7 +224,7 @@ class Laws:
     ) -> None:
         if kept is not None:
             self.world.stored[key] = kept.text
-            self.world.ever_stored.add(kept.text)
+            self.world.first_stored.setdefault(kept.text, self.world.now)
             self._name(key, kept.generation, kept.text, "in the store")
             if seen and kept.generation <= seen.generation:
                 self.world.broken("H3", f"the store went from generation {seen.generation} to {kept.generation}")

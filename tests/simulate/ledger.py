@@ -99,7 +99,8 @@ class Ledger:
         cause, predecessor = self._cause(entry, node, chain)
         if predecessor is not None:
             predecessor.successor = entry.number
-        before = self.generations.get((key, generation or 0), NEVER)
+        # Either of the two leases may be the older one: their POSTs need not come in their order.
+        before = min(self.generations.get((key, generation or 0), NEVER), since)
         behind = self.world.stepped(before) > 0 or self.world.is_ahead(generation or 0) or now - before < SAME_TIME
         forgotten = self.world.lost_at(key) >= before and behind
         if generation is not None and before != NEVER and not forgotten:
@@ -176,7 +177,9 @@ class Ledger:
         held = node.held.get(entry.key)
         if held is not None and held.text not in self.world.rejected:
             early = self.world.stepped(held.at, forward=True)
-            if self.world.believed[held.text] - early > now + 0.05:
+            mine = any(before.issued is held and before.node == node.index for before in self.entries[entry.key])
+            # Who has it from the store counts its life from before the question, which took its time.
+            if self.world.believed[held.text] - early > now + (0.05 if mine else SLACK):
                 return ""
         failed = node.failed.get(entry.key, NEVER)
         return "" if now < failed - 0.05 else "the store is away"
@@ -203,7 +206,7 @@ class Ledger:
             case Stage.FAILED:
                 return self._after_failure(before, entry)
             case Stage.GOT:
-                return self._needs_successor(before, now)
+                return self._needs_successor(before, entry)
 
     def _after_failure(self, before: Entry, entry: Entry) -> str:
         now, poster = self.world.now, self.world.nodes[before.node]
@@ -214,8 +217,8 @@ class Ledger:
         knows = before.lone and entry.node == before.node and poster.booted_at <= before.at
         return "the failure was not shared" if poster.troubled(before.at) and not knows else ""
 
-    def _needs_successor(self, before: Entry, now: float) -> str:
-        issued = before.issued
+    def _needs_successor(self, before: Entry, entry: Entry) -> str:
+        now, issued = self.world.now, before.issued
         assert issued
         if now >= before.due - SLACK - self.world.stepped(issued.at, forward=True):
             return "due"
@@ -225,8 +228,10 @@ class Ledger:
         if self.rotations.get(before.key, NEVER) >= now:
             return "rotation"
         poster = self.world.nodes[before.node]
-        if issued.text not in self.world.ever_stored and poster.troubled(before.since):
-            return "it never came into the store"
+        # Whoever is stopped past its lease may commit while the next holder is about to POST: one more mint a stall.
+        late = self.world.first_stored.get(issued.text, now) >= entry.since
+        if late and poster.troubled(before.since):
+            return "it was not in the store when the lease was asked for"
         if issued.text in self.world.repeated and poster.troubled(before.since):
             return "its repetition was not shared"
         life = issued.ends - issued.at
@@ -236,11 +241,14 @@ class Ledger:
         return "nobody holds it" if not self.world.is_held(issued) else ""
 
     def stored(self, key: TokenKey, kept: Kept) -> None:
-        """The store has this token now: it replaces all others. It may end there before its time."""
+        """The store has this token now: it replaces all others. It may end there before its time.
+
+        One that comes late, or again after a loss, is due some time, whatever was minted after it meanwhile.
+        """
         now, text = self.world.now, kept.text
         for entry in self.entries.get(key, ()):
             if entry.issued is not None and entry.issued.text == text:
-                entry.replaced = NEVER
+                entry.replaced, entry.successor = NEVER, 0
                 life = entry.issued.ends - entry.issued.at
                 entry.due = min(entry.due, now + kept.left - min(REFRESH_MAX, REFRESH_SHARE * life))
             elif entry.is_replaceable() and entry.replaced == NEVER:
@@ -249,7 +257,8 @@ class Ledger:
     def doom(self, key: TokenKey, why: str) -> None:
         """What is under way for this key will not count."""
         for entry in self.entries.get(key, ()):
-            if entry.stage is Stage.OPEN and not entry.excuse:
+            under_way = entry.issued is not None and entry.issued.text not in self.world.first_stored
+            if (entry.stage is Stage.OPEN or (under_way and not entry.lone)) and not entry.excuse:
                 entry.excuse, entry.due = why, self.world.now
 
     def refused(self, text: str, why: str) -> None:

@@ -78,7 +78,7 @@ MUTANTS: Final = (
         "rejections in a loop",
         SERVER,
         "        wait = meta.rejected_at + min_interval - now\n"
-        "        if wait > 0:\n"
+        "        if 0 < wait <= min_interval:\n"
         "            return TooSoon(wait)\n"
         "        meta.bar",
         "        meta.bar",
@@ -87,8 +87,8 @@ MUTANTS: Final = (
     planted(
         "a back-off that holds for nobody",
         SERVER,
-        "        if failure and (row or not failure.while_live):",
-        "        if False:",
+        "        if not adopt and (denied :=",
+        "        if not adopt and False and (denied :=",
         "an issuer in trouble is asked without a pause",
     ),
     planted(
@@ -157,7 +157,8 @@ MUTANTS: Final = (
     planted(
         "a lone mint without a back-off",
         "core/alone.py",
-        "        if failure is not None and left > 0:\n            raise error_of(failure, left)\n",
+        "        if (left := past.until - self._clock.monotonic()) > 0:\n"
+        "            raise error_of(past.failure, left)\n",
         "",
         "without a store, an issuer in trouble is asked without a pause",
     ),

@@ -147,7 +147,8 @@ class Node:
         return self.fleet.loop.create_task(work, context=self.lane.context())
 
     def _learned(self, token: Token) -> None:
-        self.state.held[token.key] = self.fleet.issuer.issued[token.access_token.reveal()]
+        if token.credential_version >= self.state.version:  # else it is of no use here
+            self.state.held[token.key] = self.fleet.issuer.issued[token.access_token.reveal()]
 
     def _store_failed(self) -> None:
         self.state.store_failed = self.fleet.world.now

@@ -24,6 +24,8 @@ QUIET: Final = 16.0
 IDLE_LEASE: Final = 4
 """Seconds after which a lease without a POST has been forgotten by its holder."""
 LEAVING: Final = 7.0
+PROBE_MAX: Final = 7.0
+"""Seconds that a replica gets for one answer: a call at one that is gone never ends."""
 
 
 class Recovery:
@@ -96,7 +98,7 @@ class Recovery:
         answers: list[tuple[str, str]] = []
         call.start("get", _probe(answers), 6.0, 5.0, None)
         if call.task is not None:
-            await asyncio.wait([call.task])
+            await asyncio.wait([call.task], timeout=PROBE_MAX)
         return answers[0] if answers else ("no answer", "")
 
     async def _agree(self) -> None:

@@ -77,7 +77,7 @@ class World:
     believed: dict[str, float] = field(default_factory=dict[str, float])
     got: dict[str, float] = field(default_factory=dict[str, float])
     dropped: dict[TokenKey, float] = field(default_factory=dict[TokenKey, float])
-    ever_stored: set[str] = field(default_factory=set[str])
+    first_stored: dict[str, float] = field(default_factory=dict[str, float])
     stored: dict[TokenKey, str] = field(default_factory=dict[TokenKey, str])
     losses: dict[TokenKey, float] = field(default_factory=dict[TokenKey, float])
     all_lost: float = NEVER

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from mutants.mutant import Mutant
 from simulate.campaign import Kinds, run_seeds
+from simulate.kinds import KINDS
 from simulate.mutants import MUTANTS
-from simulate.planning import KINDS, plan_of
+from simulate.planning import plan_of
 from simulate.shrink import Shrinker
 
 from mintonce_server.core.ports import Refusal

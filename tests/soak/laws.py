@@ -18,6 +18,7 @@ from support import history_rules_calls as about_calls
 from support import history_rules_rejects as about_rejects
 from support.history import Call, Fault, History, Post, Story, Violation, names_of, stories
 from support.measured_server import late_file
+from support.naming import hasher_of
 
 Rule = Callable[[Story], Iterable[Violation]]
 RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
@@ -79,7 +80,7 @@ def _late(file: Path) -> Pulse:
 
 def history_of(fleet: Fleet, told: Told) -> History:
     """All that the rules look at. Store deadlines that only a busy machine missed are outages, too."""
-    posts, names = fleet.issuer.posts_so_far(), names_of(ALL)
+    posts, names = fleet.issuer.posts_so_far(), names_of(ALL, hasher_of(fleet.members[0].settings))
     times = [call.began for call in told.calls]
     busy = unprovoked(fleet.members, min(times, default=0.0), max(times, default=0.0), fleet.faults)
     return History(

@@ -11,15 +11,16 @@ from stateful.translating import said
 
 from mintonce_server.core.ports import Wake
 from mintonce_server.store import RedisStore
+from mintonce_server.store.names import USUAL
 from mintonce_server.store.record import decode
-from mintonce_server.store.scripts import BRIEF_MS, META_MS, WAKE_CHANNEL, keys_of
+from mintonce_server.store.scripts import BRIEF_MS, META_MS
 from mintonce_server.telemetry.clock import SystemClock
 from support.samples import HASHER, KEY
 
 T = TypeVar("T")
 LEASE_SECONDS = 600.0
 HASH = HASHER(KEY)
-RECORD, LEASE, META = keys_of(HASH)
+RECORD, LEASE, META = USUAL.keys(HASH)
 SLOW_MS = 5_000
 """Nobody lets a test stand for longer between an act and a look at what it did."""
 
@@ -71,7 +72,7 @@ class StoreSide:
 
     async def _listen(self) -> None:
         await self._ear.connect()  # type: ignore[no-untyped-call] # redis-py gives no types here
-        await self._ear.send_command("SUBSCRIBE", WAKE_CHANNEL)
+        await self._ear.send_command("SUBSCRIBE", USUAL.wake_channel)
         await self._ear.read_response()
 
     async def _heard(self) -> list[Wake | None]:
@@ -95,7 +96,7 @@ class StoreSide:
         now = seconds * 1000 + micros // 1000
         (record, record_left), (lease, lease_left), (meta, meta_left) = zip(found[::2], found[1::2], strict=True)
         state = State(_record(_text(self._opened(record))), _lease(_text(lease), now + lease_left), _meta(_text(meta)))
-        least = META_MS if state.record else BRIEF_MS
+        least = record_left + BRIEF_MS if state.record else BRIEF_MS
         assert not meta or least - SLOW_MS < meta_left <= META_MS, meta_left
         assert not lease or 0 < lease_left <= LEASE_SECONDS * 1000, lease_left
         assert not state.record or abs(now + record_left - state.record.expiry) <= 1, record_left

@@ -14,8 +14,8 @@ from mintonce_server.core.ports import Clock, Hit, Wake, WakeKind
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import FIXED_KEYRING
+from mintonce_server.store.names import USUAL
 from mintonce_server.store.notifications import Notifications
-from mintonce_server.store.scripts import WAKE_CHANNEL
 from mintonce_server.store.wake import GAP
 from support.eventually import eventually
 from support.nodes import Node
@@ -23,6 +23,7 @@ from support.reaching import mended, new_key, reaching, writes
 from support.samples import KEY, any_token, load_all, shared, wish
 from support.topologies import ClusterTopology, cluster
 
+CHANNEL = USUAL.wake_channel
 MANY = 40
 """Keys: enough to have some on each of three primaries."""
 
@@ -156,7 +157,7 @@ async def test_wakes_survive_the_loss_of_a_server(topology: ClusterTopology, clo
         notifications = Notifications(FIXED_KEYRING.index_key)
         sent = [Wake(WakeKind.COMMIT, "abc", generation) for generation in range(1, 201)]
         for wake in sent:
-            await speaker.command("PUBLISH", WAKE_CHANNEL, notifications.encode(wake.kind, "abc", wake.generation))
+            await speaker.command("PUBLISH", CHANNEL, notifications.encode(wake.kind, "abc", wake.generation))
             if wake.generation == 100:
                 await listened[0].kill()
         heard: list[Wake] = []
@@ -194,8 +195,8 @@ async def _listened(topology: ClusterTopology, count: int) -> list[Node]:
 
     async def listened() -> list[Node]:
         counts = [
-            await node.command("PUBSUB", "NUMSUB", WAKE_CHANNEL) if node.running else None for node in topology.servers
+            await node.command("PUBSUB", "NUMSUB", CHANNEL) if node.running else None for node in topology.servers
         ]
-        return [node for node, said in zip(topology.servers, counts, strict=True) if said == [WAKE_CHANNEL.encode(), 1]]
+        return [node for node, said in zip(topology.servers, counts, strict=True) if said == [CHANNEL.encode(), 1]]
 
     return await eventually(listened, lambda nodes: len(nodes) == count, within=20.0)

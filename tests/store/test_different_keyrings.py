@@ -10,7 +10,7 @@ from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import Keyring, SealingKey
-from mintonce_server.store.scripts import keys_of
+from mintonce_server.store.names import USUAL
 from support.clocks import ManualClock
 from support.samples import KEY
 from support.scripted_issuer import ScriptedIssuer
@@ -92,7 +92,7 @@ async def test_a_rejection_brings_one_mint(fleet: Fleet) -> None:
 
 async def test_spoiling_records_brings_no_storm(fleet: Fleet, command: Command) -> None:
     """Who writes rubbish after each round makes each replica mint for itself, once in a token's life."""
-    record = keys_of(fleet.stores[0].key_hash(KEY))[0]
+    record = USUAL.keys(fleet.stores[0].key_hash(KEY))[0]
     for _ in range(ROUNDS):
         await fleet.round()
         await command("HSET", record, "payload", "rubbish")

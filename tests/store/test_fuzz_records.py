@@ -14,7 +14,7 @@ from mintonce_server.core.ports import Backoff, Hit, Lease, Wait
 from mintonce_server.core.token import MAX_LIFETIME, Token
 from mintonce_server.dev.valkey import EmbeddedValkey
 from mintonce_server.store import RedisStore
-from mintonce_server.store.scripts import keys_of
+from mintonce_server.store.names import USUAL
 from mintonce_server.telemetry.clock import SystemClock
 from support.samples import HASHER, KEY, any_token, load_all, minted, shared, wish
 from support.servers import Command, looking_into, valkey_binary
@@ -82,7 +82,7 @@ async def _all_reads(stage: Stage, record: dict[str, bytes | None], meta: dict[s
     alarms: list[str] = []
     async with _store(stage, alarms) as (store, command):
         committed = await shared(store, stage.clock, lifetime=LIFETIME)
-        names = keys_of(store.key_hash(KEY))
+        names = USUAL.keys(store.key_hash(KEY))
         await _write(command, names[0], record)
         await _write(command, names[2], meta)
 
@@ -126,7 +126,7 @@ def test_what_is_known_of_a_key_may_be_damaged(stage: Stage, changes: dict[str, 
     async def look() -> None:
         async with _store(stage, []) as (store, command):
             committed = await shared(store, stage.clock, lifetime=LIFETIME)
-            await _write(command, keys_of(store.key_hash(KEY))[2], changes)
+            await _write(command, USUAL.keys(store.key_hash(KEY))[2], changes)
             answer = await store.acquire(KEY, wish())
             if isinstance(answer, Hit | Backoff):
                 assert _is_right(stage, answer.token, committed)

@@ -5,12 +5,14 @@ from contextlib import aclosing
 import pytest
 
 from mintonce_server.core.errors import Reason
+from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Backoff, Failure, Hit, Lease, Wait, WakeKind
+from mintonce_server.core.token import Token
 from mintonce_server.store import MemoryStore
 from mintonce_server.store.memory import QUEUED_MAX
-from mintonce_server.store.memory_server import META_MS, MemoryServer
+from mintonce_server.store.memory_server import BRIEF_MS, MemoryServer
 from support.clocks import ManualClock
-from support.samples import HASHER, KEY, OTHER, any_token, lease_of, shared, wish
+from support.samples import HASHER, KEY, OTHER, any_token, lease_of, minted, shared, wish
 
 
 @pytest.fixture
@@ -79,12 +81,17 @@ async def test_generations_rise_when_the_clock_goes_back(clock: ManualClock) -> 
     assert (await lease_of(store, newer_than=first.generation)).generation == first.generation + 1
 
 
-async def test_nothing_is_kept_forever(store: MemoryStore, clock: ManualClock) -> None:
-    """What nobody touched for longer than any token lives is forgotten."""
-    await lease_of(store, OTHER)
-    clock.advance(META_MS / 1000 + 1.0)
+async def test_a_key_is_forgotten_an_hour_after_its_last_token(store: MemoryStore, clock: ManualClock) -> None:
+    """Keys that ended do not fill the store."""
+    token = await store.commit(await lease_of(store, OTHER), minted(clock, lifetime=1000.0))
+    assert isinstance(token, Token)
+    await store.reject(OTHER, token.generation, 30.0)
+    clock.advance(1000.0 + BRIEF_MS / 1000 - 10.0)
     await lease_of(store, KEY)
-    assert list(store.server.entries) == [HASHER(KEY)]
+    assert HASHER(OTHER) in store.server.entries
+    clock.advance(10.0)
+    await lease_of(store, TokenKey.of("billing", "https://third.example.com/"))
+    assert HASHER(OTHER) not in store.server.entries
 
 
 async def test_a_listener_that_is_too_slow_is_told_so(store: MemoryStore, clock: ManualClock) -> None:

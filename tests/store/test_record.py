@@ -9,8 +9,8 @@ from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Backoff, Clock, Failure, Hit
 from mintonce_server.core.token import Minted, Token
 from mintonce_server.store import RedisStore
+from mintonce_server.store.names import USUAL
 from mintonce_server.store.record import decode, encode
-from mintonce_server.store.scripts import keys_of
 from mintonce_server.telemetry.clock import SystemClock
 from support.samples import HASHER, KEY, OTHER, any_token, as_lease, lease_of, minted, shared, wish
 from support.servers import Command
@@ -64,7 +64,7 @@ def test_rubbish_is_not_read(text: bytes) -> None:
 
 
 async def _spoil(store: RedisStore, command: Command, payload: str) -> None:
-    record, _, _ = keys_of(store.key_hash(KEY))
+    record, _, _ = USUAL.keys(store.key_hash(KEY))
     await command("HSET", record, "payload", payload)
 
 
@@ -102,7 +102,7 @@ async def test_a_backoff_shows_nothing_unreadable(store: RedisStore, command: Co
 async def test_a_reason_of_another_release_reads_as_trouble(store: RedisStore, command: Command, clock: Clock) -> None:
     """A back-off is a back-off, whatever a newer release calls its cause."""
     await store.fail(await lease_of(store), Failure(Reason.ISSUER_REFUSED, "invalid_client"), 30.0)
-    _, _, meta = keys_of(store.key_hash(KEY))
+    _, _, meta = USUAL.keys(store.key_hash(KEY))
     await command("HSET", meta, "failure", "ISSUER_ON_HOLIDAY until_monday")
     answer = await store.acquire(KEY, wish())
     assert isinstance(answer, Backoff)
@@ -115,7 +115,7 @@ async def test_an_error_code_that_is_none_is_left_out(
 ) -> None:
     """It goes to callers, logs and terminals."""
     await store.fail(await lease_of(store), Failure(Reason.ISSUER_REFUSED, "invalid_client"), 30.0)
-    _, _, meta = keys_of(store.key_hash(KEY))
+    _, _, meta = USUAL.keys(store.key_hash(KEY))
     await command("HSET", meta, "failure", f"ISSUER_REFUSED {code}")
     answer = await store.acquire(KEY, wish())
     assert isinstance(answer, Backoff)

@@ -15,8 +15,8 @@ from mintonce_server.core.ports import Hit, Lease
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import Keyring, SealingKey
+from mintonce_server.store.names import USUAL
 from mintonce_server.store.redis import Resealed
-from mintonce_server.store.scripts import keys_of
 from mintonce_server.telemetry.clock import SystemClock
 from support.lossy import lossy
 from support.samples import KEY, OTHER, lease_of, load_all, minted, shared, wish
@@ -75,12 +75,12 @@ async def test_resealing_changes_the_key_and_nothing_else(url: str, command: Com
     async with store_with(url, OLD) as before, store_with(url, NEW, OLD) as after, store_with(url, NEW) as alone:
         token = await shared(before, clock)
         await shared(after, clock, OTHER)
-        ends = await command("PEXPIRETIME", keys_of(before.key_hash(KEY))[0])
+        ends = await command("PEXPIRETIME", USUAL.keys(before.key_hash(KEY))[0])
 
         done = await after.reseal()
 
         assert (done.resealed, done.already, done.unreadable) == (1, 1, 0)
-        assert await command("PEXPIRETIME", keys_of(before.key_hash(KEY))[0]) == ends
+        assert await command("PEXPIRETIME", USUAL.keys(before.key_hash(KEY))[0]) == ends
         assert (await _same(alone, token)) is not None
         again = await after.reseal()
         assert (again.resealed, again.already) == (0, 2)
@@ -106,7 +106,7 @@ async def test_swapped_records_are_misses(url: str, command: Command, clock: Sys
     async with store_with(url, OLD) as store:
         await shared(store, clock, OTHER)
         await shared(store, clock)
-        mine, other = (keys_of(store.key_hash(key))[0] for key in (KEY, OTHER))
+        mine, other = (USUAL.keys(store.key_hash(key))[0] for key in (KEY, OTHER))
         stolen = await command("HGET", other, "payload")
         assert isinstance(stolen, bytes)
         await command("HSET", mine, "payload", stolen)
@@ -133,7 +133,7 @@ async def test_keys_that_somebody_invents_are_soon_gone(url: str, command: Comma
     """What was never minted leaves nothing behind that lives as long as a token."""
     async with store_with(url, OLD) as store:
         await store.acquire(KEY, wish())
-        ttl = await command("PTTL", keys_of(store.key_hash(KEY))[2])
+        ttl = await command("PTTL", USUAL.keys(store.key_hash(KEY))[2])
     assert isinstance(ttl, int)
     assert 0 < ttl <= 3_600_000
 
@@ -169,7 +169,7 @@ async def test_a_record_that_was_replaced_meanwhile_is_left_alone(
         (row,) = [row async for _, row in before._reader.everything()]
         assert row is not None
         await after.reseal()
-        name = keys_of(token.key_hash)[0]
+        name = USUAL.keys(token.key_hash)[0]
         sealed = await command("HGET", name, "payload")
 
         assert not await after._reseal(token.key_hash, row, b"stale")

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import cast
 
 import pytest
 import pytest_asyncio
@@ -11,14 +12,14 @@ from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Backoff, Clock, Failure, Hit
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
+from mintonce_server.store.names import USUAL
 from mintonce_server.store.record import FIELDS, Row, encode
-from mintonce_server.store.scripts import keys_of
 from mintonce_server.telemetry.clock import SystemClock
 from support.samples import HASHER, KEY, OTHER, any_token, as_lease, minted, shared, wish
 from support.servers import Command
 
 DAY = 86_400_000
-RECORD, LEASE, META = keys_of(HASHER(KEY))
+RECORD, LEASE, META = USUAL.keys(HASHER(KEY))
 HOUR = 3_600_000
 REFUSED = Failure(Reason.ISSUER_REFUSED)
 NOW = 1_800_000_000_000
@@ -133,6 +134,29 @@ async def test_a_barrier_is_raised_whatever_a_rejection_in_the_future_says(
     await command("HSET", META, "rejected_at", 2**52)
     assert await watched.store.raise_barrier(KEY, token.generation, "", 30.0)
     assert await watched.store.load([KEY]) == [None]
+
+
+async def test_what_is_known_of_a_key_ends_an_hour_after_its_token(
+    watched: Watched, command: Command, clock: Clock
+) -> None:
+    """Keys that ended do not fill the store. A rejection makes it no shorter: its barrier outlives the token."""
+    await watched.store.commit(as_lease(await watched.store.acquire(KEY, wish())), minted(clock, lifetime=1000.0))
+    left = int(str(await command("PTTL", META)))
+    assert 1000_000 + HOUR - 60_000 < left <= 1000_000 + HOUR
+    (token,) = await watched.store.load([KEY])
+    assert isinstance(token, Token)
+    await watched.store.reject(KEY, token.generation, 30.0)
+    assert left - 60_000 < int(str(await command("PTTL", META))) <= left
+
+
+async def test_refusals_of_credentials_that_were_replaced_do_not_pile_up(watched: Watched, command: Command) -> None:
+    """Only those whose back-off goes on are kept."""
+    refused = Failure(Reason.ISSUER_REFUSED, of_proof=True)
+    for number in range(5):
+        lease = as_lease(await watched.store.acquire(KEY, wish(proof=f"secret {number}")))
+        await watched.store.fail(lease, refused, 0.0)
+    fields = cast("list[bytes]", await command("HKEYS", META))
+    assert len([field for field in fields if field.startswith(b"no:")]) == 1
 
 
 class Opened:

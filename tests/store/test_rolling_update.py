@@ -11,7 +11,7 @@ from mintonce_server.core.broker import Broker, BrokerOptions
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.token import Origin, Token
 from mintonce_server.store import RedisStore
-from mintonce_server.store.scripts import keys_of
+from mintonce_server.store.names import USUAL
 from support.clocks import ManualClock
 from support.samples import HASHER, KEY, lease_of, load_all, minted, wish
 from support.scripted_issuer import ScriptedIssuer
@@ -51,7 +51,7 @@ async def the_next_release_mints(replica: Replica, command: Command, newer_than:
     """A record that only the next release can read. Its generation."""
     lease = await lease_of(replica.store, newer_than=newer_than)
     await replica.store.commit(lease, minted(replica.clock, "theirs", lifetime=3600.0))
-    record, _, _ = keys_of(HASHER(KEY))
+    record, _, _ = USUAL.keys(HASHER(KEY))
     await command("HSET", record, "payload", '{"v":2,"sealed":"in a new way"}')
     return lease.generation
 
@@ -99,7 +99,7 @@ async def test_a_token_goes_on_when_the_unreadable_one_has_newer_credentials(
     """The next release came with a new secret: ours is live all the same, and served without a question each time."""
     ours, _, _ = await replica.get()
     theirs = await the_next_release_mints(replica, command, newer_than=ours.generation)
-    record, _, meta = keys_of(HASHER(KEY))
+    record, _, meta = USUAL.keys(HASHER(KEY))
     await command("HSET", record, "cv", "2")
     await command("HSET", meta, "cv", "2")
     replica.clock.advance(5.1)
@@ -129,7 +129,7 @@ async def test_a_field_that_the_next_release_adds_is_passed_over(
 ) -> None:
     """A record of this version with something more in it is read as ever."""
     token, _, _ = await replica.get()
-    record, _, meta = keys_of(HASHER(KEY))
+    record, _, meta = USUAL.keys(HASHER(KEY))
     await command("HSET", record, extra, "something")
     await command("HSET", meta, extra, "something")
     (loaded,) = await load_all(replica.store, [KEY])
@@ -140,7 +140,7 @@ async def test_a_field_that_the_next_release_adds_is_passed_over(
 async def test_a_record_of_the_release_before_has_no_fingerprint(replica: Replica, command: Command) -> None:
     """It is read, given out and rejected as any other; only the same text again goes unnoticed."""
     token, _, _ = await replica.get()
-    record, _, _ = keys_of(HASHER(KEY))
+    record, _, _ = USUAL.keys(HASHER(KEY))
     await command("HDEL", record, "print")
     (loaded,) = await load_all(replica.store, [KEY])
     assert loaded

@@ -93,7 +93,7 @@ async def test_without_its_sentinels_a_store_goes_on(topology: SentinelTopology,
     [
         (f"sentinel_password={quote(PASSWORD, safe='')}", "sentinel_password=the-wrong-one", "user name or password"),
         (f":{quote(PASSWORD, safe='')}@", ":the-wrong-one@", "user name or password"),
-        (f"/{SERVICE}/", "/another/", "out of reach"),
+        (f"/{SERVICE}/", "/another/", "do not know the service 'another'"),
     ],
 )
 async def test_a_wrong_word_is_said(topology: SentinelTopology, clock: Clock, old: str, new: str, said: str) -> None:
@@ -107,7 +107,7 @@ async def test_a_wrong_word_is_said(topology: SentinelTopology, clock: Clock, ol
 async def test_sentinels_that_are_not_there_are_said(tmp_path: Path, clock: Clock) -> None:
     """With their names, within the deadline."""
     async with reaching("redis+sentinel://127.0.0.1:1,127.0.0.1:2/main", clock) as store:
-        with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1:1,127\.0\.0\.1:2/main is out of reach"):
+        with pytest.raises(StoreUnavailable, match=r"nothing listens .* 127\.0\.0\.1:1,127\.0\.0\.1:2/main$"):
             await store.ping()
 
 

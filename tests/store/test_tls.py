@@ -106,7 +106,7 @@ async def test_an_unknown_authority_is_refused(plain: Node, authority: Authority
     async with speaking_tls(plain.port, authority.server()) as port:
         url = f"rediss://{USER}@127.0.0.1:{port}/0"
         async with reaching(url, clock) as store:
-            with pytest.raises(StoreUnavailable, match=r"TLS .* failed \(SSLCertVerificationError\)") as caught:
+            with pytest.raises(StoreUnavailable, match="signed by an authority that is not trusted here") as caught:
                 await store.ping()
         assert "ssl_ca_certs" in caught.value.remedy
         await _serves(f"{url}?ssl_cert_reqs=none", clock)
@@ -117,7 +117,7 @@ async def test_a_certificate_for_another_host_is_refused(plain: Node, authority:
     async with speaking_tls(plain.port, authority.server("another.example")) as port:
         url = f"rediss://{USER}@127.0.0.1:{port}/0?ssl_ca_certs={authority.ca}"
         async with reaching(url, clock) as store:
-            with pytest.raises(StoreUnavailable, match="TLS"):
+            with pytest.raises(StoreUnavailable, match="does not name the host in"):
                 await store.ping()
         await _serves(f"{url}&ssl_check_hostname=false", clock)
 

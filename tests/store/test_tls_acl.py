@@ -19,7 +19,7 @@ from mintonce_server.store import RedisStore
 from mintonce_server.store.wake import GAP
 from support.nodes import Node, free_ports
 from support.reaching import reaching
-from support.samples import KEY, OTHER, any_token, lease_of, load_all, minted, shared, wish
+from support.samples import HASHER, KEY, OTHER, any_token, lease_of, load_all, minted, shared, wish
 from support.servers import redis_binary, valkey_binary
 from support.tls import Authority, knows_tls, speaking_tls
 from support.topologies import SERVICE, cluster, sentinel
@@ -34,6 +34,14 @@ def rights(of: str = "mintonce") -> list[str]:
     """What the document gives that user, after its password."""
     (line,) = re.findall(rf"^ACL SETUSER {of} reset on >PASSWORD (.+)$", HARDENING, re.MULTILINE)
     return cast(str, line).split()
+
+
+def places(prefix: str) -> list[str]:
+    """Its keys and channels with another prefix, as the document writes them."""
+    (words,) = re.findall(r"`(~PREFIX\S+ &PREFIX\S+)`", HARDENING)
+    usual = [right for right in rights() if right[0] in "~&"]
+    assert usual == cast(str, words).replace("PREFIX", "mintonce").split()
+    return cast(str, words).replace("PREFIX", prefix).split()
 
 
 def further(kind: str) -> list[str]:
@@ -83,7 +91,9 @@ async def _misfortunes(store: RedisStore, clock: Clock) -> None:
     assert await store.renew(lease) is not None
     await store.fail(lease, Failure(Reason.ISSUER_UNAVAILABLE, ""), 60.0)
     assert isinstance(await store.acquire(OTHER, wish()), Backoff)
-    renewed = await lease_of(store, OTHER, cv=2)
+    renewed = await lease_of(store, OTHER, cv=2, proof="wrong")
+    await store.fail(renewed, Failure(Reason.ISSUER_REFUSED, of_proof=True), 60.0)
+    renewed = await lease_of(store, OTHER, cv=2, proof="mended")
     assert isinstance(await store.commit(renewed, minted(clock)), Token)
 
 
@@ -111,6 +121,20 @@ async def test_the_user_can_do_all_that_a_replica_does(node: Node, clock: Clock)
     assert await refused(node) == []
 
 
+async def test_another_prefix_goes_into_pattern_and_channel(node: Node, clock: Clock) -> None:
+    """As the document says; the user then has nothing of the installation with the usual prefix."""
+    await node.command("ACL", "SETUSER", "mintonce", "resetkeys", "resetchannels", *places("other"))
+    store = RedisStore.connect(user_url(node), prefix="other", hasher=HASHER, clock=clock)
+    try:
+        await everything(store, clock)
+        assert await refused(node) == []
+    finally:
+        await store.close()
+    async with reaching(user_url(node), clock) as usual:
+        with pytest.raises(StoreUnavailable):
+            await lease_of(usual)
+
+
 async def test_it_has_no_right_that_it_does_not_use(node: Node, clock: Clock) -> None:
     """Least privilege: each command that is granted was run, here by the scripts or by ourselves."""
     async with reaching(user_url(node), clock) as store:
@@ -125,6 +149,8 @@ async def test_it_has_no_right_that_it_does_not_use(node: Node, clock: Clock) ->
 FORBIDDEN: tuple[tuple[str, ...], ...] = (
     ("GET", "somebody:else"),
     ("HGET", "somebody:else", "f"),
+    ("HGET", "mintonce:two:{h}:t", "f"),
+    ("PUBLISH", "mintonce:two:wake", "x"),
     ("EVAL", "return redis.call('GET', 'somebody:else')", "0"),
     ("EVAL", "return redis.call('FLUSHALL')", "0"),
     ("PUBLISH", "another", "x"),
@@ -202,7 +228,7 @@ async def test_without_the_channel_nobody_is_woken(node: Node, clock: Clock) -> 
         lease = await lease_of(store)
         with pytest.raises(StoreUnavailable) as caught:
             await store.commit(lease, minted(clock))
-    assert "no rights" in caught.value.remedy
+    assert "no right to the wake channel" in str(caught.value)
 
 
 async def test_it_works_with_sentinels(tmp_path: Path, clock: Clock) -> None:

@@ -14,14 +14,15 @@ from mintonce_server.dev.valkey import EmbeddedValkey
 from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import FIXED_KEYRING
 from mintonce_server.store.link import Link
+from mintonce_server.store.names import USUAL
 from mintonce_server.store.notifications import Notifications
-from mintonce_server.store.scripts import WAKE_CHANNEL
 from mintonce_server.store.servers import Ear
 from mintonce_server.store.wake import GAP, REMEMBERED, SAME_WITHIN, Once, wakes
 from support.eventually import eventually
 from support.samples import HASHER, KEY, shared
 from support.servers import Command, looking_into
 
+CHANNEL = USUAL.wake_channel
 NOTIFICATIONS = Notifications(FIXED_KEYRING.index_key)
 """As every store here writes and reads them."""
 
@@ -59,8 +60,8 @@ async def test_a_strange_message_does_not_end_the_subscription(store: RedisStore
     async with aclosing(store.wakes()) as wakes:
         await anext(wakes)
         for strange in (b"", b"\xff\x00 nonsense", b"2 commit abc " + b"9" * 5_000, b"x" * 100_000, b"1 commit abc 17"):
-            await command("PUBLISH", WAKE_CHANNEL, strange)
-        await command("PUBLISH", WAKE_CHANNEL, NOTIFICATIONS.encode(WakeKind.COMMIT, "abc", 17))
+            await command("PUBLISH", CHANNEL, strange)
+        await command("PUBLISH", CHANNEL, NOTIFICATIONS.encode(WakeKind.COMMIT, "abc", 17))
         assert await anext(wakes) == Wake(WakeKind.COMMIT, "abc", 17)
 
 
@@ -89,7 +90,7 @@ async def test_a_server_that_is_the_wrong_one_now_is_left(url: str, command: Com
     try:
         async with aclosing(wakes(link, NOTIFICATIONS.decode, lambda _: None, Random())) as heard:
             assert await anext(heard) == GAP
-            await command("PUBLISH", WAKE_CHANNEL, NOTIFICATIONS.encode(WakeKind.COMMIT, "abc", 17))
+            await command("PUBLISH", CHANNEL, NOTIFICATIONS.encode(WakeKind.COMMIT, "abc", 17))
             assert await anext(heard) == Wake(WakeKind.COMMIT, "abc", 17)
             stale = True
             async with asyncio.timeout(5):
@@ -121,7 +122,7 @@ async def test_a_quiet_channel_is_kept(store: RedisStore, command: Command) -> N
         following = asyncio.create_task(anext(wakes))
         await eventually(lambda: command("INFO", "commandstats"), lambda said: "cmdstat_ping" in str(said))
         assert not following.done()
-        await command("PUBLISH", WAKE_CHANNEL, NOTIFICATIONS.encode(WakeKind.FAIL, "abc", 17))
+        await command("PUBLISH", CHANNEL, NOTIFICATIONS.encode(WakeKind.FAIL, "abc", 17))
         assert await following == Wake(WakeKind.FAIL, "abc", 17)
 
 
@@ -129,7 +130,7 @@ async def test_a_cancelled_consumer_leaves_no_connection(store: RedisStore, comm
     """The subscription ends with its task."""
 
     async def subscribers() -> object:
-        return await command("PUBSUB", "NUMSUB", WAKE_CHANNEL)
+        return await command("PUBSUB", "NUMSUB", CHANNEL)
 
     async def consume() -> None:
         async with aclosing(store.wakes()) as wakes:
@@ -137,11 +138,11 @@ async def test_a_cancelled_consumer_leaves_no_connection(store: RedisStore, comm
                 pass
 
     consumer = asyncio.create_task(consume())
-    await eventually(subscribers, lambda said: said == [WAKE_CHANNEL.encode(), 1])
+    await eventually(subscribers, lambda said: said == [CHANNEL.encode(), 1])
     consumer.cancel()
     with suppress(asyncio.CancelledError):
         await consumer
-    await eventually(subscribers, lambda said: said == [WAKE_CHANNEL.encode(), 0])
+    await eventually(subscribers, lambda said: said == [CHANNEL.encode(), 0])
 
 
 async def test_a_closed_subscription_leaves_no_connection(url: str, clock: Clock) -> None:
@@ -152,7 +153,8 @@ async def test_a_closed_subscription_leaves_no_connection(url: str, clock: Clock
         async with aclosing(store.wakes()) as wakes:
             await anext(wakes)
         await eventually(
-            lambda: command("PUBSUB", "NUMSUB", WAKE_CHANNEL), lambda said: said == [WAKE_CHANNEL.encode(), 0]
+            lambda: command("PUBSUB", "NUMSUB", CHANNEL),
+            lambda said: said == [CHANNEL.encode(), 0],
         )
 
 

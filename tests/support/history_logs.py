@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any, Final, cast
 
 from mintonce_server.core.key import KeyHasher, TokenKey
-from mintonce_server.store.keyring import FIXED_KEYRING
 from support.history_records import Post, Step
 
 EVENTS: Final = frozenset(
@@ -36,11 +35,8 @@ def read_posts(lines: Iterable[str]) -> list[Post]:
     return [Post(post["time"], post["audience"], post["status"], post["jti"]) for post in parsed if "jti" in post]
 
 
-def names_of(
-    audiences: Iterable[str], client: str = "default", index_key: bytes = FIXED_KEYRING.index_key
-) -> dict[str, str]:
-    """Audiences by the key hashes that a replica without a key file gives them, for tokens without scopes."""
-    hasher = KeyHasher(index_key)
+def names_of(audiences: Iterable[str], hasher: KeyHasher, client: str = "default") -> dict[str, str]:
+    """Audiences by the key hashes that a replica gives them, for tokens without scopes. See naming.hasher_of."""
     return {hasher(TokenKey.of(client, audience)): audience for audience in audiences}
 
 

@@ -1,8 +1,9 @@
 """`mintonced` in a form that tests can measure: `python measured_server.py SKEW ARGUMENT…`.
 
-Three differences to the product. Its user may count its descriptors: the product is not dumpable, and only root may
+Four differences to the product. Its user may count its descriptors: the product is not dumpable, and only root may
 read /proc/PID/fd of such a process. Its wall clock is ahead by SKEW seconds. It writes the number of its asyncio tasks
 into the file that MEASURED_TASKS names, each second, and when it stood still into a file beside it: see `late_file`.
+MEASURED_ISSUER_WAY, two ports, sends what goes to an issuer at the first through the second: a proxy of its own.
 """
 
 import asyncio
@@ -11,11 +12,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 PROGRAM: Final = str(Path(__file__).resolve())
 TASKS_FILE: Final = "MEASURED_TASKS"
+"""Name of the environment variable."""
+ISSUER_WAY: Final = "MEASURED_ISSUER_WAY"
 """Name of the environment variable."""
 BEAT: Final = 0.02
 LATE: Final = 0.03
@@ -43,6 +47,19 @@ async def measure(tasks: Path) -> None:
             tasks.write_text(str(len(asyncio.all_tasks()) - 1))
 
 
+def lead_through(port: str, proxy: str) -> None:
+    """As the network would do it: the settings, and so the identities of the clients, name the issuer itself."""
+    from mintonce_server import app
+    from mintonce_server.core.ports import Clock
+    from mintonce_server.issuer.endpoint import TokenEndpoint
+    from mintonce_server.issuer.options import EndpointOptions
+
+    def endpoint(options: EndpointOptions, clock: Clock) -> TokenEndpoint:
+        return TokenEndpoint(replace(options, token_url=options.token_url.replace(f":{port}/", f":{proxy}/")), clock)
+
+    setattr(app, "TokenEndpoint", endpoint)  # noqa: B010 - it is no export of that module
+
+
 def main(skew: float, arguments: list[str]) -> int:
     """The exit code. Only the wall clock is off: nobody can move a monotonic one."""
     # This folder came first on the path, since it is this program's.
@@ -51,6 +68,8 @@ def main(skew: float, arguments: list[str]) -> int:
     from mintonce_server.settings import Settings
     from mintonce_server.telemetry.clock import SystemClock
 
+    if way := os.environ.get(ISSUER_WAY):
+        lead_through(*way.split())
     harden, serve, tasks = hardening.harden, app.serve, os.environ.get(TASKS_FILE)
 
     def harden_but_stay_dumpable() -> Iterator[str]:

@@ -22,9 +22,17 @@ def any_token(_: Token) -> bool:
     return True
 
 
-def wish(nonce: str = "", *, cv: int = 1, newer_than: int = 0, min_remaining: float = 0.0, adopt: bool = False) -> Wish:
+def wish(
+    nonce: str = "",
+    *,
+    cv: int = 1,
+    newer_than: int = 0,
+    min_remaining: float = 0.0,
+    adopt: bool = False,
+    proof: str = "",
+) -> Wish:
     """Of somebody new, unless a nonce is given."""
-    return Wish(nonce or f"try-{next(_tries)}", cv, newer_than, min_remaining, adopt)
+    return Wish(nonce or f"try-{next(_tries)}", cv, newer_than, min_remaining, adopt, proof)
 
 
 def minted(clock: Clock, text: str = "a-token", *, lifetime: float = 100.0, age: float = 0.0) -> Minted:
@@ -33,10 +41,10 @@ def minted(clock: Clock, text: str = "a-token", *, lifetime: float = 100.0, age:
 
 
 async def lease_of(
-    store: TokenStore, key: TokenKey = KEY, nonce: str = "", *, cv: int = 1, newer_than: int = 0
+    store: TokenStore, key: TokenKey = KEY, nonce: str = "", *, cv: int = 1, newer_than: int = 0, proof: str = ""
 ) -> Lease:
     """The lease, which must be free."""
-    return as_lease(await store.acquire(key, wish(nonce, cv=cv, newer_than=newer_than)))
+    return as_lease(await store.acquire(key, wish(nonce, cv=cv, newer_than=newer_than, proof=proof)))
 
 
 def as_lease(answer: Acquired) -> Lease:

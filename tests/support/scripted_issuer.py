@@ -25,6 +25,7 @@ class ScriptedIssuer:
         gate: what each mint waits for; open unless a test closes it.
         hangs_for: mints of audiences that begin so wait for `end_of_hanging`; None: no audience.
         asked: set as soon as a mint has begun.
+        credential: what `proof` tells.
     """
 
     def __init__(self, clock: Clock, lifetime: float = 3600.0) -> None:
@@ -37,12 +38,16 @@ class ScriptedIssuer:
         self.hangs_for: str | None = None
         self.end_of_hanging = asyncio.Event()
         self.asked = asyncio.Event()
+        self.credential = "first"
         self._clock = clock
 
     @property
     def mints(self) -> int:
         """How many there were, failed ones too."""
         return len(self.minted_for)
+
+    def proof(self) -> str:
+        return self.credential
 
     async def mint(self, key: TokenKey) -> Minted:
         started_at = self._clock.monotonic()

@@ -59,8 +59,10 @@ class Workbench:
         """A caller that has begun to wait."""
         return asyncio.create_task(self.get(key, deadline=deadline))
 
-    async def refresh(self, key: TokenKey = KEY) -> None:
-        """See to the key as the refresher does when it is due."""
+    async def refresh(self, key: TokenKey = KEY, *, in_use: bool = True) -> None:
+        """See to the key as the refresher does when it is due. `in_use`: a caller has asked for it once more."""
+        if in_use:
+            self.broker.peek(key)
         self.broker._refresher._due.pop(key, None)
         await self.broker.upkeep.refresh(key, self.broker._refresher)
 

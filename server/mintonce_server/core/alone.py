@@ -1,9 +1,9 @@
 """What a replica does for a key that it does not hold while the store is out of reach."""
 
 import random
-from typing import Final
+from typing import Final, NamedTuple
 
-from mintonce_server.core import events
+from mintonce_server.core import edge, events
 from mintonce_server.core.backoff import LONGEST, error_of, failure_of
 from mintonce_server.core.client import OAuthClient
 from mintonce_server.core.errors import IssuerError, StoreUnavailable
@@ -22,6 +22,15 @@ SPREAD_MAX: Final = 3_600_000
 the newest seen here. When that is less than a second, up to a second above it."""
 
 
+class _Negative(NamedTuple):
+    """A lone mint that failed. `until`: when it may be tried again; `failures`: how many failed in a row."""
+
+    until: float
+    failure: Failure
+    proof: str
+    failures: int
+
+
 class Alone:
     """Mints without a lease, or refuses to: `store_outage = "mint" | "refuse"`."""
 
@@ -34,7 +43,7 @@ class Alone:
         self._sink = sink
         self._chance = chance
         self._budget = LoneBudget(clock.monotonic())
-        self._negative: dict[TokenKey, tuple[float, Failure, int]] = {}
+        self._negative: dict[TokenKey, _Negative] = {}
 
     async def mint(self, client: OAuthClient, entry: Entry, outage: StoreUnavailable) -> Obtained:
         """Raises the outage itself when minting is not allowed or over the rate, and IssuerError."""
@@ -42,7 +51,8 @@ class Alone:
         self._sink(events.StoreFailed(key_hash, str(outage), minting=self._allowed))
         if not self._allowed:
             raise outage
-        failures = self._check_back_off(key)
+        proof = edge.proof(client, self._sink)
+        failures = self._check_back_off(key, proof)
         if not self._budget.take(entry.wanted_by, self._clock.monotonic()):
             raise _used_up(outage)
         generation = self._generation(entry)
@@ -51,7 +61,7 @@ class Alone:
                 client, key, key_hash, generation, failures, Cause.OUTAGE, entry.wanted_by
             )
         except IssuerError as error:
-            self._remember(key, error, error.retry_after or 0.0, failures + 1)
+            self._remember(key, error, proof, failures + 1)
             raise
         self._negative.pop(key, None)
         reissued = minted.access_token.fingerprint() == entry.rejected
@@ -71,19 +81,20 @@ class Alone:
         floor = max(entry.newest, now - SPREAD_MAX)
         return floor + 1 + self._chance.randrange(max(now - floor, SPREAD_MIN))
 
-    def _remember(self, key: TokenKey, error: IssuerError, seconds: float, failures: int) -> None:
+    def _remember(self, key: TokenKey, error: IssuerError, proof: str, failures: int) -> None:
         now = self._clock.monotonic()
         # What is over for long goes, so that callers who invent keys cannot fill the memory.
-        self._negative = {key: past for key, past in self._negative.items() if past[0] > now - LONGEST}
-        self._negative[key] = (now + seconds, failure_of(error), failures)
+        self._negative = {key: past for key, past in self._negative.items() if past.until > now - LONGEST}
+        self._negative[key] = _Negative(now + (error.retry_after or 0.0), failure_of(error), proof, failures)
 
-    def _check_back_off(self, key: TokenKey) -> int:
+    def _check_back_off(self, key: TokenKey, proof: str) -> int:
         """How often minting this key failed in a row. Raises the last failure while its back-off lasts."""
-        until, failure, failures = self._negative.get(key, (0.0, None, 0))
-        left = until - self._clock.monotonic()
-        if failure is not None and left > 0:
-            raise error_of(failure, left)
-        return failures
+        past = self._negative.get(key)
+        if past is None or (past.failure.of_proof and past.proof != proof):
+            return 0
+        if (left := past.until - self._clock.monotonic()) > 0:
+            raise error_of(past.failure, left)
+        return past.failures
 
 
 def _used_up(outage: StoreUnavailable) -> StoreUnavailable:

@@ -31,7 +31,7 @@ def full_jitter(failures: int, chance: random.Random) -> float:
 
 def failure_of(error: IssuerError, *, while_live: bool = False) -> Failure:
     """The part of an error that the fleet shares."""
-    return Failure(error.reason, error.issuer_error, while_live)
+    return Failure(error.reason, error.issuer_error, while_live, of_proof=error.reason is Reason.ISSUER_REFUSED)
 
 
 def error_of(failure: Failure, seconds: float) -> IssuerError:

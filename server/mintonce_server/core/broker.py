@@ -137,7 +137,10 @@ class Broker:
             return None
         entry.asked_at = now = self._clock.monotonic()
         token = entry.token
-        if token is None or not token.is_comfortable(now, min_remaining):
+        if token is None:
+            return None
+        entry.asked_again = True
+        if not token.is_comfortable(now, min_remaining):
             return None
         if self._holdings.is_confirmed(entry, now):
             return Served(token, Origin.MEMORY, token.reissued)
@@ -163,7 +166,8 @@ class Broker:
         entry, now = self._holdings.entry(key, caller), self._clock.monotonic()
         if key not in self._filling.flights:
             entry.wanted_by = caller
-        patience = min(deadline, token.patience(now)) if (token := entry.live(now)) else deadline
+        token = None if entry.is_gone else entry.live(now)
+        patience = min(deadline, token.patience(now)) if token else deadline
         try:
             async with _waiting_at_most(patience):
                 obtained = await self._filling.fill(entry, min_remaining)
@@ -171,7 +175,8 @@ class Broker:
             later = self._clock.monotonic()
             # Who waited for the store's answer, or long enough for its silence, gets what lives. Others what is known.
             answered = not isinstance(error, WaitTimedOut) or later - now >= SILENCE
-            if (token := entry.live(later)) and (answered or self._may_serve(entry, later)):
+            may_serve = not entry.is_gone and (answered or self._may_serve(entry, later))
+            if may_serve and (token := entry.live(later)):
                 return Served(token, Origin.MEMORY, degraded=True)
             if isinstance(error, WaitTimedOut) and patience < deadline:
                 # What was live has ended in this very moment: from now on it is worth waiting.
@@ -280,6 +285,14 @@ class Broker:
         """Have each watch look whether it may go on."""
         for entry in self._holdings.memory:
             entry.tell()
+
+    def credentials_changed(self) -> None:
+        """Try at once where a watch waits for a token: what was refused may be taken now. Callers try by asking."""
+        now = self._clock.monotonic()
+        for entry in self._holdings.memory:
+            token = entry.live(now)
+            if entry.watchers and (token is None or now >= token.refresh_at):
+                self._refresher.schedule(entry.key, now)
 
     async def close(self, grace: float) -> None:
         """Let the mints under way land for `grace` seconds."""

@@ -93,3 +93,12 @@ async def mint(client: OAuthClient, key: TokenKey, key_hash: str, sink: events.E
         raise IssuerUnavailable(
             f"the request to the issuer failed in an unforeseen way ({type(error).__name__})", remedy=_REMEDY
         ) from error
+
+
+def proof(client: OAuthClient, sink: events.EventSink) -> str:
+    """Of the client's credential, and of its version here. "" when it cannot be told: then no refusal counts."""
+    try:
+        return f"{client.credential_version} {client.issuer.proof()}"
+    except Exception as error:  # noqa: BLE001 - reported
+        sink(events.Unforeseen("", "issuer.proof", error))
+        return ""

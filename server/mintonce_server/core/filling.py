@@ -51,7 +51,9 @@ class Filling:
                 if mine and obtained.trouble is not None:
                     raise obtained.trouble
                 continue
-            if mine or obtained.trouble is not None:
+            # An outage that began before this question says nothing of the store as it is now.
+            is_old = isinstance(obtained.trouble, StoreUnavailable) and token.generation <= newer_than
+            if mine or (obtained.trouble is not None and not is_old):
                 return obtained
             if token.generation > newer_than and token.is_comfortable(now, min_remaining):
                 return obtained
@@ -60,10 +62,14 @@ class Filling:
         obtained = await self._bring(entry, min_remaining, newer_than, cause)
         for _ in range(ASKED_AT_MOST):
             trouble = obtained.trouble
-            if trouble is None or not ends_soon(trouble) or obtained.token.is_live(self._clock.monotonic()):
+            if trouble is None:
                 break
-            # The token is the cause of the trouble. It is over here, and soon by the store's clock too: then it ends.
-            await asyncio.sleep(trouble.retry_after or 0.0)
+            # Rejected while it was under way, or begun before that: what troubled its mint may be over since.
+            if obtained.token.generation > entry.barred:
+                if not ends_soon(trouble) or obtained.token.is_live(self._clock.monotonic()):
+                    break
+                # The token is the cause of the trouble. It is over here, soon by the store's clock too: then it ends.
+                await asyncio.sleep(trouble.retry_after or 0.0)
             obtained = await self._bring(entry, min_remaining, newer_than, cause)
         if obtained.trouble is not None and obtained.token.generation <= entry.barred:
             raise obtained.trouble
@@ -98,7 +104,7 @@ class Filling:
             # What is held may only need to be confirmed, or given back to a store that was emptied: no mint then. Nor
             # where such a store has a successor of what was rejected, under a number that is too low.
             await self._revalidation.confirm([entry])
-            token = entry.live(now)
+            token = None if entry.is_gone else entry.live(now)
             if token and token.generation > newer_than and token.is_comfortable(now, min_remaining):
                 return Obtained(token, Origin.MEMORY, entry.confirmed_at)
         # Barred here is barred, and over is over, even if the store lost the rejection or its clock was set back.

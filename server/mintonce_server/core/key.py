@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,14 +49,29 @@ class TokenKey:
 
 
 class KeyHasher:
-    """Names keys in the store, on the wake channel and in logs, without saying what they are for."""
+    """Names keys in the store, on the wake channel and in logs, without saying what they are for.
 
-    def __init__(self, index_key: bytes) -> None:
+    Args:
+        identities: by the name of each client, what its issuer is asked as. A client that is registered with another
+            identity has other keys, and never gets the tokens of the one before it.
+    """
+
+    def __init__(self, index_key: bytes, identities: Mapping[str, str] | None = None) -> None:
         self._index_key = index_key
+        # Digests: of a fixed length on the hot path, and private claims stay nowhere else in memory.
+        self._identities = {
+            name: hashlib.sha256(identity.encode()).digest() for name, identity in (identities or {}).items()
+        }
 
     def __call__(self, key: TokenKey) -> str:
-        """HMAC-SHA256 of the canonical key, truncated to 128 bits: 32 hexadecimal digits."""
-        return hmac.new(self._index_key, key.canonical(), hashlib.sha256).hexdigest()[:32]
+        """HMAC-SHA256 of identity and canonical key, truncated to 128 bits: 32 hexadecimal digits."""
+        identity = self._identities.get(key.client, b"")
+        named = b"%d:%s,%s" % (len(identity), identity, key.canonical())
+        return hmac.new(self._index_key, named, hashlib.sha256).hexdigest()[:32]
+
+    def of_proof(self, proof: str) -> str:
+        """A credential's name in the store: without the index key it only tells one from another. "" of ""."""
+        return hmac.new(self._index_key, b"proof " + proof.encode(), hashlib.sha256).hexdigest()[:32] if proof else ""
 
 
 def _invalid(field: str, expected: str) -> InvalidRequest:

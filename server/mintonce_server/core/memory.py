@@ -22,22 +22,26 @@ class Entry:
         rejected_at: when a rejection at this replica was accepted last, on the monotonic clock.
         rejected_by: the caller that made it, "" for none.
         confirmed_at: when the store was asked that last said that `token` is current, on the monotonic clock.
+        is_gone: whether the store, asked last, had not `token` and did not take it back: it may have been rejected.
         doubts: how many hints said that `token` may be rejected. What the store said before one does not count.
         store_failed_at: when the key's part of the store was last asked in vain; NEVER since it answered.
         ever_held: whether there ever was a token.
         asked_at: when a caller last wanted it, on the monotonic clock.
+        asked_again: whether a caller wanted it since `token` came.
         wanted_by: the caller that made this replica look for a token last, "" for none.
         watchers: how many watches follow it.
         news: set when `token` changes, then replaced by a new one: take it before you look at `token`.
     """
 
     __slots__ = (
+        "asked_again",
         "asked_at",
         "barred",
         "barred_at",
         "confirmed_at",
         "doubts",
         "ever_held",
+        "is_gone",
         "key",
         "key_hash",
         "news",
@@ -60,10 +64,12 @@ class Entry:
         self.rejected_at = NEVER
         self.rejected_by = ""
         self.confirmed_at = NEVER
+        self.is_gone = False
         self.doubts = 0
         self.store_failed_at = NEVER
         self.ever_held = False
         self.asked_at = now
+        self.asked_again = False
         self.wanted_by = ""
         self.watchers = 0
         self.news = asyncio.Event()
@@ -94,7 +100,9 @@ class Entry:
         if held is not None and held.is_live(now) and token.generation < held.generation:
             return False
         self.token = token
+        self.asked_again = False
         self.confirmed_at = confirmed_at
+        self.is_gone = False
         self.ever_held = True
         self.tell()
         return True
@@ -103,6 +111,7 @@ class Entry:
         """The store, asked at this time, held this generation."""
         if self.token is not None and self.token.generation == generation:
             self.confirmed_at = max(self.confirmed_at, at)
+            self.is_gone = self.is_gone and at == NEVER
 
     def doubt(self) -> None:
         """A hint says that the token may be rejected: the store is asked before it is served again."""

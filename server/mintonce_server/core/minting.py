@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from mintonce_server.core import events
+from mintonce_server.core import edge, events
 from mintonce_server.core.backoff import error_of, failure_of
 from mintonce_server.core.bell import Bell
 from mintonce_server.core.client import OAuthClient
@@ -93,7 +93,8 @@ class Minting:
             rejected_by: the caller that rejected the last token, as far as it is known here; for the log.
             caller: who wants the token; its share of the issuer's turns is bounded.
         """
-        wish = Wish(secrets.token_hex(16), client.credential_version, newer_than, min_remaining)
+        proof = edge.proof(client, self._sink)
+        wish = Wish(secrets.token_hex(16), client.credential_version, newer_than, min_remaining, proof=proof)
         key_hash = self._store.key_hash(key)
         started, waited = self._clock.monotonic(), False
         with self._bell.listen(key_hash) as rung:

@@ -1,7 +1,7 @@
 """What the broker needs from outside: a store, an issuer, a clock."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -29,6 +29,10 @@ class Issuer(Protocol):
         """One POST, within the issuer's total deadline. Raises IssuerError."""
         ...
 
+    def proof(self) -> str:
+        """What tells the credential that the next `mint` shows from another one. Secret as the credential is."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -40,6 +44,7 @@ class Wish:
         newer_than: only a token of a higher generation will do. 0: any.
         min_remaining: seconds that should be left, see `token.wanted`.
         adopt: the lease is wanted for a token that was minted without the store. Back-offs do not matter then.
+        proof: of the issuer's `proof`: a refusal of another credential does not matter. "": none is known.
     """
 
     nonce: str
@@ -47,18 +52,22 @@ class Wish:
     newer_than: int = 0
     min_remaining: float = 0.0
     adopt: bool = False
+    proof: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A mint that failed, as the fleet shares it: a negative record. No text of the issuer's but its error code.
 
-    `while_live`: it counts only while a live token is stored, because that token is the cause.
+    Attributes:
+        while_live: it counts only while a live token is stored, because that token is the cause.
+        of_proof: it counts only for the credential that was refused.
     """
 
     reason: Reason
     issuer_error: str = ""
     while_live: bool = False
+    of_proof: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +88,7 @@ class Lease:
         rejected: fingerprint of the token that was rejected last, or "".
         current: fingerprint of the live token in the store, or "".
         current_left: seconds that it has left, 0 without one.
+        proof: of the wish.
     """
 
     key: TokenKey
@@ -91,6 +101,7 @@ class Lease:
     rejected: str = ""
     current: str = ""
     current_left: float = 0.0
+    proof: str = field(default="", repr=False)
 
     def token(self, minted: Minted, key_hash: str) -> Token:
         """The token that this lease's mint gave."""

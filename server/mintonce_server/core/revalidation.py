@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from enum import Enum, auto
 from typing import Any, Final, TypeVar
 
@@ -153,9 +154,13 @@ class Revalidation:
         match await self._store.acquire(entry.key, wish):
             case Hit(token):
                 self._holdings.keep(entry, token, asked_at)
+            case Lease() as lease if live.access_token.fingerprint() == lease.rejected and not live.reissued:
+                # It got a number by another question, and was rejected under that: a second one must not bring it back.
+                await self._give_up(lease, live)
+                if entry.holds(live.generation):
+                    self._holdings.forget(entry, live.generation)
             case Lease() as lease:
-                reissued = live.reissued or live.access_token.fingerprint() == lease.rejected
-                token = live.adopted(lease.generation, lease.unix_minus_monotonic, reissued=reissued)
+                token = live.adopted(lease.generation, lease.unix_minus_monotonic, reissued=live.reissued)
                 answer = await self._store.restore(token)
                 if answer is Refusal.OLD_CREDENTIALS:
                     entry.confirm(live.generation, asked_at)  # as in _give: it is served as it is
@@ -168,6 +173,11 @@ class Revalidation:
                     self._sink(events.Adopted(entry.key_hash, answer.generation, live.generation))
             case Wait() | Backoff():
                 pass  # another replica is at it: its token, or the next round, settles this
+
+    async def _give_up(self, lease: Lease, live: Token) -> None:
+        """End the lease at once: the store refuses what is over, and ends its lease. No back-off changes."""
+        token = live.adopted(lease.generation, lease.unix_minus_monotonic, reissued=live.reissued)
+        await self._store.restore(replace(token, expires_at=self._clock.monotonic()))
 
     async def _restore(self, entries: Sequence[Entry]) -> set[TokenKey]:
         """The keys whose tokens the store has again."""
@@ -183,6 +193,7 @@ class Revalidation:
         asked_at = self._clock.monotonic()
         held = entry.live(asked_at)
         if held is None or held.remaining(asked_at) <= TOO_SHORT:
+            entry.is_gone = held is not None and held.lifetime > TOO_SHORT
             return Refusal.DEAD
         return await self._give(entry, held)
 
@@ -191,6 +202,8 @@ class Revalidation:
         answer = await self._store.restore(held)
         if answer is Refusal.REJECTED:
             self._holdings.forget(entry, held.generation)
+        elif answer is Refusal.DEAD:
+            entry.is_gone = entry.holds(held.generation)
         elif answer is Refusal.OLD_CREDENTIALS:
             # The fleet has newer ones. Where it has no token by them, ours is live all the same, and minting no better.
             entry.confirm(held.generation, asked_at)

@@ -146,12 +146,8 @@ class Token:
         return self.expires_at - now > wanted(self.lifetime, min_remaining)
 
     def patience(self, now: float) -> float:
-        """Seconds that a caller who may have this live token waits for a better one, so that it is not over meanwhile.
-
-        Within the leeway, trouble has kept its successor away for long: little is worth waiting for.
-        """
-        left = self.expires_at - now
-        return max(min(LIVE_PATIENCE, left / 2), left - leeway(self.lifetime))
+        """Seconds that a caller who may have this live token waits for a better one. It is not over meanwhile."""
+        return min(LIVE_PATIENCE, self.remaining(now) / 2)
 
 
 def wanted(lifetime: float, min_remaining: float) -> float:

@@ -120,15 +120,13 @@ class Upkeep:
             refresher.schedule(key, began + (trouble.retry_after or RETRY_REFRESH))
 
     def _is_wanted(self, entry: Entry) -> bool:
-        """Watched, to be kept warm, or alive and asked for within one lifetime."""
+        """Watched, to be kept warm, or asked for again since its token came: what is asked for once costs one POST."""
         if entry.watchers:
             return True
         # Warm is only what once had a token: a key that a caller made up would be tried for ever.
         if entry.ever_held and self._holdings.clients.for_key(entry.key).keep_warm:
             return True
-        now = self._clock.monotonic()
-        token = entry.live(now)
-        return token is not None and now - entry.asked_at <= token.lifetime
+        return entry.asked_again and entry.live(self._clock.monotonic()) is not None
 
     def _retire(self, entry: Entry, refresher: Refresher) -> None:
         """Nobody wants the key: hold its token while it lives, then let the entry go."""

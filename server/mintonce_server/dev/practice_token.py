@@ -4,8 +4,12 @@ import base64
 import json
 import secrets
 from collections.abc import Mapping
+from typing import Final
 
 from mintonce_server.dev.contract import Verdict
+
+SHORT: Final = 60.0
+"""Seconds."""
 
 
 def practice_token(verdict: Verdict, issuer: str, now: float, lifetime: float) -> tuple[str, str]:
@@ -15,8 +19,8 @@ def practice_token(verdict: Verdict, issuer: str, now: float, lifetime: float) -
         "iss": issuer,
         "sub": f"{verdict.client_id}@clients",
         "aud": verdict.audience,
-        "iat": int(now),
-        "exp": int(now + lifetime),
+        "iat": _numeric_date(now, lifetime),
+        "exp": _numeric_date(now + lifetime, lifetime),
         "azp": verdict.client_id,
         "jti": jti,
     }
@@ -24,6 +28,11 @@ def practice_token(verdict: Verdict, issuer: str, now: float, lifetime: float) -
         claims["scope"] = verdict.scope
     header = {"alg": "RS256", "typ": "JWT", "kid": "practice"}
     return ".".join((_part(header), _part(claims), _base64url(secrets.token_bytes(256)))), jti
+
+
+def _numeric_date(at: float, lifetime: float) -> float:
+    """Whole seconds, as issuers write them; of a life that a whole second would cut short, with decimals (RFC 7519)."""
+    return int(at) if lifetime >= SHORT else round(at, 3)
 
 
 def _part(value: Mapping[str, object]) -> str:

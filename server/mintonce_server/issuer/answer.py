@@ -167,15 +167,22 @@ def _lifetime(fields: Mapping[str, object], claims: Mapping[str, object], asked:
 def _until_own_end(claims: Mapping[str, object], headers: Mapping[str, str], stated: float, took: float) -> float:
     """The stated lifetime, or what a JWT has left of its own by the issuer's clock, if that is less.
 
-    An issuer that hands out one token until it ends may state a full lifetime each time. `exp` and the Date of the
-    answer are in whole seconds: a difference of one is none, and beyond that the token may end one earlier; but a live
-    token is not taken for a dead one. An end that is over already is not believed: perhaps a proxy with another clock
-    wrote the Date.
+    An issuer that hands out one token until it ends may state a full lifetime each time. The Date of the answer is in
+    whole seconds, and `iat` and `exp` are most often, so the end may be up to a second earlier than they say. An end
+    that is over already is not believed: perhaps a proxy with another clock wrote the Date.
     """
-    expiry, sent = _seconds(claims.get("exp")), http_date(headers.get("date", ""))
-    if expiry is None or sent is None or not sent < expiry or expiry - sent + took >= stated - WHOLE_SECOND:
+    expiry, issued = _seconds(claims.get("exp")), _seconds(claims.get("iat"))
+    sent = http_date(headers.get("date", ""))
+    if expiry is None or sent is None or not sent < expiry:
         return stated
-    return max(expiry - sent - WHOLE_SECOND, WHOLE_SECOND) + took
+    if issued is not None and sent - took <= issued < expiry:  # minted for this request
+        return min(stated, expiry - issued if issued % 1 else _at_least(expiry - issued))
+    return min(stated, _at_least(expiry - sent) + took)
+
+
+def _at_least(seconds: float) -> float:
+    """What a difference of times in whole seconds is at least; at most half is taken off, or live tokens seem dead."""
+    return max(seconds - WHOLE_SECOND, seconds / 2)
 
 
 def _seconds(value: object) -> float | None:

@@ -1,6 +1,7 @@
 """How a client proves to the issuer who it is (RFC 6749, section 2.3; RFC 7523, section 2.2; RFC 8705, section 2)."""
 
 import base64
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -8,6 +9,7 @@ from urllib.parse import quote_plus
 
 from mintonce_server.core.ports import Clock
 from mintonce_server.core.secret import Secret
+from mintonce_server.issuer.certificate import ClientCertificate
 from mintonce_server.issuer.options import ClientCredentials, EndpointOptions
 from mintonce_server.issuer.secrets import SecretsInOrder
 from mintonce_server.issuer.signing import SigningKey
@@ -38,6 +40,10 @@ class ClientAuthentication(Protocol):
         """The issuer took this one: it will come first from now on."""
         ...
 
+    def fingerprint(self) -> str:
+        """64 hex digits of the credential, or of all that may be shown: another one when it was replaced."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class _BySecret:
@@ -51,6 +57,9 @@ class _BySecret:
     def worked(self, proof: Proof) -> None:
         if proof.secret is not None:
             self.secrets.worked(proof.secret)
+
+    def fingerprint(self) -> str:
+        return _digest(*sorted(secret.sha256() for secret in self.secrets.in_order()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +80,30 @@ class _ByAssertion:
     def worked(self, proof: Proof) -> None:
         pass
 
+    def fingerprint(self) -> str:
+        key = self.key()
+        return _digest(key.thumbprint().encode(), (key.key_id or "").encode(), key.algorithm.encode())
+
 
 @dataclass(frozen=True, slots=True)
 class _ByCertificate:
     """tls_client_auth: the connection proves it; the body only says who it should be (RFC 8705, section 2)."""
 
     client_id: str
+    certificate: Callable[[], ClientCertificate]
 
     def proofs(self) -> Sequence[Proof]:
         return [Proof(parameters={"client_id": self.client_id})]
 
     def worked(self, proof: Proof) -> None:
         pass
+
+    def fingerprint(self) -> str:
+        return _digest(self.certificate().chain_pem.encode())
+
+
+def _digest(*parts: bytes) -> str:
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
 def _post(client_id: str, secret: Secret) -> Proof:
@@ -121,7 +142,7 @@ def authentication(options: EndpointOptions, credentials: ClientCredentials, clo
             raise ValueError(
                 "auth 'tls_client_auth' needs an https:// token_url: without TLS nobody sees a certificate"
             )
-        return _ByCertificate(client_id)
+        return _ByCertificate(client_id, credentials.certificate)
     if options.auth not in _SECRET_METHODS:
         raise ValueError(f"auth '{options.auth}' is not known: use one of {', '.join(METHODS)}")
     if credentials.client_secret is None and credentials.client_secrets is None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import httpx
 
+from mintonce_server.common.causes import Peer, cause_of
 from mintonce_server.core.errors import Foreign, IssuerError, IssuerMalformed, IssuerUnavailable
 from mintonce_server.core.turns import AT_ONCE
 from mintonce_server.issuer.answer import Answer
@@ -184,6 +185,18 @@ def _http_client(options: EndpointOptions, context: ssl.SSLContext) -> httpx.Asy
     )
 
 
+def issuer_peer(host: str) -> Peer:
+    """The issuer, as errors call it."""
+    return Peer(
+        name=f"the issuer at {host}",
+        setting="token_url",
+        authorities="ca_file",
+        own="the client's certificate_file and key_file",
+        clear="http://",
+        tls="https://",
+    )
+
+
 def _translated(error: Exception, options: EndpointOptions) -> IssuerError:
     """Ours for a foreign one. Its cause is shown without its text where that may come from the peer or the request."""
     cause: Exception = Foreign.of(error)
@@ -202,17 +215,20 @@ def _translated(error: Exception, options: EndpointOptions) -> IssuerError:
             f"{options.host} did not answer within {options.timeout:g} s",
             remedy="Wait: live tokens are served meanwhile. If it lasts, see whether a firewall is in the way.",
         )
+    elif (found := cause_of(error, issuer_peer(options.host))) is not None:
+        cause = error if isinstance(error, httpx.ConnectError) else cause
+        failure = IssuerUnavailable(found.what, remedy=found.remedy)
     elif isinstance(error, httpx.ConnectError):
         cause = error
         failure = IssuerUnavailable(
-            f"no connection to {options.host}",
-            remedy="Check the host name in token_url, DNS, firewall, proxy, and the issuer's certificate (ca_file).",
+            f"no connection to {options.host}", remedy="Check the host name in token_url, DNS, firewall and proxy."
         )
     else:
         failure = IssuerUnavailable(
             f"the connection to {options.host} broke ({type(error).__name__})",
-            remedy="Wait: live tokens are served meanwhile. If it lasts, does token_url name an HTTP server?"
-            # In TLS 1.3 a server refuses a certificate only after the handshake.
+            remedy="Wait: live tokens are served meanwhile. If it lasts, is token_url that of an HTTP server, with the "
+            "right one of http:// and https://?"
+            # In TLS 1.3 a server refuses a certificate only after the handshake, and may hang up without a word.
             + (" Does the issuer trust the client's certificate?" if options.auth == "tls_client_auth" else ""),
         )
     failure.__cause__ = cause

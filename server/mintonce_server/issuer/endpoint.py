@@ -73,6 +73,10 @@ class _ClientIssuer:
             failure.__cause__ = Foreign.of(error)
         raise failure
 
+    def proof(self) -> str:
+        """A fingerprint of what the client shows: another one when it was replaced."""
+        return self._authentication.fingerprint()
+
     async def _mint(self, key: TokenKey) -> Minted:
         deadline = asyncio.get_running_loop().time() + self._options.timeout
         first, *other = self._authentication.proofs()

@@ -16,7 +16,10 @@ REFUSED_FOR: Final = 30.0
 
 RETRY_AFTER_MIN: Final = 1.0
 
-_DIGITS = re.compile(r"[0-9]{1,12}")
+_SINCE_1970: Final = 1e9
+"""A number of seconds from here on is a time since 1970, and not a pause."""
+
+_DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
 
 _THROTTLED_CODES: Final = frozenset(
     {"slow_down", "too_many_requests", "too_many_attempts", "rate_limit_exceeded", "rate_limited", "quota_exceeded"}
@@ -72,18 +75,19 @@ def refusal(refused: Refused, headers: Mapping[str, str], now_unix: float) -> Is
         return IssuerThrottled(
             f"{refused}: it limits the rate",
             remedy="Wait. If it happens often, raise the issuer's rate limit or quota, or mint for fewer keys.",
-            retry_after=retry_after(headers, now_unix),
+            retry_after=retry_after(headers, now_unix) or rate_limit_reset(headers, now_unix),
             issuer_error=code,
         )
     if 500 <= status < 600 or status == 408 or (400 <= status < 500 and code in _UNAVAILABLE_CODES):
         return IssuerUnavailable(
             f"{refused}: it is in trouble",
             remedy="Wait: live tokens are served meanwhile. See the issuer's status page if it lasts.",
-            retry_after=retry_after(headers, now_unix) if status == 503 else None,
+            retry_after=retry_after(headers, now_unix),
             issuer_error=code,
         )
     if 400 <= status < 500:
-        return IssuerRefused(str(refused), remedy=_remedy(status, code), retry_after=REFUSED_FOR, issuer_error=code)
+        pause = retry_after(headers, now_unix) or REFUSED_FOR
+        return IssuerRefused(str(refused), remedy=_remedy(status, code), retry_after=pause, issuer_error=code)
     if 300 <= status < 400:
         return IssuerMalformed(
             f"{refused}: a redirect, and redirects are not followed, because the secret would go along",
@@ -108,15 +112,28 @@ def error_code(fields: Mapping[str, object]) -> str:
 def retry_after(headers: Mapping[str, str], now_unix: float) -> float | None:
     """Seconds, clamped, from a Retry-After of seconds or of a date (RFC 9110, section 10.2.3), or None."""
     text = headers.get("retry-after", "").strip()
-    if _DIGITS.fullmatch(text):
-        seconds = float(text)
-    else:
-        date = http_date(text)
-        if date is None:
-            return None
-        # The date is by the issuer's clock, so it is taken against the issuer's own Date where there is one.
-        sent = http_date(headers.get("date", ""))
-        seconds = date - (now_unix if sent is None else sent)
+    if _DECIMAL.fullmatch(text):
+        return _clamped(float(text))
+    date = http_date(text)
+    return None if date is None else _clamped(date - _issuers_now(headers, now_unix))
+
+
+def rate_limit_reset(headers: Mapping[str, str], now_unix: float) -> float | None:
+    """Seconds, clamped, from X-RateLimit-Reset, or None. Some issuers count from now, others since 1970."""
+    text = headers.get("x-ratelimit-reset", "").strip()
+    if not _DECIMAL.fullmatch(text):
+        return None
+    number = float(text)
+    return _clamped(number - _issuers_now(headers, now_unix) if number >= _SINCE_1970 else number)
+
+
+def _issuers_now(headers: Mapping[str, str], now_unix: float) -> float:
+    """Times are by the issuer's clock, so they are taken against the issuer's own Date where there is one."""
+    sent = http_date(headers.get("date", ""))
+    return now_unix if sent is None else sent
+
+
+def _clamped(seconds: float) -> float:
     return min(max(seconds, RETRY_AFTER_MIN), LONGEST_ASKED)
 
 

@@ -49,6 +49,10 @@ class SigningKey:
     key_id: str | None
     _key: _Key = field(repr=False, compare=False)
 
+    def thumbprint(self) -> str:
+        """The key's own (RFC 7638): it tells keys apart and is not secret."""
+        return self._key.thumbprint()
+
     def assertion(self, client_id: str, audience: str, now_unix: float) -> str:
         """A client's claim to be itself, for one request (RFC 7523, section 3). Secret while it lives.
 

@@ -5,6 +5,7 @@ grpc_health's own servicer leaves watches open in the drain: one of them would h
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
+from typing import Final
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -15,12 +16,17 @@ from mintonce_server.rpc.context import Context
 
 Response = health_pb2.HealthCheckResponse
 
+READINESS: Final = "readiness"
+"""Whether to send calls here. The same as "" and each service of the server."""
+LIVENESS: Final = "liveness"
+"""Whether the process works. A store or an issuer that is out of reach is no reason to restart it, nor is a drain."""
+
 
 class Health(health_pb2_grpc.HealthServicer):
-    """All services of the server share one fate: they serve between `start` and `drain`."""
+    """LIVENESS serves as long as somebody answers here; all other services between `start` and `drain`."""
 
     def __init__(self, services: Iterable[str]) -> None:
-        self._services = frozenset(("", *services))
+        self._services = frozenset(("", READINESS, LIVENESS, *services))
         self._serving = False
         self._draining = False
         self._news = asyncio.Event()
@@ -41,7 +47,7 @@ class Health(health_pb2_grpc.HealthServicer):
         _check_received()
         if request.service not in self._services:
             await context.abort(grpc.StatusCode.NOT_FOUND, "no such service")
-        return self._response(request.service)
+        return self.response(request.service)
 
     @streaming
     async def Watch(self, request: health_pb2.HealthCheckRequest, context: Context) -> AsyncGenerator[Response, None]:
@@ -50,7 +56,7 @@ class Health(health_pb2_grpc.HealthServicer):
         last = None
         while True:
             # As it is now: the drain may begin while the answer is on its way, and must still be said.
-            news, draining, response = self._news, self._draining, self._response(request.service)
+            news, draining, response = self._news, self._draining, self.response(request.service)
             if response.status != last:
                 last = response.status
                 yield response
@@ -58,10 +64,12 @@ class Health(health_pb2_grpc.HealthServicer):
                 return
             await news.wait()
 
-    def _response(self, service: str) -> Response:
+    def response(self, service: str) -> Response:
+        """The state as it is now."""
         if service not in self._services:
             return Response(status=Response.SERVICE_UNKNOWN)
-        return Response(status=Response.SERVING if self._serving else Response.NOT_SERVING)
+        serving = self._serving or service == LIVENESS
+        return Response(status=Response.SERVING if serving else Response.NOT_SERVING)
 
     def _tell(self) -> None:
         self._news.set()

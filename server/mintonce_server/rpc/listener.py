@@ -59,9 +59,8 @@ class Listener:
         return address
 
     async def start(self) -> None:
-        """Answer calls."""
+        """Answer calls. `health` says so when its own `start` is called."""
         await self._server.start()
-        self.health.start()
 
     async def stop(self, grace: float) -> None:
         """Take no new calls; let those under way finish within `grace` seconds."""

@@ -74,9 +74,11 @@ class Server:
         return {name: address for name, address in both.items() if address is not None}
 
     async def start(self) -> None:
-        """Answer calls."""
-        for listener in self._listeners.values():
+        """Answer calls. Ready once all addresses do; the one for probes comes first, so that it can say "not yet"."""
+        for listener in reversed(self._listeners.values()):
             await listener.start()
+        for listener in self._listeners.values():
+            listener.health.start()
 
     async def drain(self) -> None:
         """Say to load balancers that this replica is going."""

@@ -9,6 +9,7 @@ from mintonce_server.settings.faults import Fault, SettingPath
 from mintonce_server.settings.files import FileFault, read_regular, refuse_if_open, refuse_if_writable
 from mintonce_server.settings.findings import Findings
 from mintonce_server.settings.models import ClientSettings, JwtIssuerSettings, Settings
+from mintonce_server.settings.redis_tls import file_faults
 from mintonce_server.settings.redis_url import is_encrypted
 from mintonce_server.settings.values import is_loopback, listens_beyond_loopback
 
@@ -87,6 +88,8 @@ def _check_callers(settings: Settings, findings: Findings) -> Iterator[Fault]:
 
 def _check_redis(settings: Settings, findings: Findings) -> Iterator[Fault]:
     url = settings.redis.url.reveal()
+    for what, remedy in file_faults(url):
+        yield Fault(findings.where(("redis", "url")), what, remedy)
     if _is_far(url) and not is_encrypted(url) and not settings.insecure_redis:
         yield Fault(
             findings.where(("redis", "url")),

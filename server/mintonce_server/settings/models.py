@@ -18,6 +18,7 @@ from mintonce_server.settings.values import (
     Kind,
     Lower,
     Name,
+    Prefix,
     RedisUrl,
     SecretText,
     Text,
@@ -41,6 +42,10 @@ class RedisSettings(Part):
         description="The store: `redis://`, `redis+sentinel://`, `redis+cluster://` (`rediss…` with TLS) or `unix://`."
     )
     url_file: File | None = Field(default=None, description="A file that holds the URL, when a password is in it.")
+    prefix: Prefix = Field(
+        default="mintonce",
+        description="Names in Redis begin with it. Installations that share one need different ones.",
+    )
     deadline: Duration = Field(default=0.25, gt=0, le=60, description="How long one operation of the store may take.")
 
     @property

@@ -92,7 +92,7 @@ class EnvironmentSource(EnvSettingsSource):
             return (parts[0], self._spelled(parts[0], parts[1]), *parts[2:])
         if parts[0] in (*NAMED, *PLAIN) or (parts[0] in _TOP and len(parts) == 1):
             return tuple(parts)
-        known = {*SHORTCUTS, *(top.upper() for top in _TOP), "REDIS__DEADLINE"}
+        known = {*SHORTCUTS, *(top.upper() for top in _TOP), "REDIS__DEADLINE", "REDIS__PREFIX"}
         remedy = did_you_mean(name, (PREFIX + other for other in known))
         self._note(name, "is no setting", remedy)
         return None

@@ -44,6 +44,7 @@ ALGORITHMS: Final = (
 """Of callers' JWTs: none that a public key could be mistaken for a secret by."""
 
 _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}")
+_PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _MODE = re.compile(r"0?[0-7]{3}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -155,6 +156,13 @@ def _algorithm(value: str) -> str:
     return value
 
 
+def _prefix(value: str) -> str:
+    # A brace would move the hash tag, and a glob character would let lists and the ACL see others' keys.
+    if not _PREFIX.fullmatch(value):
+        raise fault("is not a prefix of names", "Write 1 to 64 of A-Z a-z 0-9 _ . : -, such as mintonce or staging:mo.")
+    return value
+
+
 def _mode(value: str) -> str:
     if not _MODE.fullmatch(value):
         raise fault("is not a mode", 'Write three octal digits, such as "0600" or "0660".')
@@ -248,6 +256,7 @@ Algorithms = Annotated[
     tuple[Annotated[str, AfterValidator(_algorithm)], ...], BeforeValidator(_list), Kind("list of texts")
 ]
 HttpsUrl = Annotated[str, AfterValidator(_https_url), Kind("URL")]
+Prefix = Annotated[str, AfterValidator(_prefix), Kind("text")]
 Mode = Annotated[str, AfterValidator(_mode), Kind("mode")]
 
 

@@ -1,25 +1,18 @@
 """The one owner of connections to Redis or Valkey. Its exceptions end here."""
 
 import asyncio
-import re
 import ssl
 from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final, Self, TypeVar
 
-from redis import exceptions
-from redis.exceptions import (
-    AuthenticationError,
-    ClusterDownError,
-    ConnectionError,
-    InvalidResponse,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-)
+from redis.exceptions import AuthenticationError, ClusterDownError, InvalidResponse, ReadOnlyError, ResponseError
 
+from mintonce_server.common.causes import chain
 from mintonce_server.core.errors import StoreUnavailable
+from mintonce_server.store.causes import UnknownService, store_cause
 from mintonce_server.store.commands import Commands, Scannable
+from mintonce_server.store.names import USUAL, Names
 from mintonce_server.store.second_try import Tries
 from mintonce_server.store.servers import Ear, Pool, Servers, open_servers
 
@@ -33,8 +26,6 @@ SILENCE_SHARE: Final = 1 / 3
 """Of the deadline: after so much silence on an old connection, a new one is tried beside it. It needs five round trips
 at most (connect, TLS, AUTH, SELECT, the command) and has two thirds of the deadline for them."""
 
-_CODE: Final = re.compile(r"[A-Z]{1,32}\b")
-
 T = TypeVar("T")
 
 
@@ -44,18 +35,21 @@ class Link:
     Args:
         servers: of the store, whatever its kind.
         deadline: seconds for a whole operation, its repetition included.
+        names: of what is ours in it.
     """
 
-    def __init__(self, servers: Servers, *, deadline: float) -> None:
+    def __init__(self, servers: Servers, *, deadline: float, names: Names = USUAL) -> None:
         self._servers = servers
+        self.names = names
         self.deadline = deadline
         self._puzzled = False
         self._renewed_at = float("-inf")
+        self._seen: Exception | None = None
 
     @classmethod
-    def from_url(cls, url: str, *, deadline: float) -> Self:
+    def from_url(cls, url: str, *, deadline: float, names: Names = USUAL) -> Self:
         """To one server, to what Sentinels watch, or to a Cluster. Connects when first used. Raises ValueError."""
-        return cls(open_servers(url, deadline=deadline), deadline=deadline)
+        return cls(open_servers(url, deadline=deadline), deadline=deadline, names=names)
 
     @property
     def client(self) -> Commands:
@@ -102,6 +96,7 @@ class Link:
             await self.doubt(error)
             raise self.unavailable(error) from error
         heed_cancellation()
+        self._seen = None
         return answer
 
     async def _tried(self, operation: Callable[[], Awaitable[T]]) -> T:
@@ -131,26 +126,18 @@ class Link:
 
     def unavailable(self, error: Exception) -> StoreUnavailable:
         """What the broker is told. The server's own text is left out: it may quote what was sent."""
-        cause = _cause(error)
-        if isinstance(cause, AuthenticationError):
-            message = f"the store at {self.name} refused our user name or password"
-            remedy = "Put the right user name and password into the Redis URL."
-        elif isinstance(cause, ResponseError):
-            message = f"the store at {self.name} answered with {_code(cause)}"
-            remedy = "See what this means for the server: out of memory, read-only, failing disk, no rights."
-        elif isinstance(cause, TimeoutError | exceptions.TimeoutError):
-            message = f"the store at {self.name} did not answer within {self.deadline:g} s"
-            remedy = "See whether Redis is overloaded, stopped or behind a slow network."
-        elif isinstance(cause, ssl.SSLError):
-            message = f"the TLS connection to the store at {self.name} failed ({type(cause).__name__})"
-            remedy = "See that Redis speaks TLS there, and that ssl_ca_certs in the Redis URL names its authority."
-        elif isinstance(cause, InvalidResponse | ValueError | RecursionError):
-            message = f"the store at {self.name} answered with something that is not Redis' protocol"
-            remedy = "See what listens there: Redis itself, or something in between?"
-        else:
-            message = f"the store at {self.name} is out of reach ({type(cause).__name__})"
-            remedy = "See whether Redis runs there and the network lets this host reach it."
-        return StoreUnavailable(message, remedy=remedy, retry_after=RETRY_AFTER, partial=self._servers.sharded)
+        suspects = self._servers.suspects()
+        name = f"the store at {self.name}"
+        if suspects:
+            name = f"server {', '.join(suspects)} of {name}"
+        cause = store_cause(self._seen or error if _is_mute(error) else error, name, self.deadline)
+        return StoreUnavailable(cause.what, remedy=cause.remedy, retry_after=RETRY_AFTER, partial=self._servers.sharded)
+
+    async def look_closer(self, error: Exception) -> None:
+        """See why connections fail, if the error does not say. What is seen is told until an operation succeeds."""
+        if _is_mute(error):
+            with suppress(Exception):  # what failed is known already
+                self._seen = await self._servers.look_closer()
 
     @contextmanager
     def reading(self) -> Generator[None]:
@@ -166,8 +153,8 @@ class Link:
             self._puzzled = True
             raise StoreUnavailable(
                 f"the store at {self.name} holds or answers what this release does not understand",
-                remedy="See that only Mintonce writes keys that begin with 'mintonce:', and what other releases of it "
-                "run.",
+                remedy=f"See that only Mintonce writes keys that begin with '{self.names.prefix}:', and what other "
+                "releases of it run.",
                 retry_after=RETRY_AFTER,
                 partial=self._servers.sharded,
             ) from error
@@ -204,17 +191,9 @@ def heed_cancellation() -> None:
         raise asyncio.CancelledError
 
 
-def _cause(error: BaseException) -> BaseException:
-    # redis-py wraps what went wrong while connecting into a ConnectionError, and so do we when no server is found.
-    while isinstance(error, ConnectionError) and not isinstance(error, AuthenticationError):
-        below = error.__cause__ or error.__context__
-        if not isinstance(below, RedisError | ssl.SSLError):
-            break
-        error = below
-    return error
-
-
-def _code(error: ResponseError) -> str:
-    # redis-py takes the code off the text where it has a class for it.
-    code = _CODE.match(str(error))
-    return code.group() if code else type(error).__name__
+def _is_mute(error: Exception) -> bool:
+    """Whether it says no more than that the connection does not work."""
+    return not any(
+        isinstance(each, ResponseError | AuthenticationError | InvalidResponse | ssl.SSLError | UnknownService)
+        for each in chain(error)
+    )

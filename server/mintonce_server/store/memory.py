@@ -72,6 +72,7 @@ class MemoryStore:
                 newer_than=wish.newer_than,
                 min_remaining=_ms(wish.min_remaining),
                 adopt=wish.adopt,
+                proof=self._hash.of_proof(wish.proof),
             )
         )
         match answer:
@@ -93,6 +94,7 @@ class MemoryStore:
                     rejected=known.rejected_print,
                     current=known.live_print,
                     current_left=known.live_left / 1000,
+                    proof=wish.proof,
                 )
 
     async def commit(self, lease: Lease, minted: Minted) -> Token | Refusal:
@@ -115,6 +117,7 @@ class MemoryStore:
                 retry=_ms(retry_after),
                 failure=failure,
                 cv=lease.credential_version,
+                proof=self._hash.of_proof(lease.proof) if failure.of_proof else "",
             )
         )
 

@@ -25,7 +25,7 @@ from mintonce_server.store.memory_values import (
 
 META_MS: Final = int((MAX_LIFETIME + 86_400.0) * 1000)
 BRIEF_MS: Final = 3_600_000
-"""How long a key is remembered for which nothing was minted yet."""
+"""How long a key is remembered without a token, or after its last one."""
 
 BACK_OFF_MS: Final = int(LONGEST_ASKED * 1000)
 
@@ -49,7 +49,16 @@ class MemoryServer:
     subscribed: int = 0
 
     def acquire(
-        self, name: str, *, nonce: str, lease: int, cv: int, newer_than: int, min_remaining: int, adopt: bool
+        self,
+        name: str,
+        *,
+        nonce: str,
+        lease: int,
+        cv: int,
+        newer_than: int,
+        min_remaining: int,
+        adopt: bool,
+        proof: str = "",
     ) -> Found | Granted | Busy | Denied:
         """acquire.lua."""
         now = self.now()
@@ -67,11 +76,9 @@ class MemoryServer:
         if held:
             left, lost = held.ends - now, held.nonce == nonce
             return Granted(_lua(held.f), left, meta.n, known, now) if lost else Busy(left)
-        # 4. The issuer refused lately, with these credentials or newer ones; or repeats its token until that ends.
-        left = meta.until - now
-        failure = meta.failure if left > 0 and meta.until_cv >= cv and not adopt else None
-        if failure and (row if failure.while_live else left <= BACK_OFF_MS):
-            return Denied(failure, left, row)
+        # 4. The issuer refused this credential lately, or is in trouble, or repeats its token until that ends.
+        if not adopt and (denied := _denied(meta, now, cv, row) or _refused(meta, now, proof, row)):
+            return denied
         # 5. Our turn.
         generation = _double(max(_lua(meta.f) + 1, _lua(meta.bar) + 1, f + 1, newer_than + 1, now))
         entry.lease = Held(nonce, generation, now + lease)
@@ -99,20 +106,31 @@ class MemoryServer:
         if generation <= f:
             return Refusal.STALE
         entry.record = replace(record, exp=exp)
-        meta.f, meta.cv, meta.ends = max(_lua(meta.f), generation), max(record.cv, meta.cv), now + META_MS
+        meta.f, meta.cv, meta.ends = (
+            max(_lua(meta.f), generation),
+            max(record.cv, meta.cv),
+            max(meta.ends, exp + BRIEF_MS),
+        )
         if not restored:
             meta.n, meta.until, meta.until_cv, meta.failure = 0, 0, 0, None
         self.publish(Wake(WakeKind.COMMIT, name, generation))
         return exp
 
-    def fail(self, name: str, *, nonce: str, generation: int, retry: int, failure: Failure, cv: int) -> bool:
+    def fail(
+        self, name: str, *, nonce: str, generation: int, retry: int, failure: Failure, cv: int, proof: str = ""
+    ) -> bool:
         """fail.lua. Whether it was recorded."""
         now = self.now()
         entry = self._entry(name, now)
         if not _is_holder(entry.lease, nonce, generation):
             return False
         entry.lease, meta = None, entry.meta
-        meta.until, meta.failure, meta.until_cv, meta.n = now + retry, failure, cv, meta.n + 1
+        if proof:
+            meta.refused = {known: past for known, past in meta.refused.items() if past[0] > now}
+            meta.refused[proof] = now + retry, replace(failure, of_proof=False)
+        else:
+            meta.until, meta.failure, meta.until_cv = now + retry, failure, cv
+        meta.n += 1
         meta.ends = max(meta.ends, now + BRIEF_MS)
         self.publish(Wake(WakeKind.FAIL, name, generation))
         return True
@@ -144,7 +162,7 @@ class MemoryServer:
         meta.bar = max(_lua(meta.f), _lua(meta.bar), f)
         entry.record = entry.lease = None
         meta.rejected, meta.rejected_as, meta.rejected_at = f, provisional, now
-        meta.rejected_print, meta.ends = record.fingerprint, now + META_MS
+        meta.rejected_print, meta.ends = record.fingerprint, max(meta.ends, now + BRIEF_MS)
         self.publish(Wake(WakeKind.REJECT, name, generation))
         return Rejected(f)
 
@@ -223,6 +241,20 @@ class MemoryServer:
 
 def _row(record: Record, f: int, now: int) -> Row:
     return Row(f, record.exp - now, record.exp, record.payload)
+
+
+def _denied(meta: Meta, now: int, cv: int, row: Row | None) -> Denied | None:
+    """Because of trouble that does not depend on the credential."""
+    failure, left = meta.failure, meta.until - now
+    if failure is None or left <= 0 or meta.until_cv < cv:
+        return None
+    return Denied(failure, left, row) if (row if failure.while_live else left <= BACK_OFF_MS) else None
+
+
+def _refused(meta: Meta, now: int, proof: str, row: Row | None) -> Denied | None:
+    """Because this credential was refused."""
+    until, failure = meta.refused.get(proof, (0, None))
+    return Denied(failure, until - now, row) if failure and 0 < until - now <= BACK_OFF_MS else None
 
 
 def _is_holder(lease: Held | None, nonce: str, generation: int) -> bool:

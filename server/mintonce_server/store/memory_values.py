@@ -1,6 +1,6 @@
 """What a MemoryServer keeps and answers. All times are whole ms; `exp` is by its clock since 1970."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from mintonce_server.core.ports import Failure
@@ -42,6 +42,8 @@ class Meta:
     until: int = 0
     until_cv: int = 0
     failure: Failure | None = None
+    refused: dict[str, tuple[int, Failure]] = field(default_factory=dict[str, tuple[int, Failure]])
+    """By proof: until when, and how."""
     rejected: int | None = None
     rejected_as: int = 0
     rejected_print: str = ""
@@ -58,7 +60,11 @@ class Entry:
 
     def copy(self) -> "Entry":
         """A replica of it, which changes no more."""
-        return Entry(replace(self.meta), self.record and replace(self.record), self.lease and replace(self.lease))
+        return Entry(
+            replace(self.meta, refused=dict(self.meta.refused)),
+            self.record and replace(self.record),
+            self.lease and replace(self.lease),
+        )
 
 
 class Row(NamedTuple):

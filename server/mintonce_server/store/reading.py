@@ -10,9 +10,9 @@ from mintonce_server.core.ports import Clock, Listing
 from mintonce_server.core.token import Token
 from mintonce_server.store.commands import Scannable
 from mintonce_server.store.link import Link
+from mintonce_server.store.names import Names, hash_of
 from mintonce_server.store.opening import Opening
 from mintonce_server.store.record import FIELDS, Row, number_in
-from mintonce_server.store.scripts import hash_of, record_key
 
 LIST_DEADLINE: Final = 5.0
 """Seconds: a list walks through the whole store, which no caller waits for on a hot path."""
@@ -46,7 +46,7 @@ class Reader:
 
     async def generations(self, keys: Sequence[TokenKey]) -> list[int | StoreUnavailable]:
         """The records' generations, 0 where there is none: the cheapest question there is, one command a key."""
-        names = [record_key(self._hash(key)) for key in keys]
+        names = [self._link.names.record(self._hash(key)) for key in keys]
         replies = await self._link.run(lambda: self._generations(names))
         return [self._trouble_of(reply) if isinstance(reply, Exception) else number_in(reply) for reply in replies]
 
@@ -77,7 +77,7 @@ class Reader:
         shards = await self._link.shards()
         for shard in shards:
             try:
-                async for hashes in _batches(shard):
+                async for hashes in _batches(shard, self._link.names):
                     tokens |= await self._named(hashes, lambda t: client in ("", t.key.client) and wanted(t))
                     if len(tokens) > limit:
                         return Listing(list(tokens.values())[:limit], truncated=True)
@@ -101,7 +101,7 @@ class Reader:
 
     async def _walk(self) -> AsyncIterator[list[str]]:
         for shard in await self._link.shards():
-            async for batch in _batches(shard):
+            async for batch in _batches(shard, self._link.names):
                 yield batch
         yield []
 
@@ -114,7 +114,7 @@ class Reader:
     async def _rows(self, hashes: Sequence[str]) -> list[Row | Exception | None]:
         """The records under these names. A record replaced between two of its commands is read again."""
         async with self._link.client.pipeline(transaction=False) as pipeline:
-            for name in map(record_key, hashes):
+            for name in map(self._link.names.record, hashes):
                 # `f` first: if it is still the same in the fields, the TTL between them belongs to that record.
                 pipeline.hget(name, "f")
                 pipeline.pttl(name)
@@ -150,10 +150,10 @@ def _some(replies: list[object]) -> list[object]:
     return replies
 
 
-async def _batches(shard: Scannable) -> AsyncIterator[list[str]]:
+async def _batches(shard: Scannable, names: Names) -> AsyncIterator[list[str]]:
     """The hashes of all records of one server."""
     batch: list[str] = []
-    async for name in shard.scan_iter(match=record_key("*"), count=BATCH):
+    async for name in shard.scan_iter(match=names.records, count=BATCH):
         batch.append(hash_of(name))
         if len(batch) == BATCH:
             yield batch

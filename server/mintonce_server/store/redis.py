@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
@@ -23,6 +23,7 @@ from mintonce_server.core.token import MIN_REMAINING_SHARE, Minted, Token, leewa
 from mintonce_server.store import replies, wake
 from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
 from mintonce_server.store.link import Link
+from mintonce_server.store.names import PREFIX, Names
 from mintonce_server.store.notifications import Dropped, Notifications
 from mintonce_server.store.opening import Alarm, Opening
 from mintonce_server.store.reading import Reader
@@ -67,7 +68,7 @@ class RedisStore:
         alarm: Alarm,
     ) -> None:
         self._link = link
-        self._scripts = Scripts(link.client, notifications)
+        self._scripts = Scripts(link.client, notifications, link.names)
         self._sealer = sealer
         self._opening = Opening(sealer, alarm, clock)
         self._reader = Reader(link, hasher, clock, self._opening)
@@ -83,9 +84,11 @@ class RedisStore:
         cls,
         url: str,
         *,
+        prefix: str = PREFIX,
         clock: Clock,
         hasher: KeyHasher | None = None,
         keyring: Callable[[], Keyring] = lambda: FIXED_KEYRING,
+        identities: Mapping[str, str] | None = None,
         lease_seconds: float = 3.0,
         deadline: float = 0.25,
         trouble: wake.Trouble = _ignore,
@@ -96,17 +99,19 @@ class RedisStore:
 
         Args:
             url: as store/servers/url.py reads it; anything else raises ValueError, without showing the password.
+            prefix: of all its names in Redis. Stores with another one do not meet it there.
             deadline: seconds for each operation, its one repetition included.
             hasher: names keys; by default by the keyring's index key.
             keyring: what seals, as it is now. The default seals with keys that everybody has.
+            identities: of the clients, for the default hasher; see KeyHasher.
             alarm: told of records that do not open.
             trouble: told each time the wake subscription breaks; it mends itself.
             dropped: called now and then with the number of wake messages that were dropped.
         """
-        link = Link.from_url(url, deadline=deadline)
+        link = Link.from_url(url, deadline=deadline, names=Names(prefix))
         return cls(
             link,
-            hasher=hasher or KeyHasher(keyring().index_key),
+            hasher=hasher or KeyHasher(keyring().index_key, identities),
             clock=clock,
             lease_seconds=lease_seconds,
             trouble=trouble,
@@ -154,6 +159,7 @@ class RedisStore:
                 failure=f"{failure.reason} {failure.issuer_error}",
                 credential_version=lease.credential_version,
                 while_live=failure.while_live,
+                proof=self._hash.of_proof(lease.proof) if failure.of_proof else "",
             )
         )
         with self._link.reading():
@@ -226,6 +232,7 @@ class RedisStore:
                 newer_than=newer_than,
                 min_remaining=_ms(wish.min_remaining),
                 adopt=wish.adopt,
+                proof=self._hash.of_proof(wish.proof),
             )
         )
 

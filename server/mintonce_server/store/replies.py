@@ -104,6 +104,7 @@ def _lease(grant: Sequence[object], question: Question) -> Lease:
                 rejected=rejected.decode(errors="replace"),
                 current=live.decode(errors="replace"),
                 current_left=left / 1000,
+                proof=question.wish.proof,
             )
         case _:
             raise Unexpected

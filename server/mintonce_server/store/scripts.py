@@ -12,13 +12,13 @@ from mintonce_server.core.backoff import LONGEST_ASKED
 from mintonce_server.core.ports import WakeKind
 from mintonce_server.core.token import MAX_LIFETIME
 from mintonce_server.store.commands import Commands
+from mintonce_server.store.names import Names
 from mintonce_server.store.notifications import Notifications
 
-WAKE_CHANNEL: Final = "mintonce:wake"
 META_MS: Final = int((MAX_LIFETIME + 86_400.0) * 1000)
-"""Longer than the longest token: while one lives, its barrier does."""
+"""Longer than the longest token: for a barrier whose token is not known."""
 BRIEF_MS: Final = 3_600_000
-"""What a key gets for which nothing was minted yet: keys that callers invent must not fill the store."""
+"""How long a key is remembered without a token, or after its last one: keys must not fill the store."""
 
 BACK_OFF_MS: Final = int(LONGEST_ASKED * 1000)
 
@@ -46,26 +46,12 @@ BARRIER: Final = Script.load("barrier")
 RESEAL: Final = Script.load("reseal")
 
 
-def record_key(key_hash: str) -> str:
-    """Where a token lives. The braces put all three keys of a hash into one slot of a Cluster."""
-    return f"mintonce:{{{key_hash}}}:t"
-
-
-def hash_of(record: bytes) -> str:
-    """The key hash in a record's name."""
-    return record.decode(errors="replace").partition("{")[2].partition("}")[0]
-
-
-def keys_of(key_hash: str) -> tuple[str, str, str]:
-    """Record, lease, meta."""
-    return record_key(key_hash), f"mintonce:{{{key_hash}}}:l", f"mintonce:{{{key_hash}}}:m"
-
-
 class Scripts:
     """Calls the scripts on a client. All numbers are whole milliseconds unless their name says otherwise."""
 
-    def __init__(self, client: Commands, notifications: Notifications) -> None:
+    def __init__(self, client: Commands, notifications: Notifications, names: Names) -> None:
         self._client = client
+        self._names = names
         self._message = notifications.encode
 
     async def acquire(
@@ -78,9 +64,10 @@ class Scripts:
         newer_than: int,
         min_remaining: int,
         adopt: bool,
+        proof: str,
     ) -> Sequence[object]:
         """[HIT, row] | [LEASE, …] | [WAIT, ms] | [BACKOFF, failure, ms, row?], see acquire.lua."""
-        values = (nonce, lease, credential_version, newer_than, min_remaining, BRIEF_MS, int(adopt), BACK_OFF_MS)
+        values = (nonce, lease, credential_version, newer_than, min_remaining, BRIEF_MS, int(adopt), BACK_OFF_MS, proof)
         return cast(list[object], await self._call(ACQUIRE, key_hash, *values))
 
     async def commit(
@@ -104,7 +91,7 @@ class Scripts:
         """
         message = self._message(WakeKind.COMMIT, key_hash, generation)
         sizes = (generation, ttl, latest, credential_version, leeway, cap)
-        values = (*sizes, payload, fingerprint, provisional, int(restored), META_MS, WAKE_CHANNEL, message)
+        values = (*sizes, payload, fingerprint, provisional, int(restored), BRIEF_MS, self._names.wake_channel, message)
         return cast(list[object], await self._call(COMMIT, key_hash, *values))
 
     async def fail(
@@ -117,11 +104,14 @@ class Scripts:
         failure: str,
         credential_version: int,
         while_live: bool,
+        proof: str,
     ) -> object:
         """1 if it was recorded, else 0."""
         message = self._message(WakeKind.FAIL, key_hash, generation)
         values = (nonce, generation, retry, failure, credential_version)
-        return await self._call(FAIL, key_hash, *values, BRIEF_MS, WAKE_CHANNEL, message, int(while_live))
+        return await self._call(
+            FAIL, key_hash, *values, BRIEF_MS, self._names.wake_channel, message, int(while_live), proof
+        )
 
     async def renew(self, key_hash: str, *, nonce: str, generation: int, lease: int) -> object:
         """1 if it is ours, else 0."""
@@ -130,13 +120,13 @@ class Scripts:
     async def reject(self, key_hash: str, *, generation: int, min_interval: int) -> Sequence[object]:
         """[CURRENT, generation] | [OTHER] | [TOO_SOON, ms] | [UNKNOWN]."""
         message = self._message(WakeKind.REJECT, key_hash, generation)
-        values = (generation, min_interval, META_MS, WAKE_CHANNEL, message)
+        values = (generation, min_interval, BRIEF_MS, self._names.wake_channel, message)
         return cast(list[object], await self._call(REJECT, key_hash, *values))
 
     async def barrier(self, key_hash: str, *, generation: int, fingerprint: str, min_interval: int) -> Sequence[object]:
         """[OK] | [TOO_SOON, ms]."""
         message = self._message(WakeKind.REJECT, key_hash, generation)
-        values = (generation, fingerprint, min_interval, META_MS, WAKE_CHANNEL, message)
+        values = (generation, fingerprint, min_interval, META_MS, self._names.wake_channel, message)
         return cast(list[object], await self._call(BARRIER, key_hash, *values))
 
     async def reseal(self, key_hash: str, *, generation: int, before: bytes, after: bytes) -> object:
@@ -144,7 +134,7 @@ class Scripts:
         return await self._call(RESEAL, key_hash, generation, before, after)
 
     async def _call(self, script: Script, key_hash: str, *values: str | int | bytes) -> object:
-        keys = keys_of(key_hash)
+        keys = self._names.keys(key_hash)
         try:
             return await self._client.evalsha(script.sha, len(keys), *keys, *values)
         except NoScriptError:

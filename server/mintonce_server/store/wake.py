@@ -13,7 +13,6 @@ from redis.exceptions import ConnectionError
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.ports import Wake, WakeKind
 from mintonce_server.store.link import Link, heed_cancellation
-from mintonce_server.store.scripts import WAKE_CHANNEL
 from mintonce_server.store.servers import Ear
 
 PING_EVERY: Final = 1.0
@@ -128,6 +127,7 @@ class _Ear:
                     async for wake in subscription:
                         yield wake
             except StoreUnavailable as error:
+                await self._link.look_closer(error)
                 self._trouble(error)
             except Exception as error:  # noqa: BLE001 - a subscription may break in any way, and the next one comes
                 heed_cancellation()
@@ -142,7 +142,7 @@ class _Ear:
         # Not where the others are, nor where this one has just been, which probably is down.
         chosen = await self._link.ear(lambda: [ear.where for ear in self._all])
         self.where = chosen.where
-        async with aclosing(_messages(chosen, self._decode)) as messages:
+        async with aclosing(_messages(chosen, self._link.names.wake_channel, self._decode)) as messages:
             async for wake in messages:
                 if wake == GAP and not self._renews():
                     continue
@@ -158,13 +158,13 @@ class _Ear:
         return not covered
 
 
-async def _messages(ear: Ear, decode: Decode) -> AsyncGenerator[Wake]:
+async def _messages(ear: Ear, channel: str, decode: Decode) -> AsyncGenerator[Wake]:
     """One connection's life, from a GAP on. Ends by an exception, or when its server is no longer the right one."""
     connection = ear.connection
     try:
         async with timeout(CONNECT_DEADLINE):
             await connection.connect()  # type: ignore[no-untyped-call] # redis-py gives no types here
-            await connection.send_command("SUBSCRIBE", WAKE_CHANNEL)
+            await connection.send_command("SUBSCRIBE", channel)
             while not _confirms(await _read(connection, CONNECT_DEADLINE)):
                 pass
         yield GAP

@@ -1,6 +1,6 @@
 -- ACQUIRE: may this try have the token, wait for it, or mint it?
 -- KEYS: record, lease, meta
--- ARGV: nonce, lease ms, credential version, newer than, min remaining ms, meta ms, adopt, longest back-off ms
+-- ARGV: nonce, lease ms, credential version, newer than, min remaining ms, meta ms, adopt, longest back-off ms, proof
 -- Gives {HIT, row} | {LEASE, generation, ms, failures in a row, rejected print, live print, its ms left, now} | {WAIT, ms} | {BACKOFF, failure, ms, live row?}
 -- row: generation, ms left, expiry, credential version, payload. adopt: "1" to number a token that is here: back-offs do not matter
 local nonce, lease_ms, meta_ms = ARGV[1], ARGV[2], ARGV[6]
@@ -24,14 +24,14 @@ local known = {meta[8] or '', row and record[7] or '', row and row[2] or 0}
 local ttl, pause, repeats = redis.call('PTTL', KEYS[2]), number(meta[5]) - now, meta[9] == '1' -- ttl < 0: no lease, or none of ours
 if ttl >= 0 and lease[1] == nonce then return {'LEASE', number(lease[2]), ttl, number(meta[4]), known[1], known[2], known[3], now} end
 if ttl >= 0 and lease[1] then return {'WAIT', math.max(ttl, 1)} end
--- 4. The issuer refused lately, with these credentials or newer; or repeats its token. Too long: the clock was set back.
-if ARGV[7] ~= '1' and pause > 0 and number(meta[7]) >= cv and (repeats and row or not repeats and pause <= tonumber(ARGV[8])) then
-  return {'BACKOFF', meta[6] or '', pause, row}
-end
+-- 4. The issuer refused this credential lately, or is in trouble, or repeats its token. Too long: the clock was set back.
+local no, why = string.match(ARGV[9] ~= '' and redis.call('HGET', KEYS[3], 'no:' .. ARGV[9]) or '', '^(%d+) (.*)$')
+local counts = pause > 0 and number(meta[7]) >= cv and (repeats and row or not repeats and pause <= tonumber(ARGV[8]))
+if not counts then pause, why = number(no) - now, why or '' else why = meta[6] or '' end
+if ARGV[7] ~= '1' and (counts or pause > 0 and pause <= tonumber(ARGV[8])) then return {'BACKOFF', why, pause, row} end
 -- 5. Our turn. The clock makes generations rise even after the store lost its data, and so does what the caller has seen.
 local generation = math.max(number(meta[1]) + 1, bar + 1, f + 1, newer_than + 1, now)
-local failures = cv > number(meta[3]) and 0 or number(meta[4])
-local text = string.format('%.0f', generation)
+local text, failures = string.format('%.0f', generation), cv > number(meta[3]) and 0 or number(meta[4])
 redis.call('HSET', KEYS[2], 'nonce', nonce, 'f', text)
 redis.call('PEXPIRE', KEYS[2], lease_ms)
 redis.call('HSET', KEYS[3], 'f', text, 'cv', string.format('%.0f', math.max(cv, number(meta[3]))), 'n', failures)

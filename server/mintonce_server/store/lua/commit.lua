@@ -2,7 +2,7 @@
 -- on a refusal would make all wait in vain. `restored`: "1" for a token that was minted before the store lost or got it.
 -- KEYS: record, lease, meta
 -- ARGV: generation, ttl ms, latest expiry by the store's clock in ms, credential version, leeway ms, cap ms, payload,
---   print, provisional number or 0, restored, meta ms, channel, message
+--   print, provisional number or 0, restored, ms that the key's memory outlives its token, channel, message
 -- Gives {OK | DUP, expiry by the store's clock in ms} | {STALE | REJECTED | OLD_CREDENTIALS | DEAD}
 local generation, ttl, cv = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[4])
 local function number(value) local n = tonumber(value); return n and n > 0 and n < 2^53 and math.floor(n) or 0 end
@@ -29,6 +29,7 @@ redis.call('PEXPIREAT', KEYS[1], text(exp))
 redis.call('HSET', KEYS[3], 'f', text(math.max(number(meta[1]), generation)), 'cv', text(math.max(cv, number(meta[3]))))
 -- Only a new token says that the issuer is well again.
 if ARGV[10] ~= '1' then redis.call('HDEL', KEYS[3], 'n', 'until', 'failure', 'until_cv', 'while_live') end
-redis.call('PEXPIRE', KEYS[3], ARGV[11])
+local remembered = exp - now + ARGV[11] -- never shortened: a barrier lives as long as what it bars
+if redis.call('PTTL', KEYS[3]) < remembered then redis.call('PEXPIRE', KEYS[3], text(remembered)) end
 redis.call('PUBLISH', ARGV[12], ARGV[13])
 return {'OK', exp}

@@ -1,13 +1,23 @@
 -- FAIL: the mint of this lease failed. Only its holder may say so, and only once: the lease is gone then.
 -- KEYS: record, lease, meta
--- ARGV: nonce, generation, retry ms, failure, credential version, meta ms, channel, message, while live
+-- ARGV: nonce, generation, retry ms, failure, credential version, meta ms, channel, message, while live, proof
+-- proof: names the credential that was refused, so that another one is tried at once; "" for trouble of any other kind
 -- Gives 1 if it was recorded, else 0
 local lease = redis.call('HMGET', KEYS[2], 'nonce', 'f')
 if lease[1] ~= ARGV[1] or lease[2] ~= ARGV[2] then return 0 end
 redis.call('DEL', KEYS[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('HSET', KEYS[3], 'until', string.format('%.0f', now + ARGV[3]), 'failure', ARGV[4], 'until_cv', ARGV[5], 'while_live', ARGV[9])
+local ends = string.format('%.0f', now + ARGV[3])
+if ARGV[10] == '' then
+  redis.call('HSET', KEYS[3], 'until', ends, 'failure', ARGV[4], 'until_cv', ARGV[5], 'while_live', ARGV[9])
+else
+  for _, field in ipairs(redis.call('HKEYS', KEYS[3])) do -- of credentials that were replaced long ago
+    local past = string.sub(field, 1, 3) == 'no:' and string.match(redis.call('HGET', KEYS[3], field), '^%d+')
+    if past and tonumber(past) <= now then redis.call('HDEL', KEYS[3], field) end
+  end
+  redis.call('HSET', KEYS[3], 'no:' .. ARGV[10], ends .. ' ' .. ARGV[4])
+end
 redis.call('HINCRBY', KEYS[3], 'n', 1)
 if redis.call('PTTL', KEYS[3]) < tonumber(ARGV[6]) then redis.call('PEXPIRE', KEYS[3], ARGV[6]) end
 redis.call('PUBLISH', ARGV[7], ARGV[8])

@@ -25,6 +25,6 @@ local bar = math.max(number(meta[1]), number(meta[2]), f)
 redis.call('DEL', KEYS[1], KEYS[2])
 redis.call('HSET', KEYS[3], 'bar', string.format('%.0f', bar), 'rejected', string.format('%.0f', f),
   'rejected_as', string.format('%.0f', provisional), 'rejected_print', record[2] or '', 'rejected_at', string.format('%.0f', now))
-redis.call('PEXPIRE', KEYS[3], ARGV[3])
+if redis.call('PTTL', KEYS[3]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[3], ARGV[3]) end
 redis.call('PUBLISH', ARGV[4], ARGV[5])
 return {'CURRENT', f}

@@ -10,6 +10,7 @@ from redis.exceptions import ClusterDownError, ConnectionError
 from mintonce_server.store.commands import Commands, Pipeline, Scannable
 from mintonce_server.store.servers.address import Address
 from mintonce_server.store.servers.batch import Batch
+from mintonce_server.store.servers.closer import look_closer
 from mintonce_server.store.servers.lookout import Lookout, poll
 from mintonce_server.store.servers.pools import Pool, Pools, server_options
 from mintonce_server.store.servers.ports import Ear
@@ -39,6 +40,7 @@ class ClusterServers:
     def __init__(self, target: Target, deadline: float) -> None:
         self.name = target.name
         self._seeds = target.addresses
+        self._target, self._deadline = target, deadline
         self._step = LOOK_SHARE * deadline
         self._pools = Pools(server_options(target), deadline)
         self._lookout = Lookout(self._look, every=LOOK_EVERY)
@@ -51,7 +53,7 @@ class ClusterServers:
         return self._client
 
     async def shards(self) -> Sequence[Scannable]:
-        return await self._router.primaries()
+        return [self._pools.at(address) for address in await self._router.primaries()]
 
     async def ear(self, avoid: Callable[[], Collection[str]]) -> Ear:
         servers = (await self._lookout.find()).servers
@@ -64,6 +66,13 @@ class ClusterServers:
             self._lookout.doubt()
         else:  # the router knows of which server
             self._lookout.refresh()
+
+    def suspects(self) -> Sequence[str]:
+        return self._router.suspects()
+
+    async def look_closer(self) -> Exception | None:
+        view = self._lookout.view
+        return await look_closer(self._target, [*self._seeds, *(view.primaries if view else ())], self._deadline)
 
     async def renew(self, only: Collection[Pool] | None = None) -> None:
         await self._pools.renew(only)
@@ -103,7 +112,7 @@ class _Client:
 
     async def ping(self) -> object:
         """Each shard: the store answers only if all do."""
-        return all(await all_of([server.ping() for server in await self._router.primaries()]))
+        return all(await all_of([self._router.ping(address) for address in await self._router.primaries()]))
 
     @asynccontextmanager
     async def pipeline(self, transaction: bool) -> AsyncGenerator[Pipeline]:

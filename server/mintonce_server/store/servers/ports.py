@@ -60,6 +60,14 @@ class Servers(Protocol):
         """Something went wrong: see whether the servers have changed. Never waits for them."""
         ...
 
+    def suspects(self) -> Sequence[str]:
+        """Those of several servers that failed last, as far as that is known."""
+        ...
+
+    async def look_closer(self) -> Exception | None:
+        """Why connections fail, seen on new ones beside the pools; None when nothing is wrong with them."""
+        ...
+
     async def renew(self, only: Collection[Pool] | None = None) -> None:
         """Use no connection that is open now for a new command, or none of these pools."""
         ...

@@ -38,9 +38,18 @@ class Router:
         self._moved_in: SlotMap | None = None
         self._suspects: set[Address] = set()
 
-    async def primaries(self) -> list[ServerCommands]:
+    def suspects(self) -> list[str]:
+        """Servers that failed and were not looked for since."""
+        return sorted(map(str, self._suspects))
+
+    async def primaries(self) -> Sequence[Address]:
         """Of all shards."""
-        return [self.pools.at(address) for address in (await self._lookout.find()).primaries]
+        return (await self._lookout.find()).primaries
+
+    async def ping(self, address: Address) -> object:
+        """Whether that server answers. Raises RedisError."""
+        with self.suspecting(address):
+            return await self.pools.at(address).ping()
 
     async def address_of(self, slot: int) -> Address:
         """Raises ClusterDownError for a slot that nobody has."""

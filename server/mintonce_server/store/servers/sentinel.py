@@ -5,10 +5,10 @@ from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, cast
 
-from redis.exceptions import ConnectionError
-
+from mintonce_server.store.causes import NoPrimary, UnknownService
 from mintonce_server.store.commands import Commands, Pipeline, Scannable
 from mintonce_server.store.servers.address import Address
+from mintonce_server.store.servers.closer import look_closer
 from mintonce_server.store.servers.lookout import Lookout, poll
 from mintonce_server.store.servers.pools import Pool, Pools, sentinel_options, server_options
 from mintonce_server.store.servers.ports import Ear
@@ -35,6 +35,7 @@ class SentinelServers:
         self.name = target.name
         self._target = target
         self._step = LOOK_SHARE * deadline
+        self._deadline = deadline
         self._sentinels = Pools(sentinel_options(target), self._step)
         self._servers = Pools(server_options(target), deadline)
         self._lookout = Lookout(self._look, every=LOOK_EVERY)
@@ -54,6 +55,13 @@ class SentinelServers:
 
     async def doubt(self, error: Exception) -> None:
         self._lookout.doubt()
+
+    def suspects(self) -> Sequence[str]:
+        return ()
+
+    async def look_closer(self) -> Exception | None:
+        primary = [self._lookout.view] if self._lookout.view else []
+        return await look_closer(self._target, [*self._target.addresses, *primary], self._deadline)
 
     async def renew(self, only: Collection[Pool] | None = None) -> None:
         await self._servers.renew(only)
@@ -76,7 +84,7 @@ class SentinelServers:
             case [bytes(host), bytes(port)]:
                 return Address(host.decode(), int(port))
             case _:
-                raise ConnectionError(f"the Sentinel at {sentinel} does not know the service")
+                raise UnknownService(self._target.service)
 
     async def _primary_of(self, named: Sequence[Address]) -> Address:
         """The first that says it is one. All are asked at the same time: one of them may be stopped."""
@@ -85,7 +93,7 @@ class SentinelServers:
             if role == b"master":
                 return address
         errors = [role for role in roles if isinstance(role, Exception)]
-        raise ConnectionError("no server that the Sentinels name is a primary") from (errors[0] if errors else None)
+        raise NoPrimary("no server that the Sentinels name is a primary") from (errors[0] if errors else None)
 
     async def _role_of(self, server: Address) -> object:
         async with timeout(self._step):

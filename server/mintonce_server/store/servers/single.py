@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from redis.exceptions import ReadOnlyError
 
 from mintonce_server.store.commands import Commands, Scannable
+from mintonce_server.store.servers.closer import look_closer
 from mintonce_server.store.servers.pools import Pool, Pools, server_options
 from mintonce_server.store.servers.ports import Ear
 from mintonce_server.store.servers.url import Target
@@ -18,6 +19,7 @@ class Single:
 
     def __init__(self, target: Target, deadline: float) -> None:
         self.name = target.name
+        self._target, self._deadline = target, deadline
         self._address = target.addresses[0] if target.addresses else None
         self._pools = Pools(server_options(target), deadline)
 
@@ -35,6 +37,12 @@ class Single:
         if isinstance(error, ReadOnlyError):
             # A hosted store that failed over behind its name: only new connections find the new primary.
             await self._pools.hang_up(self._address)
+
+    def suspects(self) -> Sequence[str]:
+        return ()
+
+    async def look_closer(self) -> Exception | None:
+        return await look_closer(self._target, self._target.addresses, self._deadline)
 
     async def renew(self, only: Collection[Pool] | None = None) -> None:
         await self._pools.renew(only)

@@ -1,0 +1,42 @@
+"""Names of keys and channels in Redis."""
+
+from dataclasses import dataclass
+from typing import Final
+
+PREFIX: Final = "mintonce"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Those of one installation. Installations with different prefixes share a Redis and nothing in it.
+
+    A prefix has no braces and no glob characters; the settings refuse such.
+    """
+
+    prefix: str = PREFIX
+
+    def record(self, key_hash: str) -> str:
+        """Where a token is. The braces put all three keys of a hash into one slot of a Cluster."""
+        return f"{self.prefix}:{{{key_hash}}}:t"
+
+    def keys(self, key_hash: str) -> tuple[str, str, str]:
+        """Record, lease, meta."""
+        return self.record(key_hash), f"{self.prefix}:{{{key_hash}}}:l", f"{self.prefix}:{{{key_hash}}}:m"
+
+    @property
+    def records(self) -> str:
+        """A pattern for SCAN that fits all records."""
+        return self.record("*")
+
+    @property
+    def wake_channel(self) -> str:
+        """Where replicas tell each other what happened."""
+        return f"{self.prefix}:wake"
+
+
+USUAL: Final = Names()
+
+
+def hash_of(record: bytes) -> str:
+    """The key hash in a record's name."""
+    return record.decode(errors="replace").partition("{")[2].partition("}")[0]

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Final, Self, TypeVar
 
 from redis.exceptions import AuthenticationError, ClusterDownError, InvalidResponse, ReadOnlyError, ResponseError
@@ -12,6 +13,7 @@ from mintonce_server.common.causes import chain
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.store.causes import UnknownService, store_cause
 from mintonce_server.store.commands import Commands, Scannable
+from mintonce_server.store.current import CurrentClient
 from mintonce_server.store.names import USUAL, Names
 from mintonce_server.store.second_try import Tries
 from mintonce_server.store.servers import Ear, Pool, Servers, open_servers
@@ -25,6 +27,9 @@ RENEW_EVERY: Final = 1.0
 SILENCE_SHARE: Final = 1 / 3
 """Of the deadline: after so much silence on an old connection, a new one is tried beside it. It needs five round trips
 at most (connect, TLS, AUTH, SELECT, the command) and has two thirds of the deadline for them."""
+
+LINGER: Final = 6.0
+"""Seconds that what is under way has, when connections are exchanged: longer than the longest operation."""
 
 T = TypeVar("T")
 
@@ -40,6 +45,7 @@ class Link:
 
     def __init__(self, servers: Servers, *, deadline: float, names: Names = USUAL) -> None:
         self._servers = servers
+        self._client = CurrentClient(lambda: self._servers)
         self.names = names
         self.deadline = deadline
         self._puzzled = False
@@ -54,7 +60,7 @@ class Link:
     @property
     def client(self) -> Commands:
         """Makes no retries of its own and decodes nothing."""
-        return self._servers.client
+        return self._client
 
     @property
     def name(self) -> str:
@@ -75,7 +81,40 @@ class Link:
 
         Not by `_tried`, whose tasks would let another ear choose between this one's choice and its caller's note of it.
         """
-        return await self.run(lambda: self._servers.ear(avoid), deadline=self.deadline)
+        servers = self._servers
+        ear = await self.run(lambda: servers.ear(avoid), deadline=self.deadline)
+        return replace(ear, stale=lambda: servers is not self._servers or ear.stale())
+
+    async def exchange(self, servers: Servers, done: Callable[[], None]) -> None:
+        """Use these connections to the same store from now on, once they are seen to work. `done` is called then.
+
+        What is under way on those of before may finish, and they are closed. Raises StoreUnavailable if the new ones do
+        not work: then those of before go on.
+        """
+        try:
+            await self._try_out(servers)
+        except BaseException:
+            await servers.close()
+            raise
+        former, self._servers = self._servers, servers
+        done()
+        try:
+            await former.retire()
+            await asyncio.sleep(LINGER)
+        finally:
+            await former.close()
+
+    async def _try_out(self, servers: Servers) -> None:
+        link = Link(servers, deadline=self.deadline, names=self.names)
+        try:
+            await link.run(servers.client.ping)
+        except StoreUnavailable as error:
+            if not isinstance(cause := error.__cause__, Exception):
+                raise
+            await link.look_closer(cause)
+        else:
+            return
+        raise link.unavailable(cause) from cause
 
     async def run(self, operation: Callable[[], Awaitable[T]], *, deadline: float | None = None) -> T:
         """Do it within the link's deadline or the given one, and once more where the fault may lie in the connection.

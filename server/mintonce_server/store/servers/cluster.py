@@ -77,6 +77,10 @@ class ClusterServers:
     async def renew(self, only: Collection[Pool] | None = None) -> None:
         await self._pools.renew(only)
 
+    async def retire(self) -> None:
+        await self._lookout.close()
+        await self._pools.retire()
+
     async def close(self) -> None:
         await self._lookout.close()
         await self._pools.close()

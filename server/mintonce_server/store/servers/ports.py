@@ -72,6 +72,10 @@ class Servers(Protocol):
         """Use no connection that is open now for a new command, or none of these pools."""
         ...
 
+    async def retire(self) -> None:
+        """Close what is idle, and look for servers no more. What is under way goes on."""
+        ...
+
     async def close(self) -> None:
         """Give all connections back."""
         ...

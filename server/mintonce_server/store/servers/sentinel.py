@@ -66,6 +66,11 @@ class SentinelServers:
     async def renew(self, only: Collection[Pool] | None = None) -> None:
         await self._servers.renew(only)
 
+    async def retire(self) -> None:
+        await self._lookout.close()
+        await self._sentinels.retire()
+        await self._servers.retire()
+
     async def close(self) -> None:
         await self._lookout.close()
         await self._sentinels.close()

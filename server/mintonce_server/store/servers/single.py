@@ -47,6 +47,9 @@ class Single:
     async def renew(self, only: Collection[Pool] | None = None) -> None:
         await self._pools.renew(only)
 
+    async def retire(self) -> None:
+        await self._pools.retire()
+
     async def close(self) -> None:
         await self._pools.close()
 

@@ -6,20 +6,17 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from ssl import SSLContext
-from typing import Final
 
 from mintonce_server.core.errors import MintonceError, StoreUnavailable
 from mintonce_server.core.ports import Clock
 from mintonce_server.core.supervise import Start
-from mintonce_server.guarding import Guard, Guarding
-from mintonce_server.settings import FileFault, Settings, refuse_if_open, refuse_if_writable, secret_in
+from mintonce_server.guarding import Guarding
+from mintonce_server.settings import REDIS_TLS_FILES, FileFault, Settings, guard_of, refuse_if_open, secret_in
 from mintonce_server.store.redis import RedisStore
 from mintonce_server.store.servers.pools import tls_context_of
 from mintonce_server.store.servers.url import Target, read
 from mintonce_server.telemetry.logs import get_logger, know_secret
 from mintonce_server.telemetry.quiet import Reminder
-
-_OPTIONS: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 
 class UnusableAccess(MintonceError):
@@ -82,10 +79,10 @@ class StoreFiles:
         return guarding.hold("store URL", [(path, refuse_if_open)], load, self._changed.set)
 
     def _hold_tls(self, guarding: Guarding) -> Callable[[], SSLContext | None]:
-        named = {option: path for option in _OPTIONS if (path := self._started.file(option))}
+        named = {option: path for option in REDIS_TLS_FILES if (path := self._started.file(option))}
         if not named:
             return lambda: None
-        guarded = [(path, _guard(option, named)) for option, path in named.items()]
+        guarded = [(path, guard_of(option, named)) for option, path in named.items()]
 
         def load(files: Sequence[bytes]) -> SSLContext:
             try:
@@ -107,8 +104,3 @@ def _read(data: bytes, path: Path) -> Target:
         raise UnusableAccess(f"{path}: {error}", remedy="Mend the file; what was loaded before goes on.") from error
     know_secret(url)
     return target
-
-
-def _guard(option: str, named: dict[str, Path]) -> Guard:
-    holds_key = option == "ssl_keyfile" or (option == "ssl_certfile" and "ssl_keyfile" not in named)
-    return refuse_if_open if holds_key else refuse_if_writable

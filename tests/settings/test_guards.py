@@ -207,7 +207,7 @@ def test_tls_files_of_redis_are_closed_to_others(smallest: dict[str, str], tmp_p
     given = {**smallest, "MINTONCE_REDIS_URL": url}
     for name, file in files.items():
         file.chmod(0o600 if name == "ssl_keyfile" else 0o644)
-    assert load(None, given).redis
+    assert load(None, given).redis.safe_url == "rediss://127.0.0.1/0"
 
     files[option].chmod(0o644 if option == "ssl_keyfile" else 0o664)
     (fault,) = faults_of(None, given)

@@ -13,6 +13,7 @@ from mintonce_server.store import RedisStore, link
 from mintonce_server.store.servers.url import Target, read
 from mintonce_server.store.wake import GAP
 from support.fault_proxy import FaultProxy, Passing, fault_proxy
+from support.garbage import REPLIES
 from support.reaching import new_key
 from support.samples import HASHER, wish
 from support.topologies import single
@@ -20,10 +21,12 @@ from support.waiting import wait_until
 
 
 @asynccontextmanager
-async def _exchanging(directory: Path, clock: Clock) -> AsyncGenerator[tuple[RedisStore, FaultProxy, Target]]:
+async def _exchanging(
+    directory: Path, clock: Clock, deadline: float = 5.0
+) -> AsyncGenerator[tuple[RedisStore, FaultProxy, Target]]:
     async with single(directory / "server") as topology, fault_proxy(topology.servers[0].port) as proxy:
         url = topology.url.replace(f":{topology.servers[0].port}/", f":{proxy.port}/")
-        store = RedisStore.connect(url, hasher=HASHER, clock=clock, deadline=5.0)
+        store = RedisStore.connect(url, hasher=HASHER, clock=clock, deadline=deadline)
         try:
             yield store, proxy, read(url)
         finally:
@@ -78,3 +81,12 @@ async def test_what_does_not_work_is_not_used(tmp_path: Path, clock: Clock) -> N
         with pytest.raises(StoreUnavailable, match="refused our user name or password"):
             await store.exchange(wrong, lambda: pytest.fail("it was not refused"))
         await store.ping()
+
+
+@pytest.mark.parametrize("garbage", REPLIES.values(), ids=REPLIES)
+async def test_nor_what_answers_garbage(garbage: bytes, tmp_path: Path, clock: Clock) -> None:
+    """Whatever it is: an outage of the new connections."""
+    async with _exchanging(tmp_path, clock, 0.5) as (store, proxy, target):
+        proxy.garbage = garbage
+        with pytest.raises(StoreUnavailable):
+            await store.exchange(target, lambda: pytest.fail("it was not refused"))

@@ -107,7 +107,10 @@ class Link:
     async def _try_out(self, servers: Servers) -> None:
         link = Link(servers, deadline=self.deadline, names=self.names)
         try:
-            await link.run(servers.client.ping)
+            answer = await link.run(servers.client.ping)
+            with link.reading():
+                if answer is not True:
+                    raise ValueError("no answer to a PING")
         except StoreUnavailable as error:
             if not isinstance(cause := error.__cause__, Exception):
                 raise

@@ -73,8 +73,7 @@ class Pool(BlockingConnectionPool):
     async def get_connection(self, command_name: object = None, *keys: Any, **options: Any) -> AbstractConnection:
         """One that is connected, to be given back by `release`."""
         # redis-py gives no types here
-        taken = await super().get_connection()  # type: ignore[no-untyped-call] # pyright: ignore[reportUnknownMemberType]
-        connection = cast(AbstractConnection, taken)
+        connection: AbstractConnection = await super().get_connection()  # type: ignore[no-untyped-call] # pyright: ignore[reportUnknownMemberType]
         idle_since = self._idle_since.pop(connection, None)
         if idle_since is not None and get_running_loop().time() - idle_since > IDLE and (note := noting.get()):
             note.pools.add(self)

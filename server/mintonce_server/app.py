@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from mintonce_server.core.broker import Broker, BrokerOptions
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.errors import AuditUnavailable, MintonceError, StoreUnavailable
-from mintonce_server.core.ports import Clock, TokenStore
+from mintonce_server.core.ports import Clock
 from mintonce_server.core.quotas import QuotaOptions, Quotas
 from mintonce_server.core.supervise import Supervisor
 from mintonce_server.core.turns import Turns
@@ -25,7 +25,9 @@ from mintonce_server.rpc.server import Server
 from mintonce_server.settings import IssuerSettings, Settings
 from mintonce_server.sinks import sink_of
 from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
+from mintonce_server.store.proving import prove
 from mintonce_server.store.redis import RedisStore, Resealed
+from mintonce_server.store.surveying import Proof
 from mintonce_server.store_files import StoreFiles
 from mintonce_server.telemetry.audit import AuditLog, ReloadRecord
 from mintonce_server.telemetry.audit_repeats import AuditRepeats
@@ -86,10 +88,13 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
     get_logger(__name__).info("stopped")
 
 
-async def ping_store(settings: Settings) -> None:
-    """One PING, for `mintonced check`. Raises StoreUnavailable."""
-    async with store_of(settings, SystemClock(), lambda: FIXED_KEYRING) as store:
-        await store.ping()
+async def prove_store(settings: Settings) -> Proof:
+    """Do in the store what the service will do, for `mintonced check`. Raises nothing but what is a fault of ours."""
+    try:
+        keyring = Guarding(settings, SystemClock(), lambda: None).keyring()
+    except MintonceError:  # told by try_files
+        keyring = FIXED_KEYRING
+    return await prove(settings.redis.url.reveal(), keyring.index_key, settings.redis.deadline, settings.redis.prefix)
 
 
 async def try_files(settings: Settings) -> None:
@@ -120,12 +125,13 @@ async def _drain(server: Server, broker: Broker, grace: float) -> None:
     await broker.close(grace)
 
 
-async def _try_store(store: TokenStore) -> None:
+async def _try_store(store: RedisStore) -> None:
     """Say at the start when the store is out of reach; the service goes on, as it would in an outage later."""
     try:
         await store.ping()
     except StoreUnavailable as error:
-        get_logger(__name__).warning("store_unavailable", detail=str(error), remedy=error.remedy)
+        told = await store.diagnose(error)
+        get_logger(__name__).warning("store_unavailable", detail=str(told), remedy=told.remedy)
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """`mintonced check`: what is wrong with the settings; or what they mean, and whether store and issuers answer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
@@ -11,11 +11,14 @@ from mintonce_server.common.causes import Cause, cause_of
 from mintonce_server.core.errors import IssuerUnavailable, MintonceError
 from mintonce_server.issuer.connections import issuer_peer, trust
 from mintonce_server.settings import IssuerSettings, Settings, SettingsError, load, visible
+from mintonce_server.store.surveying import Proof
 
 PROBE_SECONDS: Final = 5.0
-"""Each probe's deadline."""
+"""The deadline of a probe."""
+STORE_SECONDS: Final = 15.0
+"""The deadline of the store's: it does much, with each server that keeps keys."""
 
-_FINE: Final = {"files": "they fit"}
+_FINE: Final = {"files": "they fit", "store": "reached; it does all that the service needs"}
 """What is said of a probe that found no trouble; others: reached."""
 
 FINE: Final = 0
@@ -26,22 +29,25 @@ FAULTY: Final = 1
 class Probes:
     """How to see whether the others are there. Each raises MintonceError, with a remedy, when they are not."""
 
-    store: Callable[[Settings], Awaitable[None]]
+    store: Callable[[Settings], Awaitable[Proof | None]]
     issuer: Callable[[IssuerSettings], Awaitable[None]]
     files: Callable[[Settings], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a probe found. `trouble` is "" when all is well."""
+    """What a probe found. Without faults, all is well. `notes`: what one should know."""
 
     what: str
-    trouble: str = ""
-    remedy: str = ""
+    faults: Sequence[Cause] = ()
+    notes: Sequence[str] = ()
 
 
 async def run_check(config: Path | None, environ: Mapping[str, str] | None, probes: Probes, out: TextIO) -> int:
-    """Write the report; return the exit code. Mints nothing, stores nothing. `environ`: None for the process's own."""
+    """Write the report, the verdict last; return the exit code. `environ`: None for the process's own.
+
+    Mints nothing, and leaves nothing in the store.
+    """
     try:
         settings = load(config) if environ is None else load(config, environ)
     except SettingsError as error:
@@ -50,7 +56,7 @@ async def run_check(config: Path | None, environ: Mapping[str, str] | None, prob
     out.writelines(f"{line}\n" for line in describe(settings))
     outcomes = await _probe_all(settings, probes)
     out.writelines(f"{line}\n" for line in report_outcomes(outcomes))
-    return FAULTY if any(outcome.trouble for outcome in outcomes) else FINE
+    return FAULTY if any(outcome.faults for outcome in outcomes) else FINE
 
 
 def report_faults(error: SettingsError) -> Iterator[str]:
@@ -62,6 +68,8 @@ def report_faults(error: SettingsError) -> Iterator[str]:
         yield visible(f"  {fault.where}")
         yield visible(f"    {fault.what}")
         yield visible(f"    → {fault.remedy}")
+    yield ""
+    yield _verdict(count)
 
 
 def describe(settings: Settings) -> Iterator[str]:
@@ -92,11 +100,22 @@ def _callers(settings: Settings) -> Iterator[str]:
 
 
 def report_outcomes(outcomes: list[Outcome]) -> Iterator[str]:
-    """One line a probe, and a remedy below it where one is needed."""
+    """What each probe found: notes, and faults with their remedies. The verdict is the last line."""
     for outcome in outcomes:
-        yield _row("probe", f"{outcome.what}: {outcome.trouble or _FINE.get(outcome.what, 'reached')}")
-        if outcome.remedy:
-            yield _row("", f"→ {outcome.remedy}")
+        if not outcome.faults:
+            yield _row("probe", f"{outcome.what}: {_FINE.get(outcome.what, 'reached')}")
+        for note in outcome.notes:
+            yield _row("note", note)
+        for fault in outcome.faults:
+            yield _row("fault", f"{outcome.what}: {fault.what}")
+            yield _row("", f"→ {fault.remedy}")
+    yield _verdict(sum(len(outcome.faults) for outcome in outcomes))
+
+
+def _verdict(faults: int) -> str:
+    if not faults:
+        return "Verdict: fine."
+    return f"Verdict: {faults} fault{'s'[: faults != 1]}. Mend {'it' if faults == 1 else 'them'}, and check again."
 
 
 async def probe_issuer(issuer: IssuerSettings) -> None:
@@ -125,20 +144,21 @@ async def probe_issuer(issuer: IssuerSettings) -> None:
 async def _probe_all(settings: Settings, probes: Probes) -> list[Outcome]:
     return await asyncio.gather(
         *([_probe("files", probes.files(settings))] if probes.files else []),
-        _probe("store", probes.store(settings)),
+        _probe("store", probes.store(settings), STORE_SECONDS),
         *(_probe(f"issuer {name}", probes.issuer(issuer)) for name, issuer in settings.issuers.items()),
     )
 
 
-async def _probe(what: str, probe: Awaitable[None]) -> Outcome:
+async def _probe(what: str, probe: Awaitable[Proof | None], seconds: float | None = None) -> Outcome:
+    seconds = PROBE_SECONDS if seconds is None else seconds
     try:
-        async with asyncio.timeout(PROBE_SECONDS):
-            await probe
+        async with asyncio.timeout(seconds):
+            proof = await probe
     except MintonceError as error:
-        return Outcome(what, " ".join(str(error).split()), error.remedy)
+        return Outcome(what, [Cause(" ".join(str(error).split()), error.remedy)])
     except TimeoutError:
-        return Outcome(what, f"no answer within {PROBE_SECONDS:g} s", "Check the address, firewall and proxy.")
-    return Outcome(what)
+        return Outcome(what, [Cause(f"no answer within {seconds:g} s", "Check the address, firewall and proxy.")])
+    return Outcome(what, proof.faults, proof.notes) if proof else Outcome(what)
 
 
 def _row(label: str, text: str) -> str:

@@ -78,7 +78,7 @@ def _dev(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    probes = Probes(store=app.ping_store, issuer=probe_issuer, files=app.try_files)
+    probes = Probes(store=app.prove_store, issuer=probe_issuer, files=app.try_files)
     return asyncio.run(run_check(options.config, None, probes, sys.stdout))
 
 

@@ -130,3 +130,15 @@ async def test_an_older_token_than_the_rejected_one_falls() -> None:
     await watcher.catch_up()
     assert not watcher.events(events.Adopted)
     assert [event.generation for event in watcher.events(events.BarrierRaised)] == [old.generation]
+
+
+async def test_what_is_barred_here_is_not_taken_from_a_store_that_may_not_bar_it_yet() -> None:
+    """After a failover the store has the rejected token again, and another rejection too fresh for one more."""
+    bench = Workbench()
+    token = (await bench.get()).token
+    behind = bench.store.copy(KEY)
+    await bench.broker.reject(KEY, token.generation)
+    behind.meta.rejected_at = int(bench.clock.unix() * 1000)
+    bench.store.fail_over(KEY, behind)
+    assert (await bench.get()).token.generation > token.generation
+    assert bench.issuer.mints == 2

@@ -65,8 +65,7 @@ def of_tenants(url: str, redis_url: str) -> list[Mapping[str, str]]:
         "REDIS_URL": redis_url,
         "REVALIDATE_SECONDS": f"{REVALIDATE}s",
     }
-    changes: tuple[dict[str, str], ...] = (
-        {},
+    changes: tuple[Mapping[str, str], ...] = (
         {"ISSUERS__DEFAULT__TOKEN_URL": f"{url}/b/oauth/token"},
         {"CLIENT_ID": "id-b"},
         {"CLIENTS__DEFAULT__EXTRA__ORGANIZATION": "org_b"},
@@ -74,7 +73,7 @@ def of_tenants(url: str, redis_url: str) -> list[Mapping[str, str]]:
         {"ISSUERS__DEFAULT__AUDIENCE_PARAMETER": "audience"},
     )
     tenants: list[Mapping[str, str]] = [first]
-    for change in changes[1:]:
+    for change in changes:
         tenants.append({**tenants[-1], **change})
     return tenants
 

@@ -80,7 +80,7 @@ STORE = (
         "an exception that is not redis-py's own",
         "store/link.py",
         "except Exception as error:\n            heed_cancellation()",
-        "except (RedisError, OSError) as error:\n            heed_cancellation()",
+        "except (ResponseError, OSError) as error:\n            heed_cancellation()",
         "a garbled reply is no outage of the store",
         "store/test_garbage.py",
     ),

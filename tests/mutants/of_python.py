@@ -97,7 +97,7 @@ PROTOCOL = (
         "max(newer_than, entry.barred, ",
         "max(newer_than, ",
         "a replica takes the rejected token from a store that lost the rejection",
-        "broker_upkeep",
+        "lost_rejections",
     ),
     core(
         "what is over here may be had there",
@@ -118,8 +118,8 @@ PROTOCOL = (
     Mutant(
         "a life counted anew",
         "store/redis.py",
-        "ttl=_ms(token.remaining(now))",
-        "ttl=_ms(token.lifetime)",
+        "ttl=_ms(token.remaining(now)),\n            latest=_ms(token.expiry_unix),",
+        "ttl=_ms(token.lifetime),\n            latest=_ms(token.expiry_unix + token.lifetime),",
         "a token outlives itself in the store",
         LUA_TESTS,
     ),

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from mintonce_server.check import Probes, probe_issuer, run_check
+from mintonce_server.common.causes import Cause
 from mintonce_server.core.errors import IssuerUnavailable, StoreUnavailable
 from mintonce_server.settings import IssuerSettings, Settings
+from mintonce_server.store.surveying import Proof
 from support.settings import COMPLETE
 
 WriteConfig = Callable[[str], Path]
@@ -76,9 +78,33 @@ async def test_one_probe_that_fails_hides_no_other(write_config: WriteConfig) ->
     assert "issuer acme: reached" in text
 
 
+async def test_the_verdict_stands_last(write_config: WriteConfig) -> None:
+    """Whatever came before: faults of the settings, of a probe, or none; with notes that are no faults."""
+
+    async def tells(_: Settings) -> Proof:
+        return Proof([], ["a note"])
+
+    async def is_useless(_: Settings) -> Proof:
+        return Proof([Cause("it evicts", "Forbid it."), Cause("it forgets", "Remind it.")], ["a note"])
+
+    fine = await check(write_config(COMPLETE), {}, Probes(tells, is_there))
+    useless = await check(write_config(COMPLETE), {}, Probes(is_useless, is_there))
+    faulty = await check(None, {"MINTONCE_LISTEN": "nowhere"}, Probes(is_there, is_there))
+
+    assert [code for code, _ in (fine, useless, faulty)] == [0, 1, 1]
+    assert [text.splitlines()[-1] for _, text in (fine, useless, faulty)] == [
+        "Verdict: fine.",
+        "Verdict: 2 faults. Mend them, and check again.",
+        "Verdict: 3 faults. Mend them, and check again.",
+    ]
+    assert "a note" in fine[1]
+    for part in ("it evicts", "→ Forbid it.", "it forgets", "→ Remind it.", "a note"):
+        assert part in useless[1]
+
+
 async def test_a_probe_that_hangs_is_given_up(write_config: WriteConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """A firewall that drops packets does not hold up the report."""
-    monkeypatch.setattr("mintonce_server.check.PROBE_SECONDS", 0.01)
+    monkeypatch.setattr("mintonce_server.check.STORE_SECONDS", 0.01)
 
     async def hangs(_: Settings) -> None:
         await asyncio.Event().wait()

@@ -187,3 +187,23 @@ def test_no_fault_can_command_a_terminal(write_config: WriteConfig) -> None:
     faults = faults_of(write_config('"\\u001b[2J\\n" = 1' + COMPLETE), {})
 
     assert all(str(fault).isprintable() for fault in faults)
+
+
+@pytest.mark.parametrize("prefix", ["mintonce", "a", "staging:mo", "A-1.b_c", "x" * 64])
+def test_names_in_redis_may_have_a_prefix(smallest: dict[str, str], prefix: str) -> None:
+    """So that installations can share one."""
+    assert load(None, {**smallest, "MINTONCE_REDIS__PREFIX": prefix}).redis.prefix == prefix
+
+
+@pytest.mark.parametrize("prefix", ["x" * 65, "a b", "a{b", "}", "mo*", "m?", "[ab]", "a\\", "ü", "a\n", "a/b", "~a"])
+def test_a_prefix_that_patterns_or_slots_would_read_is_a_fault(smallest: dict[str, str], prefix: str) -> None:
+    """Braces would move keys of one token to several slots of a Cluster, and wildcards would fit others' names."""
+    (fault,) = faults_of(None, {**smallest, "MINTONCE_REDIS__PREFIX": prefix})
+    assert fault.where == "variable MINTONCE_REDIS__PREFIX"
+    assert "letters" in fault.remedy
+
+
+def test_an_empty_prefix_is_a_fault(write_config: WriteConfig) -> None:
+    """In a file; an empty variable counts as none."""
+    (fault,) = faults_of(write_config(COMPLETE.replace("[redis]\n", '[redis]\nprefix = ""\n')), {})
+    assert "letters" in fault.remedy

@@ -51,7 +51,8 @@ class Topology:
     async def primary_of(self, name: str) -> Node:
         """The server that holds this Redis key."""
         del name  # one shard has it all
-        return (await self.primaries())[0]
+        # While one is promoted, there is none.
+        return (await eventually(self.primaries, bool, within=30.0))[0]
 
     async def replica_of(self, primary: Node) -> Node:
         """One that follows it."""

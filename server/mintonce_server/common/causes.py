@@ -80,12 +80,12 @@ _NO_ROUTE: Final = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETD
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The exception and what is below it, outermost first."""
+    """The exception and what is below it, outermost first. Below a timeout is what it interrupted, and no cause."""
     for _ in range(DEEPEST):
         if error is None:
             return
         yield error
-        error = error.__cause__ or error.__context__
+        error = None if isinstance(error, TimeoutError) else error.__cause__ or error.__context__
 
 
 def cause_of(error: BaseException, peer: Peer) -> Cause | None:

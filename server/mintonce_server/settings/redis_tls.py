@@ -10,10 +10,7 @@ from mintonce_server.settings.files import FileFault, read_regular, refuse_if_op
 
 FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _MISMATCH = "KEY_VALUES_MISMATCH"
-_PEM = (
-    "Write certificate (-----BEGIN CERTIFICATE-----) and key (-----BEGIN PRIVATE KEY-----) in PEM, the key without a "
-    "password."
-)
+_PEM = "Write certificate (-----BEGIN CERTIFICATE-----) and key in PEM, the key without a password."
 
 
 def file_faults(url: str) -> Iterator[tuple[str, str]]:

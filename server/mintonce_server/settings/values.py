@@ -159,7 +159,10 @@ def _algorithm(value: str) -> str:
 def _prefix(value: str) -> str:
     # A brace would move the hash tag, and a glob character would let lists and the ACL see others' keys.
     if not _PREFIX.fullmatch(value):
-        raise fault("is not a prefix of names", "Write 1 to 64 of A-Z a-z 0-9 _ . : -, such as mintonce or staging:mo.")
+        raise fault(
+            "is not a prefix of names",
+            "Write 1 to 64 letters, digits and _ . : -, such as staging:mintonce.",
+        )
     return value
 
 

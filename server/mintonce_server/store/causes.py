@@ -119,10 +119,27 @@ def store_cause(error: BaseException, name: str, deadline: float) -> Cause:
     return _silent(found, name, deadline)
 
 
+def misplaced(name: str, kind: str, mode: str, role: str) -> Cause | None:
+    """A server that is of another kind than the URL says, by what HELLO says. "" is not known."""
+    if mode == "sentinel":
+        return Cause(
+            f"{name} is a Sentinel",
+            "Write redis+sentinel://HOST,HOST,HOST/SERVICE into redis.url, with the name after `sentinel monitor`.",
+        )
+    if mode == "cluster" and kind != "cluster":
+        return Cause(f"{name} {_CLEAR_ANSWERS[exceptions.MovedError][0]}", _CLEAR_ANSWERS[exceptions.MovedError][1])
+    if role in ("replica", "slave"):
+        return Cause(
+            f"{name} {_CLEAR_ANSWERS[exceptions.ReadOnlyError][0]}", _CLEAR_ANSWERS[exceptions.ReadOnlyError][1]
+        )
+    return None
+
+
 def lacking(error: BaseException) -> str:
     """What an ACL does not allow to our user, such as "+evalsha"; "" for another error."""
-    text = next((str(each) for each in chain(error) if isinstance(each, ResponseError)), "")
-    if not isinstance(error, NoPermissionError) and not text.startswith("ACL failure"):
+    denied = next((each for each in chain(error) if isinstance(each, ResponseError)), None)
+    text = str(denied)
+    if not isinstance(denied, NoPermissionError) and not text.startswith("ACL failure"):
         return ""
     if found := _COMMAND.search(text):
         return f"+{found[1]}"

@@ -16,7 +16,7 @@ from mintonce_server.store.commands import Commands, Scannable
 from mintonce_server.store.current import CurrentClient
 from mintonce_server.store.names import USUAL, Names
 from mintonce_server.store.second_try import Tries
-from mintonce_server.store.servers import Ear, Pool, Servers, open_servers
+from mintonce_server.store.servers import Ear, Part, Pool, Servers, open_servers
 
 RETRY_AFTER: Final = 1.0
 """Seconds. A store that is out of reach is worth asking again soon."""
@@ -30,6 +30,9 @@ at most (connect, TLS, AUTH, SELECT, the command) and has two thirds of the dead
 
 LINGER: Final = 6.0
 """Seconds that what is under way has, when connections are exchanged: longer than the longest operation."""
+
+LOOK_EVERY: Final = 10.0
+"""Minimum seconds between two closer looks of a service that cannot reach its store."""
 
 T = TypeVar("T")
 
@@ -51,6 +54,8 @@ class Link:
         self._puzzled = False
         self._renewed_at = float("-inf")
         self._seen: Exception | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._looked_at = float("-inf")
 
     @classmethod
     def from_url(cls, url: str, *, deadline: float, names: Names = USUAL) -> Self:
@@ -71,6 +76,10 @@ class Link:
         """A client for each server that has keys. Raises what redis-py raises."""
         return await self._servers.shards()
 
+    async def parts(self) -> Sequence[Part]:
+        """Each server that has keys, by itself. Raises StoreUnavailable."""
+        return await self.run(self._servers.parts)
+
     @property
     def ears(self) -> int:
         """How many subscriptions are needed to lose no message with one server."""
@@ -82,7 +91,7 @@ class Link:
         Not by `_tried`, whose tasks would let another ear choose between this one's choice and its caller's note of it.
         """
         servers = self._servers
-        ear = await self.run(lambda: servers.ear(avoid), deadline=self.deadline)
+        ear = await self._run(lambda: self._repeated(lambda: servers.ear(avoid)), self.deadline)
         return replace(ear, stale=lambda: servers is not self._servers or ear.stale())
 
     async def exchange(self, servers: Servers, done: Callable[[], None]) -> None:
@@ -112,12 +121,10 @@ class Link:
                 if answer is not True:
                     raise ValueError("no answer to a PING")
         except StoreUnavailable as error:
-            if not isinstance(cause := error.__cause__, Exception):
-                raise
-            await link.look_closer(cause)
+            failure = await link.explained(error)
         else:
             return
-        raise link.unavailable(cause) from cause
+        raise failure
 
     async def run(self, operation: Callable[[], Awaitable[T]], *, deadline: float | None = None) -> T:
         """Do it within the link's deadline or the given one, and once more where the fault may lie in the connection.
@@ -127,10 +134,16 @@ class Link:
         It must be idempotent. Raises StoreUnavailable, whatever the operation raised: exceptions that are not the
         library's own come out of it, such as ValueError for a garbled reply.
         """
+        attempt = self._tried if deadline is None else self._repeated
+        answer = await self._run(lambda: attempt(operation), self.deadline if deadline is None else deadline)
+        self._seen = None
+        return answer
+
+    async def _run(self, operation: Callable[[], Awaitable[T]], deadline: float) -> T:
         try:
-            async with asyncio.timeout(self.deadline if deadline is None else deadline):
+            async with asyncio.timeout(deadline):
                 await self._renew_if_puzzled()
-                answer = await (self._tried(operation) if deadline is None else self._repeated(operation))
+                answer = await operation()
         except StoreUnavailable:
             raise
         except Exception as error:
@@ -138,7 +151,6 @@ class Link:
             await self.doubt(error)
             raise self.unavailable(error) from error
         heed_cancellation()
-        self._seen = None
         return answer
 
     async def _tried(self, operation: Callable[[], Awaitable[T]]) -> T:
@@ -173,13 +185,32 @@ class Link:
         if suspects:
             name = f"server {', '.join(suspects)} of {name}"
         cause = store_cause(self._seen or error if _is_mute(error) else error, name, self.deadline)
-        return StoreUnavailable(cause.what, remedy=cause.remedy, retry_after=RETRY_AFTER, partial=self._servers.sharded)
+        told = StoreUnavailable(cause.what, remedy=cause.remedy, retry_after=RETRY_AFTER, partial=self._servers.sharded)
+        told.__cause__ = error
+        return told
 
-    async def look_closer(self, error: Exception) -> None:
-        """See why connections fail, if the error does not say. What is seen is told until an operation succeeds."""
-        if _is_mute(error):
-            with suppress(Exception):  # what failed is known already
-                self._seen = await self._servers.look_closer()
+    async def explained(self, failure: StoreUnavailable) -> StoreUnavailable:
+        """The same failure after a closer look, if that shows more."""
+        error = failure.__cause__
+        if isinstance(error, Exception) and _is_mute(error):
+            await self._look_closer()
+            return self.unavailable(error)
+        return failure
+
+    def look_soon(self, failure: StoreUnavailable) -> None:
+        """See beside the calls why connections fail, if the failure does not say. What is seen is told from then on."""
+        now = asyncio.get_running_loop().time()
+        if self._looking is None and now - self._looked_at >= LOOK_EVERY and _is_mute(failure):
+            self._looked_at = now
+            self._looking = asyncio.create_task(self._look_closer(), name="store-look")
+
+    async def _look_closer(self) -> None:
+        try:
+            self._seen = await self._servers.look_closer()
+        except Exception:  # noqa: BLE001 - what failed is known already; this only finds better words for it
+            self._seen = None
+        finally:
+            self._looking = None
 
     @contextmanager
     def reading(self) -> Generator[None]:
@@ -213,6 +244,9 @@ class Link:
 
     async def close(self) -> None:
         """Give all connections back."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
         await self._servers.close()
 
 

@@ -219,6 +219,10 @@ class RedisStore:
         """Go over to connections with these credentials; see Link.exchange."""
         await self._link.exchange(open_target(target, self._link.deadline), done)
 
+    async def diagnose(self, error: StoreUnavailable) -> StoreUnavailable:
+        """The same failure with more to say, if a closer look shows more."""
+        return await self._link.explained(error)
+
     async def close(self) -> None:
         """Give the connections back. Whoever consumes `wakes` closes that."""
         await self._link.close()

@@ -49,10 +49,19 @@ RESEAL: Final = Script.load("reseal")
 class Scripts:
     """Calls the scripts on a client. All numbers are whole milliseconds unless their name says otherwise."""
 
-    def __init__(self, client: Commands, notifications: Notifications, names: Names) -> None:
+    def __init__(
+        self,
+        client: Commands,
+        notifications: Notifications,
+        names: Names,
+        *,
+        meta_ms: int = META_MS,
+        brief_ms: int = BRIEF_MS,
+    ) -> None:
         self._client = client
-        self._names = names
+        self._names, self._channel = names, names.wake_channel
         self._message = notifications.encode
+        self._meta, self._brief = meta_ms, brief_ms
 
     async def acquire(
         self,
@@ -67,7 +76,17 @@ class Scripts:
         proof: str,
     ) -> Sequence[object]:
         """[HIT, row] | [LEASE, …] | [WAIT, ms] | [BACKOFF, failure, ms, row?], see acquire.lua."""
-        values = (nonce, lease, credential_version, newer_than, min_remaining, BRIEF_MS, int(adopt), BACK_OFF_MS, proof)
+        values = (
+            nonce,
+            lease,
+            credential_version,
+            newer_than,
+            min_remaining,
+            self._brief,
+            int(adopt),
+            BACK_OFF_MS,
+            proof,
+        )
         return cast(list[object], await self._call(ACQUIRE, key_hash, *values))
 
     async def commit(
@@ -91,7 +110,16 @@ class Scripts:
         """
         message = self._message(WakeKind.COMMIT, key_hash, generation)
         sizes = (generation, ttl, latest, credential_version, leeway, cap)
-        values = (*sizes, payload, fingerprint, provisional, int(restored), BRIEF_MS, self._names.wake_channel, message)
+        values = (
+            *sizes,
+            payload,
+            fingerprint,
+            provisional,
+            int(restored),
+            self._brief,
+            self._channel,
+            message,
+        )
         return cast(list[object], await self._call(COMMIT, key_hash, *values))
 
     async def fail(
@@ -109,9 +137,7 @@ class Scripts:
         """1 if it was recorded, else 0."""
         message = self._message(WakeKind.FAIL, key_hash, generation)
         values = (nonce, generation, retry, failure, credential_version)
-        return await self._call(
-            FAIL, key_hash, *values, BRIEF_MS, self._names.wake_channel, message, int(while_live), proof
-        )
+        return await self._call(FAIL, key_hash, *values, self._brief, self._channel, message, int(while_live), proof)
 
     async def renew(self, key_hash: str, *, nonce: str, generation: int, lease: int) -> object:
         """1 if it is ours, else 0."""
@@ -120,13 +146,13 @@ class Scripts:
     async def reject(self, key_hash: str, *, generation: int, min_interval: int) -> Sequence[object]:
         """[CURRENT, generation] | [OTHER] | [TOO_SOON, ms] | [UNKNOWN]."""
         message = self._message(WakeKind.REJECT, key_hash, generation)
-        values = (generation, min_interval, BRIEF_MS, self._names.wake_channel, message)
+        values = (generation, min_interval, self._brief, self._channel, message)
         return cast(list[object], await self._call(REJECT, key_hash, *values))
 
     async def barrier(self, key_hash: str, *, generation: int, fingerprint: str, min_interval: int) -> Sequence[object]:
         """[OK] | [TOO_SOON, ms]."""
         message = self._message(WakeKind.REJECT, key_hash, generation)
-        values = (generation, fingerprint, min_interval, META_MS, self._names.wake_channel, message)
+        values = (generation, fingerprint, min_interval, self._meta, self._channel, message)
         return cast(list[object], await self._call(BARRIER, key_hash, *values))
 
     async def reseal(self, key_hash: str, *, generation: int, before: bytes, after: bytes) -> object:

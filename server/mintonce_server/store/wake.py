@@ -127,16 +127,19 @@ class _Ear:
                     async for wake in subscription:
                         yield wake
             except StoreUnavailable as error:
-                await self._link.look_closer(error)
-                self._trouble(error)
+                self._told(error)
             except Exception as error:  # noqa: BLE001 - a subscription may break in any way, and the next one comes
                 heed_cancellation()
                 await self._link.doubt(error)
-                self._trouble(self._link.unavailable(error))
+                self._told(self._link.unavailable(error))
             # A server that confirms and then breaks the connection must not be asked without a pause.
             failures = 0 if get_running_loop().time() - began >= STEADY else min(failures + 1, 10)
             # Full jitter: after an outage the replicas do not come back all at once.
             await sleep(self._spread.uniform(0.0, min(RETRY_MAX, RETRY_FIRST * 2**failures)))
+
+    def _told(self, error: StoreUnavailable) -> None:
+        self._link.look_soon(error)
+        self._trouble(error)
 
     async def _subscription(self) -> AsyncGenerator[Wake]:
         # Not where the others are, nor where this one has just been, which probably is down.

@@ -2,7 +2,7 @@
 
 from mintonce_server.store.servers.opening import open_servers, open_target
 from mintonce_server.store.servers.pools import OldConnections, Pool, noting
-from mintonce_server.store.servers.ports import Ear, Servers
+from mintonce_server.store.servers.ports import Ear, Part, Servers
 from mintonce_server.store.servers.url import Target
 
-__all__ = ["Ear", "OldConnections", "Pool", "Servers", "Target", "noting", "open_servers", "open_target"]
+__all__ = ["Ear", "OldConnections", "Part", "Pool", "Servers", "Target", "noting", "open_servers", "open_target"]

@@ -58,7 +58,8 @@ async def _look_by_tls(path: str, address: Address | None, context: ssl.SSLConte
         async with timeout(step + ALERT_WITHIN), _connected(path, address, context) as (reader, _):
             try:
                 async with timeout(ALERT_WITHIN):
-                    await reader.read(1)
+                    if not await reader.read(1):
+                        return ConnectionResetError("closed after the TLS handshake")
             except TimeoutError:
                 pass  # it waits for a command, as it should
         return None

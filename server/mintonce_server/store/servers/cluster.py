@@ -1,8 +1,10 @@
 """A Cluster. redis-py's own client of one looks for the servers inside of calls, which then miss their deadlines."""
 
 import random
+from asyncio import gather
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 from redis.exceptions import ClusterDownError, ConnectionError
@@ -13,8 +15,8 @@ from mintonce_server.store.servers.batch import Batch
 from mintonce_server.store.servers.closer import look_closer
 from mintonce_server.store.servers.lookout import Lookout, poll
 from mintonce_server.store.servers.pools import Pool, Pools, server_options
-from mintonce_server.store.servers.ports import Ear
-from mintonce_server.store.servers.routing import Router, all_of
+from mintonce_server.store.servers.ports import Ear, Part
+from mintonce_server.store.servers.routing import Router
 from mintonce_server.store.servers.slots import SlotMap, read_slots
 from mintonce_server.store.servers.url import Target
 
@@ -54,6 +56,10 @@ class ClusterServers:
 
     async def shards(self) -> Sequence[Scannable]:
         return [self._pools.at(address) for address in await self._router.primaries()]
+
+    async def parts(self) -> Sequence[Part]:
+        view = await self._lookout.find()
+        return [Part(str(address), self._pools.at(address), partial(_has, view, address)) for address in view.primaries]
 
     async def ear(self, avoid: Callable[[], Collection[str]]) -> Ear:
         servers = (await self._lookout.find()).servers
@@ -102,6 +108,10 @@ class ClusterServers:
         return read_slots(await self._pools.at(server).execute_command("CLUSTER", "SLOTS"), server)
 
 
+def _has(view: SlotMap, address: Address, slot: int) -> bool:
+    return view.primary(slot) == address
+
+
 class _Client:
     """Implements Commands."""
 
@@ -116,7 +126,12 @@ class _Client:
 
     async def ping(self) -> object:
         """Each shard: the store answers only if all do."""
-        return all(await all_of([self._router.ping(address) for address in await self._router.primaries()]))
+        pings = [self._router.ping(address) for address in await self._router.primaries()]
+        answers = await gather(*pings, return_exceptions=True)  # all to their end: else others look faulty, too
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return all(answers)
 
     @asynccontextmanager
     async def pipeline(self, transaction: bool) -> AsyncGenerator[Pipeline]:

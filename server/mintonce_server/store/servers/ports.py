@@ -6,7 +6,7 @@ from typing import Protocol
 
 from redis.asyncio.connection import AbstractConnection
 
-from mintonce_server.store.commands import Commands, Scannable
+from mintonce_server.store.commands import Commands, Scannable, ServerCommands
 from mintonce_server.store.servers.pools import Pool
 
 
@@ -22,6 +22,21 @@ class Ear:
     connection: AbstractConnection
     where: str
     stale: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A server that keeps keys.
+
+    Args:
+        name: of the server, for people.
+        client: sends commands to it alone.
+        has: whether keys of this slot (of a Cluster) are its.
+    """
+
+    name: str
+    client: ServerCommands
+    has: Callable[[int], bool] = lambda _: True
 
 
 class Servers(Protocol):
@@ -47,6 +62,10 @@ class Servers(Protocol):
 
     async def shards(self) -> Sequence[Scannable]:
         """A client for each server that has keys, to scan. Raises RedisError."""
+        ...
+
+    async def parts(self) -> Sequence[Part]:
+        """Each server that has keys, by itself. Raises RedisError."""
         ...
 
     async def ear(self, avoid: Callable[[], Collection[str]]) -> Ear:

@@ -11,7 +11,7 @@ from mintonce_server.store.servers.address import Address
 from mintonce_server.store.servers.closer import look_closer
 from mintonce_server.store.servers.lookout import Lookout, poll
 from mintonce_server.store.servers.pools import Pool, Pools, sentinel_options, server_options
-from mintonce_server.store.servers.ports import Ear
+from mintonce_server.store.servers.ports import Ear, Part
 from mintonce_server.store.servers.url import Target
 
 LOOK_EVERY: Final = 0.5
@@ -47,6 +47,10 @@ class SentinelServers:
 
     async def shards(self) -> Sequence[Scannable]:
         return [self._servers.at(await self._lookout.find())]
+
+    async def parts(self) -> Sequence[Part]:
+        primary = await self._lookout.find()
+        return [Part(str(primary), self._servers.at(primary))]
 
     async def ear(self, avoid: Callable[[], Collection[str]]) -> Ear:
         primary = await self._lookout.find()

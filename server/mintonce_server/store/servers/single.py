@@ -7,7 +7,7 @@ from redis.exceptions import ReadOnlyError
 from mintonce_server.store.commands import Commands, Scannable
 from mintonce_server.store.servers.closer import look_closer
 from mintonce_server.store.servers.pools import Pool, Pools, server_options
-from mintonce_server.store.servers.ports import Ear
+from mintonce_server.store.servers.ports import Ear, Part
 from mintonce_server.store.servers.url import Target
 
 
@@ -29,6 +29,9 @@ class Single:
 
     async def shards(self) -> Sequence[Scannable]:
         return [self._pools.at(self._address)]
+
+    async def parts(self) -> Sequence[Part]:
+        return [Part(self.name, self._pools.at(self._address))]
 
     async def ear(self, avoid: Callable[[], Collection[str]]) -> Ear:
         return Ear(self._pools.connection(self._address), self.name, _never)

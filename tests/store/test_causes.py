@@ -1,0 +1,98 @@
+"""What an exception of redis-py is called. Nothing of the server's text is repeated but the names of commands."""
+
+import asyncio
+
+import pytest
+from redis import exceptions
+
+from mintonce_server.common.causes import DEEPEST, chain
+from mintonce_server.store.causes import lacking, misplaced, store_cause
+
+NAME = "the store at redis:6379"
+SECRET = "a-secret"
+
+
+@pytest.mark.parametrize(
+    ("error", "what"),
+    [
+        (exceptions.ReadOnlyError(SECRET), "is a replica"),
+        (exceptions.MovedError("1 host:1"), "belongs to a Cluster"),
+        (exceptions.OutOfMemoryError(SECRET), "has no memory left"),
+        (exceptions.BusyLoadingError(SECRET), "is still loading"),
+        (exceptions.MasterDownError(SECRET), "has lost its primary"),
+        (exceptions.ClusterDownError(SECRET), "some slots have no server"),
+        (exceptions.ConnectionError("max number of clients reached"), "takes no more connections"),
+        (exceptions.AuthenticationError(SECRET), "refused our user name or password"),
+        (exceptions.ResponseError(f"MISCONF {SECRET}"), "cannot write to its disk"),
+        (exceptions.ResponseError(f"NOREPLICAS {SECRET}"), "too few replicas"),
+        (exceptions.ResponseError(f"BUSY {SECRET}"), "busy with a script"),
+        (exceptions.ResponseError(f"STRANGE {SECRET}"), "answered with STRANGE"),
+        (exceptions.ResponseError(SECRET), "answered with ResponseError"),
+        (exceptions.ResponseError(f"unknown command 'EVALSHA', with args beginning with: '{SECRET}'"), "a Sentinel"),
+        (exceptions.InvalidResponse("Protocol Error: b'HTTP/1.1 400 a-secret'"), "is an HTTP server"),
+        (exceptions.InvalidResponse("Protocol Error: b'\\x15\\x03\\x03\\x00'"), "wants TLS"),
+        (exceptions.InvalidResponse(f"Protocol Error: b'{SECRET}'"), "not Redis' protocol"),
+        (exceptions.ConnectionError(SECRET), "is out of reach (ConnectionError)"),
+        (exceptions.NoPermissionError("User u has no permissions to run the 'a|secret' command"), "right to a|secret"),
+        (exceptions.NoPermissionError(f"No permissions to access the '{SECRET}' channel"), "the wake channel"),
+    ],
+)
+def test_each_cause_has_its_words(error: Exception, what: str) -> None:
+    """And a remedy, without what the server said."""
+    cause = store_cause(error, NAME, 0.25)
+    assert what in cause.what
+    assert NAME in cause.what
+    assert cause.remedy
+    assert SECRET not in cause.what + cause.remedy
+
+
+def test_what_a_timeout_interrupted_is_not_its_cause() -> None:
+    """A slot that moves makes servers say "try again" until the deadline: the store did not answer in time."""
+    interrupted = asyncio.CancelledError()
+    interrupted.__context__ = exceptions.TryAgainError("while a slot moves")
+    late = TimeoutError()
+    late.__cause__ = interrupted
+    assert store_cause(late, NAME, 0.25).what == f"{NAME} did not answer within 0.25 s"
+
+
+def test_a_chain_has_an_end() -> None:
+    """Exceptions that are each other's context."""
+    first, second = ValueError(), ValueError()
+    first.__context__, second.__context__ = second, first
+    assert len(list(chain(first))) == DEEPEST
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("User u has no permissions to run the 'evalsha' command", "+evalsha"),
+        ("User u has no permissions to run the 'cluster|slots' command", "+cluster|slots"),
+        ("User u has no permissions to run the 'x\x1b[2J' command", "command"),
+        ("No permissions to access a channel", "channel"),
+        ("No permissions to access a key", "key"),
+    ],
+)
+def test_a_right_that_is_missing_is_read_from_the_answer(text: str, right: str) -> None:
+    """The server's own words for it, only where they look like a command; also from inside of a script."""
+    assert lacking(exceptions.NoPermissionError(text)) == right
+    assert lacking(exceptions.ResponseError(f"ACL failure in script: {text} script: on @user_script:1.")) == right
+    assert lacking(exceptions.ResponseError("OOM")) == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "role", "what"),
+    [
+        ("single", "standalone", "master", None),
+        ("cluster", "cluster", "master", None),
+        ("single", "", "", None),
+        ("single", "sentinel", "", "is a Sentinel"),
+        ("single", "cluster", "master", "belongs to a Cluster"),
+        ("sentinel", "cluster", "master", "belongs to a Cluster"),
+        ("single", "standalone", "replica", "is a replica"),
+        ("single", "standalone", "slave", "is a replica"),
+    ],
+)
+def test_a_server_of_another_kind_is_known_by_its_greeting(kind: str, mode: str, role: str, what: str | None) -> None:
+    """What HELLO says, which every user may ask."""
+    cause = misplaced(NAME, kind, mode, role)
+    assert (cause is None) if what is None else (cause is not None and what in cause.what)

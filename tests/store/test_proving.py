@@ -1,0 +1,188 @@
+"""What `mintonced check` finds out about a store, and that it leaves nothing there."""
+
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from mintonce_server.store.keyring import FIXED_KEYRING
+from mintonce_server.store.link import Link
+from mintonce_server.store.names import USUAL
+from mintonce_server.store.notifications import Notifications
+from mintonce_server.store.proving import prove
+from mintonce_server.store.rehearsing import SCRATCH_MS, Rehearsal
+from mintonce_server.store.scripts import ACQUIRE, BARRIER, COMMIT, FAIL, REJECT, RENEW, RESEAL
+from mintonce_server.store.surveying import Proof
+from support.nodes import PASSWORD, Node
+from support.servers import redis_binary, valkey_binary
+from support.topologies import Topology, cluster, sentinel, single
+
+DEADLINE = 1.0
+HARDENING = (Path(__file__).parents[2] / "docs" / "hardening.md").read_text()
+DOCUMENTED = re.findall(r"(?m)^ACL SETUSER mintonce reset on >PASSWORD (.*)$", HARDENING)[0].split()
+KEY_HASH = "ab" * 16
+
+
+@pytest_asyncio.fixture
+async def topology(tmp_path: Path) -> AsyncIterator[Topology]:
+    async with single(tmp_path) as topology:
+        yield topology
+
+
+@pytest.fixture
+def node(topology: Topology) -> Node:
+    return topology.servers[0]
+
+
+async def proof_of(url: str) -> Proof:
+    return await prove(url, FIXED_KEYRING.index_key, DEADLINE)
+
+
+def faults(proof: Proof) -> list[str]:
+    return [fault.what for fault in proof.faults]
+
+
+@pytest.mark.parametrize("binary", [valkey_binary, redis_binary], ids=["valkey", "redis"])
+async def test_a_server_that_does_all_is_fine(tmp_path: Path, binary: Callable[[], Path]) -> None:
+    """Nothing is left there; what it keeps is told."""
+    async with single(tmp_path, binary=binary(), persist=True) as topology:
+        proof = await proof_of(topology.url)
+        assert await topology.servers[0].command("DBSIZE") == 0
+    assert faults(proof) == []
+    assert "keeps data by the append-only file" in proof.notes[0]
+    assert "evicts nothing" in proof.notes[0]
+
+
+async def test_a_cluster_is_proved_server_by_server(tmp_path: Path) -> None:
+    """A scratch key and a message on each."""
+    async with cluster(tmp_path) as topology:
+        proof = await proof_of(topology.url)
+        primaries = await topology.primaries()
+        assert [await node.command("DBSIZE") for node in primaries] == [0, 0, 0]
+        ran = [str(await node.command("INFO", "commandstats")) for node in primaries]
+    assert faults(proof) == []
+    assert len(proof.notes) == 3
+    for command in ("evalsha", "publish", "hincrby", "pexpireat"):
+        assert all(f"cmdstat_{command}'" in said for said in ran), command
+
+
+async def test_a_primary_that_sentinels_name_is_fine(tmp_path: Path) -> None:
+    """What is told names the server itself."""
+    async with sentinel(tmp_path) as topology:
+        proof = await proof_of(topology.url)
+        primary = (await topology.primaries())[0]
+    assert faults(proof) == []
+    assert f"127.0.0.1:{primary.port}" in proof.notes[0]
+
+
+async def test_every_script_is_run(topology: Topology, node: Node) -> None:
+    """The server knows all of them then, and its memory of the scratch key is short."""
+    link = Link.from_url(topology.url, deadline=DEADLINE)
+    rehearsal = Rehearsal(link, Notifications(FIXED_KEYRING.index_key), KEY_HASH)
+    try:
+        async with _kept(rehearsal):
+            assert isinstance(await rehearsal.run(), int)
+        ttls = [await node.command("PTTL", key) for key in USUAL.keys(KEY_HASH)]
+    finally:
+        await link.close()
+    known = [await node.command("SCRIPT", "EXISTS", script.sha) for script in ALL]
+    assert known == [[1]] * len(ALL)
+    assert all(isinstance(ttl, int) and (ttl == -2 or 0 < ttl <= 2 * SCRATCH_MS) for ttl in ttls)
+    assert max(int(str(ttl)) for ttl in ttls) > 0
+
+
+ALL = (ACQUIRE, COMMIT, FAIL, REJECT, RENEW, BARRIER, RESEAL)
+
+
+@asynccontextmanager
+async def _kept(rehearsal: Rehearsal) -> AsyncGenerator[None]:
+    """As if the check were killed before it could delete its key."""
+
+    async def nothing() -> None:
+        pass
+
+    rehearsal._delete = nothing  # type: ignore[method-assign]
+    yield
+
+
+async def test_each_right_that_is_missing_is_named(node: Node) -> None:
+    """One at a time, of all that the document gives; and with the document's rights nothing is missing."""
+    url = f"redis://mintonce:p@127.0.0.1:{node.port}"
+    granted = ["reset", "on", ">p", *DOCUMENTED]
+    await node.command("ACL", "SETUSER", "mintonce", *granted)
+    assert faults(await proof_of(url)) == []
+    for right in DOCUMENTED:
+        if right == "+ping":
+            continue  # answered before anything else is asked
+        await node.command("ACL", "SETUSER", "mintonce", *(each for each in granted if each != right))
+        proof = await proof_of(url)
+        assert proof.faults, right
+        assert all(right in fault.what for fault in proof.faults), (right, proof.faults)
+        assert all(f"ACL SETUSER mintonce {right}" in fault.remedy for fault in proof.faults), right
+
+
+async def test_all_that_is_missing_is_named_at_once(node: Node) -> None:
+    """Nobody mends one right to hear of the next."""
+    await node.command("ACL", "SETUSER", "weak", "on", ">p", "~mintonce:*", "+ping", "+eval", "+evalsha", "+hget")
+    proof = await proof_of(f"redis://weak:p@127.0.0.1:{node.port}")
+    named = {word for what in faults(proof) for word in what.partition("rights: ")[2].split()}
+    commands = {right for right in DOCUMENTED if right.startswith("+")}
+    assert named == commands - {"+ping", "+eval", "+evalsha", "+hget"}
+    assert "could not be told" in proof.notes[0]
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
+async def test_a_store_that_evicts_is_a_fault(topology: Topology, node: Node, policy: str) -> None:
+    """All our keys have a TTL: volatile policies take them, too. Without maxmemory nothing is evicted."""
+    await node.command("CONFIG", "SET", "maxmemory-policy", policy)
+    assert faults(await proof_of(topology.url)) == []
+    await node.command("CONFIG", "SET", "maxmemory", "100mb")
+    proof = await proof_of(topology.url)
+    assert [policy in what and "evicts" in what for what in faults(proof)] == [True]
+    assert "noeviction" in proof.faults[0].remedy
+
+
+async def test_a_store_that_takes_no_writes_is_a_fault(topology: Topology, node: Node) -> None:
+    """A PING tells nothing of it."""
+    await node.command("CONFIG", "SET", "maxmemory", "1")
+    assert "has no memory left" in faults(await proof_of(topology.url))[0]
+    await node.command("CONFIG", "SET", "maxmemory", "0")
+    await node.command("CONFIG", "SET", "min-replicas-to-write", "1")
+    assert "too few replicas" in faults(await proof_of(topology.url))[0]
+
+
+async def test_a_script_that_acts_otherwise_is_a_fault(topology: Topology, node: Node) -> None:
+    """As an imitation of Redis might. Here somebody has put another lease into the scratch key's place."""
+    link = Link.from_url(topology.url, deadline=DEADLINE)
+    _, lease, _ = USUAL.keys(KEY_HASH)
+    await node.command("HSET", lease, "nonce", "another", "f", 7)
+    await node.command("PEXPIRE", lease, 60_000)
+    try:
+        said = await Rehearsal(link, Notifications(FIXED_KEYRING.index_key), KEY_HASH).run()
+    finally:
+        await link.close()
+    assert not isinstance(said, int)
+    assert "'acquire'" in said.what
+    assert await node.command("DBSIZE") == 0
+
+
+async def test_a_channel_that_carries_nothing_is_a_fault(topology: Topology, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Published with one key and read with another, which is as if it never came."""
+    monkeypatch.setattr("mintonce_server.store.proving.HEARD_WITHIN", 0.3)
+    monkeypatch.setattr("mintonce_server.store.notifications.Notifications.decode", _drop)
+    assert ["does not arrive" in what for what in faults(await proof_of(topology.url))] == [True]
+
+
+def _drop(_: Notifications, __: bytes) -> None:
+    pass
+
+
+async def test_no_password_is_shown(node: Node) -> None:
+    """Neither the right one nor a wrong one."""
+    proof = await proof_of(f"redis://:the-wrong-one@127.0.0.1:{node.port}")
+    assert "user name or password" in faults(proof)[0]
+    assert "the-wrong-one" not in str(proof)
+    assert PASSWORD not in str(proof)

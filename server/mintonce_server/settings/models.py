@@ -41,7 +41,10 @@ class RedisSettings(Part):
     url: RedisUrl = Field(
         description="The store: `redis://`, `redis+sentinel://`, `redis+cluster://` (`rediss…` with TLS) or `unix://`."
     )
-    url_file: File | None = Field(default=None, description="A file that holds the URL, when a password is in it.")
+    url_file: File | None = Field(
+        default=None,
+        description="A file that holds the URL, when a password is in it. Read again for a new user or password.",
+    )
     prefix: Prefix = Field(
         default="mintonce",
         description="Names in Redis begin with it. Installations that share one need different ones.",

@@ -14,7 +14,7 @@ from mintonce_server.store.servers.address import Address
 from mintonce_server.store.servers.batch import Batch
 from mintonce_server.store.servers.closer import look_closer
 from mintonce_server.store.servers.lookout import Lookout, poll
-from mintonce_server.store.servers.pools import Pools, server_options
+from mintonce_server.store.servers.pools import Pool, Pools, server_options
 from mintonce_server.store.servers.ports import Ear, Part
 from mintonce_server.store.servers.routing import Router
 from mintonce_server.store.servers.slots import SlotMap, read_slots
@@ -80,8 +80,12 @@ class ClusterServers:
         view = self._lookout.view
         return await look_closer(self._target, [*self._seeds, *(view.primaries if view else ())], self._deadline)
 
-    async def renew(self) -> None:
-        await self._pools.renew()
+    async def renew(self, only: Collection[Pool] | None = None) -> None:
+        await self._pools.renew(only)
+
+    async def retire(self) -> None:
+        await self._lookout.close()
+        await self._pools.retire()
 
     async def close(self) -> None:
         await self._lookout.close()

@@ -71,8 +71,9 @@ class Router:
         except ResponseError:
             raise  # a clear answer
         except (Exception, asyncio.CancelledError):
-            self._suspects.add(address)
-            self._lookout.refresh()
+            if address not in self._suspects:  # else a look is on its way
+                self._suspects.add(address)
+                self._lookout.refresh()
             raise
 
     def _address(self, slot: int, view: SlotMap) -> Address | None:

@@ -45,8 +45,8 @@ class ClusterServers:
         self._target, self._deadline = target, deadline
         self._step = LOOK_SHARE * deadline
         self._pools = Pools(server_options(target), deadline)
-        self._lookout = Lookout(self._look, every=LOOK_EVERY)
-        self._router = Router(self._lookout, self._pools, self._step)
+        self._lookout = Lookout(self._look, every=LOOK_EVERY, patience=self._step)
+        self._router = Router(self._lookout, self._pools, deadline)
         self._client = _Client(self._router)
         self._spread = random.Random()  # noqa: S311 - spreads questions and subscriptions; no secret
 

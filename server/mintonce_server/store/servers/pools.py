@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from asyncio import get_running_loop
+from asyncio import gather, get_running_loop
 from collections.abc import Callable, Collection, Mapping
 from contextvars import ContextVar
 from typing import Any, Final, cast
@@ -88,7 +88,13 @@ class Pool(BlockingConnectionPool):
             await connection.disconnect(nowait=True)
         elif connection.is_connected:
             self._idle_since[connection] = get_running_loop().time()
-        await super().release(connection)
+        try:
+            await super().release(connection)
+        except BaseException:
+            # Cancelled while it waits for its turn: redis-py forgets the connection then, open as it is.
+            self._in_use_connections.discard(connection)
+            await connection.disconnect(nowait=True)
+            raise
 
     @property
     def is_in_use(self) -> bool:
@@ -98,7 +104,9 @@ class Pool(BlockingConnectionPool):
     async def retire(self) -> None:
         """Close what is idle now, and the rest when it comes back.
 
-        redis-py's own `disconnect` takes connections away from their users, who then fail with AttributeError.
+        redis-py's own `disconnect` takes connections away from their users, who then fail with AttributeError. Its
+        `update_active_connections_for_reconnect` has each release wait for a close while it holds the pool's lock: a
+        command that is cancelled meanwhile, in the line for the lock, never gives its connection back.
         """
         self._retired = True
         for connection in list(self._get_free_connections()):
@@ -166,8 +174,9 @@ class Pools:
 
     async def close(self) -> None:
         """Close everything, also what is in use."""
-        for pool in (*self._pools.values(), *self._retired):
-            await pool.disconnect()
+        pools = (*self._pools.values(), *self._retired)
+        # One whose server does not answer to the end of TLS keeps no other one open.
+        await gather(*(pool.disconnect() for pool in pools), return_exceptions=True)
 
     def _pool(self, address: Address | None) -> Pool:
         if address not in self._pools:

@@ -38,7 +38,7 @@ class SentinelServers:
         self._deadline = deadline
         self._sentinels = Pools(sentinel_options(target), self._step)
         self._servers = Pools(server_options(target), deadline)
-        self._lookout = Lookout(self._look, every=LOOK_EVERY)
+        self._lookout = Lookout(self._look, every=LOOK_EVERY, patience=2 * self._step)
         self._client = _Client(self._lookout, self._servers)
 
     @property

@@ -1,5 +1,7 @@
 """A mint that failed is everybody's answer for a while; a lease is held only by its holder."""
 
+from dataclasses import replace
+
 from mintonce_server.core.errors import Reason
 from mintonce_server.core.ports import Backoff, Clock, Failure, Lease, TokenStore, Wait
 from support.eventually import eventually
@@ -31,6 +33,15 @@ async def test_failures_in_a_row_are_counted(store: TokenStore) -> None:
         lease = await lease_of(store)
         assert lease.failures == expected
         await store.fail(lease, DOWN, 0.0)
+
+
+async def test_trouble_of_the_issuer_does_not_count(store: TokenStore) -> None:
+    """It is no failure of the key's own. It is answered all the same."""
+    await store.fail(await lease_of(store), replace(DOWN, of_issuer=True), 0.0)
+    lease = await lease_of(store)
+    assert lease.failures == 0
+    await store.fail(lease, replace(DOWN, of_issuer=True), 30.0)
+    assert isinstance(await store.acquire(KEY, wish()), Backoff)
 
 
 async def test_a_failure_told_twice_counts_once(store: TokenStore) -> None:

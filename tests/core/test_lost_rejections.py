@@ -142,3 +142,23 @@ async def test_what_is_barred_here_is_not_taken_from_a_store_that_may_not_bar_it
     bench.store.fail_over(KEY, behind)
     assert (await bench.get()).token.generation > token.generation
     assert bench.issuer.mints == 2
+
+
+async def test_what_is_rejected_by_its_text_where_it_is_not_held_is_remembered_by_it() -> None:
+    """It is known by its text, so a copy that comes back after a loss is told from a successor."""
+    bench = Workbench()
+    holder = bench.replica()
+    token = (await holder.get()).token
+    assert await bench.broker.reject(KEY, token.access_token.sha256())
+    assert (entry := bench.entry()) is not None
+    assert entry.rejected == token.access_token.fingerprint()
+
+
+async def test_a_token_read_for_a_rejection_of_another_is_held() -> None:
+    """It is the fleet's, so it serves this replica's callers while the store is away: no mint of its own."""
+    bench = Workbench()
+    token = (await bench.replica().get()).token
+    assert not await bench.broker.reject(KEY, b"the sha of another token")
+    bench.store.down = ALL
+    assert named((await bench.get()).token) == named(token)
+    assert bench.issuer.mints == 1

@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 from mintonce_server.core import events, minting
-from mintonce_server.core.errors import IssuerRefused, IssuerUnavailable
+from mintonce_server.core.errors import IssuerRefused, IssuerThrottled
 from mintonce_server.core.ports import Lease, Refusal
 from mintonce_server.core.token import REFRESH_SHARE, Origin, Token
 from support import samples
 from support.samples import KEY, lease_of, named, wish
-from support.scripted_issuer import refused, unavailable
+from support.scripted_issuer import refused, throttled
 from support.troubled_store import ALL
 from support.waiting import wait_until
 from support.workbench import Workbench, a_moment
@@ -178,13 +178,13 @@ async def test_a_new_secret_clears_the_failure_of_the_old_one() -> None:
     assert (await bench.replica(credential_version=2).get()).origin is Origin.MINT
 
 
-async def test_failures_in_a_row_are_tried_less_and_less_often() -> None:
-    """Full jitter: between one second and a ceiling that doubles up to a minute; a success starts anew."""
+async def test_an_issuer_that_limits_the_rate_is_tried_less_and_less_often() -> None:
+    """Full jitter: between one second and a ceiling that doubles up to a minute; a success ends it."""
     bench = Workbench()
-    bench.issuer.fails = unavailable
+    bench.issuer.fails = throttled
     pauses: list[float] = []
     for _ in range(12):
-        with pytest.raises(IssuerUnavailable) as caught:
+        with pytest.raises(IssuerThrottled) as caught:
             await bench.get()
         assert caught.value.retry_after is not None
         pauses.append(caught.value.retry_after)
@@ -299,7 +299,7 @@ async def test_a_failed_mint_with_the_store_away_says_what_the_issuer_said() -> 
     bench.store.down = ALL - {"acquire"}
     with pytest.raises(IssuerRefused):
         await bench.get()
-    assert [event.minting for event in bench.events(events.StoreFailed)] == [False]
+    assert {event.minting for event in bench.events(events.StoreFailed)} == {False}
 
 
 async def test_a_mended_secret_works_at_once_where_it_is_known() -> None:

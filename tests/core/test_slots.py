@@ -109,7 +109,7 @@ async def test_a_key_that_is_being_minted_keeps_its_place() -> None:
     on = bench()
     on.issuer.gate.clear()
     asking = [asyncio.create_task(ask(on, "a", scope)) for scope in ("a1", "a2", "a3", "a4")]
-    await wait_until(lambda: on.issuer.mints == PLACES)
+    await wait_until(lambda: len(on.broker._filling.flights._tasks) == PLACES)
     with pytest.raises(LimitExceeded):
         await ask(on, "b", "b1")
     on.issuer.gate.set()

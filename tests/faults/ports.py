@@ -41,12 +41,13 @@ class Point:
 
 
 def protocols(module: ModuleType) -> list[type[Any]]:
-    """The Protocols that the module defines."""
-    return [
+    """The Protocols that the module defines, without those that are a part of another one."""
+    found = [
         item
         for item in vars(module).values()
         if isinstance(item, type) and item.__module__ == module.__name__ and getattr(item, "_is_protocol", False)
     ]
+    return [item for item in found if not any(item in other.__mro__[1:] for other in found)]
 
 
 def points(protocol: type[Any]) -> list[Point]:

@@ -117,6 +117,7 @@ def fail(
     failure: str,
     version: int,
     while_live: bool = False,
+    own: bool = True,
 ) -> Outcome[bool]:
     """The mint of this lease failed. Only its holder may say so, and only once: the lease is gone then."""
     record, held, meta = state = state.at(now)
@@ -125,7 +126,8 @@ def fail(
         return Outcome(state, False)
     # 2. No replica tries again for `retry` ms with these credentials; or only while the live token lives.
     meta = meta._replace(until=now + retry, failure=failure, until_version=version, while_live=while_live)
-    meta = meta._replace(failures=meta.failures + 1)
+    # 3. It counts among the failures of the key, unless it is the issuer's trouble.
+    meta = meta._replace(failures=meta.failures + own)
     return Outcome(State(record, None, meta), True, ("fail", generation))
 
 

@@ -2,6 +2,7 @@
 
 from mutants.mutant import lua, lua_alone
 from mutants.of_credentials import REFUSALS
+from mutants.of_issuers import GATE
 from mutants.of_rejections import BARRIER, REJECT
 
 END_LEASE = "if number(redis.call('HGET', KEYS[2], 'f')) == generation then redis.call('DEL', KEYS[2]) end"
@@ -341,7 +342,7 @@ FAIL = (
     lua(
         "failures that are not counted",
         "fail",
-        "redis.call('HINCRBY', KEYS[3], 'n', 1)\n",
+        "redis.call('HINCRBY', KEYS[3], 'n', ARGV[11])\n",
         "",
         "the back-off never grows",
     ),
@@ -354,6 +355,13 @@ FAIL = (
         "'while_live', ARGV[9])",
         "'while_live', '0')",
         "once the repeated token was rejected, no mint comes until it would have ended",
+    ),
+    lua(
+        "trouble of the issuer that counts as the key's own",
+        "fail",
+        "'n', ARGV[11])",
+        "'n', 1)",
+        "after an outage a key's back-off is as long as the outage was",
     ),
     lua("a silent failure", "fail", "redis.call('PUBLISH', ARGV[7], ", "tostring(", "waiters learn of it late"),
 )
@@ -369,4 +377,4 @@ RENEW = (
     ),
 )
 
-LUA = H14 + ACQUIRE + COMMIT + FAIL + RENEW + REJECT + BARRIER + REFUSALS
+LUA = H14 + ACQUIRE + COMMIT + FAIL + RENEW + REJECT + BARRIER + REFUSALS + GATE

@@ -4,6 +4,7 @@ from mutants.mutant import LUA_TESTS, Mutant, core
 from mutants.of_credentials import CREDENTIALS
 from mutants.of_edges import EDGES
 from mutants.of_identities import IDENTITIES
+from mutants.of_issuers import ISSUERS
 from mutants.of_numbers import NUMBERS
 from mutants.of_repetition import REPETITION
 from mutants.of_seals import SEALS
@@ -125,4 +126,4 @@ PROTOCOL = (
     ),
 )
 
-PYTHON = PROTOCOL + NUMBERS + REPETITION + EDGES + IDENTITIES + SEALS + SHARES + CREDENTIALS + TENANTS
+PYTHON = PROTOCOL + NUMBERS + REPETITION + EDGES + IDENTITIES + SEALS + SHARES + CREDENTIALS + TENANTS + ISSUERS

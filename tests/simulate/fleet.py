@@ -184,14 +184,7 @@ class Fleet:
 
     def lost(self, name: str | None) -> None:
         """The store is about to lose this."""
-        now = self.loop.now
-        self.world.trouble()
-        if name is None:
-            self.world.all_lost = now
-            self.world.stored.clear()
-        else:
-            self.world.losses[self.laws.keys[name]] = now
-            self.world.stored.pop(self.laws.keys[name], None)
+        self.world.loses(None if name is None else self.laws.keys[name])
 
     def kept_again(self) -> None:
         """After a failover: what the store has now."""

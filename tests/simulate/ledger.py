@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
+from simulate.gate import Gate
 from simulate.issuer import Issued
 from simulate.product import Kept
 from simulate.state import NEVER, NodeState, World
 
-from mintonce_server.core.errors import IssuerError
+from mintonce_server.core.errors import IssuerError, IssuerRefused
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.token import Minted, wanted
 
@@ -23,8 +24,6 @@ SLACK: Final = 0.6
 """Seconds by which a time may come early: readers count from before they ask, and links take their time."""
 LEASE_LEFT: Final = 1.0
 """Seconds that any holder's lease lasts at least after its last renewal."""
-SAME_TIME: Final = 0.01
-"""Seconds. Generations are milliseconds: what is given out right before a loss may be given out right after it."""
 LOSS_LASTS: Final = 30.0
 """Seconds in which a key may be minted a second time because the store lost it: a replica may hold a newer number."""
 SETTLED: Final = 8.0
@@ -58,6 +57,7 @@ class Entry:
     stage: Stage = Stage.OPEN
     ended: float = NEVER
     retry: float = 0.0
+    refused: bool = False
     issued: Issued | None = None
     due: float = NEVER
     replaced: float = NEVER
@@ -86,6 +86,10 @@ class Ledger:
     spent_losses: dict[TokenKey, float] = field(default_factory=dict[TokenKey, float])
     wishes: dict[TokenKey, list[tuple[float, float]]] = field(default_factory=dict[TokenKey, list[tuple[float, float]]])
     rotations: dict[TokenKey, float] = field(default_factory=dict[TokenKey, float])
+    gate: Gate = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.gate = Gate(self.world)
 
     def post(self, node: NodeState, key: TokenKey, lease: tuple[int, float] | None) -> Entry:
         """A POST begins: with a lease of this generation that was asked for at this time, or without one."""
@@ -96,14 +100,14 @@ class Ledger:
         self.count += 1
         generation, since = lease or (None, now)
         entry = Entry(self.count, key, node.index, node.version, now, generation is None, generation or 0, since)
+        self.gate.post(node, entry)
         cause, predecessor = self._cause(entry, node, chain)
         if predecessor is not None:
             predecessor.successor = entry.number
         # Either of the two leases may be the older one: their POSTs need not come in their order.
         before = min(self.generations.get((key, generation or 0), NEVER), since)
-        behind = self.world.stepped(before) > 0 or self.world.is_ahead(generation or 0) or now - before < SAME_TIME
-        forgotten = self.world.lost_at(key) >= before and behind
-        if generation is not None and before != NEVER and not forgotten:
+        may_come = self.world.may_come_again(key, generation or 0, before)
+        if generation is not None and before != NEVER and not may_come:
             self.world.broken("H3", f"POST {entry}: generation {generation} was posted before")
         self.generations.setdefault((key, generation or 0), since)
         self.world.trace("post", entry.number, node.index, key.audience, cause)
@@ -115,11 +119,13 @@ class Ledger:
         """Its poster knows what came of it."""
         world = self.world
         entry.ended = now = world.now
+        self.gate.ended(entry, error)
         node = world.nodes[entry.node]
         if minted is None:
             entry.stage, world.issuer_failed = Stage.FAILED, now
             after = error.retry_after if isinstance(error, IssuerError) else None
             entry.retry = BACK_OFF_LEAST if after is None else after
+            entry.refused = isinstance(error, IssuerRefused)
             world.longest_retry = max(world.longest_retry, entry.retry)
             if entry.lone:
                 node.failed[entry.key] = now + entry.retry
@@ -214,8 +220,18 @@ class Ledger:
             return "the back-off is over"
         if self.world.dropped.get(before.key, NEVER) >= before.since:
             return "a rejection ended its lease before the failure was told"
+        # A refusal belongs to the credential: who has another one asks, and heeds what that was told.
+        if before.refused and entry.version != before.version and not self._is_refused(entry):
+            return "another credential was refused"
         knows = before.lone and entry.node == before.node and poster.booted_at <= before.at
         return "the failure was not shared" if poster.troubled(before.at) and not knows else ""
+
+    def _is_refused(self, entry: Entry) -> bool:
+        """Whether this very credential was refused lately."""
+        return any(
+            past.refused and past.version == entry.version and self.world.now < past.ended + past.retry - 0.05
+            for past in self.entries[entry.key]
+        )
 
     def _needs_successor(self, before: Entry, entry: Entry) -> str:
         now, issued = self.world.now, before.issued

@@ -101,15 +101,15 @@ MUTANTS: Final = (
     planted(
         "a lease that is never renewed",
         "core/minting.py",
-        "        held: Lease | None = lease\n",
-        "        held: Lease | None = None\n",
+        "            await asyncio.sleep(max(RENEW_LEAST,",
+        "            return\n            await asyncio.sleep(max(RENEW_LEAST,",
         "a slow POST loses its lease, and another replica mints too",
     ),
     planted(
         "no look at the lease before the POST",
-        "core/minting.py",
-        "if self._clock.monotonic() >= lease.expires_at:",
-        "if lease.generation < 0:",
+        "core/posting.py",
+        "    if not await post.may_begin():\n",
+        "    if False:\n",
         "a replica that was stopped with the lease mints all the same",
     ),
     planted(
@@ -118,6 +118,20 @@ MUTANTS: Final = (
         "            await self._store.fail(lease, failure_of(error), error.retry_after or 0.0)\n            answer",
         "            raise error\n            answer",
         "its lease lies idle, and the next replica repeats the POST inside the back-off",
+    ),
+    planted(
+        "trouble that is told to no other key",
+        "core/posting.py",
+        "            return await gate.learn(",
+        "            return False and await gate.learn(",
+        "each key and each replica finds out for itself that the issuer limits the rate",
+    ),
+    planted(
+        "a gate that keeps nobody out",
+        "core/posting.py",
+        "            admitted = await self._enter(post, gate)\n",
+        '            admitted = Admitted("", 0, 0)\n',
+        "an issuer that limits the rate is asked for each key",
     ),
     planted(
         "an age that is never looked at",

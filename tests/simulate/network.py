@@ -16,6 +16,8 @@ DEADLINE: Final = 0.25
 """Seconds for a whole operation, its one repetition included, as store/link.py has it."""
 READS: Final = frozenset({"read", "read_all"})
 """Methods of the server that write nothing: a read-only store still does them."""
+OF_ISSUERS: Final = frozenset({"enter", "learn"})
+"""Methods of the server that touch no key."""
 
 
 class LinkLostError(Exception):

@@ -238,6 +238,7 @@ class ServerView:
         """Everything, or all that is known of one key."""
         if name is None:
             self.server.entries.clear()
+            self.server.issuers.clear()
         else:
             self.server.entries.pop(name, None)
 

@@ -15,6 +15,8 @@ from mintonce_server.core.key import TokenKey
 NEVER: Final = float("-inf")
 REMEMBERED: Final = 400
 """Lines of the trace that a failing run shows."""
+SAME_TIME: Final = 10.0
+"""Milliseconds. What is given out right before a loss may be given out right after it."""
 
 
 @dataclass(slots=True)
@@ -81,6 +83,9 @@ class World:
     stored: dict[TokenKey, str] = field(default_factory=dict[TokenKey, str])
     losses: dict[TokenKey, float] = field(default_factory=dict[TokenKey, float])
     all_lost: float = NEVER
+    forgotten: list[tuple[float, TokenKey | None, float]] = field(
+        default_factory=list[tuple[float, TokenKey | None, float]]
+    )
     store_stepped: float = NEVER
     armed: dict[str, list[Callable[[int], None]]] = field(default_factory=dict[str, list[Callable[[int], None]]])
     steps: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
@@ -144,9 +149,27 @@ class World:
         """Seconds by which the store's clock was turned back after this, or forward: who reads it there believes it."""
         return sum(abs(step) for at, step in self.steps if at >= since and (step > 0) is forward)
 
-    def is_ahead(self, generation: int) -> bool:
-        """Whether the store's clock will only come to this number, as after a lone mint on a host that is ahead."""
-        return generation > (EPOCH + self.now + sum(step for _, step in self.steps)) * 1000
+    def loses(self, key: TokenKey | None) -> None:
+        """The store loses all that it knows of a key, or (None) of all keys."""
+        self.trouble()
+        clock = (EPOCH + self.now + sum(step for _, step in self.steps)) * 1000
+        self.forgotten.append((self.now, key, clock))
+        if key is None:
+            self.all_lost = self.now
+            self.stored.clear()
+        else:
+            self.losses[key] = self.now
+            self.stored.pop(key, None)
+
+    def may_come_again(self, key: TokenKey, generation: int, since: float) -> bool:
+        """Whether the store lost a number that it gave out after this, before its clock had passed it.
+
+        A number is ahead where a host's clock is, or where the store's clock was set back. It counts milliseconds.
+        """
+        if self.lost_at(key) >= since and self.stepped(since) > 0:
+            return True
+        lost = (clock for at, of, clock in self.forgotten if at >= since and of in (None, key))
+        return any(generation > clock - SAME_TIME for clock in lost)
 
     def is_held(self, issued: Issued) -> bool:
         """Whether the store or a running replica has this token."""

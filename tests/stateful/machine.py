@@ -134,11 +134,17 @@ class ScriptsMachine(RuleBasedStateMachine):
         return lambda state, moment: act(state, moment.now, as_token(token, moment.here))
 
     @precondition(lambda self: self.leases)
-    @rule(data=strategies.data(), retry=BACK_OFFS, times=TIMES, while_live=strategies.booleans())
-    def fail(self, data: strategies.DataObject, retry: float, times: int, while_live: bool) -> None:
+    @rule(
+        data=strategies.data(),
+        retry=BACK_OFFS,
+        times=TIMES,
+        while_live=strategies.booleans(),
+        own=strategies.booleans(),
+    )
+    def fail(self, data: strategies.DataObject, retry: float, times: int, while_live: bool, own: bool) -> None:
         """A replica that has or had a lease tells a failure."""
         lease = data.draw(strategies.sampled_from(self.leases[-3:]))
-        failure = ports.Failure(Reason.ISSUER_REFUSED, "invalid_client", while_live)
+        failure = ports.Failure(Reason.ISSUER_REFUSED, "invalid_client", while_live, of_issuer=not own)
 
         def model(state: State, moment: Moment) -> Outcome[bool]:
             return scripts.fail(
@@ -150,6 +156,7 @@ class ScriptsMachine(RuleBasedStateMachine):
                 failure=f"{failure.reason} {failure.issuer_error}",
                 version=lease.credential_version,
                 while_live=while_live,
+                own=own,
             )
 
         for _ in range(times):

@@ -4,6 +4,7 @@ import re
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -13,7 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
 from mintonce_server.core.errors import Reason, StoreUnavailable
-from mintonce_server.core.ports import Backoff, Clock, Failure, Hit, Wake, WakeKind
+from mintonce_server.core.ports import Admitted, Backoff, Clock, Failure, Hit, Wait, Wake, WakeKind
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.wake import GAP
@@ -83,6 +84,7 @@ async def everything(store: RedisStore, clock: Clock) -> None:
         assert len((await store.list("", 10, any_token)).tokens) == 1
         assert (await store.reject(KEY, token.generation, 0.0)).was_current
     await _misfortunes(store, clock)
+    await _trouble_of_the_issuer(store)
 
 
 async def _misfortunes(store: RedisStore, clock: Clock) -> None:
@@ -95,6 +97,21 @@ async def _misfortunes(store: RedisStore, clock: Clock) -> None:
     await store.fail(renewed, Failure(Reason.ISSUER_REFUSED, of_proof=True), 60.0)
     renewed = await lease_of(store, OTHER, cv=2, proof="mended")
     assert isinstance(await store.commit(renewed, minted(clock)), Token)
+
+
+async def _trouble_of_the_issuer(store: RedisStore) -> None:
+    """Two failures, a success."""
+    first, second = [as_admitted(await store.enter("issuer", "alone")) for _ in range(2)]
+    assert not await store.learn("issuer", first, Failure(Reason.ISSUER_UNAVAILABLE), 60.0)
+    assert await store.learn("issuer", replace(second, nonce="another"), Failure(Reason.ISSUER_UNAVAILABLE), 60.0)
+    assert isinstance(await store.enter("issuer", "next"), Backoff)
+    assert not await store.learn("issuer", first, None, 0.0)
+
+
+def as_admitted(answer: Admitted | Wait | Backoff) -> Admitted:
+    """It may begin."""
+    assert isinstance(answer, Admitted)
+    return answer
 
 
 @pytest_asyncio.fixture(params=list(BINARIES))

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Callable
 
-from mintonce_server.core.errors import IssuerError, IssuerRefused, IssuerUnavailable
+from mintonce_server.core.errors import IssuerError, IssuerRefused, IssuerThrottled, IssuerUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Clock
 from mintonce_server.core.secret import Secret
@@ -23,6 +23,7 @@ class ScriptedIssuer:
         text: of the tokens from now on; None: a new one each time.
         fails: makes the error to raise instead of giving a token.
         gate: what each mint waits for; open unless a test closes it.
+        fails_for: mints of audiences that begin so fail; None: no audience.
         hangs_for: mints of audiences that begin so wait for `end_of_hanging`; None: no audience.
         asked: set as soon as a mint has begun.
         credential: what `proof` tells.
@@ -37,6 +38,7 @@ class ScriptedIssuer:
         self.gate.set()
         self.hangs_for: str | None = None
         self.end_of_hanging = asyncio.Event()
+        self.fails_for: str | None = None
         self.asked = asyncio.Event()
         self.credential = "first"
         self._clock = clock
@@ -56,6 +58,8 @@ class ScriptedIssuer:
         if self.hangs_for is not None and key.audience.startswith(self.hangs_for):
             await self.end_of_hanging.wait()
         await self.gate.wait()
+        if self.fails_for is not None and key.audience.startswith(self.fails_for):
+            raise unavailable()
         if self.fails is not None:
             raise self.fails()
         text = self.text or f"token-{next(_numbers)}"
@@ -65,6 +69,11 @@ class ScriptedIssuer:
 def refused() -> IssuerRefused:
     """What a wrong secret leads to."""
     return IssuerRefused("the issuer said no", remedy="Mend it.", retry_after=30.0, issuer_error="invalid_client")
+
+
+def throttled() -> IssuerThrottled:
+    """A 429 without a time."""
+    return IssuerThrottled("the issuer limits the rate", remedy="Wait.")
 
 
 def unavailable() -> IssuerUnavailable:

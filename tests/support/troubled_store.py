@@ -7,14 +7,38 @@ from typing import Final, TypeVar
 
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
-from mintonce_server.core.ports import Acquired, Clock, Failure, Lease, Refusal, Rejection, Wake, Wish
+from mintonce_server.core.ports import (
+    Acquired,
+    Admitted,
+    Backoff,
+    Clock,
+    Failure,
+    Lease,
+    Refusal,
+    Rejection,
+    Wait,
+    Wake,
+    Wish,
+)
 from mintonce_server.core.token import Minted, Token
 from mintonce_server.store.memory import MemoryStore
 from mintonce_server.store.memory_server import MemoryServer
 from mintonce_server.store.memory_values import Entry
 
 ALL: Final = frozenset(
-    {"acquire", "commit", "fail", "renew", "reject", "raise_barrier", "load", "generations", "restore"}
+    {
+        "acquire",
+        "commit",
+        "fail",
+        "renew",
+        "reject",
+        "raise_barrier",
+        "load",
+        "generations",
+        "restore",
+        "enter",
+        "learn",
+    }
 )
 
 
@@ -104,6 +128,18 @@ class TroubledStore(MemoryStore):
         self._begin("raise_barrier")
         answer = await super().raise_barrier(key, generation, fingerprint, min_interval)
         self._end("raise_barrier")
+        return answer
+
+    async def enter(self, issuer: str, nonce: str) -> Admitted | Wait | Backoff:
+        self._begin("enter")
+        answer = await super().enter(issuer, nonce)
+        self._end("enter")
+        return answer
+
+    async def learn(self, issuer: str, admitted: Admitted, failure: Failure | None, pause: float) -> bool:
+        self._begin("learn")
+        answer = await super().learn(issuer, admitted, failure, pause)
+        self._end("learn")
         return answer
 
     async def load(self, keys: Sequence[TokenKey]) -> list[Token | StoreUnavailable | None]:

@@ -1,20 +1,24 @@
 """What a replica does for a key that it does not hold while the store is out of reach."""
 
 import random
+from collections import defaultdict
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from mintonce_server.core import edge, events
-from mintonce_server.core.backoff import LONGEST, error_of, failure_of
+from mintonce_server.core.backoff import LONGEST, error_of, failure_of, trouble_of_issuer
 from mintonce_server.core.client import OAuthClient
 from mintonce_server.core.errors import IssuerError, StoreUnavailable
 from mintonce_server.core.events import Cause
+from mintonce_server.core.issuer_state import IssuerState
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.lone_budget import BURST, PER_SECOND, LoneBudget
 from mintonce_server.core.memory import NEVER, Entry
 from mintonce_server.core.minting import Obtained
-from mintonce_server.core.ports import Clock, Failure
-from mintonce_server.core.posting import Posting
+from mintonce_server.core.ports import Admitted, Backoff, Clock, Failure, Wait
+from mintonce_server.core.posting import ASK_AGAIN, Post, Posting
 from mintonce_server.core.token import Origin, Token
+from mintonce_server.core.turns import until_news
 
 SPREAD_MIN: Final = 1_000
 SPREAD_MAX: Final = 3_600_000
@@ -31,6 +35,27 @@ class _Negative(NamedTuple):
     failures: int
 
 
+class _OwnGate:
+    """Implements ports.IssuerGate for one replica. Issuers are few: settings name them."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._issuers: defaultdict[str, IssuerState] = defaultdict(IssuerState)
+
+    async def enter(self, issuer: str, nonce: str) -> Admitted | Wait | Backoff:
+        return self._issuers[issuer].enter(nonce, self._now())
+
+    async def learn(self, issuer: str, admitted: Admitted, failure: Failure | None, pause: float) -> bool:
+        return self._issuers[issuer].learn(admitted, failure, int(pause * 1000), self._now())
+
+    def look(self, issuer: str) -> Admitted | Wait | Backoff:
+        """What `enter` would say now to a new nonce. Nothing changes."""
+        return replace(self._issuers[issuer]).enter("?", self._now())
+
+    def _now(self) -> int:
+        return int(self._clock.monotonic() * 1000)
+
+
 class Alone:
     """Mints without a lease, or refuses to: `store_outage = "mint" | "refuse"`."""
 
@@ -44,22 +69,33 @@ class Alone:
         self._chance = chance
         self._budget = LoneBudget(clock.monotonic())
         self._negative: dict[TokenKey, _Negative] = {}
+        self._gate = _OwnGate(clock)
 
-    async def mint(self, client: OAuthClient, entry: Entry, outage: StoreUnavailable) -> Obtained:
-        """Raises the outage itself when minting is not allowed or over the rate, and IssuerError."""
+    async def mint(self, client: OAuthClient, entry: Entry, outage: StoreUnavailable) -> Obtained | None:
+        """None: it waited for another key's POST, and the store may be back: ask that again.
+
+        Raises the outage itself when minting is not allowed or over the rate, and IssuerError.
+        """
         key, key_hash = entry.key, entry.key_hash
         self._sink(events.StoreFailed(key_hash, str(outage), minting=self._allowed))
         if not self._allowed:
             raise outage
         proof = edge.proof(client, self._sink)
         failures = self._check_back_off(key, proof)
+        match self._gate.look(client.issuer_name):
+            case Wait(seconds):
+                await until_news(client.turns.news, min(seconds, ASK_AGAIN))
+                return None
+            case Backoff(failure, seconds):
+                raise trouble_of_issuer(failure, seconds)
+            case Admitted():
+                pass
         if not self._budget.take(entry.wanted_by, self._clock.monotonic()):
             raise _used_up(outage)
         generation = self._generation(entry)
         try:
-            minted = await self._posting.mint(
-                client, key, key_hash, generation, failures, Cause.OUTAGE, entry.wanted_by
-            )
+            post = Post(client, key, key_hash, generation, failures, Cause.OUTAGE, entry.wanted_by)
+            minted = await self._posting.mint(post, self._gate)
         except IssuerError as error:
             self._remember(key, error, proof, failures + 1)
             raise

@@ -31,15 +31,24 @@ def full_jitter(failures: int, chance: random.Random) -> float:
 
 def failure_of(error: IssuerError, *, while_live: bool = False) -> Failure:
     """The part of an error that the fleet shares."""
-    return Failure(error.reason, error.issuer_error, while_live, of_proof=error.reason is Reason.ISSUER_REFUSED)
+    of_proof = error.reason is Reason.ISSUER_REFUSED
+    return Failure(error.reason, error.issuer_error, while_live, of_proof, error.of_issuer)
 
 
 def error_of(failure: Failure, seconds: float) -> IssuerError:
     """The error for those who come while the back-off lasts: the same for every replica."""
     code = f" ({failure.issuer_error})" if failure.issuer_error else ""
     return _ERRORS.get(failure.reason, IssuerUnavailable)(
-        f"the last mint of this key failed: {failure.reason}{code}; the next try comes in {seconds:.1f} s",
-        remedy="Look for the mint_failed event of this key in the servers' logs: it says what to mend.",
+        f"a mint failed a moment ago: {failure.reason}{code}; the next try comes in {seconds:.1f} s",
+        remedy="Look in the servers' logs for the last mint_failed event of this key, or of another key of its issuer: "
+        "it says what to mend.",
         retry_after=seconds,
         issuer_error=failure.issuer_error,
     )
+
+
+def trouble_of_issuer(failure: Failure, seconds: float) -> IssuerError:
+    """The error for a key that made no POST: what another key learned holds for it, too."""
+    error = error_of(failure, seconds)
+    error.of_issuer = True
+    return error

@@ -262,9 +262,12 @@ class Broker:
     async def rotate(self, key: TokenKey, deadline: float, caller: str = "") -> tuple[int, int]:
         """Mint a successor now. The generations before (0: none) and after. Raises as `get` does."""
         entry = self._holdings.entry(key, caller)
+        asked_at = self._clock.monotonic()
         (current,) = await self._store.load([key])
         if isinstance(current, StoreUnavailable):
             raise current
+        if current is not None:
+            self._holdings.keep(entry, current, asked_at)
         before = current.generation if current else 0
         async with _waiting_at_most(deadline):
             obtained = await self._filling.fill(entry, 0.0, before, events.Cause.ROTATION)
@@ -302,10 +305,15 @@ class Broker:
         held = entry.token
         if held is not None and held.access_token.sha256() == sha256:
             return held.generation
+        asked_at = self._clock.monotonic()
         (stored,) = await self._store.load([entry.key])
         if isinstance(stored, StoreUnavailable):
             raise stored
-        return stored.generation if stored and stored.access_token.sha256() == sha256 else None
+        if stored is None:
+            return None
+        # As if it had been held: what is rejected is known by its text, and what is not can be served.
+        self._holdings.keep(entry, stored, asked_at)
+        return stored.generation if stored.access_token.sha256() == sha256 else None
 
     def _refresh_failed(self, key: TokenKey, error: Exception) -> None:
         self._sink(events.Unforeseen(self.key_hash(key), "refresh", error))

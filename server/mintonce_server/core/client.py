@@ -20,6 +20,7 @@ class OAuthClient:
         credential_version: rises with every new secret; older tokens and negative records then count no more.
         keep_warm: refresh its tokens even when nobody asks.
         turns: bounds the POSTs under way; shared by all clients of one issuer.
+        issuer_name: tells issuers apart, for what their keys share.
     """
 
     name: str
@@ -27,6 +28,7 @@ class OAuthClient:
     audiences: frozenset[str] = field(default=frozenset({ANY_AUDIENCE}))
     credential_version: int = 1
     keep_warm: bool = False
+    issuer_name: str = ""
     turns: Turns = field(default_factory=Turns, compare=False, repr=False)
 
     def allows(self, audience: str) -> bool:

@@ -7,7 +7,20 @@ from mintonce_server.core import events
 from mintonce_server.core.client import OAuthClient
 from mintonce_server.core.errors import IssuerError, IssuerUnavailable, StoreUnavailable
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.ports import Acquired, Failure, Lease, Listing, Refusal, Rejection, TokenStore, Wake, Wish
+from mintonce_server.core.ports import (
+    Acquired,
+    Admitted,
+    Backoff,
+    Failure,
+    Lease,
+    Listing,
+    Refusal,
+    Rejection,
+    TokenStore,
+    Wait,
+    Wake,
+    Wish,
+)
 from mintonce_server.core.token import Minted, Token
 
 T = TypeVar("T")
@@ -46,6 +59,12 @@ class StoreEdge:
     async def raise_barrier(self, key: TokenKey, generation: int, fingerprint: str, min_interval: float) -> bool:
         raising = self._store.raise_barrier(key, generation, fingerprint, min_interval)
         return await self._run("raise_barrier", raising)
+
+    async def enter(self, issuer: str, nonce: str) -> Admitted | Wait | Backoff:
+        return await self._run("enter", self._store.enter(issuer, nonce))
+
+    async def learn(self, issuer: str, admitted: Admitted, failure: Failure | None, pause: float) -> bool:
+        return await self._run("learn", self._store.learn(issuer, admitted, failure, pause))
 
     async def generations(self, keys: Sequence[TokenKey]) -> list[int | StoreUnavailable]:
         return await self._run("generations", self._store.generations(keys))

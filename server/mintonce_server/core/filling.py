@@ -15,6 +15,7 @@ from mintonce_server.core.minting import Minting, Obtained, ends_soon
 from mintonce_server.core.ports import Clock
 from mintonce_server.core.revalidation import Revalidation
 from mintonce_server.core.token import Origin
+from mintonce_server.core.turns import PATIENCE, none_came
 
 ASKED_AT_MOST: Final = 3
 """Times that a flight asks the store again for one reason, so that no flood of hints holds it up."""
@@ -77,25 +78,38 @@ class Filling:
         return obtained
 
     async def _bring(self, entry: Entry, min_remaining: float, newer_than: int, cause: Cause | None) -> Obtained:
-        client, asked_at = self._holdings.clients.for_key(entry.key), self._clock.monotonic()
-        try:
-            doubts, tries = entry.doubts, 1
-            obtained = await self._from_store(client, entry, min_remaining, newer_than, cause or _cause(entry))
-            # A hint of a rejection came, perhaps after the store had answered.
-            while entry.doubts > doubts and obtained.origin is not Origin.MINT and tries < ASKED_AT_MOST:
-                doubts, tries = entry.doubts, tries + 1
+        client, began = self._holdings.clients.for_key(entry.key), self._clock.monotonic()
+        obtained = None
+        while obtained is None:
+            asked_at = self._clock.monotonic()
+            try:
                 obtained = await self._from_store(client, entry, min_remaining, newer_than, cause or _cause(entry))
-        except StoreUnavailable as outage:
-            self._holdings.store_failed([entry], asked_at, outage)
-            if entry.live(self._clock.monotonic()):
-                raise
-            obtained = await self._alone.mint(client, entry, outage)
+            except StoreUnavailable as outage:
+                self._holdings.store_failed([entry], asked_at, outage)
+                if entry.live(self._clock.monotonic()):
+                    raise
+                obtained = await self._alone.mint(client, entry, outage)
+                if obtained is None and self._clock.monotonic() - began > PATIENCE:
+                    raise none_came() from outage
         if entry.token is not None and entry.holds(obtained.token.generation):
             # Its end is known here, though the store's clock may have been set back since.
             return replace(obtained, token=entry.token)
         return obtained
 
     async def _from_store(
+        self, client: OAuthClient, entry: Entry, min_remaining: float, newer_than: int, cause: Cause
+    ) -> Obtained:
+        doubts = entry.doubts
+        obtained = await self._ask(client, entry, min_remaining, newer_than, cause)
+        for _ in range(ASKED_AT_MOST - 1):
+            if entry.doubts == doubts or obtained.origin is Origin.MINT:
+                break
+            # A hint of a rejection came, perhaps after the store had answered.
+            doubts = entry.doubts
+            obtained = await self._ask(client, entry, min_remaining, newer_than, cause)
+        return obtained
+
+    async def _ask(
         self, client: OAuthClient, entry: Entry, min_remaining: float, newer_than: int, cause: Cause
     ) -> Obtained:
         now = self._clock.monotonic()

@@ -69,6 +69,10 @@ class KeyHasher:
         named = b"%d:%s,%s" % (len(identity), identity, key.canonical())
         return hmac.new(self._index_key, named, hashlib.sha256).hexdigest()[:32]
 
+    def of_issuer(self, issuer: str) -> str:
+        """An issuer's name in the store, as a key's."""
+        return hmac.new(self._index_key, b"issuer " + issuer.encode(), hashlib.sha256).hexdigest()[:32]
+
     def of_proof(self, proof: str) -> str:
         """A credential's name in the store: without the index key it only tells one from another. "" of ""."""
         return hmac.new(self._index_key, b"proof " + proof.encode(), hashlib.sha256).hexdigest()[:32] if proof else ""

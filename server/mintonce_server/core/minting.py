@@ -23,7 +23,7 @@ from mintonce_server.core.events import Cause
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.memory import NEVER
 from mintonce_server.core.ports import Backoff, Clock, Hit, Lease, Refusal, TokenStore, Wait, Wish
-from mintonce_server.core.posting import Posting
+from mintonce_server.core.posting import Overtaken, Post, Posting
 from mintonce_server.core.token import Minted, Origin, Token
 from mintonce_server.core.turns import PATIENCE
 
@@ -39,6 +39,8 @@ FLIGHT_BOUND: Final = 30.0
 TOO_SHORT: Final = 1.0
 """A token that lives no longer than this many seconds is given to those waiting and not stored. A back-off because of
 such tokens is waited out by callers who have no other: it ends when the next token can be had."""
+CONFIRMED: Final = 0.1
+"""Seconds for which the store's word that a lease is held is good for a POST."""
 SAME_END: Final = 1.0
 """Seconds. Issuers count in whole ones: an end that differs by no more is the same end."""
 
@@ -56,6 +58,38 @@ class Obtained:
     origin: Origin
     confirmed_at: float
     trouble: MintonceError | None = None
+
+
+@dataclass(slots=True)
+class _Held:
+    """A lease that is being renewed.
+
+    Attributes:
+        lease: as it is now; None once it is another's.
+        confirmed_at: when the store was asked that gave or renewed it.
+    """
+
+    lease: Lease | None
+    store: TokenStore
+    clock: Clock
+    confirmed_at: float
+
+    async def renew(self, lease: Lease) -> None:
+        """Raises StoreUnavailable."""
+        asked_at = self.clock.monotonic()
+        # None is somebody else's turn: the commit decides whose token counts.
+        self.lease = await self.store.renew(lease)
+        self.confirmed_at = asked_at
+
+    async def may_post(self) -> bool:
+        """Whether it is held still. A process that was stopped finds out here, before it sends anything.
+
+        A POST that waited has the store confirm it: the lease may have been lost there. Raises StoreUnavailable.
+        """
+        now = self.clock.monotonic()
+        if self.lease is not None and now < self.lease.expires_at and now - self.confirmed_at > CONFIRMED:
+            await self.renew(self.lease)
+        return self.lease is not None and self.clock.monotonic() < self.lease.expires_at
 
 
 class Minting:
@@ -132,11 +166,11 @@ class Minting:
         self, client: OAuthClient, key_hash: str, lease: Lease, wish: Wish, cause: Cause, caller: str
     ) -> Obtained | None:
         """Mint and commit. None: the lease or the token was overtaken, so ask the store again."""
-        if self._clock.monotonic() >= lease.expires_at:
-            self._sink(events.LeaseLost(key_hash, lease.generation))
-            return None
         try:
             minted = await self._mint(client, key_hash, lease, cause, caller)
+        except Overtaken:
+            self._sink(events.LeaseLost(key_hash, lease.generation))
+            return None
         except IssuerError as error:
             return await self._failed(key_hash, lease, error, wish)
         left = minted.lifetime - (self._clock.monotonic() - minted.started_at)
@@ -149,10 +183,9 @@ class Minting:
         return await self._commit(key_hash, lease, minted)
 
     async def _mint(self, client: OAuthClient, key_hash: str, lease: Lease, cause: Cause, caller: str) -> Minted:
-        async with self._renewing(lease):
-            return await self._posting.mint(
-                client, lease.key, key_hash, lease.generation, lease.failures, cause, caller
-            )
+        async with self._renewing(lease) as held:
+            post = Post(client, lease.key, key_hash, lease.generation, lease.failures, cause, caller, held.may_post)
+            return await self._posting.mint(post, self._store)
 
     async def _repeated(self, client: OAuthClient, key_hash: str, lease: Lease) -> None:
         """The issuer gave the token that is stored. Until that ends, asking again brings nothing else.
@@ -239,23 +272,22 @@ class Minting:
         return Obtained(token, Origin.MINT, NEVER, error)
 
     @asynccontextmanager
-    async def _renewing(self, lease: Lease) -> AsyncGenerator[None]:
+    async def _renewing(self, lease: Lease) -> AsyncGenerator[_Held]:
         """Keep the lease while the POST waits for its turn and is under way, but never past the mint's deadline."""
-        task = asyncio.create_task(self._renew(lease), name="renew lease")
+        held = _Held(lease, self._store, self._clock, self._clock.monotonic())
+        task = asyncio.create_task(self._renew(held), name="renew lease")
         try:
-            yield
+            yield held
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _renew(self, lease: Lease) -> None:
-        ends = self._clock.monotonic() + PATIENCE + self._mint_deadline
-        held: Lease | None = lease
-        while held is not None and (now := self._clock.monotonic()) < ends:
-            await asyncio.sleep(max(RENEW_LEAST, min(RENEW_EVERY, (held.expires_at - now) / 3)))
+    async def _renew(self, held: _Held) -> None:
+        ends = self._clock.monotonic() + 2 * PATIENCE + self._mint_deadline
+        while (lease := held.lease) is not None and (now := self._clock.monotonic()) < ends:
+            await asyncio.sleep(max(RENEW_LEAST, min(RENEW_EVERY, (lease.expires_at - now) / 3)))
             try:
-                # None is somebody else's turn: the commit decides whose token counts.
-                held = await self._store.renew(held)
+                await held.renew(lease)
             except StoreUnavailable:
                 continue  # tried again soon; the lease lapses by itself otherwise
 

@@ -62,12 +62,14 @@ class Failure:
     Attributes:
         while_live: it counts only while a live token is stored, because that token is the cause.
         of_proof: it counts only for the credential that was refused.
+        of_issuer: it is the issuer's trouble, so it does not count among the key's failures in a row.
     """
 
     reason: Reason
     issuer_error: str = ""
     while_live: bool = False
     of_proof: bool = False
+    of_issuer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,21 @@ class Backoff:
 Acquired = Hit | Lease | Wait | Backoff
 
 
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A POST to the issuer may begin.
+
+    Attributes:
+        nonce: of the question.
+        began: when it was asked, in ms by the clock that answered. 0: it could not be asked.
+        failures: of the issuer since its last success.
+    """
+
+    nonce: str
+    began: int
+    failures: int
+
+
 class Refusal(StrEnum):
     """Why a commit did not count."""
 
@@ -187,7 +204,22 @@ class Wake:
     generation: int
 
 
-class TokenStore(Protocol):
+class IssuerGate(Protocol):
+    """What the keys of an issuer share: its rate limits and outages. Every method raises StoreUnavailable."""
+
+    async def enter(self, issuer: str, nonce: str) -> Admitted | Wait | Backoff:
+        """Whether a POST may begin. The same nonce gets the same answer, so a lost reply costs nothing."""
+        ...
+
+    async def learn(self, issuer: str, admitted: Admitted, failure: Failure | None, pause: float) -> bool:
+        """What came of an admitted POST. `failure`: trouble that may be the issuer's; None: it answers.
+
+        True: it is the issuer's, and all of its keys wait for `pause` seconds.
+        """
+        ...
+
+
+class TokenStore(IssuerGate, Protocol):
     """Where the fleet's tokens and leases live. Every method raises StoreUnavailable, within the store's own deadline.
 
     Each is idempotent: repeated after a lost reply, it gives the same answer.

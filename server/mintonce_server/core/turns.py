@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from mintonce_server.core.errors import IssuerError, IssuerUnavailable
@@ -37,6 +37,13 @@ class Turns:
         self._held: Counter[str | None] = Counter()
         self._waiting: dict[str | None, list[asyncio.Future[None]]] = {}
         self._slow: OrderedDict[str, None] = OrderedDict()
+        self.news = asyncio.Event()
+        """Set when something was learned of the issuer, then replaced: take it before you ask."""
+
+    def tell(self) -> None:
+        """Something was learned of the issuer."""
+        self.news.set()
+        self.news = asyncio.Event()
 
     @asynccontextmanager
     async def turn(self, caller: str, key_hash: str) -> AsyncGenerator[None]:
@@ -78,7 +85,7 @@ class Turns:
             if granted.done() and not granted.cancelled():
                 self._give_back(who)  # it came in the very moment of giving up
             if isinstance(error, TimeoutError):
-                raise _none_came() from error
+                raise none_came() from error
             raise
         finally:
             if granted in queue:
@@ -110,9 +117,19 @@ class Turns:
         return False
 
 
-def _none_came() -> NoTurn:
-    return NoTurn(
+async def until_news(news: asyncio.Event, seconds: float) -> None:
+    """Until something is learned of the issuer, but not longer. `news`: of Turns."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await news.wait()
+
+
+def none_came() -> NoTurn:
+    """The error."""
+    error = NoTurn(
         f"too many requests to the issuer are under way, and none of them ended within {PATIENCE:g} s",
         remedy="Look for mint_failed events with many seconds: see why the issuer does not answer for those keys.",
         retry_after=1.0,
     )
+    error.of_issuer = True
+    return error

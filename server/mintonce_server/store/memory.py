@@ -14,6 +14,7 @@ from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import (
     Acquired,
+    Admitted,
     Backoff,
     Clock,
     Failure,
@@ -154,6 +155,18 @@ class MemoryStore:
             )
         )
         return refused is None
+
+    async def enter(self, issuer: str, nonce: str) -> Admitted | Wait | Backoff:
+        """Whether a POST to the issuer may begin."""
+        name = self._hash.of_issuer(issuer)
+        return await self._ask(lambda: partial(self.server.enter, name, nonce=nonce))
+
+    async def learn(self, issuer: str, admitted: Admitted, failure: Failure | None, pause: float) -> bool:
+        """What came of it. True: the trouble is the issuer's, and all of its keys wait for `pause` seconds."""
+        name = self._hash.of_issuer(issuer)
+        return await self._ask(
+            lambda: partial(self.server.learn, name, admitted=admitted, failure=failure, pause=_ms(pause))
+        )
 
     async def generations(self, keys: Sequence[TokenKey]) -> list[int | StoreUnavailable]:
         """The generation of each key's current token, 0 for none, in the order of the keys."""

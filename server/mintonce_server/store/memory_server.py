@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from mintonce_server.core.backoff import LONGEST_ASKED
-from mintonce_server.core.ports import Clock, Failure, Refusal, Wake, WakeKind
+from mintonce_server.core.issuer_state import IssuerState
+from mintonce_server.core.ports import Admitted, Backoff, Clock, Failure, Refusal, Wait, Wake, WakeKind
 from mintonce_server.core.token import MAX_LIFETIME
 from mintonce_server.store.memory_values import (
     Busy,
@@ -45,6 +46,7 @@ class MemoryServer:
 
     clock: Clock
     entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
+    issuers: dict[str, IssuerState] = field(default_factory=dict[str, IssuerState])
     listeners: dict[int, Callable[[Wake], None]] = field(default_factory=dict[int, Callable[[Wake], None]])
     subscribed: int = 0
 
@@ -130,7 +132,7 @@ class MemoryServer:
             meta.refused[proof] = now + retry, replace(failure, of_proof=False)
         else:
             meta.until, meta.failure, meta.until_cv = now + retry, failure, cv
-        meta.n += 1
+        meta.n += 0 if failure.of_issuer else 1
         meta.ends = max(meta.ends, now + BRIEF_MS)
         self.publish(Wake(WakeKind.FAIL, name, generation))
         return True
@@ -186,6 +188,14 @@ class MemoryServer:
             meta.rejected_at = now
             self.publish(Wake(WakeKind.REJECT, name, generation))
         return None
+
+    def enter(self, issuer: str, *, nonce: str) -> Admitted | Wait | Backoff:
+        """enter.lua."""
+        return self.issuers.setdefault(issuer, IssuerState()).enter(nonce, self.now())
+
+    def learn(self, issuer: str, *, admitted: Admitted, failure: Failure | None, pause: int) -> bool:
+        """learn.lua."""
+        return self.issuers.setdefault(issuer, IssuerState()).learn(admitted, failure, pause, self.now())
 
     def read(self, names: Collection[str]) -> list[Row | None]:
         """What is recorded under each name. Plain commands, so no meta is looked at."""

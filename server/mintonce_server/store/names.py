@@ -23,6 +23,10 @@ class Names:
         """Record, lease, meta."""
         return self.record(key_hash), f"{self.prefix}:{{{key_hash}}}:l", f"{self.prefix}:{{{key_hash}}}:m"
 
+    def issuer(self, issuer_hash: str) -> str:
+        """Where what is known of an issuer is."""
+        return f"{self.prefix}:{{{issuer_hash}}}:i"
+
     @property
     def records(self) -> str:
         """A pattern for SCAN that fits all records."""

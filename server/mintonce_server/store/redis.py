@@ -10,12 +10,15 @@ from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import (
     Acquired,
+    Admitted,
+    Backoff,
     Clock,
     Failure,
     Lease,
     Listing,
     Refusal,
     Rejection,
+    Wait,
     Wake,
     Wish,
 )
@@ -157,9 +160,10 @@ class RedisStore:
                 nonce=lease.nonce,
                 generation=lease.generation,
                 retry=_ms(retry_after),
-                failure=f"{failure.reason} {failure.issuer_error}",
+                failure=_text(failure),
                 credential_version=lease.credential_version,
                 while_live=failure.while_live,
+                own=not failure.of_issuer,
                 proof=self._hash.of_proof(lease.proof) if failure.of_proof else "",
             )
         )
@@ -198,6 +202,24 @@ class RedisStore:
         )
         with self._link.reading():
             return replies.barrier_raised(reply)
+
+    async def enter(self, issuer: str, nonce: str) -> Admitted | Wait | Backoff:
+        """Whether a POST to the issuer may begin."""
+        issuer_hash = self._hash.of_issuer(issuer)
+        reply = await self._link.run(lambda: self._scripts.enter(issuer_hash, nonce=nonce))
+        with self._link.reading():
+            return replies.entered(reply, nonce)
+
+    async def learn(self, issuer: str, admitted: Admitted, failure: Failure | None, pause: float) -> bool:
+        """What came of it. True: the trouble is the issuer's, and all of its keys wait for `pause` seconds."""
+        issuer_hash, what = self._hash.of_issuer(issuer), _text(failure) if failure else ""
+        reply = await self._link.run(
+            lambda: self._scripts.learn(
+                issuer_hash, nonce=admitted.nonce, began=admitted.began, failure=what, pause=_ms(pause)
+            )
+        )
+        with self._link.reading():
+            return replies.flag(reply)
 
     async def generations(self, keys: Sequence[TokenKey]) -> list[int | StoreUnavailable]:
         """The generation of each key's current token, 0 for none, in the order of the keys, in one round trip."""
@@ -291,3 +313,8 @@ class RedisStore:
 def _ms(seconds: float) -> int:
     # Downwards: a life is never made longer than it is.
     return math.floor(seconds * 1000)
+
+
+def _text(failure: Failure) -> str:
+    """As the scripts keep it."""
+    return f"{failure.reason} {failure.issuer_error}"

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, cast
 
 from mintonce_server.common.causes import Cause
@@ -13,7 +14,7 @@ from mintonce_server.store.scripts import Scripts
 SCRATCH_MS: Final = 30_000
 """A scratch key's life, should it not be deleted."""
 
-_DELETE: Final = "return redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])"
+_DELETE: Final = "return redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])"
 _REMEDY: Final = "Use Redis 7 or newer, or Valkey, itself: something in between, or an imitation, may act otherwise."
 
 
@@ -53,8 +54,7 @@ class Rehearsal:
         ))  # fmt: skip
         await self._one("fail", lambda: self._scripts.fail(
             self._hash, nonce=self._nonce, generation=failed, retry=0, failure="a rehearsal", credential_version=1,
-            while_live=False,
-                proof="",
+            while_live=False, own=True, proof="",
         ))  # fmt: skip
         generation = await self._lease("acquire")
         await self._word("commit", b"OK", lambda: self._commit(generation))
@@ -68,7 +68,14 @@ class Rehearsal:
         await self._word("barrier", b"OK", lambda: self._scripts.barrier(
             self._hash, generation=generation + 1, fingerprint="0" * 32, min_interval=0
         ))  # fmt: skip
+        for failures in range(2):
+            await self._word("enter", b"GO", lambda: self._scripts.enter(self._hash, nonce=self._nonce))
+            if await self._link.run(partial(self._learn, str(failures))) != failures:
+                raise Strange("learn")
         return generation
+
+    async def _learn(self, nonce: str) -> object:
+        return await self._scripts.learn(self._hash, nonce=nonce, began=0, failure="a rehearsal", pause=SCRATCH_MS)
 
     async def _acquire(self) -> object:
         return await self._scripts.acquire(
@@ -112,7 +119,7 @@ class Rehearsal:
             raise Strange(script)
 
     async def _delete(self) -> None:
-        keys = self._link.names.keys(self._hash)
+        keys = (*self._link.names.keys(self._hash), self._link.names.issuer(self._hash))
         try:
             await self._link.run(lambda: self._link.client.eval(_DELETE, len(keys), *keys))
         except StoreUnavailable:

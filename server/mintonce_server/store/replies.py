@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from mintonce_server.core.errors import Reason
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.ports import Acquired, Backoff, Failure, Hit, Lease, Refusal, Rejection, Wait, Wish
+from mintonce_server.core.ports import Acquired, Admitted, Backoff, Failure, Hit, Lease, Refusal, Rejection, Wait, Wish
 from mintonce_server.core.text import error_code
 from mintonce_server.core.token import Token
 from mintonce_server.store.record import Open, Row
@@ -75,6 +75,19 @@ def barrier_raised(reply: Sequence[object]) -> bool:
             return True
         case [b"TOO_SOON", int()]:
             return False
+        case _:
+            raise Unexpected
+
+
+def entered(reply: Sequence[object], nonce: str) -> Admitted | Wait | Backoff:
+    """Whether a POST to the issuer may begin."""
+    match reply:
+        case [b"GO", int(now), int(failures)]:
+            return Admitted(nonce, now, failures)
+        case [b"WAIT", int(ms)]:
+            return Wait(ms / 1000)
+        case [b"BACKOFF", bytes(failure), int(ms)]:
+            return Backoff(_failure(failure), ms / 1000)
         case _:
             raise Unexpected
 

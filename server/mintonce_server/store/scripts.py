@@ -1,4 +1,4 @@
-"""The seven atomic acts. Each method's signature is its script's contract; what comes back is as the script says."""
+"""The nine atomic acts. Each method's signature is its script's contract; what comes back is as the script says."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from typing import Final, cast
 from redis.exceptions import NoScriptError
 
 from mintonce_server.core.backoff import LONGEST_ASKED
+from mintonce_server.core.issuer_state import ALONE_MS, FRESH_MS, PAUSE_MAX_MS
 from mintonce_server.core.ports import WakeKind
 from mintonce_server.core.token import MAX_LIFETIME
 from mintonce_server.store.commands import Commands
@@ -44,6 +45,8 @@ RENEW: Final = Script.load("renew")
 REJECT: Final = Script.load("reject")
 BARRIER: Final = Script.load("barrier")
 RESEAL: Final = Script.load("reseal")
+ENTER: Final = Script.load("enter")
+LEARN: Final = Script.load("learn")
 
 
 class Scripts:
@@ -132,12 +135,14 @@ class Scripts:
         failure: str,
         credential_version: int,
         while_live: bool,
+        own: bool,
         proof: str,
     ) -> object:
         """1 if it was recorded, else 0."""
         message = self._message(WakeKind.FAIL, key_hash, generation)
         values = (nonce, generation, retry, failure, credential_version)
-        return await self._call(FAIL, key_hash, *values, self._brief, self._channel, message, int(while_live), proof)
+        more = (self._brief, self._channel, message, int(while_live), proof, int(own))
+        return await self._call(FAIL, key_hash, *values, *more)
 
     async def renew(self, key_hash: str, *, nonce: str, generation: int, lease: int) -> object:
         """1 if it is ours, else 0."""
@@ -159,8 +164,20 @@ class Scripts:
         """1 if it was changed, else 0."""
         return await self._call(RESEAL, key_hash, generation, before, after)
 
+    async def enter(self, issuer_hash: str, *, nonce: str) -> Sequence[object]:
+        """[GO, now, failures] | [WAIT, ms] | [BACKOFF, failure, ms]."""
+        values = (nonce, FRESH_MS, ALONE_MS, PAUSE_MAX_MS, self._brief)
+        return cast(list[object], await self._run(ENTER, (self._names.issuer(issuer_hash),), values))
+
+    async def learn(self, issuer_hash: str, *, nonce: str, began: int, failure: str, pause: int) -> object:
+        """1 if the trouble is the issuer's, else 0."""
+        values = (nonce, began, failure, pause, self._brief)
+        return await self._run(LEARN, (self._names.issuer(issuer_hash),), values)
+
     async def _call(self, script: Script, key_hash: str, *values: str | int | bytes) -> object:
-        keys = self._names.keys(key_hash)
+        return await self._run(script, self._names.keys(key_hash), values)
+
+    async def _run(self, script: Script, keys: Sequence[str], values: Sequence[str | int | bytes]) -> object:
         try:
             return await self._client.evalsha(script.sha, len(keys), *keys, *values)
         except NoScriptError:

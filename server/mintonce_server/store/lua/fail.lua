@@ -1,7 +1,8 @@
 -- FAIL: the mint of this lease failed. Only its holder may say so, and only once: the lease is gone then.
 -- KEYS: record, lease, meta
--- ARGV: nonce, generation, retry ms, failure, credential version, meta ms, channel, message, while live, proof
+-- ARGV: nonce, generation, retry ms, failure, credential version, meta ms, channel, message, while live, proof, own
 -- proof: names the credential that was refused, so that another one is tried at once; "" for trouble of any other kind
+-- own: 0 for the issuer's trouble, which does not count among the key's failures in a row
 -- Gives 1 if it was recorded, else 0
 local lease = redis.call('HMGET', KEYS[2], 'nonce', 'f')
 if lease[1] ~= ARGV[1] or lease[2] ~= ARGV[2] then return 0 end
@@ -18,7 +19,7 @@ else
   end
   redis.call('HSET', KEYS[3], 'no:' .. ARGV[10], ends .. ' ' .. ARGV[4])
 end
-redis.call('HINCRBY', KEYS[3], 'n', 1)
+redis.call('HINCRBY', KEYS[3], 'n', ARGV[11])
 if redis.call('PTTL', KEYS[3]) < tonumber(ARGV[6]) then redis.call('PEXPIRE', KEYS[3], ARGV[6]) end
 redis.call('PUBLISH', ARGV[7], ARGV[8])
 return 1

@@ -1,0 +1,65 @@
+"""A rate limit or an outage is the issuer's: one POST finds out for all of its keys, at every replica."""
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from mintonce_server.dev.faults import NONE, Fault
+from mintonce_server.dev.practice_issuer import PracticeIssuer
+from support.asking import Answer, Served, start
+from support.surroundings import posts
+from support.waiting import wait_until
+
+AUDIENCES = [f"https://api-{number}.example.com/" for number in range(40)]
+PAUSE = 4.0
+BACK = 2.0
+"""Seconds within which an issuer that is back serves every key."""
+SLOW = 1.0
+"""For a busy machine: forty calls take their time there."""
+
+
+async def ask(fleet: list[Served], timeout: float = 3.0) -> list[Answer]:
+    """For every audience at every replica, all at the same time."""
+    return await asyncio.gather(*(served.ask(audience, timeout) for audience in AUDIENCES for served in fleet))
+
+
+async def test_a_rate_limit_of_the_tenant_costs_two_posts(
+    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
+) -> None:
+    """Until the time that the issuer named, whatever is asked for; afterwards every key gets its token."""
+    async with AsyncExitStack() as stack:
+        fleet = await start(stack, tmp_path, settings, 3)
+        issuer.fault = Fault(status=429, retry_after=f"{PAUSE:.0f}")
+        began = time.time()
+        answers = await ask(fleet)
+        while time.time() < began + PAUSE - SLOW:
+            answers += await ask(fleet)
+        assert {answer.error.reason for answer in answers if answer.error} == {"ISSUER_THROTTLED"}
+        assert len(answers) == sum(answer.error is not None for answer in answers)
+        issuer.fault = NONE
+        told = [post["time"] for post in posts(tmp_path / "posts.jsonl")]
+        await wait_until(lambda: time.time() >= max(told) + PAUSE)
+        assert all(answer.token for answer in await ask(fleet, 10.0))
+        first = [post["time"] for post in posts(tmp_path / "posts.jsonl") if post["time"] < max(told) + PAUSE - 0.1]
+    assert len(first) <= 2
+
+
+async def test_an_issuer_that_is_back_serves_every_key_within_two_seconds(
+    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
+) -> None:
+    """However long it was away: no key waits out a back-off of its own."""
+    async with AsyncExitStack() as stack:
+        fleet = await start(stack, tmp_path, settings, 3)
+        issuer.fault = Fault(status=503)
+        ends = time.time() + 8.0
+        while time.time() < ends:
+            await ask(fleet)
+        issuer.fault = NONE
+        back = time.time()
+        missing: list[str] = list(AUDIENCES)
+        while missing and time.time() < back + BACK + SLOW:
+            answers = await asyncio.gather(*(fleet[0].ask(audience) for audience in missing))
+            missing = [audience for audience, answer in zip(missing, answers, strict=True) if answer.error]
+            await asyncio.sleep(0.05)
+    assert missing == []

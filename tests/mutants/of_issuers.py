@@ -1,0 +1,223 @@
+"""Mutants: the keys of an issuer do not share its trouble, or share what is one key's own."""
+
+from mutants.mutant import Mutant, core
+from mutants.of_edges import edge
+
+
+def gate(name: str, script: str, old: str, new: str, breaks: str) -> Mutant:
+    """A mutant of one of the two scripts."""
+    tests = ("tests/contract/test_issuer_gate.py", "-k", "valkey")
+    return Mutant(name, f"store/lua/{script}.lua", old, new, breaks, tests)
+
+
+ISSUERS = (
+    core(
+        "one failure closes the issuer",
+        "issuer_state",
+        "        if self.bad >= 2:\n            self.until",
+        "        if self.bad >= 1:\n            self.until",
+        "one bad audience keeps all others from the issuer",
+        "issuer_trouble",
+    ),
+    core(
+        "all begin while nothing is known",
+        "issuer_state",
+        "        if self.alone not in",
+        "        if False and self.alone not in",
+        "a rate limit costs a POST for each key",
+        "issuer_trouble",
+    ),
+    core(
+        "a POST that goes alone keeps the others back for as long as it hangs",
+        "issuer_state",
+        "0 < left <= ALONE_MS:",
+        "-60_000 < left <= ALONE_MS:",
+        "one API that hangs stops the issuer's other keys",
+        "issuer_trouble",
+    ),
+    core(
+        "the issuer's back-off ends at once",
+        "issuer_state",
+        "0 < self.until - now <= PAUSE_MAX_MS:",
+        "0 < self.until - now <= 0:",
+        "an issuer that limits the rate is asked for each key",
+        "issuer_trouble",
+    ),
+    core(
+        "a success that forgets no failure",
+        "issuer_state",
+        "self.failure, self.alone = now, 0, None,",
+        "self.failure, self.alone = now, self.bad, None,",
+        "the failures of one key close the issuer in the end",
+        "issuer_trouble",
+    ),
+    edge(
+        "a failure beside a success counts",
+        "core/issuer_state.py",
+        "        if self.ok_at > admitted.began:\n            return False  # another key got a token meanwhile\n",
+        "",
+        "one bad audience keeps all others from the issuer",
+        "contract/test_issuer_gate.py",
+    ),
+    edge(
+        "a failure that is told twice counts twice",
+        "core/issuer_state.py",
+        "if self.told != admitted.nonce:",
+        "if True:",
+        "one lost reply makes one failure two, and closes the issuer",
+        "contract/test_issuer_gate.py",
+    ),
+    edge(
+        "any failure lets the next one go",
+        "core/issuer_state.py",
+        "if self.alone == admitted.nonce:",
+        "if True:",
+        "more than one goes at a time",
+        "contract/test_issuer_gate.py",
+    ),
+    core(
+        "a POST that asks at no gate",
+        "posting",
+        "            admitted = await self._enter(post, gate)\n",
+        '            admitted = Admitted("", 0, 0)\n',
+        "an issuer that limits the rate is asked for each key",
+        "issuer_trouble",
+    ),
+    core(
+        "trouble that is told to no other key",
+        "posting",
+        "            return await gate.learn(",
+        "            return False and await gate.learn(",
+        "each key and each replica finds out for itself",
+        "issuer_trouble",
+    ),
+    core(
+        "a refusal is the issuer's trouble",
+        "posting",
+        "if error.reason not in _OF_THE_ISSUER:",
+        "if not error:",
+        "one audience that is not allowed keeps all others from the issuer",
+        "issuer_trouble",
+    ),
+    core(
+        "the issuer's trouble is each key's own",
+        "posting",
+        "            error.of_issuer = True\n",
+        "",
+        "after an outage a key's back-off is as long as the outage was",
+        "issuer_trouble",
+    ),
+    core(
+        "what holds for another key counts as a key's own failure",
+        "backoff",
+        "    error.of_issuer = True\n",
+        "",
+        "a key that was not even tried has a long back-off",
+        "issuer_trouble",
+    ),
+    core(
+        "an outage is probed at long intervals",
+        "posting",
+        "self._chance.uniform(*PAUSE)",
+        "60.0",
+        "an issuer that is back serves no key for a minute",
+        "issuer_trouble",
+    ),
+    core(
+        "a store that cannot say stops the mint",
+        "posting",
+        "                        return Admitted(nonce, 0, 0)\n",
+        "                        raise\n",
+        "a lease is had, and no token comes of it",
+        "issuer_trouble",
+    ),
+    core(
+        "no look at the lease at the last moment",
+        "posting",
+        "post.key_hash):\n                await _check(post)\n",
+        "post.key_hash):\n",
+        "a replica that waited makes a second POST by a lease that is lost",
+        "issuer_trouble",
+    ),
+    core(
+        "a lease that is never confirmed",
+        "minting",
+        "now - self.confirmed_at > CONFIRMED:",
+        "False:",
+        "a replica that waited makes a second POST by a lease that is lost",
+        "issuer_trouble",
+    ),
+    core(
+        "a lone mint that waits without the store",
+        "alone",
+        "min(seconds, ASK_AGAIN))\n                return None\n",
+        "min(seconds, ASK_AGAIN))\n",
+        "a replica mints alone what the store has by then",
+        "issuer_trouble",
+    ),
+    core(
+        "a lone mint that waits without end",
+        "filling",
+        "- began > PATIENCE:",
+        "- began > 1e9:",
+        "the flight goes on for as long as keys hang",
+        "issuer_trouble",
+    ),
+)
+
+GATE = (
+    gate(
+        "all begin while nothing is known, in the store",
+        "enter",
+        "left > 0 and left",
+        "left > 2^53 and left",
+        "40 POSTs",
+    ),
+    gate("a question that is not idempotent", "enter", "state[5] ~= ARGV[1]", "true", "a lost reply costs a second"),
+    gate("the issuer's back-off ends at once, in the store", "enter", "if pause > 0", "if pause > 2^53", "40 POSTs"),
+    gate("a success means nothing", "enter", "if bad == 0 and", "if bad < 0 and", "keys are minted one by one"),
+    gate("a success in spite of failures", "enter", "if bad == 0 and", "if", "40 POSTs"),
+    gate(
+        "one failure closes the issuer, in the store",
+        "learn",
+        "if bad >= 2 then",
+        "if bad >= 1 then",
+        "one bad key stops all",
+    ),
+    gate(
+        "a success that forgets no failure, in the store",
+        "learn",
+        "'bad', 'until',",
+        "'until',",
+        "one bad key stops all",
+    ),
+    gate("a success that ends no pause", "learn", "'bad', 'until',", "'bad',", "all wait though the issuer answers"),
+    gate(
+        "a failure beside a success counts, in the store",
+        "learn",
+        "if number(state[1]) > tonumber(ARGV[2]) then return 0 end\n",
+        "",
+        "one bad key stops all",
+    ),
+    gate(
+        "a failure that is told twice counts twice, in the store",
+        "learn",
+        "if state[4] ~= ARGV[1] then bad",
+        "if true then bad",
+        "a lost reply closes the issuer",
+    ),
+    gate(
+        "any failure lets the next one go, in the store",
+        "learn",
+        "if state[3] == ARGV[1] then",
+        "if true then",
+        "more than one goes at a time",
+    ),
+    gate(
+        "a failure that keeps its place",
+        "learn",
+        "if state[3] == ARGV[1] then",
+        "if false then",
+        "after each failure all wait for a second",
+    ),
+)

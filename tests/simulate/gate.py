@@ -1,0 +1,57 @@
+"""What one POST learns of the issuer holds for all of its keys: no POST by a lease while its trouble is known."""
+
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from simulate.state import NEVER, NodeState, World
+
+from mintonce_server.core.errors import IssuerError, IssuerThrottled, IssuerUnavailable
+
+SLACK: Final = 0.6
+"""Seconds for what is on its way when the trouble becomes known."""
+PAUSE_LEAST: Final = 1.0
+
+
+class Posted(Protocol):
+    """A POST."""
+
+    @property
+    def node(self) -> int: ...
+    @property
+    def at(self) -> float: ...
+    @property
+    def lone(self) -> bool: ...
+
+
+@dataclass
+class Gate:
+    """The failures in a row, and until when all wait."""
+
+    world: World
+    failed: list[Posted] = field(default_factory=list[Posted])
+    got_at: float = NEVER
+    known_at: float = NEVER
+    until: float = NEVER
+
+    def ended(self, post: Posted, error: BaseException | None) -> None:
+        """A POST by a lease tells what came of it; a lone one has nobody to tell."""
+        if post.lone:
+            return
+        if isinstance(error, IssuerThrottled | IssuerUnavailable):
+            if post.at < self.got_at:
+                return  # another key got an answer meanwhile
+            self.failed = [*self.failed[-1:], post]
+            if len(self.failed) == 2:
+                self.known_at = self.world.now
+                self.until = self.world.now + (error.retry_after or PAUSE_LEAST)
+        elif error is None or isinstance(error, IssuerError):
+            self.failed, self.got_at, self.until = [], self.world.now, NEVER
+
+    def post(self, node: NodeState, post: Posted) -> None:
+        """A POST begins."""
+        world, now = self.world, self.world.now
+        if post.lone or not self.known_at + SLACK < now < self.until - 0.05 or node.troubled(self.known_at - SLACK):
+            return
+        told = not any(world.nodes[past.node].troubled(past.at) for past in self.failed)
+        if told and max(world.all_lost, world.store_stepped) < self.failed[0].at:
+            world.broken("gate", f"POST {post}: the issuer's trouble is known, and lasts until {self.until:.3f}")

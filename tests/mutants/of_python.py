@@ -14,9 +14,9 @@ from mutants.of_tenants import TENANTS
 PROTOCOL = (
     core(
         "no look at the lease before the POST",
-        "minting",
-        "if self._clock.monotonic() >= lease.expires_at:",
-        "if lease.generation < 0:",
+        "posting",
+        "    if not await post.may_begin():\n",
+        "    if False:\n",
         "a replica that was stopped with the lease mints all the same",
         "minting",
     ),

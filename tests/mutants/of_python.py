@@ -23,8 +23,8 @@ PROTOCOL = (
     core(
         "no renewal",
         "minting",
-        "held: Lease | None = lease\n",
-        "held: Lease | None = None\n",
+        "                await held.renew(lease)\n",
+        "                return\n",
         "a slow POST loses its lease, and another replica mints too",
         "minting",
     ),

@@ -1,8 +1,8 @@
 """A store on a Cluster: each key is found, wherever its slot is, and every wake is heard."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
 
 import pytest
 import pytest_asyncio
@@ -23,7 +23,7 @@ from support.eventually import eventually
 from support.nodes import Node
 from support.reaching import DEADLINE, mended, new_key, reaching, writes
 from support.samples import KEY, any_token, load_all, shared, wish
-from support.topologies import ClusterTopology, cluster
+from support.topologies import NODE_TIMEOUT_MS, ClusterTopology, cluster
 
 CHANNEL = USUAL.wake_channel
 MANY = 40
@@ -128,7 +128,7 @@ async def test_a_stopped_server_delays_no_look(topology: ClusterTopology, clock:
 
 async def test_the_trouble_of_a_part_stays_with_its_keys(topology: ClusterTopology, clock: Clock) -> None:
     """One primary answers nothing: the others' keys are told, loaded and listed; the list says that there is more."""
-    async with reaching(topology.url, clock, deadline=2 * DEADLINE) as store:
+    async with reaching(topology.url, clock, deadline=4 * DEADLINE) as store, _patient(topology):
         keys, tokens, victim, hit = await _spread(store, topology, clock)
         victim.stop()
         await _told_apart(store, keys, tokens, hit)
@@ -152,7 +152,7 @@ async def test_a_look_takes_nobodys_answers_away(
         return await look(servers)
 
     monkeypatch.setattr(ClusterServers, "_look", look_or_hang)
-    async with reaching(topology.url, clock, deadline=3 * DEADLINE) as store:
+    async with reaching(topology.url, clock, deadline=4 * DEADLINE) as store, _patient(topology):
         keys, tokens, victim, hit = await _spread(store, topology, clock)
         primaries = await topology.primaries()
         for node in topology.servers:
@@ -161,6 +161,19 @@ async def test_a_look_takes_nobodys_answers_away(
         if hangs:
             hanging.set()
         await _told_apart(store, keys, tokens, hit)
+
+
+@asynccontextmanager
+async def _patient(topology: ClusterTopology) -> AsyncGenerator[None]:
+    """Its servers call no other one dead, however slow the machine is: then those that answer would serve nothing."""
+    for node in topology.servers:
+        await node.command("CONFIG", "SET", "cluster-node-timeout", 60_000)
+    try:
+        yield
+    finally:
+        for node in topology.servers:
+            node.resume()
+            await node.command("CONFIG", "SET", "cluster-node-timeout", NODE_TIMEOUT_MS)
 
 
 async def _spread(

@@ -22,13 +22,15 @@ FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 
 
 def printed(command: str, *arguments: str) -> str:
-    """What the program prints, at a width that does not depend on the terminal."""
+    """What the program prints, at a width that does not depend on the terminal. Raises RuntimeError if it fails."""
     program, *rest = command.split()
     plain = os.environ | {"COLUMNS": "100", "NO_COLOR": "1", "PYTHON_COLORS": "0"}
     path = Path(sys.executable).parent / program
     whole = [str(path), *rest, *arguments]
     done = subprocess.run(whole, env=plain, capture_output=True, text=True, check=False, timeout=60)
-    return done.stdout if done.returncode == 0 else f"(`{command}` failed)\n{done.stderr}"
+    if done.returncode:  # what it says then must not get into a document
+        raise RuntimeError(f"`{command}` failed\n{done.stderr}")
+    return done.stdout
 
 
 def help_text(command: str) -> str:

@@ -174,7 +174,8 @@ async def _refresh(here: Surroundings, effort: KeysEffort) -> tuple[float, int]:
     # Keys that nobody has yet.
     first = WARM_UP + effort.keys
     replica = await here.replica(issuer)
-    await run_gets(Gets(replica.target, first, effort.refreshed, UNDER_WAY))
+    for _ in range(2):  # a key that is asked for once gets no successor
+        await run_gets(Gets(replica.target, first, effort.refreshed, UNDER_WAY))
     before, cpu, began = await issuer.minted(), cpu_seconds(replica.pid), time.monotonic()
     minted = 0
     while minted < effort.refreshed and time.monotonic() - began < 1.5 * effort.lifetime:

@@ -13,7 +13,7 @@ from mintonce_server.core.ports import Clock
 from mintonce_server.core.quotas import QuotaOptions, Quotas
 from mintonce_server.core.supervise import Supervisor
 from mintonce_server.core.turns import Turns
-from mintonce_server.credentials import credentials_of
+from mintonce_server.credentials import authorities_of, credentials_of
 from mintonce_server.guarding import Guarding
 from mintonce_server.issuer.client_identity import client_identity
 from mintonce_server.issuer.endpoint import TokenEndpoint
@@ -28,6 +28,7 @@ from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
 from mintonce_server.store.proving import prove
 from mintonce_server.store.redis import RedisStore, Resealed
 from mintonce_server.store.surveying import Proof
+from mintonce_server.store_files import StoreFiles
 from mintonce_server.telemetry.audit import AuditLog, ReloadRecord
 from mintonce_server.telemetry.audit_repeats import AuditRepeats
 from mintonce_server.telemetry.clock import SystemClock
@@ -54,6 +55,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         guarding = Guarding(settings, clock, lambda: broker.recheck(), lambda: broker.credentials_changed())  # noqa: PLW0108
         audit = parts.enter_context(AuditLog(settings.audit_file, clock))
         repeats = parts.enter_context(closing(AuditRepeats(audit.write, clock, settings.audit_interval)))
+        store_files = StoreFiles(settings, guarding, clock)
         store = await parts.enter_async_context(store_of(settings, clock, guarding.keyring))
         clients = await parts.enter_async_context(_clients(settings, clock, guarding))
         sink = sink_of(audit, _unchecked(settings), clock, faults)
@@ -68,7 +70,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         server = Server(broker, clock, _server_options(settings, guarding), guards)
         address = server.bind()
         reloader = _reloader(settings, guarding, audit, clock, faults)
-        endless = broker.endless() | guarding.endless | server.endless()
+        endless = broker.endless() | guarding.endless | server.endless() | store_files.endless(store)
         endless |= {"reloading": reloader.run, "audit counts": repeats.run}
         async with Supervisor(clock, faults, random.Random()).running(endless):  # noqa: S311 - spreads restarts
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.poke)
@@ -97,7 +99,11 @@ async def prove_store(settings: Settings) -> Proof:
 
 async def try_files(settings: Settings) -> None:
     """Read all that guards and proves, for `mintonced check`. Raises MintonceError."""
-    guarding = Guarding(settings, SystemClock(), lambda: None)
+    clock = SystemClock()
+    guarding = Guarding(settings, clock, lambda: None)
+    StoreFiles(settings, guarding, clock)
+    for name, issuer in settings.issuers.items():
+        authorities_of(name, issuer, guarding)
     for name, client in settings.clients.items():
         credentials_of(name, client, guarding)
 
@@ -167,7 +173,8 @@ async def _clients(settings: Settings, clock: Clock, guarding: Guarding) -> Asyn
         endpoints: dict[str, TokenEndpoint] = {}
         turns = {name: Turns() for name in settings.issuers}
         for name, issuer in settings.issuers.items():
-            endpoints[name] = TokenEndpoint(_endpoint_options(issuer, settings), clock)
+            authorities = authorities_of(name, issuer, guarding)
+            endpoints[name] = TokenEndpoint(_endpoint_options(issuer, settings), clock, authorities)
             pools.push_async_callback(endpoints[name].close)
         yield Clients(
             OAuthClient(

@@ -1,4 +1,4 @@
-"""How each registered client proves itself to its issuer, from the settings and the files that they name."""
+"""How each client proves itself to its issuer, and whom we trust to be that, from the files that the settings name."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,13 +6,34 @@ from mintonce_server.core.errors import MintonceError
 from mintonce_server.core.secret import Secret
 from mintonce_server.guarding import Guarding
 from mintonce_server.issuer.certificate import ClientCertificate, load_client_certificate
+from mintonce_server.issuer.connections import trust
 from mintonce_server.issuer.options import ClientCredentials
 from mintonce_server.issuer.signing import SigningKey, load_signing_key
-from mintonce_server.settings import ClientSettings, refuse_if_open, refuse_if_writable
+from mintonce_server.settings import ClientSettings, IssuerSettings, refuse_if_open, refuse_if_writable
 
 
 class UnusableKey(MintonceError):
     """A client's key or certificate cannot be used. The text holds no byte of it."""
+
+
+class UnusableAuthorities(MintonceError):
+    """An issuer's `ca_file` cannot be used."""
+
+
+def authorities_of(name: str, issuer: IssuerSettings, guarding: Guarding) -> Callable[[], bytes] | None:
+    """Whom to trust instead of the usual authorities, as the file says now. Raises MintonceError."""
+    if (path := issuer.ca_file) is None:
+        return None
+
+    def load(files: Sequence[bytes]) -> bytes:
+        try:
+            trust(files[0])
+        except ValueError as error:
+            remedy = "Write the certificates of the authorities as PEM (-----BEGIN CERTIFICATE-----)."
+            raise UnusableAuthorities(f"{path}: {error}", remedy=remedy) from error
+        return files[0]
+
+    return guarding.hold(f"ca_file of {name}", [(path, refuse_if_writable)], load)
 
 
 def credentials_of(name: str, client: ClientSettings, guarding: Guarding) -> ClientCredentials:

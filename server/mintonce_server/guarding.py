@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any, Generic, TypeVar
 
 from mintonce_server.core.errors import MintonceError
@@ -14,7 +15,7 @@ from mintonce_server.core.supervise import Start
 from mintonce_server.identity.api_keys import ApiKeys, parse_api_keys
 from mintonce_server.identity.authorities import Authorities
 from mintonce_server.identity.identify import Identifier
-from mintonce_server.identity.jwks import JwksUrl, Keys, parse_jwks
+from mintonce_server.identity.jwks import JwksUrl, Keys, parse_jwks, trusting
 from mintonce_server.identity.tokens import JwtIssuer
 from mintonce_server.reloading import Watched
 from mintonce_server.rpc.proving import Identify
@@ -212,13 +213,16 @@ class Guarding:
         source = JwksUrl(
             settings.jwks_url,
             clock=self._clock,
-            ca_file=str(settings.ca_file) if settings.ca_file else None,
+            verify=self._trusted(name, settings.ca_file) if settings.ca_file else None,
             trouble=lambda error: get_logger(__name__).error("jwks_unavailable", issuer=name, detail=str(error)),
         )
         self.endless[f"keys of {name}"] = source.run
         self.endless["fetched keys"] = self._look_for_keys
         self.identities.follow(source)
         return source
+
+    def _trusted(self, name: str, path: Path) -> Current[SSLContext]:
+        return self.hold(f"ca_file of {name}", [(path, refuse_if_writable)], lambda files: trusting(files[0]))
 
     async def _look_for_keys(self) -> None:
         """Endless. Keys that are fetched change without a file; watches are to hear of it."""

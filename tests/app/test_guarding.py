@@ -9,8 +9,9 @@ from mintonce_server.core.errors import MintonceError
 from mintonce_server.credentials import credentials_of
 from mintonce_server.guarding import Guarding, Version
 from mintonce_server.identity.api_keys import new_api_key
+from mintonce_server.identity.jwks import JwksUrl
 from mintonce_server.reloading import Reloader
-from mintonce_server.settings import load
+from mintonce_server.settings import Settings, load
 from mintonce_server.store.keyring import new_keyring
 from mintonce_server.telemetry.clock import SystemClock
 from support.certificates import Authority
@@ -66,7 +67,8 @@ class Bench:
         for name in self.contents:
             self.write(name)
         settings = load(None, self._environ())
-        self.guarding = Guarding(settings, self.clock, lambda: None)
+        self.changes = 0
+        self.guarding = Guarding(settings, self.clock, self._count)
         self.credentials = {
             name: credentials_of(name, client, self.guarding) for name, client in settings.clients.items()
         }
@@ -76,6 +78,9 @@ class Bench:
             loaded=self.loaded.append,
             trouble=lambda _, error: self.trouble.append(error),
         )
+
+    def _count(self) -> None:
+        self.changes += 1
 
     def write(self, name: str, more: bytes = b"") -> Path:
         path = self.directory / name
@@ -168,12 +173,30 @@ async def test_a_new_secret_in_an_open_file_is_not_taken(tmp_path: Path) -> None
     assert [secret.reveal() for secret in bench.credentials["default"].secrets()] == ["another-canary"]
 
 
-async def test_keys_that_were_fetched_anew_are_told_to_watches(tmp_path: Path) -> None:
-    """No file changes then, so somebody has to look."""
-    policy = tmp_path / "policy.toml"
+@pytest.mark.parametrize(
+    ("name", "proves"),
+    [("keys.toml", True), ("jwks.json", True), ("server.crt", True), ("policy.toml", False), ("secret", None)],
+)
+async def test_a_changed_file_is_told_to_watches_that_it_concerns(
+    tmp_path: Path, name: str, proves: bool | None
+) -> None:
+    """Callers are proved again when proofs are held against something else; a policy is only held against them."""
+    bench = Bench(tmp_path)
+    before = bench.guarding.identities()
+    bench.write(name, b"\n")
+    for _ in range(4):  # files that belong together may be at odds for a moment
+        await bench.reloader.check()
+    assert len(bench.loaded) == 1
+    assert bench.changes == (0 if proves is None else 1)
+    assert (bench.guarding.identities() != before) is bool(proves)
+
+
+def fetching(directory: Path) -> Settings:
+    """With keys that come from a URL."""
+    policy = directory / "policy.toml"
     policy.touch(mode=0o600)
     policy.write_text(POLICY)
-    settings = load(
+    return load(
         None,
         {
             "MINTONCE_OAUTH_DOMAIN": "acme.example.com",
@@ -187,10 +210,18 @@ async def test_keys_that_were_fetched_anew_are_told_to_watches(tmp_path: Path) -
             "MINTONCE_JWT_ISSUERS__CLUSTER__JWKS_URL": "https://127.0.0.1:1/keys",
         },
     )
+
+
+async def test_keys_that_were_fetched_anew_are_told_to_watches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file changes then, so somebody has to look."""
     told: list[int] = []
-    guarding = Guarding(settings, SystemClock(), lambda: told.append(1))
     fetched = [object()]
-    guarding.identities.follow(lambda: fetched[0])
+
+    def newest(_: JwksUrl) -> object:
+        return fetched[0]
+
+    monkeypatch.setattr(JwksUrl, "__call__", newest)
+    guarding = Guarding(fetching(tmp_path), SystemClock(), lambda: told.append(1))
     looking = asyncio.create_task(guarding.endless["fetched keys"]())
     try:
         await asyncio.sleep(0)

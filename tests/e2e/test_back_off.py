@@ -13,10 +13,14 @@ from mintonce import Refused, Token
 from mintonce_server.dev.faults import Fault
 from mintonce_server.dev.practice_issuer import PracticeIssuer
 from support.asking import Served, asking, start
+from support.eventually import eventually
 from support.surroundings import posts
 from support.waiting import wait_until
 
 AUDIENCE = "https://api.example.com/"
+OTHER = "https://other.example.com/"
+MENDED_WITHIN = 10.0
+"""Seconds. The promise is `reload_interval` (1 s) and one second; a busy machine may take longer."""
 BACK_OFF = 2.0
 MILLISECOND = 0.001
 """To which the issuer's log rounds."""
@@ -88,3 +92,38 @@ async def test_an_issuer_that_hands_out_the_rejected_token_again_stands_by_it(
     served = {(answer.token.access_token, answer.token.degraded) for answer in answers if answer.token}
     assert served == {(rejected.access_token, True)}
     assert issuer.posts == 2
+
+
+async def test_a_mended_secret_works_within_seconds_at_every_replica(
+    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
+) -> None:
+    """Broken at both, mended at one and then at the other; refused once for each secret, however often callers ask."""
+    right = settings["CLIENT_SECRET"]
+    without = {name: value for name, value in settings.items() if name != "CLIENT_SECRET"}
+    files = [tmp_path / "secret-a", tmp_path / "secret-b"]
+    async with AsyncExitStack() as stack:
+        fleet: list[Served] = []
+        for file in files:
+            write_secret(file, "a secret that was revoked")
+            fleet += await start(stack, tmp_path, without | {"CLIENT_SECRET_FILE": str(file)}, 1)
+        for served in fleet * 3:
+            with pytest.raises(Refused):
+                await served.get(AUDIENCE)
+        assert issuer.posts == 1
+        write_secret(files[0], right)
+        await eventually(lambda: fleet[0].ask(AUDIENCE), lambda answer: answer.token, within=MENDED_WITHIN)
+        assert issuer.posts == 2
+        assert (await fleet[1].get(AUDIENCE)).access_token == (await fleet[0].get(AUDIENCE)).access_token
+        with pytest.raises(Refused):
+            await fleet[1].get(OTHER)
+        write_secret(files[1], right)
+        await eventually(lambda: fleet[1].ask(OTHER), lambda answer: answer.token, within=MENDED_WITHIN)
+    assert issuer.posts == 4
+
+
+def write_secret(file: Path, text: str) -> None:
+    """As an operator should: the file is never half a secret."""
+    beside = file.with_suffix(".new")
+    beside.touch(mode=0o600)
+    beside.write_text(text)
+    beside.rename(file)

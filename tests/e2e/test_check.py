@@ -104,7 +104,9 @@ async def test_tls_files_of_redis(tmp_path: Path, command: str) -> None:
     ours, other = Authority(tmp_path), tmp_path / "other"
     other.mkdir()
     certificate, _ = ours.client()
+    certificate.chmod(0o600)  # without ssl_keyfile it would hold the key, too
     _, foreign_key = Authority(other).client()
+    foreign_key.chmod(0o600)
     cases = {
         f"ssl_ca_certs={tmp_path}/no.pem": f"names '{tmp_path}/no.pem' as ssl_ca_certs: the file cannot be read",
         f"ssl_ca_certs={foreign_key}": f"names '{foreign_key}' as ssl_ca_certs, which holds no certificates",

@@ -14,7 +14,7 @@ import pytest
 
 from mintonce_server.core.errors import Unauthenticated
 from mintonce_server.identity.identify import Identifier
-from mintonce_server.identity.jwks import MAX_BYTES, JwksError, JwksUrl, Pace
+from mintonce_server.identity.jwks import MAX_BYTES, JwksError, JwksUrl, Pace, trusting
 from mintonce_server.identity.tokens import JwtIssuer
 from mintonce_server.telemetry.clock import SystemClock
 from support.certificates import Authority
@@ -93,7 +93,9 @@ class Source:
 
     def __init__(self, url: str, ca: Path, pace: Pace) -> None:
         self.troubles: asyncio.Queue[JwksError] = asyncio.Queue()
-        self.keys = Watched(url, clock=SystemClock(), ca_file=str(ca), trouble=self.troubles.put_nowait, pace=pace)
+        self.ca = ca
+        verify = lambda: trusting(self.ca.read_bytes())  # noqa: E731 - a function in one line
+        self.keys = Watched(url, clock=SystemClock(), verify=verify, trouble=self.troubles.put_nowait, pace=pace)
 
     def identify(self, signer: Signer) -> str:
         issuer = JwtIssuer(
@@ -175,6 +177,18 @@ async def test_new_keys_are_found_in_time(running: Running, shown: Shown) -> Non
         assert source.identify(NEW)
         with pytest.raises(Unauthenticated):
             source.identify(OLD)
+
+
+async def test_the_authorities_may_change(running: Running, shown: Shown, tmp_path: Path) -> None:
+    """Each look trusts those of now."""
+    (tmp_path / "other").mkdir()
+    async with running(QUICK) as source:
+        await source.knows(OLD)
+        ours, source.ca = source.ca, Authority(tmp_path / "other").ca
+        shown.body = NEW.jwks()
+        assert "cannot be fetched" in str(await source.troubles.get())
+        source.ca = ours
+        await source.knows(NEW)
 
 
 async def test_an_unknown_key_makes_it_look_at_once(running: Running, shown: Shown) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from mintonce_server.core.errors import IssuerError, IssuerMalformed, IssuerUnavailable
 from mintonce_server.core.key import TokenKey
+from mintonce_server.issuer import connections
 from support.broken_tls import BREAKS, Version, broken_tls
 from support.endpoints import SECRET, IssuerAt
 from support.eventually import eventually
@@ -57,3 +58,19 @@ async def test_broken_connections_leave_no_place_taken(issuer_at: IssuerAt, tmp_
         peer.breaks = None
         minted = await asyncio.gather(*(issuer.mint(KEY) for _ in range(MORE_THAN_A_POOL)))
         assert [mint.lifetime for mint in minted] == [60.0] * MORE_THAN_A_POOL
+
+
+@pytest.mark.parametrize("version", ["http/1.1", "h2"])
+async def test_an_idle_connection_is_not_used_again(
+    issuer_at: IssuerAt, tmp_path: Path, version: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which a firewall may have forgotten: a POST that is swallowed would hang to its deadline, and be sent again."""
+    assert connections.KEEPALIVE_EXPIRY < 60.0
+    monkeypatch.setattr(connections, "KEEPALIVE_EXPIRY", 0.0)
+    authority = Authority(tmp_path)
+    async with broken_tls(authority.server(), GOOD, version) as peer:
+        issuer = issuer_at(peer.url, ca_file=str(authority.ca), http2=version == "h2", timeout=5.0)
+        for _ in range(3):
+            assert (await issuer.mint(KEY)).lifetime == 60.0
+            peer.forget()
+        assert peer.requests == 3

@@ -63,8 +63,8 @@ REJECTIONS = (
     core(
         "a flood of hints holds up a flight",
         "filling",
-        "range(ASKED_AT_MOST - 1)",
-        "range(10**6)",
+        "        for _ in range(ASKED_AT_MOST - 1):\n",
+        "        while True:\n",
         "a caller waits for as long as messages come",
         "hints",
     ),

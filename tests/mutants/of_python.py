@@ -23,8 +23,8 @@ PROTOCOL = (
     core(
         "no renewal",
         "minting",
-        "            await asyncio.sleep(max(RENEW_LEAST,",
-        "            return\n            await asyncio.sleep(max(RENEW_LEAST,",
+        "                await held.renew(lease)\n",
+        "                return\n",
         "a slow POST loses its lease, and another replica mints too",
         "minting",
     ),

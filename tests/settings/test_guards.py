@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mintonce_server.settings import load
+from support.certificates import Authority
 from support.settings import faults_of
 
 FAR = {"MINTONCE_LISTEN": "0.0.0.0:50051"}
@@ -195,3 +196,21 @@ def test_no_algorithm_with_a_shared_secret_can_be_set(smallest: dict[str, str], 
     assert load(None, settings).jwt_issuers
 
     assert faults_of(None, {**settings, "MINTONCE_JWT_ISSUERS__K8S__ALGORITHMS": algorithm})
+
+
+@pytest.mark.parametrize("option", ["ssl_ca_certs", "ssl_certfile", "ssl_keyfile"])
+def test_tls_files_of_redis_are_closed_to_others(smallest: dict[str, str], tmp_path: Path, option: str) -> None:
+    """Others may not write them, and a key they may not even read."""
+    issued, ca = Authority(tmp_path).issue("mintonce"), Authority(tmp_path, "redis").ca
+    files = {"ssl_ca_certs": ca, "ssl_certfile": issued.certificate, "ssl_keyfile": issued.key}
+    url = "rediss://127.0.0.1/0?" + "&".join(f"{name}={file}" for name, file in files.items())
+    given = {**smallest, "MINTONCE_REDIS_URL": url}
+    for name, file in files.items():
+        file.chmod(0o600 if name == "ssl_keyfile" else 0o644)
+    assert load(None, given).redis.safe_url == "rediss://127.0.0.1/0"
+
+    files[option].chmod(0o644 if option == "ssl_keyfile" else 0o664)
+    (fault,) = faults_of(None, given)
+
+    assert option in fault.what
+    assert "chmod" in fault.remedy

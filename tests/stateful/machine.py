@@ -120,7 +120,7 @@ class ScriptsMachine(RuleBasedStateMachine):
         clocks = self.seen.now / 1000 - self.side.clock.monotonic() - late
         token = Token.of(minted, KEY, HASH, generation, version, clocks)
         if alone:
-            served_as = data.draw(strategies.sampled_from([generation - 1, generation + AHEAD]))
+            served_as = data.draw(strategies.sampled_from([max(1, generation - 1), generation + AHEAD]))
             token = replace(token, served_as=served_as)
             self.generations.append(served_as)
         for _ in range(times):

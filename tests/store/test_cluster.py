@@ -1,8 +1,8 @@
 """A store on a Cluster: each key is found, wherever its slot is, and every wake is heard."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
 
 import pytest
 import pytest_asyncio
@@ -16,12 +16,14 @@ from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import FIXED_KEYRING
 from mintonce_server.store.names import USUAL
 from mintonce_server.store.notifications import Notifications
+from mintonce_server.store.servers.cluster import ClusterServers
+from mintonce_server.store.servers.slots import SlotMap
 from mintonce_server.store.wake import GAP
 from support.eventually import eventually
 from support.nodes import Node
-from support.reaching import mended, new_key, reaching, writes
+from support.reaching import DEADLINE, mended, new_key, reaching, writes
 from support.samples import KEY, any_token, load_all, shared, wish
-from support.topologies import ClusterTopology, cluster
+from support.topologies import NODE_TIMEOUT_MS, ClusterTopology, cluster
 
 CHANNEL = USUAL.wake_channel
 MANY = 40
@@ -126,14 +128,68 @@ async def test_a_stopped_server_delays_no_look(topology: ClusterTopology, clock:
 
 async def test_the_trouble_of_a_part_stays_with_its_keys(topology: ClusterTopology, clock: Clock) -> None:
     """One primary answers nothing: the others' keys are told, loaded and listed; the list says that there is more."""
-    async with reaching(topology.url, clock) as store:
-        keys = [new_key() for _ in range(MANY)]
-        tokens = [await shared(store, clock, key) for key in keys]
-        victim = await topology.primary_of(_record(store, keys[0]))
-        hit = [await topology.primary_of(_record(store, key)) is victim for key in keys]
+    async with reaching(topology.url, clock, deadline=4 * DEADLINE) as store, _patient(topology):
+        keys, tokens, victim, hit = await _spread(store, topology, clock)
         victim.stop()
-        generations, loaded = await store.generations(keys), await store.load(keys)
+        await _told_apart(store, keys, tokens, hit)
         listing = await store.list("", 2 * MANY, any_token)
+    whole = {token.key for is_hit, token in zip(hit, tokens, strict=True) if not is_hit}
+    assert {token.key for token in listing.tokens} == whole
+    assert listing.truncated
+
+
+@pytest.mark.parametrize("hangs", [False, True], ids=["a look that finds nobody", "a look without end"])
+async def test_a_look_takes_nobodys_answers_away(
+    topology: ClusterTopology, clock: Clock, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    """The replicas and one primary answer nothing, so that a look lasts: the other primaries' keys are told."""
+    hanging = asyncio.Event()
+    look = ClusterServers._look  # pyright: ignore[reportPrivateUsage]
+
+    async def look_or_hang(servers: ClusterServers) -> SlotMap:
+        if hanging.is_set():
+            await asyncio.Event().wait()
+        return await look(servers)
+
+    monkeypatch.setattr(ClusterServers, "_look", look_or_hang)
+    async with reaching(topology.url, clock, deadline=4 * DEADLINE) as store, _patient(topology):
+        keys, tokens, victim, hit = await _spread(store, topology, clock)
+        primaries = await topology.primaries()
+        for node in topology.servers:
+            if node is victim or node not in primaries:
+                node.stop()
+        if hangs:
+            hanging.set()
+        await _told_apart(store, keys, tokens, hit)
+
+
+@asynccontextmanager
+async def _patient(topology: ClusterTopology) -> AsyncGenerator[None]:
+    """Its servers call no other one dead, however slow the machine is: then those that answer would serve nothing."""
+    for node in topology.servers:
+        await node.command("CONFIG", "SET", "cluster-node-timeout", 60_000)
+    try:
+        yield
+    finally:
+        for node in topology.servers:
+            node.resume()
+            await node.command("CONFIG", "SET", "cluster-node-timeout", NODE_TIMEOUT_MS)
+
+
+async def _spread(
+    store: RedisStore, topology: ClusterTopology, clock: Clock
+) -> tuple[list[TokenKey], list[Token], Node, list[bool]]:
+    """Keys, what they have, the primary of the first of them, and which of them are there."""
+    keys = [new_key() for _ in range(MANY)]
+    tokens = [await shared(store, clock, key) for key in keys]
+    owners = [await topology.primary_of(_record(store, key)) for key in keys]
+    assert len(set(owners)) > 1
+    return keys, tokens, owners[0], [owner is owners[0] for owner in owners]
+
+
+async def _told_apart(store: RedisStore, keys: list[TokenKey], tokens: list[Token], hit: list[bool]) -> None:
+    """Those that are hit have an error, now and when their server is known to have failed; the others are told."""
+    generations, loaded = await store.generations(keys), await store.load(keys)
     for is_hit, token, generation, found in zip(hit, tokens, generations, loaded, strict=True):
         if is_hit:
             assert isinstance(generation, StoreUnavailable)
@@ -142,10 +198,6 @@ async def test_the_trouble_of_a_part_stays_with_its_keys(topology: ClusterTopolo
         else:
             assert isinstance(found, Token)
             assert (generation, found.generation) == (token.generation, token.generation)
-    whole = {token.key for is_hit, token in zip(hit, tokens, strict=True) if not is_hit}
-    assert whole
-    assert {token.key for token in listing.tokens} == whole
-    assert listing.truncated
 
 
 async def test_wakes_survive_the_loss_of_a_server(topology: ClusterTopology, clock: Clock) -> None:

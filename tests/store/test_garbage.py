@@ -60,7 +60,7 @@ def _acts(store: RedisStore, clock: Clock, lease: Lease, token: Token) -> dict[s
         "ping": store.ping,
     }
     methods = {name for name, _ in inspect.getmembers(RedisStore, inspect.iscoroutinefunction) if name[0] != "_"}
-    assert methods - acts.keys() == {"close", "diagnose", "reseal"}
+    assert methods - acts.keys() == {"close", "diagnose", "exchange", "reseal"}
     return acts
 
 

@@ -22,7 +22,7 @@ async def test_whatever_a_look_raises_the_next_one_comes() -> None:
             raise errors.pop()
         return "where they are" if errors else "somewhere else"
 
-    lookout = Lookout(look, every=0.01)
+    lookout = Lookout(look, every=0.01, patience=60.0)
     assert await lookout.find() == "where they are"
     while errors:
         await lookout.renewed()
@@ -42,9 +42,29 @@ async def test_a_look_that_meets_a_cancellation_is_not_the_last() -> None:
             raise asyncio.CancelledError
         return looks
 
-    lookout = Lookout(look, every=60.0)
+    lookout = Lookout(look, every=60.0, patience=60.0)
     await lookout.renewed()
     assert await lookout.find() == 2
+    await lookout.close()
+
+
+async def test_a_look_without_end_is_not_waited_for() -> None:
+    """The view that there is holds on, though it is doubted."""
+    looks = 0
+
+    async def look() -> str:
+        nonlocal looks
+        looks += 1
+        if looks > 1:
+            await asyncio.Event().wait()
+        return "where they are"
+
+    lookout = Lookout(look, every=60.0, patience=0.01)
+    assert await lookout.find() == "where they are"
+    lookout.doubt()
+    async with asyncio.timeout(5.0):
+        assert await lookout.find() == "where they are"
+        assert not await lookout.renewed(0.01)
     await lookout.close()
 
 

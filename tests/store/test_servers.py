@@ -60,7 +60,7 @@ async def test_nobody_that_answers_is_an_error() -> None:
 
 @asynccontextmanager
 async def _lookout(look: Callable[[], Awaitable[str]], every: float = 60.0) -> AsyncGenerator[Lookout[str]]:
-    lookout = Lookout(look, every=every)
+    lookout = Lookout(look, every=every, patience=60.0)
     try:
         yield lookout
     finally:

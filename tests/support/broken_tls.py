@@ -22,6 +22,7 @@ class Tls:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, context: ssl.SSLContext) -> None:
         self._reader, self._writer = reader, writer
+        self.forgotten = False
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
 
@@ -111,10 +112,17 @@ class BrokenTls:
         self.left = 0
         self._context = context
         self._body = body
+        self._connections: list[Tls] = []
+
+    def forget(self) -> None:
+        """Answer nothing more on the connections that are open now, as if a middlebox had forgotten them."""
+        for tls in self._connections:
+            tls.forgotten = True
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
         tls = Tls(reader, writer, self._context)
+        self._connections.append(tls)
         if await tls.handshake() == "h2":
             await self._http2(tls, reader)
         else:
@@ -151,6 +159,8 @@ class BrokenTls:
     async def _answer(self, tls: Tls, reader: asyncio.StreamReader, answer: bytes) -> bool:
         """False: the connection is of no use any more."""
         self.requests += 1
+        if tls.forgotten:
+            return True
         if self.breaks is None:
             await tls.send(tls.sealed(answer))
             return True

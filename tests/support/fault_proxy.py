@@ -73,6 +73,8 @@ class FaultProxy:
         latency: seconds that each command and each reply takes longer.
         loss: the share of replies (0 to 1) that are lost after their command was carried out; see `lossy`.
         lost: how many were.
+        opened: how many connections there have been.
+        asked_at: when the last command came, but for those of subscribers; by the event loop's clock.
         garbage: comes instead of each reply, but for those with which a connection to Redis begins; None: nothing does.
     """
 
@@ -81,6 +83,8 @@ class FaultProxy:
         self.latency = 0.0
         self.loss = 0.0
         self.lost = 0
+        self.opened = 0
+        self.asked_at = 0.0
         self.garbage: bytes | None = None
         self.lossy: Callable[[Passing], bool] = lambda _: True
         self.loss_fate = Fate.CUT
@@ -104,6 +108,11 @@ class FaultProxy:
         for connection in self._connections:
             connection.close()
 
+    def forget(self) -> None:
+        """Swallow everything of the connections that are open now, as a middlebox that forgot them. New ones work."""
+        for connection in self._connections:
+            connection.is_torn = True
+
     def heal(self) -> None:
         """All faults end. Connections that lost something are closed: TCP would not go on after a gap."""
         self.hole, self.latency, self.loss, self.garbage = Hole.NONE, 0.0, 0.0, None
@@ -117,6 +126,8 @@ class FaultProxy:
 
     async def fate(self, passing: Passing, subscriber: bool) -> Fate:
         """Decide about something on its way; takes as long as it is held."""
+        if passing.reply is None and not subscriber:
+            self.asked_at = asyncio.get_running_loop().time()
         if self.latency:
             await asyncio.sleep(self.latency)
         if trap := next((trap for trap in self._traps if trap.fits(passing)), None):
@@ -140,6 +151,7 @@ class FaultProxy:
             return
         connection = _Connection(self, self._speech, (reader, writer), upstream)
         self._connections.add(connection)
+        self.opened += 1
         try:
             await connection.run()
         finally:
@@ -215,9 +227,12 @@ async def _frames(reader: asyncio.StreamReader, speech: Speech) -> AsyncGenerato
 
 @asynccontextmanager
 async def fault_proxy(
-    server_port: int, speech: Speech = resp, chance: random.Random | None = None
+    server_port: int, speech: Speech = resp, chance: random.Random | None = None, listen: int = 0
 ) -> AsyncGenerator[FaultProxy]:
-    """Listens on a port of its own, for the server on 127.0.0.1:`server_port`. `chance` decides what is lost."""
+    """Listens on a port of its own, or on `listen`, for the server on 127.0.0.1:`server_port`.
+
+    `chance` decides what is lost.
+    """
     proxy = FaultProxy(server_port, speech, chance or random.Random(0))
     tasks: set[asyncio.Task[None]] = set()
 
@@ -226,7 +241,7 @@ async def fault_proxy(
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    listener = await asyncio.start_server(accept, "127.0.0.1", 0)
+    listener = await asyncio.start_server(accept, "127.0.0.1", listen)
     proxy.port = listener.sockets[0].getsockname()[1]
     try:
         yield proxy

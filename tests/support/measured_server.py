@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 PROGRAM: Final = str(Path(__file__).resolve())
 TASKS_FILE: Final = "MEASURED_TASKS"
@@ -54,8 +54,9 @@ def lead_through(port: str, proxy: str) -> None:
     from mintonce_server.issuer.endpoint import TokenEndpoint
     from mintonce_server.issuer.options import EndpointOptions
 
-    def endpoint(options: EndpointOptions, clock: Clock) -> TokenEndpoint:
-        return TokenEndpoint(replace(options, token_url=options.token_url.replace(f":{port}/", f":{proxy}/")), clock)
+    def endpoint(options: EndpointOptions, clock: Clock, *others: Any) -> TokenEndpoint:
+        way = replace(options, token_url=options.token_url.replace(f":{port}/", f":{proxy}/"))
+        return TokenEndpoint(way, clock, *others)
 
     setattr(app, "TokenEndpoint", endpoint)  # noqa: B010 - it is no export of that module
 

@@ -22,11 +22,11 @@ _names = itertools.count()
 
 @asynccontextmanager
 async def reaching(
-    url: str, clock: Clock, troubles: list[StoreUnavailable] | None = None
+    url: str, clock: Clock, troubles: list[StoreUnavailable] | None = None, *, deadline: float = DEADLINE
 ) -> AsyncGenerator[RedisStore]:
-    """A store with the product's own deadline."""
+    """A store with the product's own deadline, or another one."""
     told = [] if troubles is None else troubles
-    store = RedisStore.connect(url, hasher=HASHER, clock=clock, deadline=DEADLINE, trouble=told.append)
+    store = RedisStore.connect(url, hasher=HASHER, clock=clock, deadline=deadline, trouble=told.append)
     try:
         yield store
     finally:

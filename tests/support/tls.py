@@ -58,9 +58,15 @@ def speaking_tls(port: int, context: ssl.SSLContext, listen: int = 0) -> Abstrac
 
 @asynccontextmanager
 async def handing_on(
-    target: Callable[[], int], context: ssl.SSLContext | None = None, listen: int = 0
+    target: Callable[[], int],
+    context: ssl.SSLContext | None = None,
+    listen: int = 0,
+    changing: Callable[[], ssl.SSLContext] | None = None,
 ) -> AsyncGenerator[int]:
-    """Hands each new connection on to the port that is the target then."""
+    """Hands each new connection on to the port that is the target then.
+
+    `changing`: instead of `context`, what each new connection is met with then.
+    """
     serving: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -68,6 +74,8 @@ async def handing_on(
         assert task is not None
         serving.add(task)
         with suppress(OSError, asyncio.CancelledError):  # one of the two hangs up, or the test is over
+            if changing is not None:
+                await writer.start_tls(changing())
             upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", target())
             try:
                 await asyncio.gather(_pass(reader, upstream_writer), _pass(upstream_reader, writer))

@@ -12,6 +12,7 @@ import httpx
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import DictKey, ECKey, JWKRegistry, KeySet, OctKey, OKPKey, RSAKey
 
+from mintonce_server.common.in_memory import as_file
 from mintonce_server.core.errors import Foreign, MintonceError
 from mintonce_server.core.ports import Clock
 from mintonce_server.identity.documents import json_object
@@ -136,14 +137,16 @@ class JwksUrl:
         *,
         clock: Clock,
         ca_file: str | None = None,
+        verify: Callable[[], ssl.SSLContext] | None = None,
         trouble: Callable[[JwksError], None],
         pace: Pace = USUAL_PACE,
     ) -> None:
+        """`verify`: whom to trust, as it is now, instead of `ca_file`."""
         for name in ("httpx", "httpcore"):
             logging.getLogger(name).setLevel(logging.WARNING)
         self._url = url
         self._clock = clock
-        self._verify = _trusting(ca_file)
+        self._verify = verify or _always(_trusting(ca_file))
         self._trouble = trouble
         self._pace = pace
         self._keys: KeySet | None = None
@@ -184,11 +187,15 @@ class JwksUrl:
             return False
         return True
 
+    def _client(self) -> httpx.AsyncClient:
+        # timeout: `_fetch` sets one deadline around all of it
+        return httpx.AsyncClient(verify=self._verify(), trust_env=False, follow_redirects=False, timeout=None)  # noqa: S113
+
     async def _fetch(self) -> bytes:
         try:
             async with (
                 asyncio.timeout(self._pace.deadline),
-                httpx.AsyncClient(verify=self._verify, trust_env=False, follow_redirects=False, timeout=None) as client,  # noqa: S113 - one deadline around all of it
+                self._client() as client,
                 client.stream("GET", self._url, headers=_HEADERS) as response,
             ):
                 body = bytearray()
@@ -203,6 +210,16 @@ class JwksUrl:
         if status != 200 or len(body) > MAX_BYTES:
             raise JwksError(f"the issuer's keys cannot be fetched (status {status})", remedy=_REMEDY)
         return bytes(body)
+
+
+def _always(context: ssl.SSLContext) -> Callable[[], ssl.SSLContext]:
+    return lambda: context
+
+
+def trusting(authorities: bytes) -> ssl.SSLContext:
+    """Those whose certificates (PEM) these are. Raises JwksError."""
+    with as_file(authorities) as path:
+        return _trusting(path)
 
 
 def _trusting(ca_file: str | None) -> ssl.SSLContext:

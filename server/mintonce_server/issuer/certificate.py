@@ -1,17 +1,13 @@
 """A client's certificate for `tls_client_auth` (RFC 8705, section 2.1), as a value that can be replaced."""
 
-import os
 import ssl
-import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from mintonce_server.common.in_memory import as_file
 from mintonce_server.core.secret import Secret
 
 
@@ -24,7 +20,7 @@ class ClientCertificate:
 
     def load_into(self, context: ssl.SSLContext) -> None:
         """From now on the context shows it to servers that ask. Raises ValueError."""
-        with _as_file(self.chain_pem + "\n" + self.key_pem.reveal()) as path:
+        with as_file((self.chain_pem + "\n" + self.key_pem.reveal()).encode("latin-1")) as path:
             try:
                 # The password is never asked for: a prompt would hang a service.
                 context.load_cert_chain(path, password=lambda: "")
@@ -62,19 +58,3 @@ def _which(cert_pem: bytes) -> str:
 
 def _public(key: PublicKeyTypes) -> bytes:
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-@contextmanager
-def _as_file(text: str) -> Generator[str]:
-    """A path under which OpenSSL, which takes nothing else, can read the text. In memory where the system can."""
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("mintonce", os.MFD_CLOEXEC)
-        with open(descriptor, "wb") as file:
-            file.write(text.encode("latin-1"))
-            file.flush()
-            yield f"/proc/self/fd/{descriptor}"
-        return
-    with tempfile.TemporaryDirectory(prefix="mintonce-") as directory:  # for this user alone (0700)
-        path = Path(directory) / "pem"
-        path.write_text(text, encoding="latin-1")
-        yield str(path)

@@ -11,6 +11,7 @@ from typing import Any, Final
 import httpx
 
 from mintonce_server.common.causes import Peer, cause_of
+from mintonce_server.common.in_memory import as_file
 from mintonce_server.core.errors import Foreign, IssuerError, IssuerMalformed, IssuerUnavailable
 from mintonce_server.core.turns import AT_ONCE
 from mintonce_server.issuer.answer import Answer
@@ -22,22 +23,35 @@ from mintonce_server.issuer.request import MintRequest
 # At DEBUG these write down header values, Authorization among them; httpx writes whole URLs at INFO.
 _TALKATIVE: Final = ("httpx", "httpcore", "hpack", "h2")
 
+KEEPALIVE_EXPIRY: Final = 5.0
+"""Seconds. A connection that is idle for longer is not used again, by HTTP/1.1 and HTTP/2: firewalls and load balancers
+forget idle connections after 60 s at the least and then swallow what is sent, and a POST must not be sent twice."""
+
 
 class NotThisMachine(Exception):
     """Plain http:// was to stay on this machine, and the name led elsewhere."""
 
 
 class Connections:
-    """A pool of connections; with a certificate, one pool for each, the old one closed after its last request."""
+    """A pool of connections; another one for each certificate and for each set of authorities.
 
-    def __init__(self, options: EndpointOptions, certificate: Callable[[], ClientCertificate] | None = None) -> None:
+    The old one is closed after its last request.
+    """
+
+    def __init__(
+        self,
+        options: EndpointOptions,
+        certificate: Callable[[], ClientCertificate] | None = None,
+        authorities: Callable[[], bytes] | None = None,
+    ) -> None:
         """Connects to nothing yet. Raises ValueError for options or a certificate that cannot work."""
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.WARNING)
         self._options = options
         self._certificate = certificate
-        self._shown = certificate() if certificate else None
-        self._context = _context(options, self._shown)
+        self._authorities = authorities
+        self._material = self._current()
+        self._context = self._new_context()
         self._pool = _Pool(options, self._context)
 
     async def exchange(self, request: MintRequest, deadline: float) -> Answer:
@@ -82,16 +96,30 @@ class Connections:
             return Answer(response.status_code, headers, body)
 
     async def _renew(self) -> None:
-        """With another certificate than before: new connections show it, and old ones end with their requests."""
-        certificate = self._certificate() if self._certificate else None
-        if certificate == self._shown:
+        """With another certificate or other authorities than before: old connections end with their requests."""
+        material = self._current()
+        if material == self._material:
             return
+        former, self._material = self._material, material
         try:
-            self._context = _context(self._options, certificate)
-        except ValueError as error:  # the certificate was tried when it was loaded, so ca_file has become unreadable
+            self._context = self._new_context()
+        except ValueError as error:  # both were tried when they were loaded, so the system's own have become unreadable
+            self._material = former
             raise IssuerUnavailable(str(error), remedy="Mend the file, or name another.") from error
-        self._shown = certificate
         await self.discard()
+
+    def _current(self) -> tuple[ClientCertificate | None, bytes | None]:
+        return (
+            self._certificate() if self._certificate else None,
+            self._authorities() if self._authorities else None,
+        )
+
+    def _new_context(self) -> ssl.SSLContext:
+        certificate, authorities = self._material
+        context = trust(authorities or self._options.ca_file)
+        if certificate is not None:
+            certificate.load_into(context)
+        return context
 
     async def discard(self) -> None:
         """Use no connection of now for a new request: one of them failed, or brought what was not understood.
@@ -149,23 +177,22 @@ async def refuse_to_leave(event: str, info: Mapping[str, Any]) -> None:
         raise NotThisMachine
 
 
-def _context(options: EndpointOptions, certificate: ClientCertificate | None) -> ssl.SSLContext:
-    context = trust(options.ca_file)
-    if certificate is not None:
-        certificate.load_into(context)
-    return context
+def trust(authorities: bytes | str | None) -> ssl.SSLContext:
+    """Certificates must be of these authorities, or else of the well-known ones, and of the host; TLS 1.2 at least.
 
-
-def trust(ca_file: str | None) -> ssl.SSLContext:
-    """Certificates must be of these authorities, or else of the well-known ones, and of the host; TLS 1.2 at least."""
+    `authorities`: PEM, or the path of a file.
+    """
     try:
-        context = (
-            ssl.create_default_context(cafile=ca_file)
-            if ca_file is not None
-            else httpx.create_ssl_context(trust_env=False)  # trust_env: SSL_CERT_FILE would replace them
-        )
+        if isinstance(authorities, bytes):
+            with as_file(authorities) as path:
+                context = ssl.create_default_context(cafile=path)
+        elif authorities is not None:
+            context = ssl.create_default_context(cafile=authorities)
+        else:
+            context = httpx.create_ssl_context(trust_env=False)  # trust_env: SSL_CERT_FILE would replace them
     except (OSError, ssl.SSLError) as error:
-        raise ValueError(f"ca_file '{ca_file}' cannot be read as PEM certificates") from error
+        what = f"ca_file '{authorities}'" if isinstance(authorities, str) else "ca_file"
+        raise ValueError(f"{what} cannot be read as PEM certificates") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
@@ -179,7 +206,9 @@ def _http_client(options: EndpointOptions, context: ssl.SSLContext) -> httpx.Asy
         follow_redirects=False,
         timeout=None,  # noqa: S113 - httpx counts each phase anew; `exchange` sets the one deadline
         # As many as there are turns: no request waits here, where its deadline is running already.
-        limits=httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE),
+        limits=httpx.Limits(
+            max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE, keepalive_expiry=KEEPALIVE_EXPIRY
+        ),
         # No cookies: clients share this pool, and a cookie given to one would travel with the others.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     )

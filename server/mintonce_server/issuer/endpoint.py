@@ -1,6 +1,7 @@
 """An issuer's token endpoint, and each client's way to mint there."""
 
 import asyncio
+from collections.abc import Callable
 
 from mintonce_server.core.errors import Foreign, IssuerError, IssuerMalformed, IssuerUnavailable
 from mintonce_server.core.key import TokenKey
@@ -19,11 +20,15 @@ class TokenEndpoint:
     Only clients that prove themselves by a certificate have pools of their own: the connection is their proof.
     """
 
-    def __init__(self, options: EndpointOptions, clock: Clock) -> None:
-        """Connects to nothing yet. Raises ValueError for options that cannot work."""
+    def __init__(self, options: EndpointOptions, clock: Clock, authorities: Callable[[], bytes] | None = None) -> None:
+        """Connects to nothing yet. Raises ValueError for options that cannot work.
+
+        `authorities`: what `options.ca_file` holds now, where it may change; asked at each mint.
+        """
         self._options = options
         self._clock = clock
-        self._shared = Connections(options)
+        self._authorities = authorities
+        self._shared = Connections(options, authorities=authorities)
         self._own: list[Connections] = []
 
     def for_client(self, credentials: ClientCredentials) -> Issuer:
@@ -31,7 +36,7 @@ class TokenEndpoint:
         proves = authentication(self._options, credentials, self._clock)
         connections = self._shared
         if self._options.auth == "tls_client_auth":
-            connections = Connections(self._options, credentials.certificate)
+            connections = Connections(self._options, credentials.certificate, self._authorities)
             self._own.append(connections)
         return _ClientIssuer(connections, self._options, credentials, proves, self._clock)
 

@@ -14,11 +14,14 @@ from mintonce_server.settings.models import (
     TlsSettings,
 )
 from mintonce_server.settings.policy_file import parse_policy
+from mintonce_server.settings.redis_tls import FILES as REDIS_TLS_FILES
+from mintonce_server.settings.redis_tls import guard_of
 from mintonce_server.settings.reference import Row, reference, reference_table
 from mintonce_server.settings.server import ServerSettings
 from mintonce_server.settings.values import listens_beyond_loopback
 
 __all__ = [
+    "REDIS_TLS_FILES",
     "ClientSettings",
     "Fault",
     "FileFault",
@@ -30,6 +33,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "TlsSettings",
+    "guard_of",
     "identities",
     "listens_beyond_loopback",
     "load",

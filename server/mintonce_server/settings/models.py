@@ -41,7 +41,10 @@ class RedisSettings(Part):
     url: RedisUrl = Field(
         description="The store: `redis://`, `redis+sentinel://`, `redis+cluster://` (`rediss…` with TLS) or `unix://`."
     )
-    url_file: File | None = Field(default=None, description="A file that holds the URL, when a password is in it.")
+    url_file: File | None = Field(
+        default=None,
+        description="A file that holds the URL, when a password is in it. Read again for a new user or password.",
+    )
     prefix: Prefix = Field(
         default="mintonce",
         description="Names in Redis begin with it. Installations that share one need different ones.",
@@ -158,7 +161,7 @@ class ClientSettings(Part):
         default=1,
         ge=1,
         le=2**31,
-        description="Raise it with each new secret: the tokens of older ones then count no more.",
+        description="Raise it after a leak: the tokens of older secrets then count no more.",
     )
     keep_warm: Flag = Field(default=False, description="Renew its tokens even when nobody asks for them.")
 

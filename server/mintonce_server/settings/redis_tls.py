@@ -1,12 +1,12 @@
 """The TLS files that a Redis URL names: whether they are there, can be read, and fit each other."""
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from urllib.parse import parse_qsl
 
 from mintonce_server.common.urls import split_hosts_url
-from mintonce_server.settings.files import FileFault, read_regular
+from mintonce_server.settings.files import FileFault, read_regular, refuse_if_open, refuse_if_writable
 
 FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _MISMATCH = "KEY_VALUES_MISMATCH"
@@ -18,7 +18,7 @@ def file_faults(url: str) -> Iterator[tuple[str, str]]:
     files = _named(url)
     faulty = False
     for option, file in files.items():
-        if (fault := _unreadable(option, file)) is not None:
+        if (fault := _unusable(option, file, guard_of(option, files))) is not None:
             faulty = True
             yield fault
     if not faulty:
@@ -31,9 +31,16 @@ def _named(url: str) -> dict[str, Path]:
     return {option: Path(options[option]) for option in FILES if options.get(option)}
 
 
-def _unreadable(option: str, file: Path) -> tuple[str, str] | None:
+def guard_of(option: str, files: Collection[str]) -> Callable[[Path], None]:
+    """Who may get at the file of one of these options: nobody else where a key is in it. Raises FileFault."""
+    holds_key = option == "ssl_keyfile" or (option == "ssl_certfile" and "ssl_keyfile" not in files)
+    return refuse_if_open if holds_key else refuse_if_writable
+
+
+def _unusable(option: str, file: Path, guard: Callable[[Path], None]) -> tuple[str, str] | None:
     try:
         read_regular(file)
+        guard(file)
     except FileFault as error:
         return f"names '{file}' as {option}: {error}", error.remedy
     return None

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Final, Self, TypeVar
 
 from redis.exceptions import AuthenticationError, ClusterDownError, InvalidResponse, ReadOnlyError, ResponseError
@@ -12,14 +13,23 @@ from mintonce_server.common.causes import chain
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.store.causes import UnknownService, store_cause
 from mintonce_server.store.commands import Commands, Scannable
+from mintonce_server.store.current import CurrentClient
 from mintonce_server.store.names import USUAL, Names
-from mintonce_server.store.servers import Ear, Part, Servers, open_servers
+from mintonce_server.store.second_try import Tries
+from mintonce_server.store.servers import Ear, Part, Pool, Servers, open_servers
 
 RETRY_AFTER: Final = 1.0
 """Seconds. A store that is out of reach is worth asking again soon."""
 
 RENEW_EVERY: Final = 1.0
 """Minimum seconds between two times that all connections are replaced: a record that is not ours costs no more."""
+
+SILENCE_SHARE: Final = 1 / 3
+"""Of the deadline: after so much silence on an old connection, a new one is tried beside it. It needs five round trips
+at most (connect, TLS, AUTH, SELECT, the command) and has two thirds of the deadline for them."""
+
+LINGER: Final = 6.0
+"""Seconds that what is under way has, when connections are exchanged: longer than the longest operation."""
 
 LOOK_EVERY: Final = 10.0
 """Minimum seconds between two closer looks of a service that cannot reach its store."""
@@ -38,6 +48,7 @@ class Link:
 
     def __init__(self, servers: Servers, *, deadline: float, names: Names = USUAL) -> None:
         self._servers = servers
+        self._client = CurrentClient(lambda: self._servers)
         self.names = names
         self.deadline = deadline
         self._puzzled = False
@@ -54,7 +65,7 @@ class Link:
     @property
     def client(self) -> Commands:
         """Makes no retries of its own and decodes nothing."""
-        return self._servers.client
+        return self._client
 
     @property
     def name(self) -> str:
@@ -75,16 +86,56 @@ class Link:
         return self._servers.ears
 
     async def ear(self, avoid: Callable[[], Collection[str]] = tuple) -> Ear:
-        """A connection to subscribe with, to another server than these if there is one. Raises StoreUnavailable."""
-        return await self._run(lambda: self._servers.ear(avoid), self.deadline)
+        """A connection to subscribe with, to another server than these if there is one. Raises StoreUnavailable.
+
+        Not by `_tried`, whose tasks would let another ear choose between this one's choice and its caller's note of it.
+        """
+        servers = self._servers
+        ear = await self._run(lambda: self._repeated(lambda: servers.ear(avoid)), self.deadline)
+        return replace(ear, stale=lambda: servers is not self._servers or ear.stale())
+
+    async def exchange(self, servers: Servers, done: Callable[[], None]) -> None:
+        """Use these connections to the same store from now on, once they are seen to work. `done` is called then.
+
+        What is under way on those of before may finish, and they are closed. Raises StoreUnavailable if the new ones do
+        not work: then those of before go on.
+        """
+        try:
+            await self._try_out(servers)
+        except BaseException:
+            await servers.close()
+            raise
+        former, self._servers = self._servers, servers
+        done()
+        try:
+            await former.retire()
+            await asyncio.sleep(LINGER)
+        finally:
+            await former.close()
+
+    async def _try_out(self, servers: Servers) -> None:
+        link = Link(servers, deadline=self.deadline, names=self.names)
+        try:
+            answer = await link.run(servers.client.ping)
+            with link.reading():
+                if answer is not True:
+                    raise ValueError("no answer to a PING")
+        except StoreUnavailable as error:
+            failure = await link.explained(error)
+        else:
+            return
+        raise failure
 
     async def run(self, operation: Callable[[], Awaitable[T]], *, deadline: float | None = None) -> T:
         """Do it within the link's deadline or the given one, and once more where the fault may lie in the connection.
 
+        Within the link's own deadline, a silent connection that had been idle is a fault, too.
+
         It must be idempotent. Raises StoreUnavailable, whatever the operation raised: exceptions that are not the
         library's own come out of it, such as ValueError for a garbled reply.
         """
-        answer = await self._run(operation, self.deadline if deadline is None else deadline)
+        attempt = self._tried if deadline is None else self._repeated
+        answer = await self._run(lambda: attempt(operation), self.deadline if deadline is None else deadline)
         self._seen = None
         return answer
 
@@ -92,13 +143,7 @@ class Link:
         try:
             async with asyncio.timeout(deadline):
                 await self._renew_if_puzzled()
-                try:
-                    answer = await operation()
-                except Exception as error:
-                    if not _may_help_to_repeat(error):
-                        raise
-                    await self.doubt(error)
-                    answer = await operation()
+                answer = await operation()
         except StoreUnavailable:
             raise
         except Exception as error:
@@ -107,6 +152,26 @@ class Link:
             raise self.unavailable(error) from error
         heed_cancellation()
         return answer
+
+    async def _tried(self, operation: Callable[[], Awaitable[T]]) -> T:
+        tries = Tries(operation, lambda error: not _may_help_to_repeat(error))
+        try:
+            return await tries.first_answer(SILENCE_SHARE * self.deadline, self._renew)
+        except Exception as error:
+            if tries.both or not _may_help_to_repeat(error):
+                raise
+            await self.doubt(error)
+            await self._renew(tries.old_pools)
+        return await operation()
+
+    async def _repeated(self, operation: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await operation()
+        except Exception as error:
+            if not _may_help_to_repeat(error):
+                raise
+            await self.doubt(error)
+        return await operation()
 
     async def doubt(self, error: Exception) -> None:
         """Something went wrong: the next operation first sees whether the servers have changed."""
@@ -171,8 +236,11 @@ class Link:
         now = asyncio.get_running_loop().time()
         if self._puzzled and now - self._renewed_at >= RENEW_EVERY:
             self._puzzled, self._renewed_at = False, now
-            with suppress(Exception):
-                await self._servers.renew()
+            await self._renew(None)
+
+    async def _renew(self, only: Collection[Pool] | None) -> None:
+        with suppress(Exception):
+            await self._servers.renew(only)
 
     async def close(self) -> None:
         """Give all connections back."""

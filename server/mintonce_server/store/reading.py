@@ -1,8 +1,9 @@
 """Reads records without touching leases, by plain commands: scripts cannot be pipelined across a Cluster."""
 
+from asyncio import timeout
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
@@ -17,8 +18,14 @@ from mintonce_server.store.record import FIELDS, Row, number_in
 LIST_DEADLINE: Final = 5.0
 """Seconds: a list walks through the whole store, which no caller waits for on a hot path."""
 
+AGAIN_SHARE: Final = 0.2
+"""Of an operation's deadline, for reading again what was replaced meanwhile: what was read before is kept."""
+
 BATCH: Final = 50
 """Records that are read and opened in one go: other calls wait meanwhile, a few milliseconds."""
+
+
+T = TypeVar("T")
 
 
 class Reader:
@@ -122,7 +129,8 @@ class Reader:
                 pipeline.hmget(name, FIELDS)
             replies = _some(await pipeline.execute(raise_on_error=False))
         rows: list[Row | Exception | None] = []
-        for index, key_hash in enumerate(hashes):
+        replaced: list[int] = []
+        for index in range(len(hashes)):
             answers = replies[4 * index : 4 * index + 4]
             error = next((answer for answer in answers if isinstance(answer, Exception)), None)
             generation, ttl, time, fields = answers
@@ -132,8 +140,22 @@ class Reader:
                 seconds, micros = cast(tuple[int, int], time)
                 rows.append(Row.read(fields, ttl, seconds * 1000 + micros // 1000))
             else:
-                rows += await self._rows([key_hash])
-        return rows
+                rows.append(None)
+                replaced.append(index)
+        again = await self._again([hashes[index] for index in replaced])
+        for index, row in zip(replaced, again, strict=True):
+            rows[index] = row
+        return _some(rows)
+
+    async def _again(self, hashes: Sequence[str]) -> Sequence[Row | Exception | None]:
+        """What was replaced while it was read. Its trouble is not that of the others."""
+        if not hashes:
+            return []
+        try:
+            async with timeout(AGAIN_SHARE * self._link.deadline):
+                return await self._rows(hashes)
+        except Exception as error:  # noqa: BLE001 - the answer to these keys
+            return [error] * len(hashes)
 
     def _trouble_of(self, error: Exception) -> StoreUnavailable:
         """Of one key, while others were answered."""
@@ -142,7 +164,7 @@ class Reader:
         return trouble
 
 
-def _some(replies: list[object]) -> list[object]:
+def _some(replies: list[T]) -> list[T]:
     """The replies. Raises the first exception when there is nothing else."""
     errors = [reply for reply in replies if isinstance(reply, Exception)]
     if errors and len(errors) == len(replies):

@@ -34,6 +34,7 @@ from mintonce_server.store.record import Row, encode
 from mintonce_server.store.replies import Question
 from mintonce_server.store.scripts import Scripts
 from mintonce_server.store.sealing import Sealer
+from mintonce_server.store.servers import Target, open_target
 
 LUA_EXACT: Final = 2**53
 """A script's numbers are exact below this. No generation reaches it."""
@@ -235,6 +236,10 @@ class RedisStore:
     async def ping(self) -> None:
         """Whether the store answers."""
         await self._reader.ping()
+
+    async def exchange(self, target: Target, done: Callable[[], None]) -> None:
+        """Go over to connections with these credentials; see Link.exchange."""
+        await self._link.exchange(open_target(target, self._link.deadline), done)
 
     async def diagnose(self, error: StoreUnavailable) -> StoreUnavailable:
         """The same failure with more to say, if a closer look shows more."""

@@ -1,12 +1,13 @@
 """Commands sent together to a Cluster: each server gets its own in one round trip, all at the same time."""
 
-from asyncio import timeout
+from asyncio import timeout_at
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Final, Self
 
 from redis.crc import key_slot
-from redis.exceptions import AskError, MovedError, TryAgainError
+from redis.exceptions import AskError, ClusterDownError, MovedError, TryAgainError
 
 from mintonce_server.store.servers.address import Address
 from mintonce_server.store.servers.routing import Router, Words, all_of
@@ -21,6 +22,7 @@ class Batch:
     def __init__(self, router: Router) -> None:
         self._router = router
         self._commands: list[tuple[str, Words]] = []
+        self._answers: list[object] = []
 
     def hget(self, name: str, key: str) -> Self:
         return self._add(name, "HGET", name, key)
@@ -35,50 +37,73 @@ class Batch:
         return self._add(self._commands[-1][0], "TIME")
 
     async def execute(self, raise_on_error: bool = True) -> list[object]:
-        """The answers, in the order of the commands. Raises RedisError, or has it in the answer's place."""
-        answers: list[object] = [None] * len(self._commands)
-        left = list(range(len(self._commands)))
-        for _ in range(ROUNDS):
-            await self._round(left, answers)
-            left = [index for index in left if isinstance(answers[index], AskError | TryAgainError)]
-            if not left:
-                break
-        for index in left:
-            try:
-                answers[index] = await self._router.send(*self._commands[index])
-            except Exception as error:  # noqa: BLE001 - the answer to this command
-                answers[index] = error
-        for answer in answers:
+        """The answers, in the order of the commands. Raises RedisError, or has it in the answer's place.
+
+        All waits end together. A server that has not answered by then takes no other server's answers away.
+        """
+        late = TimeoutError("no answer within a batch's time")
+        self._answers = [late] * len(self._commands)
+        end = await self._router.batch_end()
+        with suppress(TimeoutError):
+            async with timeout_at(end):
+                await self._round(range(len(self._commands)), ROUNDS)
+        for answer in self._answers:
             if raise_on_error and isinstance(answer, Exception):
                 raise answer
-        return answers
+        return self._answers
 
     def _add(self, name: str, *words: str | int | bytes) -> Self:
         self._commands.append((name, words))
         return self
 
-    async def _round(self, indexes: Sequence[int], answers: list[object]) -> None:
-        by_server: defaultdict[Address, list[int]] = defaultdict(list)
+    async def _round(self, indexes: Sequence[int], rounds: int) -> None:
+        """Send these, all servers' parts at the same time. No part waits for another."""
+        parts = self._by_server(indexes)
+        await all_of([self._part(address, part, rounds) for address, part in parts.items()])
+
+    def _by_server(self, indexes: Sequence[int]) -> Mapping[Address | None, Sequence[int]]:
+        parts: defaultdict[Address | None, list[int]] = defaultdict(list)
+        for index in indexes:
+            parts[self._router.last_known(key_slot(self._commands[index][0].encode()))].append(index)
+        return parts
+
+    async def _part(self, address: Address | None, indexes: Sequence[int], rounds: int) -> None:
+        """What one server had by the last view. If it failed, another one may have it after a look."""
+        failed = await self._router.looked_for(address)
+        parts = self._by_server(indexes) if failed else {address: indexes}
+        await all_of([self._sent(to, part, rounds) for to, part in parts.items()])
+
+    async def _sent(self, address: Address | None, indexes: Sequence[int], rounds: int) -> None:
+        """One server's share. Its trouble is the answer to these commands, and to no others."""
+        if address is None:
+            replies: Sequence[object] = [ClusterDownError("no server has the slot")] * len(indexes)
+        else:
+            replies = await self._replies_or_trouble(address, indexes)
+        elsewhere: list[int] = []
+        for index, answer in zip(indexes, replies, strict=True):
+            self._answers[index] = answer
+            if isinstance(answer, MovedError) and address is not None:
+                self._router.learn(answer, address)
+            if isinstance(answer, AskError | TryAgainError):
+                elsewhere.append(index)
+        if elsewhere and rounds > 1:
+            await self._round(elsewhere, rounds - 1)
+        elif elsewhere:
+            await self._one_by_one(elsewhere)
+
+    async def _one_by_one(self, indexes: Sequence[int]) -> None:
         for index in indexes:
             try:
-                by_server[await self._router.address_of(key_slot(self._commands[index][0].encode()))].append(index)
+                self._answers[index] = await self._router.send(*self._commands[index])
             except Exception as error:  # noqa: BLE001 - the answer to this command
-                answers[index] = error
-        await all_of([self._part(address, part, answers) for address, part in by_server.items()])
+                self._answers[index] = error
 
-    async def _part(self, address: Address, indexes: Sequence[int], answers: list[object]) -> None:
-        """One server's share. Its trouble is the answer to these commands, and to no others."""
-        replies: Sequence[object]
+    async def _replies_or_trouble(self, address: Address, indexes: Sequence[int]) -> Sequence[object]:
         try:
             with self._router.suspecting(address):
-                async with timeout(self._router.patience):
-                    replies = await self._replies(address, indexes)
-        except Exception as error:  # noqa: BLE001 - the answer to this command
-            replies = [error] * len(indexes)
-        for index, answer in zip(indexes, replies, strict=True):
-            answers[index] = answer
-            if isinstance(answer, MovedError):
-                self._router.learn(answer, address)
+                return await self._replies(address, indexes)
+        except Exception as error:  # noqa: BLE001 - the answer to these commands
+            return [error] * len(indexes)
 
     async def _replies(self, address: Address, indexes: Sequence[int]) -> list[object]:
         async with self._router.pools.at(address).pipeline(transaction=False) as pipeline:

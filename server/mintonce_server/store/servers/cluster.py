@@ -14,7 +14,7 @@ from mintonce_server.store.servers.address import Address
 from mintonce_server.store.servers.batch import Batch
 from mintonce_server.store.servers.closer import look_closer
 from mintonce_server.store.servers.lookout import Lookout, poll
-from mintonce_server.store.servers.pools import Pools, server_options
+from mintonce_server.store.servers.pools import Pool, Pools, server_options
 from mintonce_server.store.servers.ports import Ear, Part
 from mintonce_server.store.servers.routing import Router
 from mintonce_server.store.servers.slots import SlotMap, read_slots
@@ -45,8 +45,8 @@ class ClusterServers:
         self._target, self._deadline = target, deadline
         self._step = LOOK_SHARE * deadline
         self._pools = Pools(server_options(target), deadline)
-        self._lookout = Lookout(self._look, every=LOOK_EVERY)
-        self._router = Router(self._lookout, self._pools, self._step)
+        self._lookout = Lookout(self._look, every=LOOK_EVERY, patience=self._step)
+        self._router = Router(self._lookout, self._pools, deadline)
         self._client = _Client(self._router)
         self._spread = random.Random()  # noqa: S311 - spreads questions and subscriptions; no secret
 
@@ -80,8 +80,12 @@ class ClusterServers:
         view = self._lookout.view
         return await look_closer(self._target, [*self._seeds, *(view.primaries if view else ())], self._deadline)
 
-    async def renew(self) -> None:
-        await self._pools.renew()
+    async def renew(self, only: Collection[Pool] | None = None) -> None:
+        await self._pools.renew(only)
+
+    async def retire(self) -> None:
+        await self._lookout.close()
+        await self._pools.retire()
 
     async def close(self) -> None:
         await self._lookout.close()

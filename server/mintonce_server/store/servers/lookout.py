@@ -23,11 +23,13 @@ class Lookout(Generic[V]):
     Args:
         look: finds the view. Must end by itself, sooner than a call does. Whatever it raises, the next look comes.
         every: seconds between looks that nobody asked for.
+        patience: seconds that a call waits for a look while there is a view.
     """
 
-    def __init__(self, look: Callable[[], Awaitable[V]], *, every: float) -> None:
+    def __init__(self, look: Callable[[], Awaitable[V]], *, every: float, patience: float) -> None:
         self.view: V | None = None
         self._look = look
+        self._patience = patience
         self._every = every
         self._due, self._looked = asyncio.Event(), asyncio.Event()
         self._doubted = False
@@ -37,17 +39,25 @@ class Lookout(Generic[V]):
     async def find(self) -> V:
         """The view. Raises redis-py's ConnectionError if there has never been one."""
         if self.view is None or self._doubted:
-            await self.renewed()
+            await self.renewed(None if self.view is None else self._patience)
         if self.view is None:
             raise ConnectionError("the servers of the store are not to be found") from self._error
         return self.view
 
-    async def renewed(self) -> None:
-        """Look soon, and wait for it, whether it finds anything or not."""
+    async def renewed(self, within: float | None = None) -> bool:
+        """Look soon, and wait for it, whether it finds anything or not.
+
+        False: it has not ended within so many seconds. A view that there was holds on.
+        """
         if self._watch is None:
             self._watch = asyncio.create_task(self._go_on_looking(), name="store-lookout")
         self.refresh()
-        await self._looked.wait()
+        try:
+            async with asyncio.timeout(within):
+                await self._looked.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def doubt(self) -> None:
         """Have each `find` wait for a look."""

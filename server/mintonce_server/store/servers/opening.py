@@ -4,7 +4,7 @@ from mintonce_server.store.servers.cluster import ClusterServers
 from mintonce_server.store.servers.ports import Servers
 from mintonce_server.store.servers.sentinel import SentinelServers
 from mintonce_server.store.servers.single import Single
-from mintonce_server.store.servers.url import read
+from mintonce_server.store.servers.url import Target, read
 
 
 def open_servers(url: str, *, deadline: float) -> Servers:
@@ -14,7 +14,11 @@ def open_servers(url: str, *, deadline: float) -> Servers:
         url: see `url.read` for the kinds.
         deadline: seconds for each answer of a server.
     """
-    target = read(url)
+    return open_target(read(url), deadline)
+
+
+def open_target(target: Target, deadline: float) -> Servers:
+    """As `open_servers`, of a URL that was read."""
     match target.kind:
         case "single":
             return Single(target, deadline)

@@ -7,6 +7,7 @@ from typing import Protocol
 from redis.asyncio.connection import AbstractConnection
 
 from mintonce_server.store.commands import Commands, Scannable, ServerCommands
+from mintonce_server.store.servers.pools import Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,12 @@ class Servers(Protocol):
         """Why connections fail, seen on new ones beside the pools; None when nothing is wrong with them."""
         ...
 
-    async def renew(self) -> None:
-        """Use no connection that is open now for a new command."""
+    async def renew(self, only: Collection[Pool] | None = None) -> None:
+        """Use no connection that is open now for a new command, or none of these pools."""
+        ...
+
+    async def retire(self) -> None:
+        """Close what is idle, and look for servers no more. What is under way goes on."""
         ...
 
     async def close(self) -> None:

@@ -20,6 +20,15 @@ HOPS: Final = 5
 TRY_AGAIN: Final = 0.01
 """Seconds. While a slot moves, a script whose keys are not all on one side has to wait; the deadline ends that."""
 
+WAIT_SHARE: Final = 0.4
+"""Of an operation's deadline: a call to a server that failed waits as long for a look."""
+
+PART_SHARE: Final = 0.6
+"""Of an operation's deadline: a batch waits as long for the slowest server, so that the others' answers are of use."""
+
+WHOLE_SHARE: Final = 0.8
+"""Of an operation's deadline: the same for a batch that first had to find the servers."""
+
 Words = tuple[str | int | bytes, ...]
 T = TypeVar("T")
 
@@ -27,12 +36,12 @@ T = TypeVar("T")
 class Router:
     """Knows the Cluster by its lookout, and what MOVED has taught since.
 
-    `patience`: seconds that one server has for its part of a batch, so that the others' answers are still of use.
+    `deadline`: seconds for an operation.
     """
 
-    def __init__(self, lookout: Lookout[SlotMap], pools: Pools, patience: float) -> None:
+    def __init__(self, lookout: Lookout[SlotMap], pools: Pools, deadline: float) -> None:
         self.pools = pools
-        self.patience = patience
+        self._deadline = deadline
         self._lookout = lookout
         self._moved: dict[int, Address] = {}
         self._moved_in: SlotMap | None = None
@@ -54,14 +63,34 @@ class Router:
     async def address_of(self, slot: int) -> Address:
         """Raises ClusterDownError for a slot that nobody has."""
         address = self._address(slot, await self._lookout.find())
-        if address in self._suspects:
-            # Only those wait whose server failed: the others of the Cluster are as good as before.
-            await self._lookout.renewed()
-            self._suspects.clear()
+        if await self.looked_for(address):
             address = self._address(slot, await self._lookout.find())
         if address is None:
             raise ClusterDownError("no server has the slot")
         return address
+
+    async def batch_end(self) -> float:
+        """By the loop's clock: a batch that begins now has all its answers until then, or goes without."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        await self._lookout.find()
+        return min(clock() + PART_SHARE * self._deadline, began + WHOLE_SHARE * self._deadline)
+
+    def last_known(self, slot: int) -> Address | None:
+        """Who has it by the last view. Waits for nothing."""
+        view = self._lookout.view
+        return None if view is None else self._address(slot, view)
+
+    async def looked_for(self, address: Address | None) -> bool:
+        """If this server failed, wait for a look. False: it did not fail.
+
+        Only those wait whose server failed: the others of the Cluster are as good as before.
+        """
+        if address not in self._suspects:
+            return False
+        if await self._lookout.renewed(WAIT_SHARE * self._deadline):
+            self._suspects.clear()
+        return True
 
     @contextmanager
     def suspecting(self, address: Address) -> Generator[None]:
@@ -71,8 +100,9 @@ class Router:
         except ResponseError:
             raise  # a clear answer
         except (Exception, asyncio.CancelledError):
-            self._suspects.add(address)
-            self._lookout.refresh()
+            if address not in self._suspects:  # else a look is on its way
+                self._suspects.add(address)
+                self._lookout.refresh()
             raise
 
     def _address(self, slot: int, view: SlotMap) -> Address | None:

@@ -10,7 +10,7 @@ from mintonce_server.store.commands import Commands, Pipeline, Scannable
 from mintonce_server.store.servers.address import Address
 from mintonce_server.store.servers.closer import look_closer
 from mintonce_server.store.servers.lookout import Lookout, poll
-from mintonce_server.store.servers.pools import Pools, sentinel_options, server_options
+from mintonce_server.store.servers.pools import Pool, Pools, sentinel_options, server_options
 from mintonce_server.store.servers.ports import Ear, Part
 from mintonce_server.store.servers.url import Target
 
@@ -38,7 +38,7 @@ class SentinelServers:
         self._deadline = deadline
         self._sentinels = Pools(sentinel_options(target), self._step)
         self._servers = Pools(server_options(target), deadline)
-        self._lookout = Lookout(self._look, every=LOOK_EVERY)
+        self._lookout = Lookout(self._look, every=LOOK_EVERY, patience=2 * self._step)
         self._client = _Client(self._lookout, self._servers)
 
     @property
@@ -67,8 +67,13 @@ class SentinelServers:
         primary = [self._lookout.view] if self._lookout.view else []
         return await look_closer(self._target, [*self._target.addresses, *primary], self._deadline)
 
-    async def renew(self) -> None:
-        await self._servers.renew()
+    async def renew(self, only: Collection[Pool] | None = None) -> None:
+        await self._servers.renew(only)
+
+    async def retire(self) -> None:
+        await self._lookout.close()
+        await self._sentinels.retire()
+        await self._servers.retire()
 
     async def close(self) -> None:
         await self._lookout.close()

@@ -6,7 +6,7 @@ from redis.exceptions import ReadOnlyError
 
 from mintonce_server.store.commands import Commands, Scannable
 from mintonce_server.store.servers.closer import look_closer
-from mintonce_server.store.servers.pools import Pools, server_options
+from mintonce_server.store.servers.pools import Pool, Pools, server_options
 from mintonce_server.store.servers.ports import Ear, Part
 from mintonce_server.store.servers.url import Target
 
@@ -47,8 +47,11 @@ class Single:
     async def look_closer(self) -> Exception | None:
         return await look_closer(self._target, self._target.addresses, self._deadline)
 
-    async def renew(self) -> None:
-        await self._pools.renew()
+    async def renew(self, only: Collection[Pool] | None = None) -> None:
+        await self._pools.renew(only)
+
+    async def retire(self) -> None:
+        await self._pools.retire()
 
     async def close(self) -> None:
         await self._pools.close()

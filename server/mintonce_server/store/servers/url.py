@@ -1,7 +1,8 @@
 """Redis URLs: what each kind may say. settings/values.py says the same to people, with a remedy for each fault."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from ssl import SSLContext
 from typing import Final, Literal
 from urllib.parse import SplitResult, parse_qsl, unquote
 
@@ -44,6 +45,7 @@ class Target:
         addresses: of the server, of the Sentinels, or of some servers of the Cluster. None for a Unix socket.
         service: what the Sentinels call it.
         options: the query's TLS options.
+        context: made of the files that they name; None: made of them when it is needed.
     """
 
     kind: Kind
@@ -58,6 +60,7 @@ class Target:
     sentinel_username: str | None = None
     sentinel_password: str | None = field(default=None, repr=False)
     options: tuple[tuple[str, str], ...] = ()
+    context: SSLContext | None = field(default=None, repr=False, compare=False)
 
     @property
     def check_hostname(self) -> bool:
@@ -68,6 +71,14 @@ class Target:
     def verified(self) -> bool:
         """Whether a certificate must be of a known authority."""
         return dict(self.options).get("ssl_cert_reqs", "required") != "none"
+
+    def is_same_store(self, other: "Target") -> bool:
+        """Whether they differ in nothing but users and passwords."""
+        mine, its = (
+            replace(each, username=None, password=None, sentinel_username=None, sentinel_password=None)
+            for each in (self, other)
+        )
+        return mine == its
 
     def file(self, option: str) -> Path | None:
         """Named by one of the TLS options."""

@@ -1,0 +1,92 @@
+"""A store goes over to new connections without a failed command: those of before end when nothing is under way."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from mintonce_server.core.errors import StoreUnavailable
+from mintonce_server.core.ports import Clock, Lease
+from mintonce_server.store import RedisStore, link
+from mintonce_server.store.servers.url import Target, read
+from mintonce_server.store.wake import GAP
+from support.fault_proxy import FaultProxy, Passing, fault_proxy
+from support.garbage import REPLIES
+from support.reaching import new_key
+from support.samples import HASHER, wish
+from support.topologies import single
+from support.waiting import wait_until
+
+
+@asynccontextmanager
+async def _exchanging(
+    directory: Path, clock: Clock, deadline: float = 5.0
+) -> AsyncGenerator[tuple[RedisStore, FaultProxy, Target]]:
+    async with single(directory / "server") as topology, fault_proxy(topology.servers[0].port) as proxy:
+        url = topology.url.replace(f":{topology.servers[0].port}/", f":{proxy.port}/")
+        store = RedisStore.connect(url, hasher=HASHER, clock=clock, deadline=deadline)
+        try:
+            yield store, proxy, read(url)
+        finally:
+            await store.close()
+
+
+def _answers(passing: Passing) -> bool:
+    return passing.reply is not None and passing.words[:1] == (b"EVALSHA",)
+
+
+def _asks(passing: Passing) -> bool:
+    return passing.reply is None and passing.words[:1] == (b"EVALSHA",)
+
+
+async def test_what_is_under_way_is_answered(tmp_path: Path, clock: Clock) -> None:
+    """On the old connection, without a repetition; what comes next uses a new one, and the old one is closed."""
+    async with _exchanging(tmp_path, clock) as (store, proxy, target):
+        await store.acquire(new_key(), wish())
+        held = proxy.trap(_answers)
+        asked, done = asyncio.create_task(store.acquire(new_key(), wish())), asyncio.Event()
+        await held.sprung.wait()
+        exchange = asyncio.create_task(store.exchange(target, done.set))
+        await done.wait()
+        again = proxy.trap(_asks)
+        held.let_go()
+        assert isinstance(await asked, Lease)
+        assert not again.sprung.is_set()
+        again.let_go()
+        assert isinstance(await store.acquire(new_key(), wish()), Lease)
+        await wait_until(lambda: len(proxy._connections) == 1)
+        exchange.cancel()
+        await asyncio.wait([exchange])
+
+
+async def test_the_subscription_goes_over_too(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a GAP, and not as a trouble."""
+    monkeypatch.setattr(link, "LINGER", 0.0)
+    async with _exchanging(tmp_path, clock) as (store, proxy, target), aclosing(store.wakes()) as wakes:
+        assert await anext(wakes) == GAP
+        before = proxy.opened
+        await store.exchange(target, lambda: None)
+        async with asyncio.timeout(5.0):
+            assert await anext(wakes) == GAP
+        assert proxy.opened == before + 2  # one was tried out, and one listens
+
+
+async def test_what_does_not_work_is_not_used(tmp_path: Path, clock: Clock) -> None:
+    """The old connections go on."""
+    async with _exchanging(tmp_path, clock) as (store, _, target):
+        await store.ping()
+        wrong = read(f"redis://:wrong@127.0.0.1:{target.addresses[0].port}/0")
+        with pytest.raises(StoreUnavailable, match="refused our user name or password"):
+            await store.exchange(wrong, lambda: pytest.fail("it was not refused"))
+        await store.ping()
+
+
+@pytest.mark.parametrize("garbage", REPLIES.values(), ids=REPLIES)
+async def test_nor_what_answers_garbage(garbage: bytes, tmp_path: Path, clock: Clock) -> None:
+    """Whatever it is: an outage of the new connections."""
+    async with _exchanging(tmp_path, clock, 0.5) as (store, proxy, target):
+        proxy.garbage = garbage
+        with pytest.raises(StoreUnavailable):
+            await store.exchange(target, lambda: pytest.fail("it was not refused"))

@@ -9,9 +9,14 @@ from random import Random
 
 import pytest
 
+from mintonce_server.core.errors import StoreUnavailable
+from mintonce_server.core.ports import Clock
+from mintonce_server.core.token import Token
+from mintonce_server.store import RedisStore, reading
 from mintonce_server.store.link import Link
 from mintonce_server.store.servers import Ear
 from mintonce_server.store.wake import wakes
+from support.samples import KEY, OTHER, any_token, shared
 from support.waiting import wait_until
 
 
@@ -41,6 +46,29 @@ async def test_a_deadline_that_was_swallowed_takes_no_answer_away(url: str) -> N
     link = Link.from_url(url, deadline=0.05)
     assert await link.run(lambda: swallows(asyncio.Event())) == "as if nothing had happened"
     await link.close()
+
+
+async def test_a_list_ends_at_a_deadline_that_was_swallowed(
+    store: RedisStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before its next batch: nothing else would end it."""
+    for key in (KEY, OTHER):
+        await shared(store, clock, key)
+    batches = 0
+
+    async def swallows_once(*_: object) -> dict[str, Token]:
+        nonlocal batches
+        batches += 1
+        if batches == 1:
+            await swallows(asyncio.Event())
+        return {}
+
+    monkeypatch.setattr(reading, "LIST_DEADLINE", 0.05)
+    monkeypatch.setattr(reading, "BATCH", 1)
+    monkeypatch.setattr(reading.Reader, "_named", swallows_once)
+    with pytest.raises(StoreUnavailable):
+        await store.list("", 10, any_token)
+    assert batches == 1
 
 
 @pytest.mark.parametrize("word", ["SUBSCRIBE", "PING"])

@@ -1,6 +1,7 @@
 """A store on a Cluster: each key is found, wherever its slot is, and every wake is heard."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 
@@ -187,9 +188,26 @@ async def _spread(
     return keys, tokens, owners[0], [owner is owners[0] for owner in owners]
 
 
-async def _told_apart(store: RedisStore, keys: list[TokenKey], tokens: list[Token], hit: list[bool]) -> None:
-    """Those that are hit have an error, now and when their server is known to have failed; the others are told."""
-    generations, loaded = await store.generations(keys), await store.load(keys)
+async def test_a_process_without_a_turn_keeps_the_answers(topology: ClusterTopology, clock: Clock) -> None:
+    """When it has one again, the batch's time and the operation's are both over: the others' keys are told."""
+    async with reaching(topology.url, clock, deadline=4 * DEADLINE) as store, _patient(topology):
+        keys, tokens, victim, hit = await _spread(store, topology, clock)
+        victim.stop()
+        await _told_apart(store, keys, tokens, hit, pause=5 * DEADLINE)
+
+
+async def _told_apart(
+    store: RedisStore, keys: list[TokenKey], tokens: list[Token], hit: list[bool], pause: float = 0.0
+) -> None:
+    """Those that are hit have an error, now and when their server is known to have failed; the others are told.
+
+    `pause`: seconds for which the process stands still, once the others' answers are there.
+    """
+    later = asyncio.get_running_loop().call_later
+    later(DEADLINE, time.sleep, pause)
+    generations = await store.generations(keys)
+    later(DEADLINE, time.sleep, pause)
+    loaded = await store.load(keys)
     for is_hit, token, generation, found in zip(hit, tokens, generations, loaded, strict=True):
         if is_hit:
             assert isinstance(generation, StoreUnavailable)

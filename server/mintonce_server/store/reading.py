@@ -10,7 +10,7 @@ from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import Clock, Listing
 from mintonce_server.core.token import Token
 from mintonce_server.store.commands import Scannable
-from mintonce_server.store.link import Link
+from mintonce_server.store.link import Link, heed_cancellation
 from mintonce_server.store.names import Names, hash_of
 from mintonce_server.store.opening import Opening
 from mintonce_server.store.record import FIELDS, Row, number_in
@@ -85,6 +85,7 @@ class Reader:
         for shard in shards:
             try:
                 async for hashes in _batches(shard, self._link.names):
+                    heed_cancellation()  # a batch that kept its answers may have swallowed the deadline
                     tokens |= await self._named(hashes, lambda t: client in ("", t.key.client) and wanted(t))
                     if len(tokens) > limit:
                         return Listing(list(tokens.values())[:limit], truncated=True)

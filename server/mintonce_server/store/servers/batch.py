@@ -1,6 +1,6 @@
 """Commands sent together to a Cluster: each server gets its own in one round trip, all at the same time."""
 
-from asyncio import timeout_at
+from asyncio import CancelledError, timeout_at
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -45,8 +45,14 @@ class Batch:
         self._answers = [late] * len(self._commands)
         end = await self._router.batch_end()
         with suppress(TimeoutError):
-            async with timeout_at(end):
-                await self._round(range(len(self._commands)), ROUNDS)
+            async with timeout_at(end) as limit:
+                try:
+                    await self._round(range(len(self._commands)), ROUNDS)
+                except CancelledError:
+                    if not limit.expired():
+                        raise
+                    # Perhaps cancelled twice: the operation's deadline comes in the same moment where the process had
+                    # no turn for long. What was answered is the answer; `heed_cancellation` sees to a caller's own.
         for answer in self._answers:
             if raise_on_error and isinstance(answer, Exception):
                 raise answer

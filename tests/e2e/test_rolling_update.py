@@ -71,6 +71,7 @@ async def test_when_the_next_release_reads_both_there_is_no_ping_pong(
         for _ in range(5):
             await written_by_the_next_release(command)
             assert (await served.client.rotate("default", AUDIENCE)).generation
-            current = cast(bytes, await command("HGET", (await names(command))[-1], "payload"))
+            (record,) = [name for name in await names(command) if name.endswith(":t")]
+            current = cast(bytes, await command("HGET", record, "payload"))
             assert current[:1] == b"\x02"
     assert issuer.posts == 6

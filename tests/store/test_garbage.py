@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from mintonce_server.core.errors import Reason, StoreUnavailable
-from mintonce_server.core.ports import Clock, Failure, Lease, Refusal, Wake, WakeKind
+from mintonce_server.core.ports import Admitted, Clock, Failure, Lease, Refusal, Wake, WakeKind
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.wake import GAP
@@ -53,6 +53,8 @@ def _acts(store: RedisStore, clock: Clock, lease: Lease, token: Token) -> dict[s
         "renew": lambda: store.renew(lease),
         "reject": lambda: store.reject(KEY, token.generation, 0.0),
         "raise_barrier": lambda: store.raise_barrier(KEY, token.generation, "", 0.0),
+        "enter": lambda: store.enter("https://login.example.com/oauth/token", "nonce"),
+        "learn": lambda: store.learn("https://login.example.com/oauth/token", Admitted(0, 0), None, 0.0),
         "generations": lambda: store.generations([KEY, OTHER]),
         "load": lambda: store.load([KEY, OTHER]),
         "restore": lambda: store.restore(token),

@@ -54,7 +54,7 @@ def _acts(store: RedisStore, clock: Clock, lease: Lease, token: Token) -> dict[s
         "reject": lambda: store.reject(KEY, token.generation, 0.0),
         "raise_barrier": lambda: store.raise_barrier(KEY, token.generation, "", 0.0),
         "enter": lambda: store.enter("https://login.example.com/oauth/token", "nonce"),
-        "learn": lambda: store.learn("https://login.example.com/oauth/token", Admitted(0, 0), None, 0.0),
+        "learn": lambda: store.learn("https://login.example.com/oauth/token", Admitted("nonce", 0, 0), None, 0.0),
         "generations": lambda: store.generations([KEY, OTHER]),
         "load": lambda: store.load([KEY, OTHER]),
         "restore": lambda: store.restore(token),

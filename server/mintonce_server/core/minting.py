@@ -77,7 +77,7 @@ class _Held:
     async def renew(self, lease: Lease) -> None:
         """Raises StoreUnavailable."""
         asked_at = self.clock.monotonic()
-        # None is somebody else's turn: the commit decides whose token counts.
+        # None: another replica has the lease now. The commit decides whose token counts.
         self.lease = await self.store.renew(lease)
         self.confirmed_at = asked_at
 

@@ -106,7 +106,7 @@ class Turns:
             pass
 
     def _serve_next(self) -> bool:
-        """Grants one turn, to the caller whose last one is longest ago. False if nobody waits who may have it."""
+        """Grants one turn, to the caller whose last one is longest ago. False if no waiting caller may have one."""
         for who, queue in self._waiting.items():
             first = next((granted for granted in queue if not granted.done()), None)  # the others are about to leave
             if first is not None and self._may_take(who):

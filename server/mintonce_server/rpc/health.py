@@ -23,7 +23,7 @@ LIVENESS: Final = "liveness"
 
 
 class Health(health_pb2_grpc.HealthServicer):
-    """LIVENESS serves as long as somebody answers here; all other services between `start` and `drain`."""
+    """LIVENESS serves as long as this process answers; all other services between `start` and `drain`."""
 
     def __init__(self, services: Iterable[str]) -> None:
         self._services = frozenset(("", READINESS, LIVENESS, *services))

@@ -32,7 +32,7 @@ def _named(url: str) -> dict[str, Path]:
 
 
 def guard_of(option: str, files: Collection[str]) -> Callable[[Path], None]:
-    """Who may get at the file of one of these options: nobody else where a key is in it. Raises FileFault."""
+    """Who may get at the file of one of these options: only this user where a key is in it. Raises FileFault."""
     holds_key = option == "ssl_keyfile" or (option == "ssl_certfile" and "ssl_keyfile" not in files)
     return refuse_if_open if holds_key else refuse_if_writable
 

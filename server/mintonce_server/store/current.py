@@ -8,7 +8,7 @@ from mintonce_server.store.servers import Servers
 
 
 class CurrentClient:
-    """Implements Commands. Whoever holds it need not know of an exchange."""
+    """Implements Commands. Its holder need not know of an exchange."""
 
     def __init__(self, servers: Callable[[], Servers]) -> None:
         self._servers = servers

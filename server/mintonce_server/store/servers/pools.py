@@ -98,7 +98,7 @@ class Pool(BlockingConnectionPool):
 
     @property
     def is_in_use(self) -> bool:
-        """Whether somebody has a connection of it."""
+        """Whether one of its connections is in use."""
         return bool(self._get_in_use_connections())
 
     async def retire(self) -> None:

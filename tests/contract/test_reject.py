@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from mintonce_server.core.errors import Reason
-from mintonce_server.core.ports import Backoff, Clock, Failure, Hit, Lease, Rejection, TokenStore
+from mintonce_server.core.ports import Backoff, Clock, Failure, Hit, Lease, Refusal, Rejection, TokenStore
 from mintonce_server.core.token import Token
 from support.eventually import eventually
 from support.samples import KEY, adopted, lease_of, minted, shared, wish
@@ -55,7 +55,9 @@ async def test_a_generation_that_never_was_changes_nothing(store: TokenStore, cl
     assert await store.reject(KEY, generation, 30.0) == UNKNOWN
     assert isinstance(await store.acquire(KEY, wish()), Hit)
     assert (
-        token.generation < (await lease_of(store, newer_than=token.generation)).generation < token.generation + 60_000
+        token.generation
+        < (await lease_of(store, newer_than=token.generation)).generation
+        < token.generation + 60_000_000
     )
 
 
@@ -70,10 +72,33 @@ async def test_zero_names_no_token(store: TokenStore, clock: Clock) -> None:
     assert await store.load([KEY]) != [None]
 
 
-async def test_a_generation_of_a_lease_without_a_token_was_never_current(store: TokenStore) -> None:
-    """It was given out, so a caller may have heard of it; there is nothing to reject."""
+async def test_what_is_not_committed_yet_is_rejected_too(store: TokenStore, clock: Clock) -> None:
+    """A replica serves a token that it could not commit. It comes too late once a caller has rejected its number."""
     lease = await lease_of(store)
-    assert await store.reject(KEY, lease.generation, 30.0) == OTHER
+    token = lease.token(minted(clock), store.key_hash(KEY))
+    assert await store.reject(KEY, lease.generation, 30.0) == current(token)
+    assert await store.reject(KEY, lease.generation, 30.0) == current(token)
+    assert await store.commit(lease, minted(clock)) is Refusal.REJECTED
+    assert await store.restore(token) is Refusal.REJECTED
+    assert (await lease_of(store)).generation > lease.generation
+
+
+async def test_its_text_is_known_from_then_on(store: TokenStore, clock: Clock) -> None:
+    """To the next holder of a lease, if the replica that took the rejection has the token."""
+    lease = await lease_of(store)
+    token = lease.token(minted(clock), store.key_hash(KEY))
+    await store.reject(KEY, lease.generation, 30.0, token.access_token.fingerprint())
+    assert (await lease_of(store)).rejected == token.access_token.fingerprint()
+
+
+async def test_such_rejections_are_spaced_as_all_are(store: TokenStore, clock: Clock) -> None:
+    """Each may cost a mint."""
+    token = await shared(store, clock)
+    await store.reject(KEY, token.generation, 30.0)
+    lease = await lease_of(store)
+    rejection = await store.reject(KEY, lease.generation, 30.0)
+    assert rejection.retry_after is not None
+    assert isinstance(await store.commit(lease, minted(clock)), Token)
 
 
 async def test_a_provisional_number_names_the_token_that_was_served_under_it(store: TokenStore, clock: Clock) -> None:

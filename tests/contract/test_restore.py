@@ -150,7 +150,7 @@ async def test_who_waits_for_its_own_commit_is_not_kept(store: TokenStore, clock
 
 async def test_the_next_lease_is_newer(store: TokenStore, clock: Clock) -> None:
     """Generations rise, whatever the emptied store's clock says."""
-    ahead = int((clock.unix() + 86_400.0) * 1000)
+    ahead = int((clock.unix() + 86_400.0) * 1_000_000)
     await store.restore(lost(clock, ahead))
     assert (await lease_of(store, newer_than=ahead)).generation > ahead
 

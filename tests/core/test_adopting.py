@@ -39,7 +39,7 @@ async def test_its_number_is_above_the_one_that_it_was_served_under() -> None:
     await bench.catch_up()
     served = (await bench.get()).token
     assert served.access_token == token.access_token
-    assert served.generation > token.generation > int(bench.clock.unix() * 1000)
+    assert served.generation > token.generation > int(bench.clock.unix() * 1_000_000)
 
 
 async def test_another_replica_s_mint_comes_first() -> None:

@@ -115,7 +115,7 @@ async def test_revalidation_comes_round_even_when_there_is_news_all_the_time() -
     busy = TokenKey.of(KEY.client, "https://busy.example.com/")
     old = (await bench.get()).token
     await bench.get(busy)
-    news = Wake(WakeKind.COMMIT, bench.store.key_hash(busy), 10**15)
+    news = Wake(WakeKind.COMMIT, bench.store.key_hash(busy), 2**52)
     replaced: list[bool] = []
 
     def more_news() -> None:

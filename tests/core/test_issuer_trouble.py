@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mintonce_server.core import events
+from mintonce_server.core import events, turns
 from mintonce_server.core.broker import Served
 from mintonce_server.core.errors import IssuerError, IssuerRefused, IssuerThrottled, IssuerUnavailable
 from mintonce_server.core.key import TokenKey
@@ -181,14 +181,13 @@ async def test_a_lone_mint_that_waited_asks_the_store_again() -> None:
     await end(bench, hanging)
 
 
-async def test_a_lone_mint_waits_for_so_long_at_most() -> None:
+async def test_a_lone_mint_waits_for_so_long_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     """One key after the other hangs, each alone: a caller is told so in the end."""
+    monkeypatch.setattr(turns, "PATIENCE", 0.01)
     bench = Workbench()
     bench.store.down = ALL
     hanging = [await hang(bench), bench.asking(TokenKey.of(KEY.client, f"{BAD}too"))]
     waiting = bench.asking(KEYS[0])
-    await a_moment()
-    bench.clock.advance(6.0)
     with pytest.raises(NoTurn):
         await waiting
     await end(bench, *hanging)

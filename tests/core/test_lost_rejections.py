@@ -1,14 +1,17 @@
 """The store lost its data, a rejection among them, and numbers from its clock again: below what was rejected."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from mintonce_server.core import events
+from mintonce_server.core.errors import StoreUnavailable
+from mintonce_server.core.key import TokenKey
 from mintonce_server.core.token import Token
 from support.samples import KEY, named
 from support.troubled_store import ALL
-from support.workbench import Workbench
+from support.workbench import Workbench, a_moment
 
 AHEAD = pytest.mark.parametrize("ahead", [20.0, 86_400.0])
 """Seconds by which the rejected token's number is ahead of the store's clock: the clock of a replica's host was."""
@@ -16,7 +19,7 @@ AHEAD = pytest.mark.parametrize("ahead", [20.0, 86_400.0])
 
 async def minted_ahead(bench: Workbench, ahead: float) -> Token:
     """A token that this replica minted alone."""
-    number = int((bench.clock.unix() + ahead) * 1000)
+    number = int((bench.clock.unix() + ahead) * 1_000_000)
     bench.broker._filling._alone._generation = lambda entry: number  # type: ignore[method-assign] # it depends on chance
     bench.store.down = ALL
     alone = (await bench.get()).token
@@ -87,6 +90,32 @@ async def test_replicas_that_remember_it_agree(ahead: float) -> None:
     assert len({token.access_token.reveal() for token in tokens}) == 1
     assert named(tokens[0]) == named(tokens[1]) == named((await newcomer.get()).token)
     assert bench.issuer.mints == 2
+
+
+async def test_two_looks_at_once_give_the_successor_one_number() -> None:
+    """A caller's and the upkeep's: the second one finds it numbered."""
+    bench = Workbench()
+    await rejected_ahead(bench, 20.0)
+    await bench.replica().get()
+    entry = bench.entry()
+    assert entry
+    behind, load = asyncio.Event(), bench.store.load
+
+    async def slowly(keys: Sequence[TokenKey]) -> list[Token | StoreUnavailable | None]:
+        tokens = await load(keys)
+        bench.store.load = load  # type: ignore[method-assign] # only the first one is slow
+        await behind.wait()
+        return tokens
+
+    bench.store.load = slowly  # type: ignore[method-assign] # the wire is slow
+    first = asyncio.create_task(bench.broker._revalidation.confirm([entry]))
+    await a_moment()
+    await bench.broker._revalidation.confirm([entry])
+    numbered = entry.token
+    behind.set()
+    await first
+    assert numbered is not None
+    assert named(entry.token) == named(numbered)
 
 
 async def test_what_this_replica_holds_takes_the_place_of_what_was_rejected() -> None:

@@ -66,3 +66,27 @@ async def test_a_rejection_while_the_store_gives_a_number_holds() -> None:
     await adopting
     assert await bench.store.load([KEY]) == [None]
     assert bench.broker.peek(KEY) is None
+
+
+async def test_what_its_replica_could_not_commit_is_rejected_at_another_one() -> None:
+    """The replica that serves it hears of that when it brings it: nobody gets it again."""
+    bench = Workbench()
+    other = bench.replica()
+    bench.store.down = frozenset({"commit"})
+    token = (await bench.get()).token
+    bench.store.down = frozenset()
+    assert await other.broker.reject(KEY, token.generation)
+    await bench.catch_up()
+    served = [(await replica.get()).token for replica in (bench, other)]
+    assert token.generation < served[0].generation == served[1].generation
+    assert bench.issuer.mints == 2
+
+
+async def test_its_replica_tells_the_store_its_text() -> None:
+    """So the next holder of a lease knows it when the issuer gives it again."""
+    bench = Workbench()
+    bench.store.down = frozenset({"commit"})
+    token = (await bench.get()).token
+    bench.store.down = frozenset()
+    assert await bench.broker.reject(KEY, token.generation)
+    assert (await lease_of(bench.store)).rejected == token.access_token.fingerprint()

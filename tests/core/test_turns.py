@@ -98,6 +98,35 @@ async def test_whoever_waits_in_vain_is_told_so(monkeypatch: pytest.MonkeyPatch)
         pass
 
 
+async def test_time_in_which_the_process_was_stopped_is_not_waited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it waits for came in the meantime, perhaps, and is looked at first."""
+    loop, stopped, of_one = asyncio.get_running_loop(), 0.0, Turns(1)
+    real = loop.time
+    monkeypatch.setattr(loop, "time", lambda: real() + stopped)
+    async with AsyncExitStack() as stack:
+        async with of_one.turn("key:a", "a"):
+            waiting = asyncio.create_task(stack.enter_async_context(of_one.turn("key:b", "b")))
+            await a_moment()
+            stopped = 2 * turns.PATIENCE
+            await a_moment()
+        await waiting
+
+
+async def test_what_is_asked_between_two_waits_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often there is news: a wait ends."""
+    loop, passed = asyncio.get_running_loop(), 0.0
+    real = loop.time
+    monkeypatch.setattr(loop, "time", lambda: real() + passed)
+    patience, news = turns.Patience(), asyncio.Event()
+    news.set()
+    waits = round(turns.PATIENCE / turns.ASK_AGAIN)
+    for _ in range(waits):
+        await patience.wait(news.wait)
+        passed += turns.ASK_AGAIN
+    with pytest.raises(NoTurn):
+        await patience.wait(news.wait)
+
+
 async def test_a_caller_who_gives_up_as_its_turn_comes_leaves_it_to_others() -> None:
     """The turn is not lost."""
     of_one = Turns(1)

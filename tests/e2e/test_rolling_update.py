@@ -21,7 +21,7 @@ WAKES = ("3 commit {hash} {generation}", "2 whatever", "", "1 commit {hash} {gen
 async def written_by_the_next_release(command: Command) -> int:
     """The record of the only key, replaced by a newer one whose payload only the next release reads; its generation."""
     (record,) = [name for name in await names(command) if name.endswith(":t")]
-    generation = int(time.time() * 1000) + 500
+    generation = int(time.time() * 1_000_000) + 500_000
     payload = b"\x03" + bytes(60)  # its first byte is the format
     await command("HSET", record, "f", generation, "payload", payload, "print", "unknown")
     key_hash = record.partition("{")[2].partition("}")[0]

@@ -48,6 +48,7 @@ class Acts:
                 version=version,
                 newer_than=newer_than,
                 min_remaining=0,
+                clock=world.now,
                 adopt=adopt is not None,
             )
 
@@ -114,21 +115,25 @@ class Acts:
         known = world.known._replace(closed=replica.version, while_live=while_live)
         return after._replace(known=known) if outcome.reply else after
 
-    def reject(self, world: World, generation: int) -> tuple[World, Rejection]:
+    def reject(self, world: World, generation: int, text: str = "") -> tuple[World, Rejection]:
         """A caller says that this generation was refused."""
 
         def tell(state: State, number: int) -> Outcome[Rejection]:
-            return self._scripts.reject(state, world.now, generation=number, min_interval=MIN_INTERVAL)
+            return self._scripts.reject(state, world.now, generation=number, min_interval=MIN_INTERVAL, text=text)
 
         outcome, record, known = tell(world.state, generation), world.state.record, world.known
-        unknown, fell = outcome.reply.word == "UNKNOWN", record is not None and outcome.state.record != record
-        if record and fell:
-            aimed = generation in (record.generation, record.provisional)
-            require(aimed, laws.AIM, f"{record.generation} dropped, {generation} named")
+        unknown, took = outcome.reply.word == "UNKNOWN", outcome.state != world.state
+        aimed = record is not None and generation in (record.generation, record.provisional)
+        if record and took:
+            above = record.generation < generation == world.state.meta.generation
+            require(aimed or above, laws.AIM, f"{record.generation} dropped, {generation} named")
         if generation > known.highest:
             require(unknown and outcome.state == world.state, laws.NEVER_WAS, f"{generation}: {outcome.reply}")
         require(not unknown or generation > known.highest, laws.GIVEN_OUT, f"{generation}: {outcome.reply}")
-        if record and fell:
+        newest = max(record.generation if record else 0, world.state.meta.barrier)
+        if newest < generation == world.state.meta.generation:
+            require(outcome.reply.word in ("CURRENT", "TOO_SOON"), laws.NOT_LOST, f"{generation}: {outcome.reply}")
+        if took:
             require(not known.fresh, laws.INTERVAL, f"{generation} dropped within the interval")
         elif record and generation == known.served_as:
             require(outcome.reply.word == "TOO_SOON", laws.NAMED, f"{generation}: {outcome.reply}")
@@ -136,10 +141,11 @@ class Acts:
         after = self._after(world, outcome)
         if outcome.reply.word == "CURRENT":
             after = withdrawn(after, outcome.reply.generation)
-        if record and fell:
-            floor = max(known.floor, world.state.meta.generation, record.generation)
-            known = known._replace(floor=floor, rejected_text=record.print, fresh=True, served_as=0)
-            after = after._replace(gone=tuple(sorted({*after.gone, record.print})))
+        if took:
+            floor = max(known.floor, outcome.state.meta.generation)
+            text = record.print if record and aimed else text
+            known = known._replace(floor=floor, rejected_text=text, fresh=True, served_as=0)
+            after = after._replace(gone=tuple(sorted({*after.gone, text} - {""})))
         return after._replace(known=known), outcome.reply
 
     def barrier(self, world: World, index: int) -> tuple[World, Raised]:

@@ -173,11 +173,12 @@ def reject(acts: Acts, world: World, index: int, generation: int) -> tuple[World
     """A caller says to this replica that the generation was refused."""
     if world.replicas[index].held.provisional:
         world = confirm(acts, world, index)
-    is_held = world.replicas[index].held.called(generation)
-    world, answer = acts.reject(world, generation)
+    held = world.replicas[index].held
+    is_held = held.called(generation)
+    world, answer = acts.reject(world, *_aim(held, generation))
     if is_held and answer.word in ("OTHER", "UNKNOWN"):
         world = confirm(acts, world, index)  # the store lost it; or the fleet has another one by now
-        world, answer = acts.reject(world, generation)
+        world, answer = acts.reject(world, *_aim(world.replicas[index].held, generation))
     if answer.word == "CURRENT":
         return world.with_replica(index, bars(world.replicas[index], answer.generation, len(world.posts))), answer
     if answer.word == "TOO_SOON":
@@ -187,3 +188,8 @@ def reject(acts: Acts, world: World, index: int, generation: int) -> tuple[World
         world = withdrawn(world, held.generation)
         world = world.with_replica(index, bars(world.replicas[index], held.generation, len(world.posts)))
     return world, answer
+
+
+def _aim(held: Minted, generation: int) -> tuple[int, str]:
+    """The number, and the text if it is here."""
+    return generation, held.text if held.called(generation) else ""

@@ -125,7 +125,7 @@ REPLICAS = (
         "if isinstance(answer, Committed) and before.provisional and before.generation <= replica.barred:",
         "if False:",
         laws.TEXT,
-        Budgets(alone=1, rejects=1),
+        Budgets(alone=1, rejects=2),
         keeping,
     ),
     Mutant(

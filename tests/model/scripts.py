@@ -31,9 +31,13 @@ def acquire(
     version: int,
     newer_than: int,
     min_remaining: int,
+    clock: int,
     adopt: bool = False,
 ) -> Outcome[Acquired]:
-    """May this try have the token, wait for it, or mint it? `adopt`: it has a token, and wants a number for it."""
+    """May this try have the token, wait for it, or mint it?
+
+    `adopt`: it has a token, and wants a number for it. `clock`: now, in what generations count.
+    """
     record, held, meta = state = state.at(now)
     # A record counts if it is not barred and not of older credentials than the asker's.
     row = record if record and record.generation > meta.barrier and record.version >= version else None
@@ -54,7 +58,7 @@ def acquire(
         return Outcome(state, Backoff(meta.failure, meta.until - now, row))
     # 5. Our turn. The clock and what the asker has seen make generations rise even after the store lost its data.
     newest = max(meta.generation, meta.barrier, record.generation if record else 0, newer_than)
-    generation = max(newest + 1, now)
+    generation = max(newest + 1, clock)
     failures = 0 if version > meta.version else meta.failures
     meta = meta._replace(generation=generation, version=max(version, meta.version), failures=failures)
     granted = Granted(generation, lease, failures, meta.rejected_print, *live)
@@ -141,19 +145,27 @@ def renew(state: State, now: int, *, nonce: str, generation: int, lease: int) ->
     return Outcome(State(record, held._replace(lapses=now + lease), meta), True)
 
 
-def reject(state: State, now: int, *, generation: int, min_interval: int) -> Outcome[Rejection]:
-    """A resource server refused this generation: drop it, and bar it and all whose mints were begun before."""
+def reject(state: State, now: int, *, generation: int, min_interval: int, text: str = "") -> Outcome[Rejection]:
+    """A resource server refused this generation: drop it, and bar it and all whose mints were begun before.
+
+    `text`: the print of a token that is not here, if the asker knows it.
+    """
     record, _, meta = state = state.at(now)
     # 0. It names no token.
     if generation < 1:
         return Outcome(state, Rejection("OTHER"))
-    if not record or generation not in (record.generation, record.provisional):
+    current, provisional = (record.generation, record.provisional) if record else (0, 0)
+    # Given out last: the replica that has its token could not commit it yet.
+    if max(current, meta.barrier) < generation == meta.generation:
+        current, provisional = generation, 0
+    elif record:
+        text = record.print
+    if generation not in (current, provisional):
         # 1. It was, and this is said again, or by another caller: the same answer, without effect.
         if generation in (meta.rejected, meta.rejected_as):
             return Outcome(state, Rejection("CURRENT", meta.rejected))
         # 2. It never was.
-        newest = max(record.generation, record.provisional) if record else 0
-        if generation > max(newest, meta.generation, meta.barrier):
+        if generation > max(current, provisional, meta.generation, meta.barrier):
             return Outcome(state, Rejection("UNKNOWN"))
         # 3. It is not the current one.
         return Outcome(state, Rejection("OTHER"))
@@ -162,10 +174,10 @@ def reject(state: State, now: int, *, generation: int, min_interval: int) -> Out
     if wait > 0:
         return Outcome(state, Rejection("TOO_SOON", ms=wait))
     # 5. The barrier covers mints in flight too, and ends their lease.
-    barrier = max(meta.generation, meta.barrier, record.generation)
-    meta = meta._replace(barrier=barrier, rejected=record.generation, rejected_as=record.provisional)
-    meta = meta._replace(rejected_print=record.print, rejected_at=now)
-    return Outcome(State(None, None, meta), Rejection("CURRENT", record.generation), ("reject", generation))
+    barrier = max(meta.generation, meta.barrier, current)
+    meta = meta._replace(barrier=barrier, rejected=current, rejected_as=provisional)
+    meta = meta._replace(rejected_print=text, rejected_at=now)
+    return Outcome(State(None, None, meta), Rejection("CURRENT", current), ("reject", generation))
 
 
 def barrier(state: State, now: int, *, generation: int, text: str, min_interval: int) -> Outcome[Raised]:

@@ -120,15 +120,15 @@ ACQUIRE = (
     lua(
         "generations without the clock",
         "acquire",
-        "newer_than + 1, now)",
+        "newer_than + 1, time[1] * 1000000 + time[2])",
         "newer_than + 1)",
         "numbers come again after a loss",
     ),
     lua(
         "generations by the clock alone",
         "acquire",
-        "math.max(number(meta[1]) + 1, bar + 1, f + 1, newer_than + 1, now)",
-        "now",
+        "math.max(number(meta[1]) + 1, bar + 1, f + 1, newer_than + 1, time[1] * 1000000 + time[2])",
+        "now * 1000",
         "two leases in a millisecond have one number",
     ),
     lua(
@@ -141,8 +141,8 @@ ACQUIRE = (
     lua(
         "generations that the asker has seen",
         "acquire",
-        "newer_than + 1, now)",
-        "now)",
+        "newer_than + 1, time[1] * 1000000 + time[2])",
+        "time[1] * 1000000 + time[2])",
         "a barred generation is minted again",
     ),
     lua(

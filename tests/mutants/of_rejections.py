@@ -24,6 +24,20 @@ REJECT = (
         "",
         "after the clock was set back, no token can be rejected for as long",
     ),
+    lua(
+        "a rejection of what is not committed yet is lost",
+        "reject",
+        "if generation > math.max(f, number(meta[2])) and",
+        "if false and",
+        "its replica brings it back, and all serve it",
+    ),
+    lua(
+        "the text of what is not committed yet is forgotten",
+        "reject",
+        "f, provisional, record[2] = generation, 0, ARGV[6]",
+        "f, provisional, record[2] = generation, 0, ''",
+        "an issuer that gives it out again gives a new token",
+    ),
     lua("rejections in a loop", "reject", "if wait > 0 and", "if false and", "one caller burns token after token"),
     lua(
         "a rejection that keeps the token",

@@ -22,9 +22,17 @@ SHARES = (
     core(
         "a turn that came too late is lost",
         "turns",
-        "if granted.done() and not granted.cancelled():",
+        "if granted.done():",
         "if False:",
         "each time there is one turn less, until none is left",
+        "turns",
+    ),
+    core(
+        "a stop counts as a wait",
+        "turns",
+        "min(now - self._counted_at, COUNTS)",
+        "now - self._counted_at",
+        "a replica that was stopped refuses what it could have",
         "turns",
     ),
     core(

@@ -79,10 +79,12 @@ class Watch(Act):
         async with aclosing(product.watch(call.broker, call.key, self.deadline)) as watch:
             async for served in watch:
                 call.served(served, watching=True)
-                token, issued = served.token, call.fleet.issuer.issued[served.token.access_token.reveal()]
+                token = served.token
                 if token.generation <= last and call.fleet.world.now < ends:
                     call.fleet.world.broken("watch", f"generation {token.generation} came after {last}, which is live")
-                last, ends = token.generation, call.fleet.world.believed.get(issued.text, issued.ends)
+                assert call.node.clock
+                left = token.remaining(call.node.clock.monotonic())
+                last, ends = token.generation, call.fleet.world.now + left
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ class Seen(NamedTuple):
 
     kept: product.Kept | None
     lease: product.Leased | None
+    barrier: int
 
 
 class Asked(Protocol):
@@ -54,6 +55,7 @@ class Laws:
     generations: dict[str, int] = field(default_factory=dict[str, int])
     last_rejection: dict[TokenKey, float] = field(default_factory=dict[TokenKey, float])
     highest_bar: dict[TokenKey, int] = field(default_factory=dict[TokenKey, int])
+    given: set[tuple[TokenKey, int]] = field(default_factory=set[tuple[TokenKey, int]])
     numbered: set[tuple[TokenKey, int]] = field(default_factory=set[tuple[TokenKey, int]])
     coincidences: set[tuple[TokenKey, int]] = field(default_factory=set[tuple[TokenKey, int]])
     told: dict[TokenKey, list[Rejected]] = field(default_factory=dict[TokenKey, list[Rejected]])
@@ -125,6 +127,8 @@ class Laws:
     def named(self, key: TokenKey, named: int | bytes, by_sha: dict[bytes, str]) -> None:
         """A caller rejects this token: if it ever was, replicas may bar all up to it from now on."""
         text = self.texts.get((key, named)) if isinstance(named, int) else by_sha.get(named)
+        if text is None and (key, named) in self.given:
+            self.highest_bar[key] = max(self.highest_bar.get(key, 0), named if isinstance(named, int) else 0)
         if text is not None:
             # Rejected under the provisional number that it was served as, it is barred under the store's.
             generation = max(named if isinstance(named, int) else 0, self.generations[text])
@@ -134,7 +138,8 @@ class Laws:
         """A replica said of this generation, or of the token with this SHA-256, that it was current and is rejected."""
         text = self.texts.get((key, named)) if isinstance(named, int) else sha.get(named)
         if text is None:
-            self.world.broken("H16", f"node {node.index} took a rejection of {named!r}, which never was")
+            if (key, named) not in self.given:
+                self.world.broken("H16", f"node {node.index} took a rejection of {named!r}, which never was")
             return
         rejected = self.world.rejected.get(text)
         if rejected is None:
@@ -184,7 +189,8 @@ class Laws:
         """The server is about to do this."""
         if command.func.__name__ in READS | OF_ISSUERS:
             return None
-        return Seen(self.view.kept(command.args[0]), self.view.lease(command.args[0]))
+        name = command.args[0]
+        return Seen(self.view.kept(name), self.view.lease(name), self.view.barrier(name))
 
     def after(self, seen: Seen | None, command: "partial[Any]", node: int, answer: object) -> None:
         """It has done it."""
@@ -199,6 +205,10 @@ class Laws:
         kept, key = self.view.kept(command.args[0]), self.keys[command.args[0]]
         if kept != seen.kept:
             self._changed(key, seen.kept, kept, command)
+        elif name == "reject" and self.view.barrier(command.args[0]) > seen.barrier:
+            self._barred(key, command)
+        if lease := product.granted(answer):
+            self.given.add((key, lease))
         self._lease(seen, self.view.lease(command.args[0]), command, answer)
         if moment := product.moment(command, answer):
             self.world.moment(moment, node)
@@ -239,22 +249,42 @@ class Laws:
         assert seen
         self._dropped(key, seen, command)
 
+    def _is_ahead(self, key: TokenKey, command: "partial[Any]", generation: int) -> bool:
+        """Whether this names what was given out after that generation, and is not in the store."""
+        named = product.generation_of(command)
+        return command.func.__name__ == "reject" and named > generation and (key, named) in self.given
+
+    def _barred(self, key: TokenKey, command: "partial[Any]") -> None:
+        """A rejection barred what is not in the store."""
+        if not self._is_ahead(key, command, 0):
+            self.world.broken("H16", f"a rejection of {product.generation_of(command)}, which never was, counted")
+        self._spaced(key, command)
+        text = self.texts.get((key, product.generation_of(command)))
+        if text is not None and text not in self.world.rejected:
+            self._reject(key, text, product.generation_of(command))
+
+    def _spaced(self, key: TokenKey, command: "partial[Any]") -> None:
+        """A rejection counted, which may cost a mint."""
+        world, now, last = self.world, self.world.now, self.last_rejection.get(key, NEVER)
+        free = max(world.lost_at(key), world.store_stepped) >= last
+        if now - last < self.least_interval - 0.1 and not free:
+            world.broken("H16", f"{key.audience}: a rejection counted {now - last:.3f} s after the last one")
+        self.last_rejection[key] = now
+        self.highest_bar[key] = max(self.highest_bar.get(key, 0), self.view.barrier(command.args[0]))
+        self.ledger.doom(key, "rejected meanwhile")
+
     def _dropped(self, key: TokenKey, seen: product.Kept, command: "partial[Any]") -> None:
         world, now = self.world, self.world.now
         raised = product.raises_barrier(command)
-        if raised > self.highest_bar.get(key, 0) or not (raised >= seen.generation or product.rejects(command, seen)):
+        aimed = product.rejects(command, seen) or self._is_ahead(key, command, seen.generation)
+        if raised > self.highest_bar.get(key, 0) or not (raised >= seen.generation or aimed):
             world.broken(
                 "H16", f"generation {seen.generation} was dropped by {command.func.__name__} {command.keywords}"
             )
             return
-        last = self.last_rejection.get(key, NEVER)
-        free = max(world.lost_at(key), world.store_stepped) >= last
-        if now - last < self.least_interval - 0.1 and not free:
-            world.broken("H16", f"{key.audience} lost a token by a rejection {now - last:.3f} s after the last one")
-        self.last_rejection[key] = world.dropped[key] = now
-        bar = self.view.barrier(command.args[0])
-        self.highest_bar[key] = max(self.highest_bar.get(key, 0), bar, seen.generation)
-        self.ledger.doom(key, "rejected meanwhile")
+        world.dropped[key] = now
+        self.highest_bar[key] = max(self.highest_bar.get(key, 0), seen.generation)
+        self._spaced(key, command)
         if rejected := world.rejected.get(seen.text):
             # A barrier that is raised again says nothing new.
             if not raised:

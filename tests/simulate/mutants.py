@@ -70,8 +70,8 @@ MUTANTS: Final = (
     planted(
         "a rejection of any generation",
         SERVER,
-        "        if record is None or _double(generation) not in (f, provisional):",
-        "        if record is None:",
+        "        if _double(generation) not in (f, provisional):",
+        "        if not f:",
         "whoever names any number takes the current token away",
     ),
     planted(

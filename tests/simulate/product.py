@@ -269,6 +269,11 @@ def moment(command: "partial[Any]", answer: object) -> str:
             return ""
 
 
+def granted(answer: object) -> int:
+    """The generation of a lease that was granted, or 0."""
+    return answer.f if isinstance(answer, Granted) else 0
+
+
 def is_wait(answer: object) -> bool:
     """Whether this says that another has the lease."""
     return isinstance(answer, Busy)

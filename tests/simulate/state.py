@@ -15,8 +15,8 @@ from mintonce_server.core.key import TokenKey
 NEVER: Final = float("-inf")
 REMEMBERED: Final = 400
 """Lines of the trace that a failing run shows."""
-SAME_TIME: Final = 10.0
-"""Milliseconds. What is given out right before a loss may be given out right after it."""
+SAME_TIME: Final = 10_000.0
+"""Microseconds. What is given out right before a loss may be given out right after it."""
 
 
 @dataclass(slots=True)
@@ -152,7 +152,7 @@ class World:
     def loses(self, key: TokenKey | None) -> None:
         """The store loses all that it knows of a key, or (None) of all keys."""
         self.trouble()
-        clock = (EPOCH + self.now + sum(step for _, step in self.steps)) * 1000
+        clock = (EPOCH + self.now + sum(step for _, step in self.steps)) * 1_000_000
         self.forgotten.append((self.now, key, clock))
         if key is None:
             self.all_lost = self.now

@@ -33,7 +33,7 @@ TEXTS = strategies.sampled_from(["a-token", "another-token"])
 LIFETIME = 1000.0
 # Seconds since the mint: fresh, half gone, inside the leeway, over. Nothing comes near an end while a slow test runs.
 AGES = strategies.sampled_from([0.0, 0.0, 550.0, 980.0, 1010.0])
-AHEAD = 1_000_000
+AHEAD = 1_000_000_000
 """Milliseconds."""
 NEWER = strategies.sampled_from([None, None, 0, 0, 3 * AHEAD])
 """Than nothing, than the current one, than any that the server knows of."""
@@ -51,10 +51,11 @@ TIMES = strategies.sampled_from([1, 1, 2])
 
 
 class Moment(NamedTuple):
-    """By the server's clock in ms, and by this process's own in seconds."""
+    """By the server's clock in ms and, as generations count, in µs; by this process's own in seconds."""
 
     now: int
     here: float
+    clock: int
 
 
 Model = Callable[[State, Moment], Outcome[M]]
@@ -90,6 +91,7 @@ class ScriptsMachine(RuleBasedStateMachine):
                 version=version,
                 newer_than=newer_than,
                 min_remaining=ms(wish),
+                clock=moment.clock,
                 adopt=adopt,
             )
 
@@ -233,7 +235,7 @@ class ScriptsMachine(RuleBasedStateMachine):
     @rule()
     def the_clock_was_ahead(self) -> None:
         """So that the last generation is higher than the time of day, as after a failover to another host."""
-        self.force("HSET", META, "f", self.seen.now + AHEAD)
+        self.force("HSET", META, "f", self.seen.now * 1000 + AHEAD)
 
     @rule(everything=strategies.booleans())
     def something_is_lost(self, everything: bool) -> None:
@@ -260,8 +262,8 @@ class ScriptsMachine(RuleBasedStateMachine):
         ended = self.side.clock.monotonic()
         self.seen = self.side.look()
         # The shortest and the longest that a life can come out.
-        early = model(before.state, Moment(before.now, ended))
-        late = model(before.state, Moment(self.seen.now, self.began))
+        early = model(before.state, Moment(before.now, ended, before.now * 1000))
+        late = model(before.state, Moment(self.seen.now, self.began, self.seen.now * 1000 + 999))
         assume(type(early.reply) is type(late.reply))  # what lapses just now proves nothing
         slack = SLACK + ms(ended - self.began)
         found = [*differences(self.seen.state, early.state, late.state, "store", slack)]

@@ -25,9 +25,9 @@ async def _ttl(command: Command, name: str) -> float:
 
 
 async def _clock_of(command: Command) -> int:
-    """Milliseconds since 1970."""
+    """Microseconds since 1970, as generations count."""
     seconds, micros = cast(tuple[int, int], await command("TIME"))
-    return int(seconds) * 1000 + int(micros) // 1000
+    return int(seconds) * 1_000_000 + int(micros)
 
 
 async def test_the_three_keys_of_a_token_share_a_slot(store: RedisStore) -> None:
@@ -70,7 +70,7 @@ async def test_generations_rise_after_everything_was_lost(store: RedisStore, com
     """The server's clock sees to it."""
     before = await shared(store, clock)
     await command("FLUSHALL")
-    # A generation may be of this very millisecond.
+    # A generation may be of this very microsecond.
     await eventually(lambda: _clock_of(command), lambda now: now > before.generation)
     assert (await lease_of(store)).generation > before.generation
 

@@ -69,9 +69,9 @@ async def shared(
     return token
 
 
-async def adopted(store: TokenStore, clock: Clock, text: str = "minted-alone", *, ahead: int = 20_000) -> Token:
+async def adopted(store: TokenStore, clock: Clock, text: str = "minted-alone", *, ahead: int = 20_000_000) -> Token:
     """A token in the store that a replica minted without it, and served under a provisional number so far ahead."""
-    mint, number = minted(clock, text), int(clock.unix() * 1000) + ahead
+    mint, number = minted(clock, text), int(clock.unix() * 1_000_000) + ahead
     alone = Token.of(mint, KEY, store.key_hash(KEY), number, 1, clock.unix() - clock.monotonic(), provisional=True)
     lease = as_lease(await store.acquire(KEY, wish(newer_than=number, adopt=True)))
     token = alone.adopted(lease.generation, lease.unix_minus_monotonic, reissued=False)

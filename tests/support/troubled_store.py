@@ -118,9 +118,9 @@ class TroubledStore(MemoryStore):
         self._end("renew")
         return answer
 
-    async def reject(self, key: TokenKey, generation: int, min_interval: float) -> Rejection:
+    async def reject(self, key: TokenKey, generation: int, min_interval: float, fingerprint: str = "") -> Rejection:
         self._begin("reject", key)
-        answer = await super().reject(key, generation, min_interval)
+        answer = await super().reject(key, generation, min_interval, fingerprint)
         self._end("reject")
         return answer
 

@@ -16,13 +16,13 @@ from mintonce_server.core.lone_budget import BURST, PER_SECOND, LoneBudget
 from mintonce_server.core.memory import NEVER, Entry
 from mintonce_server.core.minting import Obtained
 from mintonce_server.core.ports import Admitted, Backoff, Clock, Failure, Wait
-from mintonce_server.core.posting import ASK_AGAIN, Post, Posting
+from mintonce_server.core.posting import Post, Posting
 from mintonce_server.core.token import Origin, Token
-from mintonce_server.core.turns import until_news
+from mintonce_server.core.turns import Patience
 
-SPREAD_MIN: Final = 1_000
-SPREAD_MAX: Final = 3_600_000
-"""Provisional generations are milliseconds, as those of the store: one of the last hour, or what is left of that above
+SPREAD_MIN: Final = 1_000_000
+SPREAD_MAX: Final = 3_600_000_000
+"""Provisional generations are microseconds, as those of the store: one of the last hour, or what is left of that above
 the newest seen here. When that is less than a second, up to a second above it."""
 
 
@@ -71,10 +71,15 @@ class Alone:
         self._negative: dict[TokenKey, _Negative] = {}
         self._gate = _OwnGate(clock)
 
-    async def mint(self, client: OAuthClient, entry: Entry, outage: StoreUnavailable) -> Obtained | None:
+    async def mint(
+        self, client: OAuthClient, entry: Entry, outage: StoreUnavailable, patience: Patience
+    ) -> Obtained | None:
         """None: it waited for another key's POST, and the store may be back: ask that again.
 
         Raises the outage itself when minting is not allowed or over the rate, and IssuerError.
+
+        Args:
+            patience: for such waits, all of them together.
         """
         key, key_hash = entry.key, entry.key_hash
         self._sink(events.StoreFailed(key_hash, str(outage), minting=self._allowed))
@@ -84,7 +89,7 @@ class Alone:
         failures = self._check_back_off(key, proof)
         match self._gate.look(client.issuer_name):
             case Wait(seconds):
-                await until_news(client.turns.news, min(seconds, ASK_AGAIN))
+                await patience.wait(client.turns.news.wait, seconds)
                 return None
             case Backoff(failure, seconds):
                 raise trouble_of_issuer(failure, seconds)
@@ -113,7 +118,7 @@ class Alone:
         Above all seen here, so that watches go on. Not ahead of the clock, so that the store's numbers stay with its
         own. At random in between: a rejection names the number, and two replicas should not give one to two tokens.
         """
-        now = int(self._clock.unix() * 1000)
+        now = int(self._clock.unix() * 1_000_000)
         floor = max(entry.newest, now - SPREAD_MAX)
         return floor + 1 + self._chance.randrange(max(now - floor, SPREAD_MIN))
 

@@ -232,13 +232,15 @@ class Broker:
         if generation is None:
             return False
         is_held = _is_known_as(entry.token, generation)
+        if is_held and entry.live(self._clock.monotonic()) is None:
+            return False  # it is over anyway
         if is_held and (wait := entry.rejected_at + self._min_rotation_interval - self._clock.monotonic()) > 0:
             raise _too_soon(wait)
-        rejection = await self._store.reject(key, generation, self._min_rotation_interval)
+        rejection = await self._reject(entry, generation)
         if is_held and not rejection.was_current:
             # The store lost it and gets it back first; or the fleet has another one by now.
             await self._revalidation.confirm([entry])
-            rejection = await self._store.reject(key, generation, self._min_rotation_interval)
+            rejection = await self._reject(entry, generation)
         if rejection.retry_after is not None:
             raise _too_soon(rejection.retry_after)
         if not rejection.known and generation > entry.newest:
@@ -248,6 +250,11 @@ class Broker:
             )
         self._forget(entry, generation, rejection, caller)
         return rejection.was_current
+
+    async def _reject(self, entry: Entry, generation: int) -> Rejection:
+        held = entry.token
+        known = held.access_token.fingerprint() if held and _is_known_as(held, generation) else ""
+        return await self._store.reject(entry.key, generation, self._min_rotation_interval, known)
 
     def _forget(self, entry: Entry, generation: int, rejection: Rejection, caller: str) -> None:
         """Serve no more what was rejected, by what the store said and not by what the caller did."""

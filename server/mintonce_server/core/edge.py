@@ -53,8 +53,8 @@ class StoreEdge:
     async def renew(self, lease: Lease) -> Lease | None:
         return await self._run("renew", self._store.renew(lease))
 
-    async def reject(self, key: TokenKey, generation: int, min_interval: float) -> Rejection:
-        return await self._run("reject", self._store.reject(key, generation, min_interval))
+    async def reject(self, key: TokenKey, generation: int, min_interval: float, fingerprint: str = "") -> Rejection:
+        return await self._run("reject", self._store.reject(key, generation, min_interval, fingerprint))
 
     async def raise_barrier(self, key: TokenKey, generation: int, fingerprint: str, min_interval: float) -> bool:
         raising = self._store.raise_barrier(key, generation, fingerprint, min_interval)

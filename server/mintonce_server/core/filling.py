@@ -15,7 +15,7 @@ from mintonce_server.core.minting import Minting, Obtained, ends_soon
 from mintonce_server.core.ports import Clock
 from mintonce_server.core.revalidation import Revalidation
 from mintonce_server.core.token import Origin
-from mintonce_server.core.turns import PATIENCE, none_came
+from mintonce_server.core.turns import Patience
 
 ASKED_AT_MOST: Final = 3
 """Times that a flight asks the store again for one reason, so that no flood of hints holds it up."""
@@ -78,7 +78,7 @@ class Filling:
         return obtained
 
     async def _bring(self, entry: Entry, min_remaining: float, newer_than: int, cause: Cause | None) -> Obtained:
-        client, began = self._holdings.clients.for_key(entry.key), self._clock.monotonic()
+        client, patience = self._holdings.clients.for_key(entry.key), Patience()
         obtained = None
         while obtained is None:
             asked_at = self._clock.monotonic()
@@ -88,9 +88,7 @@ class Filling:
                 self._holdings.store_failed([entry], asked_at, outage)
                 if entry.live(self._clock.monotonic()):
                     raise
-                obtained = await self._alone.mint(client, entry, outage)
-                if obtained is None and self._clock.monotonic() - began > PATIENCE:
-                    raise none_came() from outage
+                obtained = await self._alone.mint(client, entry, outage, patience)
         if entry.token is not None and entry.holds(obtained.token.generation):
             # Its end is known here, though the store's clock may have been set back since.
             return replace(obtained, token=entry.token)

@@ -245,8 +245,12 @@ class TokenStore(IssuerGate, Protocol):
         """The lease with its new end, or None if it is no longer ours."""
         ...
 
-    async def reject(self, key: TokenKey, generation: int, min_interval: float) -> Rejection:
-        """If the generation is current: drop it, bar it and what was begun before it, and wake the fleet."""
+    async def reject(self, key: TokenKey, generation: int, min_interval: float, fingerprint: str = "") -> Rejection:
+        """If the generation is current: drop it, bar it and what was begun before it, and wake the fleet.
+
+        So too if it was given out last: the replica that has its token could not commit it yet.
+        `fingerprint`: of that token, where it is known; the store knows those that it has.
+        """
         ...
 
     async def raise_barrier(self, key: TokenKey, generation: int, fingerprint: str, min_interval: float) -> bool:

@@ -1,10 +1,8 @@
 """One POST to the issuer, told to the sink: with a lease or without."""
 
-import asyncio
 import random
 import secrets
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,10 +14,8 @@ from mintonce_server.core.events import Cause
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Admitted, Backoff, Clock, IssuerGate, Wait
 from mintonce_server.core.token import Minted
-from mintonce_server.core.turns import PATIENCE, NoTurn, none_came, until_news
+from mintonce_server.core.turns import NoTurn, Patience
 
-ASK_AGAIN: Final = 0.25
-"""Seconds after which a POST that waits for another replica's asks again."""
 PAUSE: Final = (1.0, 1.5)
 """Seconds between two tries while an issuer is out of reach, for all of its keys together: one that is back serves
 every key within two seconds."""
@@ -90,24 +86,21 @@ class Posting:
 
     async def _enter(self, post: Post, gate: IssuerGate) -> Admitted:
         """Raises the issuer's trouble of now, without a POST, and NoTurn."""
-        nonce, turns = secrets.token_hex(8), post.client.turns
-        with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
-                while True:
-                    news = turns.news
-                    try:
-                        answer = await gate.enter(post.client.issuer_name, nonce)
-                    except StoreUnavailable as outage:
-                        self._sink(events.StoreFailed(post.key_hash, str(outage), minting=False))
-                        return Admitted(nonce, 0, 0)
-                    match answer:
-                        case Admitted():
-                            return answer
-                        case Backoff(failure, seconds):
-                            raise trouble_of_issuer(failure, seconds)
-                        case Wait(seconds):
-                            await until_news(news, min(seconds, ASK_AGAIN))
-        raise none_came()
+        nonce, turns, patience = secrets.token_hex(8), post.client.turns, Patience()
+        while True:
+            news = turns.news
+            try:
+                answer = await gate.enter(post.client.issuer_name, nonce)
+            except StoreUnavailable as outage:
+                self._sink(events.StoreFailed(post.key_hash, str(outage), minting=False))
+                return Admitted(nonce, 0, 0)
+            match answer:
+                case Admitted():
+                    return answer
+                case Backoff(failure, seconds):
+                    raise trouble_of_issuer(failure, seconds)
+                case Wait(seconds):
+                    await patience.wait(news.wait, seconds)
 
     async def _post(self, post: Post, gate: IssuerGate, admitted: Admitted) -> Minted:
         client, key, key_hash, generation, cause = post.client, post.key, post.key_hash, post.generation, post.cause

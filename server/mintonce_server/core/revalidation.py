@@ -135,7 +135,8 @@ class Revalidation:
             return False
         if stored.minted_at <= entry.barred_at:
             return False  # perhaps one that was rejected before
-        await self._number(entry, stored)
+        if entry.live(self._clock.monotonic()) is None:  # else it was numbered meanwhile
+            await self._number(entry, stored)
         return True
 
     async def _adopt(self, entry: Entry) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -12,6 +12,10 @@ AT_ONCE: Final = 40
 """POSTs of this replica to one issuer. More would only run into its rate limit."""
 PATIENCE: Final = 5.0
 """Seconds that a POST waits for its turn."""
+ASK_AGAIN: Final = 0.25
+"""Seconds that one wait lasts at most: then it is looked at again whether the wait is over."""
+COUNTS: Final = 2 * ASK_AGAIN
+"""Seconds that one wait, with the question before it, counts at most."""
 SLOW: Final = 2.0
 """Seconds after which a POST that fails has kept others from their turn."""
 SLOW_REMEMBERED: Final = 1000
@@ -22,6 +26,32 @@ _THE_SLOW: Final = None
 
 class NoTurn(IssuerUnavailable):
     """The requests that are under way took too long."""
+
+
+class Patience:
+    """PATIENCE seconds, spent in short waits.
+
+    A wait that took longer than it should counts as a short one: the process was stopped, and what it waits for may
+    have come meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._left = PATIENCE
+        self._counted_at = asyncio.get_running_loop().time()
+
+    async def wait(self, until: Callable[[], Awaitable[object]], seconds: float = ASK_AGAIN) -> None:
+        """Until this comes, but neither longer than so many seconds nor than ASK_AGAIN. Raises NoTurn if none is left.
+
+        The time since the last wait counts, too. After the last one there is time to look once more.
+        """
+        now = asyncio.get_running_loop().time()
+        self._left -= min(now - self._counted_at, COUNTS)
+        self._counted_at = now
+        if self._left <= 0.0:
+            raise _none_came()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(seconds, ASK_AGAIN, self._left)):
+                await until()
 
 
 class Turns:
@@ -78,14 +108,13 @@ class Turns:
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue = self._waiting.setdefault(who, [])
         queue.append(granted)
+        patience = Patience()
         try:
-            async with asyncio.timeout(PATIENCE):
-                await granted
-        except BaseException as error:
-            if granted.done() and not granted.cancelled():
+            while not granted.done():
+                await patience.wait(lambda: asyncio.wait([granted]))
+        except BaseException:
+            if granted.done():
                 self._give_back(who)  # it came in the very moment of giving up
-            if isinstance(error, TimeoutError):
-                raise none_came() from error
             raise
         finally:
             if granted in queue:
@@ -117,15 +146,7 @@ class Turns:
         return False
 
 
-async def until_news(news: asyncio.Event, seconds: float) -> None:
-    """Until something is learned of the issuer, but not longer. `news`: of Turns."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await news.wait()
-
-
-def none_came() -> NoTurn:
-    """The error."""
+def _none_came() -> NoTurn:
     error = NoTurn(
         f"too many requests to the issuer are under way, and none of them ended within {PATIENCE:g} s",
         remedy="Look for mint_failed events with many seconds: see why the issuer does not answer for those keys.",

@@ -130,11 +130,14 @@ class MemoryStore:
         )
         return replace(lease, expires_at=asked_at + self._lease_seconds) if ours else None
 
-    async def reject(self, key: TokenKey, generation: int, min_interval: float) -> Rejection:
-        """If the generation is current: drop it, bar it and what was begun before it, and wake the fleet."""
+    async def reject(self, key: TokenKey, generation: int, min_interval: float, fingerprint: str = "") -> Rejection:
+        """If the generation is current, or not committed yet: bar it and what was begun before, and wake the fleet."""
         key_hash = self._hash(key)
+        interval = _ms(min_interval)
         answer = await self._ask(
-            lambda: partial(self.server.reject, key_hash, generation=generation, min_interval=_ms(min_interval))
+            lambda: partial(
+                self.server.reject, key_hash, generation=generation, min_interval=interval, fingerprint=fingerprint
+            )
         )
         match answer:
             case Rejected(f):

@@ -82,7 +82,7 @@ class MemoryServer:
         if not adopt and (denied := _denied(meta, now, cv, row) or _refused(meta, now, proof, row)):
             return denied
         # 5. Our turn.
-        generation = _double(max(_lua(meta.f) + 1, _lua(meta.bar) + 1, f + 1, newer_than + 1, now))
+        generation = _double(max(_lua(meta.f) + 1, _lua(meta.bar) + 1, f + 1, newer_than + 1, self.now_us()))
         entry.lease = Held(nonce, generation, now + lease)
         meta.n = 0 if cv > meta.cv else meta.n
         meta.f, meta.cv, meta.ends = generation, max(cv, meta.cv), max(meta.ends, now + BRIEF_MS)
@@ -146,7 +146,9 @@ class MemoryServer:
         held.ends = now + lease
         return True
 
-    def reject(self, name: str, *, generation: int, min_interval: int) -> Rejected | TooSoon | Unknown | None:
+    def reject(
+        self, name: str, *, generation: int, min_interval: int, fingerprint: str = ""
+    ) -> Rejected | TooSoon | Unknown | None:
         """reject.lua. None: OTHER."""
         if generation < 1:
             return None  # 0 stands for no token
@@ -154,7 +156,11 @@ class MemoryServer:
         entry = self._entry(name, now)
         record, meta = entry.record, entry.meta
         f, provisional = (_lua(record.f), _lua(record.provisional)) if record else (0, 0)
-        if record is None or _double(generation) not in (f, provisional):
+        if max(f, _lua(meta.bar)) < _double(generation) == _lua(meta.f):
+            f, provisional = _double(generation), 0  # given out last, and not committed yet
+        elif record:
+            fingerprint = record.fingerprint
+        if _double(generation) not in (f, provisional):
             if generation in (meta.rejected, meta.rejected_as):
                 return Rejected(meta.rejected or 0)
             return Unknown() if generation > max(f, provisional, _lua(meta.f), _lua(meta.bar)) else None
@@ -164,7 +170,7 @@ class MemoryServer:
         meta.bar = max(_lua(meta.f), _lua(meta.bar), f)
         entry.record = entry.lease = None
         meta.rejected, meta.rejected_as, meta.rejected_at = f, provisional, now
-        meta.rejected_print, meta.ends = record.fingerprint, max(meta.ends, now + BRIEF_MS)
+        meta.rejected_print, meta.ends = fingerprint, max(meta.ends, now + BRIEF_MS)
         self.publish(Wake(WakeKind.REJECT, name, generation))
         return Rejected(f)
 
@@ -225,7 +231,11 @@ class MemoryServer:
 
     def now(self) -> int:
         """As TIME in a script: from whole microseconds."""
-        return round(self.clock.unix() * 1_000_000) // 1000
+        return self.now_us() // 1000
+
+    def now_us(self) -> int:
+        """Microseconds, which generations count."""
+        return round(self.clock.unix() * 1_000_000)
 
     def copy(self) -> dict[str, Entry]:
         """What a replica of this server has now. Give it to `entries` for a failover to it."""

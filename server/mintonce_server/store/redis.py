@@ -181,13 +181,15 @@ class RedisStore:
         with self._link.reading():
             return replace(lease, expires_at=asked_at + self._lease_seconds) if replies.flag(reply) else None
 
-    async def reject(self, key: TokenKey, generation: int, min_interval: float) -> Rejection:
-        """If the generation is current: drop it, bar it and what was begun before it, and wake the fleet."""
+    async def reject(self, key: TokenKey, generation: int, min_interval: float, fingerprint: str = "") -> Rejection:
+        """If the generation is current, or not committed yet: bar it and what was begun before, and wake the fleet."""
         if generation >= LUA_EXACT:
             return Rejection(was_current=False, known=False)
         key_hash = self._hash(key)
         reply = await self._link.run(
-            lambda: self._scripts.reject(key_hash, generation=generation, min_interval=_ms(min_interval))
+            lambda: self._scripts.reject(
+                key_hash, generation=generation, min_interval=_ms(min_interval), fingerprint=fingerprint
+            )
         )
         with self._link.reading():
             return replies.rejection(reply)

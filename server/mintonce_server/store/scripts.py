@@ -148,10 +148,12 @@ class Scripts:
         """1 if it is ours, else 0."""
         return await self._call(RENEW, key_hash, nonce, generation, lease)
 
-    async def reject(self, key_hash: str, *, generation: int, min_interval: int) -> Sequence[object]:
+    async def reject(
+        self, key_hash: str, *, generation: int, min_interval: int, fingerprint: str = ""
+    ) -> Sequence[object]:
         """[CURRENT, generation] | [OTHER] | [TOO_SOON, ms] | [UNKNOWN]."""
         message = self._message(WakeKind.REJECT, key_hash, generation)
-        values = (generation, min_interval, self._brief, self._channel, message)
+        values = (generation, min_interval, self._brief, self._channel, message, fingerprint)
         return cast(list[object], await self._call(REJECT, key_hash, *values))
 
     async def barrier(self, key_hash: str, *, generation: int, fingerprint: str, min_interval: int) -> Sequence[object]:

@@ -29,8 +29,8 @@ local no, why = string.match(ARGV[9] ~= '' and redis.call('HGET', KEYS[3], 'no:'
 local counts = pause > 0 and number(meta[7]) >= cv and (repeats and row or not repeats and pause <= tonumber(ARGV[8]))
 if not counts then pause, why = number(no) - now, why or '' else why = meta[6] or '' end
 if ARGV[7] ~= '1' and (counts or pause > 0 and pause <= tonumber(ARGV[8])) then return {'BACKOFF', why, pause, row} end
--- 5. Our turn. The clock makes generations rise even after the store lost its data, and so does what the caller has seen.
-local generation = math.max(number(meta[1]) + 1, bar + 1, f + 1, newer_than + 1, now)
+-- 5. Our turn. The clock (µs) makes generations rise even after a loss of data, and so does what the caller has seen.
+local generation = math.max(number(meta[1]) + 1, bar + 1, f + 1, newer_than + 1, time[1] * 1000000 + time[2])
 local text, failures = string.format('%.0f', generation), cv > number(meta[3]) and 0 or number(meta[4])
 redis.call('HSET', KEYS[2], 'nonce', nonce, 'f', text)
 redis.call('PEXPIRE', KEYS[2], lease_ms)

@@ -1,7 +1,8 @@
 -- REJECT: a resource server refused this generation. If it is current, drop it, and bar all that was begun before.
--- The generation is the record's own, or the provisional number under which a replica served it in an outage.
+-- The generation is the record's own; or the provisional number under which a replica served it in an outage; or the
+-- one given out last: the replica that has its token could not commit it yet, and must not do so now.
 -- KEYS: record, lease, meta
--- ARGV: generation, min interval ms, meta ms, channel, message
+-- ARGV: generation, min interval ms, meta ms, channel, message, print of a token that is not here, if known
 -- Gives {CURRENT, generation} | {OTHER} | {TOO_SOON, ms} | {UNKNOWN}: above every generation that was ever given out here
 local generation = tonumber(ARGV[1])
 if generation < 1 then return {'OTHER'} end -- 0 stands for no token
@@ -9,6 +10,7 @@ local function number(value) local n = tonumber(value); return n and n > 0 and n
 local meta = redis.call('HMGET', KEYS[3], 'f', 'bar', 'rejected', 'rejected_at', 'rejected_as')
 local record = redis.call('HMGET', KEYS[1], 'f', 'print', 'provisional')
 local f, provisional = number(record[1]), number(record[3])
+if generation > math.max(f, number(meta[2])) and generation == number(meta[1]) then f, provisional, record[2] = generation, 0, ARGV[6] end
 if f ~= generation and provisional ~= generation then
   -- Said again after a lost reply, or by another caller: the same answer, without effect.
   if meta[3] == ARGV[1] or meta[5] == ARGV[1] then return {'CURRENT', number(meta[3])} end

@@ -19,6 +19,8 @@ from support.history import Call
 
 TIMES: Final = 3
 """Callers at each replica."""
+ROUNDS: Final = 10
+"""Times that callers come back while the issuer is in trouble for all keys."""
 SHORTEST_BACK_OFF: Final = 1.0
 STOOD_STILL: Final = 0.1
 REPEATED_UNTIL: Final = 0.1
@@ -63,9 +65,19 @@ def fine(fault: Fault) -> Inject:
 
 
 async def _asked_under(stage: Stage, audience: str, fault: Fault) -> list[Call]:
+    """What callers got once the issuer was asked for this key.
+
+    Other scenarios go on beside this one. While their faults count as the issuer's, nothing is asked for any key.
+    """
     await stage.rig.issuer.have(replace(fault, audience=audience))
     try:
-        return await stage.ask_all(audience, TIMES, deadline=8.0)
+        calls = await stage.ask_all(audience, TIMES, deadline=8.0)
+        for _ in range(ROUNDS):
+            if stage.posts(audience):
+                break
+            await asyncio.sleep(min(call.retry_after or 0.0 for call in calls))
+            calls = await stage.ask_all(audience, TIMES, deadline=8.0)
+        return calls
     finally:
         await stage.rig.issuer.mend(audience)
 

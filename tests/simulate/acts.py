@@ -117,6 +117,8 @@ class Reject(Act):
         named = call.named
         if await product.reject(call.broker, call.key, named):
             call.fleet.laws.acknowledged(call.node.state, call.key, named, call.fleet.by_sha)
+        else:
+            call.fleet.laws.not_current(call.key, named)
         call.fleet.world.trace("rejected", call.node.state.index, self.what)
 
 

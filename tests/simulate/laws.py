@@ -56,6 +56,7 @@ class Laws:
     last_rejection: dict[TokenKey, float] = field(default_factory=dict[TokenKey, float])
     highest_bar: dict[TokenKey, int] = field(default_factory=dict[TokenKey, int])
     given: set[tuple[TokenKey, int]] = field(default_factory=set[tuple[TokenKey, int]])
+    over: dict[tuple[TokenKey, int], float] = field(default_factory=dict[tuple[TokenKey, int], float])
     numbered: set[tuple[TokenKey, int]] = field(default_factory=set[tuple[TokenKey, int]])
     coincidences: set[tuple[TokenKey, int]] = field(default_factory=set[tuple[TokenKey, int]])
     told: dict[TokenKey, list[Rejected]] = field(default_factory=dict[TokenKey, list[Rejected]])
@@ -73,6 +74,7 @@ class Laws:
             world.broken("H5", f"node {node.index} served {text} {late:.3f} s past its end")
         self._name(key, token.generation, text, f"node {node.index}")
         self._not_rejected(node, token, text, began)
+        self._not_over(node, key, token.generation, began)
         if token.credential_version < node.version:
             self.world.broken("credentials", f"node {node.index} has newer ones than {text} was minted with")
         node.held[key] = issued
@@ -145,6 +147,19 @@ class Laws:
         if rejected is None:
             rejected = self._reject(key, text, self.generations[text])
         rejected.told.setdefault((node.index, node.booted_at), self.world.now)
+
+    def not_current(self, key: TokenKey, named: int | bytes) -> None:
+        """A replica said so of a number that the store gave out: then it is served no more, once all have heard."""
+        if isinstance(named, int) and (key, named) in self.given:
+            self.over.setdefault((key, named), self.world.now)
+
+    def _not_over(self, node: NodeState, key: TokenKey, generation: int, began: float) -> None:
+        said = self.over.get((key, generation))
+        if said is None:
+            return
+        bound = said + product.Settings().revalidate_within + SLACK
+        if began > bound and self.world.lost_at(key) < said and not node.troubled(said):
+            self.world.broken("H6", f"node {node.index} served {generation}, which was not current at {said:.3f}")
 
     def _reject(self, key: TokenKey, text: str, generation: int) -> Rejected:
         rejected = self.world.rejected[text] = Rejected(text, self.world.now, generation)

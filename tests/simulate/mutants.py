@@ -75,6 +75,13 @@ MUTANTS: Final = (
         "whoever names any number takes the current token away",
     ),
     planted(
+        "a rejection of what is not committed yet is lost",
+        SERVER,
+        "        if max(f, _lua(meta.bar)) < _double(generation) == _lua(meta.f):\n",
+        "        if False:\n",
+        "its replica brings it when the store is back, and all serve it",
+    ),
+    planted(
         "rejections in a loop",
         SERVER,
         "        wait = meta.rejected_at + min_interval - now\n"

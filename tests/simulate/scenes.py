@@ -55,6 +55,25 @@ def _failed_past_the_lease(chance: random.Random, at: float, _node: int, _key: i
     yield faults.Armed(_early(chance, at), faults.Moment.POST, faults.Series(0.0, 0, series))
 
 
+def _refused(chance: random.Random, at: float, node: int, key: int) -> Iterator[Event]:
+    """Callers ask again after a lease and before the end of the back-off, with the store or without it."""
+    at = _early(chance, at)
+    yield faults.Issuing(at, Mode.REFUSES, 15.0)
+    if chance.random() < 0.5:
+        yield faults.Storm(at, node, 15.0, (("cut", True),))
+    for later in (0.5, 4.5, 8.0):
+        yield Get(at + later, node, key)
+
+
+def _rejected_before_its_commit(chance: random.Random, at: float, _node: int, _key: int) -> Iterator[Event]:
+    """A replica cannot commit what it serves. A caller rejects that at another one, and the store comes back."""
+    keys = range(3)
+    rejects = tuple(Reject(1.0, 1, key, "current") for key in keys)
+    later = tuple(Get(9.0, node, key) for node in (0, 1) for key in keys)
+    series = (faults.Storm(0.0, 0, 2.0, (("cut", True),)), *rejects, *later)
+    yield faults.Armed(_early(chance, at), faults.Moment.GOT, faults.Series(0.0, 0, series))
+
+
 def _early(chance: random.Random, at: float) -> float:
     """Before the first mint, or some time: tokens may live longer than the run."""
     return chance.choice([0.0, at])
@@ -66,4 +85,6 @@ SCENES: Final[tuple[Callable[[random.Random, float, int, int], Iterator[Event]],
     _rejected_after_an_outage,
     _stopped_with_the_lease,
     _failed_past_the_lease,
+    _refused,
+    _rejected_before_its_commit,
 )

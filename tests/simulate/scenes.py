@@ -70,8 +70,16 @@ def _rejected_before_its_commit(chance: random.Random, at: float, _node: int, _k
     keys = range(3)
     rejects = tuple(Reject(1.0, 1, key, "current") for key in keys)
     later = tuple(Get(9.0, node, key) for node in (0, 1) for key in keys)
-    series = (faults.Storm(0.0, 0, 2.0, (("cut", True),)), *rejects, *later)
+    series: tuple[Event, ...] = (faults.Storm(0.0, 0, 2.0, (("cut", True),)), *rejects, *later)
     yield faults.Armed(_early(chance, at), faults.Moment.GOT, faults.Series(0.0, 0, series))
+
+
+def _minted_by_each_alone(chance: random.Random, at: float, node: int, key: int) -> Iterator[Event]:
+    """Two replicas without the store; then they have to agree."""
+    at = _early(chance, at)
+    for one in (node, node + 1):
+        yield faults.Storm(at, one, 4.0, (("cut", True),))
+        yield Get(at + 1.0, one, key)
 
 
 def _early(chance: random.Random, at: float) -> float:
@@ -87,4 +95,5 @@ SCENES: Final[tuple[Callable[[random.Random, float, int, int], Iterator[Event]],
     _failed_past_the_lease,
     _refused,
     _rejected_before_its_commit,
+    _minted_by_each_alone,
 )

@@ -171,9 +171,9 @@ def test_without_expires_in_the_setting_counts(body: dict[str, object]) -> None:
 
 
 def test_without_the_setting_a_jwt_says_it_itself() -> None:
-    """exp minus iat: by one clock, the issuer's."""
+    """exp minus iat: by one clock, the issuer's, and in whole seconds, so it may be a second less."""
     body = fields(access_token=jwt(iat=1_000, exp=1_900), expires_in=None)
-    assert read(body).lifetime == 900.0
+    assert read(body).lifetime == 899.0
     assert read(body, default_lifetime=60.0).lifetime == 60.0
 
 
@@ -252,6 +252,13 @@ def test_without_the_issuers_date_the_stated_lifetime_counts(date: str) -> None:
     """The clock of this host may be wrong."""
     body = json.dumps(fields(access_token=jwt(exp=SENT + 100), expires_in=3600)).encode()
     assert read_answer(Answer(200, {"date": date}, body), ASKED).lifetime == 3600.0
+
+
+@pytest.mark.parametrize(("exp", "lifetime"), [(SENT + 10, 9.0), (SENT + 20, 10.0), (SENT, 10.0)])
+def test_without_it_a_token_lives_no_longer_than_it_did_when_it_was_minted(exp: int, lifetime: float) -> None:
+    """Its own two dates are of one clock."""
+    body = json.dumps(fields(access_token=jwt(iat=SENT, exp=exp), expires_in=10)).encode()
+    assert read_answer(Answer(200, {}, body), ASKED).lifetime == lifetime
 
 
 @pytest.mark.parametrize(

@@ -169,15 +169,16 @@ def _until_own_end(claims: Mapping[str, object], headers: Mapping[str, str], sta
 
     An issuer that hands out one token until it ends may state a full lifetime each time. The Date of the answer is in
     whole seconds, and `iat` and `exp` are most often, so the end may be up to a second earlier than they say. An end
-    that is over already is not believed: perhaps a proxy with another clock wrote the Date.
+    that is over already is not believed: perhaps a proxy with another clock wrote the Date. Without a Date, a token
+    lives no longer than it did when it was minted.
     """
     expiry, issued = _seconds(claims.get("exp")), _seconds(claims.get("iat"))
     sent = http_date(headers.get("date", ""))
-    if expiry is None or sent is None or not sent < expiry:
+    if expiry is None or (sent is not None and not sent < expiry):
         return stated
-    if issued is not None and sent - took <= issued < expiry:  # minted for this request
+    if issued is not None and issued < expiry and (sent is None or sent - took <= issued):  # minted for this request
         return min(stated, expiry - issued if issued % 1 else _at_least(expiry - issued))
-    return min(stated, _at_least(expiry - sent) + took)
+    return stated if sent is None else min(stated, _at_least(expiry - sent) + took)
 
 
 def _at_least(seconds: float) -> float:

@@ -227,9 +227,12 @@ class Ledger:
         return "the failure was not shared" if poster.troubled(before.at) and not knows else ""
 
     def _is_refused(self, entry: Entry) -> bool:
-        """Whether this very credential was refused lately."""
+        """Whether this very credential was refused lately, as the store knows."""
         return any(
-            past.refused and past.version == entry.version and self.world.now < past.ended + past.retry - 0.05
+            past.refused
+            and not past.lone
+            and past.version == entry.version
+            and self.world.now < past.ended + past.retry - 0.05
             for past in self.entries[entry.key]
         )
 

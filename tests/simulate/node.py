@@ -14,7 +14,7 @@ from simulate.state import NodeState
 from simulate.times import HostClock
 
 from mintonce_server.core.broker import Broker
-from mintonce_server.core.events import Event
+from mintonce_server.core.events import Cause, Event, MintStarted
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.token import Minted, Token
 
@@ -155,6 +155,9 @@ class Node:
 
     def _happened(self, event: Event) -> None:
         self.fleet.world.note("event", self.state.index, event)
+        if self.store and isinstance(event, MintStarted) and event.cause is Cause.OUTAGE:
+            # It had a lease, perhaps, and could not have that confirmed.
+            self.store.leases.pop(self.fleet.laws.keys[event.key_hash], None)
 
     def _background_ended(self, number: int, task: "asyncio.Task[None]") -> None:
         if self.leaving or task.cancelled():

@@ -174,7 +174,8 @@ class Broker:
         except (IssuerError, StoreUnavailable, WaitTimedOut) as error:
             later = self._clock.monotonic()
             # Who waited for the store's answer, or long enough for its silence, gets what lives. Others what is known.
-            answered = not isinstance(error, WaitTimedOut) or later - now >= SILENCE
+            # A process that was stopped has not waited: the answer may be there, and not be read yet.
+            answered = not isinstance(error, WaitTimedOut) or SILENCE <= later - now <= patience + SILENCE
             may_serve = not entry.is_gone and (answered or self._may_serve(entry, later))
             if may_serve and (token := entry.live(later)):
                 return Served(token, Origin.MEMORY, degraded=True)
@@ -260,7 +261,8 @@ class Broker:
         """Serve no more what was rejected, by what the store said and not by what the caller did."""
         self._sink(events.Rejected(entry.key_hash, rejection.generation or generation, rejection.was_current, caller))
         if rejection.was_current:
-            entry.rejected_at, entry.rejected_by = self._clock.monotonic(), caller
+            if rejection.generation > entry.barred:  # else it is said again, and puts off no other
+                entry.rejected_at, entry.rejected_by = self._clock.monotonic(), caller
             self._holdings.forget(entry, rejection.generation)
         elif entry.token is not None and _is_known_as(entry.token, generation):
             # The store does not take it, or not yet.

@@ -10,7 +10,7 @@ from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.events import Cause
 from mintonce_server.core.flights import Flights
 from mintonce_server.core.holdings import Holdings
-from mintonce_server.core.memory import Entry
+from mintonce_server.core.memory import NEVER, Entry
 from mintonce_server.core.minting import Minting, Obtained, ends_soon
 from mintonce_server.core.ports import Clock
 from mintonce_server.core.revalidation import Revalidation
@@ -52,6 +52,8 @@ class Filling:
                 if mine and obtained.trouble is not None:
                     raise obtained.trouble
                 continue
+            if obtained.confirmed_at != NEVER and now - obtained.confirmed_at > self._holdings.confirm_within:
+                continue  # this process was stopped in between, and the token may have been rejected
             # An outage that began before this question says nothing of the store as it is now.
             is_old = isinstance(obtained.trouble, StoreUnavailable) and token.generation <= newer_than
             if mine or (obtained.trouble is not None and not is_old):

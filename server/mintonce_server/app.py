@@ -183,7 +183,7 @@ async def _clients(settings: Settings, clock: Clock, guarding: Guarding) -> Asyn
                 audiences=frozenset(client.audiences),
                 credential_version=client.credential_version,
                 keep_warm=client.keep_warm,
-                issuer_name=settings.issuers[client.issuer].token_url,
+                issuer_account=f"{settings.issuers[client.issuer].token_url} {client.client_id}",
                 turns=turns[client.issuer],
             )
             for name, client in settings.clients.items()

@@ -110,6 +110,42 @@ async def test_a_failure_leaves_another_that_goes_alone_alone(store: TokenStore,
     assert isinstance(await store.enter(issuer, "third"), Wait)
 
 
+async def test_a_key_that_fails_twice_keeps_no_other_back(store: TokenStore, issuer: str) -> None:
+    """Its failures may be its own, though nothing good is known of the issuer."""
+    assert not await store.learn(issuer, await admitted(store, issuer, "bad-1"), LIMITED, 30.0)
+    assert await store.learn(issuer, await admitted(store, issuer, "bad-2"), LIMITED, 30.0)
+    await admitted(store, issuer, "good-1")
+
+
+async def test_keys_that_fail_while_others_succeed_keep_none_back(store: TokenStore, issuer: str) -> None:
+    """After one success between their failures, these count no more."""
+    await _trouble(store, issuer, pause=0.05)
+    await store.learn(issuer, Admitted("good-1", 0, 0), None, 0.0)
+    for nonce in ("first-2", "second-2", "first-3", "second-3"):
+        assert not await store.learn(issuer, await admitted(store, issuer, nonce), LIMITED, 30.0)
+    assert (await admitted(store, issuer, "good-2")).failures == 0
+
+
+async def test_a_key_that_succeeds_again_counts_again(store: TokenStore, issuer: str) -> None:
+    """Its next failure may be the issuer's."""
+    await _trouble(store, issuer, pause=0.05)
+    await store.learn(issuer, Admitted("good-1", 0, 0), None, 0.0)
+    for key in ("first", "second"):
+        await store.learn(issuer, await admitted(store, issuer, f"{key}-2"), None, 0.0)
+    assert not await store.learn(issuer, await admitted(store, issuer, "first-3"), LIMITED, 30.0)
+    assert await store.learn(issuer, await admitted(store, issuer, "second-3"), LIMITED, 30.0)
+    assert isinstance(await store.enter(issuer, "good-2"), Backoff)
+
+
+async def test_after_the_pause_a_key_that_has_not_failed_goes_first(store: TokenStore, issuer: str) -> None:
+    """It tells more. The others wait a moment for it."""
+    await _trouble(store, issuer, pause=0.05)
+    answer = await eventually(lambda: store.enter(issuer, "first-2"), lambda answer: not isinstance(answer, Backoff))
+    assert isinstance(answer, Wait)
+    assert 0.0 < answer.seconds <= 0.25
+    await admitted(store, issuer, "good-1")
+
+
 async def test_issuers_know_nothing_of_each_other(store: TokenStore, issuer: str) -> None:
     """Trouble of one is none of another."""
     await _trouble(store, issuer)

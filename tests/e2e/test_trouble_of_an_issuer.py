@@ -1,6 +1,7 @@
 """A rate limit or an outage is the issuer's: one POST finds out for all of its keys, at every replica."""
 
 import asyncio
+import json
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from mintonce_server.dev.faults import NONE, Fault
 from mintonce_server.dev.practice_issuer import PracticeIssuer
 from support.asking import Answer, Served, start
+from support.peers import read_request
 from support.surroundings import posts
 from support.waiting import wait_until
 
@@ -63,3 +65,34 @@ async def test_an_issuer_that_is_back_serves_every_key_within_two_seconds(
             missing = [audience for audience, answer in zip(missing, answers, strict=True) if answer.error]
             await asyncio.sleep(0.05)
     assert missing == []
+
+
+async def test_clients_do_not_share_their_trouble(tmp_path: Path, settings: dict[str, str]) -> None:
+    """Two APIs of one client are rate limited for five minutes. Another client of the same issuer mints."""
+    asked: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        _, body = await read_request(reader)
+        client = json.loads(body)["client_id"]
+        asked.append(client)
+        status, more, answer = "200 OK", "", {"access_token": "a-token", "token_type": "Bearer", "expires_in": 3600}
+        if client == "limited":
+            status, more, answer = "429 Too Many", "Retry-After: 300\r\n", {}
+        text = json.dumps(answer)
+        head = f"HTTP/1.1 {status}\r\n{more}Content-Type: application/json\r\nContent-Length: {len(text)}\r\n"
+        writer.write(f"{head}Connection: close\r\n\r\n{text}".encode())
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, AsyncExitStack() as stack:
+        domain = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        other = {"CLIENTS__OTHER__CLIENT_ID": "other", "CLIENTS__OTHER__CLIENT_SECRET": "a secret of a test"}
+        more = {"OAUTH_DOMAIN": domain, "CLIENT_ID": "limited", **other}
+        (served,) = await start(stack, tmp_path, settings | more, 1)
+        for audience in AUDIENCES[:3]:
+            answer = await served.ask(audience)
+            assert answer.error
+            assert answer.error.reason == "ISSUER_THROTTLED"
+        token = await served.client.get("other", AUDIENCES[0])
+    assert token.access_token == "a-token"
+    assert asked == ["limited", "limited", "other"]

@@ -6,10 +6,13 @@ from typing import Final, Protocol
 from simulate.state import NEVER, NodeState, World
 
 from mintonce_server.core.errors import IssuerError, IssuerThrottled, IssuerUnavailable
+from mintonce_server.core.key import TokenKey
 
 SLACK: Final = 0.6
 """Seconds for what is on its way when the trouble becomes known."""
 PAUSE_LEAST: Final = 1.0
+OWN: Final = 31.0
+"""Seconds after a success for which a key that failed before it may have trouble of its own."""
 
 
 class Posted(Protocol):
@@ -21,6 +24,8 @@ class Posted(Protocol):
     def at(self) -> float: ...
     @property
     def lone(self) -> bool: ...
+    @property
+    def key(self) -> TokenKey: ...
 
 
 @dataclass
@@ -29,6 +34,7 @@ class Gate:
 
     world: World
     failed: list[Posted] = field(default_factory=list[Posted])
+    own: set[TokenKey] = field(default_factory=set[TokenKey])
     got_at: float = NEVER
     known_at: float = NEVER
     until: float = NEVER
@@ -40,11 +46,15 @@ class Gate:
         if isinstance(error, IssuerThrottled | IssuerUnavailable):
             if post.at < self.got_at:
                 return  # another key got an answer meanwhile
-            self.failed = [*self.failed[-1:], post]
-            if len(self.failed) == 2:
+            if post.key in self.own and self.world.now < self.got_at + OWN:
+                return  # it failed while others succeeded
+            others = [past for past in self.failed if past.key != post.key]
+            is_news, self.failed = len(others) == len(self.failed), [*others, post]
+            if others and is_news:
                 self.known_at = self.world.now
                 self.until = self.world.now + (error.retry_after or PAUSE_LEAST)
         elif error is None or isinstance(error, IssuerError):
+            self.own = (self.own | {past.key for past in self.failed}) - {post.key}
             self.failed, self.got_at, self.until = [], self.world.now, NEVER
 
     def post(self, node: NodeState, post: Posted) -> None:

@@ -34,7 +34,7 @@ class Workbench:
     options: BrokerOptions = OPTIONS
     keep_warm: bool = False
     credential_version: int = 1
-    issuer_name: str = ""
+    issuer_account: str = ""
     store: TroubledStore = field(init=False)
     issuer: ScriptedIssuer = field(init=False)
     broker: Broker = field(init=False)
@@ -45,8 +45,8 @@ class Workbench:
         self.issuer = ScriptedIssuer(self.clock)
         self.broker = self._build()
 
-    def replica(self, credential_version: int = 1, *, own_issuer: bool = False, issuer_name: str = "") -> Self:
-        other = type(self)(self.clock, self.options, self.keep_warm, credential_version, issuer_name)
+    def replica(self, credential_version: int = 1, *, own_issuer: bool = False, issuer_account: str = "") -> Self:
+        other = type(self)(self.clock, self.options, self.keep_warm, credential_version, issuer_account)
         other.store = self.store
         if not own_issuer:
             other.issuer = self.issuer
@@ -105,7 +105,7 @@ class Workbench:
             self.issuer,
             credential_version=self.credential_version,
             keep_warm=self.keep_warm,
-            issuer_name=self.issuer_name,
+            issuer_account=self.issuer_account,
         )
         return Broker(self.store, Clients([client]), self.clock, self.happened.append, self.options)
 

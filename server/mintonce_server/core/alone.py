@@ -87,7 +87,7 @@ class Alone:
             raise outage
         proof = edge.proof(client, self._sink)
         failures = self._check_back_off(key, proof)
-        match self._gate.look(client.issuer_name):
+        match self._gate.look(client.issuer_account):
             case Wait(seconds):
                 await patience.wait(client.turns.news.wait, seconds)
                 return None

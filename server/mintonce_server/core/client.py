@@ -20,7 +20,7 @@ class OAuthClient:
         credential_version: rises with every new secret; older tokens and negative records then count no more.
         keep_warm: refresh its tokens even when nobody asks.
         turns: bounds the POSTs under way; shared by all clients of one issuer.
-        issuer_name: tells issuers apart, for what their keys share.
+        issuer_account: tells accounts at issuers apart, for what their keys share: a token URL and a client_id.
     """
 
     name: str
@@ -28,7 +28,7 @@ class OAuthClient:
     audiences: frozenset[str] = field(default=frozenset({ANY_AUDIENCE}))
     credential_version: int = 1
     keep_warm: bool = False
-    issuer_name: str = ""
+    issuer_account: str = ""
     turns: Turns = field(default_factory=Turns, compare=False, repr=False)
 
     def allows(self, audience: str) -> bool:

@@ -1,4 +1,4 @@
-"""What is known of an issuer, and whether a POST to it may begin. Pure; all times are whole ms of one clock."""
+"""What is known of an account at an issuer, and whether a POST may begin. Pure; all times are whole ms of one clock."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,30 +10,52 @@ FRESH_MS: Final = 5_000
 """A success counts for so long: then POSTs begin as they come."""
 ALONE_MS: Final = 1_000
 """A POST that goes alone keeps the others back for so long."""
+FIRST_MS: Final = 250
+"""After a pause, keys that have not failed may begin so long before those that have: they tell more."""
+OWN_MS: Final = 30_000
+"""While the last success is no older, a key that failed before it has trouble of its own."""
 PAUSE_MAX_MS: Final = int(LONGEST_ASKED * 1000)
+MOST_KEYS: Final = 16
+"""Keys that are remembered, of either kind."""
 
 
 @dataclass(slots=True)
 class IssuerState:
-    """Rate limits and outages are the issuer's: what one key learns holds for all.
+    """Rate limits and outages are the issuer's: what one key learns holds for all keys of the account.
 
-    Trouble begins with two failures in a row, because one may be a key's own.
+    Trouble begins with two failures in a row of different keys, because one may be a key's own. A key that fails again
+    says nothing new: those that failed wait, and another key may try. A key that failed while others succeeded has
+    trouble of its own: while others succeed, it says nothing of the issuer.
+
+    Attributes:
+        until: when the pause of all keys ends.
+        failed_until: when the pause of those in `failed` ends.
+        failed: the keys that failed since the last success.
+        own: the keys that had failed before some success of another key, and have not succeeded since.
     """
 
-    ok_at: int = -FRESH_MS
+    ok_at: int = -OWN_MS
     bad: int = 0
     until: int = 0
+    failed_until: int = 0
     failure: Failure | None = None
     alone: str = ""
     alone_until: int = 0
     told: str = ""
+    failed: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
 
     def enter(self, nonce: str, now: int) -> Admitted | Wait | Backoff:
         """Whether a POST may begin now."""
-        if self.failure is not None and 0 < self.until - now <= PAUSE_MAX_MS:
-            return Backoff(self.failure, (self.until - now) / 1000)
+        has_failed = _key_of(nonce) in self.failed
+        until = max(self.until, self.failed_until) if has_failed else self.until
+        if self.failure is not None and 0 < until - now <= PAUSE_MAX_MS:
+            return Backoff(self.failure, (until - now) / 1000)
         if not self.bad and self.ok_at <= now < self.ok_at + FRESH_MS:
             return Admitted(nonce, now, 0)
+        first = until + FIRST_MS - now
+        if has_failed and 0 < first <= FIRST_MS:
+            return Wait(first / 1000)
         left = self.alone_until - now
         if self.alone not in ("", nonce) and 0 < left <= ALONE_MS:
             return Wait(left / 1000)
@@ -41,16 +63,32 @@ class IssuerState:
         return Admitted(nonce, now, self.bad)
 
     def learn(self, admitted: Admitted, failure: Failure | None, pause: int, now: int) -> bool:
-        """What came of it. True: the trouble is the issuer's, and all of its keys wait for the pause (ms)."""
+        """What came of it. True: the trouble may be the issuer's. If another key has it too, all wait the pause (ms)."""
+        key = _key_of(admitted.nonce)
         if failure is None:
-            self.ok_at, self.bad, self.failure, self.alone = now, 0, None, ""
+            self.own = _without(key, (*self.own, *self.failed))
+            self.ok_at, self.bad, self.until, self.failed_until = now, 0, 0, 0
+            self.failure, self.alone, self.failed = None, "", ()
             return False
         if self.alone == admitted.nonce:
             self.alone = ""
-        if self.ok_at > admitted.began:
-            return False  # another key got a token meanwhile
+        if self.ok_at > admitted.began or (key in self.own and self.ok_at <= now < self.ok_at + OWN_MS):
+            return False
         if self.told != admitted.nonce:  # else the reply was lost
             self.told, self.bad = admitted.nonce, self.bad + 1
-        if self.bad >= 2:
-            self.until, self.failure = now + pause, failure
+        others = _without(key, self.failed)
+        if others:
+            self.until = self.until if key in self.failed else now + pause
+            self.failed_until, self.failure = now + pause, failure
+        self.failed = _without("", (*others, key))
         return self.bad >= 2
+
+
+def _key_of(nonce: str) -> str:
+    """What stands before a dash names the key."""
+    return nonce.partition("-")[0]
+
+
+def _without(key: str, keys: tuple[str, ...]) -> tuple[str, ...]:
+    """The newest of them, each once."""
+    return tuple(dict.fromkeys(one for one in keys if one != key))[-MOST_KEYS:]

@@ -205,16 +205,19 @@ class Wake:
 
 
 class IssuerGate(Protocol):
-    """What the keys of an issuer share: its rate limits and outages. Every method raises StoreUnavailable."""
+    """What the keys of a client share: rate limits and outages of its issuer. Every method raises StoreUnavailable."""
 
     async def enter(self, issuer: str, nonce: str) -> Admitted | Wait | Backoff:
-        """Whether a POST may begin. The same nonce gets the same answer, so a lost reply costs nothing."""
+        """Whether a POST may begin. The same nonce gets the same answer, so a lost reply costs nothing.
+
+        `issuer`: the account there, see OAuthClient. What stands before a dash in the nonce names the key.
+        """
         ...
 
     async def learn(self, issuer: str, admitted: Admitted, failure: Failure | None, pause: float) -> bool:
         """What came of an admitted POST. `failure`: trouble that may be the issuer's; None: it answers.
 
-        True: it is the issuer's, and all of its keys wait for `pause` seconds.
+        True: it may be the issuer's. If another key has it too, all keys wait for `pause` seconds.
         """
         ...
 

@@ -86,11 +86,12 @@ class Posting:
 
     async def _enter(self, post: Post, gate: IssuerGate) -> Admitted:
         """Raises the issuer's trouble of now, without a POST, and NoTurn."""
-        nonce, turns, patience = secrets.token_hex(8), post.client.turns, Patience()
+        nonce = f"{post.key_hash[:8]}-{secrets.token_hex(8)}"
+        turns, patience = post.client.turns, Patience()
         while True:
             news = turns.news
             try:
-                answer = await gate.enter(post.client.issuer_name, nonce)
+                answer = await gate.enter(post.client.issuer_account, nonce)
             except StoreUnavailable as outage:
                 self._sink(events.StoreFailed(post.key_hash, str(outage), minting=False))
                 return Admitted(nonce, 0, 0)
@@ -146,7 +147,7 @@ class Posting:
     ) -> bool:
         failure = failure_of(error) if error else None
         try:
-            return await gate.learn(post.client.issuer_name, admitted, failure, pause)
+            return await gate.learn(post.client.issuer_account, admitted, failure, pause)
         except StoreUnavailable as outage:
             self._sink(events.StoreFailed(post.key_hash, str(outage), minting=False))
             return False

@@ -9,7 +9,7 @@ from typing import Final, cast
 from redis.exceptions import NoScriptError
 
 from mintonce_server.core.backoff import LONGEST_ASKED
-from mintonce_server.core.issuer_state import ALONE_MS, FRESH_MS, PAUSE_MAX_MS
+from mintonce_server.core.issuer_state import ALONE_MS, FIRST_MS, FRESH_MS, MOST_KEYS, OWN_MS, PAUSE_MAX_MS
 from mintonce_server.core.ports import WakeKind
 from mintonce_server.core.token import MAX_LIFETIME
 from mintonce_server.store.commands import Commands
@@ -168,12 +168,12 @@ class Scripts:
 
     async def enter(self, issuer_hash: str, *, nonce: str) -> Sequence[object]:
         """[GO, now, failures] | [WAIT, ms] | [BACKOFF, failure, ms]."""
-        values = (nonce, FRESH_MS, ALONE_MS, PAUSE_MAX_MS, self._brief)
+        values = (nonce, FRESH_MS, ALONE_MS, PAUSE_MAX_MS, self._brief, FIRST_MS)
         return cast(list[object], await self._run(ENTER, (self._names.issuer(issuer_hash),), values))
 
     async def learn(self, issuer_hash: str, *, nonce: str, began: int, failure: str, pause: int) -> object:
         """1 if the trouble is the issuer's, else 0."""
-        values = (nonce, began, failure, pause, self._brief)
+        values = (nonce, began, failure, pause, self._brief, OWN_MS, MOST_KEYS)
         return await self._run(LEARN, (self._names.issuer(issuer_hash),), values)
 
     async def _call(self, script: Script, key_hash: str, *values: str | int | bytes) -> object:

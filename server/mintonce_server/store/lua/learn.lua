@@ -1,24 +1,39 @@
 -- LEARN: what came of a POST to this issuer.
--- KEYS: issuer
--- ARGV: nonce of its ENTER, when that was, failure or '', pause ms, memory ms
--- Gives 1 if the trouble is the issuer's, so that all of its keys wait for the pause; else 0: there is none, or it is the key's
+-- KEYS: account
+-- ARGV: nonce of its ENTER, when that was, failure or '', pause ms, memory ms, ms for which a success says that a key which
+--   failed before it has trouble of its own, most keys
+-- Gives 1 if the trouble may be the issuer's, else 0: there is none, or it is the key's. If another key has it too, all wait.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function number(value) local n = tonumber(value); return n and n > 0 and n < 2^53 and math.floor(n) or 0 end
-local state = redis.call('HMGET', KEYS[1], 'ok', 'bad', 'probe', 'told')
+-- The newest of the keys in both texts, each once, and without this one. A text has a space after each key.
+local function without(key, older, newer)
+  local keys, seen = {}, {[key] = true}
+  for one in string.gmatch(older .. newer, '%S+') do
+    if not seen[one] then seen[one] = true; table.insert(keys, one .. ' ') end
+  end
+  return table.concat(keys, '', math.max(1, #keys - ARGV[7] + 1))
+end
+local state = redis.call('HMGET', KEYS[1], 'ok', 'bad', 'probe', 'told', 'failed', 'own')
+local key, ok, failed, own = string.match(ARGV[1], '^[^-]*'), number(state[1]), state[5] or '', state[6] or ''
 if ARGV[3] == '' then
-  redis.call('HSET', KEYS[1], 'ok', string.format('%.0f', now))
-  redis.call('HDEL', KEYS[1], 'bad', 'until', 'failure', 'probe', 'probe_until')
+  redis.call('HSET', KEYS[1], 'ok', string.format('%.0f', now), 'own', without(key, own, failed))
+  redis.call('HDEL', KEYS[1], 'bad', 'until', 'failure', 'probe', 'probe_until', 'failed', 'failed_until')
   redis.call('PEXPIRE', KEYS[1], ARGV[5])
   return 0
 end
 if state[3] == ARGV[1] then redis.call('HDEL', KEYS[1], 'probe', 'probe_until') end
--- Another key got a token meanwhile.
-if number(state[1]) > tonumber(ARGV[2]) then return 0 end
+-- Another key got a token meanwhile; or others do, and this key fails all the time.
+if ok > tonumber(ARGV[2]) then return 0 end
+if string.find(' ' .. own, ' ' .. key .. ' ', 1, true) and ok <= now and ok + ARGV[6] > now then return 0 end
 local bad = number(state[2])
 if state[4] ~= ARGV[1] then bad = bad + 1 end -- else the reply was lost
-redis.call('HSET', KEYS[1], 'bad', bad, 'told', ARGV[1])
--- The first failure may be the key's own. The second in a row is the issuer's.
-if bad >= 2 then redis.call('HSET', KEYS[1], 'until', string.format('%.0f', now + ARGV[4]), 'failure', ARGV[3]) end
+local others = without(key, failed, '')
+redis.call('HSET', KEYS[1], 'bad', bad, 'told', ARGV[1], 'failed', without('', others, key))
+-- The first failure may be the key's own. That of a second key in a row is the issuer's. A key that fails again says nothing
+-- new: those that failed wait, and another key may try.
+local ends = string.format('%.0f', now + ARGV[4])
+if others ~= '' then redis.call('HSET', KEYS[1], 'failed_until', ends, 'failure', ARGV[3]) end
+if others ~= '' and without('', '', failed) == others then redis.call('HSET', KEYS[1], 'until', ends) end
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 return bad >= 2 and 1 or 0

@@ -1,6 +1,7 @@
 """A token is served from memory only while its age is known: what the store confirmed lately, or could not."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -187,4 +188,45 @@ async def test_a_store_that_says_nothing_for_a_while_is_away() -> None:
     bench.store.generations = generations  # type: ignore[method-assign, assignment] # it never answers
     served = await bench.get(deadline=0.05)
     assert (served.token, served.degraded) == (token, True)
+    await bench.broker.close(0.0)
+
+
+async def test_what_a_flight_brought_before_a_stop_is_looked_at_again() -> None:
+    """It was rejected while its answer was on the way."""
+    bench = Workbench()
+
+    def stopped() -> None:
+        bench.clock.advance(BOUND + 3.0)
+        (record,) = [entry.record for entry in bench.store.server.entries.values() if entry.record]
+        bench.store.server.reject(bench.store.key_hash(KEY), generation=record.f, min_interval=0)
+
+    bench.store.silent = True
+    bench.store.after["commit"] = stopped
+    served = (await bench.get()).token
+    assert bench.issuer.mints == 2
+    assert named((await bench.replica().get()).token) == named(served)
+
+
+@pytest.mark.parametrize(("stopped", "gets_it"), [(0.0, True), (8.0, False)])
+async def test_a_caller_of_a_replica_that_was_stopped_has_not_waited(stopped: float, gets_it: bool) -> None:
+    """Who waits in vain for the store's answer gets the live token, as in an outage. A stop is no wait."""
+    bench = Workbench()
+    await bench.get()
+    bench.clock.advance(BOUND + 0.1)
+    asked, never = asyncio.Event(), asyncio.Event()
+
+    async def generations(_: Sequence[TokenKey]) -> list[int | StoreUnavailable]:
+        asked.set()
+        await never.wait()
+        raise AssertionError
+
+    bench.store.generations = generations  # type: ignore[method-assign] # the store says nothing
+    asking = bench.asking(deadline=0.3)
+    await asked.wait()
+    bench.clock.advance(0.3 + stopped)
+    if gets_it:
+        assert (await asking).degraded
+    else:
+        with pytest.raises(WaitTimedOut):
+            await asking
     await bench.broker.close(0.0)

@@ -118,6 +118,40 @@ async def test_two_looks_at_once_give_the_successor_one_number() -> None:
     assert named(entry.token) == named(numbered)
 
 
+async def test_the_rejected_number_is_no_successor_however_young_it_seems() -> None:
+    """The store's clock was set back, so its token seems to be minted later than it was."""
+    bench = Workbench()
+    watcher = bench.replica()
+    old = (await bench.get()).token
+    behind = bench.store.copy(KEY)
+    assert await watcher.broker.reject(KEY, old.generation)
+    entry = watcher.entry()
+    assert entry
+    entry.barred_at = old.minted_at - 1.0
+    bench.store.fail_over(KEY, behind)
+    await watcher.catch_up()
+    assert not watcher.events(events.Adopted)
+    assert (await watcher.get()).token.access_token != old.access_token
+
+
+async def test_a_token_that_its_issuer_stands_by_is_a_successor() -> None:
+    """It was minted alone here, rejected elsewhere, and given out again under a lower number than the one here."""
+    bench = Workbench()
+    bench.issuer.text = "the same text"
+    other = bench.replica()
+    await minted_ahead(bench, 20.0)
+    first = (await other.get()).token
+    assert await other.broker.reject(KEY, first.generation)
+    again = (await other.get()).token
+    assert again.reissued
+    for _ in range(2):
+        await bench.catch_up()
+    assert not bench.events(events.BarrierRaised)
+    await other.catch_up()
+    assert named((await bench.get()).token) == named((await other.get()).token)
+    assert bench.issuer.mints == 3
+
+
 async def test_what_this_replica_holds_takes_the_place_of_what_was_rejected() -> None:
     """A failover brought the rejected token back. Its successor is here, and paid for: nothing is minted."""
     bench = Workbench()

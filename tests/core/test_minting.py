@@ -352,3 +352,17 @@ async def test_a_credential_that_cannot_be_told_is_no_reason_to_fail() -> None:
     bench.issuer.proof = broken  # type: ignore[method-assign]
     assert (await bench.get()).token.is_live(bench.clock.monotonic())
     assert [event.where for event in bench.events(events.Unforeseen)] == ["issuer.proof"]
+
+
+async def test_a_lease_that_came_late_is_confirmed_before_the_post() -> None:
+    """This process was stopped before it read the answer, and the lease is another's by now."""
+    bench = Workbench()
+
+    def stopped() -> None:
+        bench.clock.advance(2.0)
+        bench.store.lose(KEY)
+
+    bench.store.after["acquire"] = stopped
+    await bench.get()
+    assert len(bench.events(events.LeaseLost)) == 1
+    assert bench.issuer.mints == 1

@@ -85,6 +85,17 @@ async def test_what_was_over_anyway_does_not_count_as_a_rejection() -> None:
     assert await bench.broker.reject(KEY, token.generation)
 
 
+async def test_a_rejection_that_is_said_again_puts_off_no_other() -> None:
+    """A caller that goes on rejecting an old token must not keep others from rejecting the new one."""
+    bench = Workbench()
+    old = (await bench.replica().get()).token
+    assert await bench.broker.reject(KEY, old.generation)
+    bench.clock.advance(31.0)
+    token = (await bench.get()).token
+    assert await bench.broker.reject(KEY, old.generation)
+    assert await bench.broker.reject(KEY, token.generation)
+
+
 async def test_a_token_that_an_emptied_store_does_not_know_is_rejected_all_the_same() -> None:
     """The replica that serves it gives it back first. So the fleet learns of the rejection."""
     bench = Workbench()

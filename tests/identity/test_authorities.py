@@ -108,7 +108,7 @@ class _Signer:
         certificate = (
             x509.CertificateBuilder()
             .subject_name(self._subject)
-            .issuer_account(by._subject)
+            .issuer_name(by._subject)
             .public_key(self._key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(NOW - dt.timedelta(days=1))

@@ -217,7 +217,7 @@ SENT = 1_800_000_000
         pytest.param(SENT + 100, 0.0, 99.0, id="given before"),
         pytest.param(SENT + 100, 12.0, 111.0, id="given before, a slow answer"),
         pytest.param(SENT + 1, 12.0, 12.5, id="nearly over"),
-        pytest.param(SENT, 0.0, 3600.0, id="over by another clock"),
+        pytest.param(SENT - 300, 0.0, 3600.0, id="over by another clock"),
         pytest.param(None, 0.0, 3600.0, id="without exp"),
         pytest.param("x", 0.0, 3600.0, id="no number"),
     ],
@@ -245,6 +245,21 @@ def test_a_new_jwt_lives_by_its_own_dates(iat: float, exp: float, took: float, l
     """A token of 10 s whose dates are in whole seconds is over up to a second before `expires_in` says so."""
     body = json.dumps(fields(access_token=jwt(iat=iat, exp=exp), expires_in=10)).encode()
     assert read_answer(Answer(200, {"date": DATE}, body), replace(ASKED, took=took)).lifetime == pytest.approx(lifetime)
+
+
+@pytest.mark.parametrize("exp", [SENT, SENT - 5, SENT - 299])
+def test_a_token_that_is_over_is_none(exp: int) -> None:
+    """An issuer that repeats one until it ends may do so a moment too long: the next one comes a second later."""
+    body = json.dumps(fields(access_token=jwt(exp=exp, iat=SENT - 3600), expires_in=3600)).encode()
+    with pytest.raises(IssuerMalformed, match="over already") as caught:
+        read_answer(Answer(200, {"date": DATE}, body), ASKED)
+    assert caught.value.retry_after == 1.0
+
+
+def test_without_expires_in_and_iat_the_date_of_the_answer_stands_for_it() -> None:
+    """Both are by the issuer's clock."""
+    body = json.dumps(fields(access_token=jwt(exp=SENT + 100), expires_in=None)).encode()
+    assert read_answer(Answer(200, {"date": DATE}, body), ASKED).lifetime == 99.0
 
 
 @pytest.mark.parametrize("date", ["", "yesterday"])

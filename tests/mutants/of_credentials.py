@@ -73,6 +73,14 @@ CREDENTIALS = (
         "token",
     ),
     Mutant(
+        "a token that is over lives for as long as is stated",
+        "issuer/answer.py",
+        "    if sent is not None and expiry <= sent:\n        return None\n",
+        "    if sent is not None and expiry <= sent:\n        return stated\n",
+        "a token is served past its own end",
+        ("tests/issuer/test_answer.py",),
+    ),
+    Mutant(
         "whole seconds that are taken for exact ones",
         "issuer/answer.py",
         "return max(seconds - WHOLE_SECOND, seconds / 2)",

@@ -56,6 +56,7 @@ class Laws:
     last_rejection: dict[TokenKey, float] = field(default_factory=dict[TokenKey, float])
     highest_bar: dict[TokenKey, int] = field(default_factory=dict[TokenKey, int])
     given: set[tuple[TokenKey, int]] = field(default_factory=set[tuple[TokenKey, int]])
+    given_last: dict[TokenKey, int] = field(default_factory=dict[TokenKey, int])
     over: dict[tuple[TokenKey, int], float] = field(default_factory=dict[tuple[TokenKey, int], float])
     numbered: set[tuple[TokenKey, int]] = field(default_factory=set[tuple[TokenKey, int]])
     coincidences: set[tuple[TokenKey, int]] = field(default_factory=set[tuple[TokenKey, int]])
@@ -149,8 +150,8 @@ class Laws:
         rejected.told.setdefault((node.index, node.booted_at), self.world.now)
 
     def not_current(self, key: TokenKey, named: int | bytes) -> None:
-        """A replica said so of a number that the store gave out: then it is served no more, once all have heard."""
-        if isinstance(named, int) and (key, named) in self.given:
+        """A replica said so of the number that was given out last: then it is served no more, once all have heard."""
+        if isinstance(named, int) and self.given_last.get(key) == named:
             self.over.setdefault((key, named), self.world.now)
 
     def _not_over(self, node: NodeState, key: TokenKey, generation: int, began: float) -> None:
@@ -180,7 +181,9 @@ class Laws:
             case Reason.STORE_UNAVAILABLE:
                 return node.troubled(began - SLACK) or world.credentials_differ
             case Reason.WAIT_TIMED_OUT:
-                return asked.deadline < 5.0 or not world.quiet_since(began - TROUBLE_LASTS)
+                # Tokens that are too short to share count as the issuer's trouble: not everybody gets one in time.
+                issuing = world.issuer_failed >= began - TROUBLE_LASTS
+                return asked.deadline < 5.0 or issuing or not world.quiet_since(began - TROUBLE_LASTS)
             case Reason.ROTATION_TOO_SOON:
                 return max(self.last_rejection.values(), default=NEVER) + 61.0 >= began or world.store_stepped > 0
             case Reason.DRAINING:
@@ -224,6 +227,7 @@ class Laws:
             self._barred(key, command)
         if lease := product.granted(answer):
             self.given.add((key, lease))
+            self.given_last[key] = lease
         self._lease(seen, self.view.lease(command.args[0]), command, answer)
         if moment := product.moment(command, answer):
             self.world.moment(moment, node)

@@ -261,7 +261,8 @@ class Broker:
         """Serve no more what was rejected, by what the store said and not by what the caller did."""
         self._sink(events.Rejected(entry.key_hash, rejection.generation or generation, rejection.was_current, caller))
         if rejection.was_current:
-            if rejection.generation > entry.barred:  # else it is said again, and puts off no other
+            if entry.token is not None and entry.token.generation <= rejection.generation:
+                # Else it is said again, perhaps, and puts off no other.
                 entry.rejected_at, entry.rejected_by = self._clock.monotonic(), caller
             self._holdings.forget(entry, rejection.generation)
         elif entry.token is not None and _is_known_as(entry.token, generation):

@@ -63,7 +63,7 @@ class IssuerState:
         return Admitted(nonce, now, self.bad)
 
     def learn(self, admitted: Admitted, failure: Failure | None, pause: int, now: int) -> bool:
-        """What came of it. True: the trouble may be the issuer's. If another key has it too, all wait the pause (ms)."""
+        """What came of it. True: it may be the issuer's trouble. If another key has it too, all wait (`pause` ms)."""
         key = _key_of(admitted.nonce)
         if failure is None:
             self.own = _without(key, (*self.own, *self.failed))

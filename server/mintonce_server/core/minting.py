@@ -149,7 +149,7 @@ class Minting:
                     case Backoff(failure, seconds, token):
                         return _settle(token, asked_at, error_of(failure, seconds))
                     case Lease() as lease:
-                        obtained = await self._with_lease(client, key_hash, lease, wish, cause, caller)
+                        obtained = await self._with_lease(client, key_hash, lease, asked_at, wish, cause, caller)
                         if obtained is not None:
                             if obtained.token.reissued and obtained.origin is Origin.MINT:
                                 self._sink(events.Reissued(key_hash, client.name, lease.generation, rejected_by))
@@ -163,11 +163,11 @@ class Minting:
         )
 
     async def _with_lease(
-        self, client: OAuthClient, key_hash: str, lease: Lease, wish: Wish, cause: Cause, caller: str
+        self, client: OAuthClient, key_hash: str, lease: Lease, asked_at: float, wish: Wish, cause: Cause, caller: str
     ) -> Obtained | None:
         """Mint and commit. None: the lease or the token was overtaken, so ask the store again."""
         try:
-            minted = await self._mint(client, key_hash, lease, cause, caller)
+            minted = await self._mint(client, key_hash, lease, asked_at, cause, caller)
         except Overtaken:
             self._sink(events.LeaseLost(key_hash, lease.generation))
             return None
@@ -182,8 +182,10 @@ class Minting:
             return await self._too_short(key_hash, lease, minted)
         return await self._commit(key_hash, lease, minted)
 
-    async def _mint(self, client: OAuthClient, key_hash: str, lease: Lease, cause: Cause, caller: str) -> Minted:
-        async with self._renewing(lease) as held:
+    async def _mint(
+        self, client: OAuthClient, key_hash: str, lease: Lease, asked_at: float, cause: Cause, caller: str
+    ) -> Minted:
+        async with self._renewing(lease, asked_at) as held:
             post = Post(client, lease.key, key_hash, lease.generation, lease.failures, cause, caller, held.may_post)
             return await self._posting.mint(post, self._store)
 
@@ -272,9 +274,9 @@ class Minting:
         return Obtained(token, Origin.MINT, NEVER, error)
 
     @asynccontextmanager
-    async def _renewing(self, lease: Lease) -> AsyncGenerator[_Held]:
+    async def _renewing(self, lease: Lease, asked_at: float) -> AsyncGenerator[_Held]:
         """Keep the lease while the POST waits for its turn and is under way, but never past the mint's deadline."""
-        held = _Held(lease, self._store, self._clock, self._clock.monotonic())
+        held = _Held(lease, self._store, self._clock, asked_at)
         task = asyncio.create_task(self._renew(held), name="renew lease")
         try:
             yield held

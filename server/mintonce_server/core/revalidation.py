@@ -131,10 +131,11 @@ class Revalidation:
         A store that lost its data numbers by its clock again, and what was rejected may have been ahead of that.
         """
         (stored,) = await self._store.load([entry.key])
-        if not isinstance(stored, Token) or stored.access_token.fingerprint() == entry.rejected:
+        if not isinstance(stored, Token) or stored.generation == entry.barred:
             return False
-        if stored.minted_at <= entry.barred_at:
-            return False  # perhaps one that was rejected before
+        is_same = stored.access_token.fingerprint() == entry.rejected or stored.minted_at <= entry.barred_at
+        if is_same and not stored.reissued:
+            return False  # or perhaps one that was rejected before
         if entry.live(self._clock.monotonic()) is None:  # else it was numbered meanwhile
             await self._number(entry, stored)
         return True

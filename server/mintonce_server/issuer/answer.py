@@ -18,6 +18,11 @@ from mintonce_server.issuer.strictjson import NotAnObject, parse_object
 
 BEARER: Final = "Bearer"
 WHOLE_SECOND: Final = 1.0
+JUST_OVER: Final = 300.0
+"""Seconds. A token that ended longer before the Date of its answer did not: then the Date is wrong."""
+
+OVER_FOR: Final = 1.0
+"""Seconds until the issuer of a token that is over is asked for the next one."""
 
 _DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 
@@ -96,11 +101,21 @@ def _read(answer: Answer, asked: Asked) -> Minted:
             "(tls_client_certificate_bound_access_tokens, DPoP), or set allow_bound_tokens if it does no harm.",
         )
     grant = _grant(fields, claims, asked)
-    stated = _lifetime(fields, claims, asked)
+    sent = http_date(answer.headers.get("date", ""))
+    stated = _lifetime(fields, claims, sent, asked)
+    lifetime = _until_own_end(claims, sent, stated, asked.took)
+    if lifetime is None:
+        raise _malformed(
+            asked,
+            "is a token that is over already, by its own exp",
+            "An issuer that gives one token until it ends does so in the moment of its end: then the next one comes at "
+            "once. Else compare the clocks of the issuer's hosts.",
+            OVER_FOR,
+        )
     return Minted(
         access_token=Secret(token),
         token_type=_token_type(fields, asked),
-        lifetime=_until_own_end(claims, answer.headers, stated, asked.took),
+        lifetime=lifetime,
         started_at=asked.started_at,
         scopes=grant.scopes,
         request_id=request_id(answer.headers),
@@ -144,11 +159,11 @@ def _token_type(fields: Mapping[str, object], asked: Asked) -> str:
     )
 
 
-def _lifetime(fields: Mapping[str, object], claims: Mapping[str, object], asked: Asked) -> float:
+def _lifetime(fields: Mapping[str, object], claims: Mapping[str, object], sent: float | None, asked: Asked) -> float:
     """Seconds, from 0 to MAX_LIFETIME."""
     stated = fields.get("expires_in")
     if stated is None:
-        seconds = asked.default_lifetime if asked.default_lifetime is not None else _jwt_lifetime(claims)
+        seconds = asked.default_lifetime if asked.default_lifetime is not None else _jwt_lifetime(claims, sent)
         if seconds is None:
             raise _malformed(
                 asked, "has no expires_in", "Set default_lifetime of this issuer to the seconds that its tokens live."
@@ -164,18 +179,19 @@ def _lifetime(fields: Mapping[str, object], claims: Mapping[str, object], asked:
     return min(seconds, MAX_LIFETIME)
 
 
-def _until_own_end(claims: Mapping[str, object], headers: Mapping[str, str], stated: float, took: float) -> float:
-    """The stated lifetime, or what a JWT has left of its own by the issuer's clock, if that is less.
+def _until_own_end(claims: Mapping[str, object], sent: float | None, stated: float, took: float) -> float | None:
+    """The stated lifetime, or what a JWT has left of its own by the issuer's clock, if that is less. None: it is over.
 
     An issuer that hands out one token until it ends may state a full lifetime each time. The Date of the answer is in
     whole seconds, and `iat` and `exp` are most often, so the end may be up to a second earlier than they say. An end
-    that is over already is not believed: perhaps a proxy with another clock wrote the Date. Without a Date, a token
-    lives no longer than it did when it was minted.
+    that is over for long is not believed: a proxy with another clock wrote the Date. Without a Date, a token lives no
+    longer than it did when it was minted.
     """
     expiry, issued = _seconds(claims.get("exp")), _seconds(claims.get("iat"))
-    sent = http_date(headers.get("date", ""))
-    if expiry is None or (sent is not None and not sent < expiry):
+    if expiry is None or (sent is not None and expiry <= sent - JUST_OVER):
         return stated
+    if sent is not None and expiry <= sent:
+        return None
     if issued is not None and issued < expiry and (sent is None or sent - took <= issued):  # minted for this request
         return min(stated, expiry - issued if issued % 1 else _at_least(expiry - issued))
     return stated if sent is None else min(stated, _at_least(expiry - sent) + took)
@@ -195,9 +211,9 @@ def _seconds(value: object) -> float | None:
     return None
 
 
-def _jwt_lifetime(claims: Mapping[str, object]) -> float | None:
-    """exp - iat, of a JWT (RFC 7519) that has both."""
-    expiry, issued = _seconds(claims.get("exp")), _seconds(claims.get("iat"))
+def _jwt_lifetime(claims: Mapping[str, object], sent: float | None) -> float | None:
+    """exp - iat, of a JWT (RFC 7519) that has both. Without `iat`, the Date of the answer stands for it."""
+    expiry, issued = _seconds(claims.get("exp")), _seconds(claims.get("iat", sent))
     if expiry is None or issued is None or not math.isfinite(issued) or expiry <= issued:
         return None
     return expiry - issued
@@ -213,5 +229,5 @@ def _grant(fields: Mapping[str, object], claims: Mapping[str, object], asked: As
     return grant
 
 
-def _malformed(asked: Asked, what: str, remedy: str) -> IssuerMalformed:
-    return IssuerMalformed(f"the answer of {asked.issuer} {what}", remedy=remedy)
+def _malformed(asked: Asked, what: str, remedy: str, retry_after: float | None = None) -> IssuerMalformed:
+    return IssuerMalformed(f"the answer of {asked.issuer} {what}", remedy=remedy, retry_after=retry_after)

@@ -19,7 +19,12 @@ RETRY_AFTER_MIN: Final = 1.0
 _SINCE_1970: Final = 1e9
 """A number of seconds from here on is a time since 1970, and not a pause."""
 
-_DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
+_SINCE_1970_MS: Final = 1e11
+"""From here on it is in milliseconds."""
+
+_DECIMAL = re.compile(r"[0-9]{1,300}(\.[0-9]*)?")
+
+_RESETS: Final = ("x-ratelimit-reset", "ratelimit-reset", "x-rate-limit-reset")
 
 _THROTTLED_CODES: Final = frozenset(
     {"slow_down", "too_many_requests", "too_many_attempts", "rate_limit_exceeded", "rate_limited", "quota_exceeded"}
@@ -110,21 +115,37 @@ def error_code(fields: Mapping[str, object]) -> str:
 
 
 def retry_after(headers: Mapping[str, str], now_unix: float) -> float | None:
-    """Seconds, clamped, from a Retry-After of seconds or of a date (RFC 9110, section 10.2.3), or None."""
-    text = headers.get("retry-after", "").strip()
-    if _DECIMAL.fullmatch(text):
-        return _clamped(float(text))
-    date = http_date(text)
+    """Seconds, clamped, from a Retry-After of seconds or of a date (RFC 9110, section 10.2.3), or None.
+
+    Of several, which a proxy may have added, the longest counts.
+    """
+    text = headers.get("retry-after", "")
+    if numbers := _numbers(text):
+        return _clamped(max(numbers))
+    date = http_date(text.strip())
     return None if date is None else _clamped(date - _issuers_now(headers, now_unix))
 
 
 def rate_limit_reset(headers: Mapping[str, str], now_unix: float) -> float | None:
-    """Seconds, clamped, from X-RateLimit-Reset, or None. Some issuers count from now, others since 1970."""
-    text = headers.get("x-ratelimit-reset", "").strip()
-    if not _DECIMAL.fullmatch(text):
-        return None
-    number = float(text)
-    return _clamped(number - _issuers_now(headers, now_unix) if number >= _SINCE_1970 else number)
+    """Seconds, clamped, from a header such as X-RateLimit-Reset, or None.
+
+    Some issuers count from now, others since 1970, in seconds or in milliseconds.
+    """
+    now = _issuers_now(headers, now_unix)
+    found = [number for name in _RESETS for number in _numbers(headers.get(name, ""))]
+    return _clamped(max(_from_now(number, now) for number in found)) if found else None
+
+
+def _numbers(text: str) -> list[float]:
+    """The values of a header that was sent once or more often, or none if one of them is no number."""
+    parts = [part.strip() for part in text.split(",")]
+    return [float(part) for part in parts] if all(_DECIMAL.fullmatch(part) for part in parts) else []
+
+
+def _from_now(reset: float, now: float) -> float:
+    if reset >= _SINCE_1970_MS:
+        reset /= 1000
+    return reset - now if reset >= _SINCE_1970 else reset
 
 
 def _issuers_now(headers: Mapping[str, str], now_unix: float) -> float:

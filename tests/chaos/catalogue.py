@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from chaos import crashes, hostile, issuer_wide, issuers, lone_mints, mixed, stores, troubles
+from chaos import crashes, hostile, issuer_wide, issuers, lone_mints, mixed, stores, tenants, troubles
 from chaos.rig import TopologyName
 from chaos.stage import Scenario
 
@@ -17,6 +17,7 @@ ALL: Final[Mapping[str, Scenario]] = {
         *troubles.SCENARIOS,
         *lone_mints.SCENARIOS,
         *hostile.SCENARIOS,
+        *tenants.SCENARIOS,
         *mixed.SCENARIOS,
     )
 }

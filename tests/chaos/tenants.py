@@ -64,7 +64,14 @@ async def _asking(members: Sequence[Member], audiences: Sequence[str], of: Write
 async def _well(callers: Callers, members: Sequence[Member], audiences: Sequence[str]) -> None:
     for audience in audiences:
         for member in members:
-            await eventually(partial(callers.get, member, audience), _ok, WELL_WITHIN)
+            await _served(callers, member, audience)
+
+
+async def _served(callers: Callers, member: Member, audience: str) -> Call:
+    try:
+        return await eventually(partial(callers.get, member, audience), _ok, WELL_WITHIN)
+    except TimeoutError:
+        raise AssertionError(f"{member.name} gave no token for {audience} within {WELL_WITHIN} s") from None
 
 
 def _ok(call: Call) -> bool:
@@ -116,7 +123,7 @@ async def _restarted(stage: Stage, member: Member, settings: Mapping[str, str], 
 
 
 async def _rejected(callers: Callers, member: Member, audience: str) -> None:
-    first = await eventually(partial(callers.get, member, audience), _ok, WELL_WITHIN)
+    first = await _served(callers, member, audience)
     call = await callers.reject(member, audience, first.generation)
     assert call.was_current, f"the rejection was not taken: {call.status} {call.reason}"
 
@@ -142,8 +149,20 @@ async def side_by_side(stage: Stage) -> None:
         await stage.ask_all(stage.long)
         posts = stage.posts(stage.long), _posts(issuer, stage.long)
         stage.expect(posts == (2, 1), f"{posts} POSTs of the two installations; 2, for one rejection, and 1 expected")
-        for name in await names(rig.topology.servers[0].command):
-            stage.expect(name.startswith(("mintonce:{", f"{OTHER_PREFIX}:{{")), f"the store has a key {name}")
+        await _expect_apart(stage)
+
+
+async def _expect_apart(stage: Stage) -> None:
+    """Each has names of its own in the store, for the token of one key and what is known of it, and a channel."""
+    server = stage.rig.topology.servers[0]
+    found = set(await names(server.command))
+    channels = await server.command("PUBSUB", "CHANNELS")
+    for prefix in ("mintonce", OTHER_PREFIX):
+        wanted = {f"{prefix}:{{{stage.rig.hash(stage.long)}}}:{part}" for part in ("t", "m")}
+        stage.expect(wanted <= found, f"the store lacks {sorted(wanted - found)}")
+        stage.expect(f"'{prefix}:wake'" in str(channels), f"no replica listens to {prefix}:wake")
+    others = [name for name in found if not name.startswith(("mintonce:{", f"{OTHER_PREFIX}:{{"))]
+    stage.expect(not others, f"the store has {others}")
 
 
 async def replaced(stage: Stage) -> None:
@@ -194,7 +213,7 @@ async def _mended(stage: Stage, callers: Callers, member: Member, file: Path, au
     """The replica whose file it is mints soon, whatever was refused to others, and to itself before."""
     _write(file, NEW_SECRET)
     began = time.monotonic()
-    await eventually(partial(callers.get, member, audience), _ok, WELL_WITHIN)
+    await _served(callers, member, audience)
     took = time.monotonic() - began
     stage.notes[f"mended_{member.name}"] = took
     bound = RELOADED_WITHIN + stage.rig.setup.slack

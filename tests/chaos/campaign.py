@@ -52,7 +52,8 @@ async def campaign(
 def _keep(outcome: Outcome, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{outcome.scenario.name}-{outcome.topology}-{outcome.seed}.json"
-    (folder / name).write_text(json.dumps(asdict(outcome.history), indent=1, default=sorted))
+    kept = [asdict(history) for history in (outcome.history, *outcome.beside)]
+    (folder / name).write_text(json.dumps(kept if outcome.beside else kept[0], indent=1, default=sorted))
 
 
 async def _played(fleet: Rig, seed: int, scenarios: Sequence[Scenario]) -> AsyncGenerator[Outcome]:

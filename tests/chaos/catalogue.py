@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from chaos import crashes, hostile, issuers, lone_mints, mixed, stores, troubles
+from chaos import crashes, hostile, issuer_wide, issuers, lone_mints, mixed, stores, tenants, troubles
 from chaos.rig import TopologyName
 from chaos.stage import Scenario
 
@@ -13,9 +13,11 @@ ALL: Final[Mapping[str, Scenario]] = {
         *crashes.SCENARIOS,
         *stores.SCENARIOS,
         *issuers.SCENARIOS,
+        *issuer_wide.SCENARIOS,
         *troubles.SCENARIOS,
         *lone_mints.SCENARIOS,
         *hostile.SCENARIOS,
+        *tenants.SCENARIOS,
         *mixed.SCENARIOS,
     )
 }

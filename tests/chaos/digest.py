@@ -1,6 +1,6 @@
 """What is kept of a scenario that is over: figures, not the history."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,7 +53,8 @@ class Digest:
 
     @classmethod
     def of(cls, outcome: Outcome) -> "Digest":
-        measured = figures(outcome.history)
+        histories = (outcome.history, *outcome.beside)
+        measured = [figures(history) for history in histories]
         violations = [f"{violation.rule}: {violation.detail}" for violation in outcome.violations]
         return cls(
             name=outcome.scenario.name,
@@ -61,20 +62,20 @@ class Digest:
             seed=outcome.seed,
             beside=not outcome.scenario.alone,
             replay=outcome.replay,
-            posts=measured.posts,
-            generations=measured.generations,
-            extra=measured.extra,
-            waits=tuple(waited for story in stories(outcome.history) for _, waited in waits(story)),
+            posts=sum(each.posts for each in measured),
+            generations=sum(each.generations for each in measured),
+            extra=_added(each.extra for each in measured),
+            waits=tuple(waited for history in histories for story in stories(history) for _, waited in waits(story)),
             recovery=outcome.recovery,
-            staleness=measured.staleness.most,
-            operations=measured.operations,
+            staleness=max(each.staleness.most for each in measured),
+            operations=sum(each.operations for each in measured),
             faults=sum(fault.kind != BUSY for fault in outcome.history.faults),
             problems=(*violations, *outcome.broken),
             notes=outcome.notes,
             seconds=outcome.seconds,
             excused=outcome.excused,
-            busy=sum(fault.kind == BUSY for fault in outcome.history.faults),
-            ends=len(outcome.history.ends),
+            busy=sum(fault.kind == BUSY for history in histories for fault in history.faults),
+            ends=sum(len(history.ends) for history in histories),
         )
 
     def __str__(self) -> str:
@@ -88,3 +89,11 @@ class Digest:
         if len(self.problems) > SHOWN:
             shown.append(f"  and {len(self.problems) - SHOWN} more")
         return "\n".join([head, *shown, f'  replay: make chaos ARGS="{self.replay}"'])
+
+
+def _added(extras: Iterable[Mapping[str, Extra]]) -> dict[str, Extra]:
+    total: dict[str, Extra] = {}
+    for cause, extra in (item for each in extras for item in each.items()):
+        before = total.get(cause, Extra(0, 0))
+        total[cause] = Extra(before.posts + extra.posts, before.allowed + extra.allowed)
+    return total

@@ -209,11 +209,24 @@ class Member(Program):
 
 
 class IssuerProgram(Program):
-    """The practice issuer. Its POST log goes on when it is started again."""
+    """The practice issuer. Its POST log goes on when it is started again.
 
-    def __init__(self, directory: Path, port: int, lifetimes: Mapping[str, float], lifetime: float) -> None:
+    Attributes:
+        secret: of its only client, from the next start on.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        port: int,
+        lifetimes: Mapping[str, float],
+        lifetime: float,
+        client_id: str = CLIENT_ID,
+    ) -> None:
         super().__init__("issuer", directory / "issuer.out")
         self.port = port
+        self.secret = CLIENT_SECRET
+        self._client_id = client_id
         self._log = directory / "posts.jsonl"
         self._secret = directory / "issuer-secret"
         self._lifetimes = lifetimes
@@ -222,8 +235,8 @@ class IssuerProgram(Program):
     async def start(self) -> None:
         """Until it listens."""
         self._secret.touch(mode=0o600)
-        self._secret.write_text(CLIENT_SECRET)
-        words = ["-m", "mintonce_server", "practice-issuer", "--client-id", CLIENT_ID, "--faults"]
+        self._secret.write_text(self.secret)
+        words = ["-m", "mintonce_server", "practice-issuer", "--client-id", self._client_id, "--faults"]
         words += ["--secret-file", str(self._secret), "--log", str(self._log), "--port", str(self.port)]
         words += ["--lifetime", str(self._lifetime)]
         for audience, seconds in self._lifetimes.items():

@@ -13,11 +13,12 @@ from chaos.descriptors import counts, others
 from chaos.guards import FLEET, SCOPES
 from chaos.journals import steps_of, unforeseen
 from chaos.machine import unprovoked
-from chaos.processes import Member
+from chaos.processes import IssuerProgram, Member
 from chaos.rig import TOPOLOGIES, Rig, TopologyName
 from chaos.workload import Callers, Load, dated
 from redis.exceptions import RedisError
 
+from mintonce_server.core.key import KeyHasher
 from support.eventually import eventually
 from support.history import Call, Fault, History, Right, Violation, check
 from support.history_logs import names_of
@@ -31,6 +32,17 @@ AFTERWARDS: Final = 1.2
 """Seconds that the callers go on after the recovery: what was rejected or overtaken would show."""
 
 
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Replicas that share their tokens, the issuer at which they mint, and who called them for what."""
+
+    issuer: IssuerProgram
+    members: list[Member]
+    callers: Callers
+    audiences: Sequence[str]
+    hasher: KeyHasher
+
+
 @dataclass
 class Stage:
     """What a scenario works with: the rig, keys of its own, callers.
@@ -40,6 +52,7 @@ class Stage:
         notes: what it measured, for the report, by name.
         broken: what it found by itself.
         lost: the keys that need not recover.
+        beside: histories of other fleets on the same store, with keys of their own.
     """
 
     rig: Rig
@@ -51,6 +64,7 @@ class Stage:
     notes: dict[str, float] = field(default_factory=dict[str, float])
     broken: list[str] = field(default_factory=list[str])
     lost: set[str] = field(default_factory=set[str])
+    beside: list[History] = field(default_factory=list[History])
 
     def cold(self, *, recovers: bool = True, long: bool = False) -> str:
         """A key that nobody has asked for. `recovers`: whether it must be well again soon. `long`: its tokens' life."""
@@ -123,14 +137,21 @@ class Stage:
 
     @asynccontextmanager
     async def fault(
-        self, target: str, *, lossy: bool = False, crash: bool = False, stall: bool = False, outage: bool = False
+        self,
+        target: str,
+        *,
+        lossy: bool = False,
+        crash: bool = False,
+        stall: bool = False,
+        outage: bool = False,
+        new_secret: bool = False,
     ) -> AsyncGenerator[None]:
         """Write a fault down, from the beginning of the block to its end."""
         kind, began = self.name.partition(".")[0], time.time()
         try:
             yield
         finally:
-            self.faults.append(Fault(kind, began, time.time(), target, lossy, crash, stall, outage))
+            self.faults.append(Fault(kind, began, time.time(), target, lossy, crash, stall, outage, new_secret))
 
     def get(self, member: Member, audience: str, deadline: float = 5.0) -> Coroutine[Any, Any, Call]:
         return self.callers.get(member, audience, deadline)
@@ -160,7 +181,10 @@ class Scenario:
 
 @dataclass
 class Outcome:
-    """What came out of a scenario. `excused`: calls that are not in the history, since the machine stood still."""
+    """What came out of a scenario. `excused`: calls that are not in the history, since the machine stood still.
+
+    `beside`: the histories of other fleets; `violations` has theirs too.
+    """
 
     scenario: Scenario
     topology: TopologyName
@@ -172,6 +196,7 @@ class Outcome:
     notes: dict[str, float]
     seconds: float
     excused: int
+    beside: list[History]
 
     @property
     def replay(self) -> str:
@@ -204,9 +229,10 @@ async def play(rig: Rig, scenario: Scenario, seed: int) -> Outcome:
     if scenario.alone:
         history.keys_without_ttl = await _without_ttl(rig.topology)
         history.counts = await counts(rig, before)
+    violations = [violation for each in (history, *stage.beside) for violation in check(each)]
     return Outcome(
-        scenario, rig.setup.topology, seed, history, check(history), stage.broken, recovery, stage.notes,
-        time.time() - began, sum(map(rig.pulse.excuses, stage.callers.calls)),
+        scenario, rig.setup.topology, seed, history, violations, stage.broken, recovery, stage.notes,
+        time.time() - began, sum(map(rig.pulse.excuses, stage.callers.calls)), stage.beside,
     )  # fmt: skip
 
 
@@ -246,18 +272,25 @@ async def _all_well(stage: Stage, audience: str) -> bool:
 
 
 def _history(stage: Stage, began: float) -> History:
-    rig, now = stage.rig, time.time()
-    mine = set(stage.audiences)
-    posts = [post for post in rig.issuer.posts_so_far() if post.audience in mine]
-    names = names_of(mine, rig.hasher)
+    rig = stage.rig
+    return history_of(
+        rig, Side(rig.issuer, rig.members, stage.callers, stage.audiences, rig.hasher), stage.faults, began
+    )
+
+
+def history_of(rig: Rig, side: Side, faults: Sequence[Fault], began: float) -> History:
+    """What was written down on one side, of its own keys."""
+    now, mine = time.time(), set(side.audiences)
+    posts = [post for post in side.issuer.posts_so_far() if post.audience in mine]
+    names = names_of(mine, side.hasher)
     return History(
         posts=posts,
-        calls=dated([call for call in stage.callers.calls if not rig.pulse.excuses(call)], posts),
-        steps=steps_of(rig.members, names),
-        faults=[*stage.faults, *unprovoked(rig.members, began, now, stage.faults)],
+        calls=dated([call for call in side.callers.calls if not rig.pulse.excuses(call)], posts),
+        steps=steps_of(side.members, names),
+        faults=[*faults, *unprovoked(side.members, began, now, faults)],
         bounds=rig.setup.bounds,
-        replicas=[member.name for member in rig.members],
-        ends=[end for member in rig.members for end in member.ends if began <= end.time <= now],
+        replicas=[member.name for member in side.members],
+        ends=[end for member in side.members for end in member.ends if began <= end.time <= now],
         rights=[Right(caller, audience, scopes) for caller, scopes in SCOPES.items() for audience in mine],
         names=names,
     )

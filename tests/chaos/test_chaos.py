@@ -28,7 +28,10 @@ GROUPS: Final[Mapping[str, tuple[TopologyName, str]]] = {
         "lone-flaky-link lone-forgotten-clock",
     ),
     "issuer, every way to fail": ("single", " ".join(name for name, one in catalogue.ALL.items() if not one.alone)),
-    "callers and clocks": ("single", "issuer-and-store-gone cancellations reject-storm reject-in-flight clock-ahead"),
+    "callers, clocks and limits": (
+        "single",
+        "issuer-and-store-gone cancellations reject-storm reject-in-flight clock-ahead issuer-limit-together",
+    ),
     "sentinel": ("sentinel", "lost-writes"),
     "cluster": ("cluster", "lost-writes slot-migration"),
 }

@@ -170,8 +170,14 @@ def _brought(
 
 
 def dated(calls: Sequence[Call], posts: Sequence[Post]) -> list[Call]:
-    """With the true expiry: the lifetime that the token states, from the moment of its POST by the issuer's own log."""
+    """With the true expiry: the lifetime that the token states, from the moment of its POST by the issuer's own log.
+
+    A token that is in no log counts from when it was given: another rule says that it should not have been.
+    """
     minted_at: dict[str, float] = {}
     for post in posts:
         minted_at.setdefault(post.jti, post.time)
-    return [replace(call, expires_at=minted_at[call.jti] + call.expires_at) if call.jti else call for call in calls]
+    return [
+        replace(call, expires_at=minted_at.get(call.jti, call.ended) + call.expires_at) if call.jti else call
+        for call in calls
+    ]

@@ -215,7 +215,7 @@ async def test_a_caller_of_a_replica_that_was_stopped_has_not_waited(stopped: fl
     bench.clock.advance(BOUND + 0.1)
     asked, never = asyncio.Event(), asyncio.Event()
 
-    async def generations(_: Sequence[TokenKey]) -> list[int | StoreUnavailable]:
+    async def generations(keys: Sequence[TokenKey]) -> list[int | StoreUnavailable]:
         asked.set()
         await never.wait()
         raise AssertionError

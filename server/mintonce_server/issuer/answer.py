@@ -101,21 +101,10 @@ def _read(answer: Answer, asked: Asked) -> Minted:
             "(tls_client_certificate_bound_access_tokens, DPoP), or set allow_bound_tokens if it does no harm.",
         )
     grant = _grant(fields, claims, asked)
-    sent = http_date(answer.headers.get("date", ""))
-    stated = _lifetime(fields, claims, sent, asked)
-    lifetime = _until_own_end(claims, sent, stated, asked.took)
-    if lifetime is None:
-        raise _malformed(
-            asked,
-            "is a token that is over already, by its own exp",
-            "An issuer that gives one token until it ends does so in the moment of its end: then the next one comes at "
-            "once. Else compare the clocks of the issuer's hosts.",
-            OVER_FOR,
-        )
     return Minted(
         access_token=Secret(token),
         token_type=_token_type(fields, asked),
-        lifetime=lifetime,
+        lifetime=_lifetime(fields, claims, http_date(answer.headers.get("date", "")), asked),
         started_at=asked.started_at,
         scopes=grant.scopes,
         request_id=request_id(answer.headers),
@@ -160,7 +149,20 @@ def _token_type(fields: Mapping[str, object], asked: Asked) -> str:
 
 
 def _lifetime(fields: Mapping[str, object], claims: Mapping[str, object], sent: float | None, asked: Asked) -> float:
-    """Seconds, from 0 to MAX_LIFETIME."""
+    """Seconds, from 0 to MAX_LIFETIME. `sent`: the Date of the answer."""
+    lifetime = _until_own_end(claims, sent, _stated(fields, claims, sent, asked), asked.took)
+    if lifetime is None:
+        raise _malformed(
+            asked,
+            "is a token that is over already, by its own exp",
+            "An issuer that gives one token until it ends does so in the moment of its end: then the next one comes at "
+            "once. Else compare the clocks of the issuer's hosts.",
+            OVER_FOR,
+        )
+    return lifetime
+
+
+def _stated(fields: Mapping[str, object], claims: Mapping[str, object], sent: float | None, asked: Asked) -> float:
     stated = fields.get("expires_in")
     if stated is None:
         seconds = asked.default_lifetime if asked.default_lifetime is not None else _jwt_lifetime(claims, sent)

@@ -20,6 +20,11 @@ def server() -> Iterator[ScriptedServer]:
         yield running
 
 
+def environment(server: ScriptedServer, **variables: str) -> dict[str, str]:
+    """With Python's buffers, as users have them: what is in one is written at the end."""
+    return {**os.environ, "MINTONCE_TARGET": server.target, "PYTHONUNBUFFERED": "", **variables}
+
+
 def shell(server: ScriptedServer, line: str, *args: str, **variables: str) -> tuple[int, str]:
     """Exit code and standard error of a line of sh, where "$@" stands for the program and these arguments."""
     done = subprocess.run(
@@ -27,7 +32,7 @@ def shell(server: ScriptedServer, line: str, *args: str, **variables: str) -> tu
         capture_output=True,
         timeout=30,
         check=False,
-        env={**os.environ, "MINTONCE_TARGET": server.target, "PYTHONWARNINGS": "error", **variables},
+        env=environment(server, PYTHONWARNINGS="error", **variables),
     )
     err = done.stderr.decode()
     assert "Traceback" not in err
@@ -120,7 +125,7 @@ def test_a_pipe_without_a_reader_ends_quietly(server: ScriptedServer, command: l
             stderr=subprocess.PIPE,
             timeout=30,
             check=False,
-            env={**os.environ, "MINTONCE_TARGET": server.target},
+            env=environment(server),
         )
     finally:
         os.close(writing)
@@ -135,7 +140,7 @@ def test_letters_that_the_terminal_does_not_have(server: ScriptedServer) -> None
         capture_output=True,
         timeout=30,
         check=False,
-        env={**os.environ, "MINTONCE_TARGET": server.target, "PYTHONIOENCODING": "ascii"},
+        env=environment(server, PYTHONIOENCODING="ascii"),
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"caf\\xe9" in done.stdout

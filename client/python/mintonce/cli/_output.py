@@ -4,7 +4,7 @@ import json as jsonlib
 import os
 import sys
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from io import TextIOWrapper
 from time import monotonic
 
@@ -40,10 +40,10 @@ def prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def let_go() -> None:
+def let_go(descriptor: int = 1) -> None:
     """What is not written yet never will be: Python would try, and complain, at its exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
+    os.dup2(nowhere, descriptor)
     os.close(nowhere)
 
 
@@ -55,8 +55,10 @@ def line(text: str) -> None:
 
 def note(text: str) -> None:
     """To standard error. Where that cannot be written, only the exit code is left to tell."""
-    with suppress(OSError):
+    try:
         print(f"mintonce: {visible(text)}", file=sys.stderr, flush=True)
+    except OSError:
+        let_go(2)
 
 
 def failure(error: MintonceError) -> None:

@@ -3,9 +3,15 @@
 import os
 import sys
 
+from mintonce_server.output import told
+
 
 def main() -> int:
     """The exit code of `mintonced`."""
+    return told(_run)
+
+
+def _run() -> int:
     # Before grpc is imported: else its own C++ lines stand between the log's JSON. To debug gRPC, set the variable.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # noqa: TID251 - written for a library, not read as a setting
     try:

@@ -15,6 +15,7 @@ from mintonce_server.dev import practice_issuer
 from mintonce_server.explain import add_explain, run_explain
 from mintonce_server.hardening import harden
 from mintonce_server.identity.api_keys import new_api_key
+from mintonce_server.output import Unwritable
 from mintonce_server.replacing import replace_file
 from mintonce_server.settings import load, reference_table, visible
 from mintonce_server.store.keyring import new_keyring, with_new_key
@@ -40,8 +41,8 @@ def main(argv: list[str] | None = None) -> int:
         return _complain(str(error), error.remedy)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except ConnectionError as error:
-        return _complain(str(error), "Is `mintonced serve` running there?")
+    except Unwritable:
+        raise
     except OSError as error:
         return _complain(str(error), "Free the address or the path, or choose another one.")
     except Exception as error:  # noqa: BLE001 - a fault of ours at the start or the end: as a log line, not as bare text
@@ -93,7 +94,10 @@ def _keygen(options: argparse.Namespace) -> int:
         print(new_keyring(), end="")
         return 0
     ahead = SystemClock().unix() + options.after
-    replace_file(options.rotate, lambda text: with_new_key(text, ahead))
+    try:
+        replace_file(options.rotate, lambda text: with_new_key(text, ahead))
+    except OSError as error:
+        return _complain(f"{options.rotate} cannot be replaced: {error.strerror}", "Name a file that this user owns.")
     print(f"{options.rotate} has a new key. Replicas seal with it in {options.after:g} s: give it to all before.")
     return 0
 

@@ -31,6 +31,10 @@ class Unusable(MintonceError):
     """What is in a file is not understood."""
 
 
+class Definite(MintonceError):
+    """It is one file that is wrong, whatever the others which belong to it will be: told at once."""
+
+
 @dataclass(slots=True)
 class Watched(Generic[T]):
     """Files that make one value.
@@ -184,7 +188,7 @@ class Reloader:
         watched.failures = 1 if news else watched.failures + 1
         watched.refused = digest
         # One broken file is told at once; a pair may be half written just now.
-        told = watched.failures == (PATIENCE if len(watched.paths) > 1 else 1)
+        told = watched.failures == (PATIENCE if len(watched.paths) > 1 and not isinstance(error, Definite) else 1)
         if told or (watched.failures > PATIENCE and now - watched.shouted_at >= SHOUT_EVERY):
             watched.shouted_at = now
             self._trouble(watched.name, error)

@@ -11,16 +11,21 @@ from mintonce_server.core.errors import MintonceError, StoreUnavailable
 from mintonce_server.core.ports import Clock
 from mintonce_server.core.supervise import Start
 from mintonce_server.guarding import Guarding
+from mintonce_server.reloading import Definite
 from mintonce_server.settings import REDIS_TLS_FILES, FileFault, Settings, guard_of, refuse_if_open, secret_in
 from mintonce_server.store.redis import RedisStore
-from mintonce_server.store.servers.pools import tls_context_of
+from mintonce_server.store.servers.tls_files import TlsFileFault, tls_context_of
 from mintonce_server.store.servers.url import Target, read
 from mintonce_server.telemetry.logs import get_logger, know_secret
 from mintonce_server.telemetry.quiet import Reminder
 
 
-class UnusableAccess(MintonceError):
+class UnusableAccess(Definite):
     """A file that leads into the store cannot be used. The text holds no byte of it."""
+
+
+class UnfitPair(MintonceError):
+    """Certificate and key do not fit: perhaps the other one is being written just now."""
 
 
 class StoreFiles:
@@ -49,7 +54,9 @@ class StoreFiles:
             await self._changed.wait()
             self._changed.clear()
             try:
-                await store.exchange(replace(self._target(), context=self._context()), self._tell)
+                await store.exchange(replace(self._target(), context=self._context()))
+                self._reminder.over()
+                get_logger(__name__).info("store_files_in_use")
             except StoreUnavailable as error:
                 self._changed.set()
                 if self._reminder.is_due(str(error)):
@@ -58,10 +65,6 @@ class StoreFiles:
             except Exception:
                 self._changed.set()
                 raise
-
-    def _tell(self) -> None:
-        self._reminder.over()
-        get_logger(__name__).info("store_files_in_use")
 
     def _hold_url(self, path: Path | None, guarding: Guarding) -> Callable[[], Target]:
         if path is None:
@@ -87,9 +90,11 @@ class StoreFiles:
         def load(files: Sequence[bytes]) -> SSLContext:
             try:
                 return tls_context_of(self._started, dict(zip(named, files, strict=True)))
-            except ValueError as error:
-                remedy = "Write certificate and key from one issuance, in PEM, the key without a password."
-                raise UnusableAccess(f"{', '.join(map(str, named.values()))}: {error}", remedy=remedy) from error
+            except TlsFileFault as error:
+                kind = UnfitPair if error.is_pair else UnusableAccess
+                raise kind(
+                    f"{named[error.option]} {error.what} ({error.option} of the Redis URL)", remedy=error.remedy
+                ) from error
 
         return guarding.hold("store TLS files", guarded, load, self._changed.set)
 

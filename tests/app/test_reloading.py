@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mintonce_server.core.errors import InvalidRequest
-from mintonce_server.reloading import MAX_BYTES, PATIENCE, SHOUT_EVERY, Reloader, Watched
+from mintonce_server.reloading import MAX_BYTES, PATIENCE, SHOUT_EVERY, Definite, Reloader, Watched
 from support.clocks import ManualClock
 
 
@@ -37,6 +37,8 @@ class Bench:
         self.in_between()
 
     def _load(self, files: Sequence[bytes]) -> bytes:
+        if b"broken" in files:
+            raise Definite("this file is broken", remedy="Mend it.")
         if any(data == b"bad" for data in files) or len(set(files)) > 1:
             raise InvalidRequest("these files are at odds", remedy="Mend them.")
         return files[0]
@@ -245,3 +247,14 @@ async def test_whatever_fails_the_other_files_are_looked_at(tmp_path: Path, part
     await reloader.check()
     assert taken == [b"second"]
     assert bool(faults) == (part != "load")
+
+
+async def test_one_broken_file_of_several_is_told_at_once(tmp_path: Path) -> None:
+    """The others cannot mend it: what they hold is not waited for."""
+    bench = Bench(tmp_path / "one", tmp_path / "other")
+    (tmp_path / "one").write_bytes(b"broken")
+    await bench.reloader.check()
+    assert bench.trouble == ["this file is broken"]
+    await bench.reloader.check()
+    assert len(bench.trouble) == 1
+    assert bench.loaded == []

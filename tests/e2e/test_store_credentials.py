@@ -5,6 +5,7 @@ import ssl
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -209,3 +210,27 @@ async def test_a_bad_file_changes_nothing(tmp_path: Path, issuer: PracticeIssuer
         told = replicas.replicas[0].server.events("reload_failed")[0]
         assert told["what"] == "store URL"
         assert told["remedy"]
+
+
+async def test_emptied_authorities_change_nothing(tmp_path: Path, issuer: PracticeIssuer) -> None:
+    """They are refused by name when they are read, not when the store is next connected to, and no key is blamed."""
+    async with running(tmp_path) as (store, _), fleet(tmp_path, issuer, store) as replicas:
+        await replicas.renewed(lambda: write(store.ca, b""), "reload_failed")
+        for served in replicas.replicas:
+            (told,) = served.server.events("reload_failed")
+            assert told["what"] == "store TLS files"
+            assert told["detail"] == f"{store.ca} is empty (ssl_ca_certs of the Redis URL)"
+            assert "key" not in told["remedy"]
+            assert served.server.events("reloaded") == []
+            assert served.server.events("store_files_refused") == []
+
+
+async def test_changes_in_quick_succession_are_each_told_soon(tmp_path: Path, issuer: PracticeIssuer) -> None:
+    """What is under way on the connections before the last change holds no later change up."""
+    async with running(tmp_path) as (store, port), fleet(tmp_path, issuer, store) as replicas:
+        await store.node.command("ACL", "SETUSER", "mintonce", f">{NEW}")
+        began = asyncio.get_running_loop().time()
+        for password in (NEW, OLD, NEW):
+            await replicas.renewed(partial(write, store.url_file, store.url(port, password)))
+        # Three changes. Each of them would take six seconds more if it waited for the end of what is under way.
+        assert asyncio.get_running_loop().time() - began < 9.0

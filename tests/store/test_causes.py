@@ -6,7 +6,7 @@ import pytest
 from redis import exceptions
 
 from mintonce_server.common.causes import DEEPEST, chain
-from mintonce_server.store.causes import lacking, misplaced, store_cause
+from mintonce_server.store.causes import NoSlots, lacking, misplaced, store_cause
 
 NAME = "the store at redis:6379"
 SECRET = "a-secret"
@@ -23,6 +23,17 @@ SECRET = "a-secret"
         (exceptions.ClusterDownError(SECRET), "some slots have no server"),
         (exceptions.ConnectionError("max number of clients reached"), "takes no more connections"),
         (exceptions.AuthenticationError(SECRET), "refused our user name or password"),
+        (exceptions.AuthenticationError("Authentication required."), "asks for a password, and redis.url has none"),
+        (
+            exceptions.AuthenticationError(
+                "AUTH <password> called without any password configured for the default user"
+            ),
+            "has no password, and redis.url gives one",
+        ),
+        (exceptions.ResponseError("DB index is out of range"), "has no database of the number that redis.url names"),
+        (exceptions.ResponseError("SELECT is not allowed in cluster mode"), "belongs to a Cluster"),
+        (NoSlots("a server"), "no server there has slots"),
+        (exceptions.ConnectionError("Connection closed by server."), "hung up"),
         (exceptions.ResponseError(f"MISCONF {SECRET}"), "cannot write to its disk"),
         (exceptions.ResponseError(f"NOREPLICAS {SECRET}"), "too few replicas"),
         (exceptions.ResponseError(f"BUSY {SECRET}"), "busy with a script"),

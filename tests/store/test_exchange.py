@@ -46,10 +46,9 @@ async def test_what_is_under_way_is_answered(tmp_path: Path, clock: Clock) -> No
     async with _exchanging(tmp_path, clock) as (store, proxy, target):
         await store.acquire(new_key(), wish())
         held = proxy.trap(_answers)
-        asked, done = asyncio.create_task(store.acquire(new_key(), wish())), asyncio.Event()
+        asked = asyncio.create_task(store.acquire(new_key(), wish()))
         await held.sprung.wait()
-        exchange = asyncio.create_task(store.exchange(target, done.set))
-        await done.wait()
+        await store.exchange(target)
         again = proxy.trap(_asks)
         held.let_go()
         assert isinstance(await asked, Lease)
@@ -57,8 +56,34 @@ async def test_what_is_under_way_is_answered(tmp_path: Path, clock: Clock) -> No
         again.let_go()
         assert isinstance(await store.acquire(new_key(), wish()), Lease)
         await wait_until(lambda: len(proxy._connections) == 1)
-        exchange.cancel()
-        await asyncio.wait([exchange])
+
+
+async def test_the_next_exchange_does_not_wait_for_what_is_under_way(tmp_path: Path, clock: Clock) -> None:
+    """Files may change again while an old connection is still in use; at the end nothing is left open."""
+    async with _exchanging(tmp_path, clock) as (store, proxy, target):
+        held = proxy.trap(_answers)
+        asked = asyncio.create_task(store.acquire(new_key(), wish()))
+        await held.sprung.wait()
+        async with asyncio.timeout(link.LINGER / 2):
+            for _ in range(3):
+                await store.exchange(target)
+        held.let_go()
+        assert isinstance(await asked, Lease)
+        await store.exchange(target)
+        await store.close()
+        await wait_until(lambda: not proxy._connections)
+
+
+async def test_only_so_many_former_connections_linger(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One exchange more waits for the first of them to end."""
+    monkeypatch.setattr(link, "MOST_FORMER", 1)
+    monkeypatch.setattr(link, "LINGER", 0.3)
+    async with _exchanging(tmp_path, clock) as (store, _, target):
+        for _ in range(3):
+            await store.exchange(target)
+            assert len(store._link._former) == 1
 
 
 async def test_the_subscription_goes_over_too(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +92,7 @@ async def test_the_subscription_goes_over_too(tmp_path: Path, clock: Clock, monk
     async with _exchanging(tmp_path, clock) as (store, proxy, target), aclosing(store.wakes()) as wakes:
         assert await anext(wakes) == GAP
         before = proxy.opened
-        await store.exchange(target, lambda: None)
+        await store.exchange(target)
         async with asyncio.timeout(5.0):
             assert await anext(wakes) == GAP
         assert proxy.opened == before + 2  # one was tried out, and one listens
@@ -79,7 +104,7 @@ async def test_what_does_not_work_is_not_used(tmp_path: Path, clock: Clock) -> N
         await store.ping()
         wrong = read(f"redis://:wrong@127.0.0.1:{target.addresses[0].port}/0")
         with pytest.raises(StoreUnavailable, match="refused our user name or password"):
-            await store.exchange(wrong, lambda: pytest.fail("it was not refused"))
+            await store.exchange(wrong)
         await store.ping()
 
 
@@ -89,4 +114,4 @@ async def test_nor_what_answers_garbage(garbage: bytes, tmp_path: Path, clock: C
     async with _exchanging(tmp_path, clock, 0.5) as (store, proxy, target):
         proxy.garbage = garbage
         with pytest.raises(StoreUnavailable):
-            await store.exchange(target, lambda: pytest.fail("it was not refused"))
+            await store.exchange(target)

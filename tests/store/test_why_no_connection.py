@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 import pytest
 import pytest_asyncio
@@ -16,8 +17,9 @@ from mintonce_server.store.keyring import FIXED_KEYRING
 from mintonce_server.store.proving import prove
 from support.certificates import DAY, NOW, Authority, Issued
 from support.eventually import eventually
-from support.nodes import Node
+from support.nodes import PASSWORD, Node, free_ports
 from support.reaching import reaching
+from support.servers import valkey_binary
 from support.strict_tls import strict_tls
 from support.tls import speaking_tls
 from support.topologies import single
@@ -141,6 +143,42 @@ async def test_an_http_server(clock: Clock) -> None:
     async with _http() as port:
         said = await said_of(f"redis://127.0.0.1:{port}", clock)
     assert set(said) == {f"the store at 127.0.0.1:{port} is an HTTP server"}
+
+
+ANSWERS = {
+    "the page of an HTTP server": (b"<!DOCTYPE HTML>\n<html>", "is an HTTP server"),
+    "a bulk that never ends": (b"$99999999999999\r\nx", "answered with something that is not Redis' protocol"),
+    "words": (b"220 mail.example.com ESMTP", "answered with something that is not Redis' protocol"),
+    "nothing": (b"", "hung up"),
+}
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+async def test_a_server_of_another_kind(clock: Clock, kind: str) -> None:
+    """Which was reached: what was seen is told."""
+    answer, what = ANSWERS[kind]
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port: int = server.sockets[0].getsockname()[1]
+        said = await said_of(f"redis://127.0.0.1:{port}", clock)
+    assert set(said) == {f"the store at 127.0.0.1:{port} {what}"}
+
+
+async def test_a_cluster_that_is_not_formed(tmp_path: Path, clock: Clock) -> None:
+    """Its server was reached, and has no slots."""
+    node = Node("lone", free_ports(1)[0], directory=tmp_path, binary=valkey_binary(), lines=("cluster-enabled yes",))
+    try:
+        await node.start()
+        said = await said_of(f"redis+cluster://:{quote(PASSWORD, safe='')}@127.0.0.1:{node.port}", clock)
+    finally:
+        await node.kill()
+    assert len(set(said)) == 1
+    assert "no server there has slots: the Cluster is not formed" in said.check
 
 
 @asynccontextmanager

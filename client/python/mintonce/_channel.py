@@ -7,6 +7,8 @@ from typing import Any, Final, TypeAlias
 import grpc
 import grpc.aio
 
+from mintonce import _sendable
+
 Options: TypeAlias = tuple[tuple[str, Any], ...]
 
 TARGET_VARIABLE: Final = "MINTONCE_TARGET"
@@ -53,8 +55,8 @@ OPTIONS: Final[Options] = (
 
 
 def resolve_target(target: str | None) -> str:
-    """The given one, else MINTONCE_TARGET, else 127.0.0.1:50051."""
-    return target or os.environ.get(TARGET_VARIABLE) or DEFAULT_TARGET
+    """The given one, else MINTONCE_TARGET, else 127.0.0.1:50051. Raises Refused for one that is no text."""
+    return _sendable.text("target", target or os.environ.get(TARGET_VARIABLE) or DEFAULT_TARGET)
 
 
 def open_channel(target: str, credentials: grpc.ChannelCredentials | None, options: Options) -> grpc.Channel:

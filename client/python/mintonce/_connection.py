@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 import grpc
 
-from mintonce import _channel, _translate
+from mintonce import _channel, _sendable, _translate
 from mintonce._files import Watched
 from mintonce._local import is_local
 from mintonce.credentials import Bearer, Tls, authorization, bearer_from, tls_from, unusable
@@ -48,7 +48,7 @@ def way(
     tls: TlsChoice,
     bearer: BearerChoice,
 ) -> Way:
-    """What was said, and for what was not, what the environment says. Raises Refused for a bearer in clear."""
+    """What was said, and for what was not, what the environment says. Raises Refused for what cannot be used."""
     if channel is not None:
         if credentials is not None or tls or bearer:
             raise ValueError("a given channel has its own credentials: give it, or credentials=, tls= and bearer=")
@@ -59,6 +59,8 @@ def way(
         tls = tls_from(os.environ)
     elif isinstance(tls, bool):
         tls = Tls() if tls else None
+    if tls and tls.server_name:
+        _sendable.text("server_name", tls.server_name)
     bearer = bearer_from(os.environ) if bearer is None else (bearer or None)
     chosen = Way(_channel.resolve_target(target), tls, bearer, credentials)
     if bearer and not chosen.is_secured and not is_local(chosen.target):

@@ -7,6 +7,7 @@ from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 
+from mintonce import _sendable
 from mintonce.token import Origin, Token
 from mintonce.v1 import admin_pb2, tokens_pb2, types_pb2
 
@@ -54,24 +55,27 @@ def scopes_of(scopes: Iterable[str]) -> list[str]:
 def get_request(
     client: str, audience: str, scopes: Iterable[str], min_remaining: float | timedelta | None
 ) -> tokens_pb2.GetTokenRequest:
-    request = tokens_pb2.GetTokenRequest(client=client, audience=audience, scopes=scopes_of(scopes))
+    """This and the others raise Refused for what no message can hold."""
+    client, audience, scopes = _key(client, audience, scopes)
+    request = tokens_pb2.GetTokenRequest(client=client, audience=audience, scopes=scopes)
     if min_remaining is not None:
-        wish = min_remaining if isinstance(min_remaining, timedelta) else timedelta(seconds=min_remaining)
-        request.min_remaining.FromTimedelta(wish)
+        request.min_remaining.FromTimedelta(_sendable.span("min_remaining", min_remaining))
     return request
 
 
 def watch_request(client: str, audience: str, scopes: Iterable[str]) -> tokens_pb2.WatchTokenRequest:
-    return tokens_pb2.WatchTokenRequest(client=client, audience=audience, scopes=scopes_of(scopes))
+    client, audience, scopes = _key(client, audience, scopes)
+    return tokens_pb2.WatchTokenRequest(client=client, audience=audience, scopes=scopes)
 
 
 def reject_request(
     client: str, audience: str, scopes: Iterable[str], generation: int | None, fingerprint: bytes | None
 ) -> tokens_pb2.RejectTokenRequest:
     """By generation where it is known, otherwise by the SHA-256 of the text."""
-    request = tokens_pb2.RejectTokenRequest(client=client, audience=audience, scopes=scopes_of(scopes))
+    client, audience, scopes = _key(client, audience, scopes)
+    request = tokens_pb2.RejectTokenRequest(client=client, audience=audience, scopes=scopes)
     if generation is not None:
-        request.generation = generation
+        request.generation = _sendable.whole("generation", generation, _sendable.LARGEST_GENERATION)
     elif fingerprint is not None:
         request.access_token_sha256 = fingerprint
     else:
@@ -79,8 +83,20 @@ def reject_request(
     return request
 
 
+def list_request(client: str, limit: int) -> admin_pb2.ListTokensRequest:
+    return admin_pb2.ListTokensRequest(
+        client=_sendable.text("client", client), page_size=_sendable.whole("limit", limit, _sendable.LARGEST_LIMIT)
+    )
+
+
 def rotate_request(client: str, audience: str, scopes: Iterable[str]) -> admin_pb2.RotateTokenRequest:
-    return admin_pb2.RotateTokenRequest(client=client, audience=audience, scopes=scopes_of(scopes))
+    client, audience, scopes = _key(client, audience, scopes)
+    return admin_pb2.RotateTokenRequest(client=client, audience=audience, scopes=scopes)
+
+
+def _key(client: str, audience: str, scopes: Iterable[str]) -> tuple[str, str, list[str]]:
+    each = [_sendable.text("scope", scope) for scope in scopes_of(scopes)]
+    return _sendable.text("client", client), _sendable.text("audience", audience), each
 
 
 def token_of(message: types_pb2.Token, anchor: float) -> Token:

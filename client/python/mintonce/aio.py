@@ -19,7 +19,7 @@ from mintonce._wire import Rotation, TokenList
 from mintonce.credentials import Bearer, Tls
 from mintonce.errors import MintonceError, closed
 from mintonce.token import Token
-from mintonce.v1 import admin_pb2, admin_pb2_grpc, tokens_pb2, tokens_pb2_grpc
+from mintonce.v1 import admin_pb2_grpc, tokens_pb2, tokens_pb2_grpc
 
 
 class _Line:
@@ -146,7 +146,7 @@ class AsyncTokenClient:
 
     async def list_tokens(self, client: str = "", *, limit: int = 0, timeout: float | None = None) -> TokenList:
         """The live tokens, never their text: of one client, or of all. At most `limit`; 0 means 1000."""
-        request = admin_pb2.ListTokensRequest(client=client, page_size=limit)
+        request = _wire.list_request(client, limit)
         with self._translated():
             line = self._connection.line()
             response = await line.admin.ListTokens(

@@ -223,8 +223,8 @@ class Broker:
     async def reject(self, key: TokenKey, rejected: int | bytes, caller: str = "") -> bool:
         """A resource server refused this generation, or the token with this SHA-256. Whether it was the current one.
 
-        Raises InvalidRequest for a generation that never was, RotationTooSoon, StoreUnavailable, and what `get` raises
-        for a wrong key. `caller` is named in the log.
+        Raises InvalidRequest for a generation above the newest one, RotationTooSoon, StoreUnavailable, and what `get`
+        raises for a wrong key. `caller` is named in the log.
         """
         entry = self._holdings.entry(key, caller)
         if entry.token is not None and entry.token.provisional:

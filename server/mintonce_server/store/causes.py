@@ -19,6 +19,8 @@ _CODE: Final = re.compile(r"[A-Z]{1,32}\b")
 _COMMAND: Final = re.compile(r"permissions to run the '([a-z|]{1,40})' command")
 _UNKNOWN: Final = re.compile(r"unknown command '?`?(EVAL|EVALSHA|CLUSTER|SENTINEL)\b", re.IGNORECASE)
 _TLS_ALERT: Final = "Protocol Error: b'\\x15\\x03"
+_CLOSED: Final = "Connection closed by server."
+"""As redis-py says it: the other side ended the connection in order, without an answer."""
 _HTTP: Final = "Protocol Error: b'HTTP/"
 
 _CLEAR_ANSWERS: Final[dict[type[exceptions.RedisError], tuple[str, str]]] = {
@@ -53,6 +55,13 @@ _CODES: Final = {
     ),
     "BUSY": ("is busy with a script of somebody else", "See which one: SCRIPT KILL ends it."),
 }
+_DATABASES: Final = {
+    "DB index is out of range": (
+        "has no database of the number that redis.url names",
+        "Write a smaller number into redis.url, or raise `databases` there. A Cluster usually has number 0 only.",
+    ),
+    "SELECT is not allowed in cluster mode": _CLEAR_ANSWERS[exceptions.MovedError],
+}
 _UNKNOWN_TO: Final = {
     "EVAL": (
         "does not know EVAL: it is a Sentinel, or something in between",
@@ -75,6 +84,10 @@ class UnknownService(exceptions.ConnectionError):
     def __init__(self, service: str) -> None:
         super().__init__("the Sentinel does not know the service")  # pyright: ignore[reportUnknownMemberType] # redis-py: untyped
         self.service = service
+
+
+class NoSlots(exceptions.ConnectionError):
+    """A server in cluster mode knows of no server that has slots."""
 
 
 class NoPrimary(exceptions.ConnectionError):
@@ -103,17 +116,21 @@ def store_cause(error: BaseException, name: str, deadline: float) -> Cause:
                 "Write the name after `sentinel monitor` in their configuration into redis.url: "
                 "redis+sentinel://HOST:PORT/SERVICE.",
             )
-        if isinstance(each, exceptions.AuthenticationError):
+        if isinstance(each, NoSlots):
             return Cause(
-                f"{name} refused our user name or password",
-                "Put the right user name and password into redis.url. (Sentinels have their own: sentinel_password.)",
+                f"{name} is in cluster mode, and no server there has slots: the Cluster is not formed",
+                "Form it (redis-cli --cluster create HOST:PORT …), or give the slots that it had back to its servers.",
             )
+        if isinstance(each, exceptions.AuthenticationError):
+            return _not_let_in(each, name)
         if isinstance(each, ResponseError | exceptions.BusyLoadingError):
             return _answered(each, name)
         if isinstance(each, InvalidResponse | ValueError | RecursionError) and not isinstance(each, ssl.SSLError):
             return _garbled(each, name)
         if str(each) == "max number of clients reached":
             return Cause(f"{name} {_TOO_MANY[0]}", _TOO_MANY[1])
+    if any(str(each) == _CLOSED for each in found):
+        error = ConnectionResetError()
     if (cause := cause_of(error, peer(name))) is not None:
         return cause
     return _silent(found, name, deadline)
@@ -163,6 +180,25 @@ def _silent(found: list[BaseException], name: str, deadline: float) -> Cause:
     )
 
 
+def _not_let_in(error: exceptions.AuthenticationError, name: str) -> Cause:
+    text = str(error)
+    if text == "Authentication required.":
+        return Cause(
+            f"{name} asks for a password, and redis.url has none for it",
+            "Write one into redis.url: redis://USER:PASSWORD@HOST:PORT, or redis://:PASSWORD@HOST:PORT for the user "
+            "`default`. (Sentinels have their own: sentinel_password.)",
+        )
+    if "without any password configured" in text or "no password is set" in text:
+        return Cause(
+            f"{name} has no password, and redis.url gives one",
+            "Set the password there (requirepass, or ACL SETUSER), or take it out of redis.url.",
+        )
+    return Cause(
+        f"{name} refused our user name or password",
+        "Put the right user name and password into redis.url. (Sentinels have their own: sentinel_password.)",
+    )
+
+
 def _answered(error: exceptions.RedisError, name: str) -> Cause:
     text = str(error)
     if what := lacking(error):
@@ -176,6 +212,9 @@ def _answered(error: exceptions.RedisError, name: str) -> Cause:
         return Cause(f"{name} {_UNKNOWN_TO[command][0]}", _UNKNOWN_TO[command][1])
     if "cluster support disabled" in text:
         return Cause(f"{name} {_UNKNOWN_TO['CLUSTER'][0]}", _UNKNOWN_TO["CLUSTER"][1])
+    for words, (what, remedy) in _DATABASES.items():
+        if words in text:
+            return Cause(f"{name} {what}", remedy)
     for kind, (what, remedy) in _CLEAR_ANSWERS.items():
         if isinstance(error, kind):
             return Cause(f"{name} {what}", remedy)

@@ -31,6 +31,9 @@ at most (connect, TLS, AUTH, SELECT, the command) and has two thirds of the dead
 LINGER: Final = 6.0
 """Seconds that what is under way has, when connections are exchanged: longer than the longest operation."""
 
+MOST_FORMER: Final = 8
+"""Sets of former connections that may be ending at a time: one more waits for the first of them."""
+
 LOOK_EVERY: Final = 10.0
 """Minimum seconds between two closer looks of a service that cannot reach its store."""
 
@@ -56,6 +59,7 @@ class Link:
         self._seen: Exception | None = None
         self._looking: asyncio.Task[None] | None = None
         self._looked_at = float("-inf")
+        self._former: dict[asyncio.Task[None], Servers] = {}
 
     @classmethod
     def from_url(cls, url: str, *, deadline: float, names: Names = USUAL) -> Self:
@@ -94,24 +98,23 @@ class Link:
         ear = await self._run(lambda: self._repeated(lambda: servers.ear(avoid)), self.deadline)
         return replace(ear, stale=lambda: servers is not self._servers or ear.stale())
 
-    async def exchange(self, servers: Servers, done: Callable[[], None]) -> None:
-        """Use these connections to the same store from now on, once they are seen to work. `done` is called then.
+    async def exchange(self, servers: Servers) -> None:
+        """Use these connections to the same store from now on, once they are seen to work.
 
-        What is under way on those of before may finish, and they are closed. Raises StoreUnavailable if the new ones do
-        not work: then those of before go on.
+        What is under way on those of before may finish, and they are closed beside: the next exchange need not wait for
+        that. Raises StoreUnavailable if the new ones do not work: then those of before go on.
         """
         try:
             await self._try_out(servers)
+            while len(self._former) >= MOST_FORMER:
+                await asyncio.wait(self._former, return_when=asyncio.FIRST_COMPLETED)
         except BaseException:
             await servers.close()
             raise
         former, self._servers = self._servers, servers
-        done()
-        try:
-            await former.retire()
-            await asyncio.sleep(LINGER)
-        finally:
-            await former.close()
+        ending = asyncio.create_task(_end(former), name="store-former")
+        self._former[ending] = former
+        ending.add_done_callback(self._former.pop)
 
     async def _try_out(self, servers: Servers) -> None:
         link = Link(servers, deadline=self.deadline, names=self.names)
@@ -244,10 +247,21 @@ class Link:
 
     async def close(self) -> None:
         """Give all connections back."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.wait([self._looking])
-        await self._servers.close()
+        former = list(self._former.values())
+        ending = [*self._former, *([self._looking] if self._looking else [])]
+        for task in ending:
+            task.cancel()
+        if ending:
+            await asyncio.wait(ending)
+        await asyncio.gather(*(servers.close() for servers in (*former, self._servers)), return_exceptions=True)
+
+
+async def _end(former: Servers) -> None:
+    with suppress(Exception):  # nothing new uses them; what does not close by itself now is closed below
+        await former.retire()
+    await asyncio.sleep(LINGER)
+    with suppress(Exception):
+        await former.close()
 
 
 def _may_help_to_repeat(error: Exception) -> bool:

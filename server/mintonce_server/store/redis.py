@@ -239,9 +239,9 @@ class RedisStore:
         """Whether the store answers."""
         await self._reader.ping()
 
-    async def exchange(self, target: Target, done: Callable[[], None]) -> None:
+    async def exchange(self, target: Target) -> None:
         """Go over to connections with these credentials; see Link.exchange."""
-        await self._link.exchange(open_target(target, self._link.deadline), done)
+        await self._link.exchange(open_target(target, self._link.deadline))
 
     async def diagnose(self, error: StoreUnavailable) -> StoreUnavailable:
         """The same failure with more to say, if a closer look shows more."""

@@ -35,43 +35,65 @@ class Ours:
         kind: of the URL: "single", "sentinel" or "cluster".
         user: our name there.
         names: of our keys and our channel.
+        sentinel_user: our name at the Sentinels.
     """
 
     kind: str
     user: str
     names: Names
+    sentinel_user: str = "default"
+
+    @property
+    def channel(self) -> str:
+        """The right to our channel, as ACL SETUSER writes it."""
+        return f"&{self.names.wake_channel}"
+
+    @property
+    def keys(self) -> str:
+        """The right to our keys."""
+        return f"~{self.names.keys('*')[0].rpartition(':')[0]}:*"
 
     def right_of(self, error: BaseException) -> str:
-        """What an ACL denied, as ACL SETUSER writes it; "" where it was not the ACL."""
+        """What an ACL denied; "" where it was not the ACL."""
         right = lacking(error)
-        keys = f"~{self.names.keys('*')[0].rpartition(':')[0]}:*"
-        return {"channel": f"&{self.names.wake_channel}", "key": keys}.get(right, right)
+        return {"channel": self.channel, "key": self.keys}.get(right, right)
 
-    def without(self, missing: Sequence[str], name: str) -> Cause:
-        """Rights that our user lacks at the server of that name, and the command that gives them."""
-        needed = list(missing)
-        if any(right in missing for right in ("+publish", "+subscribe")):
-            # A server looks at the channel after the command, and has not told about it yet.
-            needed = list(dict.fromkeys([*missing, f"&{self.names.wake_channel}"]))
+    def all_rights(self) -> list[str]:
+        """All that the service uses."""
+        commands = [_right_to(words) for words in _needed(self, "", b"")]
+        return [self.keys, self.channel, *commands, "+subscribe"]
+
+    def without(self, missing: Sequence[str], name: str, unseen: Sequence[str] = ()) -> Cause:
+        """Rights that our user lacks at the server of that name, and the command that gives them.
+
+        `unseen`: those that could not be looked at without these. They are given, too.
+        """
+        user = self.sentinel_user if missing[0].startswith("+sentinel") else self.user
+        needed = list(dict.fromkeys([*missing, *unseen]))
         return Cause(
             f"our user of {name} lacks rights: {' '.join(missing)}",
-            f"Give them there: ACL SETUSER {self.user} {' '.join(needed)}",
+            f"Give them there: ACL SETUSER {user} {' '.join(needed)}",
         )
 
 
-async def survey(part: Part, name: str, ours: Ours, key_hash: str, message: bytes) -> Proof:
-    """What can be said about this server. Raises RedisError where it does not answer.
+@dataclass(slots=True)
+class Rights:
+    """What an ACL denies to us at one server. `unseen`: what could not be looked at because of that."""
 
-    `name`: what it is called in the proof. `key_hash`: a scratch key's. `message`: to publish.
+    missing: list[str] = field(default_factory=list[str])
+    unseen: list[str] = field(default_factory=list[str])
+
+
+async def survey(part: Part, name: str, ours: Ours) -> Proof:
+    """What can be said about this server, but for our rights. Raises RedisError where it does not answer.
+
+    `name`: what it is called in the proof.
     """
     proof = Proof()
     hello = await _hello(part)
     if (wrong := misplaced(name, ours.kind, hello.get("mode", ""), hello.get("role", ""))) is not None:
         proof.faults.append(wrong)
         return proof
-    missing = await _missing_rights(part, ours, key_hash, message)
-    if missing:
-        proof.faults.append(ours.without(missing, name))
     server = " ".join(filter(None, (hello.get("server", ""), hello.get("version", "")))) or "of unknown version"
     info = await _ask(part, "INFO") or {}
     config = {
@@ -94,24 +116,48 @@ async def _hello(part: Part) -> dict[str, str]:
     return _table(said)
 
 
-async def _missing_rights(part: Part, ours: Ours, key_hash: str, message: bytes) -> list[str]:
-    """What an ACL denies to us, of all that the scripts and the replica use."""
-    missing: list[str] = []
+async def rights_at(part: Part, ours: Ours, key_hash: str, message: bytes) -> Rights:
+    """What an ACL denies to us, of all that the scripts and the replica use. Raises RedisError.
+
+    `key_hash`: a scratch key's. `message`: to publish.
+    """
+    found = Rights()
+    keys_seen = False
     for words in _needed(ours, key_hash, message):
-        try:
-            await part.client.execute_command(*words)
-        except NoPermissionError as error:
-            if (named := ours.right_of(error)) not in missing:
-                missing.append(named)
-        except ResponseError:
-            continue  # allowed; it had nothing to work on
-    return missing
+        named = await _denied(part, ours, words)
+        if named and named not in found.missing:
+            found.missing.append(named)
+        # A server looks at the command first, then at the keys, then at the channel.
+        keys_seen = keys_seen or (key_hash in str(words[1:]) and named in ("", ours.keys))
+    if "+select" in found.missing:  # no connection came to be: nothing else was looked at
+        found.unseen = ours.all_rights()
+    elif not keys_seen:
+        found.unseen.append(ours.keys)
+    if "+publish" in found.missing:
+        found.unseen.append(ours.channel)
+    return found
+
+
+async def _denied(part: Part, ours: Ours, words: Words) -> str:
+    try:
+        await part.client.execute_command(*words)
+    except NoPermissionError as error:
+        return ours.right_of(error)
+    except ResponseError:
+        pass  # allowed; it had nothing to work on
+    return ""
+
+
+def _right_to(words: Words) -> str:
+    """As ACL SETUSER writes it."""
+    return "+cluster|slots" if words[0] == "CLUSTER" else f"+{str(words[0]).lower()}"
 
 
 def _needed(ours: Ours, key_hash: str, message: bytes) -> list[Words]:
     """Each command, so that it changes nothing: an ACL is looked at before the key and the arguments are."""
     record, _, meta = ours.names.keys(key_hash)
     needed: list[Words] = [
+        ("PING",),
         ("EVAL", "return 1", 1, record),
         ("EVALSHA", _NO_SUCH_SCRIPT, 1, record),
         ("HGET", record, "f"),

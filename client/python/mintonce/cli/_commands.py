@@ -2,10 +2,9 @@
 
 import argparse
 import hashlib
-import sys
 from time import monotonic, sleep
 
-from mintonce.cli import _output
+from mintonce.cli import _input, _output
 from mintonce.client import TokenClient
 from mintonce.errors import Unavailable
 
@@ -42,9 +41,7 @@ def watch(client: TokenClient, args: argparse.Namespace) -> None:
 def reject(client: TokenClient, args: argparse.Namespace) -> None:
     key = (args.client, args.audience, args.scopes)
     if args.token_stdin:
-        # Not by an argument: other users of the host see those.
-        text = sys.stdin.readline().strip().removeprefix("Bearer ")
-        was_current = client.reject(*key, fingerprint=hashlib.sha256(text.encode()).digest())
+        was_current = client.reject(*key, fingerprint=hashlib.sha256(_input.token()).digest())
         name = "the token"
     else:
         generation: int = client.get(*key).generation if args.generation is None else args.generation

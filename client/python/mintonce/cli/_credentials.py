@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from mintonce import credentials
+from mintonce.cli._arguments import utf8
 
 _FLAGS: Final = (
     ("--ca-file", credentials.CA_FILE, "PEM", "who may vouch for the server"),
@@ -36,7 +37,12 @@ def add_credentials(parser: argparse.ArgumentParser) -> None:
     )
     for flag, variable, metavar, what in _FLAGS:
         group.add_argument(
-            flag, dest=variable, metavar=metavar, default=argparse.SUPPRESS, help=f"{what} (${variable})"
+            flag,
+            type=str if metavar == "PEM" else utf8,  # the name of a file may have any bytes
+            dest=variable,
+            metavar=metavar,
+            default=argparse.SUPPRESS,
+            help=f"{what} (${variable})",
         )
     either = group.add_mutually_exclusive_group()
     for flag, variable, what in _BEARERS:

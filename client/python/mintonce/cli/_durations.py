@@ -4,12 +4,22 @@ import argparse
 import re
 from typing import Final
 
+from mintonce import _sendable
+
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_LONGEST: Final = _sendable.LONGEST // 86400
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
 def duration(text: str) -> float:
     """Seconds. For argparse: its error names what is accepted."""
+    seconds = _seconds(text)
+    if seconds > _sendable.LONGEST:
+        raise argparse.ArgumentTypeError(f"is too long: write at most {_LONGEST}d")
+    return seconds
+
+
+def _seconds(text: str) -> float:
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return float(text)
     parts = _PART.findall(text)

@@ -1,8 +1,11 @@
 """What `mintonce` prints."""
 
 import json as jsonlib
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
 from time import monotonic
 
 from mintonce._text import visible
@@ -12,13 +15,50 @@ from mintonce.errors import MintonceError
 from mintonce.token import Token
 
 
+class Unwritable(Exception):
+    """Standard output takes nothing. The text says why."""
+
+
+@contextmanager
+def written() -> Generator[None]:
+    """What is printed inside is written at its end. Raises Unwritable; BrokenPipeError where no one reads any more."""
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] # as Python has it when it is closed: >&-
+        raise Unwritable("it is closed")
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise Unwritable(error.strerror or type(error).__name__) from error
+
+
+def prepare() -> None:
+    """A letter that the terminal's encoding does not have is shown as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def let_go(descriptor: int = 1) -> None:
+    """What is not written yet never will be: Python would try, and complain, at its exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
 def line(text: str) -> None:
     """To standard output, at once: somebody may read it through a pipe. Nothing in it can command a terminal."""
-    print(visible(text), flush=True)
+    with written():
+        print(visible(text))
 
 
 def note(text: str) -> None:
-    print(f"mintonce: {visible(text)}", file=sys.stderr, flush=True)
+    """To standard error. Where that cannot be written, only the exit code is left to tell."""
+    try:
+        print(f"mintonce: {visible(text)}", file=sys.stderr, flush=True)
+    except OSError:
+        let_go(2)
 
 
 def failure(error: MintonceError) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from mintonce import _channel
 from mintonce.cli import _commands
+from mintonce.cli._arguments import count, generation, utf8
 from mintonce.cli._credentials import add_credentials
 from mintonce.cli._durations import duration, positive_duration
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 EXIT_CODES: Final = """\
 exit codes:
   0    done
-  1    the server said no; asking again will not help until somebody mends it
-  2    the command line is wrong
+  1    the server said no, or the output cannot be written; asking again will not help until somebody mends it
+  2    the command line is wrong, or what is read from standard input
   3    the server is out of reach or cannot help just now; ask again later
   130  interrupted
 """
@@ -60,7 +61,7 @@ def _add_watch(commands: "_Commands") -> None:
     _add_key(watch)
     watch.add_argument("--json", action="store_true", help="print JSON lines")
     watch.add_argument("--show-token", action="store_true", help="print the token's text, too")
-    watch.add_argument("--count", type=_count, default=0, metavar="N", help="stop after N tokens")
+    watch.add_argument("--count", type=count, default=0, metavar="N", help="stop after N tokens")
     _add_connection(watch, again=True)
     watch.set_defaults(run=_commands.watch)
 
@@ -74,7 +75,7 @@ def _add_reject(commands: "_Commands") -> None:
     )
     _add_key(reject)
     which = reject.add_mutually_exclusive_group()
-    which.add_argument("--generation", type=int, metavar="N", help="the refused token's generation")
+    which.add_argument("--generation", type=generation, metavar="N", help="the refused token's generation")
     which.add_argument("--token-stdin", action="store_true", help="read the refused token from standard input")
     _add_connection(reject, again=True)
     reject.set_defaults(run=_commands.reject)
@@ -82,7 +83,7 @@ def _add_reject(commands: "_Commands") -> None:
 
 def _add_ls(commands: "_Commands") -> None:
     ls = commands.add_parser("ls", help="list the live tokens", description="List the live tokens, never their text.")
-    ls.add_argument("--client", default="", metavar="CLIENT", help="only this client's")
+    ls.add_argument("--client", type=utf8, default="", metavar="CLIENT", help="only this client's")
     ls.add_argument("--json", action="store_true", help="print JSON lines")
     _add_connection(ls, again=True)
     ls.set_defaults(run=_commands.ls)
@@ -92,6 +93,7 @@ def _add_connection(parser: argparse.ArgumentParser, *, again: bool) -> None:
     """Before the command or behind it: what is said behind it counts, and its absence there (`again`) says nothing."""
     parser.add_argument(
         "--target",
+        type=utf8,
         metavar="ADDRESS",
         default=argparse.SUPPRESS if again else None,
         help=f"the server, as HOST:PORT or unix:PATH (default: ${_channel.TARGET_VARIABLE}, "
@@ -108,12 +110,10 @@ def _add_connection(parser: argparse.ArgumentParser, *, again: bool) -> None:
 
 
 def _add_key(command: argparse.ArgumentParser) -> None:
-    command.add_argument("client", metavar="CLIENT", help="the name under which the OAuth client is registered")
-    command.add_argument("audience", metavar="AUDIENCE", help="the API; '' for the issuer's default")
-    command.add_argument("--scope", action="append", default=[], dest="scopes", metavar="SCOPE", help="repeatable")
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError("must be a whole number above 0")
-    return int(text)
+    command.add_argument(
+        "client", type=utf8, metavar="CLIENT", help="the name under which the OAuth client is registered"
+    )
+    command.add_argument("audience", type=utf8, metavar="AUDIENCE", help="the API; '' for the issuer's default")
+    command.add_argument(
+        "--scope", action="append", type=utf8, default=[], dest="scopes", metavar="SCOPE", help="repeatable"
+    )

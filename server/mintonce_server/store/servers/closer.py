@@ -10,6 +10,8 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
+from redis.exceptions import InvalidResponse
+
 from mintonce_server.common.causes import SpeaksClear, SpeaksHttp, SpeaksTls
 from mintonce_server.store.servers.address import Address
 from mintonce_server.store.servers.pools import tls_context
@@ -22,6 +24,10 @@ ALERT_WITHIN: Final = 0.3
 MOST: Final = 8
 """Servers that are looked at."""
 
+_HTTP: Final = (b"http/", b"<!doctype html", b"<html")
+"""Some servers answer what they do not understand with the page alone."""
+_ANSWERS: Final = (b"+", b"-")
+"""To a PING: yes or no."""
 _TLS_ALERT, _TLS_HANDSHAKE = b"\x15\x03", b"\x16\x03"
 
 
@@ -46,10 +52,12 @@ async def _look(path: str, address: Address | None, context: ssl.SSLContext | No
 
 async def _look_in_clear(path: str, address: Address | None, step: float) -> Exception | None:
     said = await _answer_to_ping(path, address, step)
-    if said.startswith(b"HTTP/"):
+    if said.lower().startswith(_HTTP):
         return SpeaksHttp()
     if said.startswith(_TLS_ALERT):
         return SpeaksTls()
+    if said and not said.startswith(_ANSWERS):
+        return InvalidResponse("no answer to a PING")
     return SpeaksTls() if not said and await _has_certificate(address, step) else None
 
 

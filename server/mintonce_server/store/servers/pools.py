@@ -3,7 +3,7 @@
 import socket
 import ssl
 from asyncio import gather, get_running_loop
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from contextvars import ContextVar
 from typing import Any, Final, cast
 from weakref import WeakKeyDictionary
@@ -19,7 +19,6 @@ from redis.asyncio.connection import (
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from mintonce_server.common.in_memory import as_file
 from mintonce_server.store.commands import ServerCommands
 from mintonce_server.store.servers.address import Address
 from mintonce_server.store.servers.url import Target
@@ -219,26 +218,11 @@ def tls_context(target: Target) -> ssl.SSLContext:
             context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:
         raise ValueError("a TLS file named in the Redis URL (ssl_…) cannot be read, or is not PEM") from error
-    return _as_told(target, context)
+    return as_told(target, context)
 
 
-def tls_context_of(target: Target, files: Mapping[str, bytes]) -> ssl.SSLContext:
-    """As `tls_context`, of what was read from the files of these options. Raises ValueError if it cannot be used."""
-    try:
-        context = ssl.create_default_context()
-        if authorities := files.get("ssl_ca_certs"):
-            with as_file(authorities) as path:
-                context = ssl.create_default_context(cafile=path)
-        if certificate := files.get("ssl_certfile"):
-            with as_file(certificate + b"\n" + files.get("ssl_keyfile", b"")) as path:
-                # The password is never asked for: a prompt would hang a service.
-                context.load_cert_chain(path, password=lambda: "")
-    except (OSError, ssl.SSLError) as error:
-        raise ValueError("OpenSSL does not take the store's certificates and key together") from error
-    return _as_told(target, context)
-
-
-def _as_told(target: Target, context: ssl.SSLContext) -> ssl.SSLContext:
+def as_told(target: Target, context: ssl.SSLContext) -> ssl.SSLContext:
+    """With the options of the URL that are no files."""
     context.check_hostname = target.check_hostname and target.verified
     if not target.verified:
         context.verify_mode = ssl.CERT_NONE

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 
 from redis.exceptions import ConnectionError
 
+from mintonce_server.store.causes import NoSlots
 from mintonce_server.store.servers.address import Address
 
 
@@ -44,8 +45,10 @@ class SlotMap:
 
 def read_slots(reply: object, asked: Address) -> SlotMap:
     """`asked` stands in for an endpoint that is not said. Raises ConnectionError if the server knows no slots."""
-    if not isinstance(reply, list) or not reply:
-        raise ConnectionError(f"{asked} knows no server of its Cluster")
+    if not isinstance(reply, list):
+        raise ConnectionError(f"{asked} answered CLUSTER SLOTS with something else")
+    if not reply:
+        raise NoSlots(f"{asked} knows no server of its Cluster")
     ranges: list[Range] = []
     replicas: set[Address] = set()
     for row in cast(list[list[Any]], reply):

@@ -296,7 +296,8 @@ class Laws:
         world, now = self.world, self.world.now
         raised = product.raises_barrier(command)
         aimed = product.rejects(command, seen) or self._is_ahead(key, command, seen.generation)
-        if raised > self.highest_bar.get(key, 0) or not (raised >= seen.generation or aimed):
+        known = raised <= self.highest_bar.get(key, 0) or product.names_text(command, seen.text)
+        if not known or not (raised >= seen.generation or aimed):
             world.broken(
                 "H16", f"generation {seen.generation} was dropped by {command.func.__name__} {command.keywords}"
             )

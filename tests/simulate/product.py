@@ -293,6 +293,11 @@ def rejects(command: "partial[Any]", kept: Kept) -> bool:
     return command.func.__name__ == "reject" and named in (kept.generation, kept.provisional)
 
 
+def names_text(command: "partial[Any]", text: str) -> bool:
+    """Whether this barrier is because of that very text: a caller rejected it where it had another number."""
+    return command.keywords.get("fingerprint") == Secret(text).fingerprint()
+
+
 def raises_barrier(command: "partial[Any]") -> int:
     """Up to which generation this command bars tokens because of a rejection that the store forgot, or 0."""
     return command.keywords["generation"] if command.func.__name__ == "barrier" else 0

@@ -197,7 +197,7 @@ class Ledger:
             return ""
         if world.lost_at(before.key) > before.since:
             return "the store lost its data"
-        if world.store_stepped > before.at:
+        if world.store_stepped > before.since:
             return "the store's clock stepped"
         if entry.version > before.version:
             return "other credentials"

@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from mintonce_server.core.errors import MintonceError
-from mintonce_server.rpc.probe import NoSuchService, health_of
+from mintonce_server.rpc.probe import NoSuchService, SpeaksTls, health_of
 
 DEADLINE: Final = 2.0
 LISTEN: Final = "127.0.0.1:50051"
 """The default of `listen`."""
 TEXT: Final = "ask a running server whether it serves"
 
+_TLS_REMEDY: Final = (
+    "Ask at health_listen, such as 127.0.0.1:50053: set it if there is none. To call the port with TLS, give a client "
+    "the certificate of its authority: mintonce --ca-file FILE."
+)
 _PREFIX: Final = "MINTONCE_"
 _MAX_CONFIG: Final = 1 << 20
 
@@ -36,6 +40,8 @@ def main(argv: list[str]) -> int:
         return _complain(str(error), error.remedy)
     except NoSuchService as error:
         return _complain(str(error), "Services of a Mintonce server are readiness and liveness.")
+    except SpeaksTls as error:
+        return _complain(str(error), _TLS_REMEDY)
     except ConnectionError as error:
         return _complain(str(error), "Is `mintonced serve` running there?")
     print(health)

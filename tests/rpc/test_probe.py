@@ -5,12 +5,15 @@ import threading
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 
-from mintonce_server.rpc.probe import NoSuchService, health_of
+from mintonce_server.health import main
+from mintonce_server.rpc.probe import NoSuchService, SpeaksTls, health_of
+from support.tls_grpc import Certificates, TlsServer
 
 Answer = bytes | grpc.StatusCode
 DEADLINE = 10.0
@@ -100,3 +103,21 @@ def test_an_address_that_is_none_is_a_connection_error(target: str) -> None:
     """As a host that is away."""
     with pytest.raises(ConnectionError, match="does not answer"):
         health_of(target, 0.5)
+
+
+@pytest.mark.parametrize("mutual", [False, True], ids=["TLS", "mutual TLS"])
+def test_a_port_that_speaks_tls_is_told(tmp_path: Path, mutual: bool) -> None:
+    """Also one that wants a certificate of ours; and the command says what to ask instead."""
+    with TlsServer(Certificates(tmp_path), mutual=mutual) as running, pytest.raises(SpeaksTls, match="speaks TLS"):
+        health_of(running.target, DEADLINE)
+
+
+def test_the_command_says_which_port_and_which_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`mintonced serve` does run there: it is not asked."""
+    with TlsServer(Certificates(tmp_path)) as running:
+        assert main(["--target", running.target]) == 1
+    said = capsys.readouterr().err
+    assert "speaks TLS" in said
+    assert "health_listen" in said
+    assert "--ca-file" in said
+    assert "serve" not in said

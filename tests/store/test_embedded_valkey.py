@@ -110,6 +110,12 @@ async def test_it_dies_with_its_parent(tmp_path: Path) -> None:
         assert await send("PING")
 
 
+async def test_ctrl_c_is_not_for_it(tmp_path: Path) -> None:
+    """A terminal sends it to the whole group: the store would end before those who use it, who would warn of it."""
+    async with EmbeddedValkey(tmp_path / "valkey") as valkey:
+        assert os.getpgid(valkey.pid) != os.getpgrp()
+
+
 async def test_the_password_is_no_argument(tmp_path: Path) -> None:
     """Anybody on the machine can see those, and the environment of a process is easily seen too."""
     async with EmbeddedValkey(tmp_path, binary=valkey_binary()) as valkey:

@@ -122,6 +122,7 @@ class EmbeddedValkey:
                 stdout=log,
                 stderr=log,
                 pass_fds=(folder.lock,),
+                process_group=0,  # Ctrl-C is for us: the store ends last, when nothing needs it any more
             )
         try:
             await self._ready(process, folder)

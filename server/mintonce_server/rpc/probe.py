@@ -33,6 +33,10 @@ _PREFIX: Final = 5
 _OK, _NOT_FOUND = "0", "5"
 
 
+class SpeaksTls(ConnectionError):
+    """The port wants TLS, and a probe asks in clear."""
+
+
 class NoSuchService(ConnectionError):
     """The server answers, and does not know this health service."""
 
@@ -42,8 +46,20 @@ def health_of(target: str, deadline: float, service: str = "") -> str:
 
     Raises ConnectionError when there is no such answer within `deadline` seconds.
     """
+    end = _Deadline(deadline)
     try:
-        answer = _exchange(dialable(target), _Deadline(deadline), _message(service))
+        return _answered(target, end, service)
+    except NoSuchService:
+        raise
+    except ConnectionError as error:
+        if _wants_tls(dialable(target), end):
+            raise SpeaksTls(f"{target} speaks TLS, and `mintonced health` asks in clear") from error
+        raise
+
+
+def _answered(target: str, deadline: "_Deadline", service: str) -> str:
+    try:
+        answer = _exchange(dialable(target), deadline, _message(service))
     except (OSError, ProtocolError, ValueError) as error:  # ValueError: not an address, or not a name for IDNA
         raise ConnectionError(f"{target} does not answer") from error
     if answer.status == _NOT_FOUND:
@@ -52,6 +68,24 @@ def health_of(target: str, deadline: float, service: str = "") -> str:
     if answer.status != _OK or state is None:
         raise ConnectionError(f"{target} does not answer as a server with grpc.health.v1 does")
     return STATES[state] if state < len(STATES) else str(state)
+
+
+def _wants_tls(target: str, deadline: "_Deadline") -> bool:
+    """Whether TLS can be spoken there, with whomever: nothing is sent."""
+    import ssl  # a server that serves needs none of it
+
+    anyone = ssl.create_default_context()
+    anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
+    anyone.set_alpn_protocols(["h2"])
+    try:
+        with _connected(target, deadline) as peer:
+            peer.settimeout(deadline.left)
+            anyone.wrap_socket(peer).close()
+    except ssl.SSLError as error:
+        return "ALERT" in (error.reason or "")  # it refuses us, and in TLS
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def dialable(listen: str) -> str:

@@ -114,6 +114,8 @@ class Laws:
             same = rejected.text == text
             if same and self.world.got.get(text, NEVER) > rejected.at:
                 continue  # the issuer stands by it: it has handed it out again
+            if same and token.generation > rejected.generation and self.world.lost_at(token.key) >= rejected.at:
+                continue  # minted alone, and numbered again by a store that lost the rejection
             if here is not None and began >= here and (same or token.generation <= rejected.generation):
                 what = text if same else f"{text} of generation {token.generation}"
                 self.world.broken(

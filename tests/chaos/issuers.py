@@ -19,10 +19,6 @@ from support.history import Call
 
 TIMES: Final = 3
 """Callers at each replica."""
-OF_OTHERS: Final = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED"})
-"""What callers get while the issuer is in trouble for other keys: those of the scenarios that go on beside."""
-ROUNDS: Final = 10
-"""Times that callers come back while the issuer is in trouble for all keys."""
 SHORTEST_BACK_OFF: Final = 1.0
 STOOD_STILL: Final = 0.1
 REPEATED_UNTIL: Final = 0.1
@@ -45,7 +41,7 @@ def failing_as(status: str, fault: Callable[[], Fault], *, recovers: bool = True
             calls = await _asked_under(stage, audience, fault())
         windows = 1 + int((time.monotonic() - began) / SHORTEST_BACK_OFF)
         got = {call.status for call in calls}
-        stage.expect(status in got and got <= {status, *OF_OTHERS}, f"callers got {sorted(got)}, not {status}")
+        stage.expect(got == {status}, f"callers got {sorted(got)}, not {status}")
         stage.expect(all(call.reason for call in calls), "some were not told why")
         stage.expect(all(call.retry_after is not None for call in calls), "some were not told when to try again")
         stage.expect(stage.posts(audience) <= windows, f"{stage.posts(audience)} POSTs within {windows} back-offs")
@@ -60,27 +56,16 @@ def fine(fault: Fault) -> Inject:
         audience = stage.cold()
         async with stage.fault("issuer"):
             calls = await _asked_under(stage, audience, fault)
-        got = {call.status for call in calls}
-        stage.expect("OK" in got and got <= {"OK", *OF_OTHERS}, f"callers got {sorted(got)}")
+        stage.expect(all(call.ok for call in calls), f"callers got {sorted({call.status for call in calls})}")
         stage.expect(stage.posts(audience) == 1, f"{stage.posts(audience)} POSTs for one generation")
 
     return inject
 
 
 async def _asked_under(stage: Stage, audience: str, fault: Fault) -> list[Call]:
-    """What callers got once the issuer was asked for this key.
-
-    Other scenarios go on beside this one. While their faults count as the issuer's, nothing is asked for any key.
-    """
     await stage.rig.issuer.have(replace(fault, audience=audience))
     try:
-        calls = await stage.ask_all(audience, TIMES, deadline=8.0)
-        for _ in range(ROUNDS):
-            if stage.posts(audience):
-                break
-            await asyncio.sleep(min(call.retry_after or 0.0 for call in calls))
-            calls = await stage.ask_all(audience, TIMES, deadline=8.0)
-        return calls
+        return await stage.ask_all(audience, TIMES, deadline=8.0)
     finally:
         await stage.rig.issuer.mend(audience)
 
@@ -240,6 +225,11 @@ def _in_two_seconds() -> Fault:
     return Fault(status=429, retry_after=format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True))
 
 
+def _alone(name: str, inject: Inject) -> Scenario:
+    """Its trouble is the issuer's, and so that of all keys."""
+    return Scenario(f"issuer-{name}", inject, load=QUIET, keys=0)
+
+
 def _beside(name: str, inject: Inject) -> Scenario:
     return Scenario(f"issuer-{name}", inject, alone=False, load=QUIET, keys=0)
 
@@ -247,15 +237,15 @@ def _beside(name: str, inject: Inject) -> Scenario:
 OVERSIZE: Final = 3_000_000
 REFUSED: Final = '{"error": "invalid_scope"}'
 SCENARIOS: Final = (
-    _beside("hang", failing("UNAVAILABLE", Fault(hang=True))),
-    _beside("drip", failing("UNAVAILABLE", Fault(drip=0.2))),
+    _alone("hang", failing("UNAVAILABLE", Fault(hang=True))),
+    _alone("drip", failing("UNAVAILABLE", Fault(drip=0.2))),
     _beside("400", failing("FAILED_PRECONDITION", Fault(status=400, body=REFUSED), recovers=False)),
     _beside("401", failing("FAILED_PRECONDITION", Fault(status=401), recovers=False)),
     _beside("403", failing("FAILED_PRECONDITION", Fault(status=403), recovers=False)),
-    _beside("429-seconds", failing("RESOURCE_EXHAUSTED", Fault(status=429, retry_after="2"))),
-    _beside("429-date", failing_as("RESOURCE_EXHAUSTED", _in_two_seconds)),
-    _beside("500", failing("UNAVAILABLE", Fault(status=500))),
-    _beside("503", failing("UNAVAILABLE", Fault(status=503, retry_after="1"))),
+    _alone("429-seconds", failing("RESOURCE_EXHAUSTED", Fault(status=429, retry_after="2"))),
+    _alone("429-date", failing_as("RESOURCE_EXHAUSTED", _in_two_seconds)),
+    _alone("500", failing("UNAVAILABLE", Fault(status=500))),
+    _alone("503", failing("UNAVAILABLE", Fault(status=503, retry_after="1"))),
     _beside("garbage", failing("UNAVAILABLE", Fault(body="<html>a login page</html>"))),
     _beside("oversize", failing("UNAVAILABLE", Fault(padding=OVERSIZE))),
     _beside("expires-nan", failing("UNAVAILABLE", Fault(expires_in="NaN"))),
@@ -268,7 +258,7 @@ SCENARIOS: Final = (
     _beside("same-token", same_token_again),
     _beside("same-token-at-end", same_token_near_its_end),
     _beside("grants-more", grants_more),
-    _beside("gone", gone),
+    _alone("gone", gone),
     Scenario("issuer-and-store-gone", gone_with_the_store, ("single",), load=QUIET, keys=0),
     Scenario("issuer-killed", killed),
     Scenario("issuer-frozen", frozen),

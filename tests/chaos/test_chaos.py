@@ -27,7 +27,11 @@ GROUPS: Final[Mapping[str, tuple[TopologyName, str]]] = {
         "single",
         "lone-flaky-link lone-forgotten-clock",
     ),
-    "issuer, every way to fail": ("single", " ".join(name for name, one in catalogue.ALL.items() if not one.alone)),
+    "issuer, odd answers": ("single", " ".join(name for name, one in catalogue.ALL.items() if not one.alone)),
+    "issuer in trouble": (
+        "single",
+        "issuer-hang issuer-drip issuer-429-seconds issuer-429-date issuer-500 issuer-503 issuer-gone",
+    ),
     "callers, clocks and limits": (
         "single",
         "issuer-and-store-gone cancellations reject-storm reject-in-flight clock-ahead issuer-limit-together",

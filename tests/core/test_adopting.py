@@ -1,12 +1,15 @@
 """A token that was minted without the store gets a number of the store's when that is back, and costs nothing more."""
 
+import asyncio
+
 from mintonce_server.core.errors import Reason
-from mintonce_server.core.ports import Backoff, Failure
+from mintonce_server.core.key import TokenKey
+from mintonce_server.core.ports import Acquired, Backoff, Failure, Wish
 from mintonce_server.core.token import Token
 from support.clocks import ManualClock
 from support.samples import KEY, lease_of, load_all, named, wish
 from support.troubled_store import ALL
-from support.workbench import Workbench
+from support.workbench import Workbench, a_moment
 
 
 async def minted_alone(bench: Workbench) -> Token:
@@ -55,3 +58,30 @@ async def test_another_replica_s_mint_comes_first() -> None:
     assert kept is not None
     assert kept.served_as == token.generation
     assert bench.issuer.mints == 1
+
+
+async def test_who_looks_while_a_token_is_numbered_waits_for_its_number() -> None:
+    """It may be rejected by now: nobody gets it before the store has said so."""
+    bench = Workbench()
+    bench.issuer.text = "the same text"
+    alone = await minted_alone(bench)
+    other = bench.replica()
+    assert await other.broker.reject(KEY, (await other.get()).token.generation)
+    bench.issuer.text = None
+    behind, acquire = asyncio.Event(), bench.store.acquire
+
+    async def slowly(key: TokenKey, wish: Wish) -> Acquired:
+        answer = await acquire(key, wish)
+        bench.store.acquire = acquire  # type: ignore[method-assign] # only the first one is slow
+        await behind.wait()
+        return answer
+
+    bench.store.acquire = slowly  # type: ignore[method-assign] # the wire is slow
+    adopting = asyncio.create_task(bench.catch_up())
+    await a_moment()
+    asking = bench.asking()
+    await a_moment()
+    assert not asking.done()
+    behind.set()
+    await adopting
+    assert (await asking).token.access_token != alone.access_token

@@ -6,7 +6,7 @@ from mintonce_server.core.token import Token
 from support.samples import KEY, lease_of, minted, named
 from support.troubled_store import ALL
 from support.waiting import wait_until
-from support.workbench import Workbench
+from support.workbench import Workbench, a_moment
 
 
 async def minted_alone(bench: Workbench) -> Token:
@@ -48,7 +48,7 @@ async def test_a_token_that_a_failover_lost_is_rejected_for_all() -> None:
 
 
 async def test_a_rejection_while_the_store_gives_a_number_holds() -> None:
-    """The token gets its number a moment later, and falls by it."""
+    """It waits for the number, and the token falls by it."""
     bench = Workbench()
     alone = await minted_alone(bench)
     asked, go_on, restore = asyncio.Event(), asyncio.Event(), bench.store.restore
@@ -61,9 +61,11 @@ async def test_a_rejection_while_the_store_gives_a_number_holds() -> None:
     bench.store.restore = slowly  # type: ignore[method-assign,assignment] # the wire is slow
     adopting = asyncio.create_task(bench.catch_up())
     await wait_until(asked.is_set)
-    await bench.broker.reject(KEY, alone.generation)
+    rejecting = asyncio.create_task(bench.broker.reject(KEY, alone.generation))
+    await a_moment()
     go_on.set()
     await adopting
+    assert await rejecting
     assert await bench.store.load([KEY]) == [None]
     assert bench.broker.peek(KEY) is None
 

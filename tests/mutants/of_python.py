@@ -173,6 +173,14 @@ PROTOCOL = (
         "lost_rejections",
     ),
     core(
+        "a token is numbered by all who look at it",
+        "revalidation",
+        "if under_way := self._numbering.get(entry.key):",
+        "if False and (under_way := self._numbering.get(entry.key)):",
+        "a caller gets a token that the store has just called rejected",
+        "adopting",
+    ),
+    core(
         "what is over here may be had there",
         "filling",
         ", entry.over(now))",

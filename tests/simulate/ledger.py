@@ -228,12 +228,11 @@ class Ledger:
 
     def _is_refused(self, entry: Entry) -> bool:
         """Whether this very credential was refused lately, as the store knows."""
+        now, since = self.world.now, self.world.stepped
         return any(
-            past.refused
-            and not past.lone
-            and past.version == entry.version
-            and self.world.now < past.ended + past.retry - 0.05
+            past.refused and past.version == entry.version and now < past.ended + past.retry - 0.05
             for past in self.entries[entry.key]
+            if not past.lone and not since(past.at, forward=True)
         )
 
     def _needs_successor(self, before: Entry, entry: Entry) -> str:

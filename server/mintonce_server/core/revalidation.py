@@ -68,6 +68,7 @@ class Revalidation:
         self._sink = sink
         self._lost = lost
         self._min_rotation_interval = min_rotation_interval
+        self._numbering: dict[TokenKey, asyncio.Event] = {}
 
     async def confirm(self, entries: Sequence[Entry]) -> None:
         """Afterwards each token held is confirmed, replaced or forgotten. One round trip if nothing is amiss.
@@ -147,7 +148,21 @@ class Revalidation:
             await self._number(entry, held)
 
     async def _number(self, entry: Entry, live: Token) -> None:
-        """Have the store number this token above all that was seen here; or take a newer one that the fleet has."""
+        """Have the store number this token above all that was seen here; or take a newer one that the fleet has.
+
+        One such question a key is under way: whoever comes meanwhile waits for what comes of it.
+        """
+        if under_way := self._numbering.get(entry.key):
+            await under_way.wait()
+            return
+        self._numbering[entry.key] = done = asyncio.Event()
+        try:
+            await self._ask_for_number(entry, live)
+        finally:
+            del self._numbering[entry.key]
+            done.set()
+
+    async def _ask_for_number(self, entry: Entry, live: Token) -> None:
         asked_at = self._clock.monotonic()
         if live.remaining(asked_at) <= TOO_SHORT:
             return

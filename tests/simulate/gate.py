@@ -54,7 +54,8 @@ class Gate:
                 self.known_at = self.world.now
                 self.until = self.world.now + (error.retry_after or PAUSE_LEAST)
         elif error is None or isinstance(error, IssuerError):
-            self.own = (self.own | {past.key for past in self.failed}) - {post.key}
+            # A success whose teller was killed is not known: its key may have trouble of its own on.
+            self.own |= {past.key for past in self.failed}
             self.failed, self.got_at, self.until = [], self.world.now, NEVER
 
     def post(self, node: NodeState, post: Posted) -> None:

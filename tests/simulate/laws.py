@@ -116,6 +116,8 @@ class Laws:
                 continue  # the issuer stands by it: it has handed it out again
             if same and token.generation > rejected.generation and self.world.lost_at(token.key) >= rejected.at:
                 continue  # minted alone, and numbered again by a store that lost the rejection
+            if same and here is None and token.generation > rejected.generation and text in self.world.repeated:
+                continue  # rejected by a number alone, and given out under another one before that
             if here is not None and began >= here and (same or token.generation <= rejected.generation):
                 what = text if same else f"{text} of generation {token.generation}"
                 self.world.broken(

@@ -178,10 +178,12 @@ class Ledger:
     def _alone(self, entry: Entry, node: NodeState) -> str:
         """Why a POST without a lease may be: the store has failed this replica, which holds no live token."""
         now = self.world.now
-        if now - node.store_failed > 1.0 + node.stopped_within(now - 1.0):
+        # Answers that came while it was stopped may be too late for it.
+        is_back = now - node.resumed_at <= 1.0
+        if now - node.store_failed > 1.0 + node.stopped_within(now - 1.0) and not is_back:
             return ""
         held = node.held.get(entry.key)
-        if held is not None and held.text not in self.world.rejected:
+        if held is not None and not is_back and held.text not in self.world.rejected:
             early = self.world.stepped(held.at, forward=True)
             mine = any(before.issued is held and before.node == node.index for before in self.entries[entry.key])
             # Who has it from the store counts its life from before the question, which took its time.
@@ -199,6 +201,8 @@ class Ledger:
             return "the store lost its data"
         if world.store_stepped > before.since:
             return "the store's clock stepped"
+        if before.key in world.doubled:
+            return "a store that lost its data gave a number again: whoever holds the other token asks above it"
         if entry.version > before.version:
             return "other credentials"
         if before.excuse and now >= before.due - 0.05:

@@ -82,6 +82,14 @@ def _minted_by_each_alone(chance: random.Random, at: float, node: int, key: int)
         yield Get(at + 1.0, one, key)
 
 
+def _issuer_in_trouble(chance: random.Random, at: float, _node: int, _key: int) -> Iterator[Event]:
+    """Two keys find out, and the third one is asked for before the time that the issuer named."""
+    at = _early(chance, at)
+    yield faults.Issuing(at, chance.choice([Mode.BUSY, Mode.THROTTLES]), 15.0, 5)
+    for later, key in ((0.2, 0), (0.6, 1), (2.0, 2), (3.0, 2), (4.0, 2)):
+        yield Get(at + later, chance.randrange(4), key)
+
+
 def _early(chance: random.Random, at: float) -> float:
     """Before the first mint, or some time: tokens may live longer than the run."""
     return chance.choice([0.0, at])
@@ -96,4 +104,5 @@ SCENES: Final[tuple[Callable[[random.Random, float, int, int], Iterator[Event]],
     _refused,
     _rejected_before_its_commit,
     _minted_by_each_alone,
+    _issuer_in_trouble,
 )

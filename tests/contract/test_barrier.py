@@ -1,6 +1,7 @@
 """A rejection that the store has lost comes back from a replica's memory: once, for the whole fleet."""
 
 from mintonce_server.core.ports import Clock, Hit, Lease, Refusal, TokenStore
+from mintonce_server.core.token import Token
 from support.samples import KEY, as_lease, lease_of, minted, shared, wish
 
 PRINT = "0123456789abcdef0123456789abcdef"
@@ -8,7 +9,7 @@ PRINT = "0123456789abcdef0123456789abcdef"
 
 async def test_the_next_generation_lies_above_the_barrier(store: TokenStore) -> None:
     """Then no replica that remembers the rejection takes the new token for an old one."""
-    rejected = (await lease_of(store)).generation + 600_000
+    rejected = (await lease_of(store)).generation + 600_000_000
     assert await store.raise_barrier(KEY, rejected, PRINT, 30.0)
     lease = as_lease(await store.acquire(KEY, wish()))
     assert lease.generation > rejected
@@ -26,9 +27,9 @@ async def test_a_record_below_the_barrier_falls(store: TokenStore, clock: Clock)
 async def test_saying_it_again_does_not_touch_what_came_after(store: TokenStore, clock: Clock) -> None:
     """Every replica of the fleet may remember the same rejection."""
     old = await shared(store, clock)
-    await store.raise_barrier(KEY, old.generation + 1000, PRINT, 0.0)
+    await store.raise_barrier(KEY, old.generation + 1_000_000, PRINT, 0.0)
     newer = await shared(store, clock)
-    assert await store.raise_barrier(KEY, old.generation + 1000, PRINT, 0.0)
+    assert await store.raise_barrier(KEY, old.generation + 1_000_000, PRINT, 0.0)
     assert isinstance(await store.acquire(KEY, wish(newer_than=newer.generation - 1)), Hit)
 
 
@@ -36,7 +37,7 @@ async def test_a_record_does_not_fall_more_often_than_by_rejections(store: Token
     """A fall costs a mint, whatever the reason."""
     await store.reject(KEY, (await shared(store, clock)).generation, 30.0)
     token = await shared(store, clock)
-    assert not await store.raise_barrier(KEY, token.generation + 1000, PRINT, 30.0)
+    assert not await store.raise_barrier(KEY, token.generation + 1_000_000, PRINT, 30.0)
     assert isinstance(await store.acquire(KEY, wish()), Hit)
 
 
@@ -52,8 +53,8 @@ async def test_without_a_record_it_does_not_wait(store: TokenStore, clock: Clock
     """There was a rejection a moment ago; nothing falls now, and the next number must lie above."""
     token = await shared(store, clock)
     await store.reject(KEY, token.generation, 30.0)
-    assert await store.raise_barrier(KEY, token.generation + 1000, PRINT, 30.0)
-    assert (await lease_of(store)).generation > token.generation + 1000
+    assert await store.raise_barrier(KEY, token.generation + 1_000_000, PRINT, 30.0)
+    assert (await lease_of(store)).generation > token.generation + 1_000_000
 
 
 async def test_a_record_above_the_barrier_stays(store: TokenStore, clock: Clock) -> None:
@@ -70,3 +71,17 @@ async def test_a_mint_in_flight_below_the_barrier_does_not_count(store: TokenSto
     await store.raise_barrier(KEY, lease.generation, PRINT, 30.0)
     assert isinstance(await store.acquire(KEY, wish()), Lease)
     assert await store.commit(lease, minted(clock)) is Refusal.REJECTED
+
+
+async def test_a_mint_in_flight_above_the_barrier_keeps_its_lease(store: TokenStore, clock: Clock) -> None:
+    """It was begun after the rejection, by a replica that knew of it."""
+    lease = await lease_of(store)
+    await store.raise_barrier(KEY, lease.generation - 1, PRINT, 30.0)
+    assert isinstance(await store.commit(lease, minted(clock)), Token)
+
+
+async def test_a_barrier_below_it_is_not_the_end_of_its_lease(store: TokenStore) -> None:
+    """Nobody else may mint meanwhile."""
+    lease = await lease_of(store)
+    await store.raise_barrier(KEY, lease.generation - 1, PRINT, 30.0)
+    assert await store.renew(lease)

@@ -112,14 +112,6 @@ LONE_MINTS = (
         "judging",
     ),
     core(
-        "a rejection while the number comes",
-        "revalidation",
-        " and live.provisional and live.generation <= entry.barred:",
-        " and live.generation < 0:",
-        "the rejected token comes back under its number",
-        "rejecting_without_the_store",
-    ),
-    core(
         "replaced credentials that are offered without end",
         "revalidation",
         "entry.confirm(live.generation, asked_at)  # as in _give",

@@ -181,10 +181,6 @@ class Revalidation:
                 answer = await self._store.restore(token)
                 if answer is Refusal.OLD_CREDENTIALS:
                     entry.confirm(live.generation, asked_at)  # as in _give: it is served as it is
-                elif not isinstance(answer, Refusal) and live.provisional and live.generation <= entry.barred:
-                    # It was rejected under the number that it had.
-                    await self._store.reject(entry.key, answer.generation, self._min_rotation_interval)
-                    self._holdings.forget(entry, answer.generation)
                 elif not isinstance(answer, Refusal):
                     self._holdings.keep(entry, answer, asked_at)
                     self._sink(events.Adopted(entry.key_hash, answer.generation, live.generation))

@@ -43,13 +43,13 @@ ISSUERS = (
         "an issuer that limits the rate is asked for each key",
         "issuer_trouble",
     ),
-    core(
+    edge(
         "a success that forgets no failure",
-        "issuer_state",
+        "core/issuer_state.py",
         "self.failed_until = now, 0, 0, 0",
         "self.failed_until = now, self.bad, 0, 0",
         "after a failure of one key the others are minted one by one",
-        "issuer_trouble",
+        "contract/test_issuer_gate.py",
     ),
     core(
         "keys that always fail close the issuer again and again",

@@ -34,7 +34,7 @@ GROUPS: Final[Mapping[str, tuple[TopologyName, str]]] = {
     ),
     "callers, clocks and limits": (
         "single",
-        "issuer-and-store-gone cancellations reject-storm reject-in-flight clock-ahead issuer-limit-together",
+        "issuer-and-store-gone cancellations reject-storm reject-in-flight clock-ahead",
     ),
     "sentinel": ("sentinel", "lost-writes"),
     "cluster": ("cluster", "lost-writes slot-migration"),

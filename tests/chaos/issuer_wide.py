@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from itertools import chain, pairwise
+from itertools import chain
 from typing import Final
 
 from chaos import stores

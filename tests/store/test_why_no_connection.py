@@ -171,7 +171,9 @@ async def test_a_server_of_another_kind(clock: Clock, kind: str) -> None:
 
 async def test_a_cluster_that_is_not_formed(tmp_path: Path, clock: Clock) -> None:
     """Its server was reached, and has no slots."""
-    node = Node("lone", free_ports(1)[0], directory=tmp_path, binary=valkey_binary(), lines=("cluster-enabled yes",))
+    port, bus = free_ports(2)
+    lines = ("cluster-enabled yes", f"cluster-port {bus}")
+    node = Node("lone", port, directory=tmp_path, binary=valkey_binary(), lines=lines)
     try:
         await node.start()
         said = await said_of(f"redis+cluster://:{quote(PASSWORD, safe='')}@127.0.0.1:{node.port}", clock)

@@ -69,7 +69,7 @@ def herd(job: Burst) -> list[Round]:
             callers.call(HELD if release else GET_TOKEN, get(fresh_audience()))
             asked = time.monotonic()
             if release:
-                time.sleep(job.pause)
+                time.sleep(job.pause)  # the pace of the load, and no wait for something
                 release(number)
             rounds.append(_gathered(callers, asked))
     finally:
@@ -88,7 +88,7 @@ def watchers(job: Burst) -> list[Round]:
         callers.call(FOLLOWED if release else WATCH_TOKEN, watch(audience))
         callers.one_each(DEADLINE)
         for number in range(1, job.rounds + 1):
-            time.sleep(job.pause)
+            time.sleep(job.pause)  # the pace of the load, and no wait for something
             asked = time.monotonic()
             if release:
                 release(number)

@@ -36,7 +36,7 @@ class _Negative(NamedTuple):
 
 
 class _OwnGate:
-    """Implements ports.IssuerGate for one replica. Issuers are few: settings name them."""
+    """Implements ports.IssuerGate for one replica. Accounts at issuers are few: settings name them."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -113,6 +113,56 @@ async def test_a_refusal_is_the_keys_own() -> None:
     assert all(isinstance(error, IssuerRefused) for error in found)
 
 
+def not_taken() -> IssuerRefused:
+    """A wrong secret: no key of the client gets a token with it."""
+    error = refused()
+    error.of_client = True
+    return error
+
+
+async def test_a_refused_secret_costs_two_posts_however_many_keys_there_are() -> None:
+    """One refusal may be a quirk of one audience. After the second, all keys of the client wait for 30 s."""
+    bench = Workbench()
+    bench.issuer.fails = not_taken
+    found = await outcomes(bench)
+    assert bench.issuer.mints == 2
+    assert all(isinstance(error, IssuerRefused) and error.retry_after for error in found)
+    bench.clock.advance(29.0)
+    await outcomes(bench)
+    assert bench.issuer.mints == 2
+
+
+async def test_a_mended_secret_works_at_once_for_all_keys() -> None:
+    """The refusal was of the other secret."""
+    bench = Workbench()
+    bench.issuer.fails = not_taken
+    await outcomes(bench)
+    bench.issuer.fails, bench.issuer.credential = None, "another"
+    found = await outcomes(bench)
+    assert [error for error in found if isinstance(error, Exception)] == []
+
+
+async def test_a_mended_secret_that_is_refused_backs_off_anew() -> None:
+    """Two POSTs for each secret."""
+    bench = Workbench()
+    bench.issuer.fails = not_taken
+    await outcomes(bench)
+    bench.issuer.credential = "another"
+    await outcomes(bench)
+    await outcomes(bench)
+    assert bench.issuer.mints == 4
+
+
+async def test_without_the_store_a_refused_secret_costs_two_posts_a_replica() -> None:
+    """And a mended one works at once."""
+    bench = Workbench()
+    bench.store.down, bench.issuer.fails = ALL, not_taken
+    await outcomes(bench, KEYS[: BURST // 2])
+    assert bench.issuer.mints == 2
+    bench.issuer.fails, bench.issuer.credential = None, "another"
+    assert (await bench.get(KEYS[0])).token.provisional
+
+
 async def test_another_issuer_is_another_matter() -> None:
     """Its keys are minted."""
     bench = Workbench()

@@ -52,6 +52,22 @@ def test_each_code_has_a_remedy_of_its_own(code: str, word: str) -> None:
     assert word in refused(400, {"error": code}).remedy
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "of_client"),
+    [
+        (401, "invalid_client", True),
+        (400, "invalid_client", True),
+        (401, "access_denied", True),
+        (401, "", True),
+        (403, "access_denied", False),
+        (400, "invalid_scope", False),
+    ],
+)
+def test_a_proof_that_is_not_taken_is_a_refusal_of_the_client(status: int, code: str, *, of_client: bool) -> None:
+    """RFC 6749, section 5.2; and a 401 whatever the code, as with Auth0. Other refusals belong to what was asked for."""
+    assert refused(status, {"error": code}).of_client is of_client
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 406, 409, 410, 413, 415, 418, 422, 451])
 @pytest.mark.parametrize("body", [b"", b"<html>no</html>", b"[]", b'{"error":{"code":5}}', b'{"errorCode":"E1"}'])
 def test_a_refusal_without_a_code_still_has_a_remedy(status: int, body: bytes) -> None:

@@ -126,9 +126,25 @@ ISSUERS = (
     core(
         "a refusal is the issuer's trouble",
         "posting",
-        "if error.reason not in _OF_THE_ISSUER:",
+        "if error.reason not in _OF_THE_ISSUER and not error.of_client:",
         "if not error:",
         "one audience that is not allowed keeps all others from the issuer",
+        "issuer_trouble",
+    ),
+    core(
+        "a refused client is each key's own trouble",
+        "posting",
+        "if error.reason not in _OF_THE_ISSUER and not error.of_client:",
+        "if error.reason not in _OF_THE_ISSUER:",
+        "a wrong secret is shown to the issuer once for each key, and the client is locked out",
+        "issuer_trouble",
+    ),
+    core(
+        "an account without its credential",
+        "client",
+        'return f"{self.issuer_account} {proof}"',
+        "return self.issuer_account",
+        "a mended secret is not tried while the refusal of the old one lasts",
         "issuer_trouble",
     ),
     core(

@@ -30,7 +30,7 @@ class Posted(Protocol):
 
 @dataclass
 class Gate:
-    """The failures in a row, and until when all wait."""
+    """The failures in a row of a credential, and until when all wait who have it."""
 
     world: World
     failed: list[Posted] = field(default_factory=list[Posted])
@@ -43,7 +43,7 @@ class Gate:
         """A POST by a lease tells what came of it; a lone one has nobody to tell."""
         if post.lone:
             return
-        if isinstance(error, IssuerThrottled | IssuerUnavailable):
+        if isinstance(error, IssuerThrottled | IssuerUnavailable) or (isinstance(error, IssuerError) and error.of_client):
             if post.at < self.got_at:
                 return  # another key got an answer meanwhile
             if post.key in self.own and self.world.now < self.got_at + OWN:

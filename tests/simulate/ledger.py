@@ -6,6 +6,7 @@ first POST is the successor of nothing. So without faults a key's POSTs are a ch
 store may start a chain of its own, when it holds no token and the store has failed it just now.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -86,10 +87,10 @@ class Ledger:
     spent_losses: dict[TokenKey, float] = field(default_factory=dict[TokenKey, float])
     wishes: dict[TokenKey, list[tuple[float, float]]] = field(default_factory=dict[TokenKey, list[tuple[float, float]]])
     rotations: dict[TokenKey, float] = field(default_factory=dict[TokenKey, float])
-    gate: Gate = field(init=False)
+    gates: defaultdict[int, Gate] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.gate = Gate(self.world)
+        self.gates = defaultdict(lambda: Gate(self.world))
 
     def post(self, node: NodeState, key: TokenKey, lease: tuple[int, float] | None) -> Entry:
         """A POST begins: with a lease of this generation that was asked for at this time, or without one."""
@@ -100,7 +101,7 @@ class Ledger:
         self.count += 1
         generation, since = lease or (None, now)
         entry = Entry(self.count, key, node.index, node.version, now, generation is None, generation or 0, since)
-        self.gate.post(node, entry)
+        self.gates[entry.version].post(node, entry)
         cause, predecessor = self._cause(entry, node, chain)
         if predecessor is not None:
             predecessor.successor = entry.number
@@ -119,7 +120,7 @@ class Ledger:
         """Its poster knows what came of it."""
         world = self.world
         entry.ended = now = world.now
-        self.gate.ended(entry, error)
+        self.gates[entry.version].ended(entry, error)
         node = world.nodes[entry.node]
         if minted is None:
             entry.stage, world.issuer_failed = Stage.FAILED, now

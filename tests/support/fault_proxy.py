@@ -235,17 +235,23 @@ async def fault_proxy(
     """
     proxy = FaultProxy(server_port, speech, chance or random.Random(0))
     tasks: set[asyncio.Task[None]] = set()
+    ends = False
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if ends:  # it was accepted in the last moment
+            writer.close()
+            return
         task = asyncio.create_task(proxy.serve(reader, writer), name="fault proxy")
         tasks.add(task)
         task.add_done_callback(tasks.discard)
+        task.add_done_callback(lambda _: writer.close())  # also if it was cancelled before it began
 
     listener = await asyncio.start_server(accept, "127.0.0.1", listen)
     proxy.port = listener.sockets[0].getsockname()[1]
     try:
         yield proxy
     finally:
+        ends = True
         listener.close()
         proxy.heal()
         proxy.cut()

@@ -1,7 +1,6 @@
 """What a replica does for a key that it does not hold while the store is out of reach."""
 
 import random
-from collections import defaultdict
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -20,6 +19,8 @@ from mintonce_server.core.posting import Post, Posting
 from mintonce_server.core.token import Origin, Token
 from mintonce_server.core.turns import Patience
 
+MOST_ACCOUNTS: Final = 1_000
+
 SPREAD_MIN: Final = 1_000_000
 SPREAD_MAX: Final = 3_600_000_000
 """Provisional generations are microseconds, as those of the store: one of the last hour, or what is left of that above
@@ -36,21 +37,28 @@ class _Negative(NamedTuple):
 
 
 class _OwnGate:
-    """Implements ports.IssuerGate for one replica. Accounts at issuers are few: settings name them."""
+    """Implements ports.IssuerGate for one replica, for the accounts that were used last."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._issuers: defaultdict[str, IssuerState] = defaultdict(IssuerState)
+        self._accounts: dict[str, IssuerState] = {}
 
     async def enter(self, issuer: str, nonce: str) -> Admitted | Wait | Backoff:
-        return self._issuers[issuer].enter(nonce, self._now())
+        return self._used(issuer).enter(nonce, self._now())
 
     async def learn(self, issuer: str, admitted: Admitted, failure: Failure | None, pause: float) -> bool:
-        return self._issuers[issuer].learn(admitted, failure, int(pause * 1000), self._now())
+        return self._used(issuer).learn(admitted, failure, int(pause * 1000), self._now())
 
     def look(self, issuer: str) -> Admitted | Wait | Backoff:
         """What `enter` would say now to a new nonce. Nothing changes."""
-        return replace(self._issuers[issuer]).enter("?", self._now())
+        return replace(self._accounts.get(issuer, IssuerState())).enter("?", self._now())
+
+    def _used(self, issuer: str) -> IssuerState:
+        state = self._accounts.pop(issuer, None) or IssuerState()
+        self._accounts[issuer] = state
+        if len(self._accounts) > MOST_ACCOUNTS:  # each rotated secret begins one
+            del self._accounts[next(iter(self._accounts))]
+        return state
 
     def _now(self) -> int:
         return int(self._clock.monotonic() * 1000)
@@ -87,7 +95,7 @@ class Alone:
             raise outage
         proof = edge.proof(client, self._sink)
         failures = self._check_back_off(key, proof)
-        match self._gate.look(client.issuer_account):
+        match self._gate.look(client.account(proof)):
             case Wait(seconds):
                 await patience.wait(client.turns.news.wait, seconds)
                 return None
@@ -99,7 +107,7 @@ class Alone:
             raise _used_up(outage)
         generation = self._generation(entry)
         try:
-            post = Post(client, key, key_hash, generation, failures, Cause.OUTAGE, entry.wanted_by)
+            post = Post(client, key, key_hash, generation, failures, Cause.OUTAGE, entry.wanted_by, proof)
             minted = await self._posting.mint(post, self._gate)
         except IssuerError as error:
             self._remember(key, error, proof, failures + 1)

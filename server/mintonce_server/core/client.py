@@ -31,6 +31,10 @@ class OAuthClient:
     issuer_account: str = ""
     turns: Turns = field(default_factory=Turns, compare=False, repr=False)
 
+    def account(self, proof: str) -> str:
+        """What shares rate limits, outages and refusals of the client. A mended credential begins a new one."""
+        return f"{self.issuer_account} {proof}"
+
     def allows(self, audience: str) -> bool:
         return audience in self.audiences or ANY_AUDIENCE in self.audiences
 

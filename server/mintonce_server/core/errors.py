@@ -76,6 +76,8 @@ class IssuerError(MintonceError):
         """What the issuer calls the exchange, if it says."""
         self.of_issuer = False
         """It is the issuer's trouble, so it does not count as a failure of the key's own."""
+        self.of_client = False
+        """It refuses the client itself: no other key of this client gets a token with this credential."""
 
 
 class IssuerRefused(IssuerError):

@@ -3,7 +3,7 @@
 import random
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from mintonce_server.core import edge, events
@@ -34,6 +34,7 @@ class Post:
     Attributes:
         failures: mints of this key that failed in a row before.
         caller: who wants the token; its share of the turns at the issuer is bounded.
+        proof: see ports.Wish.
         may_begin: whether the lease is held still. Asked at the last moment, too, because waiting takes time. May
             raise StoreUnavailable.
     """
@@ -45,7 +46,13 @@ class Post:
     failures: int
     cause: Cause
     caller: str
+    proof: str = field(default="", repr=False)
     may_begin: Callable[[], Awaitable[bool]] = _always
+
+    @property
+    def account(self) -> str:
+        """At the issuer."""
+        return self.client.account(self.proof)
 
 
 class Overtaken(Exception):
@@ -91,7 +98,7 @@ class Posting:
         while True:
             news = turns.news
             try:
-                answer = await gate.enter(post.client.issuer_account, nonce)
+                answer = await gate.enter(post.account, nonce)
             except StoreUnavailable as outage:
                 self._sink(events.StoreFailed(post.key_hash, str(outage), minting=False))
                 return Admitted(nonce, 0, 0)
@@ -131,7 +138,7 @@ class Posting:
     async def _pause(self, post: Post, gate: IssuerGate, admitted: Admitted, error: IssuerError) -> float:
         """Seconds until the key is tried again."""
         asked = error.retry_after
-        if error.reason not in _OF_THE_ISSUER:
+        if error.reason not in _OF_THE_ISSUER and not error.of_client:
             await self._learn(post, gate, admitted, None, 0.0)  # it answers
             return asked if asked is not None else full_jitter(post.failures, self._chance)
         throttled = error.reason is Reason.ISSUER_THROTTLED
@@ -147,7 +154,7 @@ class Posting:
     ) -> bool:
         failure = failure_of(error) if error else None
         try:
-            return await gate.learn(post.client.issuer_account, admitted, failure, pause)
+            return await gate.learn(post.account, admitted, failure, pause)
         except StoreUnavailable as outage:
             self._sink(events.StoreFailed(post.key_hash, str(outage), minting=False))
             return False

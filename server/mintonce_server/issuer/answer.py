@@ -113,8 +113,8 @@ def _read(answer: Answer, asked: Asked) -> Minted:
 
 
 def was_not_authenticated(answer: Answer) -> bool:
-    """Whether it was the client's proof that was not taken (RFC 6749, section 5.2), whatever the code of a 401 is."""
-    return answer.status == 401 or (answer.status == 400 and _error_code(answer.body) == "invalid_client")
+    """Whether it was the client's proof that was not taken."""
+    return Refused("", answer.status, _error_code(answer.body)).is_of_client
 
 
 def _error_code(body: bytes) -> str:

@@ -69,6 +69,11 @@ class Refused:
     status: int
     code: str
 
+    @property
+    def is_of_client(self) -> bool:
+        """Whether the client's proof was not taken (RFC 6749, section 5.2), whatever the code of a 401 is."""
+        return self.status == 401 or (self.status == 400 and self.code == "invalid_client")
+
     def __str__(self) -> str:
         return f"{self.issuer} answered {self.status}" + (f" ({self.code})" if self.code else "")
 
@@ -92,7 +97,9 @@ def refusal(refused: Refused, headers: Mapping[str, str], now_unix: float) -> Is
         )
     if 400 <= status < 500:
         pause = retry_after(headers, now_unix) or REFUSED_FOR
-        return IssuerRefused(str(refused), remedy=_remedy(status, code), retry_after=pause, issuer_error=code)
+        error = IssuerRefused(str(refused), remedy=_remedy(status, code), retry_after=pause, issuer_error=code)
+        error.of_client = refused.is_of_client
+        return error
     if 300 <= status < 400:
         return IssuerMalformed(
             f"{refused}: a redirect, and redirects are not followed, because the secret would go along",

@@ -41,7 +41,7 @@ test: setup ## Run the tests, two at a time (TESTS=tests/core ARGS="-k name"; AR
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS) $(ARGS)
 
 mutants: setup ## Break the protocol in many ways, and see a test fail each time; takes minutes (ARGS="lease" runs a part)
-	@PYTHONPATH=tests $(BIN)/python -m mutants.cli $(ARGS)
+	@PYTHONPATH=tests:verification $(BIN)/python -m mutants.cli $(ARGS)
 
 lint: setup $(GEN_BIN)/.installed ## Check style, types, imports, protos, sizes, documents (ONLY="ruff mypy")
 	@$(BIN)/python tools/lint.py $(ONLY)
@@ -57,16 +57,16 @@ bench: setup ## Measure; prints a table
 	@$(BIN)/python -m bench $(ARGS)
 
 chaos: setup ## Break everything again and again, and report; a few minutes (ARGS="--help" says more)
-	@PYTHONPATH=tests $(BIN)/python -m chaos $(ARGS)
+	@PYTHONPATH=tests:verification $(BIN)/python -m chaos $(ARGS)
 
 attack: setup ## Fuzz and flood a real server, and report; a few minutes (ARGS="--help" says more)
-	@PYTHONPATH=tests $(BIN)/python -m attack $(ARGS)
+	@PYTHONPATH=tests:verification $(BIN)/python -m attack $(ARGS)
 
 simulate: setup ## Run fleets in a deterministic simulator, seed after seed (ARGS="--minutes 5"; ARGS="--help" says more)
-	@PYTHONPATH=tests $(BIN)/python -m simulate $(ARGS)
+	@PYTHONPATH=tests:verification $(BIN)/python -m simulate $(ARGS)
 
 soak: setup ## Run a fleet through overlapping faults for a long time, and report; ten minutes (ARGS="--help" says more)
-	@PYTHONPATH=tests $(BIN)/python -m soak $(ARGS)
+	@PYTHONPATH=tests:verification $(BIN)/python -m soak $(ARGS)
 
 audit: setup ## Ask for known flaws in what we install; needs the network (3: nobody could be asked)
 	@$(BIN)/python tools/audit.py --online

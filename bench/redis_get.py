@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from bench.load import Call
 from bench.methods import TOKEN_CHARACTERS
-from mintonce_server.dev.valkey import EmbeddedValkey
+from mintonce_dev.valkey import EmbeddedValkey
 
 READS: Final = 1000
 

@@ -13,6 +13,9 @@ from grpc.aio import ServicerContext
 
 from bench.methods import AUDIENCE, CLIENT, CPU, EMPTY, SAME_BYTES, SCOPES, TOKEN_CHARACTERS
 from mintonce.v1 import tokens_pb2
+from mintonce_server.api.convert import token_message
+from mintonce_server.api.options import ServerOptions
+from mintonce_server.api.server import Server
 from mintonce_server.core.broker import Broker, BrokerOptions
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.events import Event
@@ -20,11 +23,8 @@ from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import Clock
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.token import Minted
-from mintonce_server.rpc.convert import token_message
-from mintonce_server.rpc.options import ServerOptions
-from mintonce_server.rpc.server import Server
+from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store.memory import MemoryStore
-from mintonce_server.telemetry.clock import SystemClock
 
 Context = ServicerContext[Any, Any]
 

@@ -16,15 +16,15 @@ from bench.fleet.programs import Program, Surroundings, surroundings
 from bench.fleet.singles import Gets, numbered_audience
 from bench.methods import TOKEN_CHARACTERS
 from mintonce_server.app import identities_of
+from mintonce_server.config import load
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import Lease, Refusal
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.token import Minted
-from mintonce_server.settings import load
+from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store.keyring import FIXED_KEYRING
 from mintonce_server.store.names import USUAL
 from mintonce_server.store.redis import RedisStore
-from mintonce_server.telemetry.clock import SystemClock
 
 UNDER_WAY: Final = 16
 WARM_UP: Final = 500

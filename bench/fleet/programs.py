@@ -15,7 +15,7 @@ from typing import Any, Final
 import httpx
 
 from bench.fleet.tied import tied
-from mintonce_server.dev.valkey import EmbeddedValkey
+from mintonce_dev.valkey import EmbeddedValkey
 
 START_WITHIN: Final = 30.0
 STOP_WITHIN: Final = 20.0
@@ -70,7 +70,7 @@ class Surroundings:
         file.touch(0o600)
         file.write_text(secret)
         words = ("--client-id", CLIENT_ID, "--secret-file", str(file), "--lifetime", str(lifetime), "--faults")
-        process = await self._start("mintonce_server.dev.practice_issuer", words, {}, asyncio.subprocess.PIPE)
+        process = await self._start("mintonce_dev.practice_issuer", words, {}, asyncio.subprocess.PIPE)
         assert process.stdout, "asked for above"
         async with asyncio.timeout(START_WITHIN):
             said = (await process.stdout.readline()).decode().split()

@@ -4,7 +4,7 @@ import os
 import sys
 from typing import Final
 
-from mintonce_server.dev import tether
+from mintonce_dev import tether
 
 _START: Final = (sys.executable, "-I", "-S", str(tether.__file__))
 

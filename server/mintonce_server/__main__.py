@@ -3,7 +3,7 @@
 import os
 import sys
 
-from mintonce_server.output import told
+from mintonce_server.cli.output import told
 
 
 def main() -> int:
@@ -17,10 +17,10 @@ def _run() -> int:
     try:
         if sys.argv[1:2] == ["health"]:
             # By itself: probes are frequent, and the rest of the program takes long to import.
-            from mintonce_server.health import main as probe
+            from mintonce_server.cli.health import main as probe
 
             return probe(sys.argv[2:])
-        from mintonce_server.cli import main as run
+        from mintonce_server.cli.main import main as run
     except ModuleNotFoundError as error:
         sys.stderr.write(f"mintonced: {error}\nInstall the server with its extra: pip install 'mintonce[server]'\n")
         return 1

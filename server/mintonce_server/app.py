@@ -6,6 +6,10 @@ import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 
+from mintonce_server.api.authorize import Guards
+from mintonce_server.api.options import ServerOptions
+from mintonce_server.api.server import Server
+from mintonce_server.config import IssuerSettings, Settings
 from mintonce_server.core.broker import Broker, BrokerOptions
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.errors import AuditUnavailable, MintonceError, StoreUnavailable
@@ -13,28 +17,24 @@ from mintonce_server.core.ports import Clock
 from mintonce_server.core.quotas import QuotaOptions, Quotas
 from mintonce_server.core.supervise import Supervisor
 from mintonce_server.core.turns import Turns
-from mintonce_server.credentials import authorities_of, credentials_of
-from mintonce_server.guarding import Guarding
 from mintonce_server.issuer.client_identity import client_identity
 from mintonce_server.issuer.endpoint import TokenEndpoint
 from mintonce_server.issuer.options import EndpointOptions
-from mintonce_server.reloading import Reloader
-from mintonce_server.rpc.gate import Guards
-from mintonce_server.rpc.options import ServerOptions
-from mintonce_server.rpc.server import Server
-from mintonce_server.settings import IssuerSettings, Settings
+from mintonce_server.observability.audit import AuditLog, ReloadRecord
+from mintonce_server.observability.audit_repeats import AuditRepeats
+from mintonce_server.observability.clock import SystemClock
+from mintonce_server.observability.faults import FaultLog
+from mintonce_server.observability.logs import get_logger
+from mintonce_server.observability.quiet import Reminder
+from mintonce_server.reload.credentials import authorities_of, credentials_of
+from mintonce_server.reload.guarding import Guarding
+from mintonce_server.reload.reloading import Reloader
+from mintonce_server.reload.store_files import StoreFiles
 from mintonce_server.sinks import sink_of
 from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
 from mintonce_server.store.proving import prove
 from mintonce_server.store.redis import RedisStore, Resealed
 from mintonce_server.store.surveying import Proof
-from mintonce_server.store_files import StoreFiles
-from mintonce_server.telemetry.audit import AuditLog, ReloadRecord
-from mintonce_server.telemetry.audit_repeats import AuditRepeats
-from mintonce_server.telemetry.clock import SystemClock
-from mintonce_server.telemetry.faults import FaultLog
-from mintonce_server.telemetry.logs import get_logger
-from mintonce_server.telemetry.quiet import Reminder
 
 _WAKE_REMEDY = (
     "Normal for a while during a rolling update. Otherwise see who publishes to {prefix}:wake in Redis, and that all "

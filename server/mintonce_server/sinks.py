@@ -9,10 +9,10 @@ from mintonce_server.core import events
 from mintonce_server.core.errors import AuditUnavailable
 from mintonce_server.core.ports import Clock
 from mintonce_server.issuer.grant import AUDIENCE_REMEDY, WrongAudience
-from mintonce_server.telemetry.audit import AuditLog, MintRecord
-from mintonce_server.telemetry.faults import FaultLog
-from mintonce_server.telemetry.journal import event_sink, guarded
-from mintonce_server.telemetry.logs import get_logger
+from mintonce_server.observability.audit import AuditLog, MintRecord
+from mintonce_server.observability.faults import FaultLog
+from mintonce_server.observability.journal import event_sink, guarded
+from mintonce_server.observability.logs import get_logger
 
 WARN_EVERY: Final = 600.0
 """Seconds between two warnings about one key's audience."""

@@ -9,7 +9,8 @@ import pytest
 
 PROGRAM = """
 import signal, sys
-from mintonce_server import app, cli
+from mintonce_server.cli import main as cli
+from mintonce_server import app
 
 async def serve(*_):
     {what}

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from mintonce_server.auth.api_keys import new_api_key
+from mintonce_server.auth.jwks import JwksUrl
+from mintonce_server.config import Settings, load
 from mintonce_server.core.errors import MintonceError
-from mintonce_server.credentials import credentials_of
-from mintonce_server.guarding import Guarding, Version
-from mintonce_server.identity.api_keys import new_api_key
-from mintonce_server.identity.jwks import JwksUrl
-from mintonce_server.reloading import Reloader
-from mintonce_server.settings import Settings, load
+from mintonce_server.observability.clock import SystemClock
+from mintonce_server.reload.credentials import credentials_of
+from mintonce_server.reload.guarding import Guarding, Version
+from mintonce_server.reload.reloading import Reloader
 from mintonce_server.store.keyring import new_keyring
-from mintonce_server.telemetry.clock import SystemClock
 from support.certificates import Authority
 from support.clocks import ManualClock
 from support.jwts import Signer

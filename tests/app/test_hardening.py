@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mintonce_server.dev.practice_issuer import PracticeIssuer
-from mintonce_server.dev.valkey import EmbeddedValkey
+from mintonce_dev.practice_issuer import PracticeIssuer
+from mintonce_dev.valkey import EmbeddedValkey
 from support.replicas import replica
 from support.surroundings import issuer_with_log, smallest_settings
 

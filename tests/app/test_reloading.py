@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mintonce_server.core.errors import InvalidRequest
-from mintonce_server.reloading import MAX_BYTES, PATIENCE, SHOUT_EVERY, Definite, Reloader, Watched
+from mintonce_server.reload.reloading import MAX_BYTES, PATIENCE, SHOUT_EVERY, Definite, Reloader, Watched
 from support.clocks import ManualClock
 
 

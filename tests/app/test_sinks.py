@@ -11,8 +11,8 @@ from mintonce_server.core.errors import IssuerError
 from mintonce_server.core.events import Cause, Posted
 from mintonce_server.core.key import TokenKey
 from mintonce_server.issuer.grant import Grant, WrongAudience
+from mintonce_server.observability import logs
 from mintonce_server.sinks import WARN_EVERY, WARNINGS_A_MINUTE, AudienceWarnings
-from mintonce_server.telemetry import logs
 from support.clocks import ManualClock
 
 ASKED = "https://api.example.com/"

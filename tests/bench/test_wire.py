@@ -11,15 +11,15 @@ import pytest
 from bench.fleet.methods import CLIENT, GET_TOKEN, WATCH_TOKEN, generation_of, get, watch
 from bench.fleet.wire import DATA, END_STREAM, GOAWAY, HEADERS, Callers, Connection, answer
 from mintonce.v1 import tokens_pb2
+from mintonce_server.api.options import ServerOptions
+from mintonce_server.api.server import Server
 from mintonce_server.core.broker import Broker, BrokerOptions
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.token import Minted
-from mintonce_server.rpc.options import ServerOptions
-from mintonce_server.rpc.server import Server
+from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store.memory import MemoryStore
-from mintonce_server.telemetry.clock import SystemClock
 
 AUDIENCE = "https://api.example.com/"
 SOON = 10.0

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from mintonce_server.cli.explain import NoPolicy, add_explain, explain, run_explain
+from mintonce_server.config import SettingsError
 from mintonce_server.core.errors import InvalidRequest
 from mintonce_server.core.policy import OPEN, Act
-from mintonce_server.explain import NoPolicy, add_explain, explain, run_explain
-from mintonce_server.settings import SettingsError
 
 GUIDE = Path(__file__).parents[2] / "docs/policy.md"
 API = "https://api.example.com/"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from mintonce_server.health import LISTEN, NoHealthAddress, address
-from mintonce_server.rpc.health import LIVENESS, READINESS
-from mintonce_server.rpc.server import ADMIN_SERVICE, TOKEN_SERVICE
-from mintonce_server.settings import load
-from mintonce_server.settings.server import ServerSettings
+from mintonce_server.api.health import LIVENESS, READINESS
+from mintonce_server.api.server import ADMIN_SERVICE, TOKEN_SERVICE
+from mintonce_server.cli.health import LISTEN, NoHealthAddress, address
+from mintonce_server.config import load
+from mintonce_server.config.server import ServerSettings
 from support.settings import COMPLETE
 
 HEAVY = {

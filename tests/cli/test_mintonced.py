@@ -2,7 +2,7 @@
 
 import pytest
 
-from mintonce_server.cli import main
+from mintonce_server.cli.main import main
 
 
 @pytest.mark.parametrize("argv", [["health", "--target", "x\x1b[2J\x07"], ["apikey", "x\x1b[2J"]])

@@ -4,7 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from mintonce_server.settings import load
+from mintonce_server.config import load
 
 README = Path(__file__).parents[2] / "README.md"
 

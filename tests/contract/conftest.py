@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from mintonce_dev.valkey import EmbeddedValkey
 from mintonce_server.core.ports import TokenStore
-from mintonce_server.dev.valkey import EmbeddedValkey
+from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store import MemoryStore, RedisStore
 from mintonce_server.store.memory_server import MemoryServer
-from mintonce_server.telemetry.clock import SystemClock
 from support.nodes import Node
 from support.samples import HASHER
 from support.servers import Command, looking_into, redis_binary, valkey_binary, without_ttl

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mintonce_server.core.revalidation import Verdict, judge
 from mintonce_server.core.token import Token
-from mintonce_server.telemetry.clock import SystemClock
+from mintonce_server.observability.clock import SystemClock
 from support.samples import KEY, minted
 
 

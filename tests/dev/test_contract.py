@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from mintonce_dev.contract import MAX_REQUEST, TokenRequest, Verdict, judge
 from mintonce_server.core.secret import Secret
-from mintonce_server.dev.contract import MAX_REQUEST, TokenRequest, Verdict, judge
 
 AUDIENCE = "https://api.example.com/"
 GOOD = {"audience": AUDIENCE, "grant_type": "client_credentials", "client_id": "c", "client_secret": "s3cret"}

@@ -8,11 +8,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from mintonce_dev.contract import MAX_REQUEST
+from mintonce_dev.faults import Fault
+from mintonce_dev.practice_issuer import PracticeIssuer
+from mintonce_dev.practice_page import render
 from mintonce_server.core.secret import Secret
-from mintonce_server.dev.contract import MAX_REQUEST
-from mintonce_server.dev.faults import Fault
-from mintonce_server.dev.practice_issuer import PracticeIssuer
-from mintonce_server.dev.practice_page import render
 from support.surroundings import claims
 
 AUDIENCE = "https://api.example.com/"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-COMMAND = [sys.executable, "-W", "error", "-m", "mintonce_server.dev.practice_issuer"]
+COMMAND = [sys.executable, "-W", "error", "-m", "mintonce_dev.practice_issuer"]
 
 
 def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest_asyncio
 
 from mintonce import Token
+from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.core.key import KeyHasher, TokenKey
-from mintonce_server.dev.practice_issuer import PracticeIssuer
 from mintonce_server.store.names import USUAL
 from support import deaf_server
 from support.asking import Answer, Served, asking, start

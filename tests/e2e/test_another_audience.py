@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mintonce import AsyncTokenClient, MintonceError
-from mintonce_server.dev.valkey import EmbeddedValkey
+from mintonce_dev.valkey import EmbeddedValkey
 from support.peers import answers, peer
 from support.replicas import replica
 

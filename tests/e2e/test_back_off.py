@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from mintonce import Refused, Token
-from mintonce_server.dev.faults import Fault
-from mintonce_server.dev.practice_issuer import PracticeIssuer
+from mintonce_dev.faults import Fault
+from mintonce_dev.practice_issuer import PracticeIssuer
 from support.asking import Served, asking, start
 from support.eventually import eventually
 from support.surroundings import posts

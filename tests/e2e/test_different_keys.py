@@ -3,8 +3,8 @@
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from mintonce_server.dev.practice_issuer import PracticeIssuer
-from mintonce_server.dev.valkey import EmbeddedValkey
+from mintonce_dev.practice_issuer import PracticeIssuer
+from mintonce_dev.valkey import EmbeddedValkey
 from mintonce_server.store.keyring import new_keyring
 from support.asking import Served, start
 

@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from mintonce import Origin, Token
-from mintonce_server.dev.practice_issuer import PracticeIssuer
-from mintonce_server.dev.valkey import EmbeddedValkey
+from mintonce_dev.practice_issuer import PracticeIssuer
+from mintonce_dev.valkey import EmbeddedValkey
 from support.asking import Served, asking, start
 from support.eventually import eventually
 from support.servers import Command, looking_into, names

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from mintonce import MintonceError
-from mintonce_server.dev.practice_issuer import PracticeIssuer
-from mintonce_server.dev.valkey import EmbeddedValkey
+from mintonce_dev.practice_issuer import PracticeIssuer
+from mintonce_dev.valkey import EmbeddedValkey
 from support.asking import Answer, Served, asking, start
 from support.broken_tls import BREAKS, broken_tls
 from support.eventually import eventually

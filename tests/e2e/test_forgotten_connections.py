@@ -4,8 +4,8 @@ import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from mintonce_server.dev.practice_issuer import PracticeIssuer
-from mintonce_server.store.servers.pools import IDLE
+from mintonce_dev.practice_issuer import PracticeIssuer
+from mintonce_server.store.topology.pool import IDLE
 from support.asking import start
 from support.fault_proxy import fault_proxy
 from support.surroundings import posts, smallest_settings

@@ -13,8 +13,8 @@ import pytest_asyncio
 
 from mintonce import AsyncTokenClient, MintonceError, Token
 from mintonce.credentials import ApiKeyFile, BearerFile, Tls
-from mintonce_server.dev.valkey import EmbeddedValkey
-from mintonce_server.identity.api_keys import new_api_key
+from mintonce_dev.valkey import EmbeddedValkey
+from mintonce_server.auth.api_keys import new_api_key
 from support.certificates import Authority
 from support.jwts import AUDIENCE as AUDIENCE_OF_JWTS
 from support.jwts import ISSUER, Signer, claims

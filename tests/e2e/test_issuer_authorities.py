@@ -5,8 +5,8 @@ from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from urllib.parse import urlsplit
 
-from mintonce_server.dev.practice_issuer import PracticeIssuer
-from mintonce_server.dev.valkey import EmbeddedValkey
+from mintonce_dev.practice_issuer import PracticeIssuer
+from mintonce_dev.valkey import EmbeddedValkey
 from support.asking import Served, start
 from support.certificates import Authority
 from support.surroundings import CLIENT_ID, CLIENT_SECRET, posts

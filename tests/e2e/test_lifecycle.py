@@ -11,9 +11,9 @@ import grpc
 import pytest
 
 from mintonce import AsyncTokenClient, MintonceError, Unavailable
-from mintonce_server.dev.faults import Fault
-from mintonce_server.dev.practice_issuer import PracticeIssuer
-from mintonce_server.dev.valkey import EmbeddedValkey
+from mintonce_dev.faults import Fault
+from mintonce_dev.practice_issuer import PracticeIssuer
+from mintonce_dev.valkey import EmbeddedValkey
 from support.commands import mintonced
 from support.replicas import Replica, replica
 from support.waiting import wait_until

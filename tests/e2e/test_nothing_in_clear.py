@@ -9,9 +9,9 @@ from typing import Any, cast
 from redis.asyncio import Redis
 
 from mintonce import Token
-from mintonce_server.dev.faults import Fault
-from mintonce_server.dev.practice_issuer import PracticeIssuer
-from mintonce_server.dev.valkey import EmbeddedValkey
+from mintonce_dev.faults import Fault
+from mintonce_dev.practice_issuer import PracticeIssuer
+from mintonce_dev.valkey import EmbeddedValkey
 from mintonce_server.store.keyring import new_keyring
 from support.asking import Served, start
 from support.leaks import LeakChecker

@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 
 from mintonce import AsyncTokenClient, MintonceError, Token
+from mintonce_dev.faults import Fault
+from mintonce_dev.practice_issuer import PracticeIssuer
+from mintonce_dev.valkey import EmbeddedValkey
+from mintonce_server.config import load
 from mintonce_server.core.broker import Served
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.minting import Obtained
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.token import Minted, Origin
 from mintonce_server.core.token import Token as CoreToken
-from mintonce_server.dev.faults import Fault
-from mintonce_server.dev.practice_issuer import PracticeIssuer
-from mintonce_server.dev.valkey import EmbeddedValkey
 from mintonce_server.issuer.options import ClientCredentials
-from mintonce_server.settings import load
 from support.leaks import LeakChecker
 from support.replicas import replica
 from support.surroundings import CLIENT_SECRET

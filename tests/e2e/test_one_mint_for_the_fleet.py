@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from mintonce import AsyncTokenClient, Token
-from mintonce_server.dev.valkey import EmbeddedValkey
+from mintonce_dev.valkey import EmbeddedValkey
 from support.replicas import replica
 from support.surroundings import claims, issuer_with_log, posts, smallest_settings
 

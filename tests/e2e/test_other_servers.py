@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from mintonce import AsyncTokenClient, Origin, Refused
-from mintonce_server.dev.valkey import EmbeddedValkey
+from mintonce_dev.valkey import EmbeddedValkey
 from support.oidc_provider import AUDIENCE, OidcProvider
 from support.replicas import replica
 from support.surroundings import claims

@@ -11,8 +11,8 @@ import grpc
 import pytest
 
 from mintonce import Unavailable
-from mintonce_server.dev.faults import Fault
-from mintonce_server.dev.practice_issuer import PracticeIssuer
+from mintonce_dev.faults import Fault
+from mintonce_dev.practice_issuer import PracticeIssuer
 from support.asking import Answer, Served, asking, start
 from support.surroundings import claims, issuer_with_log, posts, smallest_settings
 from support.topologies import Topology, single

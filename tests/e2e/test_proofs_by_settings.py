@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mintonce import AsyncTokenClient
-from mintonce_server.dev.valkey import EmbeddedValkey
+from mintonce_dev.valkey import EmbeddedValkey
 from support.oidc_provider import AUDIENCE, OidcProvider
 from support.replicas import replica
 from support.signing import jwk, pem, private_key

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from mintonce import Refused, Token, Unavailable
-from mintonce_server.dev.practice_issuer import PracticeIssuer
+from mintonce_dev.practice_issuer import PracticeIssuer
 from support import measured_server
 from support.asking import Served, asking, start, watching
 from support.eventually import eventually

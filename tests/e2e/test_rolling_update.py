@@ -5,9 +5,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import cast
 
+from mintonce_dev.practice_issuer import PracticeIssuer
+from mintonce_dev.valkey import EmbeddedValkey
 from mintonce_server.core.ports import WakeKind
-from mintonce_server.dev.practice_issuer import PracticeIssuer
-from mintonce_server.dev.valkey import EmbeddedValkey
 from mintonce_server.store.keyring import FIXED_KEYRING
 from mintonce_server.store.notifications import Notifications
 from support.asking import start

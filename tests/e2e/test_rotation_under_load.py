@@ -7,9 +7,9 @@ from pathlib import Path
 
 from mintonce import AsyncTokenClient, MintonceError
 from mintonce.credentials import Tls
+from mintonce_dev.practice_issuer import PracticeIssuer
+from mintonce_dev.valkey import EmbeddedValkey
 from mintonce_server.core.secret import Secret
-from mintonce_server.dev.practice_issuer import PracticeIssuer
-from mintonce_server.dev.valkey import EmbeddedValkey
 from mintonce_server.store.keyring import new_keyring, with_new_key
 from support.certificates import Authority
 from support.replicas import Replica, replica

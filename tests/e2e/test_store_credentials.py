@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from mintonce import MintonceError
-from mintonce_server.dev.practice_issuer import PracticeIssuer
+from mintonce_dev.practice_issuer import PracticeIssuer
 from support.asking import Served, start
 from support.certificates import Authority
 from support.nodes import Node, free_ports

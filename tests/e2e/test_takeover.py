@@ -8,9 +8,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from mintonce import MintonceError
-from mintonce_server.dev.faults import Fault
-from mintonce_server.dev.practice_issuer import PracticeIssuer
-from mintonce_server.dev.valkey import EmbeddedValkey
+from mintonce_dev.faults import Fault
+from mintonce_dev.practice_issuer import PracticeIssuer
+from mintonce_dev.valkey import EmbeddedValkey
 from support.asking import Answer, start
 from support.servers import looking_into
 from support.waiting import wait_until

@@ -7,7 +7,7 @@ import pytest
 
 from mintonce import AsyncTokenClient, MintonceError
 from mintonce.credentials import Tls
-from mintonce_server.dev.valkey import EmbeddedValkey
+from mintonce_dev.valkey import EmbeddedValkey
 from support.certificates import Authority, Issued
 from support.replicas import replica
 from support.surroundings import issuer_with_log, smallest_settings

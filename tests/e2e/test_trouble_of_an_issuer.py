@@ -6,8 +6,8 @@ import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from mintonce_server.dev.faults import NONE, Fault
-from mintonce_server.dev.practice_issuer import PracticeIssuer
+from mintonce_dev.faults import NONE, Fault
+from mintonce_dev.practice_issuer import PracticeIssuer
 from support.asking import Answer, Served, start
 from support.peers import read_request
 from support.surroundings import posts

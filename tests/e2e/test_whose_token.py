@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl
 import pytest
 
 from mintonce import Origin, Token
-from mintonce_server.dev.practice_issuer import PracticeIssuer
-from mintonce_server.dev.valkey import EmbeddedValkey
+from mintonce_dev.practice_issuer import PracticeIssuer
+from mintonce_dev.valkey import EmbeddedValkey
 from support.asking import asking, start, watching
 from support.commands import mintonced
 from support.peers import read_request

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.core.ports import Issuer
 from mintonce_server.core.secret import Secret
-from mintonce_server.dev.practice_issuer import PracticeIssuer
 from mintonce_server.issuer import ClientCredentials, EndpointOptions, TokenEndpoint
 from support.clocks import ManualClock
 from support.endpoints import CLIENT_ID, SECRET, IssuerAt

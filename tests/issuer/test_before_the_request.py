@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.core.errors import IssuerUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.secret import Secret
-from mintonce_server.dev.practice_issuer import PracticeIssuer
 from mintonce_server.issuer import ClientCredentials
 from support.endpoints import CLIENT_ID, IssuerAt
 

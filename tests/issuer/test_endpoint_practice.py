@@ -5,11 +5,11 @@ import traceback
 
 import pytest
 
+from mintonce_dev.faults import Fault
+from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.core.errors import IssuerRefused, IssuerThrottled, IssuerUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.secret import Secret
-from mintonce_server.dev.faults import Fault
-from mintonce_server.dev.practice_issuer import PracticeIssuer
 from mintonce_server.issuer import ClientCredentials
 from support.clocks import ManualClock
 from support.endpoints import CLIENT_ID, SECRET, IssuerAt

@@ -20,7 +20,7 @@ from mintonce_server.issuer import (
     load_client_certificate,
     load_signing_key,
 )
-from mintonce_server.telemetry.clock import SystemClock
+from mintonce_server.observability.clock import SystemClock
 from support.endpoints import IssuerAt
 from support.oidc_provider import AUDIENCE, OidcProvider
 from support.signing import PrivateKey, jwk, pem, private_key

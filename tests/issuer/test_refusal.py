@@ -64,7 +64,7 @@ def test_each_code_has_a_remedy_of_its_own(code: str, word: str) -> None:
     ],
 )
 def test_a_proof_that_is_not_taken_is_a_refusal_of_the_client(status: int, code: str, *, of_client: bool) -> None:
-    """RFC 6749, section 5.2; and a 401 whatever the code, as with Auth0. Other refusals belong to what was asked for."""
+    """RFC 6749, section 5.2; and a 401 whatever the code (Auth0). Other refusals belong to what was asked for."""
     assert refused(status, {"error": code}).of_client is of_client
 
 

@@ -2,12 +2,12 @@
 
 import pytest
 
+from mintonce_dev.faults import Fault
+from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.core.errors import IssuerRefused, IssuerUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Issuer
 from mintonce_server.core.secret import Secret
-from mintonce_server.dev.faults import Fault
-from mintonce_server.dev.practice_issuer import PracticeIssuer
 from mintonce_server.issuer import ClientCredentials
 from mintonce_server.issuer.answer import Answer, was_not_authenticated
 from mintonce_server.issuer.secrets import SecretsInOrder

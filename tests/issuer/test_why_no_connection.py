@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from mintonce_server.check import probe_issuer
+from mintonce_server.cli.check import probe_issuer
+from mintonce_server.config import IssuerSettings
 from mintonce_server.core.errors import IssuerUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.issuer.certificate import load_client_certificate
 from mintonce_server.issuer.options import ClientCredentials
-from mintonce_server.settings import IssuerSettings
 from support.certificates import DAY, NOW, Authority, Issued
 from support.endpoints import IssuerAt
 from support.strict_tls import strict_tls

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from mintonce_server.dev.valkey import EmbeddedValkey
+from mintonce_dev.valkey import EmbeddedValkey
+from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store import RedisStore
-from mintonce_server.telemetry.clock import SystemClock
 from support.samples import HASHER
 from support.servers import Command, looking_into, valkey_binary, without_ttl
 

@@ -14,7 +14,7 @@ from mintonce_server.core.ports import Clock
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore, reading
 from mintonce_server.store.link import Link
-from mintonce_server.store.servers import Ear
+from mintonce_server.store.topology import Ear
 from mintonce_server.store.wake import wakes
 from support.samples import KEY, OTHER, any_token, shared
 from support.waiting import wait_until

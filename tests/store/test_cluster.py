@@ -17,8 +17,8 @@ from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import FIXED_KEYRING
 from mintonce_server.store.names import USUAL
 from mintonce_server.store.notifications import Notifications
-from mintonce_server.store.servers.cluster import ClusterServers
-from mintonce_server.store.servers.slots import SlotMap
+from mintonce_server.store.topology.cluster import ClusterServers
+from mintonce_server.store.topology.slots import SlotMap
 from mintonce_server.store.wake import GAP
 from support.eventually import eventually
 from support.nodes import Node

@@ -11,9 +11,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from mintonce_dev.binary import find_binary
+from mintonce_dev.valkey import EmbeddedValkey
 from mintonce_server.core.errors import StoreUnavailable
-from mintonce_server.dev.binary import find_binary
-from mintonce_server.dev.valkey import EmbeddedValkey
 from support.eventually import eventually
 from support.servers import looking_into, redis_binary, valkey_binary
 from support.waiting import wait_until
@@ -21,7 +21,7 @@ from support.waiting import wait_until
 # A parent that can be killed: it says its server's process id and waits.
 PARENT = """
 import asyncio, pathlib, sys
-from mintonce_server.dev.valkey import EmbeddedValkey
+from mintonce_dev.valkey import EmbeddedValkey
 async def main():
     async with EmbeddedValkey(pathlib.Path(sys.argv[1]), binary=pathlib.Path(sys.argv[2])) as valkey:
         print(valkey.pid, flush=True)

@@ -10,7 +10,7 @@ import pytest
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.ports import Clock, Lease
 from mintonce_server.store import RedisStore, link
-from mintonce_server.store.servers.url import Target, read
+from mintonce_server.store.topology.url import Target, read
 from mintonce_server.store.wake import GAP
 from support.fault_proxy import FaultProxy, Passing, fault_proxy
 from support.garbage import REPLIES

@@ -18,7 +18,7 @@ from mintonce_server.store.keyring import FIXED_KEYRING
 from mintonce_server.store.link import Link
 from mintonce_server.store.notifications import Notifications
 from mintonce_server.store.sealing import Sealer
-from mintonce_server.store.servers import Servers, open_servers
+from mintonce_server.store.topology import Servers, open_servers
 from mintonce_server.store.wake import GAP
 from support.samples import HASHER, KEY, OTHER, lease_of, minted, shared, wish
 from support.servers import Command

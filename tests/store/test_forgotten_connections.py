@@ -13,9 +13,9 @@ from redis.asyncio.connection import Connection
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.ports import Clock, Lease
 from mintonce_server.store import RedisStore
-from mintonce_server.store.servers import pools
-from mintonce_server.store.servers.address import Address
-from mintonce_server.store.servers.url import read
+from mintonce_server.store.topology import pool
+from mintonce_server.store.topology.address import Address
+from mintonce_server.store.topology.url import read
 from mintonce_server.store.wake import GAP
 from support.eventually import eventually
 from support.fault_proxy import Fate, FaultProxy, Passing, fault_proxy
@@ -34,7 +34,7 @@ SECRET = quote(PASSWORD, safe="")
 @pytest.fixture(autouse=True)
 def every_connection_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
     """Instead of after a second."""
-    monkeypatch.setattr(pools, "IDLE", 0.0)
+    monkeypatch.setattr(pool, "IDLE", 0.0)
 
 
 @asynccontextmanager
@@ -92,7 +92,7 @@ async def _reaching(url: str, clock: Clock, deadline: float = DEADLINE) -> Async
         await store.close()
 
 
-async def _many(store: RedisStore, count: int = pools.MAX_CONNECTIONS) -> None:
+async def _many(store: RedisStore, count: int = pool.MAX_CONNECTIONS) -> None:
     """At the same time, so that each needs a connection of its own."""
     answers = await asyncio.gather(*(store.acquire(new_key(), wish()) for _ in range(count)))
     assert all(isinstance(answer, Lease) for answer in answers)
@@ -167,7 +167,7 @@ async def test_a_connection_in_use_gets_no_second_try(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was heard a moment ago: a server that is too slow for its work must not get more of it."""
-    monkeypatch.setattr(pools, "IDLE", 60.0)
+    monkeypatch.setattr(pool, "IDLE", 60.0)
     async with _single(tmp_path) as (url, (proxy,), node), _reaching(url, clock, 0.5) as store:
         await store.ping()
         node.stop()
@@ -181,7 +181,7 @@ async def test_a_reset_of_all_old_connections_costs_nothing(tmp_path: Path, cloc
     """As by a middlebox that does say something, once it is asked."""
     async with _single(tmp_path) as (url, (proxy,), _), _reaching(url, clock) as store:
         await _many(store)
-        trapped = [proxy.trap(_asks) for _ in range(pools.MAX_CONNECTIONS)]
+        trapped = [proxy.trap(_asks) for _ in range(pool.MAX_CONNECTIONS)]
         asked = asyncio.create_task(_many(store))
         await wait_until(lambda: all(trap.sprung.is_set() for trap in trapped))
         for trap in trapped:
@@ -197,7 +197,7 @@ async def test_idle_connections_are_kept_alive(tmp_path: Path) -> None:
     """By the kernel: what is in between sees that they are in use, and a peer that is gone is noticed."""
     async with _single(tmp_path) as (_, (proxy,), _node):
         target = read(f"redis://:{SECRET}@127.0.0.1:{proxy.port}/0")
-        connection = pools.Pools(pools.server_options(target), DEADLINE).connection(Address("127.0.0.1", proxy.port))
+        connection = pool.Pools(pool.server_options(target), DEADLINE).connection(Address("127.0.0.1", proxy.port))
         assert isinstance(connection, Connection)
         await connection.connect()  # type: ignore[no-untyped-call] # redis-py gives no types here
         assert connection._writer is not None

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from mintonce_dev.valkey import EmbeddedValkey
 from mintonce_server.core.ports import Backoff, Hit, Lease, Wait
 from mintonce_server.core.token import MAX_LIFETIME, Token
-from mintonce_server.dev.valkey import EmbeddedValkey
+from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store import RedisStore
 from mintonce_server.store.names import USUAL
-from mintonce_server.telemetry.clock import SystemClock
 from support.samples import HASHER, KEY, any_token, load_all, minted, shared, wish
 from support.servers import Command, looking_into, valkey_binary
 

@@ -6,7 +6,7 @@ import pytest
 from faults.ports import ERRORS
 from redis.exceptions import ConnectionError
 
-from mintonce_server.store.servers.lookout import Lookout, poll
+from mintonce_server.store.topology.discovery import Lookout, poll
 from support.waiting import wait_until
 
 

@@ -10,9 +10,9 @@ from typing import Any, cast
 import pytest
 import pytest_asyncio
 
-from mintonce_server.store.servers.address import Address
-from mintonce_server.store.servers.pools import Pool, Pools, server_options
-from mintonce_server.store.servers.url import read
+from mintonce_server.store.topology.address import Address
+from mintonce_server.store.topology.pool import Pool, Pools, server_options
+from mintonce_server.store.topology.url import read
 from support.eventually import eventually
 from support.fault_proxy import Passing, fault_proxy
 from support.nodes import Node

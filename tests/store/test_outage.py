@@ -11,9 +11,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from mintonce_dev.valkey import EmbeddedValkey
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.ports import Clock, Hit, Lease
-from mintonce_server.dev.valkey import EmbeddedValkey
 from mintonce_server.store import RedisStore
 from support.eventually import eventually
 from support.reaching import mended, new_key, reaching, writes

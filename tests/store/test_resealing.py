@@ -13,11 +13,11 @@ from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Hit, Lease
 from mintonce_server.core.token import Token
+from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import Keyring, SealingKey
 from mintonce_server.store.names import USUAL
 from mintonce_server.store.redis import Resealed
-from mintonce_server.telemetry.clock import SystemClock
 from support.lossy import lossy
 from support.samples import KEY, OTHER, lease_of, load_all, minted, shared, wish
 from support.servers import Command

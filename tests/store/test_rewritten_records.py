@@ -11,10 +11,10 @@ from mintonce_server.core.errors import Reason
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Backoff, Clock, Failure, Hit
 from mintonce_server.core.token import Token
+from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store import RedisStore
 from mintonce_server.store.names import USUAL
 from mintonce_server.store.record import FIELDS, Row, encode
-from mintonce_server.telemetry.clock import SystemClock
 from support.samples import HASHER, KEY, OTHER, any_token, as_lease, minted, shared, wish
 from support.servers import Command
 

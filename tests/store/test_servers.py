@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.exceptions import AuthenticationError, ConnectionError
 
-from mintonce_server.store.servers.address import Address
-from mintonce_server.store.servers.lookout import Lookout, poll
-from mintonce_server.store.servers.slots import read_slots
+from mintonce_server.store.topology.address import Address
+from mintonce_server.store.topology.discovery import Lookout, poll
+from mintonce_server.store.topology.slots import read_slots
 from support.waiting import wait_until
 
 HERE = Address("10.0.0.1", 7000)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mintonce_server.store.servers.tls_files import TlsFileFault, tls_context_of
-from mintonce_server.store.servers.url import read
+from mintonce_server.store.topology.tls_files import TlsFileFault, tls_context_of
+from mintonce_server.store.topology.url import read
 from support.certificates import Authority, Issued
 
 TARGET = read("rediss://127.0.0.1:6379/0")

@@ -7,8 +7,8 @@ import pytest
 
 from mintonce_server.core.ports import Clock
 from mintonce_server.store import RedisStore
-from mintonce_server.store.servers.address import Address
-from mintonce_server.store.servers.url import read
+from mintonce_server.store.topology.address import Address
+from mintonce_server.store.topology.url import read
 from support.redis_urls import BAD_URLS, GOOD_URLS
 from support.samples import HASHER
 

@@ -8,15 +8,15 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from random import Random
 
+from mintonce_dev.valkey import EmbeddedValkey
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.ports import Clock, Wake, WakeKind
-from mintonce_server.dev.valkey import EmbeddedValkey
 from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import FIXED_KEYRING
 from mintonce_server.store.link import Link
 from mintonce_server.store.names import USUAL
 from mintonce_server.store.notifications import Notifications
-from mintonce_server.store.servers import Ear
+from mintonce_server.store.topology import Ear
 from mintonce_server.store.wake import GAP, REMEMBERED, SAME_WITHIN, Once, wakes
 from support.eventually import eventually
 from support.samples import HASHER, KEY, shared

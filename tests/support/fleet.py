@@ -4,11 +4,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from mintonce import AsyncTokenClient, Token
+from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.core.broker import BrokerOptions
 from mintonce_server.core.ports import Wake
-from mintonce_server.dev.practice_issuer import PracticeIssuer
+from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store.redis import RedisStore
-from mintonce_server.telemetry.clock import SystemClock
 from support.house import AUDIENCE, CLIENT, HASHER, House, house
 from support.surroundings import CLIENT_SECRET
 

@@ -15,7 +15,7 @@ EVENTS: Final = frozenset(
         "issuer_repeated_token", "issuer_reissued_rejected_token",
     }
 )  # fmt: skip
-"""Of telemetry/journal.py. All else in a log is not about keys."""
+"""Of observability/journal.py. All else in a log is not about keys."""
 
 
 def read_steps(

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from mintonce_server.api.authorize import OPEN_GUARDS, Guards
+from mintonce_server.api.options import ServerOptions
+from mintonce_server.api.server import Server
 from mintonce_server.core.broker import Broker, BrokerOptions
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.events import Event
@@ -16,11 +19,8 @@ from mintonce_server.core.ports import Clock, TokenStore
 from mintonce_server.core.secret import Secret
 from mintonce_server.issuer.endpoint import TokenEndpoint
 from mintonce_server.issuer.options import ClientCredentials, EndpointOptions
-from mintonce_server.rpc.gate import OPEN_GUARDS, Guards
-from mintonce_server.rpc.options import ServerOptions
-from mintonce_server.rpc.server import Server
+from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store.memory import MemoryStore
-from mintonce_server.telemetry.clock import SystemClock
 from support.surroundings import CLIENT_ID, CLIENT_SECRET
 
 HASHER = KeyHasher(b"index key of the tests")

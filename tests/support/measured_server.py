@@ -23,7 +23,7 @@ ISSUER_WAY: Final = "MEASURED_ISSUER_WAY"
 """Name of the environment variable."""
 BEAT: Final = 0.02
 LATE: Final = 0.03
-"""Seconds: the margin that a replica keeps for its answer's way back (rpc/calls.py), less a little."""
+"""Seconds: the margin that a replica keeps for its answer's way back (api/calls.py), less a little."""
 _PR_SET_DUMPABLE: Final = 4
 
 
@@ -66,8 +66,8 @@ def main(skew: float, arguments: list[str]) -> int:
     # This folder came first on the path, since it is this program's.
     sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != Path(__file__).parent.resolve()]
     from mintonce_server import app, hardening
-    from mintonce_server.settings import Settings
-    from mintonce_server.telemetry.clock import SystemClock
+    from mintonce_server.config import Settings
+    from mintonce_server.observability.clock import SystemClock
 
     if way := os.environ.get(ISSUER_WAY):
         lead_through(*way.split())

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from mintonce_server.app import identities_of
+from mintonce_server.config import load
 from mintonce_server.core.key import KeyHasher
-from mintonce_server.settings import load
 from mintonce_server.store.keyring import FIXED_KEYRING
 
 

@@ -16,7 +16,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from mintonce_server.dev import tether
+from mintonce_dev import tether
 
 PASSWORD: Final = "a-pass/word@for:tests"
 """Of throw-away servers. It has in it what a URL must encode."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mintonce_server.settings import Fault, SettingsError, load
+from mintonce_server.config import Fault, SettingsError, load
 
 COMPLETE = """
 [redis]

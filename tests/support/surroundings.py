@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.core.secret import Secret
-from mintonce_server.dev.practice_issuer import PracticeIssuer
 
 CLIENT_ID = "my-client-id"
 CLIENT_SECRET = "practice-secret-canary"  # of the practice issuer in a test only

@@ -186,7 +186,9 @@ class Minting:
         self, client: OAuthClient, key_hash: str, lease: Lease, asked_at: float, cause: Cause, caller: str
     ) -> Minted:
         async with self._renewing(lease, asked_at) as held:
-            post = Post(client, lease.key, key_hash, lease.generation, lease.failures, cause, caller, lease.proof, held.may_post)
+            post = Post(
+                client, lease.key, key_hash, lease.generation, lease.failures, cause, caller, lease.proof, held.may_post
+            )
             return await self._posting.mint(post, self._store)
 
     async def _repeated(self, client: OAuthClient, key_hash: str, lease: Lease) -> None:

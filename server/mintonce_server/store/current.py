@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 from mintonce_server.store.commands import Pipeline
-from mintonce_server.store.servers import Servers
+from mintonce_server.store.topology import Servers
 
 
 class CurrentClient:

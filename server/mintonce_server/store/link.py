@@ -16,7 +16,7 @@ from mintonce_server.store.commands import Commands, Scannable
 from mintonce_server.store.current import CurrentClient
 from mintonce_server.store.names import USUAL, Names
 from mintonce_server.store.second_try import Tries
-from mintonce_server.store.servers import Ear, Part, Pool, Servers, open_servers
+from mintonce_server.store.topology import Ear, Part, Pool, Servers, open_servers
 
 RETRY_AFTER: Final = 1.0
 """Seconds. A store that is out of reach is worth asking again soon."""

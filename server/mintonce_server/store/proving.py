@@ -20,9 +20,9 @@ from mintonce_server.store.link import Link
 from mintonce_server.store.names import PREFIX, Names
 from mintonce_server.store.notifications import Notifications
 from mintonce_server.store.rehearsing import Rehearsal
-from mintonce_server.store.servers import Part
-from mintonce_server.store.servers.url import Target, read
 from mintonce_server.store.surveying import Ours, Proof, Rights, rights_at, survey
+from mintonce_server.store.topology import Part
+from mintonce_server.store.topology.url import Target, read
 from mintonce_server.store.wake import GAP, wakes
 
 HEARD_WITHIN: Final = 2.0

@@ -34,7 +34,7 @@ from mintonce_server.store.record import Row, encode
 from mintonce_server.store.replies import Question
 from mintonce_server.store.scripts import Scripts
 from mintonce_server.store.sealing import Sealer
-from mintonce_server.store.servers import Target, open_target
+from mintonce_server.store.topology import Target, open_target
 
 LUA_EXACT: Final = 2**53
 """A script's numbers are exact below this. No generation reaches it."""
@@ -102,7 +102,7 @@ class RedisStore:
         """To a server, to the primary that Sentinels name, or to a Cluster, when first used.
 
         Args:
-            url: as store/servers/url.py reads it; anything else raises ValueError, without showing the password.
+            url: as store/topology/url.py reads it; anything else raises ValueError, without showing the password.
             prefix: of all its names in Redis. Stores with another one do not meet it there.
             deadline: seconds for each operation, its one repetition included.
             hasher: names keys; by default by the keyring's index key.

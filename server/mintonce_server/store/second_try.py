@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection
 from contextvars import copy_context
 from typing import Generic, TypeVar
 
-from mintonce_server.store.servers import OldConnections, Pool, noting
+from mintonce_server.store.topology import OldConnections, Pool, noting
 
 T = TypeVar("T")
 

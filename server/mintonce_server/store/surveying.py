@@ -10,7 +10,7 @@ from mintonce_server.common.causes import Cause
 from mintonce_server.core.text import printable
 from mintonce_server.store.causes import lacking, misplaced
 from mintonce_server.store.names import Names
-from mintonce_server.store.servers import Part
+from mintonce_server.store.topology import Part
 
 _NO_SUCH_SCRIPT: Final = "0" * 40
 _LONGEST: Final = 40

@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.ports import Wake, WakeKind
 from mintonce_server.store.link import Link, heed_cancellation
-from mintonce_server.store.servers import Ear
+from mintonce_server.store.topology import Ear
 
 PING_EVERY: Final = 1.0
 """Seconds of silence before a PING, and again before its answer counts as missed. redis-py alone never notices."""

@@ -1,0 +1,177 @@
+"""HTTP around a practice issuer: standard library only, a thread a connection."""
+
+import json
+import socket
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final, Protocol, cast
+
+from mintonce_dev.contract import MAX_REQUEST, TOKEN_PATH, TokenRequest
+
+IDLE: Final = 60.0
+"""Seconds after which a silent connection is closed."""
+
+READ_AT_MOST: Final = 64 * MAX_REQUEST
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What is sent back. A token may be in the body, so the repr leaves it out. `drip`: seconds between its bytes."""
+
+    status: int
+    body: bytes = field(repr=False)
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    drip: float = 0.0
+
+
+class Pages(Protocol):
+    """What is behind the server."""
+
+    def token(self, request: TokenRequest) -> Reply | None:
+        """POST /oauth/token. May take its time; None: hang up without an answer."""
+        ...
+
+    def other(self, method: str, path: str, body: bytes) -> Reply:
+        """Everything else."""
+        ...
+
+
+class PracticeServer(ThreadingHTTPServer):
+    """Closes its connections when it is closed, so that no thread outlives it."""
+
+    daemon_threads = False
+    request_queue_size = 128
+
+    def __init__(self, host: str, port: int, pages: Pages) -> None:
+        if ":" in host:
+            self.address_family = socket.AF_INET6
+        self.pages = pages
+        self._open: set[socket.socket] = set()
+        self._hung_up = False
+        self.stopping = threading.Event()
+        self._lock = threading.Lock()
+        super().__init__((host, port), _Handler)
+
+    def server_bind(self) -> None:
+        # Not HTTPServer's, which looks the host's name up: slow where DNS is.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
+    def hang_up(self) -> None:
+        """Ends all connections, and those whose thread is only about to look at them."""
+        self.stopping.set()
+        with self._lock:
+            self._hung_up = True
+            for connection in self._open:
+                _shut(connection)
+
+    def opened(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._open.add(connection)
+            if self._hung_up:
+                _shut(connection)
+
+    def closed(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._open.discard(connection)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says nothing about a caller that went away: that is practised here too."""
+        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
+            super().handle_error(request, client_address)
+
+
+def _shut(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:  # the other side was quicker
+        pass
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "practice-issuer"
+    sys_version = ""
+    timeout = IDLE
+    wbufsize = -1  # buffered: an answer leaves in one piece
+
+    def setup(self) -> None:
+        super().setup()
+        self._practice = cast("PracticeServer", self.server)
+        self._practice.opened(self.connection)
+
+    def finish(self) -> None:
+        self._practice.closed(self.connection)
+        super().finish()
+
+    def do_POST(self) -> None:
+        body = self._body()
+        if body is None:
+            self._send(Reply(411, b'{"error":"invalid_request","error_description":"send a Content-Length"}'))
+            return
+        if self.path != TOKEN_PATH:
+            self._send(self._practice.pages.other("POST", self.path, body))
+            return
+        reply = self._practice.pages.token(TokenRequest(self.headers.get("Content-Type", ""), body))
+        if reply is None:
+            self.close_connection = True
+        else:
+            self._send(reply)
+
+    def _do_other(self) -> None:
+        self._send(self._practice.pages.other(self.command, self.path, self._body() or b""))
+
+    do_GET = _do_other  # noqa: N815 - the base class looks for these names
+    do_HEAD = _do_other  # noqa: N815 - as above
+    do_PUT = _do_other  # noqa: N815 - as above
+    do_DELETE = _do_other  # noqa: N815 - as above
+
+    def _body(self) -> bytes | None:
+        """None when its length is not told. Of what is far too large, only the beginning."""
+        text = self.headers.get("Content-Length", "0" if self.command != "POST" else "")
+        if not (text.isascii() and text.isdigit()):
+            self.close_connection = True
+            return None
+        length = int(text)
+        # Somewhat too large is read to its end all the same: closing earlier would reset the answer away.
+        if length > READ_AT_MOST:
+            self.close_connection = True
+        return self.rfile.read(min(length, READ_AT_MOST))
+
+    def _send(self, reply: Reply) -> None:
+        self.send_response(reply.status)
+        self.send_header("Content-Type", reply.content_type)
+        self.send_header("Content-Length", str(len(reply.body)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        for name, text in reply.headers.items():
+            self.send_header(name, text)
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD" and reply.drip:
+            self._drip(reply)
+        elif self.command != "HEAD":
+            self.wfile.write(reply.body)
+        self.wfile.flush()
+
+    def _drip(self, reply: Reply) -> None:
+        """Byte by byte, until the other side has had enough or the server is closed."""
+        for byte in reply.body:
+            self.wfile.write(bytes((byte,)))
+            self.wfile.flush()
+            self._practice.stopping.wait(reply.drip)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing on stderr: the POST log says it."""
+
+
+def error_reply(status: int, error: str, description: str) -> Reply:
+    """An error as RFC 6749, section 5.2, has it."""
+    return Reply(status, json.dumps({"error": error, "error_description": description}).encode())

@@ -1,0 +1,79 @@
+"""What `mintonced dev` runs: an embedded Valkey, a practice issuer and the service, all on loopback."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from mintonce_dev.practice_issuer import PracticeIssuer
+from mintonce_dev.valkey import EmbeddedValkey
+from mintonce_server.app import serve
+from mintonce_server.config import ClientSettings, IssuerSettings, RedisSettings, Settings
+from mintonce_server.core.secret import Secret
+
+CLIENT: Final = "demo"
+AUDIENCE: Final = "https://api.example.com/"
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxOptions:
+    """`directory` keeps the tokens and the count of POSTs between runs. `lifetime` of the tokens in seconds."""
+
+    directory: Path
+    listen: str
+    issuer_port: int
+    lifetime: float
+    log_level: Literal["debug", "info", "warning", "error"]
+
+
+async def run(options: SandboxOptions, stopping: asyncio.Event, say: Callable[[str], None]) -> None:
+    """Until `stopping` is set. Raises OSError when a port is taken, and what the parts raise."""
+    secret = Secret(secrets.token_urlsafe(24))
+    async with AsyncExitStack() as parts:
+        valkey = await parts.enter_async_context(EmbeddedValkey(options.directory / "valkey"))
+        issuer = parts.enter_context(_practice_issuer(options, secret))
+        settings = _settings(options, valkey.url, issuer.token_url, secret)
+        await serve(settings, stopping, lambda address: say(_welcome(options, address, issuer.url)))
+
+
+def _practice_issuer(options: SandboxOptions, secret: Secret) -> PracticeIssuer:
+    log = options.directory / "posts.jsonl"
+    try:
+        return PracticeIssuer(clients={CLIENT: secret}, lifetime=options.lifetime, log=log, port=options.issuer_port)
+    except OSError as error:
+        message = f"the practice issuer cannot have port {options.issuer_port}, or write {log}"
+        raise OSError(f"{message} ({error.strerror})") from error
+
+
+def _settings(options: SandboxOptions, redis_url: str, token_url: str, secret: Secret) -> Settings:
+    return Settings(
+        listen=options.listen,
+        log_format="console",
+        log_level=options.log_level,
+        reflection=True,
+        redis=RedisSettings(url=Secret(redis_url)),
+        issuers={"practice": IssuerSettings(token_url=token_url, request="json")},
+        clients={CLIENT: ClientSettings(issuer="practice", client_id=CLIENT, client_secret=secret)},
+    )
+
+
+def _welcome(options: SandboxOptions, address: str, issuer_url: str) -> str:
+    target = "" if address == "127.0.0.1:50051" else f" --target {address}"
+    return f"""
+Mintonce runs on this machine, with all that it needs:
+
+  server           {address}
+  practice issuer  {issuer_url}  (open it: it counts the POSTs)
+  tokens           {options.directory}  (they survive a restart; delete it to start anew)
+
+In another shell:
+
+  .venv/bin/mintonce get {CLIENT} {AUDIENCE} --json{target}     # mints
+  .venv/bin/mintonce get {CLIENT} {AUDIENCE} --json{target}     # the same generation: one POST
+  .venv/bin/mintonce ls{target}
+
+Ctrl-C stops all of it.
+"""

@@ -1,0 +1,83 @@
+"""How to listen, and what it means for gRPC's own options."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mintonce_server.api.tls import TlsMaterial
+
+HANDSHAKE_SECONDS: Final = 10
+"""Time for the TLS handshake and the HTTP/2 preface; a peer that sends a byte a second cannot extend it."""
+IDLE_SECONDS: Final = 900
+GRACE_SECONDS: Final = 30
+"""What a call under way gets when its connection has reached its age."""
+MOST_PENDING: Final = 2000
+"""Calls of one listener that have come and were not looked at yet. gRPC drops further ones, whoever the caller is. So
+many take less than a second, and a flood leaves room for other calls as soon as it pauses."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """How to listen.
+
+    Attributes:
+        listen: host:port, with 0 for any free port, or unix:/path.
+        bearer_listen: as `listen`, for callers that show no certificate.
+        health_listen: as `listen`, in clear, for probes only.
+        socket_mode: who may reach a Unix socket.
+        tls: the certificates as they are now. None: in clear.
+        max_message_bytes, max_metadata_bytes: bytes.
+        max_concurrent_rpcs: calls of callers who are known, at a time, for each address.
+        max_streams_per_connection: calls at a time; clients wait with more.
+        max_wasted_calls: calls without an identity or a message, each second, before connections are closed.
+        message_timeout: seconds from a call's headers to its message.
+        handshake_seconds, idle_seconds: what a connection gets to say what it is, and to stay without a call.
+        max_connection_age: seconds; None: for ever.
+    """
+
+    listen: str
+    bearer_listen: str | None = None
+    health_listen: str | None = None
+    socket_mode: int = 0o600
+    tls: Callable[[], TlsMaterial] | None = None
+    reflection: bool = False
+    so_reuseport: bool = False
+    max_message_bytes: int = 64 * 1024
+    max_metadata_bytes: int = 16 * 1024
+    max_concurrent_rpcs: int = 10_000
+    max_streams_per_connection: int = 2000
+    max_wasted_calls: int = 300
+    message_timeout: float = 5.0
+    max_connection_age: float | None = None
+    handshake_seconds: float = HANDSHAKE_SECONDS
+    idle_seconds: float = IDLE_SECONDS
+
+
+def channel_options(options: ServerOptions) -> list[tuple[str, Any]]:
+    """For grpc.aio.server."""
+    chosen: list[tuple[str, Any]] = [
+        ("grpc.max_receive_message_length", options.max_message_bytes),
+        ("grpc.max_metadata_size", options.max_metadata_bytes),
+        # Beyond the soft limit requests may be refused at random: only the hard one is meant.
+        ("grpc.absolute_max_metadata_size", options.max_metadata_bytes),
+        ("grpc.max_concurrent_streams", options.max_streams_per_connection),
+        # gRPC's default of 1 counts streams that are over until they are freed: a channel that has more calls than
+        # streams then loses a quarter of them.
+        ("grpc.http.overload_protection", 0),
+        ("grpc.server.max_pending_requests", MOST_PENDING),
+        ("grpc.server.max_pending_requests_hard_limit", MOST_PENDING + 1),
+        # Requests are small. A compressed one could become a thousand times as large before its size is looked at.
+        ("grpc.compression_enabled_algorithms_bitset", 1),
+        ("grpc.so_reuseport", int(options.so_reuseport)),
+        # Watches are long and silent: a client's pings must not count as an attack.
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ("grpc.server_handshake_timeout_ms", int(options.handshake_seconds * 1000)),
+        ("grpc.max_connection_idle_ms", int(options.idle_seconds * 1000)),
+        # Callers that vanished without a word are noticed, and their watches ended.
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+    ]
+    if options.max_connection_age is not None:
+        chosen.append(("grpc.max_connection_age_ms", int(options.max_connection_age * 1000)))
+        chosen.append(("grpc.max_connection_age_grace_ms", GRACE_SECONDS * 1000))
+    return chosen

@@ -1,0 +1,156 @@
+"""JWTs that callers show (RFC 7519), verified here and nowhere else: nobody is asked (RFC 8725 has the pitfalls)."""
+
+import base64
+import hashlib
+import re
+import warnings
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Final, cast
+
+from joserfc import jws
+from joserfc.errors import SecurityWarning
+from joserfc.jwk import KeySet
+
+from mintonce_server.auth.documents import json_object
+from mintonce_server.auth.jwks import ALGORITHMS, JwksUrl, Key, Keys
+from mintonce_server.core.caller import Caller, CallerKind
+from mintonce_server.core.errors import MintonceError, Unauthenticated
+from mintonce_server.core.ports import Clock
+
+MAX_JWT: Final = 8192
+REMEMBERED: Final = 1024
+_SUBJECT = re.compile(r"[\x21-\x7e]{1,512}")
+_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_REMEDY: Final = "Send a fresh JWT of an issuer that the server trusts, with the audience that it expects."
+
+
+class JwtIssuer:
+    """One issuer of callers' JWTs. `keys`: the current ones. ValueError for an algorithm that is not asymmetric."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        issuer: str,
+        audiences: frozenset[str],
+        algorithms: Sequence[str],
+        keys: Keys,
+        leeway: float = 30.0,
+    ) -> None:
+        if not ALGORITHMS.issuperset(algorithms):
+            raise ValueError("only asymmetric algorithms: a public key must never serve as a secret")
+        self.name = name
+        self.issuer = issuer
+        self._audiences = audiences
+        # Not strict: RFC 7515, section 4, wants unknown parameters ignored; those that matter are refused below.
+        self._registry = jws.JWSRegistry(algorithms=list(algorithms), strict_check_header=False)
+        self._keys = keys
+        self._leeway = leeway
+        self._verified: OrderedDict[bytes, tuple[KeySet, Caller]] = OrderedDict()
+
+    def caller(self, token: str, clock: Clock) -> Caller:
+        """Whom the JWT names. Raises Unauthenticated."""
+        keys, digest, now = self._current_keys(), hashlib.sha256(token.encode()).digest(), clock.unix()
+        known = self._verified.pop(digest, None)
+        if known is not None and known[0] is keys and now < (known[1].valid_until or 0.0):
+            caller = known[1]
+        else:
+            caller = self._caller(self._claims(token, keys), now)
+        self._verified[digest] = (keys, caller)
+        while len(self._verified) > REMEMBERED:
+            self._verified.popitem(last=False)
+        return caller
+
+    def _current_keys(self) -> KeySet:
+        try:
+            return self._keys()
+        except MintonceError:
+            pass
+        raise Unauthenticated("the keys to verify this JWT are not here", remedy="Try again soon.", retry_after=5.0)
+
+    def _claims(self, token: str, keys: KeySet) -> Mapping[str, object]:
+        """Of a token whose signature is right, by one of the keys that the settings or the issuer's URL named."""
+        header = _part(token, 0)
+        # What could lead to another key, or to rules that we do not know, is refused before it is looked at.
+        if header is None or {"jwk", "jku", "x5u", "x5c", "crit", "b64", "zip"} & header.keys():
+            raise _refused("its header is not one of a signed JWT")
+        key = _named(header.get("kid"), keys)
+        if key is None:
+            if isinstance(self._keys, JwksUrl):
+                self._keys.want()
+            raise _refused("it names no key of the issuer")
+        try:
+            with warnings.catch_warnings():
+                # RFC 9864 renames EdDSA to Ed25519; issuers go on saying the old name for long.
+                warnings.simplefilter("ignore", SecurityWarning)
+                payload = jws.deserialize_compact(token, key, registry=self._registry).payload
+        except Exception:  # noqa: BLE001 - what a stranger sends is refused, whatever the library makes of it
+            payload = None
+        claims = json_object(payload) if payload else None
+        if claims is None:
+            raise _refused("its signature does not hold, or its algorithm is not accepted")
+        return claims
+
+    def _caller(self, claims: Mapping[str, object], now: float) -> Caller:
+        if claims.get("iss") != self.issuer:
+            raise _refused("it is of another issuer")
+        audiences = claims.get("aud")
+        named = {audiences} if isinstance(audiences, str) else set(_texts(audiences))
+        if not named & self._audiences:
+            raise _refused("it is for another audience")
+        expires = _time(claims, "exp")
+        if expires is None:
+            raise _refused("it never expires")
+        if now >= expires + self._leeway:
+            raise _refused("it has expired")
+        for claim in ("nbf", "iat"):
+            begins = _time(claims, claim)
+            if claim in claims and (begins is None or begins > now + self._leeway):
+                raise _refused("it is not valid yet")
+        subject = claims.get("sub")
+        if not isinstance(subject, str) or not _SUBJECT.fullmatch(subject):
+            raise _refused("it names no subject")
+        return Caller(f"jwt:{self.name}:{subject}", CallerKind.JWT, expires + self._leeway)
+
+
+def issuer_of(token: str) -> str:
+    """The `iss` of a JWT that nobody has verified yet: to find out who can. Raises Unauthenticated."""
+    if len(token) > MAX_JWT or not _FORM.fullmatch(token):
+        raise _refused("it has not the form of a signed JWT")
+    claims = _part(token, 1)
+    issuer = claims.get("iss") if claims else None
+    if not isinstance(issuer, str):
+        raise _refused("it names no issuer")
+    return issuer
+
+
+def _named(kid: object, keys: KeySet) -> Key | None:
+    """The key of the id; without one, the only key. Which of several is meant is not guessed."""
+    if kid is None:
+        return keys.keys[0] if len(keys.keys) == 1 else None
+    return next((key for key in keys if key.kid == kid), None)
+
+
+def _part(token: str, index: int) -> Mapping[str, object] | None:
+    text = token.split(".")[index]
+    try:
+        return json_object(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except ValueError:
+        return None
+
+
+def _texts(value: object) -> list[str]:
+    return [item for item in cast("list[object]", value) if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def _time(claims: Mapping[str, object], name: str) -> float | None:
+    """Seconds since 1970 (RFC 7519, section 2: NumericDate)."""
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
+        return None
+    return float(value)
+
+
+def _refused(why: str) -> Unauthenticated:
+    return Unauthenticated(f"the JWT is refused: {why}", remedy=_REMEDY)

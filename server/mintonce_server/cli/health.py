@@ -1,0 +1,95 @@
+"""`mintonced health`: asks a running server. It has a parser of its own, and imports neither grpc nor the settings.
+
+Probes run every few seconds in every container: with all that `mintonced` imports, each cost 0.7 s of CPU.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from mintonce_server.api.probe import NoSuchService, SpeaksTls, health_of
+from mintonce_server.core.errors import MintonceError
+
+DEADLINE: Final = 2.0
+LISTEN: Final = "127.0.0.1:50051"
+"""The default of `listen`."""
+TEXT: Final = "ask a running server whether it serves"
+
+_TLS_REMEDY: Final = (
+    "Ask at health_listen, such as 127.0.0.1:50053: set it if there is none. To call the port with TLS, give a client "
+    "the certificate of its authority: mintonce --ca-file FILE."
+)
+_PREFIX: Final = "MINTONCE_"
+_MAX_CONFIG: Final = 1 << 20
+
+
+class NoHealthAddress(MintonceError):
+    """There is no address that a probe could ask."""
+
+
+def main(argv: list[str]) -> int:
+    """The exit code of `mintonced health ARGV`. 0: SERVING."""
+    options = _parser().parse_args(argv)
+    try:
+        target = options.target or address(options.config, os.environ)  # noqa: TID251 - settings would import pydantic
+        health = health_of(target, DEADLINE, options.service)
+    except NoHealthAddress as error:
+        return _complain(str(error), error.remedy)
+    except NoSuchService as error:
+        return _complain(str(error), "Services of a Mintonce server are readiness and liveness.")
+    except SpeaksTls as error:
+        return _complain(str(error), _TLS_REMEDY)
+    except ConnectionError as error:
+        return _complain(str(error), "Is `mintonced serve` running there?")
+    print(health)
+    return 0 if health == "SERVING" else 1
+
+
+def address(config: Path | None, environ: Mapping[str, str]) -> str:
+    """Where the server with these settings answers probes. Raises NoHealthAddress.
+
+    A probe shows no certificate, so where there is TLS it needs an address of its own.
+    """
+    said = {name.removeprefix(_PREFIX).lower(): text for name, text in environ.items() if name.startswith(_PREFIX)}
+    chosen = config or said.get("config")
+    file = _read(Path(chosen)) if chosen else {}
+    listen = said.get("listen") or file.get("listen", LISTEN)
+    probed = said.get("health_listen") or file.get("health_listen")
+    tls = file.get("tls") or any(text and name.startswith("tls__") for name, text in said.items())
+    if not probed and tls and not str(listen).startswith("unix:"):
+        raise NoHealthAddress(
+            "the server speaks TLS", remedy="Set health_listen, such as 127.0.0.1:50053, or --target."
+        )
+    return str(probed or listen)
+
+
+def _read(config: Path) -> dict[str, Any]:
+    import tomllib  # most containers have no such file
+
+    try:
+        with config.open("rb") as file:
+            return tomllib.loads(file.read(_MAX_CONFIG).decode())
+    except (OSError, ValueError) as error:  # ValueError: not TOML, or not UTF-8
+        raise NoHealthAddress(
+            f"{config} cannot be read", remedy="`mintonced check` says what is wrong with it."
+        ) from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="mintonced health", description=f"{TEXT[0].upper()}{TEXT[1:]}.")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file; default: $MINTONCE_CONFIG")
+    parser.add_argument("--target", metavar="ADDRESS", help="HOST:PORT or unix:/PATH; default: by the settings")
+    parser.add_argument(
+        "--service", default="", metavar="NAME", help="readiness (the default) or liveness; others by their full name"
+    )
+    return parser
+
+
+def _complain(what: str, remedy: str) -> int:
+    from mintonce_server.core.text import visible  # a server that serves needs none of it
+
+    print(f"mintonced: {visible(what)}\n{visible(remedy)}", file=sys.stderr)
+    return 1

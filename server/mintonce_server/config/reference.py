@@ -1,0 +1,89 @@
+"""The settings reference, made from the models, so that it cannot be out of date."""
+
+import json
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from mintonce_server.config.models import (
+    ClientSettings,
+    IssuerSettings,
+    JwtIssuerSettings,
+    RedisSettings,
+    TlsSettings,
+)
+from mintonce_server.config.server import ServerSettings
+from mintonce_server.config.types import Kind
+
+_PARTS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
+    ("", ServerSettings),
+    ("redis.", RedisSettings),
+    ("tls.", TlsSettings),
+    ("jwt_issuers.NAME.", JwtIssuerSettings),
+    ("issuers.NAME.", IssuerSettings),
+    ("clients.NAME.", ClientSettings),
+)
+_HEAD = "| Setting | Type | Default | Meaning |\n|---|---|---|---|\n"
+
+
+class Row(NamedTuple):
+    """One setting. `default` is written as in TOML; "" when there is none."""
+
+    name: str
+    type: str
+    default: str
+    meaning: str
+
+
+def reference() -> list[Row]:
+    """Every setting, in the order of the models."""
+    return list(_rows())
+
+
+def reference_table() -> str:
+    """The reference in Markdown."""
+    return _HEAD + "".join(
+        f"| `{row.name}` | {row.type} | {_code(row.default)} | {row.meaning} |\n" for row in reference()
+    )
+
+
+def _rows() -> Iterator[Row]:
+    for prefix, model in _PARTS:
+        for name, info in model.model_fields.items():
+            yield Row(prefix + name, _kind(info), _default(info, _kind(info)), info.description or "")
+
+
+def _kind(info: FieldInfo) -> str:
+    # A type that is not one of ours is a whole number; those of optional settings are found inside the union.
+    candidates = [
+        info.metadata,
+        *(getattr(part, "__metadata__", ()) for part in getattr(info.annotation, "__args__", ())),
+    ]
+    return next((item.name for metadata in candidates for item in metadata if isinstance(item, Kind)), "number")
+
+
+def _default(info: FieldInfo, kind: str) -> str:
+    value = "{}" if info.default_factory else info.default
+    match value:
+        case bool():
+            return str(value).lower()
+        case float() if kind != "duration":
+            return f"{value:g}"
+        case float():
+            return f'"{value * 1000:g}ms"' if value < 1 else f'"{value:g}s"'
+        case int():
+            return str(value)
+        case "{}":
+            return "{}"
+        case str():
+            return f'"{value}"'
+        case tuple():
+            return json.dumps(value)
+        case _:
+            return ""
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""

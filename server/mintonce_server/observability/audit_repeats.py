@@ -1,0 +1,124 @@
+"""Refused calls in the audit log: the first of each kind as it is, the others as a number.
+
+A refusal costs its caller nothing. Written down one by one, refusals would let anyone who reaches the port fill the
+disk, and the server hands out nothing while it cannot write the log.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from mintonce_server.core.bucket import Bucket
+from mintonce_server.core.caller import ANONYMOUS
+from mintonce_server.core.errors import AuditUnavailable
+from mintonce_server.core.ports import Clock
+from mintonce_server.observability.audit import CallRecord, Record, RepeatRecord
+from mintonce_server.observability.logs import get_logger
+from mintonce_server.observability.peers import network_of
+
+UNKNOWN: Final = "unknown"
+"""The caller's name in a record when the caller is not known."""
+ALLOWED: Final = "allow"
+OTHERS: Final = "others"
+"""In place of a network, for calls from more networks than are counted apart."""
+MOST_NETWORKS: Final = 1000
+"""Rows of callers without a name, counted at a time."""
+MOST_CALLERS: Final = 5000
+"""Rows of callers who are known; when one more comes, the oldest is written down early."""
+FIRST_AT_ONCE: Final = 200
+FIRST_PER_SECOND: Final = 5.0
+"""Lines about callers without a name who were not seen lately: addresses of networks are cheap where there is IPv6."""
+TICK: Final = 1.0
+
+Write = Callable[[Record], None]
+
+
+class _Row(NamedTuple):
+    """What is counted together. One of `caller` and `network` is empty."""
+
+    caller: str
+    network: str
+    act: str
+    decision: str
+    status: str
+    reason: str
+
+
+@dataclass(slots=True)
+class _Count:
+    since: float
+    more: int = 0
+
+
+class AuditRepeats:
+    """Stands before the audit log. Its builder runs `run`, and calls `close` at the end."""
+
+    def __init__(self, write: Write, clock: Clock, interval: float) -> None:
+        self._write = write
+        self._clock = clock
+        self._interval = interval
+        self._known: OrderedDict[_Row, _Count] = OrderedDict()
+        self._unknown: OrderedDict[_Row, _Count] = OrderedDict()
+        self._firsts = Bucket(FIRST_PER_SECOND, FIRST_AT_ONCE, clock.monotonic())
+
+    def write(self, record: Record) -> None:
+        """Write the record, or count it when one like it was written within the interval. Raises AuditUnavailable."""
+        if isinstance(record, CallRecord) and record.decision != ALLOWED:
+            self._refused(record)
+        else:
+            self._write(record)
+
+    async def run(self) -> None:
+        """Write down the counts whose interval is over, endlessly."""
+        while True:
+            await asyncio.sleep(TICK)
+            self.flush(self._clock.monotonic() - self._interval)
+
+    def close(self) -> None:
+        """Write down all counts."""
+        self.flush(self._clock.monotonic())
+
+    def flush(self, until: float) -> None:
+        """Write down the counts that began at this time or before. Those that cannot be written are kept."""
+        try:
+            for rows in (self._known, self._unknown):
+                while rows and next(iter(rows.values())).since <= until:
+                    self._end_oldest(rows)
+        except AuditUnavailable as error:
+            log = get_logger(__name__)
+            log.error("audit_unavailable", detail=str(error), remedy=error.remedy)  # noqa: TRY400 - its detail says all
+
+    def _refused(self, record: CallRecord) -> None:
+        nameless = record.caller in (UNKNOWN, ANONYMOUS.name)
+        caller, network = ("", _network(record.peer)) if nameless else (record.caller, "")
+        row = _Row(caller, network, record.act, record.decision, record.status, record.reason)
+        rows = self._unknown if nameless else self._known
+        if (count := rows.get(row)) is not None:
+            count.more += 1
+        elif nameless and (len(rows) >= MOST_NETWORKS or self._firsts.take(self._clock.monotonic()) > 0):
+            self._count_among_others(row)
+        else:
+            if len(rows) >= MOST_CALLERS:
+                self._end_oldest(rows)
+            self._write(record)
+            rows[row] = _Count(self._clock.monotonic())
+
+    def _count_among_others(self, row: _Row) -> None:
+        others = row._replace(network=OTHERS)
+        self._unknown.setdefault(others, _Count(self._clock.monotonic())).more += 1
+
+    def _end_oldest(self, rows: OrderedDict[_Row, _Count]) -> None:
+        row, count = next(iter(rows.items()))
+        if count.more:
+            seconds = self._clock.monotonic() - count.since
+            self._write(RepeatRecord(*row, count=count.more, seconds=seconds))
+        del rows[row]
+
+
+@lru_cache(1024)
+def _network(peer: str) -> str:
+    """The calls of one connection come from the same place."""
+    return network_of(peer)

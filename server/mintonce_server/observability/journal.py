@@ -1,0 +1,67 @@
+"""What the broker says, written down: each event of core/events.py as one line."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, Final
+
+from mintonce_server.core import events
+from mintonce_server.observability.logs import LEVELS, Logger
+
+DEBUG, INFO, WARNING = "debug", "info", "warning"
+
+JOURNAL: Final[Mapping[type[events.Event], tuple[str, str]]] = {
+    events.MintStarted: ("mint_started", DEBUG),
+    events.Minted: ("minted", INFO),
+    events.MintFailed: ("mint_failed", WARNING),
+    events.Committed: ("committed", INFO),
+    events.CommitRefused: ("commit_refused", WARNING),
+    events.LeaseLost: ("lease_lost", WARNING),
+    events.Waited: ("waited", DEBUG),
+    events.Rejected: ("rejected", INFO),
+    events.Restored: ("restored", INFO),
+    events.Adopted: ("adopted", INFO),
+    events.BarrierRaised: ("barrier_raised", WARNING),
+    events.Repeated: ("issuer_repeated_token", INFO),
+    events.Reissued: ("issuer_reissued_rejected_token", WARNING),
+    events.StoreFailed: ("store_failed", WARNING),
+}
+"""Name and level of each event: what costs a mint or goes wrong is told, what is everyday life only at debug."""
+
+
+def event_sink(logger: Logger) -> events.EventSink:
+    """A sink that logs. What the logger's level suppresses costs a look into a table."""
+    writers = {kind: _writer(logger, name, level) for kind, (name, level) in JOURNAL.items()}
+
+    def sink(event: events.Event) -> None:
+        if not isinstance(event, events.Posted | events.Unforeseen):  # those are for the audit log and the fault log
+            writers[type(event)](event)
+
+    return sink
+
+
+def guarded(sink: events.EventSink, report: Callable[[str, Exception], None]) -> events.EventSink:
+    """The sink, but its exceptions go to `report`: what is written down never decides what becomes of a token."""
+
+    def write(event: events.Event) -> None:
+        try:
+            sink(event)
+        except Exception as error:  # noqa: BLE001 - reported
+            report("event sink", error)
+
+    return write
+
+
+def _writer(logger: Logger, name: str, level: str) -> events.EventSink:
+    if not logger.is_enabled_for(LEVELS[level]):
+        return _nothing
+    log: Callable[..., Any] = getattr(logger, level)
+    return lambda event: log(name, **{field.name: _short(getattr(event, field.name)) for field in fields(event)})
+
+
+def _nothing(_: events.Event) -> None:
+    """What becomes of an event that nobody wants to read."""
+
+
+def _short(value: object) -> object:
+    """Seconds to the millisecond's tenth: more digits say nothing."""
+    return round(value, 4) if isinstance(value, float) else value

@@ -1,0 +1,170 @@
+"""What listens, with which limits, and how a call's end looks from outside."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, cast
+
+import grpc
+import pytest
+import pytest_asyncio
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+from grpc.aio import AioRpcError, insecure_channel
+
+from mintonce.v1 import tokens_pb2, tokens_pb2_grpc
+from mintonce_dev.faults import Fault
+from mintonce_dev.practice_issuer import PracticeIssuer
+from mintonce_server.api.options import ServerOptions
+from mintonce_server.api.probe import dialable, health_of
+from mintonce_server.api.server import Server
+from mintonce_server.core.broker import Broker
+from mintonce_server.observability import logs
+from mintonce_server.observability.clock import SystemClock
+from support.house import AUDIENCE, CLIENT, House, house
+
+DEADLINE = 10.0
+WANTED = tokens_pb2.GetTokenRequest(client=CLIENT, audience=AUDIENCE)
+
+
+@pytest_asyncio.fixture
+async def tokens(replica: House) -> AsyncIterator["tokens_pb2_grpc.TokenServiceAsyncStub"]:
+    async with insecure_channel(replica.target) as channel:
+        yield tokens_pb2_grpc.TokenServiceStub(channel)
+
+
+async def test_a_message_over_the_limit_is_turned_away_and_the_next_call_is_served(
+    tokens: "tokens_pb2_grpc.TokenServiceAsyncStub",
+) -> None:
+    """Nobody can fill the memory with one request."""
+    with pytest.raises(AioRpcError) as caught:
+        await tokens.GetToken(
+            tokens_pb2.GetTokenRequest(client=CLIENT, audience=AUDIENCE, scopes=["x" * 250] * 300), timeout=DEADLINE
+        )
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert (await tokens.GetToken(WANTED, timeout=DEADLINE)).token.generation
+
+
+async def test_metadata_over_the_limit_is_turned_away(tokens: "tokens_pb2_grpc.TokenServiceAsyncStub") -> None:
+    """Headers count, too."""
+    with pytest.raises(AioRpcError) as caught:
+        await tokens.GetToken(WANTED, timeout=DEADLINE, metadata=(("x-padding", "x" * 40_000),))
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_a_deadline_that_comes_first_is_told_with_a_reason_and_the_mint_goes_on(
+    issuer: PracticeIssuer, tokens: "tokens_pb2_grpc.TokenServiceAsyncStub"
+) -> None:
+    """The answer leaves a moment before the caller gives up; the next caller finds the token that was paid for."""
+    issuer.fault = Fault(latency=1.0)
+    with pytest.raises(AioRpcError) as caught:
+        await tokens.GetToken(WANTED, timeout=0.5)
+    details = dict(caught.value.trailing_metadata() or ())["grpc-status-details-bin"]
+    assert isinstance(details, bytes)
+    info = ErrorInfo()
+    Status.FromString(details).details[0].Unpack(info)
+    assert (caught.value.code(), info.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "WAIT_TIMED_OUT")
+    assert (await tokens.GetToken(WANTED, timeout=DEADLINE)).token.generation
+    assert issuer.posts == 1
+
+
+async def test_a_fault_of_our_own_shows_the_caller_a_request_id_and_the_log_the_cause(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tokens: "tokens_pb2_grpc.TokenServiceAsyncStub",
+) -> None:
+    """grpc would send the exception's text; here nothing of it leaves."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("internal canary")
+
+    logs.configure("info", "json")
+    monkeypatch.setattr(Broker, "peek", broken)
+    with pytest.raises(AioRpcError) as caught:
+        await tokens.GetToken(WANTED, timeout=DEADLINE, metadata=(("x-request-id", "r-7"),))
+    assert caught.value.code() is grpc.StatusCode.INTERNAL
+    assert "canary" not in f"{caught.value!r} {caught.value.trailing_metadata()}"
+    line = json.loads(capsys.readouterr().err.splitlines()[-1])
+    assert (line["event"], line["request_id"]) == ("internal_error", "r-7")
+    assert "internal canary" in line["exception"]
+
+
+async def test_a_taken_address_is_an_error_that_names_it(replica: House) -> None:
+    """And nothing else is started."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        server = Server(replica.broker, SystemClock(), ServerOptions(listen))
+        with pytest.raises(OSError, match=listen):
+            server.bind()
+        await server.stop(grace=0.0)
+
+
+async def test_two_servers_share_a_port_where_so_reuseport_is_set(replica: House) -> None:
+    """So that one machine can run several processes behind one address."""
+    first = Server(replica.broker, SystemClock(), ServerOptions("127.0.0.1:0", so_reuseport=True))
+    address = first.bind()
+    second = Server(replica.broker, SystemClock(), ServerOptions(address, so_reuseport=True))
+    assert second.bind() == address
+    for server in (first, second):
+        await server.start()
+        await server.stop(grace=0.0)
+
+
+@pytest.mark.parametrize("reflection", [True, False])
+async def test_reflection_is_there_only_where_it_is_set(issuer: PracticeIssuer, reflection: bool) -> None:
+    """It tells strangers what there is."""
+    async with house(issuer.token_url) as replica:
+        server = Server(replica.broker, SystemClock(), ServerOptions("127.0.0.1:0", reflection=reflection))
+        target = server.bind()
+        await server.start()
+        async with insecure_channel(target) as channel:
+            untyped = cast("Any", channel)  # calls without serializers have no types
+            call = untyped.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")()
+            await call.done_writing()
+            code = await call.code()
+        await server.stop(grace=0.0)
+    assert (code is grpc.StatusCode.OK) is reflection
+
+
+async def test_what_reflection_cannot_read_is_no_fault_of_ours(
+    issuer: PracticeIssuer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The caller is told what it did, and the log has no traceback for it: anybody may ask, as often as he likes."""
+    logs.configure("info", "json")
+    async with house(issuer.token_url) as replica:
+        server = Server(replica.broker, SystemClock(), ServerOptions("127.0.0.1:0", reflection=True))
+        address = server.bind()
+        await server.start()
+        async with insecure_channel(address) as channel:
+            untyped = cast("Any", channel)  # as above
+            call = untyped.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")()
+            await call.write(b"\xff\xff")
+            code = await call.code()
+        await server.stop(0.0)
+
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("listen", "expected"),
+    [
+        ("0.0.0.0:50051", "127.0.0.1:50051"),
+        ("[::]:50051", "[::1]:50051"),
+        ("10.0.0.1:50051", "10.0.0.1:50051"),
+        ("unix:/run/mintonce.sock", "unix:/run/mintonce.sock"),
+    ],
+)
+def test_a_health_check_dials_what_the_server_listens_on(listen: str, expected: str) -> None:
+    """A wildcard is not an address to call."""
+    assert dialable(listen) == expected
+
+
+async def test_no_answer_to_a_health_check_is_a_connection_error(tmp_path: Path) -> None:
+    """Within its deadline."""
+    with pytest.raises(ConnectionError):
+        await asyncio.to_thread(health_of, f"unix:{tmp_path / 'nobody'}", 0.5)

@@ -1,0 +1,98 @@
+"""Mutants of what keeps others out: who may have which token, and for how long."""
+
+from mutants.mutant import Mutant
+
+GRANTED = ("tests/api/test_granted.py", "tests/core/test_policy.py")
+PROVING = ("tests/api/test_proving.py", "tests/auth/test_authorities.py", "tests/app/test_guarding.py")
+GRANTS = ("tests/issuer/test_grant.py", "tests/app/test_sinks.py")
+
+POLICY = (
+    Mutant(
+        "asking for no scope is always allowed",
+        "core/policy.py",
+        'return not self.scopes or self._scopes.match("")',
+        "return True",
+        "an issuer that grants everything when nothing is asked for gives all of it to any caller",
+        GRANTED,
+    ),
+    Mutant(
+        "what was granted is not looked at",
+        "api/authorize.py",
+        "        self._allow_grant(self.key, served.token)\n",
+        "",
+        "a caller gets scopes that its rule does not cover",
+        GRANTED,
+    ),
+    Mutant(
+        "a new policy is held against what was asked for only",
+        "api/authorize.py",
+        "            self._allow_grant(self.key, self.judged)\n",
+        "            pass\n",
+        "a watch goes on whose token its rule no longer covers",
+        GRANTED,
+    ),
+    Mutant(
+        "scopes of the answer hide those of the token",
+        "issuer/grant.py",
+        "(answered, *map(_names, _claimed(claims)))",
+        "((answered,) if answered is not None else tuple(map(_names, _claimed(claims))))",
+        "the resource server believes scopes that the policy was not held against",
+        GRANTS,
+    ),
+    Mutant(
+        "any audience will do",
+        "issuer/grant.py",
+        "if asked and asked not in grant.audience:",
+        "if asked and not grant.audience:",
+        "a token for another audience is shared though the issuer is set to refuse it",
+        GRANTS,
+    ),
+    Mutant(
+        "a proof is looked at once",
+        "api/proving.py",
+        "(version := self._version_of()) != self._version",
+        "(version := self._version) != self._version",
+        "a watch goes on after the key of its caller was removed",
+        PROVING,
+    ),
+    Mutant(
+        "the proof of one is taken for that of another",
+        "api/proving.py",
+        "if caller.name != self._caller.name:",
+        "if not caller.name:",
+        "a watch goes on under the rules of somebody else",
+        PROVING,
+    ),
+    Mutant(
+        "no proof after a wait",
+        "api/service.py",
+        "                passage.check()  # it may have taken a while\n",
+        "",
+        "a caller whose key was removed gets the token that it waited for",
+        PROVING,
+    ),
+    Mutant(
+        "authorities are never removed",
+        "auth/authorities.py",
+        "self._was_one_removed |= not set(before) <= set(self._now)",
+        "self._was_one_removed |= False",
+        "open connections and resumed sessions of a removed authority go on",
+        PROVING,
+    ),
+    Mutant(
+        "fetched keys that nobody hears of",
+        "reload/guarding.py",
+        "                self._on_change()\n",
+        "                pass\n",
+        "a watch goes on after the key of its JWT left the issuer's set",
+        PROVING,
+    ),
+    Mutant(
+        "an open file is taken",
+        "reload/reloading.py",
+        "        self.check()\n",
+        "",
+        "a secret that others can read or write is loaded",
+        PROVING,
+    ),
+)

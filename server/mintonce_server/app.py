@@ -13,8 +13,8 @@ from mintonce_server.config import IssuerSettings, Settings
 from mintonce_server.core.broker import Broker, BrokerOptions
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.errors import AuditUnavailable, MintonceError, StoreUnavailable
+from mintonce_server.core.limits import QuotaOptions, Quotas
 from mintonce_server.core.ports import Clock
-from mintonce_server.core.quotas import QuotaOptions, Quotas
 from mintonce_server.core.supervise import Supervisor
 from mintonce_server.core.turns import Turns
 from mintonce_server.issuer.client_identity import client_identity

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import asdict
-from typing import Final
+from typing import Final, TypeGuard
 
 from mintonce_server.core import events
 from mintonce_server.core.errors import AuditUnavailable
@@ -21,6 +21,8 @@ WARNED_MAX: Final = 1024
 WARNINGS_A_MINUTE: Final = 20
 """Of all keys together."""
 
+Post = events.Minted | events.MintFailed
+
 
 def sink_of(audit: AuditLog, unchecked: Collection[str], clock: Clock, faults: FaultLog) -> events.EventSink:
     """`unchecked`: clients whose tokens may be for any audience without a word.
@@ -31,11 +33,11 @@ def sink_of(audit: AuditLog, unchecked: Collection[str], clock: Clock, faults: F
     audiences = AudienceWarnings(unchecked, clock)
 
     def look_at_posts(event: events.Event) -> None:
-        if isinstance(event, events.Posted):
+        if _is_post(event):
             audiences.look_at(event)
 
     def audit_posts(event: events.Event) -> None:
-        if isinstance(event, events.Posted) and audit.is_on:
+        if audit.is_on and _is_post(event):
             _audit_mint(audit, event)
 
     warnings, posts = guarded(look_at_posts, faults), guarded(audit_posts, faults)
@@ -60,7 +62,7 @@ class AudienceWarnings:
         self._warned: OrderedDict[str, float] = OrderedDict()
         self._minute, self._count = 0.0, 0
 
-    def look_at(self, event: events.Posted) -> None:
+    def look_at(self, event: Post) -> None:
         asked, (_, granted) = event.key.audience, _granted(event)
         if not asked or not granted or asked in granted or event.key.client in self._unchecked:
             return
@@ -71,7 +73,7 @@ class AudienceWarnings:
                 client=event.key.client,
                 asked=asked,
                 granted=granted,
-                refused=event.error is not None,
+                refused=isinstance(event, events.MintFailed),
                 remedy=AUDIENCE_REMEDY,
             )
 
@@ -91,15 +93,24 @@ class AudienceWarnings:
         return True
 
 
-def _granted(event: events.Posted) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _is_post(event: events.Event) -> TypeGuard[Post]:
+    """Whether a POST was made, and this is what came of it."""
+    return isinstance(event, events.Minted) or (isinstance(event, events.MintFailed) and event.posted)
+
+
+def _granted(event: Post) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Scopes and audience, also of a token that was refused because of them."""
+    if isinstance(event, events.Minted):
+        return event.scopes, event.audience
     if isinstance(event.error, WrongAudience):
         return event.error.grant.scopes, event.error.grant.audience
-    return event.scopes, event.audience
+    return (), ()
 
 
-def _audit_mint(audit: AuditLog, event: events.Posted) -> None:
-    error, (scopes, audience) = event.error, _granted(event)
+def _audit_mint(audit: AuditLog, event: Post) -> None:
+    minted = event if isinstance(event, events.Minted) else None
+    error = event.error if isinstance(event, events.MintFailed) else None
+    scopes, audience = _granted(event)
     record = MintRecord(
         client=event.key.client,
         audience=event.key.audience,
@@ -110,8 +121,8 @@ def _audit_mint(audit: AuditLog, event: events.Posted) -> None:
         outcome="failed" if error else "minted",
         reason=error.reason if error else "",
         issuer_error=error.issuer_error if error else "",
-        issuer_request_id=event.request_id,
-        token_sha256=event.fingerprint[:16],
+        issuer_request_id=minted.request_id if minted else error.request_id if error else "",
+        token_sha256=minted.fingerprint[:16] if minted else "",
         seconds=event.seconds,
         granted_scopes=scopes,
         granted_audience=audience,

@@ -12,8 +12,8 @@ from mintonce.v1 import tokens_pb2
 from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.api import entrance
 from mintonce_server.api.options import ServerOptions
+from mintonce_server.core.limits import QuotaOptions
 from mintonce_server.core.policy import Policy
-from mintonce_server.core.quotas import QuotaOptions
 from mintonce_server.observability import logs
 from mintonce_server.observability.quiet import AT_ONCE
 from support.gatehouse import Gatehouse, gatehouse, rule

@@ -9,8 +9,8 @@ import pytest
 
 from mintonce import MintonceError
 from mintonce_dev.practice_issuer import PracticeIssuer
+from mintonce_server.core.limits import QuotaOptions
 from mintonce_server.core.policy import Act, Policy, Rule
-from mintonce_server.core.quotas import QuotaOptions
 from support.gatehouse import ALL, Gatehouse, gatehouse, reason_of, rule
 from support.house import AUDIENCE, CLIENT
 from support.waiting import wait_until
@@ -61,7 +61,7 @@ async def test_a_denial_tells_nothing_about_existence(guarded: Gatehouse) -> Non
 
     assert {reason for reason, _ in answers} == {"PERMISSION_DENIED"}
     assert len(answers) == 1
-    assert len({entry.key.client for entry in guarded.replica.broker._holdings.memory}) == 1
+    assert len({entry.key.client for entry in guarded.replica.broker._cache}) == 1
 
 
 async def test_each_act_needs_to_be_allowed(guarded: Gatehouse) -> None:

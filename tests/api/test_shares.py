@@ -14,8 +14,8 @@ from mintonce_server.api import entrance, wasted
 from mintonce_server.api.authorize import Guards
 from mintonce_server.api.options import ServerOptions
 from mintonce_server.core.broker import BrokerOptions
+from mintonce_server.core.limits import QuotaOptions, Quotas
 from mintonce_server.core.policy import OPEN, Policy
-from mintonce_server.core.quotas import QuotaOptions, Quotas
 from mintonce_server.observability.clock import SystemClock
 from support.gatehouse import gatehouse, rule
 from support.house import AUDIENCE, CLIENT, House, house
@@ -152,4 +152,4 @@ async def test_a_caller_that_fills_a_clients_places_keeps_no_other_out(tmp_path:
 
 
 def _held(replica: House) -> int:
-    return len(list(replica.broker._holdings.memory))
+    return len(list(replica.broker._cache))

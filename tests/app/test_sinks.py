@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mintonce_server.core.errors import IssuerError
-from mintonce_server.core.events import Cause, Posted
+from mintonce_server.core.events import Cause, Minted, MintFailed
 from mintonce_server.core.key import TokenKey
 from mintonce_server.issuer.grant import Grant, WrongAudience
 from mintonce_server.observability import logs
@@ -29,8 +29,11 @@ def log() -> Iterator[io.StringIO]:
 
 def posted(
     granted: tuple[str, ...], key_hash: str = "0" * 32, asked: str = ASKED, error: IssuerError | None = None
-) -> Posted:
-    return Posted(key_hash, TokenKey.of("billing", asked), 7, Cause.ABSENT, 0.1, "ab", error, "", (), granted)
+) -> Minted | MintFailed:
+    key = TokenKey.of("billing", asked)
+    if error is not None:
+        return MintFailed(key_hash, key, 7, Cause.ABSENT, 0.1, error, posted=True)
+    return Minted(key_hash, key, 7, Cause.ABSENT, 0.1, 86400.0, "ab", "", (), granted)
 
 
 def lines(log: io.StringIO) -> list[dict[str, Any]]:
@@ -65,7 +68,7 @@ def test_a_token_that_was_refused_for_it_is_told_too(log: io.StringIO) -> None:
     [(posted((ASKED, "b")), []), (posted(()), []), (posted(OTHER, asked=""), []), (posted(OTHER), ["billing"])],
     ids=["named", "opaque", "none asked for", "off"],
 )
-def test_others_are_not(log: io.StringIO, event: Posted, unchecked: list[str]) -> None:
+def test_others_are_not(log: io.StringIO, event: Minted, unchecked: list[str]) -> None:
     """There is nothing to compare, or nobody wants it compared."""
     AudienceWarnings(unchecked, ManualClock()).look_at(event)
     assert lines(log) == []

@@ -37,7 +37,7 @@ async def test_the_issuer_s_back_off_does_not_matter() -> None:
 async def test_its_number_is_above_the_one_that_it_was_served_under() -> None:
     """Though this host's clock is ahead of the store's: a watch that saw the old number takes the new one."""
     bench = Workbench()
-    bench.broker._filling._alone._clock = ManualClock(bench.clock.monotonic(), bench.clock.unix() + 7200.0)
+    bench.broker._fetcher._outage_minter._clock = ManualClock(bench.clock.monotonic(), bench.clock.unix() + 7200.0)
     token = await minted_alone(bench)
     await bench.catch_up()
     served = (await bench.get()).token

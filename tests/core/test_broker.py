@@ -202,7 +202,7 @@ async def test_a_token_minted_in_the_outage_is_kept_whatever_the_clocks_say() ->
     old = (await bench.get()).token
     bench.clock.advance(old.lifetime + 1.0)
     behind = ManualClock(bench.clock.monotonic(), unix=1_000_000.0)
-    bench.broker._filling._alone._clock = behind
+    bench.broker._fetcher._outage_minter._clock = behind
     bench.store.down = ALL
     token = (await bench.get()).token
     assert token.generation > old.generation
@@ -224,6 +224,6 @@ async def test_replicas_that_mint_alone_give_no_generation_twice() -> None:
     replicas = [bench, *(bench.replica() for _ in range(3))]
     bench.store.down = ALL
     for seed, replica in enumerate(replicas):
-        replica.broker._filling._alone._chance = random.Random(seed)
+        replica.broker._fetcher._outage_minter._rng = random.Random(seed)
     tokens = [(await replica.get()).token for replica in replicas]
     assert len({token.generation for token in tokens}) == 4

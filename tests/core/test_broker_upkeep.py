@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 
 from mintonce_server.core.broker import BrokerOptions
-from mintonce_server.core.holdings import IDLE
+from mintonce_server.core.cache import IDLE
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Wake, WakeKind
 from mintonce_server.core.token import Origin, Token
@@ -53,7 +53,7 @@ async def test_a_hint_of_a_rejection_makes_the_replica_ask_before_it_serves_agai
     """The message alone takes nothing away: a token that the store still has is served on."""
     bench = Workbench()
     token = (await bench.get()).token
-    bench.broker.upkeep.notice(Wake(WakeKind.REJECT, token.key_hash, token.generation))
+    bench.broker._reconciler.notice(Wake(WakeKind.REJECT, token.key_hash, token.generation))
     assert bench.broker.peek(KEY) is None
     asked = bench.store.calls["generations"]
     served = await bench.get()
@@ -89,7 +89,7 @@ async def test_a_gap_makes_every_token_suspect() -> None:
         await wait_until(lambda: bench.store.calls["generations"] == 1)  # the GAP at the start
         bench.store.silent = True
         new = await successor(bench, held(bench, keys[0]))
-        bench.broker.upkeep.notice(GAP)
+        bench.broker._reconciler.notice(GAP)
         await wait_until(lambda: named(held(bench, keys[0])) == named(new))
     assert bench.store.calls["generations"] == 2
     assert bench.store.calls["load"] == 1
@@ -123,7 +123,7 @@ async def test_revalidation_comes_round_even_when_there_is_news_all_the_time() -
         if bench.store.calls["load"] < 100:
             bench.store.after["load"] = more_news
         bench.clock.advance(0.1)
-        bench.broker.upkeep.notice(news)
+        bench.broker._reconciler.notice(news)
 
     async with bench.upkeep():
         await wait_until(lambda: bench.store.calls["generations"] >= 1)
@@ -166,7 +166,7 @@ async def test_a_key_in_use_gets_its_successor_in_the_window() -> None:
     async with bench.upkeep():
         bench.clock.advance(old.refresh_at - bench.clock.monotonic())
         assert (await bench.get()).token == old
-        bench.broker._refresher._changed.set()  # the refresher looks at the clock again
+        bench.broker._refresher._schedule._changed.set()  # the refresher looks at the clock again
         await wait_until(lambda: (served := bench.broker.peek(KEY)) and served.token.generation > old.generation)
     assert bench.issuer.mints == 2
 
@@ -256,8 +256,8 @@ async def test_invented_keys_do_not_stay_in_memory() -> None:
         bench.clock.advance(IDLE)
         for key in keys:
             await bench.refresh(key, in_use=False)
-    assert list(bench.broker._holdings.memory) == []
-    assert not bench.broker._refresher._due
+    assert list(bench.broker._cache) == []
+    assert not bench.broker._refresher._schedule._due
     assert bench.issuer.mints == 500
 
 
@@ -309,7 +309,7 @@ async def test_a_late_rejection_of_an_old_generation_mints_nothing() -> None:
     second = (await bench.get()).token
     for _ in range(3):
         await bench.broker.reject(KEY, first.generation)
-        bench.broker.upkeep.notice(Wake(WakeKind.REJECT, first.key_hash, first.generation))
+        bench.broker._reconciler.notice(Wake(WakeKind.REJECT, first.key_hash, first.generation))
         assert bench.due_at() == second.refresh_at
         bench.clock.advance(IDLE)
         await bench.refresh()
@@ -348,7 +348,7 @@ async def test_what_was_rejected_while_it_was_under_way_is_given_to_nobody() -> 
     old = await shared(bench.store, bench.clock, lifetime=3600.0)
 
     def rejected_elsewhere() -> None:
-        bench.broker.upkeep.notice(Wake(WakeKind.REJECT, old.key_hash, old.generation))
+        bench.broker._reconciler.notice(Wake(WakeKind.REJECT, old.key_hash, old.generation))
         bench.store.server.entries[old.key_hash].record = None
 
     bench.store.after["acquire"] = rejected_elsewhere

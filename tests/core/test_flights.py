@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from mintonce_server.core.flights import Flights
 from mintonce_server.core.key import TokenKey
+from mintonce_server.core.single_flight import SingleFlight
 
 KEY = TokenKey.of("demo", "https://api.example.com/")
 
@@ -25,8 +25,8 @@ class Runway:
 
 async def test_many_callers_share_one_flight() -> None:
     """A hundred callers, one start; only the first one started it."""
-    flights, runway = Flights[int](), Runway()
-    callers = [asyncio.create_task(flights.join(KEY, runway.fly)) for _ in range(100)]
+    flights, runway = SingleFlight[int](), Runway()
+    callers = [asyncio.create_task(flights.run(KEY, runway.fly)) for _ in range(100)]
     await asyncio.sleep(0)
     runway.clear.set()
     answers = await asyncio.gather(*callers)
@@ -35,9 +35,9 @@ async def test_many_callers_share_one_flight() -> None:
 
 async def test_a_caller_that_hangs_up_does_not_end_the_flight() -> None:
     """Not even when it is the one that started it."""
-    flights, runway = Flights[int](), Runway()
-    first = asyncio.create_task(flights.join(KEY, runway.fly))
-    second = asyncio.create_task(flights.join(KEY, runway.fly))
+    flights, runway = SingleFlight[int](), Runway()
+    first = asyncio.create_task(flights.run(KEY, runway.fly))
+    second = asyncio.create_task(flights.run(KEY, runway.fly))
     await asyncio.sleep(0)
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -48,10 +48,10 @@ async def test_a_caller_that_hangs_up_does_not_end_the_flight() -> None:
 
 async def test_the_next_caller_after_a_landing_flies_anew() -> None:
     """Even in the very step in which the flight landed: a result is never handed out twice."""
-    flights, runway = Flights[int](), Runway()
+    flights, runway = SingleFlight[int](), Runway()
     runway.clear.set()
-    assert await flights.join(KEY, runway.fly) == (1, True)
-    assert await flights.join(KEY, runway.fly) == (2, True)
+    assert await flights.run(KEY, runway.fly) == (1, True)
+    assert await flights.run(KEY, runway.fly) == (2, True)
 
 
 async def test_a_failure_reaches_every_caller() -> None:
@@ -60,16 +60,16 @@ async def test_a_failure_reaches_every_caller() -> None:
     async def crash() -> int:
         raise ValueError("no")
 
-    flights = Flights[int]()
-    answers = await asyncio.gather(*(flights.join(KEY, crash) for _ in range(3)), return_exceptions=True)
+    flights = SingleFlight[int]()
+    answers = await asyncio.gather(*(flights.run(KEY, crash) for _ in range(3)), return_exceptions=True)
     assert [type(answer) for answer in answers] == [ValueError] * 3
     assert KEY not in flights
 
 
 async def test_closing_lets_flights_land_and_then_cancels() -> None:
     """A mint that was paid for is not thrown away for the sake of a quick end."""
-    flights, runway = Flights[int](), Runway()
-    caller = asyncio.create_task(flights.join(KEY, runway.fly))
+    flights, runway = SingleFlight[int](), Runway()
+    caller = asyncio.create_task(flights.run(KEY, runway.fly))
     await asyncio.sleep(0)
     closing = asyncio.create_task(flights.close(grace=5.0))
     await asyncio.sleep(0)
@@ -77,7 +77,7 @@ async def test_closing_lets_flights_land_and_then_cancels() -> None:
     await closing
     assert await caller == (1, True)
 
-    stuck = asyncio.create_task(flights.join(KEY, asyncio.Event().wait))  # never lands
+    stuck = asyncio.create_task(flights.run(KEY, asyncio.Event().wait))  # never lands
     await asyncio.sleep(0)
     await flights.close(grace=0.0)
     with pytest.raises(asyncio.CancelledError):

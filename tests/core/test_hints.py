@@ -1,6 +1,6 @@
 """A hint that a token may be rejected makes a replica ask the store, a bounded number of times."""
 
-from mintonce_server.core.filling import ASKED_AT_MOST
+from mintonce_server.core.fetch import ASKED_AT_MOST
 from mintonce_server.core.ports import Acquired, Wake, WakeKind, Wish
 from support.samples import KEY, named
 from support.workbench import Workbench
@@ -16,7 +16,7 @@ async def test_a_flood_of_hints_holds_up_no_caller() -> None:
         nonlocal asked
         asked += 1
         if asked < 50:
-            other.broker.upkeep.notice(Wake(WakeKind.REJECT, token.key_hash, token.generation))
+            other.broker._reconciler.notice(Wake(WakeKind.REJECT, token.key_hash, token.generation))
         return await acquire(KEY, wish)
 
     bench.store.acquire = acquire_and_hint  # type: ignore[method-assign]

@@ -9,7 +9,7 @@ from mintonce_server.core import events, turns
 from mintonce_server.core.broker import Served
 from mintonce_server.core.errors import IssuerError, IssuerRefused, IssuerThrottled, IssuerUnavailable
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.lone_budget import BURST
+from mintonce_server.core.outage import BURST
 from mintonce_server.core.turns import NoTurn
 from support.samples import KEY
 from support.scripted_issuer import refused, throttled, unavailable

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mintonce_server.core.revalidation import Verdict, judge
+from mintonce_server.core.reconcile import Verdict, judge
 from mintonce_server.core.token import Token
 from mintonce_server.observability.clock import SystemClock
 from support.samples import KEY, minted
@@ -21,7 +21,7 @@ generations = st.integers(min_value=0, max_value=5)
 
 
 @pytest.mark.parametrize(
-    ("held", "barred", "stored", "verdict"),
+    ("held", "rejected_through", "stored", "verdict"),
     [
         pytest.param(0, 0, 0, Verdict.NOTHING, id="nobody has anything"),
         pytest.param(5, 0, 5, Verdict.NOTHING, id="both have the same"),
@@ -38,13 +38,13 @@ generations = st.integers(min_value=0, max_value=5)
         pytest.param(5, 4, 4, Verdict.RAISE, id="the store lost both the rejection and the successor"),
     ],
 )
-def test_what_is_to_be_done(held: int, barred: int, stored: int, verdict: Verdict) -> None:
+def test_what_is_to_be_done(held: int, rejected_through: int, stored: int, verdict: Verdict) -> None:
     """Generations: of the live token here, of the newest rejection known here, and the store's; 0 for none."""
-    assert judge(holding(held), barred, stored) is verdict
+    assert judge(holding(held), rejected_through, stored) is verdict
 
 
 @pytest.mark.parametrize(
-    ("barred", "stored", "verdict"),
+    ("rejected_through", "stored", "verdict"),
     [
         pytest.param(0, 0, Verdict.ADOPT, id="the store has none"),
         pytest.param(0, 4, Verdict.ADOPT, id="the fleet has another one with a lower number"),
@@ -52,16 +52,18 @@ def test_what_is_to_be_done(held: int, barred: int, stored: int, verdict: Verdic
         pytest.param(4, 4, Verdict.RAISE, id="the store has a rejected one"),
     ],
 )
-def test_what_was_minted_without_the_store_gets_a_number_first(barred: int, stored: int, verdict: Verdict) -> None:
+def test_what_was_minted_without_the_store_gets_a_number_first(
+    rejected_through: int, stored: int, verdict: Verdict
+) -> None:
     """Its provisional number says nothing about the store's."""
-    assert judge(holding(5, provisional=True), barred, stored) is verdict
+    assert judge(holding(5, provisional=True), rejected_through, stored) is verdict
 
 
 @given(generations, generations, generations)
-def test_what_is_rejected_is_neither_fetched_nor_given_back(held: int, barred: int, stored: int) -> None:
+def test_what_is_rejected_is_neither_fetched_nor_given_back(held: int, rejected_through: int, stored: int) -> None:
     """Whatever else is so: memory holds nothing that it knows to be rejected."""
-    held = held if held > barred else 0
-    verdict = judge(holding(held), barred, stored)
-    assert verdict is not Verdict.LOAD or stored > barred
-    assert verdict is not Verdict.RESTORE or held > max(barred, stored)
-    assert (verdict is Verdict.RAISE) == (0 < stored <= barred)
+    held = held if held > rejected_through else 0
+    verdict = judge(holding(held), rejected_through, stored)
+    assert verdict is not Verdict.LOAD or stored > rejected_through
+    assert verdict is not Verdict.RESTORE or held > max(rejected_through, stored)
+    assert (verdict is Verdict.RAISE) == (0 < stored <= rejected_through)

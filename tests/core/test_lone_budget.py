@@ -5,20 +5,20 @@ import pytest
 from mintonce_server.core.caller import ANONYMOUS
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.lone_budget import BURST, LoneBudget
+from mintonce_server.core.outage import BURST, OutageBudget
 from support.samples import KEY
 from support.troubled_store import ALL
 from support.workbench import Workbench
 
 
-def taken(budget: LoneBudget, caller: str, now: float, tries: int = 100) -> int:
+def taken(budget: OutageBudget, caller: str, now: float, tries: int = 100) -> int:
     """How many of so many tries were granted."""
     return sum(budget.take(caller, now) for _ in range(tries))
 
 
 def test_one_caller_has_half_at_once_and_then_one_a_second() -> None:
     """The other half waits for those who come later."""
-    budget = LoneBudget(0.0)
+    budget = OutageBudget(0.0)
 
     assert taken(budget, "key:a", 0.0) == BURST // 2
     assert sum(taken(budget, "key:a", float(second)) for second in range(1, 61)) == 60
@@ -26,7 +26,7 @@ def test_one_caller_has_half_at_once_and_then_one_a_second() -> None:
 
 def test_who_asks_for_little_is_served_whatever_another_takes() -> None:
     """Each second one of them asks for as much as it can, and then the other one once."""
-    budget = LoneBudget(0.0)
+    budget = OutageBudget(0.0)
     for second in range(0, 60, 10):
         taken(budget, "key:greedy", float(second))
         assert budget.take("key:modest", float(second))
@@ -34,7 +34,7 @@ def test_who_asks_for_little_is_served_whatever_another_takes() -> None:
 
 def test_all_callers_together_have_the_whole() -> None:
     """However many there are."""
-    budget = LoneBudget(0.0)
+    budget = OutageBudget(0.0)
 
     assert sum(taken(budget, f"key:{number}", 0.0) for number in range(1000)) == BURST
     assert sum(taken(budget, f"key:{number}", 10.0) for number in range(1000)) == 10
@@ -42,7 +42,7 @@ def test_all_callers_together_have_the_whole() -> None:
 
 def test_callers_without_a_name_have_it_all() -> None:
     """There is nobody to keep anything for."""
-    assert taken(LoneBudget(0.0), ANONYMOUS.name, 0.0) == BURST
+    assert taken(OutageBudget(0.0), ANONYMOUS.name, 0.0) == BURST
 
 
 async def test_whoever_gets_no_lone_mint_is_told_why() -> None:

@@ -20,7 +20,7 @@ AHEAD = pytest.mark.parametrize("ahead", [20.0, 86_400.0])
 async def minted_ahead(bench: Workbench, ahead: float) -> Token:
     """A token that this replica minted alone."""
     number = int((bench.clock.unix() + ahead) * 1_000_000)
-    bench.broker._filling._alone._generation = lambda entry: number  # type: ignore[method-assign] # it depends on chance
+    bench.broker._fetcher._outage_minter._generation = lambda entry: number  # type: ignore[method-assign] # it depends on chance
     bench.store.down = ALL
     alone = (await bench.get()).token
     bench.store.down = frozenset()
@@ -108,9 +108,9 @@ async def test_two_looks_at_once_give_the_successor_one_number() -> None:
         return tokens
 
     bench.store.load = slowly  # type: ignore[method-assign] # the wire is slow
-    first = asyncio.create_task(bench.broker._revalidation.confirm([entry]))
+    first = asyncio.create_task(bench.broker._reconciler.confirm([entry]))
     await a_moment()
-    await bench.broker._revalidation.confirm([entry])
+    await bench.broker._reconciler.confirm([entry])
     numbered = entry.token
     behind.set()
     await first
@@ -127,7 +127,7 @@ async def test_the_rejected_number_is_no_successor_however_young_it_seems() -> N
     assert await watcher.broker.reject(KEY, old.generation)
     entry = watcher.entry()
     assert entry
-    entry.barred_at = old.minted_at - 1.0
+    entry.rejected_through_at = old.minted_at - 1.0
     bench.store.fail_over(KEY, behind)
     await watcher.catch_up()
     assert not watcher.events(events.Adopted)

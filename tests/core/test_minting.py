@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from mintonce_server.core import events, minting
+from mintonce_server.core import events, mint
 from mintonce_server.core.errors import IssuerRefused, IssuerThrottled
 from mintonce_server.core.ports import Lease, Refusal
 from mintonce_server.core.token import REFRESH_SHARE, Origin, Token
@@ -236,7 +236,7 @@ async def test_a_token_whose_commit_failed_is_not_minted_again_when_the_store_is
 
 async def test_a_flight_waits_for_the_holder_and_takes_its_token(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is woken by the commit, and says how long it waited."""
-    monkeypatch.setattr(minting, "WAIT_BOUND", 60.0)  # its own timer does not help
+    monkeypatch.setattr(mint, "WAIT_BOUND", 60.0)  # its own timer does not help
     bench = Workbench()
     async with bench.upkeep():
         lease = await lease_of(bench.store, KEY)

@@ -7,13 +7,17 @@ import pytest
 
 from mintonce_server.core import events
 from mintonce_server.core.broker import Served
+from mintonce_server.core.cache import Entry
+from mintonce_server.core.client import OAuthClient
 from mintonce_server.core.errors import IssuerUnavailable, MintonceError
-from mintonce_server.core.memory import Entry
 from mintonce_server.core.token import Token
 from support.clocks import ManualClock
 from support.samples import KEY, minted, named, shared
+from support.scripted_issuer import ScriptedIssuer
 from support.troubled_store import ALL
 from support.workbench import Workbench, a_moment
+
+CLIENT = OAuthClient(KEY.client, ScriptedIssuer(ManualClock()))
 
 
 def token_of(clock: ManualClock, generation: int, lifetime: float, *, provisional: bool = False) -> Token:
@@ -24,7 +28,7 @@ def token_of(clock: ManualClock, generation: int, lifetime: float, *, provisiona
 def test_a_dead_token_with_a_higher_number_holds_no_place() -> None:
     """A token minted alone has ended; the fleet's, with a lower number, lives."""
     clock = ManualClock()
-    entry = Entry(KEY, "hash", clock.monotonic())
+    entry = Entry(KEY, "hash", CLIENT, clock.monotonic())
     entry.offer(token_of(clock, 9, 5.0, provisional=True), 0.0, clock.monotonic())
     fleets = token_of(clock, 7, 100.0)
     assert not entry.offer(fleets, 0.0, clock.monotonic())
@@ -36,7 +40,7 @@ def test_a_dead_token_with_a_higher_number_holds_no_place() -> None:
 def test_a_dead_token_is_not_taken() -> None:
     """Whatever its number."""
     clock = ManualClock()
-    entry = Entry(KEY, "hash", clock.monotonic())
+    entry = Entry(KEY, "hash", CLIENT, clock.monotonic())
     dead = token_of(clock, 9, 5.0)
     clock.advance(5.0)
     assert not entry.offer(dead, 0.0, clock.monotonic())
@@ -46,7 +50,7 @@ def test_a_dead_token_is_not_taken() -> None:
 async def test_a_watch_gets_the_fleets_token_when_the_one_minted_alone_has_ended() -> None:
     """Though it has a lower number, since this host's clock is ahead; and never the dead one."""
     bench = Workbench()
-    bench.broker._filling._alone._clock = ManualClock(bench.clock.monotonic(), bench.clock.unix() + 7200.0)
+    bench.broker._fetcher._outage_minter._clock = ManualClock(bench.clock.monotonic(), bench.clock.unix() + 7200.0)
     bench.store.down = ALL
     bench.issuer.lifetime = 5.0
     async with aclosing(bench.broker.watch(KEY, 5.0)) as watch:
@@ -144,7 +148,7 @@ async def test_a_token_that_came_just_before_its_end_says_so() -> None:
     bench.clock.advance(0.5)
     answer = (await asyncio.gather(late, return_exceptions=True))[0]
     assert not isinstance(answer, MintonceError), answer
-    assert not [event for event in bench.events(events.MintFailed) if "too short" in event.detail]
+    assert not [event for event in bench.events(events.MintFailed) if "too short" in str(event.error)]
 
 
 async def test_what_ended_here_stays_over_though_the_store_s_clock_was_set_back() -> None:
@@ -176,7 +180,7 @@ async def test_nor_does_a_back_off_bring_it_back() -> None:
 async def test_the_refresh_of_a_dead_token_takes_the_fleets_with_a_lower_number() -> None:
     """It mints none where a live one is there."""
     bench = Workbench(keep_warm=True)
-    bench.broker._filling._alone._clock = ManualClock(bench.clock.monotonic(), bench.clock.unix() + 7200.0)
+    bench.broker._fetcher._outage_minter._clock = ManualClock(bench.clock.monotonic(), bench.clock.unix() + 7200.0)
     bench.store.down = ALL
     bench.issuer.lifetime = 5.0
     alone = (await bench.get()).token

@@ -2,9 +2,9 @@
 
 import pytest
 
-from mintonce_server.core import quotas
+from mintonce_server.core import limits
 from mintonce_server.core.errors import LimitExceeded
-from mintonce_server.core.quotas import QuotaOptions, Quotas
+from mintonce_server.core.limits import QuotaOptions, Quotas
 from support.clocks import ManualClock
 
 OPTIONS = QuotaOptions(
@@ -72,7 +72,7 @@ def test_calls_and_watches_at_a_time() -> None:
 
 def test_what_is_remembered_is_bounded_and_nobody_gains_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Callers whose share is whole again are forgotten first; one that used it up is not."""
-    monkeypatch.setattr(quotas, "CALLERS_REMEMBERED", 100)
+    monkeypatch.setattr(limits, "CALLERS_REMEMBERED", 100)
     shares, clock = made()
     for _ in range(3):
         shares.take_mint("greedy")
@@ -88,32 +88,32 @@ def test_what_is_remembered_is_bounded_and_nobody_gains_by_it(monkeypatch: pytes
 
 def test_a_crowd_of_callers_costs_each_new_one_little(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many who cannot be forgotten just now, each call looks at a few; all have their turn, and then they go."""
-    monkeypatch.setattr(quotas, "CALLERS_REMEMBERED", 100)
+    monkeypatch.setattr(limits, "CALLERS_REMEMBERED", 100)
     shares, clock = made()
     for number in range(200):
         shares.take_reject(f"caller-{number}")
     assert len(shares._shares) == 200
 
     looked: list[object] = []
-    unused = quotas._Share.is_unused
+    unused = limits._Share.is_unused
 
-    def look(share: quotas._Share, now: float) -> bool:
+    def look(share: limits._Share, now: float) -> bool:
         looked.append(share)
         return unused(share, now)
 
-    monkeypatch.setattr(quotas._Share, "is_unused", look)
+    monkeypatch.setattr(limits._Share, "is_unused", look)
     shares.take_mint("one more")
-    assert 0 < len(looked) <= quotas.LOOKED_AT
+    assert 0 < len(looked) <= limits.LOOKED_AT
 
     clock.advance(10.0)
     for number in range(20):
         shares.take_mint(f"later-{number}")
-    assert len(shares._shares) <= 100 + quotas.LOOKED_AT
+    assert len(shares._shares) <= 100 + limits.LOOKED_AT
 
 
 def test_whoever_has_a_watch_open_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the crowd would give it a second share."""
-    monkeypatch.setattr(quotas, "CALLERS_REMEMBERED", 10)
+    monkeypatch.setattr(limits, "CALLERS_REMEMBERED", 10)
     shares, clock = made()
     with shares.watching("a"), shares.watching("a"):
         for number in range(100):

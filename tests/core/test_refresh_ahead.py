@@ -40,7 +40,7 @@ async def time_to_refresh(replicas: list[Workbench], token: Token) -> None:
     replicas[0].clock.advance(token.refresh_at - replicas[0].clock.monotonic())
     for replica in replicas:
         await replica.catch_up()
-        replica.broker._refresher._changed.set()
+        replica.broker._refresher._schedule._changed.set()
 
 
 async def test_all_are_served_the_old_token_while_one_replica_mints_its_successor() -> None:

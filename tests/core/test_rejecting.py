@@ -36,15 +36,15 @@ async def test_a_generation_that_never_was_changes_nothing_anywhere(ahead: int) 
         coming.cancel()
         await asyncio.gather(coming, return_exceptions=True)
     assert bench.issuer.mints == 1
-    assert [entry and entry.barred for entry in (bench.entry(), other.entry())] == [0, 0]
+    assert [entry and entry.rejected_through for entry in (bench.entry(), other.entry())] == [0, 0]
 
 
 async def test_a_message_with_such_a_generation_changes_nothing_either() -> None:
     """A hint makes the replica ask, and the store knows of no rejection."""
     bench = Workbench()
     token = (await bench.get()).token
-    bench.broker.upkeep.notice(Wake(WakeKind.REJECT, token.key_hash, 2**62))
-    await bench.broker.upkeep._ask()
+    bench.broker._reconciler.notice(Wake(WakeKind.REJECT, token.key_hash, 2**62))
+    await bench.broker._reconciler._ask()
     assert named((await bench.get()).token) == named(token)
     assert bench.issuer.mints == 1
 
@@ -182,7 +182,7 @@ async def test_a_lost_barrier_costs_one_mint_however_many_replicas_know_it(ahead
     bench = Workbench()
     replicas = [bench, bench.replica(), bench.replica()]
     bench.store.down = ALL
-    bench.broker._filling._alone._clock = ManualClock(bench.clock.monotonic(), bench.clock.unix() + ahead)
+    bench.broker._fetcher._outage_minter._clock = ManualClock(bench.clock.monotonic(), bench.clock.unix() + ahead)
     alone = (await bench.get()).token
     bench.store.down = frozenset()
     assert await bench.broker.reject(KEY, alone.generation)
@@ -243,9 +243,9 @@ async def test_a_message_about_an_older_rejection_causes_no_question() -> None:
     await bench.broker.reject(KEY, old.generation)
     new = (await bench.get()).token
     asked = bench.store.calls["generations"]
-    bench.broker.upkeep.notice(Wake(WakeKind.REJECT, old.key_hash, old.generation))
+    bench.broker._reconciler.notice(Wake(WakeKind.REJECT, old.key_hash, old.generation))
     served = bench.broker.peek(KEY)
     assert served is not None
     assert named(served.token) == named(new)
-    await bench.broker.upkeep._ask()
+    await bench.broker._reconciler._ask()
     assert bench.store.calls["generations"] == asked

@@ -5,7 +5,7 @@ from functools import partial
 from mintonce_server.core import events
 from mintonce_server.core.broker import BrokerOptions
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.upkeep import AT_ONCE
+from mintonce_server.core.reconcile import AT_ONCE
 from support.samples import KEY
 from support.troubled_store import ALL
 from support.waiting import wait_until
@@ -99,9 +99,9 @@ async def test_what_an_outage_interrupts_is_done_after() -> None:
     assert [len(asked) for asked in bench.store.asked] == [AT_ONCE, 1]
     assert [event.minting for event in bench.events(events.StoreFailed)] == [False]
     bench.store.down = frozenset()
-    await bench.broker.upkeep._ask()
+    await bench.broker._reconciler._ask()
     assert bench.store.asked[2] == [wanted[0]]
-    await bench.broker.upkeep._ask()
+    await bench.broker._reconciler._ask()
     assert len(bench.store.asked) == 3
 
 
@@ -130,7 +130,7 @@ async def test_a_record_of_older_credentials_does_not_come_into_memory() -> None
     bench = Workbench(credential_version=2)
     behind = bench.replica(credential_version=1)
     old = (await behind.get()).token
-    bench.broker._holdings.entry(KEY)
+    bench.broker._cache.entry(KEY)
     await bench.catch_up()
     assert bench.broker.peek(KEY) is None
     assert (await bench.get()).token.generation > old.generation

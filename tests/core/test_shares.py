@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from mintonce_server.core.shares import Shares
+from mintonce_server.core.limits import Shares
 
 
 def test_whatever_comes_and_goes_the_largest_owner_is_known() -> None:

@@ -6,19 +6,20 @@ from collections import Counter
 
 import pytest
 
-from mintonce_server.core import slots as module
 from mintonce_server.core.broker import BrokerOptions
+from mintonce_server.core.cache import IDLE, LOOKED_AT, Entry, Places
+from mintonce_server.core.client import OAuthClient
 from mintonce_server.core.errors import LimitExceeded
-from mintonce_server.core.holdings import IDLE
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.memory import Entry
-from mintonce_server.core.refresher import STALE, Refresher
-from mintonce_server.core.slots import Slots
+from mintonce_server.core.schedule import STALE, Schedule
 from support.clocks import ManualClock
 from support.samples import KEY
+from support.scripted_issuer import ScriptedIssuer
 from support.troubled_store import ALL
 from support.waiting import wait_until
 from support.workbench import PATIENCE, Workbench
+
+CLIENT = OAuthClient(KEY.client, ScriptedIssuer(ManualClock()))
 
 PLACES = 4
 
@@ -37,7 +38,7 @@ async def ask(on: Workbench, caller: str, *scopes: str) -> None:
 
 
 def held(on: Workbench) -> set[str]:
-    return {entry.key.scopes[0] for entry in on.broker._holdings.memory}
+    return {entry.key.scopes[0] for entry in on.broker._cache}
 
 
 async def test_a_caller_that_holds_all_places_keeps_nobody_out() -> None:
@@ -109,7 +110,7 @@ async def test_a_key_that_is_being_minted_keeps_its_place() -> None:
     on = bench()
     on.issuer.gate.clear()
     asking = [asyncio.create_task(ask(on, "a", scope)) for scope in ("a1", "a2", "a3", "a4")]
-    await wait_until(lambda: len(on.broker._filling.flights._tasks) == PLACES)
+    await wait_until(lambda: len(on.broker._flights._tasks) == PLACES)
     with pytest.raises(LimitExceeded):
         await ask(on, "b", "b1")
     on.issuer.gate.set()
@@ -119,10 +120,10 @@ async def test_a_key_that_is_being_minted_keeps_its_place() -> None:
 
 async def test_the_clients_do_not_share_places() -> None:
     """Each has its own number."""
-    places = Slots(1)
+    places = Places(1)
     for client in ("one", "two"):
         assert not places.is_full(client)
-        entry = places.add(Entry(key("s", client), client, 0.0), "caller")
+        entry = places.add(Entry(key("s", client), client, CLIENT, 0.0), "caller")
         assert places.is_full(client)
         places.remove(entry)
         assert not places._clients
@@ -130,9 +131,9 @@ async def test_the_clients_do_not_share_places() -> None:
 
 def test_a_full_table_is_not_searched_for_each_new_key() -> None:
     """A few entries are looked at; each search goes on behind the last one."""
-    places, looked = Slots(1000), Counter[Entry]()
+    places, looked = Places(1000), Counter[Entry]()
     for number in range(1000):
-        places.add(Entry(key(f"s{number}"), str(number), 0.0), "a")
+        places.add(Entry(key(f"s{number}"), str(number), CLIENT, 0.0), "a")
 
     def never(entry: Entry) -> bool:
         looked[entry] += 1
@@ -140,20 +141,16 @@ def test_a_full_table_is_not_searched_for_each_new_key() -> None:
 
     for _ in range(10):
         assert places.replaceable(KEY.client, "b", never, lambda _: False) is None
-    assert looked.total() == 10 * module.LOOKED_AT
+    assert looked.total() == 10 * LOOKED_AT
     assert set(looked.values()) == {1}
 
 
-async def test_what_the_refresher_knows_stays_small_while_keys_come_and_go() -> None:
+async def test_the_schedule_stays_small_while_keys_come_and_go() -> None:
     """A token that lives a day would else hold its key's place in the heap for a day."""
-
-    async def nothing(_: TokenKey) -> None:
-        return
-
-    refresher = Refresher(ManualClock(), nothing, lambda _, error: pytest.fail(str(error)), random.Random(7))
+    schedule = Schedule(ManualClock(), random.Random(7))
     for number in range(5000):
-        refresher.schedule(key(f"s{number}"), 86_400.0)
-        refresher.forget(key(f"s{number}"))
-        refresher.schedule(key("moved"), 86_400.0 + number)
-    assert len(refresher._heap) <= STALE + 3
-    assert len(refresher._due) == 1
+        schedule.at(key(f"s{number}"), 86_400.0)
+        schedule.cancel(key(f"s{number}"))
+        schedule.at(key("moved"), 86_400.0 + number)
+    assert len(schedule._heap) <= STALE + 3
+    assert len(schedule._due) == 1

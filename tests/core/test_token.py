@@ -31,7 +31,7 @@ def test_a_refresh_starts_before_the_leeway_and_inside_the_window(lifetime: floa
 
 @given(hashes)
 def test_a_day_token_is_used_for_99_percent_of_its_life(key_hash: str) -> None:
-    """Minting early wastes a paid token."""
+    """LeasedMinter early wastes a paid token."""
     assert refresh_after(DAY, key_hash, 1) >= 0.989 * DAY
 
 
@@ -59,8 +59,8 @@ def test_at_most_half_a_lifetime_is_granted_to_min_remaining() -> None:
 def test_a_token_is_live_until_its_last_moment_but_comfortable_only_until_the_leeway() -> None:
     """In an outage it is served to its true end."""
     hour = token(3600.0)
-    assert hour.is_comfortable(now=100.0 + 3569.9)
-    assert not hour.is_comfortable(now=100.0 + 3570.1)
+    assert hour.has_min_ttl(now=100.0 + 3569.9)
+    assert not hour.has_min_ttl(now=100.0 + 3570.1)
     assert hour.is_live(now=100.0 + 3599.9)
     assert not hour.is_live(now=100.0 + 3600.0)
 
@@ -86,10 +86,10 @@ def test_a_secret_does_not_pickle() -> None:
 
 
 @pytest.mark.parametrize(
-    ("left", "patience"),
+    ("left", "wait"),
     [(3600.0, 1.0), (30.5, 1.0), (10.0, 1.0), (1.0, 0.5)],
 )
-def test_nobody_waits_for_a_better_token_until_theirs_is_over(left: float, patience: float) -> None:
+def test_nobody_waits_for_a_better_token_until_theirs_is_over(left: float, wait: float) -> None:
     """A second, or half of what is left."""
     day = token(DAY)
-    assert day.patience(day.expires_at - left) == pytest.approx(patience)
+    assert day.max_wait(day.expires_at - left) == pytest.approx(wait)

@@ -117,7 +117,7 @@ async def test_what_is_asked_between_two_waits_counts(monkeypatch: pytest.Monkey
     loop, passed = asyncio.get_running_loop(), 0.0
     real = loop.time
     monkeypatch.setattr(loop, "time", lambda: real() + passed)
-    patience, news = turns.Patience(), asyncio.Event()
+    patience, news = turns.WaitBudget(), asyncio.Event()
     news.set()
     waits = round(turns.PATIENCE / turns.ASK_AGAIN)
     for _ in range(waits):
@@ -219,7 +219,7 @@ async def test_a_key_without_a_turn_leaves_no_lease_and_is_minted_later(monkeypa
     with pytest.raises(IssuerUnavailable, match="under way"):
         await calls[-1]
     assert bench.issuer.mints == 1 + turns.AT_ONCE // 2
-    assert "too many requests" in bench.events(events.MintFailed)[-1].detail
+    assert "too many requests" in str(bench.events(events.MintFailed)[-1].error)
     bench.issuer.end_of_hanging.set()
     await asyncio.gather(*calls, return_exceptions=True)
     bench.clock.advance(1.5)

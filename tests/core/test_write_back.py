@@ -8,7 +8,7 @@ from mintonce_server.core import events
 from mintonce_server.core.errors import Reason
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Backoff, Failure, Refusal, WakeKind
-from mintonce_server.core.revalidation import RESTORED_AT_ONCE
+from mintonce_server.core.reconcile import RESTORED_AT_ONCE
 from mintonce_server.core.token import Origin, Token
 from support.samples import KEY, lease_of, load_all, minted, named, wish
 from support.troubled_store import ALL
@@ -123,7 +123,7 @@ async def test_a_rejected_token_is_not_given_back_while_the_store_remembers() ->
     assert await stored(bench) is None
     entry = bench.entry()
     assert entry
-    assert (entry.token, entry.barred) == (None, token.generation)
+    assert (entry.token, entry.rejected_through) == (None, token.generation)
     assert not bench.events(events.Restored)
 
 
@@ -329,7 +329,7 @@ async def test_what_an_outage_interrupts_while_giving_back_is_done_after(method:
     bench.store.down = frozenset({method})
     await bench.catch_up()
     bench.store.down = frozenset()
-    await bench.broker.upkeep._ask()
+    await bench.broker._reconciler._ask()
     assert [named(one) for one in await load_all(bench.store, keys)] == [named(one) for one in (newer, *tokens[1:])]
     entry = bench.entry(keys[0])
     assert entry

@@ -17,7 +17,7 @@ from mintonce_dev.valkey import EmbeddedValkey
 from mintonce_server.config import load
 from mintonce_server.core.broker import Served
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.minting import Obtained
+from mintonce_server.core.mint import Obtained
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.token import Minted, Origin
 from mintonce_server.core.token import Token as CoreToken

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from mintonce_server.core import events
-from mintonce_server.core.errors import Reason
+from mintonce_server.core.errors import IssuerRefused
+from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Clock, Refusal
 from mintonce_server.observability import logs
 from mintonce_server.observability.clock import SystemClock
@@ -17,13 +18,14 @@ from mintonce_server.observability.journal import JOURNAL, event_sink
 Configure = Callable[..., io.StringIO]
 
 HASH = "0" * 32
+KEY = TokenKey.of("billing", "https://api.example.com/")
 
 
 def test_every_event_has_a_name_and_a_level() -> None:
     """An event that is added to core must be added to the table."""
     kinds = {kind for _, kind in inspect.getmembers(events, inspect.isclass) if issubclass(kind, events.Event)}
 
-    elsewhere = {events.Posted, events.Unforeseen}  # the audit log, the fault log
+    elsewhere = {events.Unforeseen}  # the fault log
     assert set(JOURNAL) == kinds - {events.Event} - elsewhere
     assert {level for _, level in JOURNAL.values()} <= set(logs.LEVELS)
 
@@ -32,7 +34,7 @@ def test_every_event_has_a_name_and_a_level() -> None:
     ("event", "name", "level"),
     [
         (events.MintStarted(HASH, "billing", 7, events.Cause.ABSENT), "mint_started", "debug"),
-        (events.Minted(HASH, "billing", 7, 0.1, 86400.0), "minted", "info"),
+        (events.Minted(HASH, KEY, 7, events.Cause.ABSENT, 0.1, 86400.0, "ab", ""), "minted", "info"),
         (events.Committed(HASH, 7), "committed", "info"),
         (events.CommitRefused(HASH, 7, Refusal.STALE), "commit_refused", "warning"),
         (events.LeaseLost(HASH, 7), "lease_lost", "warning"),
@@ -56,9 +58,8 @@ def test_a_failed_mint_tells_why(configure: Configure) -> None:
     stream = configure("info")
     detail = "refused: client_secret=canary"
 
-    event_sink(logs.get_logger("broker"))(
-        events.MintFailed(HASH, "billing", 7, 0.1, Reason.ISSUER_REFUSED, "invalid_client", detail, "Mend it.", 30.0)
-    )
+    error = IssuerRefused(detail, remedy="Mend it.", retry_after=30.0, issuer_error="invalid_client")
+    event_sink(logs.get_logger("broker"))(events.MintFailed(HASH, KEY, 7, events.Cause.ABSENT, 0.1, error, posted=True))
 
     line = json.loads(stream.getvalue())
     assert (line["reason"], line["issuer_error"], line["retry_after"]) == ("ISSUER_REFUSED", "invalid_client", 30.0)

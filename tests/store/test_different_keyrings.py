@@ -47,7 +47,7 @@ class Fleet:
         """Everybody is asked, and has compared with the store before."""
         self.clock.advance(5.1)
         for broker in self.brokers:
-            await broker.upkeep._revalidation.confirm([broker._holdings.entry(KEY)])
+            await broker._reconciler.confirm([broker._cache.entry(KEY)])
         return [(await broker.get(KEY, 0.0, 5.0)).token for broker in self.brokers]
 
 

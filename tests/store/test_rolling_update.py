@@ -36,7 +36,7 @@ class Replica:
         return served.token, served.origin, served.degraded
 
     async def catch_up(self) -> None:
-        await self.broker.upkeep._revalidation.confirm([self.broker._holdings.entry(KEY)])
+        await self.broker._reconciler.confirm([self.broker._cache.entry(KEY)])
 
 
 @pytest_asyncio.fixture
@@ -86,7 +86,7 @@ async def test_a_replica_with_nothing_mints_one_that_all_can_read(replica: Repli
 async def test_an_unreadable_record_is_not_rejected_or_replaced_by_a_look(replica: Replica, command: Command) -> None:
     """A replica that holds nothing leaves it alone until somebody wants a token."""
     theirs = await the_next_release_mints(replica, command)
-    replica.broker._holdings.entry(KEY)
+    replica.broker._cache.entry(KEY)
     await replica.catch_up()
     assert replica.broker.peek(KEY) is None
     assert await replica.store.generations([KEY]) == [theirs]

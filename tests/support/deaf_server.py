@@ -15,9 +15,9 @@ def main() -> int:
     # This folder came first on the path, since it is this program's.
     sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != Path(__file__).parent.resolve()]
     from mintonce_server.__main__ import main as mintonced
-    from mintonce_server.core.upkeep import Upkeep
+    from mintonce_server.core.reconcile import Reconciler
 
-    Upkeep.notice = lambda self, wake: None  # type: ignore[method-assign] # what is to be lost is lost here
+    Reconciler.notice = lambda self, wake: None  # type: ignore[method-assign] # what is to be lost is lost here
     return mintonced()
 
 

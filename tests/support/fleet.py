@@ -34,13 +34,12 @@ class Replica:
         def ignored(wake: Wake) -> None:
             """Lost."""
 
-        self.house.broker.upkeep.notice = ignored  # type: ignore[method-assign] # what is to be lost is lost here
+        self.house.broker._reconciler.notice = ignored  # type: ignore[method-assign] # what is to be lost is lost here
 
     def holds(self, token: Token) -> bool:
         """Whether its memory would serve this token now, without asking anybody."""
         return any(
-            entry.token is not None and entry.token.generation == token.generation
-            for entry in self.house.broker._holdings.memory
+            entry.token is not None and entry.token.generation == token.generation for entry in self.house.broker._cache
         )
 
 

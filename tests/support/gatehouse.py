@@ -18,9 +18,9 @@ from mintonce_server.auth.identify import Identifier
 from mintonce_server.core.broker import BrokerOptions
 from mintonce_server.core.errors import AuditUnavailable
 from mintonce_server.core.key import KeyHasher
+from mintonce_server.core.limits import QuotaOptions, Quotas
 from mintonce_server.core.policy import Act, Policy, Rule
 from mintonce_server.core.ports import Clock, TokenStore
-from mintonce_server.core.quotas import QuotaOptions, Quotas
 from mintonce_server.observability.audit import CallRecord
 from mintonce_server.observability.clock import SystemClock
 from support.house import AUDIENCE, CLIENT, HASHER, House, house

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Self, TypeVar
 
 from mintonce_server.core.broker import Broker, BrokerOptions, Served
+from mintonce_server.core.cache import Entry
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.events import Event
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.memory import Entry
 from mintonce_server.core.ports import Wake, WakeKind
 from support.clocks import ManualClock
 from support.samples import HASHER, KEY
@@ -64,21 +64,21 @@ class Workbench:
         """See to the key as the refresher does when it is due. `in_use`: a caller has asked for it once more."""
         if in_use:
             self.broker.peek(key)
-        self.broker._refresher._due.pop(key, None)
-        await self.broker.upkeep.refresh(key, self.broker._refresher)
+        self.broker._refresher._schedule._due.pop(key, None)
+        await self.broker._refresher.refresh(key)
 
     async def catch_up(self) -> None:
         """Compare all that it holds with the store, as after a gap in what it heard."""
-        self.broker.upkeep.notice(GAP)
-        await self.broker.upkeep._ask()
+        self.broker._reconciler.notice(GAP)
+        await self.broker._reconciler._ask()
 
     def due_at(self, key: TokenKey = KEY) -> float | None:
         """When the refresher will see to the key, on the clock."""
-        return self.broker._refresher._due.get(key)
+        return self.broker._refresher._schedule._due.get(key)
 
     def entry(self, key: TokenKey = KEY) -> Entry | None:
         """What the replica holds for the key."""
-        return self.broker._holdings.memory.get(key)
+        return self.broker._cache.get(key)
 
     def events(self, kind: type[E]) -> list[E]:
         """What happened, of one kind."""

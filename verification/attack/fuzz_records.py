@@ -31,7 +31,7 @@ class Victim:
     """Two replicas in this process: one mints into the store, the other has never seen the key and reads it."""
 
     def __init__(self, minting: House, reading: Wire, damager: Damager, log: Path, figures: Figures) -> None:
-        self._minting = minting
+        self._minter = minting
         self._reading = reading
         self._damager = damager
         self._log = log
@@ -44,7 +44,7 @@ class Victim:
         self._number += 1
         audience = f"https://struck-{self._number}.example.com/"
         key = TokenKey.of(CLIENT, audience)
-        minted = asyncio.run_coroutine_threadsafe(self._minting.broker.get(key, 0.0, 5.0), self._loop)
+        minted = asyncio.run_coroutine_threadsafe(self._minter.broker.get(key, 0.0, 5.0), self._loop)
         generation = minted.result(10.0).token.generation
         before = len(posts(self._log))
         for blow in blows:

@@ -50,7 +50,7 @@ REFUSALS = (
 CREDENTIALS = (
     core(
         "a lone mint that heeds the refusal of another secret",
-        "alone",
+        "outage",
         "if past is None or (past.failure.of_proof and past.proof != proof):",
         "if past is None:",
         "without the store a mended secret waits for the back-off of the old one",
@@ -58,7 +58,7 @@ CREDENTIALS = (
     ),
     core(
         "what was asked for once is refreshed",
-        "upkeep",
+        "refresh",
         "return entry.asked_again and",
         "return",
         "a key that is used once costs two POSTs",

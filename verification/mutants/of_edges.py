@@ -27,19 +27,19 @@ TASKS = (
     ),
     edge(
         "a fault of one key's refresh",
-        "core/refresher.py",
+        "core/schedule.py",
         "except Exception as error:  # noqa: BLE001 - reported, and the key is tried again",
         "except ConnectionAbortedError as error:",
         "no key is refreshed any more",
-        "core/test_refresher.py",
+        "core/test_schedule.py",
     ),
     edge(
         "a refresh that failed is not tried again",
-        "core/refresher.py",
-        "            self.schedule(key, self._clock.monotonic() + full_jitter(failures, self._chance))\n",
+        "core/schedule.py",
+        "            self.at(key, self._clock.monotonic() + full_jitter(failures, self._rng))\n",
         "",
         "the key's token ends without a successor",
-        "core/test_refresher.py",
+        "core/test_schedule.py",
     ),
     edge(
         "a task that failed stays ended",
@@ -130,7 +130,7 @@ STORE = (
 PARTS = (
     edge(
         "the trouble of a part is everybody's",
-        "core/holdings.py",
+        "core/cache.py",
         "if not error.partial:",
         "if True:",
         "one dead shard degrades all keys",
@@ -138,7 +138,7 @@ PARTS = (
     ),
     edge(
         "keys of a dead part are not known to be away",
-        "core/holdings.py",
+        "core/cache.py",
         "            entry.store_failed_at = max(entry.store_failed_at, asked_at)\n",
         "            pass\n",
         "their live tokens are not served",

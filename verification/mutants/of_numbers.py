@@ -5,15 +5,15 @@ from mutants.mutant import core
 REJECTIONS = (
     core(
         "a rejection bars the caller's number",
-        "broker",
-        "self._holdings.forget(entry, rejection.generation)",
-        "self._holdings.forget(entry, generation)",
+        "reject",
+        "self._cache.evict(entry, rejection.generation)",
+        "self._cache.evict(entry, generation)",
         "a provisional number bars less than what was rejected, or more",
         "rejecting",
     ),
     core(
         "an unknown generation is no error",
-        "broker",
+        "reject",
         "if not rejection.known and generation > entry.newest:",
         "if generation < 0:",
         "a caller's invention is taken for a rejection",
@@ -21,7 +21,7 @@ REJECTIONS = (
     ),
     core(
         "a token without the number that it had",
-        "broker",
+        "reject",
         "generation in (token.generation, token.served_as)",
         "generation == token.generation",
         "a token from the outage is served on after its rejection",
@@ -29,7 +29,7 @@ REJECTIONS = (
     ),
     core(
         "a rejection of what the store lost",
-        "broker",
+        "reject",
         "if is_held and not rejection.was_current:",
         "if False:",
         "only this replica learns of it",
@@ -38,7 +38,7 @@ REJECTIONS = (
     ),
     core(
         "an interval that an emptied store forgets",
-        "broker",
+        "reject",
         "if is_held and (wait := entry.rejected_at",
         "if False and (wait := entry.rejected_at",
         "each loss of data allows another mint for a caller in a loop",
@@ -46,7 +46,7 @@ REJECTIONS = (
     ),
     core(
         "a hint of a rejection is a rejection",
-        "upkeep",
+        "reconcile",
         "            entry.doubt()\n            self._suspect([entry])\n",
         "            self._holdings.forget(entry, wake.generation)\n",
         "one PUBLISH takes the token from the fleet",
@@ -54,7 +54,7 @@ REJECTIONS = (
     ),
     core(
         "a hint that waits for the next round",
-        "upkeep",
+        "reconcile",
         "            entry.doubt()\n            self._suspect([entry])\n",
         "            self._suspect([entry])\n",
         "a rejected token is served until the store has answered",
@@ -62,7 +62,7 @@ REJECTIONS = (
     ),
     core(
         "a flood of hints holds up a flight",
-        "filling",
+        "fetch",
         "        for _ in range(ASKED_AT_MOST - 1):\n",
         "        while True:\n",
         "a caller waits for as long as messages come",
@@ -73,7 +73,7 @@ REJECTIONS = (
 LONE_MINTS = (
     core(
         "a lone mint with a number like any other",
-        "alone",
+        "outage",
         "provisional=True, reissued",
         "provisional=False, reissued",
         "its number, drawn by a host's clock, goes into the store's order",
@@ -81,7 +81,7 @@ LONE_MINTS = (
     ),
     core(
         "a lone mint that waits for the issuer",
-        "revalidation",
+        "reconcile",
         "newer_than=newest, adopt=True)",
         "newer_than=newest)",
         "in a back-off the token that is here stays unknown to the fleet",
@@ -89,7 +89,7 @@ LONE_MINTS = (
     ),
     core(
         "a number below the one that was served",
-        "revalidation",
+        "reconcile",
         "live.credential_version, newer_than=newest, adopt",
         "live.credential_version, adopt",
         "watches do not take the token under its number",
@@ -105,7 +105,7 @@ LONE_MINTS = (
     ),
     core(
         "a neighbour's number says that one's own token is old",
-        "revalidation",
+        "reconcile",
         "if held and held.provisional:",
         "if held and held.provisional and stored < generation:",
         "a lone mint gives way to any number of the store's without having been compared",
@@ -113,7 +113,7 @@ LONE_MINTS = (
     ),
     core(
         "replaced credentials that are offered without end",
-        "revalidation",
+        "reconcile",
         "entry.confirm(live.generation, asked_at)  # as in _give",
         "pass  # as in _give",
         "each call asks for a number, and is refused it",
@@ -124,15 +124,15 @@ LONE_MINTS = (
 BARRIERS = (
     core(
         "neighbours' tokens are rejected",
-        "revalidation",
-        "if 0 < stored <= barred:",
-        "if 0 < stored <= max(barred, held.generation - 1 if held else 0):",
+        "reconcile",
+        "if 0 < stored <= rejected_through:",
+        "if 0 < stored <= max(rejected_through, held.generation - 1 if held else 0):",
         "replicas reject each other's good tokens in turn",
         "judging",
     ),
     core(
         "a barrier without an interval",
-        "revalidation",
+        "reconcile",
         "entry.rejected, self._min_rotation_interval)",
         "entry.rejected, 0.0)",
         "rejections that the store lost cost more than one mint an interval",
@@ -140,15 +140,15 @@ BARRIERS = (
     ),
     core(
         "a barrier without the token",
-        "revalidation",
-        "barred, entry.rejected, self",
-        'barred, "", self',
+        "reconcile",
+        "rejected_through, entry.rejected, self",
+        'rejected_through, "", self',
         "an issuer that repeats the rejected token is not noticed",
         "barriers",
     ),
     core(
         "a lost barrier that is rejected again",
-        "revalidation",
+        "reconcile",
         "            await self._raise_barrier(entry)\n",
         "            await self._store.reject(entry.key, entry.barred, 0.0)\n",
         "the store goes on giving out numbers that replicas do not take",
@@ -159,7 +159,7 @@ BARRIERS = (
 DEAD = (
     core(
         "a dead token holds a place",
-        "memory",
+        "cache",
         "held.is_live(now) and token.generation < held.generation",
         "token.generation < held.generation",
         "the fleet's token is not taken where a lone mint with a higher number has ended",
@@ -167,17 +167,17 @@ DEAD = (
     ),
     core(
         "a dead token is taken",
-        "memory",
-        "token.generation <= self.barred or not token.is_live(now)",
-        "token.generation <= self.barred",
+        "cache",
+        "token.generation <= self.rejected_through or not token.is_live(now)",
+        "token.generation <= self.rejected_through",
         "memory holds what no resource server takes",
         "only_live_tokens",
     ),
     core(
         "a watch is sent a dead token",
         "broker",
-        "news, token = entry.news, entry.live(now)",
-        "news, token = entry.news, entry.token",
+        "changed, token = entry.changed, entry.live(now)",
+        "changed, token = entry.changed, entry.token",
         "a client uses it until the next call fails",
         "only_live_tokens",
     ),
@@ -191,15 +191,15 @@ DEAD = (
     ),
     core(
         "a flight hands out a dead token",
-        "filling",
-        "if token.generation <= entry.barred or not token.is_live(now):",
-        "if token.generation <= entry.barred:",
+        "fetch",
+        "if token.generation <= entry.rejected_through or not token.is_live(now):",
+        "if token.generation <= entry.rejected_through:",
         "who waited longest gets a token that is over",
         "only_live_tokens",
     ),
     core(
         "an answer that outlived its token",
-        "posting",
+        "mint_attempt",
         "            self._check_alive(minted)\n",
         "",
         "all who waited get a token that was over when it came",

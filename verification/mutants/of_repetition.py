@@ -5,7 +5,7 @@ from mutants.mutant import core
 REPETITION = (
     core(
         "a repeated token is news",
-        "minting",
+        "mint",
         "if repeats and left <= lease.current_left + SAME_END:",
         "if False:",
         "the same token gets number after number, and POST after POST",
@@ -13,7 +13,7 @@ REPETITION = (
     ),
     core(
         "a prolonged token is a repetition",
-        "minting",
+        "mint",
         "if repeats and left <= lease.current_left + SAME_END:",
         "if repeats:",
         "a token that lives longer now is not taken",
@@ -21,7 +21,7 @@ REPETITION = (
     ),
     core(
         "a repetition outlives its token",
-        "minting",
+        "mint",
         "lease, error, while_live=True)",
         "lease, error)",
         "once it was rejected, no mint comes until it would have ended",
@@ -53,7 +53,7 @@ REPETITION = (
     ),
     core(
         "a reissued token is refused again",
-        "minting",
+        "mint",
         "        repeats = minted.access_token.fingerprint() == lease.current\n",
         "        if lease.token(minted, key_hash).reissued:\n"
         "            return await self._too_short(key_hash, lease, minted)\n"
@@ -63,7 +63,7 @@ REPETITION = (
     ),
     core(
         "a reissued token without the store is like any other",
-        "alone",
+        "outage",
         "reissued = minted.access_token.fingerprint() == entry.rejected",
         "reissued = False",
         "it is not marked in an outage",
@@ -71,7 +71,7 @@ REPETITION = (
     ),
     core(
         "a token that gets its number forgets what was rejected",
-        "revalidation",
+        "reconcile",
         "if live.access_token.fingerprint() == lease.rejected and not live.reissued",
         "if lease.generation < 0",
         "two questions for a number give a token two, and the second brings it back after its rejection",
@@ -79,7 +79,7 @@ REPETITION = (
     ),
     core(
         "a token that gets its number is like any other",
-        "revalidation",
+        "reconcile",
         "reissued=live.reissued)\n                answer",
         "reissued=False)\n                answer",
         "after the loss of the store's data it is served as good",

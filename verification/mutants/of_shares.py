@@ -45,7 +45,7 @@ SHARES = (
     ),
     core(
         "one caller may have all lone mints",
-        "lone_budget",
+        "outage",
         "if caller not in _NAMELESS and taken + 1.0 > self._all.left:",
         "if False:",
         "in an outage of the store one caller keeps the others from a mint",

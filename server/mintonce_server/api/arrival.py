@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from mintonce_server.api.proving import Proof
 from mintonce_server.core.caller import ANONYMOUS, Caller
 from mintonce_server.core.errors import MintonceError
-from mintonce_server.core.quotas import Seats
+from mintonce_server.core.limits import Seats
 from mintonce_server.observability.quiet import Quiet
 
 

@@ -16,9 +16,9 @@ from mintonce_server.core.broker import Served
 from mintonce_server.core.caller import ANONYMOUS, Caller
 from mintonce_server.core.errors import MintonceError, PermissionDenied, Reason
 from mintonce_server.core.key import TokenKey
+from mintonce_server.core.limits import Quotas
 from mintonce_server.core.policy import OPEN, Act, Policy
 from mintonce_server.core.ports import Clock
-from mintonce_server.core.quotas import Quotas
 from mintonce_server.core.token import Token
 from mintonce_server.observability.audit import CallRecord
 from mintonce_server.observability.audit_repeats import UNKNOWN

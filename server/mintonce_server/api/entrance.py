@@ -16,9 +16,8 @@ from mintonce_server.api.proving import Proof
 from mintonce_server.api.wasted import WastedCalls
 from mintonce_server.core.caller import Caller
 from mintonce_server.core.errors import InvalidRequest, LimitExceeded, MintonceError, Unauthenticated
+from mintonce_server.core.limits import Quotas, Seats, Shares
 from mintonce_server.core.ports import Clock
-from mintonce_server.core.quotas import Quotas, Seats
-from mintonce_server.core.shares import Shares
 from mintonce_server.observability.quiet import Quiet
 
 MOST_UNKNOWN: Final = 4000

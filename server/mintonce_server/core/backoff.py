@@ -23,10 +23,10 @@ _ERRORS: Final[dict[Reason, type[IssuerError]]] = {
 }
 
 
-def full_jitter(failures: int, chance: random.Random) -> float:
+def full_jitter(failures: int, rng: random.Random) -> float:
     """Seconds until the next try after `failures` in a row before: from 1 to a ceiling that doubles up to 60."""
     ceiling = min(LONGEST, FIRST * 2.0 ** min(failures, 10))
-    return chance.uniform(FIRST, ceiling)
+    return rng.uniform(FIRST, ceiling)
 
 
 def failure_of(error: IssuerError, *, while_live: bool = False) -> Failure:

@@ -8,30 +8,23 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mintonce_server.core import events
-from mintonce_server.core.alone import Alone
-from mintonce_server.core.bell import Bell
+from mintonce_server.core.cache import Cache, Entry
 from mintonce_server.core.client import Clients
 from mintonce_server.core.edge import StoreEdge
-from mintonce_server.core.errors import (
-    Draining,
-    InvalidRequest,
-    IssuerError,
-    RotationTooSoon,
-    StoreUnavailable,
-    WaitTimedOut,
-)
-from mintonce_server.core.filling import Filling
-from mintonce_server.core.holdings import Holdings
+from mintonce_server.core.errors import Draining, IssuerError, StoreUnavailable, WaitTimedOut
+from mintonce_server.core.fetch import Fetcher
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.memory import Entry
-from mintonce_server.core.minting import Minting
-from mintonce_server.core.ports import Clock, Listing, Rejection, TokenStore
-from mintonce_server.core.posting import Posting
-from mintonce_server.core.refresher import Refresher
-from mintonce_server.core.revalidation import Revalidation
+from mintonce_server.core.mint import LeasedMinter, Obtained
+from mintonce_server.core.mint_attempt import MintAttempts
+from mintonce_server.core.outage import OutageMinter
+from mintonce_server.core.ports import Clock, Listing, TokenStore
+from mintonce_server.core.reconcile import Reconciler
+from mintonce_server.core.refresh import Refresher
+from mintonce_server.core.reject import Rejecter
+from mintonce_server.core.schedule import Schedule
+from mintonce_server.core.single_flight import SingleFlight, Wakeups
 from mintonce_server.core.supervise import Start
 from mintonce_server.core.token import Origin, Token
-from mintonce_server.core.upkeep import Upkeep
 
 SILENCE: Final = 0.25
 """Seconds without an answer after which a caller who can wait no longer gets the live token, as in an outage."""
@@ -84,47 +77,34 @@ class Broker:
         clock: Clock,
         sink: events.EventSink,
         options: BrokerOptions,
-        chance: random.Random | None = None,
+        rng: random.Random | None = None,
     ) -> None:
-        """`chance` spreads retries and provisional generations; it guards nothing."""
-        chance = chance or random.Random()  # noqa: S311 - see above
+        """`rng` spreads retries and provisional generations; it guards nothing."""
+        rng = rng or random.Random()  # noqa: S311 - see above
         store = StoreEdge(store, sink)
-        bell = Bell()
-        posting = Posting(clock, sink, chance)
-        minting = Minting(store, clock, sink, bell, posting, options.mint_deadline)
-        alone = Alone(allowed=options.mint_in_outage, posting=posting, clock=clock, sink=sink, chance=chance)
-        self._refresher = Refresher(
-            clock, lambda key: self.upkeep.refresh(key, self._refresher), self._refresh_failed, chance
+        flights: SingleFlight[Obtained] = SingleFlight()
+        wakeups, schedule = Wakeups(), Schedule(clock, rng)
+        interval = options.min_rotation_interval
+        cache = Cache(
+            store.key_hash, clients, clock, schedule, flights, options.revalidate_within, options.max_keys_per_client
         )
-        self._holdings = Holdings(
-            store,
-            clients,
-            clock,
-            self._refresher.schedule,
-            options.revalidate_within,
-            options.max_keys_per_client,
-            self._refresher.forget,
-        )
-        self._revalidation = Revalidation(
-            store,
-            self._holdings,
-            clock,
-            sink,
-            lambda: self.upkeep.suspect_all(),  # noqa: PLW0108 - upkeep is built below
-            options.min_rotation_interval,
-        )
-        self._filling = Filling(self._holdings, self._revalidation, minting, alone, clock)
-        self.upkeep = Upkeep(store, self._holdings, self._filling, self._revalidation, bell, clock, sink)
+        attempts = MintAttempts(clock, sink, rng)
+        minter = LeasedMinter(store, clock, sink, wakeups, attempts, options.mint_deadline)
+        outage_minter = OutageMinter(allowed=options.mint_in_outage, attempts=attempts, clock=clock, sink=sink, rng=rng)
         self.key_hash = store.key_hash
         self._store = store
         self._clock = clock
-        self._sink = sink
-        self._min_rotation_interval = options.min_rotation_interval
+        self._flights = flights
+        self._cache = cache
+        self._reconciler = Reconciler(store, cache, flights, wakeups, clock, sink, interval)
+        self._fetcher = Fetcher(cache, self._reconciler, minter, outage_minter, flights, clock)
+        self._refresher = Refresher(schedule, cache, self._fetcher, flights, clock, sink)
+        self._rejecter = Rejecter(store, cache, self._reconciler, clock, sink, interval)
         self._draining = False
 
     def endless(self) -> dict[str, Start]:
-        """What goes on without being asked, by name. Each may be started again when it fails."""
-        return {"wakes": self.upkeep.follow, "revalidation": self.upkeep.revalidate, "refresh": self._refresher.run}
+        """The background tasks by name. Each may be started again when it fails."""
+        return {"wakes": self._reconciler.follow, "revalidation": self._reconciler.run, "refresh": self._refresher.run}
 
     def tasks(self) -> list[Coroutine[Any, Any, None]]:
         """The same, started once."""
@@ -132,7 +112,7 @@ class Broker:
 
     def peek(self, key: TokenKey, min_remaining: float = 0.0) -> Served | None:
         """The hot path: no I/O, no lock, no await. None: call `get`."""
-        entry = self._holdings.memory.get(key)
+        entry = self._cache.get(key)
         if entry is None:
             return None
         entry.asked_at = now = self._clock.monotonic()
@@ -140,12 +120,12 @@ class Broker:
         if token is None:
             return None
         entry.asked_again = True
-        if not token.is_comfortable(now, min_remaining):
+        if not token.has_min_ttl(now, min_remaining):
             return None
-        if self._holdings.is_confirmed(entry, now):
+        if self._cache.is_confirmed(entry, now):
             return Served(token, Origin.MEMORY, token.reissued)
         # Who holds a live token through an outage serves it; who was stopped for a while asks the store first.
-        return Served(token, Origin.MEMORY, degraded=True) if self._holdings.is_store_away(entry, now) else None
+        return Served(token, Origin.MEMORY, degraded=True) if self._cache.is_store_away(entry, now) else None
 
     async def get(
         self, key: TokenKey, min_remaining: float, deadline: float, admit: Admit = _freely, caller: str = ""
@@ -160,17 +140,17 @@ class Broker:
         """
         if served := self.peek(key, min_remaining):
             return served
-        held = self._holdings.memory.get(key)
-        if key not in self._filling.flights and (held is None or held.live(self._clock.monotonic()) is None):
+        held = self._cache.get(key)
+        if key not in self._flights and (held is None or held.live(self._clock.monotonic()) is None):
             admit()
-        entry, now = self._holdings.entry(key, caller), self._clock.monotonic()
-        if key not in self._filling.flights:
+        entry, now = self._cache.entry(key, caller), self._clock.monotonic()
+        if key not in self._flights:
             entry.wanted_by = caller
         token = None if entry.is_gone else entry.live(now)
-        patience = min(deadline, token.patience(now)) if token else deadline
+        patience = min(deadline, token.max_wait(now)) if token else deadline
         try:
             async with _waiting_at_most(patience):
-                obtained = await self._filling.fill(entry, min_remaining)
+                obtained = await self._fetcher.fetch(entry, min_remaining)
         except (IssuerError, StoreUnavailable, WaitTimedOut) as error:
             later = self._clock.monotonic()
             # Who waited for the store's answer, or long enough for its silence, gets what lives. Others what is known.
@@ -190,7 +170,7 @@ class Broker:
 
         After this process was stopped, neither need be so: a caller who does not wait for the store gets no old token.
         """
-        return self._holdings.is_confirmed(entry, now) or self._holdings.is_store_away(entry, now)
+        return self._cache.is_confirmed(entry, now) or self._cache.is_store_away(entry, now)
 
     async def watch(
         self, key: TokenKey, deadline: float, admit: Admit = _freely, check: Check = _always, caller: str = ""
@@ -203,13 +183,13 @@ class Broker:
             caller: as in `get`.
         """
         served = await self.get(key, 0.0, deadline, admit, caller)
-        entry = self._holdings.entry(key, caller)
+        entry = self._cache.entry(key, caller)
         with self._watching(entry):
             last = served.token
             yield served
             while not self._draining:
                 now = self._clock.monotonic()
-                news, token = entry.news, entry.live(now)
+                changed, token = entry.changed, entry.live(now)
                 ask_again = check()
                 if token is not None and _succeeds(token, last, now):
                     last = token
@@ -217,70 +197,25 @@ class Broker:
                 else:
                     with suppress(TimeoutError):
                         async with asyncio.timeout(ask_again):
-                            await news.wait()
+                            await changed.wait()
         raise Draining("this replica is shutting down", remedy="Watch again: another replica answers.", retry_after=0.0)
 
     async def reject(self, key: TokenKey, rejected: int | bytes, caller: str = "") -> bool:
-        """A resource server refused this generation, or the token with this SHA-256. Whether it was the current one.
-
-        Raises InvalidRequest for a generation above the newest one, RotationTooSoon, StoreUnavailable, and what `get`
-        raises for a wrong key. `caller` is named in the log.
-        """
-        entry = self._holdings.entry(key, caller)
-        if entry.token is not None and entry.token.provisional:
-            await self._revalidation.confirm([entry])  # it gets a number that all replicas know
-        generation = rejected if isinstance(rejected, int) else await self._generation_of(entry, rejected)
-        if generation is None:
-            return False
-        is_held = _is_known_as(entry.token, generation)
-        if is_held and entry.live(self._clock.monotonic()) is None:
-            return False  # it is over anyway
-        if is_held and (wait := entry.rejected_at + self._min_rotation_interval - self._clock.monotonic()) > 0:
-            raise _too_soon(wait)
-        rejection = await self._reject(entry, generation)
-        if is_held and not rejection.was_current:
-            # The store lost it and gets it back first; or the fleet has another one by now.
-            await self._revalidation.confirm([entry])
-            rejection = await self._reject(entry, generation)
-        if rejection.retry_after is not None:
-            raise _too_soon(rejection.retry_after)
-        if not rejection.known and generation > entry.newest:
-            raise InvalidRequest(
-                "there is no such generation of this key",
-                remedy="Reject the generation that came with the refused token, or send the token's SHA-256.",
-            )
-        self._forget(entry, generation, rejection, caller)
-        return rejection.was_current
-
-    async def _reject(self, entry: Entry, generation: int) -> Rejection:
-        held = entry.token
-        known = held.access_token.fingerprint() if held and _is_known_as(held, generation) else ""
-        return await self._store.reject(entry.key, generation, self._min_rotation_interval, known)
-
-    def _forget(self, entry: Entry, generation: int, rejection: Rejection, caller: str) -> None:
-        """Serve no more what was rejected, by what the store said and not by what the caller did."""
-        self._sink(events.Rejected(entry.key_hash, rejection.generation or generation, rejection.was_current, caller))
-        if rejection.was_current:
-            if entry.token is not None and entry.token.generation <= rejection.generation:
-                # Else it is said again, perhaps, and puts off no other.
-                entry.rejected_at, entry.rejected_by = self._clock.monotonic(), caller
-            self._holdings.forget(entry, rejection.generation)
-        elif entry.token is not None and _is_known_as(entry.token, generation):
-            # The store does not take it, or not yet.
-            self._holdings.forget(entry, entry.token.generation)
+        """See Rejecter.reject."""
+        return await self._rejecter.reject(key, rejected, caller)
 
     async def rotate(self, key: TokenKey, deadline: float, caller: str = "") -> tuple[int, int]:
         """Mint a successor now. The generations before (0: none) and after. Raises as `get` does."""
-        entry = self._holdings.entry(key, caller)
+        entry = self._cache.entry(key, caller)
         asked_at = self._clock.monotonic()
         (current,) = await self._store.load([key])
         if isinstance(current, StoreUnavailable):
             raise current
         if current is not None:
-            self._holdings.keep(entry, current, asked_at)
+            self._cache.put(entry, current, asked_at)
         before = current.generation if current else 0
         async with _waiting_at_most(deadline):
-            obtained = await self._filling.fill(entry, 0.0, before, events.Cause.ROTATION)
+            obtained = await self._fetcher.fetch(entry, 0.0, before, events.Cause.ROTATION)
         if obtained.trouble is not None and obtained.token.generation <= before:
             raise obtained.trouble
         return before, obtained.token.generation
@@ -296,37 +231,16 @@ class Broker:
 
     def recheck(self) -> None:
         """Have each watch look whether it may go on."""
-        for entry in self._holdings.memory:
-            entry.tell()
+        for entry in self._cache:
+            entry.notify()
 
     def credentials_changed(self) -> None:
-        """Try at once where a watch waits for a token: what was refused may be taken now. Callers try by asking."""
-        now = self._clock.monotonic()
-        for entry in self._holdings.memory:
-            token = entry.live(now)
-            if entry.watchers and (token is None or now >= token.refresh_at):
-                self._refresher.schedule(entry.key, now)
+        """A credential that was refused may be taken now: try where a watch waits for a token."""
+        self._refresher.retry()
 
     async def close(self, grace: float) -> None:
         """Let the mints under way land for `grace` seconds."""
-        await self._filling.flights.close(grace)
-
-    async def _generation_of(self, entry: Entry, sha256: bytes) -> int | None:
-        held = entry.token
-        if held is not None and held.access_token.sha256() == sha256:
-            return held.generation
-        asked_at = self._clock.monotonic()
-        (stored,) = await self._store.load([entry.key])
-        if isinstance(stored, StoreUnavailable):
-            raise stored
-        if stored is None:
-            return None
-        # As if it had been held: what is rejected is known by its text, and what is not can be served.
-        self._holdings.keep(entry, stored, asked_at)
-        return stored.generation if stored.access_token.sha256() == sha256 else None
-
-    def _refresh_failed(self, key: TokenKey, error: Exception) -> None:
-        self._sink(events.Unforeseen(self.key_hash(key), "refresh", error))
+        await self._flights.close(grace)
 
     @contextmanager
     def _watching(self, entry: Entry) -> Generator[None]:
@@ -337,22 +251,9 @@ class Broker:
             entry.watchers -= 1
 
 
-def _is_known_as(token: Token | None, generation: int) -> bool:
-    """Whether a caller may have got this token under this number."""
-    return token is not None and generation in (token.generation, token.served_as)
-
-
 def _succeeds(token: Token, last: Token, now: float) -> bool:
     """Whether a watch that was sent `last` gets this live token: a newer one, or any other once `last` is over."""
     return token.generation > last.generation or (token.generation != last.generation and not last.is_live(now))
-
-
-def _too_soon(retry_after: float) -> RotationTooSoon:
-    return RotationTooSoon(
-        "this key was rejected a moment ago; its new token goes on being served",
-        remedy="A token refused right after its mint is rarely at fault: check audience, scopes and clocks.",
-        retry_after=retry_after,
-    )
 
 
 @asynccontextmanager

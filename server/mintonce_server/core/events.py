@@ -1,10 +1,10 @@
-"""What happens, as values. The broker says them to a sink; telemetry writes them down. None can hold a secret."""
+"""What happens, as values. The engine sends them to a sink that logs and audits. None can hold a secret."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from enum import StrEnum
 
-from mintonce_server.core.errors import IssuerError, Reason
+from mintonce_server.core.errors import IssuerError
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Refusal
 
@@ -14,6 +14,10 @@ class Event:
     """Something that happened to a key. `key_hash` is the key's name in the store."""
 
     key_hash: str
+
+    def logged(self) -> Mapping[str, object]:
+        """What the log line shows."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 class Cause(StrEnum):
@@ -38,48 +42,57 @@ class MintStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class Minted(Event):
-    """The issuer gave a token, after `seconds`, that lives `lifetime` seconds."""
-
-    client: str
-    generation: int
-    seconds: float
-    lifetime: float
-
-
-@dataclass(frozen=True, slots=True)
-class MintFailed(Event):
-    """The issuer gave none. `issuer_error` is its own code; nobody tries again for `retry_after` seconds."""
-
-    client: str
-    generation: int
-    seconds: float
-    reason: Reason
-    issuer_error: str
-    detail: str
-    remedy: str
-    retry_after: float
-
-
-@dataclass(frozen=True, slots=True)
-class Posted(Event):
-    """One POST and what came of it, for the audit log.
+    """The issuer gave a token, after `seconds`, that lives `lifetime` seconds.
 
     Attributes:
-        fingerprint: of the token's text, see `Secret.fingerprint`; "" when none came.
-        error: None when a token came.
+        fingerprint: of the token's text, see `Secret.fingerprint`.
         request_id: what the issuer calls this exchange, "" if it does not say.
-        scopes, audience: what was granted, see core.token.Minted; () when no token came.
+        scopes, audience: what was granted, see core.token.Minted.
     """
 
     key: TokenKey
     generation: int
     cause: Cause
     seconds: float
+    lifetime: float
     fingerprint: str
-    error: IssuerError | None
     request_id: str
     scopes: tuple[str, ...] = ()
     audience: tuple[str, ...] = ()
+
+    def logged(self) -> Mapping[str, object]:
+        return {
+            "key_hash": self.key_hash,
+            "client": self.key.client,
+            "generation": self.generation,
+            "seconds": self.seconds,
+            "lifetime": self.lifetime,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class MintFailed(Event):
+    """The issuer gave none, after `seconds`. `posted`: False if it was not even asked, because too many POSTs run."""
+
+    key: TokenKey
+    generation: int
+    cause: Cause
+    seconds: float
+    error: IssuerError
+    posted: bool
+
+    def logged(self) -> Mapping[str, object]:
+        return {
+            "key_hash": self.key_hash,
+            "client": self.key.client,
+            "generation": self.generation,
+            "seconds": self.seconds,
+            "reason": self.error.reason,
+            "issuer_error": self.error.issuer_error,
+            "detail": str(self.error),
+            "remedy": self.error.remedy,
+            "retry_after": self.error.retry_after or 0.0,
+        }
 
 
 @dataclass(frozen=True, slots=True)

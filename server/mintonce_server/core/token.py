@@ -141,11 +141,11 @@ class Token:
         """Whether a resource server would still take it."""
         return now < self.expires_at
 
-    def is_comfortable(self, now: float, min_remaining: float = 0.0) -> bool:
+    def has_min_ttl(self, now: float, min_remaining: float = 0.0) -> bool:
         """Whether to serve it without trying for a better one."""
         return self.expires_at - now > wanted(self.lifetime, min_remaining)
 
-    def patience(self, now: float) -> float:
+    def max_wait(self, now: float) -> float:
         """Seconds that a caller who may have this live token waits for a better one. It is not over meanwhile."""
         return min(LIVE_PATIENCE, self.remaining(now) / 2)
 

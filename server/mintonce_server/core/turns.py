@@ -28,7 +28,7 @@ class NoTurn(IssuerUnavailable):
     """The requests that are under way took too long."""
 
 
-class Patience:
+class WaitBudget:
     """PATIENCE seconds, spent in short waits.
 
     A wait that took longer than it should counts as a short one: the process was stopped, and what it waits for may
@@ -70,7 +70,7 @@ class Turns:
         self.news = asyncio.Event()
         """Set when something was learned of the issuer, then replaced: take it before you ask."""
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Something was learned of the issuer."""
         self.news.set()
         self.news = asyncio.Event()
@@ -108,10 +108,10 @@ class Turns:
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue = self._waiting.setdefault(who, [])
         queue.append(granted)
-        patience = Patience()
+        budget = WaitBudget()
         try:
             while not granted.done():
-                await patience.wait(lambda: asyncio.wait([granted]))
+                await budget.wait(lambda: asyncio.wait([granted]))
         except BaseException:
             if granted.done():
                 self._give_back(who)  # it came in the very moment of giving up

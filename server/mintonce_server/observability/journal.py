@@ -1,7 +1,6 @@
 """What the broker says, written down: each event of core/events.py as one line."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from typing import Any, Final
 
 from mintonce_server.core import events
@@ -33,7 +32,7 @@ def event_sink(logger: Logger) -> events.EventSink:
     writers = {kind: _writer(logger, name, level) for kind, (name, level) in JOURNAL.items()}
 
     def sink(event: events.Event) -> None:
-        if not isinstance(event, events.Posted | events.Unforeseen):  # those are for the audit log and the fault log
+        if not isinstance(event, events.Unforeseen):  # that is for the fault log
             writers[type(event)](event)
 
     return sink
@@ -55,7 +54,7 @@ def _writer(logger: Logger, name: str, level: str) -> events.EventSink:
     if not logger.is_enabled_for(LEVELS[level]):
         return _nothing
     log: Callable[..., Any] = getattr(logger, level)
-    return lambda event: log(name, **{field.name: _short(getattr(event, field.name)) for field in fields(event)})
+    return lambda event: log(name, **{field: _short(value) for field, value in event.logged().items()})
 
 
 def _nothing(_: events.Event) -> None:

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Final
 
-from mintonce_server.core.bucket import Bucket
+from mintonce_server.core.limits import Bucket
 from mintonce_server.core.ports import Clock
 
 PER_SECOND: Final = 1.0

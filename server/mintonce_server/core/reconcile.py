@@ -1,22 +1,36 @@
-"""Compares what this process holds with the store, and mends whichever of the two is behind."""
+"""Compares what this process holds with the store, and repairs whichever of the two is behind."""
 
 import asyncio
 import secrets
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Container, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from enum import Enum, auto
 from typing import Any, Final, TypeVar
 
 from mintonce_server.core import events
+from mintonce_server.core.cache import NEVER, Cache, Entry
 from mintonce_server.core.errors import StoreUnavailable
-from mintonce_server.core.holdings import Holdings
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.memory import NEVER, Entry
-from mintonce_server.core.minting import TOO_SHORT
-from mintonce_server.core.ports import Backoff, Clock, Hit, Lease, Refusal, TokenStore, Wait, Wish
+from mintonce_server.core.mint import TOO_SHORT
+from mintonce_server.core.ports import (
+    Backoff,
+    Clock,
+    Hit,
+    Lease,
+    Refusal,
+    TokenStore,
+    Wait,
+    Wake,
+    WakeKind,
+    Wish,
+)
+from mintonce_server.core.single_flight import Wakeups
 from mintonce_server.core.token import Token
 
 RESTORED_AT_ONCE: Final = 16
+AT_ONCE: Final = 200
+"""Keys that the store is asked about in one round trip: callers wait meanwhile, and its deadline is short."""
 
 T = TypeVar("T")
 
@@ -31,10 +45,10 @@ class Verdict(Enum):
     RAISE = auto()
 
 
-def judge(held: Token | None, barred: int, stored: int) -> Verdict:
+def judge(held: Token | None, rejected_through: int, stored: int) -> Verdict:
     """The live token held here, the newest rejection known here, and the store's generation; 0 for none."""
     # 1. The store lost a rejection in a failover: what is rejected stays so.
-    if 0 < stored <= barred:
+    if 0 < stored <= rejected_through:
         return Verdict.RAISE
     generation = held.generation if held else 0
     # 2. Both have the same, or nothing.
@@ -47,54 +61,133 @@ def judge(held: Token | None, barred: int, stored: int) -> Verdict:
     return Verdict.LOAD if stored > generation else Verdict.RESTORE
 
 
-class Revalidation:
-    """Asks the store about entries, and acts on what it says.
+class Reconciler:
+    """Two endless tasks: `follow` listens to the fleet's wake messages, `run` asks the store about entries.
 
-    `lost` is called when the store had lost a token that it once held: then it may have lost others.
+    Asked about are: entries that a message made suspect, at once; all that are being served, in time; and all that are
+    held, after messages may have been lost, or when the store had lost a token that it once held.
     """
 
     def __init__(
         self,
         store: TokenStore,
-        holdings: Holdings,
+        cache: Cache,
+        in_flight: Container[TokenKey],
+        wakeups: Wakeups,
         clock: Clock,
         sink: events.EventSink,
-        lost: Callable[[], None],
         min_rotation_interval: float,
     ) -> None:
+        """`in_flight`: keys that are being fetched; they need no other question."""
         self._store = store
-        self._holdings = holdings
+        self._cache = cache
+        self._in_flight = in_flight
+        self._wakeups = wakeups
         self._clock = clock
         self._sink = sink
-        self._lost = lost
         self._min_rotation_interval = min_rotation_interval
+        self._announced: set[TokenKey] = set()
+        self._suspected: set[TokenKey] = set()
+        self._something_to_ask = asyncio.Event()
         self._numbering: dict[TokenKey, asyncio.Event] = {}
 
+    async def follow(self) -> None:
+        """Listen to the fleet, for ever."""
+        async for wake in self._store.wakes():
+            self.notice(wake)
+
+    def notice(self, wake: Wake) -> None:
+        """Act on a hint."""
+        if wake.kind is WakeKind.GAP:
+            self._wakeups.notify_all()
+            self._suspect(self._cache)
+            return
+        self._wakeups.notify(wake.key_hash)
+        entry = self._cache.by_hash(wake.key_hash)
+        if entry is None:
+            return
+        held = entry.live(self._clock.monotonic())
+        known = max(held.generation if held else 0, entry.rejected_through)
+        if wake.kind is WakeKind.COMMIT and wake.generation > known:
+            if entry.key not in self._in_flight:
+                self._announced.add(entry.key)
+                self._something_to_ask.set()
+        elif wake.kind is WakeKind.REJECT:
+            if held and held.generation > wake.generation != held.served_as:
+                return  # of an older token: replayed messages cause no questions
+            entry.doubt()
+            self._suspect([entry])
+        elif wake.generation <= entry.rejected_through or (held and held.provisional):
+            self._suspect([entry])
+
+    async def run(self) -> None:
+        """For ever: ask the store about suspect entries at once, and in time about all that are being served."""
+        # Twice as often as serving demands: then no caller has to wait for it.
+        every = self._cache.confirm_within / 2
+        due = self._clock.monotonic() + every
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, due - self._clock.monotonic())):
+                    await self._something_to_ask.wait()
+            # Checked whether or not there was a hint: where hints come all the time, no timeout ever does.
+            if (now := self._clock.monotonic()) >= due:
+                due = now + every
+                self._suspect(entry for entry in self._cache if _is_served(entry))
+            self._something_to_ask.clear()
+            await self._ask()
+
+    def _suspect(self, entries: Iterable[Entry]) -> None:
+        self._suspected.update(entry.key for entry in entries)
+        self._something_to_ask.set()
+
+    async def _ask(self) -> None:
+        announced, self._announced = self._take(self._announced), set()
+        suspected, self._suspected = self._take(self._suspected), set()
+        chunks = [(self.load, some) for some in _chunks(announced)]
+        chunks += [(self.confirm, some) for some in _chunks(suspected)]
+        for done, (ask, some) in enumerate(chunks):
+            asked_at = self._clock.monotonic()
+            try:
+                await ask(some)
+            except StoreUnavailable as error:
+                self._cache.store_failed(some, asked_at, error)
+                self._sink(events.StoreFailed("", str(error), minting=False))
+                # What an outage leaves undone waits for the next time. Another part of the store may well answer now.
+                undone = [some] if error.partial else [entries for _, entries in chunks[done:]]
+                self._suspected.update(entry.key for entries in undone for entry in entries)
+                if not error.partial:
+                    return
+
+    def _take(self, keys: Iterable[TokenKey]) -> list[Entry]:
+        """Their entries; those that callers asked for last come first."""
+        entries = [entry for key in keys if (entry := self._cache.get(key))]
+        return sorted(entries, key=lambda entry: entry.asked_at, reverse=True)
+
     async def confirm(self, entries: Sequence[Entry]) -> None:
-        """Afterwards each token held is confirmed, replaced or forgotten. One round trip if nothing is amiss.
+        """Afterwards each token held is confirmed, replaced or evicted. One round trip if nothing is amiss.
 
         Where a part of the store is away, its keys keep what they have. Raises StoreUnavailable when nothing could be
         asked, or when the store went away in between, with some of it done.
         """
         asked_at = self._clock.monotonic()
         stored = await self._store.generations([entry.key for entry in entries])
-        self._holdings.store_answered()
+        self._cache.store_answered()
         amiss: dict[Verdict, list[Entry]] = {verdict: [] for verdict in Verdict}
         for entry, generation in zip(entries, stored, strict=True):
             if isinstance(generation, StoreUnavailable):
-                self._holdings.store_failed([entry], asked_at, generation)
+                self._cache.store_failed([entry], asked_at, generation)
                 continue
             entry.store_failed_at = NEVER
             entry.confirm(generation, asked_at)
-            amiss[judge(entry.live(asked_at), entry.barred, generation)].append(entry)
+            amiss[judge(entry.live(asked_at), entry.rejected_through, generation)].append(entry)
         for entry in amiss[Verdict.RAISE]:
             # What is held here is newer than the rejection: it takes the place of what the store has.
-            amiss[judge(entry.live(asked_at), barred=0, stored=0)].append(entry)
+            amiss[judge(entry.live(asked_at), rejected_through=0, stored=0)].append(entry)
         await self.load(amiss[Verdict.LOAD])
         missing = amiss[Verdict.RESTORE]
         once_held = {entry.key for entry in missing if entry.confirmed_at != NEVER}
         if once_held & await self._restore(missing):
-            self._lost()
+            self._suspect(self._cache)
         await _all_done([self._adopt(entry) for entry in amiss[Verdict.ADOPT]])
         for entry in amiss[Verdict.RAISE]:
             await self._raise_barrier(entry)
@@ -107,24 +200,24 @@ class Revalidation:
         tokens = await self._store.load([entry.key for entry in entries])
         for entry, token in zip(entries, tokens, strict=True):
             if isinstance(token, StoreUnavailable):
-                self._holdings.store_failed([entry], asked_at, token)
+                self._cache.store_failed([entry], asked_at, token)
                 continue
             if token is not None:
-                self._holdings.keep(entry, token, asked_at)
+                self._cache.put(entry, token, asked_at)
             held = entry.live(asked_at)
             if held is None or held.provisional or (token is not None and token.generation <= held.generation):
                 continue
             if await self._give(entry, held) is Refusal.STALE:
-                # The newer one is of no use here: of another release, or of replaced credentials. It did not bar ours.
+                # The newer one is useless here: of another release, or of replaced credentials. It did not reject ours.
                 entry.confirm(held.generation, asked_at)
 
     async def _raise_barrier(self, entry: Entry) -> None:
         """Once for the fleet: from then on the store gives out higher generations, to all replicas."""
         if entry.live(self._clock.monotonic()) is None and await self._keep_successor(entry):
             return
-        barred = entry.barred
-        if await self._store.raise_barrier(entry.key, barred, entry.rejected, self._min_rotation_interval):
-            self._sink(events.BarrierRaised(entry.key_hash, barred))
+        rejected_through = entry.rejected_through
+        if await self._store.raise_barrier(entry.key, rejected_through, entry.rejected, self._min_rotation_interval):
+            self._sink(events.BarrierRaised(entry.key_hash, rejected_through))
 
     async def _keep_successor(self, entry: Entry) -> bool:
         """Number a token that was minted after the rejection above the barrier. Whether the store has such a token.
@@ -132,9 +225,9 @@ class Revalidation:
         A store that lost its data numbers by its clock again, and what was rejected may have been ahead of that.
         """
         (stored,) = await self._store.load([entry.key])
-        if not isinstance(stored, Token) or stored.generation == entry.barred:
+        if not isinstance(stored, Token) or stored.generation == entry.rejected_through:
             return False
-        is_same = stored.access_token.fingerprint() == entry.rejected or stored.minted_at <= entry.barred_at
+        is_same = stored.access_token.fingerprint() == entry.rejected or stored.minted_at <= entry.rejected_through_at
         if is_same and not stored.reissued:
             return False  # or perhaps one that was rejected before
         if entry.live(self._clock.monotonic()) is None:  # else it was numbered meanwhile
@@ -150,7 +243,7 @@ class Revalidation:
     async def _number(self, entry: Entry, live: Token) -> None:
         """Have the store number this token above all that was seen here; or take a newer one that the fleet has.
 
-        One such question a key is under way: whoever comes meanwhile waits for what comes of it.
+        One such question a key at a time: a second one waits for the first, and does not ask.
         """
         if under_way := self._numbering.get(entry.key):
             await under_way.wait()
@@ -170,22 +263,22 @@ class Revalidation:
         wish = Wish(secrets.token_hex(16), live.credential_version, newer_than=newest, adopt=True)
         match await self._store.acquire(entry.key, wish):
             case Hit(token):
-                self._holdings.keep(entry, token, asked_at)
+                self._cache.put(entry, token, asked_at)
             case Lease() as lease if live.access_token.fingerprint() == lease.rejected and not live.reissued:
                 # It got a number by another question, and was rejected under that: a second one must not bring it back.
                 await self._give_up(lease, live)
                 if entry.holds(live.generation):
-                    self._holdings.forget(entry, live.generation)
+                    self._cache.evict(entry, live.generation)
             case Lease() as lease:
                 token = live.adopted(lease.generation, lease.unix_minus_monotonic, reissued=live.reissued)
                 answer = await self._store.restore(token)
                 if answer is Refusal.OLD_CREDENTIALS:
                     entry.confirm(live.generation, asked_at)  # as in _give: it is served as it is
                 elif not isinstance(answer, Refusal):
-                    self._holdings.keep(entry, answer, asked_at)
+                    self._cache.put(entry, answer, asked_at)
                     self._sink(events.Adopted(entry.key_hash, answer.generation, live.generation))
             case Wait() | Backoff():
-                pass  # another replica is at it: its token, or the next round, settles this
+                pass  # another replica is minting: its token, or the next round, settles this
 
     async def _give_up(self, lease: Lease, live: Token) -> None:
         """End the lease at once: the store refuses what is over, and ends its lease. No back-off changes."""
@@ -214,7 +307,7 @@ class Revalidation:
         asked_at = self._clock.monotonic()
         answer = await self._store.restore(held)
         if answer is Refusal.REJECTED:
-            self._holdings.forget(entry, held.generation)
+            self._cache.evict(entry, held.generation)
         elif answer is Refusal.DEAD:
             entry.is_gone = entry.holds(held.generation)
         elif answer is Refusal.OLD_CREDENTIALS:
@@ -236,3 +329,12 @@ def _result(result: T | BaseException) -> T:
     if isinstance(result, BaseException):
         raise result
     return result
+
+
+def _chunks(entries: Sequence[Entry]) -> list[Sequence[Entry]]:
+    return [entries[start : start + AT_ONCE] for start in range(0, len(entries), AT_ONCE)]
+
+
+def _is_served(entry: Entry) -> bool:
+    """Others cost nothing until a caller asks, and then their age is checked. What the store lacks counts, too."""
+    return entry.token is not None and (entry.watchers > 0 or entry.asked_at >= entry.confirmed_at)

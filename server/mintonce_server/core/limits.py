@@ -1,15 +1,16 @@
 """How much one caller may use, so that the others keep theirs."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic, TypeVar
 
-from mintonce_server.core.bucket import Bucket
 from mintonce_server.core.caller import ANONYMOUS
 from mintonce_server.core.errors import LimitExceeded
 from mintonce_server.core.ports import Clock
+
+T = TypeVar("T", bound=Hashable)
 
 CALLERS_REMEMBERED: Final = 10_000
 """Beyond it, callers are forgotten whose share is whole. The others are few: they have calls under way, or had some
@@ -143,3 +144,81 @@ def _exceeded(retry_after: float, what: str) -> LimitExceeded:
         remedy="Slow down; or raise the caller's limits in the server's configuration, if it is meant.",
         retry_after=retry_after,
     )
+
+
+class Bucket:
+    """A token bucket: fills by `rate` a second up to `burst`. Times are seconds of one clock that never goes back."""
+
+    __slots__ = ("at", "burst", "left", "rate")
+
+    def __init__(self, rate: float, burst: int, now: float) -> None:
+        self.rate, self.burst, self.left, self.at = rate, float(burst), float(burst), now
+
+    def fill(self, now: float) -> None:
+        """Add what has come since the last look."""
+        self.left = min(self.burst, self.left + max(0.0, now - self.at) * self.rate)
+        self.at = now
+
+    def take(self, now: float) -> float:
+        """0 when there was one to take, else the seconds until there is."""
+        self.fill(now)
+        if self.left < 1.0:
+            return (1.0 - self.left) / self.rate
+        self.left -= 1.0
+        return 0.0
+
+
+class Shares(Generic[T]):
+    """Each item has one owner. When room is needed, the largest owner gives it, so that small ones lose nothing.
+
+    Attributes:
+        all: the items with their owners, in the order in which they came.
+    """
+
+    def __init__(self) -> None:
+        self.all: OrderedDict[T, str] = OrderedDict()
+        self._of: dict[str, OrderedDict[T, None]] = {}
+        self._with: dict[int, dict[str, None]] = {}
+        """The owners by how many items they have: the largest is found without a search."""
+        self._highest = 0
+
+    def add(self, item: T, owner: str) -> None:
+        self.all[item] = owner
+        held = self._of.get(owner)
+        if held is None:
+            held = self._of[owner] = OrderedDict()
+        held[item] = None
+        self._moved(owner, len(held) - 1, len(held))
+
+    def remove(self, item: T) -> None:
+        """Does nothing for an item that is not there."""
+        owner = self.all.pop(item, None)
+        if owner is None:
+            return
+        held = self._of[owner]
+        del held[item]
+        self._moved(owner, len(held) + 1, len(held))
+        if not held:
+            del self._of[owner]
+
+    def count(self, owner: str) -> int:
+        return len(self._of.get(owner, ()))
+
+    def of(self, owner: str) -> OrderedDict[T, None]:
+        """The owner's items. Raises KeyError for an owner without any."""
+        return self._of[owner]
+
+    def largest(self) -> str:
+        """The owner with most items; of equal ones the one that has had so many for longest. Raises KeyError."""
+        return next(iter(self._with[self._highest]))
+
+    def _moved(self, owner: str, before: int, after: int) -> None:
+        if before:
+            del self._with[before][owner]
+            if not self._with[before]:
+                del self._with[before]
+        if after:
+            self._with.setdefault(after, {})[owner] = None
+        self._highest = max(self._highest, after)
+        if self._highest and self._highest not in self._with:
+            self._highest -= 1  # counts change by one, so the next lower one is taken

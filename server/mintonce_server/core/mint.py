@@ -1,4 +1,4 @@
-"""From acquire to commit: what one flight does for a key that memory cannot answer."""
+"""From acquire to commit: how a token comes from the store, or by a mint with its lease."""
 
 import asyncio
 import secrets
@@ -9,8 +9,7 @@ from typing import Final
 
 from mintonce_server.core import edge, events
 from mintonce_server.core.backoff import error_of, failure_of
-from mintonce_server.core.bell import Bell
-from mintonce_server.core.client import OAuthClient
+from mintonce_server.core.cache import NEVER, Entry
 from mintonce_server.core.errors import (
     IssuerError,
     IssuerMalformed,
@@ -20,10 +19,9 @@ from mintonce_server.core.errors import (
     WaitTimedOut,
 )
 from mintonce_server.core.events import Cause
-from mintonce_server.core.key import TokenKey
-from mintonce_server.core.memory import NEVER
+from mintonce_server.core.mint_attempt import Attempt, MintAttempts, Overtaken
 from mintonce_server.core.ports import Backoff, Clock, Hit, Lease, Refusal, TokenStore, Wait, Wish
-from mintonce_server.core.posting import Overtaken, Post, Posting
+from mintonce_server.core.single_flight import Wakeups
 from mintonce_server.core.token import Minted, Origin, Token
 from mintonce_server.core.turns import PATIENCE
 
@@ -92,7 +90,7 @@ class _Held:
         return self.lease is not None and self.clock.monotonic() < self.lease.expires_at
 
 
-class Minting:
+class LeasedMinter:
     """Asks the store until it gives a token, a back-off, or the lease; with the lease, mints and commits."""
 
     def __init__(
@@ -100,41 +98,27 @@ class Minting:
         store: TokenStore,
         clock: Clock,
         sink: events.EventSink,
-        bell: Bell,
-        posting: Posting,
+        wakeups: Wakeups,
+        attempts: MintAttempts,
         mint_deadline: float,
     ) -> None:
         self._store = store
         self._clock = clock
         self._sink = sink
-        self._bell = bell
-        self._posting = posting
+        self._wakeups = wakeups
+        self._attempts = attempts
         self._mint_deadline = mint_deadline
 
-    async def obtain(
-        self,
-        client: OAuthClient,
-        key: TokenKey,
-        newer_than: int,
-        min_remaining: float,
-        cause: Cause,
-        rejected_by: str,
-        caller: str,
-    ) -> Obtained:
-        """Raises IssuerError, StoreUnavailable, or WaitTimedOut after FLIGHT_BOUND.
-
-        Args:
-            rejected_by: the caller that rejected the last token, as far as it is known here; for the log.
-            caller: who wants the token; its share of the issuer's turns is bounded.
-        """
+    async def obtain(self, entry: Entry, newer_than: int, min_remaining: float, cause: Cause) -> Obtained:
+        """Raises IssuerError, StoreUnavailable, or WaitTimedOut after FLIGHT_BOUND."""
+        client, key_hash = entry.client, entry.key_hash
         proof = edge.proof(client, self._sink)
         wish = Wish(secrets.token_hex(16), client.credential_version, newer_than, min_remaining, proof=proof)
-        key_hash = self._store.key_hash(key)
         started, waited = self._clock.monotonic(), False
-        with self._bell.listen(key_hash) as rung:
+        with self._wakeups.listen(key_hash) as woken:
             while (asked_at := self._clock.monotonic()) - started < FLIGHT_BOUND:
-                rung.clear()
-                match await self._store.acquire(key, wish):
+                woken.clear()
+                match await self._store.acquire(entry.key, wish):
                     case Hit(token):
                         if waited:
                             self._sink(events.Waited(key_hash, token.generation, self._clock.monotonic() - started))
@@ -143,16 +127,16 @@ class Minting:
                         waited = True
                         with suppress(TimeoutError):
                             async with asyncio.timeout(max(WAIT_LEAST, min(seconds, WAIT_BOUND))):
-                                await rung.wait()
+                                await woken.wait()
                     case Backoff(failure, seconds, None) if ends_soon(error_of(failure, seconds)):
                         await asyncio.sleep(seconds)
                     case Backoff(failure, seconds, token):
                         return _settle(token, asked_at, error_of(failure, seconds))
                     case Lease() as lease:
-                        obtained = await self._with_lease(client, key_hash, lease, asked_at, wish, cause, caller)
+                        obtained = await self._with_lease(entry, lease, asked_at, wish, cause)
                         if obtained is not None:
                             if obtained.token.reissued and obtained.origin is Origin.MINT:
-                                self._sink(events.Reissued(key_hash, client.name, lease.generation, rejected_by))
+                                self._sink(events.Reissued(key_hash, client.name, lease.generation, entry.rejected_by))
                             return obtained
                         # One POST a nonce: a store that forgot its refusal must not hand out this lease again.
                         wish = replace(wish, nonce=secrets.token_hex(16))
@@ -163,46 +147,42 @@ class Minting:
         )
 
     async def _with_lease(
-        self, client: OAuthClient, key_hash: str, lease: Lease, asked_at: float, wish: Wish, cause: Cause, caller: str
+        self, entry: Entry, lease: Lease, asked_at: float, wish: Wish, cause: Cause
     ) -> Obtained | None:
         """Mint and commit. None: the lease or the token was overtaken, so ask the store again."""
         try:
-            minted = await self._mint(client, key_hash, lease, asked_at, cause, caller)
+            minted = await self._mint(entry, lease, asked_at, cause)
         except Overtaken:
-            self._sink(events.LeaseLost(key_hash, lease.generation))
+            self._sink(events.LeaseLost(entry.key_hash, lease.generation))
             return None
         except IssuerError as error:
-            return await self._failed(key_hash, lease, error, wish)
+            return await self._failed(entry.key_hash, lease, error, wish)
         left = minted.lifetime - (self._clock.monotonic() - minted.started_at)
         repeats = minted.access_token.fingerprint() == lease.current
         if repeats and left <= lease.current_left + SAME_END:
-            await self._repeated(client, key_hash, lease)
+            await self._repeated(entry, lease)
             return None
         if left <= TOO_SHORT:
-            return await self._too_short(key_hash, lease, minted)
-        return await self._commit(key_hash, lease, minted)
+            return await self._too_short(entry.key_hash, lease, minted)
+        return await self._commit(entry.key_hash, lease, minted)
 
-    async def _mint(
-        self, client: OAuthClient, key_hash: str, lease: Lease, asked_at: float, cause: Cause, caller: str
-    ) -> Minted:
+    async def _mint(self, entry: Entry, lease: Lease, asked_at: float, cause: Cause) -> Minted:
         async with self._renewing(lease, asked_at) as held:
-            post = Post(
-                client, lease.key, key_hash, lease.generation, lease.failures, cause, caller, lease.proof, held.may_post
-            )
-            return await self._posting.mint(post, self._store)
+            attempt = Attempt(entry, lease.generation, lease.failures, cause, lease.proof, held.may_post)
+            return await self._attempts.run(attempt, self._store)
 
-    async def _repeated(self, client: OAuthClient, key_hash: str, lease: Lease) -> None:
+    async def _repeated(self, entry: Entry, lease: Lease) -> None:
         """The issuer gave the token that is stored. Until that ends, asking again brings nothing else.
 
         From now on the store answers with that token and this back-off, or with a new lease once the token has ended.
         """
-        self._sink(events.Repeated(key_hash, client.name, lease.generation))
+        self._sink(events.Repeated(entry.key_hash, entry.client.name, lease.generation))
         error = IssuerMalformed(
             "the issuer repeats the token that it gave before until that ends",
             remedy="Nothing is lost: the token is served to its end. Turn off the issuer's reuse of tokens if you can.",
             retry_after=lease.current_left,
         )
-        await self._share_failure(key_hash, lease, error, while_live=True)
+        await self._share_failure(entry.key_hash, lease, error, while_live=True)
 
     async def _failed(self, key_hash: str, lease: Lease, error: IssuerError, wish: Wish) -> Obtained:
         """Share the failure with the fleet, and take what is live all the same."""

@@ -10,7 +10,7 @@ from typing import ClassVar
 import pytest
 
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.refresher import CONCURRENT, Refresher
+from mintonce_server.core.schedule import CONCURRENT, Schedule
 from support.clocks import ManualClock
 from support.waiting import wait_until
 
@@ -20,7 +20,7 @@ def key(name: str) -> TokenKey:
 
 
 class Seen:
-    """What the refresher called, in order."""
+    """What the schedule handled, in order."""
 
     def __init__(self) -> None:
         self.keys: list[str] = []
@@ -45,9 +45,18 @@ class Seen:
                 await self.news.wait()
 
 
+def unexpected(_: TokenKey, error: Exception) -> None:
+    """Where all keys are well, a fault fails the test."""
+    raise error
+
+
 @asynccontextmanager
-async def running(refresher: Refresher) -> AsyncGenerator[None]:
-    task = asyncio.create_task(refresher.run())
+async def running(
+    schedule: Schedule,
+    handle: Callable[[TokenKey], Awaitable[None]],
+    on_error: Callable[[TokenKey, Exception], None] = unexpected,
+) -> AsyncGenerator[None]:
+    task = asyncio.create_task(schedule.run(handle, on_error))
     try:
         yield
     finally:
@@ -55,13 +64,8 @@ async def running(refresher: Refresher) -> AsyncGenerator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-def refresher_of(clock: ManualClock, refresh: Callable[[TokenKey], Awaitable[None]]) -> Refresher:
-    """One whose keys are all well: a fault fails the test."""
-
-    def fault(_: TokenKey, error: Exception) -> None:
-        raise error
-
-    return Refresher(clock, refresh, fault, random.Random(7))
+def schedule_of(clock: ManualClock) -> Schedule:
+    return Schedule(clock, random.Random(7))
 
 
 async def test_a_fault_costs_its_own_key_a_pause_and_no_other_key_anything() -> None:
@@ -73,15 +77,15 @@ async def test_a_fault_costs_its_own_key_a_pause_and_no_other_key_anything() -> 
         if seen.keys.count("bad") == 1 and which == key("bad"):
             raise KeyError("unforeseen")
 
-    refresher = Refresher(clock, refresh, lambda _, error: faults.append(error), random.Random(7))
-    refresher.schedule(key("bad"), 900.0)
-    refresher.schedule(key("good"), 901.0)
-    async with running(refresher):
+    schedule = schedule_of(clock)
+    schedule.at(key("bad"), 900.0)
+    schedule.at(key("good"), 901.0)
+    async with running(schedule, refresh, lambda _, error: faults.append(error)):
         await seen.wait_for(lambda keys: keys == ["bad", "good"])
-        await wait_until(lambda: key("bad") in refresher._due)
-        assert clock.monotonic() < refresher._due[key("bad")] <= clock.monotonic() + 60.0
+        await wait_until(lambda: key("bad") in schedule._due)
+        assert clock.monotonic() < schedule._due[key("bad")] <= clock.monotonic() + 60.0
         clock.advance(60.0)
-        refresher.schedule(key("other"), 900.0)
+        schedule.at(key("other"), 900.0)
         await seen.wait_for(lambda keys: keys[2:] == ["other", "bad"] or keys[2:] == ["bad", "other"])
     assert [type(error) for error in faults] == [KeyError]
 
@@ -89,10 +93,10 @@ async def test_a_fault_costs_its_own_key_a_pause_and_no_other_key_anything() -> 
 async def test_what_is_due_is_seen_to_in_the_order_of_its_time() -> None:
     """Whatever order it was scheduled in."""
     seen, clock = Seen(), ManualClock()
-    refresher = refresher_of(clock, seen)
+    schedule = schedule_of(clock)
     for name, at in (("c", 900.0), ("a", 700.0), ("b", 800.0)):
-        refresher.schedule(key(name), at)
-    async with running(refresher):
+        schedule.at(key(name), at)
+    async with running(schedule, seen):
         await seen.wait_for(lambda keys: len(keys) == 3)
     assert seen.keys == ["a", "b", "c"]
 
@@ -100,11 +104,11 @@ async def test_what_is_due_is_seen_to_in_the_order_of_its_time() -> None:
 async def test_a_key_that_is_scheduled_anew_keeps_only_its_last_time() -> None:
     """A new token moves its key; the place it had is no longer its."""
     seen, clock = Seen(), ManualClock()
-    refresher = refresher_of(clock, seen)
-    refresher.schedule(key("moved"), 900.0)
-    refresher.schedule(key("moved"), 5000.0)
-    refresher.schedule(key("due"), 950.0)
-    async with running(refresher):
+    schedule = schedule_of(clock)
+    schedule.at(key("moved"), 900.0)
+    schedule.at(key("moved"), 5000.0)
+    schedule.at(key("due"), 950.0)
+    async with running(schedule, seen):
         await seen.wait_for(lambda keys: "due" in keys)
     assert seen.keys == ["due"]
 
@@ -112,11 +116,11 @@ async def test_a_key_that_is_scheduled_anew_keeps_only_its_last_time() -> None:
 async def test_an_earlier_time_wakes_the_sleeper() -> None:
     """It sleeps until the next due key, whenever that was said."""
     seen, clock = Seen(), ManualClock()
-    refresher = refresher_of(clock, seen)
-    refresher.schedule(key("far"), 1_000_000.0)
-    async with running(refresher):
+    schedule = schedule_of(clock)
+    schedule.at(key("far"), 1_000_000.0)
+    async with running(schedule, seen):
         await asyncio.sleep(0)
-        refresher.schedule(key("now"), 999.0)
+        schedule.at(key("now"), 999.0)
         await seen.wait_for(lambda keys: keys == ["now"])
 
 
@@ -124,10 +128,10 @@ async def test_many_due_keys_become_no_burst_on_the_issuer() -> None:
     """At most CONCURRENT are under way, and all get their turn."""
     seen, clock = Seen(), ManualClock()
     seen.gate = asyncio.Event()
-    refresher = refresher_of(clock, seen)
+    schedule = schedule_of(clock)
     for n in range(3 * CONCURRENT):
-        refresher.schedule(key(f"k{n}"), 900.0)
-    async with running(refresher):
+        schedule.at(key(f"k{n}"), 900.0)
+    async with running(schedule, seen):
         for _ in range(50):
             await asyncio.sleep(0)
         assert seen.most_at_once == CONCURRENT
@@ -157,24 +161,24 @@ DEPTH = math.ceil(math.log2(KEYS))
 
 
 @pytest.fixture
-def full() -> Refresher:
+def full() -> Schedule:
     """It has a hundred thousand keys, due at any time from 2000 on."""
     chance = random.Random(7)
-    refresher = refresher_of(ManualClock(), Seen())
+    schedule = schedule_of(ManualClock())
     for n in range(KEYS):
-        refresher.schedule(key(f"k{n}"), Counted(chance.uniform(2000.0, 88_400.0)))
+        schedule.at(key(f"k{n}"), Counted(chance.uniform(2000.0, 88_400.0)))
     Counted.comparisons = 0
-    return refresher
+    return schedule
 
 
-def test_a_key_s_place_is_found_in_logarithmic_time(full: Refresher) -> None:
+def test_a_key_s_place_is_found_in_logarithmic_time(full: Schedule) -> None:
     """A tuple is compared in three steps, and with one other on each level of the heap, however many keys there are."""
     for n in range(1000):
-        full.schedule(key(f"k{n}"), Counted(1500.0 - n))  # before all others: the longest way
+        full.at(key(f"k{n}"), Counted(1500.0 - n))  # before all others: the longest way
     assert Counted.comparisons <= 1000 * 3 * (DEPTH + 1)
 
 
-def test_a_due_key_is_taken_in_logarithmic_time(full: Refresher) -> None:
+def test_a_due_key_is_taken_in_logarithmic_time(full: Schedule) -> None:
     """Those that are not due are not looked at."""
     times = {key: float(at) for at, _, key in full._heap}
     due = full._take_due(2864.0)  # one in a hundred
@@ -183,9 +187,9 @@ def test_a_due_key_is_taken_in_logarithmic_time(full: Refresher) -> None:
     assert Counted.comparisons <= len(due) * 5 * (DEPTH + 1)
 
 
-async def test_a_hundred_thousand_keys_that_are_not_due_cost_nothing(full: Refresher) -> None:
+async def test_a_hundred_thousand_keys_that_are_not_due_cost_nothing(full: Schedule) -> None:
     """One sleeping task, which looks at the first of them only."""
-    async with running(full):
+    async with running(full, Seen()):
         for _ in range(100):
             await asyncio.sleep(0)
     assert Counted.comparisons == 0
@@ -194,10 +198,10 @@ async def test_a_hundred_thousand_keys_that_are_not_due_cost_nothing(full: Refre
 async def test_a_key_that_is_scheduled_again_and_again_is_seen_to_once() -> None:
     """The places it left behind are passed over."""
     seen, clock = Seen(), ManualClock()
-    refresher = refresher_of(clock, seen)
+    schedule = schedule_of(clock)
     for at in (900.0, 950.0, 900.0, 980.0, 980.0):
-        refresher.schedule(key("restless"), at)
-    refresher.schedule(key("last"), 990.0)
-    async with running(refresher):
+        schedule.at(key("restless"), at)
+    schedule.at(key("last"), 990.0)
+    async with running(schedule, seen):
         await seen.wait_for(lambda keys: "last" in keys)
     assert seen.keys == ["restless", "last"]

@@ -6,18 +6,22 @@ from typing import Final, NamedTuple
 
 from mintonce_server.core import edge, events
 from mintonce_server.core.backoff import LONGEST, error_of, failure_of, trouble_of_issuer
-from mintonce_server.core.client import OAuthClient
+from mintonce_server.core.cache import NEVER, Entry
+from mintonce_server.core.caller import ANONYMOUS
 from mintonce_server.core.errors import IssuerError, StoreUnavailable
 from mintonce_server.core.events import Cause
 from mintonce_server.core.issuer_state import IssuerState
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.lone_budget import BURST, PER_SECOND, LoneBudget
-from mintonce_server.core.memory import NEVER, Entry
-from mintonce_server.core.minting import Obtained
+from mintonce_server.core.limits import Bucket
+from mintonce_server.core.mint import Obtained
+from mintonce_server.core.mint_attempt import Attempt, MintAttempts
 from mintonce_server.core.ports import Admitted, Backoff, Clock, Failure, Wait
-from mintonce_server.core.posting import Post, Posting
 from mintonce_server.core.token import Origin, Token
-from mintonce_server.core.turns import Patience
+from mintonce_server.core.turns import WaitBudget
+
+BURST: Final = 20
+PER_SECOND: Final = 1.0
+"""Mints without a lease, for all keys of this replica together: 20 at once, then one a second."""
 
 MOST_ACCOUNTS: Final = 1_000
 
@@ -25,6 +29,9 @@ SPREAD_MIN: Final = 1_000_000
 SPREAD_MAX: Final = 3_600_000_000
 """Provisional generations are microseconds, as those of the store: one of the last hour, or what is left of that above
 the newest seen here. When that is less than a second, up to a second above it."""
+
+
+_NAMELESS: Final = frozenset({"", ANONYMOUS.name})
 
 
 class _Negative(NamedTuple):
@@ -64,32 +71,57 @@ class _OwnGate:
         return int(self._clock.monotonic() * 1000)
 
 
-class Alone:
+class OutageBudget:
+    """A caller takes one only while it has taken less of late than is left for the others.
+
+    So one alone has half at once and then all that comes, and never keeps out another that asks for little. Callers
+    without a name are one: nothing is kept back from them.
+    """
+
+    def __init__(self, now: float) -> None:
+        self._all = Bucket(PER_SECOND, BURST, now)
+        self._taken: dict[str, float] = {}
+        """By each caller, less what came again since. A caller that is back at zero is dropped, so there are few."""
+        self._at = now
+
+    def take(self, caller: str, now: float) -> bool:
+        """Whether there was one."""
+        self._all.fill(now)
+        again, self._at = max(0.0, now - self._at) * PER_SECOND, now
+        self._taken = {name: left for name, taken in self._taken.items() if (left := taken - again) > 0.0}
+        taken = self._taken.get(caller, 0.0)
+        if caller not in _NAMELESS and taken + 1.0 > self._all.left:
+            return False
+        if self._all.take(now) > 0.0:
+            return False
+        self._taken[caller] = taken + 1.0
+        return True
+
+
+class OutageMinter:
     """Mints without a lease, or refuses to: `store_outage = "mint" | "refuse"`."""
 
     def __init__(
-        self, *, allowed: bool, posting: Posting, clock: Clock, sink: events.EventSink, chance: random.Random
+        self, *, allowed: bool, attempts: MintAttempts, clock: Clock, sink: events.EventSink, rng: random.Random
     ) -> None:
         self._allowed = allowed
-        self._posting = posting
+        self._attempts = attempts
         self._clock = clock
         self._sink = sink
-        self._chance = chance
-        self._budget = LoneBudget(clock.monotonic())
+        self._rng = rng
+        self._budget = OutageBudget(clock.monotonic())
         self._negative: dict[TokenKey, _Negative] = {}
         self._gate = _OwnGate(clock)
 
-    async def mint(
-        self, client: OAuthClient, entry: Entry, outage: StoreUnavailable, patience: Patience
-    ) -> Obtained | None:
+    async def mint(self, entry: Entry, outage: StoreUnavailable, budget: WaitBudget) -> Obtained | None:
         """None: it waited for another key's POST, and the store may be back: ask that again.
 
         Raises the outage itself when minting is not allowed or over the rate, and IssuerError.
 
         Args:
-            patience: for such waits, all of them together.
+            budget: for such waits, all of them together.
         """
-        key, key_hash = entry.key, entry.key_hash
+        key, key_hash, client = entry.key, entry.key_hash, entry.client
         self._sink(events.StoreFailed(key_hash, str(outage), minting=self._allowed))
         if not self._allowed:
             raise outage
@@ -97,7 +129,7 @@ class Alone:
         failures = self._check_back_off(key, proof)
         match self._gate.look(client.account(proof)):
             case Wait(seconds):
-                await patience.wait(client.turns.news.wait, seconds)
+                await budget.wait(client.turns.news.wait, seconds)
                 return None
             case Backoff(failure, seconds):
                 raise trouble_of_issuer(failure, seconds)
@@ -107,8 +139,8 @@ class Alone:
             raise _used_up(outage)
         generation = self._generation(entry)
         try:
-            post = Post(client, key, key_hash, generation, failures, Cause.OUTAGE, entry.wanted_by, proof)
-            minted = await self._posting.mint(post, self._gate)
+            attempt = Attempt(entry, generation, failures, Cause.OUTAGE, proof)
+            minted = await self._attempts.run(attempt, self._gate)
         except IssuerError as error:
             self._remember(key, error, proof, failures + 1)
             raise
@@ -128,7 +160,7 @@ class Alone:
         """
         now = int(self._clock.unix() * 1_000_000)
         floor = max(entry.newest, now - SPREAD_MAX)
-        return floor + 1 + self._chance.randrange(max(now - floor, SPREAD_MIN))
+        return floor + 1 + self._rng.randrange(max(now - floor, SPREAD_MIN))
 
     def _remember(self, key: TokenKey, error: IssuerError, proof: str, failures: int) -> None:
         now = self._clock.monotonic()

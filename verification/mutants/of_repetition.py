@@ -46,8 +46,8 @@ REPETITION = (
     core(
         "a reissued token from memory is served as good",
         "broker",
-        "return Served(token, Origin.MEMORY, token.reissued)\n        # Who",
-        "return Served(token, Origin.MEMORY)\n        # Who",
+        "return Served(token, Origin.MEMORY, token.reissued)\n        # In an outage",
+        "return Served(token, Origin.MEMORY)\n        # In an outage",
         "callers do not learn that it was rejected",
         "the_same_token_again",
     ),

@@ -1,4 +1,4 @@
-"""When to try a failed mint again, and what to say meanwhile."""
+"""When a failed mint is tried again, and which error callers get until then."""
 
 import random
 from typing import Final
@@ -36,7 +36,7 @@ def failure_of(error: IssuerError, *, while_live: bool = False) -> Failure:
 
 
 def error_of(failure: Failure, seconds: float) -> IssuerError:
-    """The error for those who come while the back-off lasts: the same for every replica."""
+    """The error for calls during the back-off: the same at every replica."""
     code = f" ({failure.issuer_error})" if failure.issuer_error else ""
     return _ERRORS.get(failure.reason, IssuerUnavailable)(
         f"a mint failed a moment ago: {failure.reason}{code}; the next try comes in {seconds:.1f} s",

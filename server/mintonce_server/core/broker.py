@@ -27,18 +27,18 @@ from mintonce_server.core.supervise import Start
 from mintonce_server.core.token import Origin, Token
 
 SILENCE: Final = 0.25
-"""Seconds without an answer after which a caller who can wait no longer gets the live token, as in an outage."""
+"""A caller whose deadline comes after so many seconds without an answer gets the live token, as in an outage."""
 
 Admit = Callable[[], None]
 Check = Callable[[], float | None]
 
 
 def _freely() -> None:
-    """Whoever asks may cause a mint."""
+    """Default: the caller may cause a mint."""
 
 
 def _always() -> None:
-    """Whoever watches may go on."""
+    """Default: the watch may go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class BrokerOptions:
     Attributes:
         revalidate_within: a token that the store was not asked about for so long is not served before it is.
         mint_in_outage: mint without a lease while the store is out of reach.
-        max_keys_per_client: more keys of one client are refused, so that nobody fills the memory by inventing some.
+        max_keys_per_client: more keys of one client are refused, so that invented keys cannot fill the memory.
     """
 
     mint_deadline: float = 10.0
@@ -60,7 +60,7 @@ class BrokerOptions:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """An answer. `degraded`: live, but not what was wished for, because of trouble at the issuer or the store."""
+    """An answer. `degraded`: live, but not as good as requested, because the issuer or the store is in trouble."""
 
     token: Token
     origin: Origin
@@ -68,7 +68,7 @@ class Served:
 
 
 class Broker:
-    """One a process. Whoever builds it runs its `tasks` until it is closed."""
+    """One a process. The owner runs its `tasks` and then calls `close`."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class Broker:
             return None
         if self._cache.is_confirmed(entry, now):
             return Served(token, Origin.MEMORY, token.reissued)
-        # Who holds a live token through an outage serves it; who was stopped for a while asks the store first.
+        # In an outage a live token is served. After this process was stopped for a while, the store is asked first.
         return Served(token, Origin.MEMORY, degraded=True) if self._cache.is_store_away(entry, now) else None
 
     async def get(
@@ -135,8 +135,8 @@ class Broker:
         Raises UnknownClient, PermissionDenied, LimitExceeded, IssuerError, StoreUnavailable or WaitTimedOut.
 
         Args:
-            admit: asked first if this call is the one that may cause a mint; raises when the caller must not.
-            caller: who asks; its share of the client's keys in memory is bounded.
+            admit: called first if this call may cause a mint; raises when the caller must not.
+            caller: its name; its share of the client's keys in memory is bounded.
         """
         if served := self.peek(key, min_remaining):
             return served
@@ -153,22 +153,23 @@ class Broker:
                 obtained = await self._fetcher.fetch(entry, min_remaining)
         except (IssuerError, StoreUnavailable, WaitTimedOut) as error:
             later = self._clock.monotonic()
-            # Who waited for the store's answer, or long enough for its silence, gets what lives. Others what is known.
-            # A process that was stopped has not waited: the answer may be there, and not be read yet.
+            # A caller that waited for the store's answer, or long enough without one, gets the live token.
+            # A process that was stopped has not waited: the answer may have come, and not be read yet.
             answered = not isinstance(error, WaitTimedOut) or SILENCE <= later - now <= patience + SILENCE
             may_serve = not entry.is_gone and (answered or self._may_serve(entry, later))
             if may_serve and (token := entry.live(later)):
                 return Served(token, Origin.MEMORY, degraded=True)
             if isinstance(error, WaitTimedOut) and patience < deadline:
-                # What was live has ended in this very moment: from now on it is worth waiting.
+                # The live token has just ended: from now on it is worth waiting.
                 return await self.get(key, min_remaining, deadline - (later - now), admit, caller)
             raise
         return Served(obtained.token, obtained.origin, obtained.trouble is not None or obtained.token.reissued)
 
     def _may_serve(self, entry: Entry, now: float) -> bool:
-        """Whether the store has said lately that the token is current, or was asked in vain.
+        """Whether the store said lately that the token is current, or failed to answer.
 
-        After this process was stopped, neither need be so: a caller who does not wait for the store gets no old token.
+        After this process was stopped, neither may be true. Then a caller that does not wait for the store gets no
+        old token.
         """
         return self._cache.is_confirmed(entry, now) or self._cache.is_store_away(entry, now)
 
@@ -178,8 +179,8 @@ class Broker:
         """The live token, then each successor. Raises as `get` does for the first one, and Draining at the end.
 
         Args:
-            check: asked before each answer, and after `recheck`; raises when the caller may have no more. Gives the
-                seconds after which it wants to be asked again, or None.
+            check: called before each answer, and after `recheck`; raises when the watch must end. Returns the seconds
+                after which it must be called again, or None.
             caller: as in `get`.
         """
         served = await self.get(key, 0.0, deadline, admit, caller)
@@ -221,16 +222,16 @@ class Broker:
         return before, obtained.token.generation
 
     async def list_tokens(self, client: str, limit: int, wanted: Callable[[Token], bool]) -> Listing:
-        """At most `limit` live tokens in the store, of one client or ("") of all, out of those that are wanted."""
+        """At most `limit` live tokens in the store that `wanted` accepts, of one client or ("") of all."""
         return await self._store.list(client, limit, wanted)
 
     def drain(self) -> None:
-        """End all watches. Calls under way go on."""
+        """End all watches. Running calls go on."""
         self._draining = True
         self.recheck()
 
     def recheck(self) -> None:
-        """Have each watch look whether it may go on."""
+        """Make each watch check whether it may go on."""
         for entry in self._cache:
             entry.notify()
 
@@ -239,7 +240,7 @@ class Broker:
         self._refresher.retry()
 
     async def close(self, grace: float) -> None:
-        """Let the mints under way land for `grace` seconds."""
+        """Let running mints finish for `grace` seconds."""
         await self._flights.close(grace)
 
     @contextmanager
@@ -258,7 +259,7 @@ def _succeeds(token: Token, last: Token, now: float) -> bool:
 
 @asynccontextmanager
 async def _waiting_at_most(seconds: float) -> AsyncGenerator[None]:
-    """The caller's deadline, as an error of this house."""
+    """Turns the caller's deadline into WaitTimedOut."""
     try:
         async with asyncio.timeout(seconds):
             yield

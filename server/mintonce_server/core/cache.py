@@ -1,4 +1,4 @@
-"""The tokens that this process holds, and which caller's keys have a place here."""
+"""The tokens that this process holds, and how many keys each caller may keep here."""
 
 import asyncio
 import math

@@ -1,4 +1,4 @@
-"""Who calls."""
+"""The caller of an RPC, by its identity."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Final
 
 
 class CallerKind(StrEnum):
-    """How a caller proved who it is."""
+    """How a caller proved its identity."""
 
     CERTIFICATE = "certificate"
     JWT = "jwt"
@@ -30,4 +30,4 @@ class Caller:
 
 
 ANONYMOUS: Final = Caller("anonymous", CallerKind.NONE)
-"""Whoever calls a server that asks for no proof."""
+"""Every caller, when caller authentication is disabled."""

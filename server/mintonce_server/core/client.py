@@ -18,7 +18,7 @@ class OAuthClient:
     Attributes:
         audiences: what its tokens may be for; ("*",) for anything.
         credential_version: rises with every new secret; older tokens and negative records then count no more.
-        keep_warm: refresh its tokens even when nobody asks.
+        keep_warm: refresh its tokens even when no caller asks for them.
         turns: bounds the POSTs under way; shared by all clients of one issuer.
         issuer_account: tells accounts at issuers apart, for what their keys share: a token URL and a client_id.
     """

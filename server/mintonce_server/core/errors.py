@@ -81,7 +81,7 @@ class IssuerError(MintonceError):
 
 
 class IssuerRefused(IssuerError):
-    """The issuer says no to this client, audience or scope: repeating does not help until somebody mends it."""
+    """The issuer refused this client, audience or scope. Trying again does not help until a setting is corrected."""
 
     reason = Reason.ISSUER_REFUSED
 

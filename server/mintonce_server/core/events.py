@@ -112,7 +112,7 @@ class CommitRefused(Event):
 
 @dataclass(frozen=True, slots=True)
 class LeaseLost(Event):
-    """The lease went to somebody else before the POST: nothing was minted."""
+    """Another replica got the lease before the POST: nothing was minted."""
 
     generation: int
 
@@ -174,7 +174,7 @@ class Adopted(Event):
 
 @dataclass(frozen=True, slots=True)
 class Unforeseen(Event):
-    """An exception that its place does not know. What it hit counts as out of order for now; all else goes on.
+    """An exception that the code does not expect. What it hit counts as failed for now; all else goes on.
 
     `where`: an operation of a port, or a background task.
     """

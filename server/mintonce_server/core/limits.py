@@ -13,10 +13,10 @@ from mintonce_server.core.ports import Clock
 T = TypeVar("T", bound=Hashable)
 
 CALLERS_REMEMBERED: Final = 10_000
-"""Beyond it, callers are forgotten whose share is whole. The others are few: they have calls under way, or had some
-within the time in which a bucket fills."""
+"""Beyond it, callers that use nothing are dropped. The others are few: they have running calls, or had some within the
+time in which a bucket fills."""
 LOOKED_AT: Final = 16
-"""Of those that are remembered, when one more comes: a flood of callers must not make each call search them all."""
+"""Callers that are checked when one more comes: a flood of callers must not make each call search them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Quotas:
         _taken(self._share(caller).rejects.take(self._clock.monotonic()), "rejects too many tokens")
 
     def calling(self, caller: str) -> Seats:
-        """For the caller's calls at a time. Take one at once: a caller who holds none may be forgotten."""
+        """For the caller's calls at a time. Take one at once: a caller that holds none may be dropped."""
         return self._share(caller).calls
 
     def watching(self, caller: str) -> Seats:

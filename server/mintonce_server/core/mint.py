@@ -26,30 +26,30 @@ from mintonce_server.core.token import Minted, Origin, Token
 from mintonce_server.core.turns import PATIENCE
 
 WAIT_BOUND: Final = 0.25
-"""Wake-ups are hints: a waiter asks again after this many seconds in any case."""
+"""Wake messages are hints: a waiter asks again after this many seconds in any case."""
 WAIT_LEAST: Final = 0.01
-"""And not before this many, whatever a damaged lease says of its end."""
+"""And not before this many, whatever end a damaged lease names."""
 RENEW_EVERY: Final = 1.0
 """Seconds, or a third of what is left of a lease if that is less."""
 RENEW_LEAST: Final = 0.05
 FLIGHT_BOUND: Final = 30.0
-"""No flight lasts longer, however many leases come and go before it."""
+"""A fetch ends after so many seconds, however many other leases come and go."""
 TOO_SHORT: Final = 1.0
 """A token that lives no longer than this many seconds is given to those waiting and not stored. A back-off because of
-such tokens is waited out by callers who have no other: it ends when the next token can be had."""
+such tokens is short: callers without another token wait until it ends."""
 CONFIRMED: Final = 0.1
-"""Seconds for which the store's word that a lease is held is good for a POST."""
+"""Seconds for which a confirmed lease is good for a POST."""
 SAME_END: Final = 1.0
 """Seconds. Issuers count in whole ones: an end that differs by no more is the same end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Obtained:
-    """What a flight brought.
+    """The result of a fetch.
 
     Attributes:
-        confirmed_at: when the store was asked that holds it; NEVER if the store does not have it.
-        trouble: why nothing better could be had, though this token is live.
+        confirmed_at: when the store, which holds it, was asked; NEVER if the store does not have it.
+        trouble: why this live token is not as good as requested.
     """
 
     token: Token
@@ -63,8 +63,8 @@ class _Held:
     """A lease that is being renewed.
 
     Attributes:
-        lease: as it is now; None once it is another's.
-        confirmed_at: when the store was asked that gave or renewed it.
+        lease: as it is now; None once another replica has it.
+        confirmed_at: when the store was asked to give or renew it.
     """
 
     lease: Lease | None
@@ -80,9 +80,9 @@ class _Held:
         self.confirmed_at = asked_at
 
     async def may_post(self) -> bool:
-        """Whether it is held still. A process that was stopped finds out here, before it sends anything.
+        """Whether it is still held. A process that was stopped finds out here, before it sends anything.
 
-        A POST that waited has the store confirm it: the lease may have been lost there. Raises StoreUnavailable.
+        After a wait the store confirms it, because the lease may have been lost there. Raises StoreUnavailable.
         """
         now = self.clock.monotonic()
         if self.lease is not None and now < self.lease.expires_at and now - self.confirmed_at > CONFIRMED:

@@ -1,4 +1,4 @@
-"""What a replica does for a key that it does not hold while the store is out of reach."""
+"""Mints without a lease, for keys that this replica does not hold while the store is out of reach."""
 
 import random
 from dataclasses import replace
@@ -164,7 +164,7 @@ class OutageMinter:
 
     def _remember(self, key: TokenKey, error: IssuerError, proof: str, failures: int) -> None:
         now = self._clock.monotonic()
-        # What is over for long goes, so that callers who invent keys cannot fill the memory.
+        # Old entries are dropped, so that invented keys cannot fill the memory.
         self._negative = {key: past for key, past in self._negative.items() if past.until > now - LONGEST}
         self._negative[key] = _Negative(now + (error.retry_after or 0.0), failure_of(error), proof, failures)
 

@@ -1,4 +1,4 @@
-"""Who may have what. Nobody may have anything unless a rule says so; rules only allow."""
+"""Which caller may have which token. Deny by default; rules only allow."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ MAX_DECISIONS: Final = 16_384
 MAX_DECISIONS_OF_CALLER: Final = 128
 """Remembered for one caller: one that invents questions makes only its own decisions forgotten."""
 
-_MEMORABLE: Final = 512  # characters; longer questions are answered anew each time, so that they fill no memory
+_MEMORABLE: Final = 512  # characters; longer requests are not cached, so that they fill no memory
 _MAX_NAME: Final = 4096
 
 # The names that core.caller promises. Whatever else should get here has no rule at all, not even one for everybody.
@@ -237,4 +237,4 @@ def _decide(rules: Iterable[Rule], question: _Question) -> Decision:
 OPEN_RULE: Final = "open"
 
 OPEN: Final = Policy([Rule(OPEN_RULE, ("*",), ("*",), ("*",), ("*",), frozenset(Act))])
-"""For a server that asks nobody who he is."""
+"""Used when caller authentication is disabled."""

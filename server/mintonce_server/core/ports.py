@@ -1,4 +1,4 @@
-"""What the broker needs from outside: a store, an issuer, a clock."""
+"""What the engine needs from outside: a store, an issuer, a clock."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ class Issuer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a caller of `acquire` would take.
+    """What a caller of `acquire` accepts.
 
     Attributes:
         nonce: names this try. The same nonce finds its own lease again, so a lost reply costs nothing.
@@ -74,7 +74,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """Somebody has minted: here it is."""
+    """A valid token is already stored."""
 
     token: Token
 
@@ -120,14 +120,14 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Somebody is minting. Their lease lapses in `seconds`."""
+    """Another replica is minting. Its lease ends in `seconds`."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """The issuer said no lately. `token`: what is live all the same, though not what was wished for."""
+    """The issuer failed lately. `token`: a live token that is stored all the same, though not as good as requested."""
 
     failure: Failure
     seconds: float
@@ -241,7 +241,7 @@ class TokenStore(IssuerGate, Protocol):
         ...
 
     async def fail(self, lease: Lease, failure: Failure, retry_after: float) -> None:
-        """Record that the mint failed, so that nobody tries again for `retry_after` seconds. Ends the lease."""
+        """Record that the mint failed, so that no replica tries again for `retry_after` seconds. Ends the lease."""
         ...
 
     async def renew(self, lease: Lease) -> Lease | None:
@@ -257,7 +257,7 @@ class TokenStore(IssuerGate, Protocol):
         ...
 
     async def raise_barrier(self, key: TokenKey, generation: int, fingerprint: str, min_interval: float) -> bool:
-        """Give back the memory of a rejection that the store lost. False: refused, the last rejection is too fresh.
+        """Record a rejection that the store lost. False: refused, the last rejection is too fresh.
 
         A record of this generation or an older one falls. `fingerprint`: of the rejected token, or "".
         """
@@ -275,7 +275,7 @@ class TokenStore(IssuerGate, Protocol):
         ...
 
     async def restore(self, token: Token) -> Token | Refusal:
-        """Give back a live token that the store lost, or never got. As `commit`, but it ends no back-off."""
+        """Store a live token that the store lost, or never got. As `commit`, but it ends no back-off."""
         ...
 
     async def list(self, client: str, limit: int, wanted: Callable[[Token], bool]) -> Listing:
@@ -283,7 +283,7 @@ class TokenStore(IssuerGate, Protocol):
         ...
 
     def wakes(self) -> AsyncIterator[Wake]:
-        """What happens in the fleet, as it happens. Reconnects by itself, forever; each connection begins with a GAP.
+        """The fleet's wake messages as they come. Reconnects by itself, for ever; each connection begins with a GAP.
 
         Only one consumer a store.
         """

@@ -10,7 +10,7 @@ MASK: Final = "[redacted]"
 class Secret:
     """A string whose repr, str and format are masked, and which does not pickle.
 
-    Whoever needs the text says so with `reveal()`: searching for that word finds every use.
+    Code that needs the text calls `reveal()`: a search for that word finds every use.
     """
 
     __slots__ = ("_text",)

@@ -1,4 +1,4 @@
-"""Runs endless tasks, and starts them again when they fail: no fault of one may end the process."""
+"""Runs background tasks and restarts them when they fail. No task's failure ends the process."""
 
 import asyncio
 import random
@@ -20,7 +20,7 @@ Report = Callable[[str, Exception], None]
 
 
 Start = Callable[[], Coroutine[Any, Any, None]]
-"""Makes the task anew."""
+"""Creates the task."""
 
 
 class Stopped(Exception):

@@ -1,4 +1,4 @@
-"""Turns at an issuer: a bounded number of POSTs at a time, shared fairly by the callers who cause them."""
+"""Turns at an issuer: a bounded number of POSTs at a time, shared fairly by the callers that cause them."""
 
 import asyncio
 from collections import Counter, OrderedDict
@@ -25,7 +25,7 @@ _THE_SLOW: Final = None
 
 
 class NoTurn(IssuerUnavailable):
-    """The requests that are under way took too long."""
+    """No running POST ended in time to give this one its turn."""
 
 
 class WaitBudget:
@@ -114,7 +114,7 @@ class Turns:
                 await budget.wait(lambda: asyncio.wait([granted]))
         except BaseException:
             if granted.done():
-                self._give_back(who)  # it came in the very moment of giving up
+                self._give_back(who)  # it was granted while giving up
             raise
         finally:
             if granted in queue:

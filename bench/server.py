@@ -26,6 +26,14 @@ from mintonce_server.core.token import Minted
 from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store.memory import MemoryStore
 
+OPTIONS = BrokerOptions(
+    mint_deadline=10.0,
+    min_rotation_interval=30.0,
+    revalidate_within=5.0,
+    mint_in_outage=True,
+    max_keys_per_client=1_000_000,
+)
+
 Context = ServicerContext[Any, Any]
 
 
@@ -76,7 +84,7 @@ async def serve() -> None:
     clock = SystemClock()
     events: list[Event] = []
     clients = Clients([OAuthClient(CLIENT, OneDay(clock))])
-    broker = Broker(MemoryStore(KeyHasher(b"bench"), clock), clients, clock, events.append, BrokerOptions())
+    broker = Broker(MemoryStore(KeyHasher(b"bench"), clock), clients, clock, events.append, OPTIONS)
     served = await broker.get(TokenKey.of(CLIENT, AUDIENCE, SCOPES), 0.0, deadline=5.0)
     answer = tokens_pb2.GetTokenResponse(token=token_message(served, clock.monotonic()))
     server = MeasuredServer(broker, clock, ServerOptions("127.0.0.1:0"), answer.SerializeToString())

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,13 @@ from mintonce.v1 import tokens_pb2
 from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.api import entrance
 from mintonce_server.api.options import ServerOptions
-from mintonce_server.core.limits import QuotaOptions
 from mintonce_server.core.policy import Policy
 from mintonce_server.observability import logs
 from mintonce_server.observability.quiet import AT_ONCE
 from support.gatehouse import Gatehouse, gatehouse, rule
 from support.house import AUDIENCE, CLIENT, house
 from support.http2 import END_HEADERS, END_STREAM, GET_TOKEN, RST_STREAM, Peer, header_block, message, peer
+from support.options import QUOTA_OPTIONS
 from support.waiting import wait_until
 
 ANY = "127.0.0.1:0"
@@ -31,7 +32,7 @@ REFUSED_STREAM = 7
 
 @pytest.fixture
 async def guarded(tmp_path: Path, issuer: PracticeIssuer) -> AsyncIterator[Gatehouse]:
-    quotas = QuotaOptions(max_calls_per_caller=3)
+    quotas = replace(QUOTA_OPTIONS, max_calls_per_caller=3)
     async with gatehouse(tmp_path, issuer, quotas, server_options=OPTIONS) as running:
         running.policy = Policy([rule("all", "key:*")])
         yield running

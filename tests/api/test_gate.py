@@ -3,16 +3,17 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mintonce import MintonceError
 from mintonce_dev.practice_issuer import PracticeIssuer
-from mintonce_server.core.limits import QuotaOptions
 from mintonce_server.core.policy import Act, Policy, Rule
 from support.gatehouse import ALL, Gatehouse, gatehouse, reason_of, rule
 from support.house import AUDIENCE, CLIENT
+from support.options import QUOTA_OPTIONS
 from support.waiting import wait_until
 
 
@@ -172,7 +173,7 @@ async def test_a_caller_that_asks_for_too_much_is_told_so_and_others_are_not(
     tmp_path: Path, issuer: PracticeIssuer
 ) -> None:
     """Invented scopes cost the one who invents them; what is minted is served all the same."""
-    few = QuotaOptions(mints_per_second=0.001, mint_burst=3)
+    few = replace(QUOTA_OPTIONS, mints_per_second=0.001, mint_burst=3)
     async with gatehouse(tmp_path, issuer, few) as gate:
         gate.policy = Policy([rule("all", "key:*")])
         async with gate.caller("cart") as greedy, gate.caller("billing") as other:
@@ -187,7 +188,7 @@ async def test_a_caller_that_asks_for_too_much_is_told_so_and_others_are_not(
 
 async def test_watches_of_one_caller_are_bounded(tmp_path: Path, issuer: PracticeIssuer) -> None:
     """One more is refused; when one ends there is room."""
-    async with gatehouse(tmp_path, issuer, QuotaOptions(max_watches_per_caller=1)) as gate:
+    async with gatehouse(tmp_path, issuer, replace(QUOTA_OPTIONS, max_watches_per_caller=1)) as gate:
         gate.policy = Policy([rule("all", "key:*")])
         async with gate.caller("billing") as client, client.watch(CLIENT, AUDIENCE) as first:
             await anext(first)

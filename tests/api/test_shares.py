@@ -1,6 +1,7 @@
 """Who is not known takes nothing from who is, nor one listener from another, nor one caller from the others."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -13,13 +14,13 @@ from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.api import entrance, wasted
 from mintonce_server.api.authorize import Guards
 from mintonce_server.api.options import ServerOptions
-from mintonce_server.core.broker import BrokerOptions
-from mintonce_server.core.limits import QuotaOptions, Quotas
+from mintonce_server.core.limits import Quotas
 from mintonce_server.core.policy import OPEN, Policy
 from mintonce_server.observability.clock import SystemClock
 from support.gatehouse import gatehouse, rule
 from support.house import AUDIENCE, CLIENT, House, house
 from support.http2 import GET_TOKEN, Peer, header_block, message, peer
+from support.options import BROKER_OPTIONS, QUOTA_OPTIONS
 from support.waiting import wait_until
 
 ANY = "127.0.0.1:0"
@@ -121,7 +122,7 @@ async def test_a_flood_by_unknown_callers_ends_their_connections_and_not_that_of
 
 async def test_callers_without_a_name_have_a_quota_together(issuer: PracticeIssuer) -> None:
     """For mints, too; a token that is there is served all the same."""
-    quotas = Quotas(QuotaOptions(mints_per_second=0.001, mint_burst=1, anonymous_callers=3), SystemClock())
+    quotas = Quotas(replace(QUOTA_OPTIONS, mints_per_second=0.001, mint_burst=1, anonymous_callers=3), SystemClock())
     guards = Guards(None, lambda: OPEN, quotas)
     async with house(issuer.token_url, guards=guards) as replica:
         clients = [AsyncTokenClient(replica.target, timeout=DEADLINE) for _ in range(4)]
@@ -138,7 +139,7 @@ async def test_callers_without_a_name_have_a_quota_together(issuer: PracticeIssu
 
 async def test_a_caller_that_fills_a_clients_places_keeps_no_other_out(tmp_path: Path, issuer: PracticeIssuer) -> None:
     """Places belong to the callers by their proven names."""
-    few = BrokerOptions(max_keys_per_client=4)
+    few = replace(BROKER_OPTIONS, max_keys_per_client=4)
     async with gatehouse(tmp_path, issuer, broker_options=few) as gate:
         gate.policy = Policy([rule("all", "key:*")])
         async with gate.caller("cart") as greedy, gate.caller("billing") as other:

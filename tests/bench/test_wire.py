@@ -13,13 +13,14 @@ from bench.fleet.wire import DATA, END_STREAM, GOAWAY, HEADERS, Callers, Connect
 from mintonce.v1 import tokens_pb2
 from mintonce_server.api.options import ServerOptions
 from mintonce_server.api.server import Server
-from mintonce_server.core.broker import Broker, BrokerOptions
+from mintonce_server.core.broker import Broker
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.token import Minted
 from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store.memory import MemoryStore
+from support.options import BROKER_OPTIONS
 
 AUDIENCE = "https://api.example.com/"
 SOON = 10.0
@@ -40,7 +41,7 @@ async def target() -> AsyncGenerator[str]:
     """A replica on TCP, whose tokens are longer than a frame of HTTP/2."""
     clock = SystemClock()
     store = MemoryStore(KeyHasher(b"tests of the bench"), clock)
-    broker = Broker(store, Clients([OAuthClient(CLIENT, Issuer())]), clock, lambda _: None, BrokerOptions())
+    broker = Broker(store, Clients([OAuthClient(CLIENT, Issuer())]), clock, lambda _: None, BROKER_OPTIONS)
     server = Server(broker, clock, ServerOptions("127.0.0.1:0"))
     address = server.bind()
     await server.start()

@@ -1,13 +1,14 @@
 """What the broker does unasked: hears the fleet, asks the store, mints successors in time, lets go."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 
-from mintonce_server.core.broker import BrokerOptions
 from mintonce_server.core.cache import IDLE
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Wake, WakeKind
 from mintonce_server.core.token import Origin, Token
+from support.options import BROKER_OPTIONS
 from support.samples import KEY, lease_of, minted, named, shared
 from support.scripted_issuer import refused
 from support.waiting import wait_until
@@ -98,7 +99,7 @@ async def test_a_gap_makes_every_token_suspect() -> None:
 
 async def test_a_lost_message_is_made_good_within_the_revalidation_interval() -> None:
     """Whatever pub/sub does, memory is never staler than that."""
-    bench = Workbench(options=BrokerOptions(revalidate_within=0.05))
+    bench = Workbench(options=replace(BROKER_OPTIONS, revalidate_within=0.05))
     old = (await bench.get()).token
     async with bench.upkeep():
         await wait_until(lambda: bench.store.calls["generations"] >= 1)  # the GAP at the start
@@ -111,7 +112,7 @@ async def test_a_lost_message_is_made_good_within_the_revalidation_interval() ->
 
 async def test_revalidation_comes_round_even_when_there_is_news_all_the_time() -> None:
     """A busy fleet must not keep it from the keys that nobody talks about."""
-    bench = Workbench(options=BrokerOptions(revalidate_within=5.0))
+    bench = Workbench(options=replace(BROKER_OPTIONS, revalidate_within=5.0))
     busy = TokenKey.of(KEY.client, "https://busy.example.com/")
     old = (await bench.get()).token
     await bench.get(busy)
@@ -147,7 +148,7 @@ async def test_a_replica_does_not_ask_about_its_own_commit() -> None:
 
 async def test_an_outage_of_the_store_empties_no_memory() -> None:
     """No answer is not the answer that there is none."""
-    bench = Workbench(options=BrokerOptions(revalidate_within=0.01))
+    bench = Workbench(options=replace(BROKER_OPTIONS, revalidate_within=0.01))
     served = await bench.get()
     bench.store.down = frozenset({"generations"})
     async with bench.upkeep():

@@ -9,7 +9,7 @@ from support.clocks import ManualClock
 
 OPTIONS = QuotaOptions(
     mints_per_second=2.0, mint_burst=3, rejects_per_second=1.0, reject_burst=1,
-    max_watches_per_caller=2, max_calls_per_caller=1,
+    max_watches_per_caller=2, max_calls_per_caller=1, anonymous_callers=10,
 )  # fmt: skip
 
 

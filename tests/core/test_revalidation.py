@@ -1,17 +1,18 @@
 """Unasked, memory is compared with the store: what is in use, in small questions, whatever outages come between."""
 
+from dataclasses import replace
 from functools import partial
 
 from mintonce_server.core import events
-from mintonce_server.core.broker import BrokerOptions
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.reconcile import AT_ONCE
+from support.options import BROKER_OPTIONS
 from support.samples import KEY
 from support.troubled_store import ALL
 from support.waiting import wait_until
 from support.workbench import Workbench, a_moment
 
-QUICK = BrokerOptions(revalidate_within=0.05)
+QUICK = replace(BROKER_OPTIONS, revalidate_within=0.05)
 
 
 def keys(count: int) -> list[TokenKey]:

@@ -3,16 +3,17 @@
 import asyncio
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
-from mintonce_server.core.broker import BrokerOptions
 from mintonce_server.core.cache import IDLE, LOOKED_AT, Entry, Places
 from mintonce_server.core.client import OAuthClient
 from mintonce_server.core.errors import LimitExceeded
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.schedule import STALE, Schedule
 from support.clocks import ManualClock
+from support.options import BROKER_OPTIONS
 from support.samples import KEY
 from support.scripted_issuer import ScriptedIssuer
 from support.troubled_store import ALL
@@ -29,7 +30,7 @@ def key(scope: str, client: str = KEY.client) -> TokenKey:
 
 
 def bench(*, keep_warm: bool = False) -> Workbench:
-    return Workbench(options=BrokerOptions(max_keys_per_client=PLACES), keep_warm=keep_warm)
+    return Workbench(options=replace(BROKER_OPTIONS, max_keys_per_client=PLACES), keep_warm=keep_warm)
 
 
 async def ask(on: Workbench, caller: str, *scopes: str) -> None:

@@ -6,16 +6,17 @@ from dataclasses import replace
 import pytest
 
 from mintonce_server.core import events
-from mintonce_server.core.broker import BrokerOptions, Served
+from mintonce_server.core.broker import Served
 from mintonce_server.core.errors import RotationTooSoon
 from mintonce_server.core.token import Origin, Token
+from support.options import BROKER_OPTIONS
 from support.samples import KEY
 from support.scripted_issuer import refused
 from support.troubled_store import ALL
 from support.waiting import wait_until
 from support.workbench import OPTIONS, Workbench, a_moment
 
-FREE = BrokerOptions(min_rotation_interval=0.0)
+FREE = replace(BROKER_OPTIONS, min_rotation_interval=0.0)
 INTERVAL = OPTIONS.min_rotation_interval
 
 

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 import pytest
 
 from mintonce import MintonceError, Origin, Unavailable
 from mintonce_dev.faults import Fault
-from mintonce_server.core.broker import BrokerOptions
 from support.fleet import Fleet
+from support.options import BROKER_OPTIONS
 
 Outage = Callable[[], AbstractContextManager[None]]
 OTHER = "https://never-asked-for.example.com/"
@@ -37,7 +38,7 @@ async def test_a_cold_key_is_minted_alone_once_a_replica(fleet: Fleet, store_out
 
 async def test_a_cold_key_is_refused_where_that_is_wished(fleet: Fleet, store_outage: Outage) -> None:
     """store_outage = "refuse": never more than one mint a lifetime, at the price of an error with RetryInfo."""
-    replica = await fleet.replica(BrokerOptions(mint_in_outage=False))
+    replica = await fleet.replica(replace(BROKER_OPTIONS, mint_in_outage=False))
     with store_outage(), pytest.raises(Unavailable) as caught:
         await replica.get(OTHER)
     assert caught.value.reason == "STORE_UNAVAILABLE"

@@ -1,15 +1,16 @@
 """12. The store loses its data: replicas give the tokens that they hold back to it, and nobody mints."""
 
 import asyncio
+from dataclasses import replace
 
 from mintonce import Origin
 from mintonce_server.core import events
-from mintonce_server.core.broker import BrokerOptions
 from support.fleet import Fleet, Replica
+from support.options import BROKER_OPTIONS
 from support.servers import looking_into
 from support.waiting import wait_until
 
-QUICK = BrokerOptions(revalidate_within=0.4)
+QUICK = replace(BROKER_OPTIONS, revalidate_within=0.4)
 
 
 def has_given_back(replica: Replica) -> bool:

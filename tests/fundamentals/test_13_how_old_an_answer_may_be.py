@@ -1,14 +1,15 @@
 """13. Memory is compared with the store every few seconds: so long, and no longer, may a replica be behind."""
 
 import asyncio
+from dataclasses import replace
 
-from mintonce_server.core.broker import BrokerOptions
 from support.eventually import eventually
 from support.fleet import Fleet
 from support.house import AUDIENCE, CLIENT
+from support.options import BROKER_OPTIONS
 
 BOUND = 0.5
-OPTIONS = BrokerOptions(revalidate_within=BOUND)
+OPTIONS = replace(BROKER_OPTIONS, revalidate_within=BOUND)
 
 
 async def test_a_replica_that_hears_nothing_serves_a_rejected_token_no_longer_than_the_bound(fleet: Fleet) -> None:

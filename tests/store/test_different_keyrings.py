@@ -5,13 +5,14 @@ from contextlib import AsyncExitStack
 
 import pytest_asyncio
 
-from mintonce_server.core.broker import Broker, BrokerOptions
+from mintonce_server.core.broker import Broker
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import Keyring, SealingKey
 from mintonce_server.store.names import USUAL
 from support.clocks import ManualClock
+from support.options import BROKER_OPTIONS
 from support.samples import KEY
 from support.scripted_issuer import ScriptedIssuer
 from support.servers import Command
@@ -41,7 +42,7 @@ class Fleet:
 
     def _broker(self, store: RedisStore) -> Broker:
         clients = Clients([OAuthClient(KEY.client, self.issuer)])
-        return Broker(store, clients, self.clock, lambda _: None, BrokerOptions())
+        return Broker(store, clients, self.clock, lambda _: None, BROKER_OPTIONS)
 
     async def round(self) -> list[Token]:
         """Everybody is asked, and has compared with the store before."""

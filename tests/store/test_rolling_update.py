@@ -7,12 +7,13 @@ import pytest
 import pytest_asyncio
 
 from mintonce_server.core import events
-from mintonce_server.core.broker import Broker, BrokerOptions
+from mintonce_server.core.broker import Broker
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.token import Origin, Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.names import USUAL
 from support.clocks import ManualClock
+from support.options import BROKER_OPTIONS
 from support.samples import HASHER, KEY, lease_of, load_all, minted, wish
 from support.scripted_issuer import ScriptedIssuer
 from support.servers import Command
@@ -29,7 +30,7 @@ class Replica:
 
     def __post_init__(self) -> None:
         client = OAuthClient(KEY.client, self.issuer)
-        self.broker = Broker(self.store, Clients([client]), self.clock, self.happened.append, BrokerOptions())
+        self.broker = Broker(self.store, Clients([client]), self.clock, self.happened.append, BROKER_OPTIONS)
 
     async def get(self) -> tuple[Token, Origin, bool]:
         served = await self.broker.get(KEY, 0.0, 5.0)
@@ -112,7 +113,7 @@ async def test_a_token_goes_on_when_the_unreadable_one_has_newer_credentials(
 async def test_a_token_goes_on_when_the_newer_one_has_replaced_credentials(replica: Replica, command: Command) -> None:
     """A replica with the old secret filled an emptied store: who has the new one neither takes it nor mints."""
     client = OAuthClient(KEY.client, replica.issuer, credential_version=2)
-    replica.broker = Broker(replica.store, Clients([client]), replica.clock, replica.happened.append, BrokerOptions())
+    replica.broker = Broker(replica.store, Clients([client]), replica.clock, replica.happened.append, BROKER_OPTIONS)
     ours, _, _ = await replica.get()
     await command("FLUSHALL")
     lease = await lease_of(replica.store, newer_than=ours.generation)

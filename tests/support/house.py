@@ -21,6 +21,7 @@ from mintonce_server.issuer.endpoint import TokenEndpoint
 from mintonce_server.issuer.options import ClientCredentials, EndpointOptions
 from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store.memory import MemoryStore
+from support.options import BROKER_OPTIONS
 from support.surroundings import CLIENT_ID, CLIENT_SECRET
 
 HASHER = KeyHasher(b"index key of the tests")
@@ -67,7 +68,7 @@ async def house(
     endpoint = TokenEndpoint(EndpointOptions(token_url=token_url, timeout=timeout), clock)
     issuer = endpoint.for_client(ClientCredentials(CLIENT_ID, Secret(secret)))
     clients = Clients([OAuthClient(CLIENT, issuer, audiences, credential_version)])
-    broker = Broker(store, clients, clock, happened.append, options or BrokerOptions())
+    broker = Broker(store, clients, clock, happened.append, options or BROKER_OPTIONS)
     with tempfile.TemporaryDirectory(prefix="mo-") as directory:
         listen = f"unix:{Path(directory) / 's'}"
         server = Server(broker, clock, server_options or ServerOptions(listen), guards)

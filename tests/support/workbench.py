@@ -13,12 +13,13 @@ from mintonce_server.core.events import Event
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Wake, WakeKind
 from support.clocks import ManualClock
+from support.options import BROKER_OPTIONS
 from support.samples import HASHER, KEY
 from support.scripted_issuer import ScriptedIssuer
 from support.troubled_store import TroubledStore
 from support.waiting import wait_until
 
-OPTIONS = BrokerOptions()
+OPTIONS = BROKER_OPTIONS
 GAP = Wake(WakeKind.GAP, "", 0)
 PATIENCE = 5.0
 """Seconds that a call may take where the test is not about that."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -14,11 +15,11 @@ from redis import Redis
 
 from mintonce.v1 import tokens_pb2
 from mintonce_dev.practice_issuer import PracticeIssuer
-from mintonce_server.core.broker import BrokerOptions
 from mintonce_server.core.key import TokenKey
 from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store.redis import RedisStore
 from support.house import CLIENT, HASHER, House, house
+from support.options import BROKER_OPTIONS
 from support.surroundings import posts
 
 GET: Final = "/mintonce.v1.TokenService/GetToken"
@@ -71,7 +72,7 @@ async def fuzz_records(
     stores = [
         RedisStore.connect(redis_url, hasher=HASHER, clock=clock, lease_seconds=1.0, deadline=5.0) for _ in range(2)
     ]
-    options = BrokerOptions(mint_deadline=3.0)
+    options = replace(BROKER_OPTIONS, mint_deadline=3.0)
     redis = Redis.from_url(redis_url)  # pyright: ignore[reportUnknownMemberType] # redis-py: **kwargs untyped
     try:
         async with (

@@ -6,13 +6,14 @@ import random
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from faults.ports import Faults, faulty
 from faults.virtual_time import LoopClock
 
-from mintonce_server.core.broker import Broker, BrokerOptions, Served
+from mintonce_server.core.broker import Broker, Served
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.errors import IssuerUnavailable, MintonceError, Reason
 from mintonce_server.core.key import TokenKey
@@ -20,11 +21,12 @@ from mintonce_server.core.ports import Clock, Issuer, TokenStore, Wait
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.supervise import Start, Supervisor
 from mintonce_server.core.token import Minted
+from support.options import BROKER_OPTIONS
 from support.samples import HASHER, wish
 from support.troubled_store import TroubledStore
 
 KEYS: Final = [TokenKey.of("billing", f"https://api-{number}.example.com/") for number in range(4)]
-OPTIONS: Final = BrokerOptions(min_rotation_interval=1.0)
+OPTIONS: Final = replace(BROKER_OPTIONS, min_rotation_interval=1.0)
 LIFETIME: Final = 40.0
 DEADLINE: Final = 5.0
 LATE: Final = 0.2

@@ -8,13 +8,13 @@ import importlib
 import random
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from simulate.network import Link, LinkLostError, StoreRefusedError
 
-from mintonce_server.core.broker import Broker, BrokerOptions, Served
+from mintonce_server.core.broker import Broker, Served
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.events import Event
@@ -25,6 +25,7 @@ from mintonce_server.core.token import Token
 from mintonce_server.store.memory import MemoryStore
 from mintonce_server.store.memory_server import MemoryServer
 from mintonce_server.store.memory_values import Busy, Granted
+from support.options import BROKER_OPTIONS
 
 T = TypeVar("T")
 Task = Coroutine[Any, Any, None]
@@ -142,7 +143,8 @@ def broker_of(
 ) -> Broker:
     """A replica's core."""
     client = OAuthClient(CLIENT, issuer, credential_version=settings.version, keep_warm=settings.keep_warm)
-    options = BrokerOptions(
+    options = replace(
+        BROKER_OPTIONS,
         min_rotation_interval=settings.min_rotation_interval,
         revalidate_within=settings.revalidate_within,
         mint_in_outage=settings.mint_in_outage,

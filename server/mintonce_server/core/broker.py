@@ -51,11 +51,11 @@ class BrokerOptions:
         max_keys_per_client: more keys of one client are refused, so that invented keys cannot fill the memory.
     """
 
-    mint_deadline: float = 10.0
-    min_rotation_interval: float = 30.0
-    revalidate_within: float = 5.0
-    mint_in_outage: bool = True
-    max_keys_per_client: int = 1_000_000
+    mint_deadline: float
+    min_rotation_interval: float
+    revalidate_within: float
+    mint_in_outage: bool
+    max_keys_per_client: int
 
 
 @dataclass(frozen=True, slots=True)

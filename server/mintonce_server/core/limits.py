@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
 from mintonce_server.core.caller import ANONYMOUS
@@ -23,19 +23,20 @@ LOOKED_AT: Final = 16
 class QuotaOptions:
     """For each caller: `…_per_second` in the long run, `…_burst` at once, `max_…` at a time."""
 
-    mints_per_second: float = 20.0
-    mint_burst: int = 500
-    rejects_per_second: float = 1.0
-    reject_burst: int = 20
-    max_watches_per_caller: int = 1000
-    max_calls_per_caller: int = 2000
-    anonymous_callers: int = 10
-    """Where callers prove no identity, all of them together have the limits of so many."""
+    mints_per_second: float
+    mint_burst: int
+    rejects_per_second: float
+    reject_burst: int
+    max_watches_per_caller: int
+    max_calls_per_caller: int
+    anonymous_callers: int
+    """When caller authentication is disabled, all callers together have the limits of so many."""
 
     def together(self) -> "QuotaOptions":
         """The limits of all callers without a name."""
         times = self.anonymous_callers
-        return QuotaOptions(
+        return replace(
+            self,
             mints_per_second=self.mints_per_second * times,
             mint_burst=self.mint_burst * times,
             rejects_per_second=self.rejects_per_second * times,

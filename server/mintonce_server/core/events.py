@@ -1,10 +1,10 @@
 """What happens, as values. The engine sends them to a sink that logs and audits. None can hold a secret."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
-from mintonce_server.core.errors import IssuerError
+from mintonce_server.core.errors import IssuerError, Reason
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Refusal
 
@@ -15,9 +15,10 @@ class Event:
 
     key_hash: str
 
-    def logged(self) -> Mapping[str, object]:
-        """What the log line shows."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+    @classmethod
+    def logged(cls) -> Sequence[str]:
+        """The attributes that the log line shows."""
+        return [field.name for field in fields(cls)]
 
 
 class Cause(StrEnum):
@@ -60,14 +61,14 @@ class Minted(Event):
     scopes: tuple[str, ...] = ()
     audience: tuple[str, ...] = ()
 
-    def logged(self) -> Mapping[str, object]:
-        return {
-            "key_hash": self.key_hash,
-            "client": self.key.client,
-            "generation": self.generation,
-            "seconds": self.seconds,
-            "lifetime": self.lifetime,
-        }
+    @classmethod
+    def logged(cls) -> Sequence[str]:
+        return ("key_hash", "client", "generation", "seconds", "lifetime")
+
+    @property
+    def client(self) -> str:
+        """The name of the OAuth client."""
+        return self.key.client
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +82,40 @@ class MintFailed(Event):
     error: IssuerError
     posted: bool
 
-    def logged(self) -> Mapping[str, object]:
-        return {
-            "key_hash": self.key_hash,
-            "client": self.key.client,
-            "generation": self.generation,
-            "seconds": self.seconds,
-            "reason": self.error.reason,
-            "issuer_error": self.error.issuer_error,
-            "detail": str(self.error),
-            "remedy": self.error.remedy,
-            "retry_after": self.error.retry_after or 0.0,
-        }
+    @classmethod
+    def logged(cls) -> Sequence[str]:
+        own = ("reason", "issuer_error", "detail", "remedy", "retry_after")
+        return ("key_hash", "client", "generation", "seconds", *own)
+
+    @property
+    def client(self) -> str:
+        """The name of the OAuth client."""
+        return self.key.client
+
+    @property
+    def reason(self) -> Reason:
+        """See core.errors."""
+        return self.error.reason
+
+    @property
+    def issuer_error(self) -> str:
+        """The issuer's own code, or ""."""
+        return self.error.issuer_error
+
+    @property
+    def detail(self) -> str:
+        """What happened."""
+        return str(self.error)
+
+    @property
+    def remedy(self) -> str:
+        """What a person can do."""
+        return self.error.remedy
+
+    @property
+    def retry_after(self) -> float:
+        """No replica tries again for so many seconds."""
+        return self.error.retry_after or 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ JOURNAL: Final[Mapping[type[events.Event], tuple[str, str]]] = {
 
 def event_sink(logger: Logger) -> events.EventSink:
     """A sink that logs. What the logger's level suppresses costs a look into a table."""
-    writers = {kind: _writer(logger, name, level) for kind, (name, level) in JOURNAL.items()}
+    writers = {kind: _writer(logger, kind, name, level) for kind, (name, level) in JOURNAL.items()}
 
     def sink(event: events.Event) -> None:
         if not isinstance(event, events.Unforeseen):  # that is for the fault log
@@ -50,11 +50,12 @@ def guarded(sink: events.EventSink, report: Callable[[str, Exception], None]) ->
     return write
 
 
-def _writer(logger: Logger, name: str, level: str) -> events.EventSink:
+def _writer(logger: Logger, kind: type[events.Event], name: str, level: str) -> events.EventSink:
     if not logger.is_enabled_for(LEVELS[level]):
         return _nothing
     log: Callable[..., Any] = getattr(logger, level)
-    return lambda event: log(name, **{field: _short(value) for field, value in event.logged().items()})
+    shown = kind.logged()
+    return lambda event: log(name, **{field: _short(getattr(event, field)) for field in shown})
 
 
 def _nothing(_: events.Event) -> None:

@@ -24,7 +24,7 @@ unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test mutants lint format gen bench chaos attack soak simulate audit lock proto-baseline readme up down clean
+.PHONY: help setup run test mutants lint format gen bench chaos attack soak simulate house audit lock proto-baseline readme up down clean
 
 help: ## Say what there is
 	@echo "Usage: make TARGET"
@@ -53,8 +53,8 @@ format: setup ## Lay out the code, and mend what ruff can mend
 gen: $(GEN_BIN)/.installed ## Generate client/python/mintonce/v1 from protos/
 	@$(GEN_BIN)/python tools/generate.py --write
 
-bench: setup ## Measure; prints a table
-	@$(BIN)/python -m bench $(ARGS)
+bench: setup ## Measure a server, guarded and in clear, against grpcio alone; five minutes (ARGS="--help" says more)
+	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
 
 chaos: setup ## Break everything again and again, and report; a few minutes (ARGS="--help" says more)
 	@PYTHONPATH=tests:verification $(BIN)/python -m chaos $(ARGS)
@@ -67,6 +67,9 @@ simulate: setup ## Run fleets in a deterministic simulator, seed after seed (ARG
 
 soak: setup ## Run a fleet through overlapping faults for a long time, and report; ten minutes (ARGS="--help" says more)
 	@PYTHONPATH=tests:verification $(BIN)/python -m soak $(ARGS)
+
+house: setup ## Print the size and shape of the code, and how much of it a call passes (ARGS="--words", ARGS="--server PATH")
+	@$(BIN)/python tools/house.py $(ARGS)
 
 audit: setup ## Ask for known flaws in what we install; needs the network (3: nobody could be asked)
 	@$(BIN)/python tools/audit.py --online

@@ -7,8 +7,8 @@ from typing import Final
 
 from chaos.processes import Member
 from chaos.rig import Rig
+from history.checker import Count
 
-from support.history import Count
 from support.waiting import wait_until
 
 POOL: Final = 32 + 20 + 4

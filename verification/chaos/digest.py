@@ -6,10 +6,9 @@ from typing import Final
 
 from chaos.machine import BUSY
 from chaos.stage import Outcome
-
-from support.history_figures import Extra, figures
-from support.history_rules_calls import waits
-from support.history_story import stories
+from history.figures import Extra, figures
+from history.rules_calls import waits
+from history.story import stories
 
 SHOWN: Final = 8
 """Broken promises that are printed of a scenario."""

@@ -8,8 +8,7 @@ from typing import Final
 
 from chaos.journals import lines_of
 from chaos.processes import Member
-
-from support.history import Call, Fault
+from history.checker import Call, Fault
 
 BEAT: Final = 0.01
 LATE: Final = 0.04

@@ -12,8 +12,7 @@ from typing import Final
 from chaos.campaign import DEFAULTS
 from chaos.digest import Digest
 from chaos.rig import Setup
-
-from support.history_figures import Spread, spread
+from history.figures import Spread, spread
 
 DEAF: Final = "subscriber-hole"
 EXTRA: Final = """\

@@ -16,12 +16,12 @@ from chaos.machine import unprovoked
 from chaos.processes import IssuerProgram, Member
 from chaos.rig import TOPOLOGIES, Rig, TopologyName
 from chaos.workload import Callers, Load, dated
+from history.checker import Call, Fault, History, Right, Violation, check
+from history.logs import names_of
 from redis.exceptions import RedisError
 
 from mintonce_server.core.key import KeyHasher
 from support.eventually import eventually
-from support.history import Call, Fault, History, Right, Violation, check
-from support.history_logs import names_of
 from support.servers import without_ttl
 from support.topologies import Topology
 

@@ -4,9 +4,8 @@ import math
 from dataclasses import replace
 
 import pytest
-
-from support.history import check
-from support.tale import Made, Tale
+from history.checker import check
+from history.tale import Made, Tale
 
 
 def shared() -> tuple[Tale, Made]:

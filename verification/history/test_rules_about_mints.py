@@ -1,7 +1,7 @@
 """H1, H2, H3, H8 on made-up histories: what must be reported, and what is legal though it looks alike."""
 
-from support.history import check
-from support.tale import Tale
+from history.checker import check
+from history.tale import Tale
 
 
 def test_a_fleet_that_shares_one_token_has_kept_everything() -> None:

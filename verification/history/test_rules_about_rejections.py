@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from support.history import check
-from support.tale import Made, Tale
+from history.checker import check
+from history.tale import Made, Tale
 
 
 def rejected_at_ten() -> tuple[Tale, Made]:

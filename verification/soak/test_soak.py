@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from history.checker import Call, Fault, History, Post
 from soak import laws
 from soak.caller import NEVER_ENDED, UNTYPED
 from soak.fleet import WITNESS, Ended, Fleet
@@ -14,8 +15,6 @@ from soak.keys import SHORT, UNTOUCHED
 from soak.report import render
 from soak.run import soak
 from soak.troubles import TRACKS, issuer_stopped, replica_killed, store_read_only
-
-from support.history import Call, Fault, History, Post
 
 GOOD = Call("get", WITNESS, UNTOUCHED, 1.0, 1.1, 2.0, "OK", generation=1, jti="one", aud=UNTOUCHED, expires_at=7200.0)
 REFUSED = replace(GOOD, began=2.0, ended=2.1, status="UNAVAILABLE", reason="STORE_UNAVAILABLE", jti="")

@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from support.history_law import explained_by, fails, generations, outage_cost, rejected
-from support.history_records import Call, Fault, History, Post
-from support.history_rules_calls import waits
-from support.history_story import Story, stories
+from history.law import explained_by, fails, generations, outage_cost, rejected
+from history.records import Call, Fault, History, Post
+from history.rules_calls import waits
+from history.story import Story, stories
 
 
 @dataclass(frozen=True, slots=True)

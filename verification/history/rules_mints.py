@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from support.history_law import generations, law, rejected
-from support.history_records import Call, Post, Step, Violation
-from support.history_story import Mint, Story
+from history.law import generations, law, rejected
+from history.records import Call, Post, Step, Violation
+from history.story import Mint, Story
 
 
 def fault_free(story: Story) -> Iterator[Violation]:

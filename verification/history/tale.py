@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from support.history import Bounds, Call, End, Fault, History, Post, Step, check
+from history.checker import Bounds, Call, End, Fault, History, Post, Step, check
 
 API = "https://api.example.com/"
 REPLICAS = ("a", "b", "c")

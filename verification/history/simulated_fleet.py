@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
-from support.history import Bounds, Call, History
-from support.tale import REPLICAS, Made, Tale
+from history.checker import Bounds, Call, History
+from history.tale import REPLICAS, Made, Tale
 
 Action = Literal[
     "get", "herd", "reject", "reject nothing", "storm", "kill", "stall", "issuer down", "issuer repeats", "outage",

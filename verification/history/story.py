@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
-from support.history_records import Bounds, Call, Fault, History, Post, Right, Step
+from history.records import Bounds, Call, Fault, History, Post, Right, Step
 
 OUTCOMES: Final = ("committed", "commit_refused", "mint_failed", "issuer_repeated_token")
 """How a mint ends in a replica's log. One that ends otherwise was cut short by a crash, or by a store out of reach."""

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterator
 
-from support.history_law import start_of
-from support.history_records import Call, Fault, Violation
-from support.history_story import Story
+from history.law import start_of
+from history.records import Call, Fault, Violation
+from history.story import Story
 
 REPEATABLE = ("UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "ABORTED")
 """Statuses after which a later try may help: they say when."""

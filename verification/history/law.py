@@ -2,8 +2,8 @@
 
 from dataclasses import asdict, dataclass
 
-from support.history_records import Call, Fault, Step
-from support.history_story import Mint, Story
+from history.records import Call, Fault, Step
+from history.story import Mint, Story
 
 HELPLESS = ("RESOURCE_EXHAUSTED", "INVALID_ARGUMENT", "NOT_FOUND", "PERMISSION_DENIED", "UNAUTHENTICATED")
 """Statuses of a reject that certainly did nothing. After any other failure it may have taken effect."""

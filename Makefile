@@ -24,7 +24,7 @@ unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test mutants lint format gen bench chaos attack soak simulate house audit lock proto-baseline readme up down clean
+.PHONY: help setup run test test-all mutants lint format gen bench chaos attack soak simulate house audit lock proto-baseline readme up down clean
 
 help: ## Say what there is
 	@echo "Usage: make TARGET"
@@ -37,8 +37,11 @@ run: ## Start all of it on this machine: an embedded Valkey, a practice issuer, 
 	@$(MAKE) --no-print-directory setup FOR=run
 	@exec $(BIN)/mintonced dev $(ARGS)
 
-test: setup ## Run the tests, two at a time (TESTS=tests/core ARGS="-k name"; ARGS="-n0": one at a time)
-	@$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS) $(ARGS)
+test: setup ## Run the fast tests, two at a time: three minutes (TESTS=tests/core: all tests there; ARGS="-k name"; ARGS="-n0": one at a time)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(if $(TESTS),,-m "not slow") $(TESTS) $(ARGS)
+
+test-all: setup ## Run every test, as CI does: nine minutes
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 mutants: setup ## Break the protocol in many ways, and see a test fail each time; takes minutes (ARGS="lease" runs a part)
 	@PYTHONPATH=tests:verification $(BIN)/python -m mutants.cli $(ARGS)

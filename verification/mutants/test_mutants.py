@@ -57,6 +57,7 @@ def test_mutants_of_lua_are_lua(url: str) -> None:
             assert side.command("SCRIPT", "LOAD", mutant.mutated())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutant", H14, ids=lambda mutant: mutant.name)
 def test_a_mutant_does_not_do_what_the_model_says(mutant: Mutant, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison with the model alone finds each of them."""

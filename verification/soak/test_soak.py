@@ -22,6 +22,7 @@ FIRST = Post(0.9, UNTOUCHED, 200, "one")
 FLAT = [Flatness("descriptors", 20.0, 20.0, 26.0)]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_a_short_soak_runs_to_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Real replicas, client processes, and a trouble on each track; every law is judged."""

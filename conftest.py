@@ -41,6 +41,6 @@ def pytest_testnodedown(node: "_Worker") -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """The line for whoever ran `make test`."""
+    """Names what was left out, and how to run it."""
     if count := config.stash.get(_left_out, 0):
         terminalreporter.write_line(f"left out: {count} slow tests (make test-all runs them)")

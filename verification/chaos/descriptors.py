@@ -30,7 +30,7 @@ def descriptors(pid: int) -> Counter[str]:
 
 
 async def others(rig: Rig) -> dict[int, Counter[str]]:
-    """By process id, of every replica, with nobody connected."""
+    """By process id, of every replica, with no caller connected."""
     for member in rig.members:
         await member.reconnect()
     return {member.pid: descriptors(member.pid) for member in rig.members}

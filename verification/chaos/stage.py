@@ -67,7 +67,7 @@ class Stage:
     beside: list[History] = field(default_factory=list[History])
 
     def cold(self, *, recovers: bool = True, long: bool = False) -> str:
-        """A key that nobody has asked for. `recovers`: whether it must be well again soon. `long`: its tokens' life."""
+        """A key that is not in use yet. `recovers`: whether it must be well again soon. `long`: its tokens' life."""
         self.audiences.append(f"https://{'long-' * long}{self.name}.cold-{len(self.audiences)}.example.com/")
         if not recovers:
             self.lost.add(self.audiences[-1])

@@ -98,7 +98,7 @@ def _extra(told: Iterable[Story]) -> dict[str, Extra]:
 
 
 def _beyond(story: Story) -> list[Post]:
-    """The POSTs that made no generation: those without a token, and those whose token nobody got."""
+    """The POSTs that made no generation: those without a token, and those whose token reached no caller."""
     given = {call.jti for call in story.got}
     strays = [post for post in story.posts if not post.jti or post.jti not in given]
     # A generation that was committed and never asked for had a POST too: the latest before its commit.

@@ -19,7 +19,7 @@ def right_token(story: Story) -> Iterator[Violation]:
     for call in story.got:
         what = f"{story.audience}: {call.op} from {call.replica} at {call.ended:.3f} gave generation {call.generation}"
         if call.aud != story.audience:
-            yield Violation("H4", f"{what}, a token for {call.aud or 'nobody'}")
+            yield Violation("H4", f"{what}, a token for {call.aud or 'no audience'}")
         elif call.jti not in minted:
             yield Violation(
                 "H4", f"{what}, a token ({call.jti or 'without jti'}) that no POST for this audience minted"
@@ -113,7 +113,7 @@ def says_why(story: Story) -> Iterator[Violation]:
 
 
 def _was_gone(story: Story, call: Call) -> bool:
-    """Killed, stopped or cut off from its callers: nobody could say anything."""
+    """Killed, stopped or cut off from its callers: it could not answer."""
     ended = call.began - story.bounds.slack
     return any(
         (fault.crash or fault.stall) and fault.target in ("", call.replica) and fault.overlaps(ended, call.ended)

@@ -172,7 +172,7 @@ def _excused(story: Story, failed: Step, post: Post) -> bool:
         return True
     own = next((mint for mint in story.mints if _is_of(mint, failed)), None)
     if own is not None and story.troubled(failed.replica, own.began, failed.time):
-        return True  # its lease lapsed meanwhile, so that nobody was told of the failure
+        return True  # its lease lapsed meanwhile, so the failure was not published
     return any(_was_in_flight(story, mint, failed, post) for mint in story.mints if not _is_of(mint, failed))
 
 

@@ -105,7 +105,7 @@ def test_h2_a_stall_after_the_mint_explains_nothing() -> None:
 
 
 def test_h2_a_failed_mint_and_its_answerless_post_are_one() -> None:
-    """The 503 explains its own POST, not another one besides."""
+    """The 503 explains its own POST, and no other one."""
     tale = Tale()
     tale.failed("a", at=0.0, retry_after=1.0)
     tale.get("a", tale.mint("a", at=1.3), at=2.0)

@@ -51,7 +51,7 @@ def lost_post(history: History, pick: Pick) -> History:
 
 
 def wrong_audience(history: History, pick: Pick) -> History:
-    """H4: the token is for somebody else."""
+    """H4: the token is for another audience."""
     call = pick(gets(history))
     return with_call(history, call, replace(call, aud="https://other/"))
 

@@ -33,7 +33,7 @@ async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
 
 
 def test_every_mutant_can_still_be_made() -> None:
-    """The text that each one changes is in the product exactly once; whoever moves it moves its mutant along."""
+    """The text that each one changes is in the product exactly once. When it moves, its mutant moves along."""
     for mutant in LUA + PYTHON + POLICY:
         assert mutant.mutated() != mutant.new
 

@@ -29,7 +29,7 @@ LOOK_EVERY: Final = 0.1
 
 @dataclass(frozen=True)
 class Ended:
-    """A replica that ended though nobody had killed it. `code`: negative for a signal."""
+    """A replica that ended by itself. `code`: negative for a signal."""
 
     time: float
     replica: str

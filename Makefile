@@ -1,5 +1,5 @@
-# Everything a developer does. Needs Python 3.11 or newer with venv, and make; installs the rest into .venv, as anybody.
-# `make` alone says what there is.
+# Everything a developer does. Needs Python 3.11 or newer with venv, and make; installs the rest into .venv. No root needed.
+# `make` alone lists the targets.
 
 # The first Python that is new enough; name another with `make setup PYTHON=/path/to/python3.12`.
 PYTHON ?= $(or $(strip $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python3.14 python,\
@@ -19,71 +19,77 @@ TESTS ?=
 ARGS ?=
 ONLY ?=
 
-# Settings of the person's shell that would lead pip or Python elsewhere.
+# Variables of the shell that would lead pip or Python elsewhere.
 unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test mutants lint format gen bench chaos attack soak simulate audit lock proto-baseline readme up down clean
+.PHONY: help setup run test test-all mutants lint format gen bench chaos attack soak simulate house audit lock proto-baseline readme up down clean
 
-help: ## Say what there is
+help: ## List the targets
 	@echo "Usage: make TARGET"
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-16s %s\n", $$1, $$2 }'
 
-setup: $(VENV)/.installed-$(FOR) $(if $(filter dev,$(FOR)),$(NODE_STAMPS)) ## Install into .venv; does nothing when all is there (FOR=run: only what `make run` needs)
+setup: $(VENV)/.installed-$(FOR) $(if $(filter dev,$(FOR)),$(NODE_STAMPS)) ## Install into .venv; does nothing if everything is installed (FOR=run: only what `make run` needs)
 	@$(if $(and $(filter setup,$(MAKECMDGOALS)),$(filter dev,$(FOR))),echo "Ready. Next: make run or make test",:)
 
-run: ## Start all of it on this machine: an embedded Valkey, a practice issuer, the server
+run: ## Start everything on this machine: an embedded Valkey, a practice issuer, the server
 	@$(MAKE) --no-print-directory setup FOR=run
 	@exec $(BIN)/mintonced dev $(ARGS)
 
-test: setup ## Run the tests, two at a time (TESTS=tests/core ARGS="-k name"; ARGS="-n0": one at a time)
-	@$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS) $(ARGS)
+test: setup ## Run the fast tests, two at a time: three minutes (TESTS=tests/core: all tests there; ARGS="-k name"; ARGS="-n0": one at a time)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(if $(TESTS),,-m "not slow") $(TESTS) $(ARGS)
 
-mutants: setup ## Break the protocol in many ways, and see a test fail each time; takes minutes (ARGS="lease" runs a part)
+test-all: setup ## Run every test, as CI does: nine minutes
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+mutants: setup ## Plant faults in the product and check that a test fails for each; half an hour (ARGS="lease" runs a part)
 	@PYTHONPATH=tests:verification $(BIN)/python -m mutants.cli $(ARGS)
 
 lint: setup $(GEN_BIN)/.installed ## Check style, types, imports, protos, sizes, documents (ONLY="ruff mypy")
 	@$(BIN)/python tools/lint.py $(ONLY)
 
-format: setup ## Lay out the code, and mend what ruff can mend
+format: setup ## Format the code, and fix what ruff can fix
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format .
 
 gen: $(GEN_BIN)/.installed ## Generate client/python/mintonce/v1 from protos/
 	@$(GEN_BIN)/python tools/generate.py --write
 
-bench: setup ## Measure; prints a table
-	@$(BIN)/python -m bench $(ARGS)
+bench: setup ## Measure a server, guarded and in clear, against grpcio alone; five minutes (ARGS="--help" says more)
+	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
 
-chaos: setup ## Break everything again and again, and report; a few minutes (ARGS="--help" says more)
+chaos: setup ## Inject faults into a real fleet, and report; five minutes (ARGS="--help" says more)
 	@PYTHONPATH=tests:verification $(BIN)/python -m chaos $(ARGS)
 
-attack: setup ## Fuzz and flood a real server, and report; a few minutes (ARGS="--help" says more)
+attack: setup ## Fuzz and flood a real server, and report; five minutes (ARGS="--help" says more)
 	@PYTHONPATH=tests:verification $(BIN)/python -m attack $(ARGS)
 
-simulate: setup ## Run fleets in a deterministic simulator, seed after seed (ARGS="--minutes 5"; ARGS="--help" says more)
+simulate: setup ## Run fleets in a deterministic simulator, seed after seed; one minute (ARGS="--minutes 5"; ARGS="--help" says more)
 	@PYTHONPATH=tests:verification $(BIN)/python -m simulate $(ARGS)
 
 soak: setup ## Run a fleet through overlapping faults for a long time, and report; ten minutes (ARGS="--help" says more)
 	@PYTHONPATH=tests:verification $(BIN)/python -m soak $(ARGS)
 
-audit: setup ## Ask for known flaws in what we install; needs the network (3: nobody could be asked)
+house: setup ## Print the size and shape of the code, and how much of it a call passes (ARGS="--words", ARGS="--server PATH")
+	@$(BIN)/python tools/house.py $(ARGS)
+
+audit: setup ## Look up known vulnerabilities of what we install; needs the network (exit code 3: no database answered)
 	@$(BIN)/python tools/audit.py --online
 
-lock: $(VENV)/.created ## Pin the dependencies again, after a change of pyproject.toml (UPGRADE=1: to the newest versions)
+lock: $(VENV)/.created ## Pin the dependencies after a change of pyproject.toml (UPGRADE=1: to the newest versions)
 	@PYTHON=$(BIN)/python UPGRADE=$(UPGRADE) tools/lock.sh
 
-proto-baseline: setup ## Take protos/ as they are for the released API; see CONTRIBUTING.md for when
+proto-baseline: setup ## Record protos/ as the released API; see CONTRIBUTING.md for when
 	@$(BIN)/buf build --output protos/baseline.binpb
 
-readme: setup ## Renew what the documents show of the programs: `--help`, the table of settings
+readme: setup ## Update what the documents show of the programs: `--help`, the table of settings
 	@$(BIN)/python tools/readme.py --write
 
 up: .mintonce/compose-client-secret .mintonce/compose-sealing-keys ## Start docker-compose.yml with a practice issuer (COMPOSE=podman-compose)
 	@$(COMPOSE_ENV) $(COMPOSE) --profile practice up -d --build
 
-down: ## End what `make up` started, and forget its data
+down: ## Stop what `make up` started, and delete its data
 	@$(COMPOSE) --profile practice down -v
 
 clean: ## Remove everything that was installed, generated or cached here
@@ -91,8 +97,8 @@ clean: ## Remove everything that was installed, generated or cached here
 	rm -rf $(dir $(NODE_STAMPS))
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
-# The container must be able to read this file, and nobody else: it runs as whoever owns it, or, where that is root, as the
-# image's own user, who then reads root's file.
+# Only the container may read this file. The container runs as the file's owner, or, where that is root, as the
+# image's own user; the file is then readable by all.
 COMPOSE ?= docker compose
 COMPOSE_ENV = $(if $(filter 0,$(shell id -u)),,MINTONCE_UID=$(shell id -u))
 
@@ -101,14 +107,14 @@ COMPOSE_ENV = $(if $(filter 0,$(shell id -u)),,MINTONCE_UID=$(shell id -u))
 	@umask 077 && head -c 24 /dev/urandom | base64 | tr -d '\n' > $@
 	@[ "$$(id -u)" != 0 ] || chmod 444 $@
 
-# As `mintonced keygen` writes it; whoever starts containers need not have Python.
+# As `mintonced keygen` writes it, without Python: a machine that only starts containers may have none.
 .mintonce/compose-sealing-keys:
 	@mkdir -p -m 700 .mintonce
 	@umask 077 && printf 'index_key = "%s"\n\n[[sealing_keys]]\nkey = "%s"\n' \
 		"$$(head -c 32 /dev/urandom | base64)" "$$(head -c 32 /dev/urandom | base64)" > $@
 	@[ "$$(id -u)" != 0 ] || chmod 444 $@
 
-# --- How things get there. A stamp is written last, so whatever was interrupted is done again.
+# --- Installation. A stamp is written last, so an interrupted step runs again.
 
 $(VENV)/.created:
 	@$(call create-venv,$(VENV))
@@ -138,7 +144,7 @@ $(GEN_BIN)/.installed: requirements/gen.txt .venv-gen/.created
 
 .SECONDARY:
 
-# An environment that works is kept, whoever made it; anything else in its place is made anew.
+# A working environment is kept; anything else in its place is replaced.
 define create-venv
 $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	echo "Mintonce needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 | head -n 1)." >&2; \

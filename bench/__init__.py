@@ -1,1 +1,1 @@
-"""Measurements, as ratios within one run: `make bench`. What they mean is in the table that it prints."""
+"""Measures Mintonce against what it is built on: `make bench`."""

@@ -1,70 +1,93 @@
-"""Rounds of calls to the server under measurement, the methods in turn, so that noise hits all alike."""
+"""Makes calls with grpcio and measures them: request bytes in, response bytes out, the same work for each method."""
 
+import asyncio
+import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
 from grpc import aio
 
-from bench.figures import Figures
-from bench.load import Call, Load
-from bench.methods import CPU, REQUEST
+from bench.programs import CLIENT, Program
+from mintonce.v1 import tokens_pb2
 
+GET_TOKEN: Final = "/mintonce.v1.TokenService/GetToken"
+SCOPES: Final = ("orders:read", "orders:write")
 CALL_DEADLINE: Final = 10.0
+CONNECTIONS: Final = 4
 
+Call = Callable[[], Awaitable[object]]
 T = TypeVar("T")
 
 
 class Caller:
-    """Calls methods with the request's bytes and takes the answer's bytes: the same work for each method."""
+    """Calls one method of one server, on a few connections in turn."""
 
-    def __init__(self, channel: aio.Channel) -> None:
-        self._channel = channel
+    def __init__(self, channels: Sequence[aio.Channel], method: str) -> None:
+        self._methods: list[aio.UnaryUnaryMultiCallable[bytes, bytes]] = [one.unary_unary(method) for one in channels]
+        self._next = 0
 
-    def call(self, method: str) -> Call:
-        multicallable: aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(method)
-        return lambda: multicallable(REQUEST, timeout=CALL_DEADLINE)
-
-    async def answer(self, method: str) -> bytes:
-        """The answer's bytes, and with it the proof that the method works. Raises grpc.RpcError."""
-        multicallable: aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(method)
-        return await multicallable(REQUEST, timeout=CALL_DEADLINE)
-
-    async def server_cpu(self) -> float:
-        """Seconds of CPU that the server has used so far, all its threads together."""
-        return int(await self.answer(CPU)) / 1e9
+    async def __call__(self, request: bytes) -> bytes:
+        """Raises grpc.RpcError."""
+        self._next = (self._next + 1) % len(self._methods)
+        return await self._methods[self._next](request, timeout=CALL_DEADLINE, wait_for_ready=True)
 
 
-async def measure_load(caller: Caller, load: Load, figures: Mapping[str, Figures], rounds: int, calls: int) -> None:
-    """Many calls under way: the server's CPU per call, and calls/s. The first round warms up and does not count."""
-    for number in range(rounds + 1):
-        for method in _in_turn(list(figures), number):
-            before = await caller.server_cpu()
-            seconds = await load(method, calls)
-            used = await caller.server_cpu() - before
-            if number:
-                figures[method].server_cpu.append(used / calls)
-                figures[method].rate.append(calls / seconds)
+@asynccontextmanager
+async def calling(program: Program, method: str = GET_TOKEN) -> AsyncGenerator[Caller]:
+    """The connections are closed with the block."""
+    alone = [("grpc.use_local_subchannel_pool", 1)]  # else all channels share one connection
+    channels = [
+        aio.secure_channel(program.target, program.credentials, alone)
+        if program.credentials
+        else aio.insecure_channel(program.target, alone)
+        for _ in range(CONNECTIONS)
+    ]
+    try:
+        yield Caller(channels, method)
+    finally:
+        for channel in channels:
+            await channel.close()
 
 
-async def measure_latency(subjects: Sequence[tuple[Call, Figures]], rounds: int, calls: int) -> None:
-    """One call at a time: how long each takes, and what it costs this process. The first round does not count."""
-    for number in range(rounds + 1):
-        for call, figures in _in_turn(subjects, number):
-            cpu = time.process_time()
-            latencies = [await _timed(call) for _ in range(calls)]
-            cpu = time.process_time() - cpu
-            if number:
-                figures.caller_cpu.append(cpu / calls)
-                figures.latencies += latencies
+def request(audience: str) -> bytes:
+    """A GetTokenRequest."""
+    return tokens_pb2.GetTokenRequest(client=CLIENT, audience=audience, scopes=SCOPES).SerializeToString()
 
 
-async def _timed(call: Call) -> float:
-    start = time.perf_counter()
+def fresh_audience() -> str:
+    """A key that was never asked for."""
+    return f"https://api-{secrets.token_hex(8)}.example.com/"
+
+
+def numbered_audience(number: int) -> str:
+    """A key by its number."""
+    return f"https://api-{number:07}.example.com/"
+
+
+async def all_of(caller: Caller, requests: Iterable[bytes], under_way: int) -> float:
+    """Calls with all these requests, so many at a time. Returns the seconds this took."""
+    left = iter(requests)
+
+    async def worker() -> None:
+        for one in left:
+            await caller(one)
+
+    began = time.perf_counter()
+    async with asyncio.TaskGroup() as workers:
+        for _ in range(under_way):
+            workers.create_task(worker())
+    return time.perf_counter() - began
+
+
+async def timed(call: Call) -> float:
+    """Seconds of one call."""
+    began = time.perf_counter()
     await call()
-    return time.perf_counter() - start
+    return time.perf_counter() - began
 
 
-def _in_turn(subjects: Sequence[T], number: int) -> Sequence[T]:
-    """There and back (A B C, C B A, …): a machine that gets slower or faster meanwhile favours none."""
+def in_turn(subjects: Sequence[T], number: int) -> Sequence[T]:
+    """Alternates the order by round (A B C, C B A, …), so that a machine that slows down favours no subject."""
     return subjects if number % 2 else subjects[::-1]

@@ -1,91 +1,130 @@
-"""A hot key in one server, beside what it is built on: gRPC alone, Redis, the caller's own memory."""
+"""One hot key: `mintonced serve` guarded and in clear, against grpcio's empty method with and without mutual TLS."""
 
-import asyncio
 import os
 import platform
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Final
 
 import grpc
 from google import protobuf
-from grpc import aio
 
-from bench.calls import Caller, measure_latency, measure_load
-from bench.child import measured_server
-from bench.figures import Figures, Ratio
-from bench.load import UNDER_WAY, Load, by_h2load, by_this_process
-from bench.methods import EMPTY, GET_TOKEN, MEASURED, SAME_BYTES
-from bench.redis_get import redis_get
-from bench.source_read import measure_source
-from bench.table import Row, ratios, table
+from bench.calls import GET_TOKEN, Caller, all_of, calling, fresh_audience, in_turn, request, timed
+from bench.empty import METHOD
+from bench.figures import Ratio, duration, percentile, table
+from bench.programs import Program, surroundings
+
+UNDER_WAY: Final = 32
 
 
 @dataclass(frozen=True)
 class HotEffort:
-    """How many rounds, and calls a round and method."""
+    """How many rounds, and calls per round and server: with many under way, and one at a time."""
 
     rounds: int
     loaded_calls: int
     single_calls: int
-    reads: int
+
+
+@dataclass
+class Figures:
+    """Of one server. `loaded_cpu`, `single_cpu`: seconds of the server process per call, one value per round."""
+
+    loaded_cpu: list[float] = field(default_factory=list[float])
+    rate: list[float] = field(default_factory=list[float])
+    single_cpu: list[float] = field(default_factory=list[float])
+    latencies: list[float] = field(default_factory=list[float])
 
 
 @dataclass(frozen=True)
 class HotMeasured:
-    """All of it."""
+    """All four servers."""
 
-    methods: dict[str, Figures]
-    redis: Figures
-    source: Figures
-
-
-async def measure_hot(effort: HotEffort, h2load: str | None) -> HotMeasured:
-    """Takes a minute or two with FULL."""
-    methods = {method: Figures() for method in MEASURED}
-    redis = Figures()
-    # Both programs are started before the channel is opened: gRPC and fork do not go together.
-    async with measured_server() as target, redis_get() as get:
-        async with aio.insecure_channel(target) as channel:
-            caller = Caller(channel)
-            await measure_load(caller, await _load(caller, target, h2load), methods, effort.rounds, effort.loaded_calls)
-            subjects = [*((caller.call(method), figures) for method, figures in methods.items()), (get, redis)]
-            await measure_latency(subjects, effort.rounds, effort.single_calls)
-        source = await asyncio.to_thread(measure_source, target, effort.rounds, effort.reads)
-    return HotMeasured(methods, redis, source)
+    guarded: Figures
+    clear: Figures
+    empty_tls: Figures
+    empty_clear: Figures
 
 
-async def _load(caller: Caller, target: str, h2load: str | None) -> Load:
-    # Durations make an answer a few bytes longer or shorter.
-    sizes = {method: int(0.9 * len(await caller.answer(method))) for method in MEASURED}
-    return by_h2load(h2load, target, sizes) if h2load else by_this_process(caller.call)
+@dataclass(frozen=True)
+class _Subject:
+    program: Program
+    caller: Caller
+    figures: Figures
 
 
-def hot_report(measured: HotMeasured, h2load: str | None) -> str:
-    """What is printed."""
-    empty, same, hot = (measured.methods[method] for method in (EMPTY, SAME_BYTES, GET_TOKEN))
+async def measure_hot(effort: HotEffort) -> HotMeasured:
+    """About two minutes with FULL."""
+    measured = HotMeasured(Figures(), Figures(), Figures(), Figures())
+    async with surroundings() as here, AsyncExitStack() as open_:
+        issuer = await here.issuer()
+        programs = (
+            (await here.server(issuer, guarded=True), GET_TOKEN, measured.guarded),
+            (await here.server(issuer), GET_TOKEN, measured.clear),
+            (await here.empty(guarded=True), METHOD, measured.empty_tls),
+            (await here.empty(), METHOD, measured.empty_clear),
+        )
+        # Every program is started before the first channel is opened: gRPC and fork do not go together.
+        subjects = [
+            _Subject(program, await open_.enter_async_context(calling(program, method)), figures)
+            for program, method, figures in programs
+        ]
+        hot = request(fresh_audience())
+        for number in range(effort.rounds + 1):
+            for subject in in_turn(subjects, number):
+                # The first round warms up and does not count.
+                await _round(subject, hot, effort, subject.figures if number else Figures())
+    return measured
+
+
+async def _round(subject: _Subject, hot: bytes, effort: HotEffort, figures: Figures) -> None:
+    before = subject.program.cpu()
+    seconds = await all_of(subject.caller, [hot] * effort.loaded_calls, UNDER_WAY)
+    figures.loaded_cpu.append((subject.program.cpu() - before) / effort.loaded_calls)
+    figures.rate.append(effort.loaded_calls / seconds)
+    before = subject.program.cpu()
+    figures.latencies += [await timed(lambda: subject.caller(hot)) for _ in range(effort.single_calls)]
+    figures.single_cpu.append((subject.program.cpu() - before) / effort.single_calls)
+
+
+def hot_report(of: HotMeasured) -> str:
+    """The table and the ratios."""
     rows = [
-        Row("empty method", empty, "gRPC alone: the same request"),
-        Row("same bytes", same, "gRPC alone: the same answer too"),
-        Row("GetToken, hot key", hot, "the server answers from memory"),
-        Row("Redis GET", measured.redis, "redis-py, Unix socket, same text"),
-        Row("TokenSource.get", measured.source, "the caller's own memory"),
+        _row("mintonced, guarded", of.guarded, "mTLS, policy, audit log, sealed tokens"),
+        _row("mintonced, in clear", of.clear, "no TLS, no caller authentication"),
+        _row("empty method, mTLS", of.empty_tls, "grpcio alone"),
+        _row("empty method, in clear", of.empty_clear, "grpcio alone"),
     ]
-    microseconds = [1e-6] * len(measured.source.caller_cpu)
-    comparisons: list[tuple[str, Ratio | str, str]] = [
-        ("GetToken / empty method, server CPU", Ratio.of(hot.server_cpu, empty.server_cpu), "aim: at most 1.10"),
-        ("GetToken / same bytes, server CPU", Ratio.of(hot.server_cpu, same.server_cpu), ""),
-        ("GetToken / empty method, calls/s", Ratio.of(hot.rate, empty.rate), ""),
-        ("GetToken / Redis GET, caller CPU", Ratio.of(hot.caller_cpu, measured.redis.caller_cpu), ""),
-        ("GetToken / Redis GET, p50", f"{hot.percentile(50) / measured.redis.percentile(50):.2f}", ""),
-        ("TokenSource.get, CPU in µs", Ratio.of(measured.source.caller_cpu, microseconds), "aim: at most 1"),
+    pairs = (
+        ("guarded / empty method with mTLS", of.guarded, of.empty_tls),
+        ("in clear / empty method in clear", of.clear, of.empty_clear),
+        ("guarded / in clear", of.guarded, of.clear),
+    )
+    ratios = [
+        (name, str(Ratio.of(this.loaded_cpu, that.loaded_cpu)), str(Ratio.of(this.single_cpu, that.single_cpu)), "")
+        for name, this, that in pairs
     ]
-    by = "h2load" if h2load else "this process (no h2load on PATH: install Debian's nghttp2-client)"
+    load = f"{UNDER_WAY} under way"
     return f"""\
+Hot key: GetToken answered from memory
 Python {platform.python_version()}, grpcio {grpc.__version__}, protobuf {protobuf.__version__}, {os.cpu_count()} cores
 
-{table(rows)}
+{table(("", f"CPU, {load}", "calls/s", "CPU, one at a time", "p50", "p99", ""), rows)}
 
-server CPU, calls/s   {UNDER_WAY} calls under way, made by {by}; medians of the rounds
-caller CPU, p50, p99  one call at a time, all made by this Python process; gRPC over TCP on loopback
+{table(("server CPU per call", load, "one at a time", ""), ratios)}
 
-{ratios(comparisons)}
-A ratio is the median of those of the rounds (least to most)."""
+CPU: of the server process per call, median of the rounds. The rounds of all servers alternate. A ratio is the median
+of those of the rounds (range). calls/s is limited by the caller too, a Python process on the same machine."""
+
+
+def _row(name: str, of: Figures, meaning: str) -> tuple[str, ...]:
+    return (
+        name,
+        duration(median(of.loaded_cpu)),
+        f"{median(of.rate):,.0f}",
+        duration(median(of.single_cpu)),
+        duration(percentile(of.latencies, 50)),
+        duration(percentile(of.latencies, 99)),
+        meaning,
+    )

@@ -1,7 +1,7 @@
 """Runs a command as an ordinary user, in a copy of this repository: `sudo python3 tools/as_user.py COMMAND…`.
 
-What passes only for root must not pass. The user is `nobody`, with a home of its own. The copy has the files that git
-knows or would add, so nothing that was installed or cached here, and is removed at the end.
+A check that passes only for root must not pass. The user is `nobody`, with a home of its own. The copy has the files
+that git knows or would add, so nothing that was installed or cached here, and is removed at the end.
 """
 
 import os

@@ -24,7 +24,7 @@ PIN: Final = re.compile(
 APART: Final = "gen.txt"
 """Its environment is its own, and it needs an older protobuf."""
 
-# Of what the server ships with. Copyleft of a file (MPL) binds nobody who does not change that file.
+# Of what the server ships with. Copyleft of a file (MPL) applies only to changes of that file.
 LICENCES: Final = (
     "MIT",
     "Apache",

@@ -14,7 +14,7 @@ LONG_FUNCTIONS: dict[str, str] = {}
 
 
 def limit(path: str) -> int | None:
-    """How many lines a file may have; None: nobody counts."""
+    """How many lines a file may have; None: not checked."""
     if path.startswith(GENERATED):
         return None
     if path.endswith(".lua"):

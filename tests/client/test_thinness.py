@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from support.scripted_server import AUDIENCE, CLIENT, ScriptedServer
 
 OURS = {"mintonce", "grpc", "google", "sitecustomize"}
@@ -43,6 +45,7 @@ def test_a_program_that_forgets_to_close_its_source_ends_in_silence(server: Scri
     assert "[redacted]" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_forked_child_serves_what_it_has_and_says_that_it_gets_no_more(server: ScriptedServer) -> None:
     """A thread does not survive a fork; the error names the remedy."""
     server.lifetime, server.refresh_in = 2.0, 1.5

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from mintonce import Token
@@ -78,6 +79,7 @@ async def asked_for_some_rounds(audience: str, *fleet: Served) -> list[Answer]:
     return [answer for answer in answers if answer.began > began + 1.5 * REVALIDATE]
 
 
+@pytest.mark.slow
 async def test_keys_of_the_other_shards_are_not_degraded(broken: Broken, issuer: PracticeIssuer) -> None:
     """The store confirms them as ever. Those of the dead one are served to their end, marked."""
     for audience, degraded in ((broken.kept[0], False), (broken.lost[0], True)):
@@ -90,6 +92,7 @@ async def test_keys_of_the_other_shards_are_not_degraded(broken: Broken, issuer:
     assert issuer.posts == KEYS
 
 
+@pytest.mark.slow
 async def test_keys_of_the_other_shards_are_listed(broken: Broken) -> None:
     """With a word that there may be more."""
     listed = await broken.one.client.list_tokens(timeout=10.0)
@@ -97,6 +100,7 @@ async def test_keys_of_the_other_shards_are_listed(broken: Broken) -> None:
     assert listed.truncated
 
 
+@pytest.mark.slow
 async def test_a_token_of_another_shard_that_was_rejected_is_gone_within_the_bound(
     broken: Broken, issuer: PracticeIssuer
 ) -> None:

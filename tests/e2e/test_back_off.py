@@ -34,6 +34,7 @@ def as_a_date(now: float) -> str:
     return formatdate(now + BACK_OFF + 1.0, usegmt=True)  # a date has no fractions: a second for those
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [in_seconds, as_a_date])
 async def test_retry_after_is_kept_by_three_replicas_and_by_who_starts_meanwhile(
     tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer, form: Callable[[float], str]
@@ -57,6 +58,7 @@ async def test_retry_after_is_kept_by_three_replicas_and_by_who_starts_meanwhile
     assert {answer.token.access_token for answer in answers if answer.token} == {token.access_token}
 
 
+@pytest.mark.slow
 async def test_a_new_credential_version_ends_what_was_refused_to_the_old_secret(
     tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
 ) -> None:
@@ -94,6 +96,7 @@ async def test_an_issuer_that_hands_out_the_rejected_token_again_stands_by_it(
     assert issuer.posts == 2
 
 
+@pytest.mark.slow
 async def test_a_mended_secret_works_within_seconds_at_every_replica(
     tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
 ) -> None:

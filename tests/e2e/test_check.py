@@ -57,6 +57,7 @@ async def test_a_good_store_is_fine(tmp_path: Path) -> None:
     assert "keeps nothing on disk" in ended.out
 
 
+@pytest.mark.slow
 async def test_a_single_server_of_no_use(tmp_path: Path) -> None:
     """An ACL user without what is needed; a server that evicts; one behind the URL of another kind."""
     async with single(tmp_path / "redis") as topology:
@@ -74,6 +75,7 @@ async def test_a_single_server_of_no_use(tmp_path: Path) -> None:
         assert_one_fault(ended, "evicts keys", "CONFIG SET maxmemory-policy noeviction")
 
 
+@pytest.mark.slow
 async def test_sentinels(tmp_path: Path) -> None:
     """A Sentinel behind redis://, a service that they do not know, and a replica behind redis://."""
     async with sentinel(tmp_path / "redis") as topology:
@@ -86,6 +88,7 @@ async def test_sentinels(tmp_path: Path) -> None:
         assert_one_fault(ended, "is a replica, which takes no writes", "Write the primary into redis.url")
 
 
+@pytest.mark.slow
 async def test_a_cluster(tmp_path: Path) -> None:
     """Behind redis://; and with a shard that is dead, whose address is told."""
     async with cluster(tmp_path / "redis") as topology:
@@ -98,6 +101,7 @@ async def test_a_cluster(tmp_path: Path) -> None:
         assert_one_fault(ended, f"nothing listens at the port of server 127.0.0.1:{primary.port} of", "Start it")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["check", "serve"])
 async def test_tls_files_of_redis(tmp_path: Path, command: str) -> None:
     """Missing, unreadable as PEM, or not of one pair: faults of the settings, with the file and the option."""

@@ -75,6 +75,7 @@ async def emptied_and_read_only(command: Command) -> None:
     await command("CONFIG", "SET", "replica-read-only", "yes")
 
 
+@pytest.mark.slow
 async def test_an_empty_read_only_store_ends_no_replica(
     tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer, valkey: EmbeddedValkey
 ) -> None:
@@ -96,6 +97,7 @@ async def test_an_empty_read_only_store_ends_no_replica(
         assert issuer.posts == len(KEYS)
 
 
+@pytest.mark.slow
 async def test_what_others_publish_ends_no_replica(
     tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer, valkey: EmbeddedValkey
 ) -> None:
@@ -121,6 +123,7 @@ async def test_what_others_publish_ends_no_replica(
         assert issuer.posts == 2
 
 
+@pytest.mark.slow
 async def test_one_issuers_broken_tls_is_its_own_trouble(
     tmp_path: Path, issuer: PracticeIssuer, valkey: EmbeddedValkey
 ) -> None:
@@ -164,6 +167,7 @@ async def _reason(served: Served) -> str:
     return ""
 
 
+@pytest.mark.slow
 async def test_garbled_replies_of_the_store_end_no_replica(tmp_path: Path, issuer: PracticeIssuer) -> None:
     """Memory serves meanwhile; when the replies are right again, so is all the rest."""
     async with AsyncExitStack() as stack:

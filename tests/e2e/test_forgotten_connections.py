@@ -4,6 +4,8 @@ import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import pytest
+
 from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.store.topology.pool import IDLE
 from support.asking import start
@@ -13,6 +15,7 @@ from support.topologies import single
 from support.waiting import wait_until
 
 
+@pytest.mark.slow
 async def test_an_idle_replica_mints_with_a_lease(tmp_path: Path, issuer: PracticeIssuer) -> None:
     """The next cold key costs one POST, shared with the fleet, and no outage is noted."""
     async with AsyncExitStack() as stack:

@@ -44,6 +44,7 @@ async def test_environment_variables_alone_make_a_server(tmp_path: Path, setting
         assert said["clients"] == ["default"]
 
 
+@pytest.mark.slow
 async def test_sigterm_lets_a_call_that_waits_for_a_slow_issuer_finish(
     tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
 ) -> None:
@@ -76,6 +77,7 @@ async def test_sigterm_sends_watches_elsewhere_at_once(tmp_path: Path, settings:
     assert is_clean(server)
 
 
+@pytest.mark.slow
 async def test_a_call_longer_than_the_grace_is_cut_off(
     tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
 ) -> None:
@@ -94,6 +96,7 @@ async def test_a_call_longer_than_the_grace_is_cut_off(
     assert "Traceback" not in server.log.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noticed", [False, True])
 async def test_sigterm_ends_a_server_whose_store_is_away(
     tmp_path: Path, settings: dict[str, str], valkey: EmbeddedValkey, noticed: bool
@@ -111,6 +114,7 @@ async def test_sigterm_ends_a_server_whose_store_is_away(
     assert is_clean(server)
 
 
+@pytest.mark.slow
 async def test_a_server_starts_without_its_store_and_finds_it_later(
     tmp_path: Path, settings: dict[str, str], valkey: EmbeddedValkey
 ) -> None:
@@ -181,6 +185,7 @@ async def test_health_says_whether_it_serves(tmp_path: Path, settings: dict[str,
     assert "Traceback" not in down.err
 
 
+@pytest.mark.slow
 async def test_a_second_sigterm_does_not_cut_the_drain_short(
     tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
 ) -> None:

@@ -115,6 +115,7 @@ async def live_through_it(story: Story, issuer: PracticeIssuer, valkey: Embedded
         os.kill(valkey.pid, signal.SIGCONT)
 
 
+@pytest.mark.slow
 async def test_a_server_tells_no_secret_whatever_happens_to_it(
     tmp_path: Path, issuer: PracticeIssuer, valkey: EmbeddedValkey, settings: dict[str, str]
 ) -> None:

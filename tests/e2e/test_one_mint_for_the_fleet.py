@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import pytest
+
 from mintonce import AsyncTokenClient, Token
 from mintonce_dev.valkey import EmbeddedValkey
 from support.replicas import replica
@@ -61,6 +63,7 @@ async def test_300_callers_on_20_cold_keys_cost_20_mints_and_a_restart_none(tmp_
         }
 
 
+@pytest.mark.slow
 async def test_a_token_that_reaches_its_end_costs_one_more_mint_for_the_fleet(tmp_path: Path) -> None:
     """Three replicas watch 20 keys through a change of generation: all watches see it, the issuer one POST each."""
     log = tmp_path / "posts.jsonl"

@@ -49,6 +49,7 @@ async def test_environment_variables_are_enough(
     assert 1190.0 < again.remaining() <= 1200.0
 
 
+@pytest.mark.slow
 async def test_a_config_file_is_enough(tmp_path: Path, valkey: EmbeddedValkey, provider: OidcProvider) -> None:
     """Several clients of one issuer, their secret in a file beside it; a restart mints nothing."""
     (tmp_path / "secret").write_text(f"{SECRET}\n")

@@ -114,6 +114,7 @@ async def check_then_unavailable(ordeal: Ordeal) -> None:
         assert caught.value.remedy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outage", [fails, hangs, is_gone])
 async def test_without_an_issuer_all_calls_succeed_until_the_token_is_over(tmp_path: Path, outage: Outage) -> None:
     """Then UNAVAILABLE, with a reason and RetryInfo. The last calls before the end are marked degraded."""
@@ -129,6 +130,7 @@ async def test_without_an_issuer_all_calls_succeed_until_the_token_is_over(tmp_p
     assert all(degraded for began, degraded in tokens if began > ordeal.over_at - LEEWAY)
 
 
+@pytest.mark.slow
 async def test_a_patient_caller_gets_the_live_token_before_it_is_over(tmp_path: Path) -> None:
     """A call that began while the token lived is not kept waiting for an issuer that hangs until it has died."""
     async with AsyncExitStack() as stack:
@@ -141,6 +143,7 @@ async def test_a_patient_caller_gets_the_live_token_before_it_is_over(tmp_path: 
         assert failed.began > ordeal.due_until
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("taken", [stopped, killed])
 async def test_without_issuer_and_store_it_is_the_same(tmp_path: Path, taken: Callable[[Topology], None]) -> None:
     """Marked degraded once the token's age cannot be checked; no read waits for the store; all heals by itself."""

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from mintonce import AsyncTokenClient
 from mintonce_dev.valkey import EmbeddedValkey
 from support.oidc_provider import AUDIENCE, OidcProvider
@@ -12,6 +14,7 @@ from support.surroundings import claims
 from support.tls import Authority
 
 
+@pytest.mark.slow
 async def test_signatures_and_certificates_need_no_secret(tmp_path: Path, valkey: EmbeddedValkey) -> None:
     """private_key_jwt (RFC 7523) for a client, tls_client_auth (RFC 8705) for another; a restart mints nothing."""
     authority, key = Authority(tmp_path), private_key("ES256")

@@ -84,6 +84,7 @@ async def check_one_successor(rejected: Token, issuer: PracticeIssuer, other: Se
     assert len(served) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ahead", [1, 2**53, 2**62], ids=["current + 1", "2^53", "2^62"])
 async def test_a_generation_that_never_was_changes_nothing(
     tmp_path: Path, usual: dict[str, str], issuer: PracticeIssuer, ahead: int
@@ -103,6 +104,7 @@ async def test_a_generation_that_never_was_changes_nothing(
     assert issuer.posts == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", CLOCKS)
 async def test_a_token_minted_behind_a_broken_link_can_be_rejected(
     tmp_path: Path, usual: dict[str, str], issuer: PracticeIssuer, store: Topology, program: tuple[str, ...]
@@ -120,6 +122,7 @@ async def test_a_token_minted_behind_a_broken_link_can_be_rejected(
         await check_one_successor(token, issuer, other, cut_off)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", CLOCKS)
 async def test_a_store_that_is_emptied_after_the_rejection_brings_no_storm(
     tmp_path: Path, usual: dict[str, str], issuer: PracticeIssuer, store: Topology, program: tuple[str, ...]

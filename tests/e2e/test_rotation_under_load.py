@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from mintonce import AsyncTokenClient, MintonceError
 from mintonce.credentials import Tls
 from mintonce_dev.practice_issuer import PracticeIssuer
@@ -128,6 +130,7 @@ class House:
         await renewed(server, load, "secret of default", lambda: write(self.secret, NEXT_SECRET))
 
 
+@pytest.mark.slow
 async def test_nobody_notices_a_rotation(tmp_path: Path) -> None:
     """Sealing key, server certificate, policy and client secret, at 200 calls a second: no failed call, no mint."""
     house, known = House(tmp_path, Authority(tmp_path)), {CLIENT_ID: Secret(CLIENT_SECRET)}
@@ -149,6 +152,7 @@ async def test_nobody_notices_a_rotation(tmp_path: Path) -> None:
                 assert NEXT_SECRET not in server.log.read_text()
 
 
+@pytest.mark.slow
 async def test_a_broken_new_file_changes_nothing(tmp_path: Path) -> None:
     """What was good goes on, and the log says what is wrong and how to mend it."""
     house = House(tmp_path, Authority(tmp_path))

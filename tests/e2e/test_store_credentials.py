@@ -171,6 +171,7 @@ async def test_certificates_and_authority(tmp_path: Path, issuer: PracticeIssuer
         await replicas.load.more()
 
 
+@pytest.mark.slow
 async def test_the_password(tmp_path: Path, issuer: PracticeIssuer) -> None:
     """Both are good for a while, then only the new one, and every connection that used the old one is broken."""
     async with running(tmp_path) as (store, port), fleet(tmp_path, issuer, store) as replicas:
@@ -181,6 +182,7 @@ async def test_the_password(tmp_path: Path, issuer: PracticeIssuer) -> None:
         await replicas.load.more()
 
 
+@pytest.mark.slow
 async def test_a_password_that_the_store_does_not_take_yet(tmp_path: Path, issuer: PracticeIssuer) -> None:
     """The file came first: the old password goes on, and the log says why, until the store takes the new one."""
     async with running(tmp_path) as (store, port), fleet(tmp_path, issuer, store) as replicas:
@@ -191,6 +193,7 @@ async def test_a_password_that_the_store_does_not_take_yet(tmp_path: Path, issue
         await wait_until(lambda: replicas.count("store_files_in_use") == [1, 1], timeout=10.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["another host", "open to others", "not a URL"])
 async def test_a_bad_file_changes_nothing(tmp_path: Path, issuer: PracticeIssuer, change: str) -> None:
     """The log says what is wrong, and the store is used as before."""
@@ -212,6 +215,7 @@ async def test_a_bad_file_changes_nothing(tmp_path: Path, issuer: PracticeIssuer
         assert told["remedy"]
 
 
+@pytest.mark.slow
 async def test_emptied_authorities_change_nothing(tmp_path: Path, issuer: PracticeIssuer) -> None:
     """They are refused by name when they are read, not when the store is next connected to, and no key is blamed."""
     async with running(tmp_path) as (store, _), fleet(tmp_path, issuer, store) as replicas:
@@ -225,6 +229,7 @@ async def test_emptied_authorities_change_nothing(tmp_path: Path, issuer: Practi
             assert served.server.events("store_files_refused") == []
 
 
+@pytest.mark.slow
 async def test_changes_in_quick_succession_are_each_told_soon(tmp_path: Path, issuer: PracticeIssuer) -> None:
     """What is under way on the connections before the last change holds no later change up."""
     async with running(tmp_path) as (store, port), fleet(tmp_path, issuer, store) as replicas:

@@ -7,6 +7,8 @@ import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import pytest
+
 from mintonce import MintonceError
 from mintonce_dev.faults import Fault
 from mintonce_dev.practice_issuer import PracticeIssuer
@@ -46,6 +48,7 @@ async def test_a_killed_lease_holder_costs_one_post_and_one_lease(
     assert issuer.posts == 2
 
 
+@pytest.mark.slow
 async def test_a_replica_that_was_stopped_does_not_serve_what_was_rejected_meanwhile(
     tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer, valkey: EmbeddedValkey
 ) -> None:
@@ -69,6 +72,7 @@ async def test_a_replica_that_was_stopped_does_not_serve_what_was_rejected_meanw
     assert issuer.posts == 2
 
 
+@pytest.mark.slow
 async def test_a_lease_holder_that_was_stopped_comes_back_too_late(
     tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
 ) -> None:

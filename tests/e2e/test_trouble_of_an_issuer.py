@@ -6,6 +6,8 @@ import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import pytest
+
 from mintonce_dev.faults import NONE, Fault
 from mintonce_dev.practice_issuer import PracticeIssuer
 from support.asking import Answer, Served, start
@@ -26,6 +28,7 @@ async def ask(fleet: list[Served], timeout: float = 3.0) -> list[Answer]:
     return await asyncio.gather(*(served.ask(audience, timeout) for audience in AUDIENCES for served in fleet))
 
 
+@pytest.mark.slow
 async def test_a_rate_limit_of_the_tenant_costs_two_posts(
     tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
 ) -> None:
@@ -47,6 +50,7 @@ async def test_a_rate_limit_of_the_tenant_costs_two_posts(
     assert len(first) <= 2
 
 
+@pytest.mark.slow
 async def test_an_issuer_that_is_back_serves_every_key_within_two_seconds(
     tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
 ) -> None:
@@ -67,6 +71,7 @@ async def test_an_issuer_that_is_back_serves_every_key_within_two_seconds(
     assert missing == []
 
 
+@pytest.mark.slow
 async def test_clients_do_not_share_their_trouble(tmp_path: Path, settings: dict[str, str]) -> None:
     """Two APIs of one client are rate limited for five minutes. Another client of the same issuer mints."""
     asked: list[str] = []

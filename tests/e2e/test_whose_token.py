@@ -89,6 +89,7 @@ async def get_and_list(directory: Path, settings: Mapping[str, str]) -> Token:
     return token
 
 
+@pytest.mark.slow
 async def test_tenants_under_one_client_name_have_a_token_each(tmp_path: Path, valkey: EmbeddedValkey) -> None:
     """Another token_url, client_id, extra, style or audience parameter; back at the first, its own is there."""
     async with domain() as issuer:
@@ -112,6 +113,7 @@ async def test_tenants_under_one_client_name_have_a_token_each(tmp_path: Path, v
         assert len(issuer.posts) == len(tenants)
 
 
+@pytest.mark.slow
 async def test_replicas_of_two_tenants_at_once_serve_each_their_own(tmp_path: Path, valkey: EmbeddedValkey) -> None:
     """While an update rolls: asked on and on, and through rotations on both sides, neither serves the other's."""
     async with domain() as issuer, AsyncExitStack() as stack:
@@ -151,6 +153,7 @@ async def keygen(directory: Path, *more: str) -> None:
         (directory / "keys.toml").write_text(made.out)
 
 
+@pytest.mark.slow
 async def test_two_installations_share_one_redis(
     tmp_path: Path, sealed: dict[str, str], issuer: PracticeIssuer, valkey: EmbeddedValkey
 ) -> None:

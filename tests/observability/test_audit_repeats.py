@@ -155,6 +155,7 @@ def test_counts_wait_for_a_log_that_cannot_be_written(log: Log, clock: ManualClo
     assert [type(record) for record in log] == [CallRecord, CallRecord, RepeatRecord]
 
 
+@pytest.mark.slow
 def test_a_flood_of_nameless_calls_grows_the_file_by_less_than_a_megabyte_a_minute(
     tmp_path: Path, clock: ManualClock
 ) -> None:

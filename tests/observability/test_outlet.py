@@ -45,6 +45,7 @@ def test_a_pipe_that_is_not_read_holds_up_nobody(pipe: Pipe) -> None:
     assert len(_read_all(pipe[0])) < MORE_THAN_A_PIPE_HOLDS * len(LINE)
 
 
+@pytest.mark.slow
 def test_what_was_lost_is_told_when_there_is_room_again(pipe: Pipe) -> None:
     """Every line is whole, and those that are missing were counted."""
     reading, _ = pipe

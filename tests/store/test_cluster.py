@@ -53,6 +53,7 @@ async def _generations(store: RedisStore, keys: list[TokenKey]) -> list[int | No
     return [token.generation if token else None for token in await load_all(store, keys)]
 
 
+@pytest.mark.slow
 async def test_many_keys_are_loaded_from_all_primaries(topology: ClusterTopology, clock: Clock) -> None:
     """In the order of the keys, a missing one among them."""
     async with reaching(topology.url, clock) as store:
@@ -127,6 +128,7 @@ async def test_a_stopped_server_delays_no_look(topology: ClusterTopology, clock:
         assert [await writes(store, key) for key in elsewhere] == [True] * len(elsewhere)
 
 
+@pytest.mark.slow
 async def test_the_trouble_of_a_part_stays_with_its_keys(topology: ClusterTopology, clock: Clock) -> None:
     """One primary answers nothing: the others' keys are told, loaded and listed; the list says that there is more."""
     async with reaching(topology.url, clock, deadline=4 * DEADLINE) as store, _patient(topology):
@@ -139,6 +141,7 @@ async def test_the_trouble_of_a_part_stays_with_its_keys(topology: ClusterTopolo
     assert listing.truncated
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hangs", [False, True], ids=["a look that finds nobody", "a look without end"])
 async def test_a_look_takes_nobodys_answers_away(
     topology: ClusterTopology, clock: Clock, monkeypatch: pytest.MonkeyPatch, hangs: bool
@@ -188,6 +191,7 @@ async def _spread(
     return keys, tokens, owners[0], [owner is owners[0] for owner in owners]
 
 
+@pytest.mark.slow
 async def test_a_process_without_a_turn_keeps_the_answers(topology: ClusterTopology, clock: Clock) -> None:
     """When it has one again, the batch's time and the operation's are both over: the others' keys are told."""
     async with reaching(topology.url, clock, deadline=4 * DEADLINE) as store, _patient(topology):
@@ -239,6 +243,7 @@ async def test_wakes_survive_the_loss_of_a_server(topology: ClusterTopology, clo
         await _listened(topology, 2)
 
 
+@pytest.mark.slow
 async def test_the_ears_listen_to_different_servers(topology: ClusterTopology, clock: Clock) -> None:
     """Though both look for one at the same time, as those of a fresh store do."""
     for _ in range(8):

@@ -158,6 +158,7 @@ async def test_an_odd_path_is_no_obstacle(tmp_path: Path) -> None:
         assert await send("PING")
 
 
+@pytest.mark.slow
 async def test_two_do_not_share_a_directory(tmp_path: Path) -> None:
     """They would ruin each other's data: the second is refused, the first goes on."""
     async with EmbeddedValkey(tmp_path, binary=valkey_binary()) as first:

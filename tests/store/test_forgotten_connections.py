@@ -98,6 +98,7 @@ async def _many(store: RedisStore, count: int = pool.MAX_CONNECTIONS) -> None:
     assert all(isinstance(answer, Lease) for answer in answers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 async def test_forgotten_connections_cost_nothing(kind: str, tmp_path: Path, clock: Clock) -> None:
     """All that the pool may have, all at the same time: each gets its answer within the one deadline."""
@@ -117,6 +118,7 @@ async def test_pipelines_too(tmp_path: Path, clock: Clock) -> None:
         assert await store.load([new_key()]) == [None]
 
 
+@pytest.mark.slow
 async def test_a_subscription_too(tmp_path: Path, clock: Clock) -> None:
     """Its own PING notices: a GAP says that something may have been missed."""
     async with (
@@ -148,6 +150,7 @@ async def test_a_slow_server_may_still_answer_the_first_try(tmp_path: Path, cloc
         assert not second._fate.done()
 
 
+@pytest.mark.slow
 async def test_an_outage_gets_one_more_try_for_an_old_connection(tmp_path: Path, clock: Clock) -> None:
     """And none for the operations after that."""
     async with _single(tmp_path) as (url, (proxy,), node), _reaching(url, clock, 0.5) as store:

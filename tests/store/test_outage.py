@@ -126,6 +126,7 @@ async def test_a_failover_behind_a_name_is_followed(tmp_path: Path, clock: Clock
             assert await primary.command("DBSIZE") != 0
 
 
+@pytest.mark.slow
 async def test_an_emptied_read_only_server_is_an_outage_and_no_more(tmp_path: Path, clock: Clock) -> None:
     """As after a failover that went wrong: 40 keys in use, no script known and no write taken (NOSCRIPT, READONLY)."""
     async with single(tmp_path / "server") as topology, reaching(topology.url, clock) as store:

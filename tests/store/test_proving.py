@@ -56,6 +56,7 @@ async def test_a_server_that_does_all_is_fine(tmp_path: Path, binary: Callable[[
     assert "evicts nothing" in proof.notes[0]
 
 
+@pytest.mark.slow
 async def test_a_cluster_is_proved_server_by_server(tmp_path: Path) -> None:
     """A scratch key and a message on each."""
     async with cluster(tmp_path) as topology:

@@ -33,6 +33,7 @@ async def topology(running: SentinelTopology) -> AsyncIterator[SentinelTopology]
     yield running
 
 
+@pytest.mark.slow
 async def test_a_planned_failover_loses_nothing(topology: SentinelTopology, clock: Clock) -> None:
     """The former primary refuses writes as soon as it is told, and the new one has the token."""
     async with reaching(topology.url, clock) as store:
@@ -57,6 +58,7 @@ async def test_a_killed_primary_is_replaced(topology: SentinelTopology, clock: C
         assert await anext(wakes) == Wake(WakeKind.COMMIT, store.key_hash(KEY), token.generation)
 
 
+@pytest.mark.slow
 async def test_a_stopped_primary_that_comes_back_is_no_primary(topology: SentinelTopology, clock: Clock) -> None:
     """It believes in itself until the Sentinels tell it: nobody writes to it."""
     async with reaching(topology.url, clock) as store:

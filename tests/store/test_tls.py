@@ -69,6 +69,7 @@ async def test_one_server(plain: Node, authority: Authority, clock: Clock) -> No
         await _serves(f"rediss://{USER}@127.0.0.1:{port}/0?ssl_ca_certs={authority.ca}", clock)
 
 
+@pytest.mark.slow
 async def test_a_cluster(tmp_path: Path, authority: Authority, clock: Clock) -> None:
     """What the servers announce is reached by TLS, too. This one has all slots."""
     port, bus, announced = free_ports(3)

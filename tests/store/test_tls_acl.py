@@ -271,6 +271,7 @@ async def test_it_works_in_a_database_of_its_own(node: Node, clock: Clock) -> No
     assert await refused(node) == []
 
 
+@pytest.mark.slow
 async def test_it_works_with_a_cluster(tmp_path: Path, clock: Clock) -> None:
     """With what the document adds for it."""
     async with cluster(tmp_path) as topology:

@@ -8,6 +8,8 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from random import Random
 
+import pytest
+
 from mintonce_dev.valkey import EmbeddedValkey
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.ports import Clock, Wake, WakeKind
@@ -99,6 +101,7 @@ async def test_a_server_that_is_the_wrong_one_now_is_left(url: str, command: Com
         await link.close()
 
 
+@pytest.mark.slow
 async def test_a_silent_server_is_noticed(own_server: EmbeddedValkey, clock: Clock) -> None:
     """A stopped server breaks no connection: only the missed PING tells."""
     troubles: list[StoreUnavailable] = []

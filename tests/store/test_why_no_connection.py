@@ -104,6 +104,7 @@ async def test_a_certificate_for_another_host(node: Node, ours: Authority, clock
     assert "does not name the host in redis.url" in said.check
 
 
+@pytest.mark.slow
 async def test_tls_to_a_port_in_clear(node: Node, ours: Authority, clock: Clock) -> None:
     """Redis takes a handshake for half a command, and waits: without a closer look it is only slow."""
     said = await said_of(f"rediss://127.0.0.1:{node.port}?ssl_ca_certs={ours.ca}", clock)

@@ -29,7 +29,7 @@ _SIGNS = x509.KeyUsage(
 
 @dataclass(frozen=True)
 class Issued:
-    """Files of a certificate and its key, which nobody else may read."""
+    """Files of a certificate and its key, readable by this user only."""
 
     certificate: Path
     key: Path

@@ -36,7 +36,7 @@ class Signer:
         full = {name: value for name, value in full.items() if value is not None}
         registry = jws.JWSRegistry(algorithms=[self.algorithm], strict_check_header=False)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SecurityWarning)  # EdDSA has a new name, which nobody uses yet
+            warnings.simplefilter("ignore", SecurityWarning)  # EdDSA has a new name that is not in use yet
             return jws.serialize_compact(full, json.dumps(claims), self.key, registry=registry)
 
 

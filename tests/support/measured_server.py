@@ -62,7 +62,7 @@ def lead_through(port: str, proxy: str) -> None:
 
 
 def main(skew: float, arguments: list[str]) -> int:
-    """The exit code. Only the wall clock is off: nobody can move a monotonic one."""
+    """The exit code. Only the wall clock is off: a monotonic one cannot be set."""
     # This folder came first on the path, since it is this program's.
     sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != Path(__file__).parent.resolve()]
     from mintonce_server import app, hardening

@@ -133,7 +133,7 @@ class Node:
             return False
 
     async def is_primary(self) -> bool:
-        """By its own word: a former one believes it until it is told. False also if it does not answer."""
+        """As it says itself, so a former primary may be wrong for a while. False also if it does not answer."""
         try:
             return cast(list[object], await self.command("ROLE"))[0] == b"master"
         except (RedisError, OSError):
@@ -160,7 +160,7 @@ class Node:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports on which nothing listens. Somebody else may still take one: then starting there fails."""
+    """Different ports on which nothing listens. Another program may still take one: then starting there fails."""
     found: set[int] = set()
     for port in random.SystemRandom().sample(_PORTS, 50 * count):
         with socket.socket() as probe, suppress(OSError):

@@ -1,4 +1,4 @@
-"""An OAuth server that nobody here wrote: npm oidc-provider, as a process."""
+"""An OAuth server that is not ours: npm oidc-provider, as a process."""
 
 import json
 import subprocess

@@ -31,7 +31,7 @@ def wish(
     adopt: bool = False,
     proof: str = "",
 ) -> Wish:
-    """Of somebody new, unless a nonce is given."""
+    """With a new nonce, unless one is given."""
     return Wish(nonce or f"try-{next(_tries)}", cv, newer_than, min_remaining, adopt, proof)
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 @contextmanager
 def strict_tls(context: ssl.SSLContext) -> Generator[int]:
-    """Shakes hands with whoever comes, until the block is left; gives its port. It never answers anything."""
+    """Accepts every TLS handshake until the end of the block; gives its port. It never answers anything."""
     open_now: list[socket.socket] = []
 
     def serve(listening: socket.socket) -> None:

@@ -1,6 +1,6 @@
 """Real fleets of servers for tests: a single one, one behind Sentinels (1+1+3), a Cluster (3+3).
 
-All run on 127.0.0.1 with a password, and end with this process. Nothing is kept on disk unless `persist` is asked for.
+All run on 127.0.0.1 with a password, and end with this process. Nothing is kept on disk without `persist`.
 """
 
 import asyncio
@@ -145,7 +145,7 @@ class ClusterTopology(Topology):
         ):
             if first <= slot <= last:
                 return next(node for node in self.servers if node.port == primary[1])
-        raise AssertionError(f"nobody has slot {slot}")
+        raise AssertionError(f"no node has slot {slot}")
 
     async def fail_over(self, primary: Node | None = None) -> Node:
         primary = primary or (await self.primaries())[0]
@@ -177,7 +177,7 @@ class ClusterTopology(Topology):
     async def end_migration(self, slot: int, target: Node) -> None:
         """Tell all primaries who has the slot now."""
         owner = await _id(target)
-        # The target first: else nobody has the slot for a moment.
+        # The target first: otherwise no node has the slot for a moment.
         for node in sorted(await self.primaries(), key=lambda node: node is not target):
             await node.command("CLUSTER", "SETSLOT", slot, "NODE", owner)
 

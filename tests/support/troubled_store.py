@@ -67,7 +67,7 @@ class TroubledStore(MemoryStore):
         dead_shard: the keys of a part that is away, as one shard of a Cluster.
         after: called when a method has done its work and its caller does not know yet. Once.
         calls: how often each method was called.
-        silent: nobody hears what happens: messages are lost, and no GAP says so.
+        silent: messages are lost, and no GAP says so.
         asked: the keys of each question for generations, oldest first.
         most_restoring: how many were given back at the same time at most.
         published: what the fleet was told or would have been, oldest first.
@@ -166,7 +166,7 @@ class TroubledStore(MemoryStore):
         return answer
 
     def lose(self, key: TokenKey) -> None:
-        """All that is known of the key is gone, as after a restart without persistence. Nobody is told."""
+        """All that is known of the key is gone, as after a restart without persistence. No message is sent."""
         self.server.entries.pop(self.key_hash(key), None)
 
     def copy(self, key: TokenKey) -> Entry:
@@ -174,7 +174,7 @@ class TroubledStore(MemoryStore):
         return self.server.entries[self.key_hash(key)].copy()
 
     def fail_over(self, key: TokenKey, behind: Entry) -> None:
-        """The replica that had this copy leads from now on: what was written since is lost. Nobody is told."""
+        """The replica that had this copy leads from now on: what was written since is lost. No message is sent."""
         self.server.entries[self.key_hash(key)] = behind
 
     def _partly(self, keys: Sequence[TokenKey], found: Sequence[T]) -> list[T | StoreUnavailable]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Figures:
-    """One attack. `broken`: each law that was broken, with how often; `told`: what the report says besides."""
+    """One attack. `broken`: each law that was broken, with how often; `told`: what else the report says."""
 
     name: str
     examples: int = 0

@@ -46,7 +46,7 @@ async def hot_reads(target: str, key: str, seconds: float) -> int:
 
 
 async def invented_scopes(target: str, key: str, seconds: float) -> int:
-    """Each call for a key that nobody ever had."""
+    """Each call for a key that was never used before."""
     async with aio.insecure_channel(target) as channel:
         stub = tokens_pb2_grpc.TokenServiceStub(channel)
 
@@ -103,7 +103,7 @@ async def giant_messages(target: str, key: str, seconds: float) -> int:
 
 
 async def no_proof(target: str, key: str, seconds: float) -> int:
-    """API keys that are guessed: nobody is let in."""
+    """API keys that are guessed: none is accepted."""
     async with aio.insecure_channel(target) as channel:
         stub = tokens_pb2_grpc.TokenServiceStub(channel)
         request = tokens_pb2.GetTokenRequest(client="default", audience=AUDIENCE)

@@ -30,7 +30,7 @@ from support.waiting import wait_until
 
 OURS = ("mintonce_server.", "mintonce.")
 PEERS = ("mintonce_dev.", "mintonce.v1.")
-"""The practice issuer knows the secret; generated messages are what travels, and nobody prints them."""
+"""The practice issuer knows the secret; generated messages are what is sent, and are not printed."""
 LONGEST = 20_000
 """Characters of a repr that are looked at."""
 
@@ -41,7 +41,7 @@ def living() -> Iterator[object]:
         module = str(getattr(cast(object, type(thing)), "__module__", ""))
         if module.startswith(OURS) and not module.startswith(PEERS):
             yield thing
-            if not isinstance(thing, Secret | Proof):  # whose contents are what must be sent: nobody prints them
+            if not isinstance(thing, Secret | Proof):  # whose contents must be sent; they are not printed
                 yield from (inner for inner in gc.get_referents(thing) if isinstance(inner, dict | list | tuple | set))
 
 
@@ -77,7 +77,7 @@ async def lived_through(replica: House, issuer: PracticeIssuer, leaks: LeakCheck
 
 
 async def test_no_object_of_a_living_replica_shows_a_secret(tmp_path: Path) -> None:
-    """Whatever somebody prints by mistake: the broker, its memory, the store, connections, tasks, requests."""
+    """Whatever is printed by mistake: the broker, its memory, the store, connections, tasks, requests."""
     leaks = LeakChecker()
     leaks.know("the client's secret", CLIENT_SECRET)
     with issuer_with_log(tmp_path / "posts.jsonl", lifetime=3600.0) as issuer:

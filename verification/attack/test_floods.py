@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
+import pytest
 from attack import wire_floods
 from attack.arena import Arena, arena
 from attack.bystander import Bystander
@@ -38,18 +39,21 @@ async def flooded(here: Arena, names: Iterable[str]) -> None:
     assert await here.keys() <= KEYS_EACH * (2 + BURST + RATE * (time.monotonic() - began))
 
 
+@pytest.mark.slow
 async def test_a_flood_by_one_caller_harms_no_other(tmp_path: Path) -> None:
     """Whatever it floods with, each call of the other is answered; memory and Redis stay small."""
     async with arena(tmp_path, **LIMITS) as here:
         await flooded(here, ALL.keys() - {"watches"})
 
 
+@pytest.mark.slow
 async def test_watches_that_are_opened_and_left_harm_nobody(tmp_path: Path) -> None:
     """Nor does a caller that hangs up a thousand watches at once."""
     async with arena(tmp_path, **LIMITS) as here:
         await flooded(here, ["watches"] * 4)
 
 
+@pytest.mark.slow
 async def test_floods_on_raw_http2_harm_nobody(tmp_path: Path) -> None:
     """By an unknown caller; with fewer calls than `make attack` makes. Probes are answered, too."""
     async with arena(tmp_path, LOG_LEVEL="info") as here:

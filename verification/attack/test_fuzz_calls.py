@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from attack.arena import VICTIM_AUDIENCE, arena
 from attack.fuzz_calls import READABLE, UNREADABLE, fuzz_calls, fuzz_proofs
 
@@ -11,6 +12,7 @@ from mintonce.credentials import ApiKeyFile
 PLENTY = {"MINTS_PER_SECOND": "1000", "MINT_BURST": "10000", "REJECTS_PER_SECOND": "1000", "REJECT_BURST": "10000"}
 
 
+@pytest.mark.slow
 async def test_any_request_ends_with_a_status_of_ours(tmp_path: Path) -> None:
     """Whatever stands in its fields, its metadata and its bearer; no token is wrong, no log line forged."""
     async with arena(tmp_path, **PLENTY) as here:
@@ -27,6 +29,7 @@ async def test_any_request_ends_with_a_status_of_ours(tmp_path: Path) -> None:
     assert calls.outcomes["OK"] > 5
 
 
+@pytest.mark.slow
 async def test_bytes_that_are_no_request_are_an_invalid_argument(tmp_path: Path) -> None:
     """As anything else that a caller sends wrong: it is no fault of the server's."""
     async with arena(tmp_path) as here:

@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+import pytest
 from attack.damage import Blow
 from attack.fuzz_records import fuzz_records
 
@@ -10,6 +11,7 @@ from mintonce_dev.valkey import EmbeddedValkey
 from support.surroundings import issuer_with_log
 
 
+@pytest.mark.slow
 async def test_no_record_makes_a_crash_a_bad_token_or_a_storm(tmp_path: Path) -> None:
     """Whatever a writer of Redis puts under our names: a status of ours, the right token, few POSTs."""
     with issuer_with_log(tmp_path / "posts.jsonl", lifetime=3600.0) as issuer:

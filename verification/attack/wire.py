@@ -85,7 +85,7 @@ def broken_law(method: str, message: bytes, said: Said, *, allowed: frozenset[st
 
 
 def _wrong_token(message: bytes, answer: bytes) -> str:
-    """Whether a token is for something else than was asked for, or for what nobody may ask for."""
+    """Whether a token is not for what the request named, or is for what no caller may request."""
     request = tokens_pb2.GetTokenRequest.FromString(message)
     if not all("!" <= char <= "~" for text in (request.audience, *request.scopes) for char in text):
         return "a token for an audience or scope with characters that none may have"

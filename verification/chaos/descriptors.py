@@ -7,8 +7,8 @@ from typing import Final
 
 from chaos.processes import Member
 from chaos.rig import Rig
+from history.checker import Count
 
-from support.history import Count
 from support.waiting import wait_until
 
 POOL: Final = 32 + 20 + 4
@@ -30,7 +30,7 @@ def descriptors(pid: int) -> Counter[str]:
 
 
 async def others(rig: Rig) -> dict[int, Counter[str]]:
-    """By process id, of every replica, with nobody connected."""
+    """By process id, of every replica, with no caller connected."""
     for member in rig.members:
         await member.reconnect()
     return {member.pid: descriptors(member.pid) for member in rig.members}

@@ -6,10 +6,9 @@ from typing import Final
 
 from chaos.machine import BUSY
 from chaos.stage import Outcome
-
-from support.history_figures import Extra, figures
-from support.history_rules_calls import waits
-from support.history_story import stories
+from history.figures import Extra, figures
+from history.rules_calls import waits
+from history.story import stories
 
 SHOWN: Final = 8
 """Broken promises that are printed of a scenario."""
@@ -26,7 +25,7 @@ class Digest:
         recovery: from the healing until every replica served every key of the scenario.
         staleness: the oldest that anybody was served, by a replica that had not heard of what is newer.
         problems: broken promises, as sentences.
-        excused: calls that nobody judged, since the machine itself stood still.
+        excused: calls that were not judged, since the machine itself stood still.
         busy: outages of the store to one replica that the run had not made.
         ends: processes that ended by themselves.
     """

@@ -11,10 +11,10 @@ from chaos import stores
 from chaos.issuers import QUIET
 from chaos.journals import steps_of
 from chaos.stage import Inject, Scenario, Stage
+from history.checker import Call
+from history.logs import names_of
 
 from mintonce_dev.faults import Fault
-from support.history import Call
-from support.history_logs import names_of
 from support.waiting import wait_until
 
 KEYS: Final = 16

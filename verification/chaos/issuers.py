@@ -13,9 +13,9 @@ from chaos.guards import NARROW, READ
 from chaos.rig import Rig
 from chaos.stage import Inject, Scenario, Stage
 from chaos.workload import Load
+from history.checker import Call
 
 from mintonce_dev.faults import Fault
-from support.history import Call
 
 TIMES: Final = 3
 """Callers at each replica."""

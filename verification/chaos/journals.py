@@ -6,9 +6,8 @@ from datetime import datetime
 from typing import Final
 
 from chaos.processes import Member
-
-from support.history import Step
-from support.history_logs import read_steps
+from history.checker import Step
+from history.logs import read_steps
 
 OUR_OWN: Final = ("unexpected_error", "internal_error")
 SHOWN: Final = 200

@@ -9,9 +9,9 @@ from typing import Final
 from chaos.processes import Member
 from chaos.stage import Inject, Scenario, Stage
 from chaos.stores import STORE
+from history.checker import Call
 
 from support.fault_proxy import Hole
-from support.history import Call
 
 TEN_MINUTES: Final = 600.0
 FLAPS: Final = 3

@@ -1,4 +1,4 @@
-"""What the machine itself does to a run: on a busy one, processes stand still, and deadlines pass that nobody broke."""
+"""What the machine itself does to a run: on a busy one, processes stand still, and deadlines pass without a fault."""
 
 import asyncio
 import time
@@ -8,8 +8,7 @@ from typing import Final
 
 from chaos.journals import lines_of
 from chaos.processes import Member
-
-from support.history import Call, Fault
+from history.checker import Call, Fault
 
 BEAT: Final = 0.01
 LATE: Final = 0.04
@@ -58,7 +57,7 @@ async def pulse() -> AsyncGenerator[Pulse]:
 
 
 def unprovoked(members: Iterable[Member], began: float, ended: float, faults: Sequence[Fault]) -> list[Fault]:
-    """Store operations that missed their deadline though nobody had done anything to the store: an outage to a replica.
+    """Store operations that missed their deadline though no fault was injected into the store: an outage to a replica.
 
     Only missed deadlines, by the replica's own log: an error of any other kind has a cause, and this is none.
     """

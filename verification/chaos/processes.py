@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+from history.checker import End, Post
+from history.logs import read_posts
+from history.story import told_once
 
 from mintonce import ApiKeyFile, AsyncTokenClient
 from mintonce_dev import tether
 from mintonce_dev.faults import NONE, Fault
 from support import measured_server
-from support.history import End, Post
-from support.history_logs import read_posts
-from support.history_story import told_once
 from support.surroundings import CLIENT_ID, CLIENT_SECRET
 
 LAST_WORDS: Final = 400

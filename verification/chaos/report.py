@@ -12,8 +12,7 @@ from typing import Final
 from chaos.campaign import DEFAULTS
 from chaos.digest import Digest
 from chaos.rig import Setup
-
-from support.history_figures import Spread, spread
+from history.figures import Spread, spread
 
 DEAF: Final = "subscriber-hole"
 EXTRA: Final = """\
@@ -48,7 +47,7 @@ class Run:
 
 
 def render(run: Run, *, command: str, mutants: str) -> str:
-    """`command`: what made it. `mutants`: how many were caught, "" if nobody asked."""
+    """`command`: what made it. `mutants`: how many were caught, "" if not given."""
     parts = [
         "# Fault run\n",
         "Written by the program; do not edit. What the promises are: [guarantees.md](guarantees.md).\n",
@@ -99,7 +98,7 @@ def _summary(run: Run, mutants: str) -> str:
         ("POSTs", f"{posts:,} for {generations:,} generations: {posts / max(generations, 1):.3f} a generation"),
         ("wake-up of a waiter after the commit", _ms(heard)),
         ("the same, while no wake-up message arrives", _ms(deaf)),
-        ("longest that somebody was served what had a successor", f"{_most(digests, 'staleness'):.2f} s"),
+        ("longest that a token was served after it had a successor", f"{_most(digests, 'staleness'):.2f} s"),
         ("replicas that ended by themselves (H15)", f"{_sum(digests, 'ends')}"),
         ("slowest recovery after healing", f"{_most(digests, 'recovery'):.2f} s"),
         ("calls left out, since the machine stood still", f"{_sum(digests, 'excused'):,}"),

@@ -12,12 +12,12 @@ from typing import Final, Literal
 from chaos.guards import OF_THE_BROKEN, Guards
 from chaos.machine import Pulse, pulse
 from chaos.processes import IssuerProgram, Member
+from history.checker import Bounds
 
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.store.names import USUAL
 from support.broken_tls import BrokenTls, broken_tls
 from support.fault_proxy import FaultProxy, fault_proxy
-from support.history import Bounds
 from support.measured_server import ISSUER_WAY
 from support.naming import hasher_of
 from support.nodes import free_ports

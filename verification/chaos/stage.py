@@ -16,12 +16,12 @@ from chaos.machine import unprovoked
 from chaos.processes import IssuerProgram, Member
 from chaos.rig import TOPOLOGIES, Rig, TopologyName
 from chaos.workload import Callers, Load, dated
+from history.checker import Call, Fault, History, Right, Violation, check
+from history.logs import names_of
 from redis.exceptions import RedisError
 
 from mintonce_server.core.key import KeyHasher
 from support.eventually import eventually
-from support.history import Call, Fault, History, Right, Violation, check
-from support.history_logs import names_of
 from support.servers import without_ttl
 from support.topologies import Topology
 
@@ -67,7 +67,7 @@ class Stage:
     beside: list[History] = field(default_factory=list[History])
 
     def cold(self, *, recovers: bool = True, long: bool = False) -> str:
-        """A key that nobody has asked for. `recovers`: whether it must be well again soon. `long`: its tokens' life."""
+        """A key that is not in use yet. `recovers`: whether it must be well again soon. `long`: its tokens' life."""
         self.audiences.append(f"https://{'long-' * long}{self.name}.cold-{len(self.audiences)}.example.com/")
         if not recovers:
             self.lost.add(self.audiences[-1])

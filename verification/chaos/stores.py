@@ -107,12 +107,12 @@ async def answers_lost(stage: Stage) -> None:
         seconds = call.ended - call.began
         stage.expect(trap.sprung.is_set(), "no reply was lost: nothing was tested")
         stage.expect(call.ok and stage.posts(audience) == 1, f"{stage.posts(audience)} POSTs, {call.status}")
-        # Whoever does not know its own lease again waits until it has lapsed.
+        # A replica that does not recognise its own lease waits until it has lapsed.
         stage.expect(seconds < 0.9 * stage.rig.setup.lease, f"answered after {seconds:.2f} s, for a lost reply")
 
 
 async def replica_in_a_hole(stage: Stage) -> None:
-    """One replica reaches neither store nor issuer, and nobody tells it."""
+    """One replica reaches neither store nor issuer, and gets no error."""
     member = stage.chance.choice(stage.members)
     async with stage.fault(member.name, outage=True):
         for proxy in (stage.rig.stores[member.name], stage.rig.issuers[member.name]):
@@ -130,7 +130,7 @@ async def subscribers_in_a_hole(stage: Stage) -> None:
         await stage.ask_all(stage.cold(), times=4)
         audience = stage.cold(long=True)
         (call, *_) = await stage.ask_all(audience, times=4)
-        # Nobody hears of it, and all must know within the revalidation bound.
+        # No message arrives, and all must know within the revalidation bound.
         await stage.callers.reject(stage.chance.choice(stage.members), audience, call.generation)
         ends = time.monotonic() + stage.rig.setup.revalidate + stage.rig.setup.slack + 1.0
         while time.monotonic() < ends:

@@ -14,9 +14,9 @@ from chaos.issuers import QUIET
 from chaos.processes import IssuerProgram, Member
 from chaos.stage import Scenario, Stage
 from chaos.workload import Callers, Load
+from history.checker import Call
 
 from support.eventually import eventually
-from support.history import Call
 from support.servers import names
 from support.surroundings import CLIENT_ID, CLIENT_SECRET
 

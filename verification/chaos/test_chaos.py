@@ -41,6 +41,7 @@ GROUPS: Final[Mapping[str, tuple[TopologyName, str]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("group", GROUPS)
 async def test_what_was_promised_is_kept_whatever_breaks(group: str) -> None:

@@ -93,7 +93,7 @@ async def test_a_hole_swallows_everything_until_it_is_healed(proxy: FaultProxy, 
 
 
 async def test_a_hole_for_subscribers_leaves_commands_alone(proxy: FaultProxy, command: Command) -> None:
-    """What is published does not arrive, and nobody is told."""
+    """What is published does not arrive, and there is no error."""
     reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
     try:
         writer.write(f"AUTH {PASSWORD}\r\n".encode() + b"*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\nc\r\n")

@@ -1,8 +1,7 @@
 """A fleet whose callers were given the token of another one is found out."""
 
 from chaos.workload import dated
-
-from support.history import Call, History, Post, check
+from history.checker import Call, History, Post, check
 
 API = "https://api.example.com/"
 

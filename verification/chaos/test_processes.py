@@ -1,4 +1,4 @@
-"""A process that ends by itself is told from one that the run ended."""
+"""The run distinguishes a process that ends by itself from one that it ended."""
 
 import os
 import signal

@@ -10,10 +10,10 @@ from typing import Final, Literal, Protocol
 
 from chaos.guards import FLEET
 from chaos.rig import CLIENT
+from history.checker import Call, Post
+from history.records import Op
 
 from mintonce import AsyncTokenClient, MintonceError, Token
-from support.history import Call, Post
-from support.history_records import Op
 from support.surroundings import claims
 
 PAUSE: Final = (0.03, 0.12)

@@ -54,7 +54,7 @@ class PatientIssuer:
 
 
 class House:
-    """Whoever builds it runs its `callers`.
+    """The test that builds it runs its `callers`.
 
     Attributes:
         wrong: what should not have happened, one text each.
@@ -179,7 +179,7 @@ class House:
             await asyncio.sleep(0.5)
 
     async def leases_left(self) -> list[TokenKey]:
-        """Keys that somebody who comes now would have to wait for."""
+        """Keys that a caller who comes now would have to wait for."""
         return [key for key in KEYS if isinstance(await self.store.acquire(key, wish()), Wait)]
 
 

@@ -3,10 +3,9 @@
 import math
 
 import pytest
-
-from support.history import Extra, figures
-from support.history_figures import spread
-from support.tale import Tale
+from history.checker import Extra, figures
+from history.figures import spread
+from history.tale import Tale
 
 
 def test_posts_per_generation() -> None:

@@ -7,14 +7,14 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import grpc.aio
+from history.checker import Call, History, Post, check, figures, names_of, read_posts, read_steps
+from history.tale import API
 
 from mintonce.v1 import tokens_pb2, tokens_pb2_grpc, types_pb2
 from mintonce_dev.valkey import EmbeddedValkey
-from support.history import Call, History, Post, check, figures, names_of, read_posts, read_steps
 from support.naming import hasher_of
 from support.replicas import replica
 from support.surroundings import claims, issuer_with_log, smallest_settings
-from support.tale import API
 
 LINE = {
     "timestamp": "2026-01-02T03:04:05.678Z",

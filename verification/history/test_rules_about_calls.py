@@ -4,9 +4,8 @@ import math
 from dataclasses import replace
 
 import pytest
-
-from support.history import check
-from support.tale import Made, Tale
+from history.checker import check
+from history.tale import Made, Tale
 
 
 def shared() -> tuple[Tale, Made]:
@@ -127,7 +126,7 @@ def test_h9_a_waiter_within_its_timer() -> None:
 
 
 def test_h9_while_the_store_is_out_of_reach_waiters_wait() -> None:
-    """Nobody can tell them."""
+    """They are unknown."""
     tale, made = shared()
     tale.fault("black hole", 0.2, 2.0, "b", outage=True)
     tale.get("b", made, at=0.1, took=2.2, origin="STORE")

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from support.history import check, figures
-from support.history_law import generations, law
-from support.history_story import stories
-from support.tale import Made, Tale
+from history.checker import check, figures
+from history.law import generations, law
+from history.story import stories
+from history.tale import Made, Tale
 
 
 def minted_alone() -> tuple[Tale, Made, Made]:

@@ -1,7 +1,7 @@
 """H1, H2, H3, H8 on made-up histories: what must be reported, and what is legal though it looks alike."""
 
-from support.history import check
-from support.tale import Tale
+from history.checker import check
+from history.tale import Tale
 
 
 def test_a_fleet_that_shares_one_token_has_kept_everything() -> None:
@@ -105,7 +105,7 @@ def test_h2_a_stall_after_the_mint_explains_nothing() -> None:
 
 
 def test_h2_a_failed_mint_and_its_answerless_post_are_one() -> None:
-    """The 503 explains its own POST, not another one besides."""
+    """The 503 explains its own POST, and no other one."""
     tale = Tale()
     tale.failed("a", at=0.0, retry_after=1.0)
     tale.get("a", tale.mint("a", at=1.3), at=2.0)

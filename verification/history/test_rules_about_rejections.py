@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from support.history import check
-from support.tale import Made, Tale
+from history.checker import check
+from history.tale import Made, Tale
 
 
 def rejected_at_ten() -> tuple[Tale, Made]:
@@ -31,7 +31,7 @@ def test_h6_the_replica_that_was_told_serves_it_again() -> None:
 
 
 def test_h6_a_call_that_began_before_the_acknowledgement_may_still_get_it() -> None:
-    """The order of the two is nobody's fault."""
+    """Either order of the two is legal."""
     tale, old = rejected_at_ten()
     tale.get("a", old, at=10.005, took=0.1)
     assert check(tale.history) == []
@@ -54,7 +54,7 @@ def test_h6_a_watch_is_given_it_after_the_acknowledgement() -> None:
 
 
 def test_h6_an_outage_puts_the_bound_off() -> None:
-    """A replica that is cut off serves what it has; when the store is back, the bound begins anew."""
+    """A replica that is cut off serves what it has; when the store is back, the bound starts again."""
     tale, old = rejected_at_ten()
     tale.fault("cut off", 11.0, 30.0, "b", outage=True)
     tale.get("b", old, at=34.0, degraded=True)
@@ -137,7 +137,7 @@ def test_h7_a_crash_has_a_second_mint_of_its_own() -> None:
 
 
 def test_h7_the_new_tokens_own_end_has_a_mint_of_its_own() -> None:
-    """The successor was short-lived, and its time had come; somebody rejected the first one once more."""
+    """The successor was short-lived, and its time had come; a caller rejected the first one once more."""
     tale = Tale()
     old = tale.mint("a", at=0.0)
     tale.get("b", old, at=1.0)

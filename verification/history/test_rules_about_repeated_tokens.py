@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from support.history import check
-from support.history_law import generations, law
-from support.history_story import stories
-from support.tale import Made, Tale
+from history.checker import check
+from history.law import generations, law
+from history.story import stories
+from history.tale import Made, Tale
 
 
 def given_again() -> tuple[Tale, Made, Made]:

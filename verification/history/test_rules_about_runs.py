@@ -1,9 +1,8 @@
 """H11, H15 about a run as a whole, and H17 about callers and their rules, on made-up histories."""
 
 import pytest
-
-from support.history import Count, Right, check
-from support.tale import API, Made, Tale
+from history.checker import Count, Right, check
+from history.tale import API, Made, Tale
 
 READ, WRITE = "orders:read", "orders:write"
 

@@ -4,14 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from history.checker import Call, End, History, Post, Right, check
+from history.law import law
+from history.simulated_fleet import ACTIONS, SimulatedFleet
+from history.story import stories
+from history.tale import API, REPLICAS
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-
-from support.history import Call, End, History, Post, Right, check
-from support.history_law import law
-from support.history_story import stories
-from support.simulated_fleet import ACTIONS, SimulatedFleet
-from support.tale import API, REPLICAS
 
 HAPPENINGS = st.lists(
     st.tuples(st.sampled_from(ACTIONS), st.sampled_from(REPLICAS), st.floats(0.05, 12.0)), min_size=1, max_size=40
@@ -52,7 +51,7 @@ def lost_post(history: History, pick: Pick) -> History:
 
 
 def wrong_audience(history: History, pick: Pick) -> History:
-    """H4: the token is for somebody else."""
+    """H4: the token is for another audience."""
     call = pick(gets(history))
     return with_call(history, call, replace(call, aud="https://other/"))
 

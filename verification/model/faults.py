@@ -68,7 +68,7 @@ def _without(replica: Replica, numbers: set[int]) -> Replica:
 
 
 def _ask_again(world: World) -> World:
-    """Whoever is done and has no live token wants one."""
+    """A replica that is done and has no live token wants one."""
     replicas = tuple(
         replica.landed(Phase.ASKING) if replica.phase is Phase.DONE and not replica.held.live else replica
         for replica in world.replicas

@@ -68,7 +68,7 @@ def acquire(
 def commit(state: State, now: int, token: Token, *, restored: bool = False) -> Outcome[Committed | Refused]:
     """Make a token current. `restored`: it was minted before, and the store lost it or never got it."""
     record, held, meta = state.at(now)
-    # Its own lease ends, whatever comes out: kept on a refusal, it would make all wait for nobody.
+    # Its own lease ends, whatever comes out: kept on a refusal, it would make all wait in vain.
     if held and held.generation == token.generation:
         held = None
     state = State(record, held, meta)

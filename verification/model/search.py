@@ -64,7 +64,7 @@ class Search:
         return self._report("", "")
 
     def _visit(self, number: int) -> list[int]:
-        """The numbers of the states that nobody had seen."""
+        """The numbers of the states that are new."""
         new: list[int] = []
         ways: array[int] = array("l")
         for step in self._steps(self._worlds[number]):

@@ -50,7 +50,23 @@ MIXES = {
 }
 
 
-@pytest.mark.parametrize("mix", MIXES)
+SLOW = (
+    "crash, stall, reject, failure",
+    "loss, write-back, reject",
+    "failover, reject, write-back",
+    "failover, failures",
+    "new secret, loss, write-back",
+    "alone, failure, same text",
+    "alone, loss, reject",
+    "alone, new secret",
+    "clock behind, two rejects",
+    "clock behind, alone",
+    "expiry",
+)
+"""More states than the others."""
+
+
+@pytest.mark.parametrize("mix", [pytest.param(mix, marks=pytest.mark.slow if mix in SLOW else ()) for mix in MIXES])
 def test_no_law_is_broken(mix: str) -> None:
     """Whatever happens in whatever order: see laws.py for what holds, search.py for how to read a counterexample."""
     replicas, budgets = MIXES[mix]

@@ -61,7 +61,7 @@ class State(NamedTuple):
     meta: Meta = Meta()
 
     def at(self, now: int) -> "State":
-        """Without what has run out by then: Redis shows it to nobody."""
+        """Without what has run out by then: Redis does not show it any more."""
         record = self.record if self.record and self.record.expiry > now else None
         lease = self.lease if self.lease and self.lease.lapses > now else None
         return State(record, lease, self.meta)
@@ -102,7 +102,7 @@ class Granted(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """Somebody else holds it, for so long."""
+    """Another replica holds it, for so long."""
 
     ms: int
 

@@ -216,7 +216,7 @@ class World(NamedTuple):
 
 
 NOBODY = "nobody"
-"""The nonce of a flight that is over. Nobody asks with it again."""
+"""The nonce of a flight that is over. It is not used again."""
 
 
 def nonce_of(index: int) -> str:
@@ -230,7 +230,7 @@ def owner_of(state: State) -> str:
 
 
 def without_nonce(state: State, nonce: str) -> State:
-    """A lease of this nonce is nobody's now."""
+    """A lease of this nonce has no owner now."""
     return _renamed(state, {nonce: NOBODY})
 
 

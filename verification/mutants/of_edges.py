@@ -106,7 +106,7 @@ STORE = (
         "store/notifications.py",
         "if hmac.compare_digest(mac, self._mac(body)) else None",
         "if len(mac) == _MAC_DIGITS else None",
-        "whoever may publish in Redis speaks for the fleet",
+        "any client that may publish in Redis speaks for the fleet",
         "store/test_notifications.py",
     ),
     edge(
@@ -122,7 +122,7 @@ STORE = (
         "store/notifications.py",
         "            self._on_drop()\n",
         "",
-        "whoever runs the server does not learn that somebody publishes",
+        "operators do not learn that another client publishes",
         "store/test_notifications.py",
     ),
 )

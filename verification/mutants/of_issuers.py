@@ -40,7 +40,7 @@ ISSUERS = (
         "issuer_state",
         "0 < until - now <= PAUSE_MAX_MS:",
         "0 < until - now <= 0:",
-        "an issuer that limits the rate is asked for each key",
+        "an issuer that limits the rate gets a POST for each key",
         "issuer_trouble",
     ),
     edge(
@@ -92,7 +92,7 @@ ISSUERS = (
         "contract/test_issuer_gate.py",
     ),
     edge(
-        "a failure that is told twice counts twice",
+        "a failure that is reported twice counts twice",
         "core/issuer_state.py",
         "if self.told != admitted.nonce:",
         "if True:",
@@ -112,11 +112,11 @@ ISSUERS = (
         "mint_attempt",
         "            admitted = await self._enter(attempt, gate)\n",
         '            admitted = Admitted("", 0, 0)\n',
-        "an issuer that limits the rate is asked for each key",
+        "an issuer that limits the rate gets a POST for each key",
         "issuer_trouble",
     ),
     core(
-        "trouble that is told to no other key",
+        "trouble that no other key learns of",
         "mint_attempt",
         "            return await gate.learn(",
         "            return False and await gate.learn(",
@@ -269,7 +269,7 @@ GATE = (
         "keys that always fail keep the others from the issuer",
     ),
     gate(
-        "a failure that is told twice counts twice, in the store",
+        "a failure that is reported twice counts twice, in the store",
         "learn",
         "if state[4] ~= ARGV[1] then bad",
         "if true then bad",

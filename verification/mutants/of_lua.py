@@ -42,7 +42,7 @@ H14 = (
         "commit",
         END_LEASE,
         END_LEASE.replace("== generation then", "== generation and ttl > 0 and cv >= number(meta[3]) then"),
-        "after a refused commit all wait for nobody",
+        "after a refused commit all wait in vain",
     ),
 )
 
@@ -87,7 +87,7 @@ ACQUIRE = (
         "acquire",
         "local counts = pause > 0 and",
         "local counts = false and",
-        "the issuer is asked again too soon",
+        "the issuer gets the next POST too soon",
     ),
     lua_alone(
         "a back-off without a bound",
@@ -164,9 +164,9 @@ ACQUIRE = (
         "acquire",
         "redis.call('PEXPIRE', KEYS[2], lease_ms)\n",
         "",
-        "after a crash nobody ever mints again",
+        "after a crash no replica ever mints again",
     ),
-    lua("a meta for ever", "acquire", META_TTL, "", "keys that nobody uses stay"),
+    lua("a meta for ever", "acquire", META_TTL, "", "keys that are not used stay"),
     lua(
         "a lease that hides what was rejected",
         "acquire",
@@ -186,7 +186,7 @@ ACQUIRE = (
         "acquire",
         "row and record[7] or ''",
         "''",
-        "an issuer that repeats its token until that ends is asked again and again",
+        "an issuer that repeats its token until that ends gets POST after POST",
     ),
     lua(
         "a lease that hides how long it lives",
@@ -224,7 +224,7 @@ COMMIT = (
         "commit",
         "if ARGV[10] ~= '1' then",
         "if true then",
-        "the issuer is asked again too soon",
+        "the issuer gets the next POST too soon",
     ),
     lua(
         "a commit leaves the back-off",
@@ -233,7 +233,7 @@ COMMIT = (
         "if false then",
         "the next refresh is held back for nothing",
     ),
-    lua("a lease that no commit ends", "commit", END_LEASE + "\n", "", "the next refresh waits for nobody"),
+    lua("a lease that no commit ends", "commit", END_LEASE + "\n", "", "the next refresh waits in vain"),
     lua(
         "a commit ends any lease",
         "commit",
@@ -317,7 +317,7 @@ COMMIT = (
         "commit",
         "if redis.call('PTTL', KEYS[3]) < remembered then redis.call('PEXPIRE', KEYS[3], text(remembered)) end\n",
         "",
-        "keys that nobody uses stay",
+        "keys that are not used stay",
     ),
     lua(
         "a life counted from the commit",
@@ -338,7 +338,7 @@ COMMIT = (
 
 FAIL = (
     lua("a failure said again", "fail", NOT_HELD + "\n", "", "each repetition counts as another failure"),
-    lua("a failure that keeps its lease", "fail", "redis.call('DEL', KEYS[2])\n", "", "all wait for nobody"),
+    lua("a failure that keeps its lease", "fail", "redis.call('DEL', KEYS[2])\n", "", "all wait in vain"),
     lua(
         "failures that are not counted",
         "fail",
@@ -346,9 +346,7 @@ FAIL = (
         "",
         "the back-off never grows",
     ),
-    lua(
-        "a failure of no credentials", "fail", "'until_cv', ARGV[5], ", "'until_cv', '0', ", "nobody heeds the back-off"
-    ),
+    lua("a failure of no credentials", "fail", "'until_cv', ARGV[5], ", "'until_cv', '0', ", "the back-off is ignored"),
     lua(
         "a failure that hides what it lasts for",
         "fail",

@@ -48,7 +48,7 @@ REJECTIONS = (
         "a hint of a rejection is a rejection",
         "reconcile",
         "            entry.doubt()\n            self._suspect([entry])\n",
-        "            self._holdings.forget(entry, wake.generation)\n",
+        "            self._cache.evict(entry, wake.generation)\n",
         "one PUBLISH takes the token from the fleet",
         "rejecting",
     ),

@@ -12,7 +12,7 @@ POLICY = (
         "core/policy.py",
         'return not self.scopes or self._scopes.match("")',
         "return True",
-        "an issuer that grants everything when nothing is asked for gives all of it to any caller",
+        "an issuer that grants everything to a request without scopes gives all of it to any caller",
         GRANTED,
     ),
     Mutant(
@@ -60,7 +60,7 @@ POLICY = (
         "api/proving.py",
         "if caller.name != self._caller.name:",
         "if not caller.name:",
-        "a watch goes on under the rules of somebody else",
+        "a watch continues under the rules of another caller",
         PROVING,
     ),
     Mutant(
@@ -80,7 +80,7 @@ POLICY = (
         PROVING,
     ),
     Mutant(
-        "fetched keys that nobody hears of",
+        "fetched keys that are not announced",
         "reload/guarding.py",
         "                self._on_change()\n",
         "                pass\n",

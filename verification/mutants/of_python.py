@@ -33,7 +33,7 @@ PROTOCOL = (
         "mint",
         "                await self._share_failure(key_hash, again, error)\n",
         "",
-        "all wait for nobody, then the POST that failed is repeated at once",
+        "all wait in vain, then the POST that failed is repeated at once",
         "minting",
     ),
     core(
@@ -197,7 +197,7 @@ PROTOCOL = (
         LUA_TESTS,
     ),
     Mutant(
-        "a life counted anew",
+        "a life counted again",
         "store/redis.py",
         "ttl=_ms(token.remaining(now)),\n            latest=_ms(token.expiry_unix),",
         "ttl=_ms(token.lifetime),\n            latest=_ms(token.expiry_unix + token.lifetime),",

@@ -32,7 +32,7 @@ REPETITION = (
         "ports",
         "reissued=minted.access_token.fingerprint() == self.rejected,",
         "reissued=False,",
-        "nobody sees that the issuer stands by a rejected token",
+        "callers do not see that the issuer stands by a rejected token",
         "the_same_token_again",
     ),
     core(

@@ -13,7 +13,7 @@ SEALS = (
         "the expiry in clear is believed",
         "            and self.expiry <= payload.expiry\n",
         "",
-        "whoever can write to Redis makes a token live for weeks",
+        "any client that can write to Redis makes a token live for weeks",
     ),
     record(
         "the credential version in clear is believed",
@@ -37,7 +37,7 @@ SEALS = (
         "a rewritten record is passed over in silence",
         "            opening.alarm(key_hash, _REWRITTEN)\n",
         "",
-        "whoever runs the server does not learn of it",
+        "operators do not learn of it",
     ),
     record(
         "another key's record",

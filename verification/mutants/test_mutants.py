@@ -33,7 +33,7 @@ async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
 
 
 def test_every_mutant_can_still_be_made() -> None:
-    """The text that each one changes is in the product exactly once; whoever moves it moves its mutant along."""
+    """The text that each one changes is in the product exactly once. When it moves, its mutant moves along."""
     for mutant in LUA + PYTHON + POLICY:
         assert mutant.mutated() != mutant.new
 
@@ -57,6 +57,7 @@ def test_mutants_of_lua_are_lua(url: str) -> None:
             assert side.command("SCRIPT", "LOAD", mutant.mutated())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutant", H14, ids=lambda mutant: mutant.name)
 def test_a_mutant_does_not_do_what_the_model_says(mutant: Mutant, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison with the model alone finds each of them."""

@@ -198,7 +198,7 @@ class Call:
             await work(self)
         except asyncio.CancelledError:
             if not self._cancelled and not self.fleet.ending:
-                world.broken("H15", f"{self.what} at node {state.index} was cancelled by nobody")
+                world.broken("H15", f"{self.what} at node {state.index} was cancelled without a cause")
             raise
         except MintonceError as error:
             self.fleet.laws.failed(state, self, error)

@@ -1,4 +1,4 @@
-"""Seed after seed, for as long as somebody wants to wait."""
+"""Seed after seed, for a given time."""
 
 import gc
 import time

@@ -40,7 +40,7 @@ class Gate:
     until: float = NEVER
 
     def ended(self, post: Posted, error: BaseException | None) -> None:
-        """A POST by a lease tells what came of it; a lone one has nobody to tell."""
+        """A POST by a lease publishes its result; one without the store cannot."""
         if post.lone:
             return
         if isinstance(error, IssuerThrottled | IssuerUnavailable) or (

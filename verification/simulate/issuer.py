@@ -24,7 +24,7 @@ class Mode(StrEnum):
     """How it answers."""
 
     WELL = "well"
-    REFUSES = "refuses"  # 400, 401, 403: for 30 s nobody asks again
+    REFUSES = "refuses"  # 400, 401, 403: for 30 s no replica asks again
     THROTTLES = "throttles"  # 429 with a Retry-After
     THROTTLES_BARELY = "throttles without saying for how long"
     BUSY = "503 with a Retry-After"

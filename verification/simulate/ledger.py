@@ -1,7 +1,7 @@
 """Every POST by name, and the one cause that allowed it.
 
 Each POST allows one successor, and says from when on: after a failure when its back-off is over; after a token when
-that is due, rejected, lost, or too short for what somebody asked; at once when whoever posted was killed. A key's
+that is due, rejected, lost, or too short for a request; at once when the replica that posted was killed. A key's
 first POST is the successor of nothing. So without faults a key's POSTs are a chain. A replica that is cut off from the
 store may start a chain of its own, when it holds no token and the store has failed it just now.
 """
@@ -203,7 +203,7 @@ class Ledger:
         if world.store_stepped > before.since:
             return "the store's clock stepped"
         if before.key in world.doubled:
-            return "a store that lost its data gave a number again: whoever holds the other token asks above it"
+            return "a store that lost its data gave a number again: the holder of the other token asks above it"
         if entry.version > before.version:
             return "other credentials"
         if before.excuse and now >= before.due - 0.05:
@@ -251,7 +251,7 @@ class Ledger:
         if self.rotations.get(before.key, NEVER) >= now:
             return "rotation"
         poster = self.world.nodes[before.node]
-        # Whoever is stopped past its lease may commit while the next holder is about to POST: one more mint a stall.
+        # A replica stopped past its lease may commit while the next holder is about to POST: one more mint a stall.
         late = self.world.first_stored.get(issued.text, now) >= entry.since
         if late and poster.troubled(before.since):
             return "it was not in the store when the lease was asked for"
@@ -260,8 +260,8 @@ class Ledger:
         life = issued.ends - issued.at
         for until, wish in self.wishes.get(before.key, ()):
             if until >= now and issued.ends - now <= wanted(life, wish) + SLACK:
-                return "somebody asked for more life"
-        return "nobody holds it" if not self.world.is_held(issued) else ""
+                return "a caller asked for more life"
+        return "no replica holds it" if not self.world.is_held(issued) else ""
 
     def stored(self, key: TokenKey, kept: Kept) -> None:
         """The store has this token now: it replaces all others. It may end there before its time.

@@ -58,7 +58,7 @@ MUTANTS: Final = (
         SERVER,
         "left, lost = held.ends - now, held.nonce == nonce",
         "left, lost = held.ends - now, False",
-        "whoever lost the answer waits for its own lease",
+        "a replica that lost the answer waits for its own lease",
     ),
     planted(
         "a lease for everybody",
@@ -72,7 +72,7 @@ MUTANTS: Final = (
         SERVER,
         "        if _double(generation) not in (f, provisional):",
         "        if not f:",
-        "whoever names any number takes the current token away",
+        "a caller that names any number takes the current token away",
     ),
     planted(
         "a rejection of what is not committed yet is lost",
@@ -92,11 +92,11 @@ MUTANTS: Final = (
         "a caller in a loop causes a mint each time",
     ),
     planted(
-        "a back-off that holds for nobody",
+        "a back-off that holds for no replica",
         SERVER,
         "        if not adopt and (denied :=",
         "        if not adopt and False and (denied :=",
-        "an issuer in trouble is asked without a pause",
+        "an issuer in trouble gets POSTs without a pause",
     ),
     planted(
         "old credentials that overwrite new ones",
@@ -120,25 +120,25 @@ MUTANTS: Final = (
         "a replica that was stopped with the lease mints all the same",
     ),
     planted(
-        "a failure that is told to nobody",
+        "a failure that is not published",
         "core/mint.py",
         "            await self._store.fail(lease, failure_of(error), error.retry_after or 0.0)\n            answer",
         "            raise error\n            answer",
         "its lease lies idle, and the next replica repeats the POST inside the back-off",
     ),
     planted(
-        "trouble that is told to no other key",
+        "trouble that no other key learns of",
         "core/mint_attempt.py",
         "            return await gate.learn(",
         "            return False and await gate.learn(",
         "each key and each replica finds out for itself that the issuer limits the rate",
     ),
     planted(
-        "a gate that keeps nobody out",
+        "a gate that is always open",
         "core/mint_attempt.py",
         "            admitted = await self._enter(attempt, gate)\n",
         '            admitted = Admitted("", 0, 0)\n',
-        "an issuer that limits the rate is asked for each key",
+        "an issuer that limits the rate gets a POST for each key",
     ),
     planted(
         "an age that is never looked at",
@@ -151,14 +151,14 @@ MUTANTS: Final = (
         "a rejection by the caller's number",
         "core/reject.py",
         "        is_held = _is_known_as(entry.token, generation)\n",
-        "        self._holdings.forget(entry, generation)\n        is_held = _is_known_as(entry.token, generation)\n",
-        "whoever names a number that never was takes the key from this replica",
+        "        self._cache.evict(entry, generation)\n        is_held = _is_known_as(entry.token, generation)\n",
+        "a caller that names a number that never was takes the key from this replica",
     ),
     planted(
         "a wake message that is believed",
         "core/reconcile.py",
         "            entry.doubt()\n            self._suspect([entry])\n",
-        "            self._holdings.forget(entry, wake.generation)\n",
+        "            self._cache.evict(entry, wake.generation)\n",
         "a message with any number bars a key",
     ),
     planted(
@@ -181,7 +181,7 @@ MUTANTS: Final = (
         "        if (left := past.until - self._clock.monotonic()) > 0:\n"
         "            raise error_of(past.failure, left)\n",
         "",
-        "without a store, an issuer in trouble is asked without a pause",
+        "without a store, an issuer in trouble gets POSTs without a pause",
     ),
     planted(
         "lone mints that share their numbers",
@@ -205,7 +205,7 @@ MUTANTS: Final = (
         "        except Exception as error:\n"
         '            self._sink(events.Unforeseen("", f"store.{operation}", error))\n',
         "        except StoreUnavailable as error:\n",
-        "an exception that nobody foresaw goes through the whole engine",
+        "an unforeseen exception goes through the whole engine",
     ),
 )
 

@@ -20,7 +20,7 @@ WITHIN: Final = 15.0
 """Seconds after the end of all troubles and back-offs: a mint's deadline, a lease, a failover."""
 LONGEST_BACK_OFF: Final = 61.0
 QUIET: Final = 16.0
-"""Seconds in which replicas hear of each other's tokens and give up what nobody asks for."""
+"""Seconds in which replicas hear of each other's tokens and give up what is not in use."""
 IDLE_LEASE: Final = 4
 """Seconds after which a lease without a POST has been forgotten by its holder."""
 LEAVING: Final = 7.0

@@ -83,7 +83,7 @@ def _minted_by_each_alone(chance: random.Random, at: float, node: int, key: int)
 
 
 def _issuer_in_trouble(chance: random.Random, at: float, _node: int, _key: int) -> Iterator[Event]:
-    """Two keys find out, and the third one is asked for before the time that the issuer named."""
+    """Two keys find out, and a call for the third one comes before the time that the issuer named."""
     at = _early(chance, at)
     yield faults.Issuing(at, chance.choice([Mode.BUSY, Mode.THROTTLES]), 15.0, 5)
     for later, key in ((0.2, 0), (0.6, 1), (2.0, 2), (3.0, 2), (4.0, 2)):

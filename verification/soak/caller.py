@@ -1,6 +1,6 @@
 """One client process of a soak: `python -m soak.caller SPEC`. It calls until SIGTERM and writes each call down.
 
-A line is a JSON object: `call` has the fields of support.history.Call, `unreal` says whether a rejection named a
+A line is a JSON object: `call` has the fields of history.records.Call, `unreal` says whether a rejection named a
 generation that never was.
 """
 
@@ -19,10 +19,10 @@ from typing import Final, TypedDict
 from chaos.machine import Pulse, pulse
 from chaos.rig import CLIENT
 from chaos.workload import WATCH_AGAIN, Called, Callers
+from history.checker import Call
 from soak.keys import LONG, RARE, SHORT, UNTOUCHED
 
 from mintonce import AsyncTokenClient, MintonceError
-from support.history import Call
 
 CALLERS: Final = 6
 WATCHES: Final = 3

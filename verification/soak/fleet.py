@@ -10,9 +10,9 @@ from typing import Final
 
 from chaos.processes import IssuerProgram, Member
 from chaos.rig import Setup
+from history.checker import Fault
 from soak.keys import ISSUER_FAILS_FOR, LIFETIMES
 
-from support.history import Fault
 from support.measured_server import TASKS_FILE
 from support.nodes import Node, free_ports
 from support.topologies import Topology, single
@@ -29,7 +29,7 @@ LOOK_EVERY: Final = 0.1
 
 @dataclass(frozen=True)
 class Ended:
-    """A replica that ended though nobody had killed it. `code`: negative for a signal."""
+    """A replica that ended by itself. `code`: negative for a signal."""
 
     time: float
     replica: str

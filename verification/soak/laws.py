@@ -9,14 +9,14 @@ from typing import Final
 
 from chaos.journals import steps_of
 from chaos.machine import LATE, Pulse, unprovoked
+from history import rules_calls as about_calls
+from history import rules_rejects as about_rejects
+from history.checker import Call, Fault, History, Post, Story, Violation, names_of, stories
 from soak.caller import NEVER_ENDED, UNTYPED
 from soak.fleet import SETUP, WITNESS, Fleet, tasks_file
 from soak.gauges import Flatness
 from soak.keys import ALL, UNTOUCHED
 
-from support import history_rules_calls as about_calls
-from support import history_rules_rejects as about_rejects
-from support.history import Call, Fault, History, Post, Story, Violation, names_of, stories
 from support.measured_server import late_file
 from support.naming import hasher_of
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from history.checker import Call, Fault, History, Post
 from soak import laws
 from soak.caller import NEVER_ENDED, UNTYPED
 from soak.fleet import WITNESS, Ended, Fleet
@@ -15,14 +16,13 @@ from soak.report import render
 from soak.run import soak
 from soak.troubles import TRACKS, issuer_stopped, replica_killed, store_read_only
 
-from support.history import Call, Fault, History, Post
-
 GOOD = Call("get", WITNESS, UNTOUCHED, 1.0, 1.1, 2.0, "OK", generation=1, jti="one", aud=UNTOUCHED, expires_at=7200.0)
 REFUSED = replace(GOOD, began=2.0, ended=2.1, status="UNAVAILABLE", reason="STORE_UNAVAILABLE", jti="")
 FIRST = Post(0.9, UNTOUCHED, 200, "one")
 FLAT = [Flatness("descriptors", 20.0, 20.0, 26.0)]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_a_short_soak_runs_to_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Real replicas, client processes, and a trouble on each track; every law is judged."""

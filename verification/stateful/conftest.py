@@ -16,7 +16,9 @@ settings.register_profile("mutants", phases=[Phase.explicit, Phase.generate])
 BINARIES = {"valkey": valkey_binary, "redis": redis_binary}
 
 
-@pytest_asyncio.fixture(params=["valkey", "redis"], scope="session", loop_scope="session")
+@pytest_asyncio.fixture(
+    params=["valkey", pytest.param("redis", marks=pytest.mark.slow)], scope="session", loop_scope="session"
+)
 async def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """Of Valkey 9, of Redis 8."""
     kind: str = request.param

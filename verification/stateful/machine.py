@@ -280,5 +280,5 @@ class ScriptsMachine(RuleBasedStateMachine):
 def _shown(reply: object) -> object:
     """What of the model's reply comes through the store's port."""
     if isinstance(reply, Committed):
-        return reply._replace(word="OK")  # what the fleet is told tells a DUP from it
+        return reply._replace(word="OK")  # what is published distinguishes a DUP from it
     return reply.word if isinstance(reply, Raised) else reply

@@ -22,7 +22,7 @@ LEASE_SECONDS = 600.0
 HASH = HASHER(KEY)
 RECORD, LEASE, META = USUAL.keys(HASH)
 SLOW_MS = 5_000
-"""Nobody lets a test stand for longer between an act and a look at what it did."""
+"""No test stops for longer than this between an act and a look at what it did."""
 
 
 class Look(NamedTuple):

@@ -1,4 +1,4 @@
-// An OAuth server that nobody here wrote (npm oidc-provider), on a free port of loopback.
+// An OAuth server that is not ours (npm oidc-provider), on a free port of loopback.
 // argv[2]: JSON array of clients (client_id, token_endpoint_auth_method, client_secret or what else it needs).
 // argv[3], optional: {"cert", "key", "ca"}, names of files: then it speaks TLS and asks for clients' certificates.
 // Prints {"token_url": …} once it listens, then {"status": …} for each answer of its token endpoint. Ends when its

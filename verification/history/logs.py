@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, cast
 
+from history.records import Post, Step
+
 from mintonce_server.core.key import KeyHasher, TokenKey
-from support.history_records import Post, Step
 
 EVENTS: Final = frozenset(
     {

@@ -1,15 +1,14 @@
 """Checks what a run wrote down against the promises H1 to H11 and H15 to H17 (docs/guarantees.md)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from support import history_rules_calls as calls
-from support import history_rules_mints as mints
-from support import history_rules_rejects as rejects
-from support import history_rules_run as run
-from support.history_figures import Extra, Figures, Spread, figures
-from support.history_logs import names_of, read_posts, read_steps
-from support.history_records import (
+from history import rules_calls as calls
+from history import rules_mints as mints
+from history import rules_rejects as rejects
+from history.figures import Extra, Figures, Spread, figures
+from history.logs import names_of, read_posts, read_steps
+from history.records import (
     Bounds,
     Call,
     Count,
@@ -21,7 +20,7 @@ from support.history_records import (
     Step,
     Violation,
 )
-from support.history_story import Mint, Story, stories
+from history.story import Mint, Story, stories
 
 __all__ = [
     "Bounds",
@@ -48,6 +47,24 @@ __all__ = [
 ]
 
 
+def nothing_left(history: History) -> Iterator[Violation]:
+    """H11: every key in the store has a TTL; what was counted before the run is back to that after it."""
+    for key in history.keys_without_ttl:
+        yield Violation("H11", f"{key} has no TTL")
+    for count in history.counts:
+        if count.after > count.before + count.allowed:
+            yield Violation("H11", f"{count.what}: {count.before} before the run, {count.after} after it")
+
+
+def none_ended(history: History) -> Iterator[Violation]:
+    """H15: no input from a caller, the store, the wake channel, an issuer or a key server ends a process.
+
+    Only the run itself does, with a signal. Whatever else happened to a replica, it was there afterwards.
+    """
+    for end in history.ends:
+        yield Violation("H15", f"{end.replica} ended by itself at {end.time:.3f} ({end.how})")
+
+
 RULES: Final[tuple[Callable[[Story], Iterable[Violation]], ...]] = (
     mints.fault_free,
     mints.mint_law,
@@ -72,7 +89,7 @@ RULES: Final[tuple[Callable[[Story], Iterable[Violation]], ...]] = (
 )
 """Each looks at one key."""
 
-RUN_RULES: Final[tuple[Callable[[History], Iterable[Violation]], ...]] = (run.nothing_left, run.none_ended)
+RUN_RULES: Final[tuple[Callable[[History], Iterable[Violation]], ...]] = (nothing_left, none_ended)
 """Each looks at the run as a whole."""
 
 

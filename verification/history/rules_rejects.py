@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
-from support.history_law import explained_by, fails, outage_cost, rejected, shortest_life
-from support.history_records import Call, Fault, Post, Violation
-from support.history_story import Story, clipped
+from history.law import explained_by, fails, outage_cost, rejected, shortest_life
+from history.records import Call, Fault, Post, Violation
+from history.story import Story, clipped
 
 
 def rejected_stays_away(story: Story) -> Iterator[Violation]:

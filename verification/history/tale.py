@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from support.history import Bounds, Call, End, Fault, History, Post, Step, check
+from history.checker import Bounds, Call, End, Fault, History, Post, Step, check
 
 API = "https://api.example.com/"
 REPLICAS = ("a", "b", "c")
@@ -34,7 +34,7 @@ class Tale:
         self.history.steps.append(Step(at, replica, event, f"h:{self.audience}", generation, self.audience, **more))
 
     def started(self, replica: str, at: float, generation: int = 0, *, life: float = 100.0) -> Made:
-        """The POST was sent and counted; what became of it is told elsewhere, or nobody knows."""
+        """The POST was sent and counted; what became of it stands elsewhere, or is unknown."""
         made = Made(generation or int(at * 1000), f"jti-{len(self.history.posts)}", at + life)
         self.step(at, replica, "mint_started", made.generation)
         self.post(at + 0.01, made.jti)
@@ -90,7 +90,7 @@ class Tale:
         return made
 
     def failed(self, replica: str, at: float, retry_after: float, generation: int = 0) -> None:
-        """The issuer gave none; nobody asks until `at` + 0.2 + `retry_after`."""
+        """The issuer gave none; no replica asks until `at` + 0.2 + `retry_after`."""
         generation = generation or int(at * 1000)
         self.step(at, replica, "mint_started", generation)
         self.post(at + 0.01, status=503)

@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from support.history_law import explained_by, fails, generations, outage_cost, rejected
-from support.history_records import Call, Fault, History, Post
-from support.history_rules_calls import waits
-from support.history_story import Story, stories
+from history.law import explained_by, fails, generations, outage_cost, rejected
+from history.records import Call, Fault, History, Post
+from history.rules_calls import waits
+from history.story import Story, stories
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def _extra(told: Iterable[Story]) -> dict[str, Extra]:
 
 
 def _beyond(story: Story) -> list[Post]:
-    """The POSTs that made no generation: those without a token, and those whose token nobody got."""
+    """The POSTs that made no generation: those without a token, and those whose token reached no caller."""
     given = {call.jti for call in story.got}
     strays = [post for post in story.posts if not post.jti or post.jti not in given]
     # A generation that was committed and never asked for had a POST too: the latest before its commit.

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from support.history_law import generations, law, rejected
-from support.history_records import Call, Post, Step, Violation
-from support.history_story import Mint, Story
+from history.law import generations, law, rejected
+from history.records import Call, Post, Step, Violation
+from history.story import Mint, Story
 
 
 def fault_free(story: Story) -> Iterator[Violation]:
@@ -172,7 +172,7 @@ def _excused(story: Story, failed: Step, post: Post) -> bool:
         return True
     own = next((mint for mint in story.mints if _is_of(mint, failed)), None)
     if own is not None and story.troubled(failed.replica, own.began, failed.time):
-        return True  # its lease lapsed meanwhile, so that nobody was told of the failure
+        return True  # its lease lapsed meanwhile, so the failure was not published
     return any(_was_in_flight(story, mint, failed, post) for mint in story.mints if not _is_of(mint, failed))
 
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
-from support.history import Bounds, Call, History
-from support.tale import REPLICAS, Made, Tale
+from history.checker import Bounds, Call, History
+from history.tale import REPLICAS, Made, Tale
 
 Action = Literal[
     "get", "herd", "reject", "reject nothing", "storm", "kill", "stall", "issuer down", "issuer repeats", "outage",
@@ -167,7 +167,7 @@ class SimulatedFleet:
         self.now += 2.5
 
     def emptied(self, replica: str) -> None:
-        """The store lost everything; whoever has a live token writes it back."""
+        """The store lost everything; every replica with a live token writes it back."""
         self.tale.fault("emptied", self.now, self.now + 0.5, "redis-1", lossy=True)
         held = self.memory.get(replica)
         alive = held is not None and held.made.expires_at > self.now

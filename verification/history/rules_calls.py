@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterator
 
-from support.history_law import start_of
-from support.history_records import Call, Fault, Violation
-from support.history_story import Story
+from history.law import start_of
+from history.records import Call, Fault, Violation
+from history.story import Story
 
 REPEATABLE = ("UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "ABORTED")
 """Statuses after which a later try may help: they say when."""
@@ -19,7 +19,7 @@ def right_token(story: Story) -> Iterator[Violation]:
     for call in story.got:
         what = f"{story.audience}: {call.op} from {call.replica} at {call.ended:.3f} gave generation {call.generation}"
         if call.aud != story.audience:
-            yield Violation("H4", f"{what}, a token for {call.aud or 'nobody'}")
+            yield Violation("H4", f"{what}, a token for {call.aud or 'no audience'}")
         elif call.jti not in minted:
             yield Violation(
                 "H4", f"{what}, a token ({call.jti or 'without jti'}) that no POST for this audience minted"
@@ -113,7 +113,7 @@ def says_why(story: Story) -> Iterator[Violation]:
 
 
 def _was_gone(story: Story, call: Call) -> bool:
-    """Killed, stopped or cut off from its callers: nobody could say anything."""
+    """Killed, stopped or cut off from its callers: it could not answer."""
     ended = call.began - story.bounds.slack
     return any(
         (fault.crash or fault.stall) and fault.target in ("", call.replica) and fault.overlaps(ended, call.ended)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
-from support.history_records import Bounds, Call, Fault, History, Post, Right, Step
+from history.records import Bounds, Call, Fault, History, Post, Right, Step
 
 OUTCOMES: Final = ("committed", "commit_refused", "mint_failed", "issuer_repeated_token")
 """How a mint ends in a replica's log. One that ends otherwise was cut short by a crash, or by a store out of reach."""
@@ -53,7 +53,7 @@ class Story:
 
     @cached_property
     def lives(self) -> list[float]:
-        """How long the tokens of this key live that somebody got or a log tells of, in seconds."""
+        """How long the tokens of this key live that a caller got or a log names, in seconds."""
         minted_at = {post.jti: post.time for post in self.posts if post.jti}
         given = {call.jti: call.expires_at for call in self.got if call.jti in minted_at}
         told = [step.lifetime for step in self.of("minted") if step.lifetime is not None]
@@ -115,7 +115,7 @@ def stories(history: History) -> list[Story]:
     """One a key, in order of their names."""
     names = {**_guessed(history), **history.names}
     steps = [replace(step, audience=step.audience or names.get(step.key_hash, "")) for step in history.steps]
-    # A step of a key that nobody can name is still about one key: its hash serves as the name.
+    # A step of a key without a known name is still about one key: its hash serves as the name.
     steps = [step if step.audience else replace(step, audience=step.key_hash) for step in steps]
     steps = [step for step in steps if step.audience]
     replicas = tuple(history.replicas) or _replicas(history)

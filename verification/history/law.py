@@ -2,8 +2,8 @@
 
 from dataclasses import asdict, dataclass
 
-from support.history_records import Call, Fault, Step
-from support.history_story import Mint, Story
+from history.records import Call, Fault, Step
+from history.story import Mint, Story
 
 HELPLESS = ("RESOURCE_EXHAUSTED", "INVALID_ARGUMENT", "NOT_FOUND", "PERMISSION_DENIED", "UNAUTHENTICATED")
 """Statuses of a reject that certainly did nothing. After any other failure it may have taken effect."""
@@ -101,7 +101,7 @@ def _caught(story: Story, mint: Mint, fault: Fault) -> bool:
 
 
 def outage_cost(story: Story, outage: Fault) -> int:
-    """Each replica that is cut off mints at most once a lifetime. A loss of writes alone cuts nobody off."""
+    """Each replica that is cut off mints at most once a lifetime. A loss of writes alone cuts no replica off."""
     if outage.lossy and not (outage.outage or outage.crash or outage.stall):
         return 0
     replicas = 1 if outage.target in story.replicas else max(len(story.replicas), 1)

@@ -1,4 +1,4 @@
-"""docs/guarantees.md and the runbook say nothing that the program does not know: settings, defaults, events, reasons, tests."""
+"""docs/guarantees.md and the runbook name only settings, defaults, events, reasons and tests that exist."""
 
 import json
 import re

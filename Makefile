@@ -82,6 +82,14 @@ readme: setup ## Renew what the documents show of the programs: `--help`, the ta
 
 up: .mintonce/compose-client-secret .mintonce/compose-sealing-keys ## Start docker-compose.yml with a practice issuer (COMPOSE=podman-compose)
 	@$(COMPOSE_ENV) $(COMPOSE) --profile practice up -d --build
+	@echo
+	@echo "Two replicas are running, at 127.0.0.1:50051 and 127.0.0.1:50052. Next:"
+	@echo
+	@echo "  $(COMPOSE) exec mintonce-1 mintonce get default https://api.example.com/ --json     # mints"
+	@echo "  $(COMPOSE) exec mintonce-2 mintonce get default https://api.example.com/ --json     # the other replica: the same token"
+	@echo
+	@echo "The practice issuer counts its POSTs: http://127.0.0.1:8080. Your own OAuth domain: docker-compose.yml, at its top."
+	@echo "make down ends it and deletes its data."
 
 down: ## End what `make up` started, and forget its data
 	@$(COMPOSE) --profile practice down -v

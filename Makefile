@@ -8,6 +8,7 @@ PYTHON ?= $(or $(strip $(firstword $(foreach name,python3 python3.13 python3.12 
 VENV := .venv
 BIN := $(VENV)/bin
 GEN_BIN := .venv-gen/bin
+DOCS_BIN := .venv-docs/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 # Folders with programs from npm: pyright, and the OAuth servers that tests mint from.
 NODE_LOCKS := $(wildcard tools/node/package-lock.json tests/*/package-lock.json tests/*/*/package-lock.json)
@@ -24,7 +25,7 @@ unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-all mutants lint format gen bench chaos attack soak simulate house audit lock proto-baseline readme up down clean
+.PHONY: help setup run test test-all mutants lint format gen bench chaos attack soak simulate house audit lock proto-baseline readme docs up down clean
 
 help: ## List the targets
 	@echo "Usage: make TARGET"
@@ -83,17 +84,29 @@ lock: $(VENV)/.created ## Pin the dependencies after a change of pyproject.toml 
 proto-baseline: setup ## Record protos/ as the released API; see CONTRIBUTING.md for when
 	@$(BIN)/buf build --output protos/baseline.binpb
 
-readme: setup ## Update what the documents show of the programs: `--help`, the table of settings
+readme: setup ## Renew docs/reference and the blocks of `--help` in the documents
 	@$(BIN)/python tools/readme.py --write
+
+docs: $(DOCS_BIN)/.installed ## Make a site of docs/ in site/, with every link checked (ARGS="serve": show it while you write)
+	@$(DOCS_BIN)/zensical $(or $(ARGS),build --strict --clean)
+	@$(if $(ARGS),:,echo "The site is in site/: open site/index.html through a web server, or use make docs ARGS=serve")
 
 up: .mintonce/compose-client-secret .mintonce/compose-sealing-keys ## Start docker-compose.yml with a practice issuer (COMPOSE=podman-compose)
 	@$(COMPOSE_ENV) $(COMPOSE) --profile practice up -d --build
+	@echo
+	@echo "Two replicas are running, at 127.0.0.1:50051 and 127.0.0.1:50052. Next:"
+	@echo
+	@echo "  $(COMPOSE) exec mintonce-1 mintonce get default https://api.example.com/ --json     # mints"
+	@echo "  $(COMPOSE) exec mintonce-2 mintonce get default https://api.example.com/ --json     # the other replica: the same token"
+	@echo
+	@echo "The practice issuer counts its POSTs: http://127.0.0.1:8080. Your own OAuth domain: docker-compose.yml, at its top."
+	@echo "make down ends it and deletes its data."
 
 down: ## Stop what `make up` started, and delete its data
 	@$(COMPOSE) --profile practice down -v
 
 clean: ## Remove everything that was installed, generated or cached here
-	rm -rf .venv .venv-gen .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache dist
+	rm -rf .venv .venv-gen .venv-docs site .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache dist
 	rm -rf $(dir $(NODE_STAMPS))
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
@@ -130,6 +143,14 @@ $(VENV)/.pinned-%: requirements/%.txt $(VENV)/.created
 # Editable: the code that runs is the code in server/ and client/.
 $(VENV)/.installed-%: $(VENV)/.pinned-% pyproject.toml
 	@$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv-docs/.created:
+	@$(call create-venv,.venv-docs)
+
+$(DOCS_BIN)/.installed: requirements/docs.txt .venv-docs/.created
+	@echo "Installing the site generator into .venv-docs"
+	@$(DOCS_BIN)/python $(PIP_INSTALL) --require-hashes -r $<
 	@touch $@
 
 $(GEN_BIN)/.installed: requirements/gen.txt .venv-gen/.created

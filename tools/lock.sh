@@ -22,3 +22,4 @@ pin run pyproject.toml --extra dev --group build -c "$scratch/same-versions.txt"
 pin server pyproject.toml --extra server -c "$scratch/same-versions.txt"
 pin build --group build -c "$scratch/same-versions.txt"
 pin gen --group gen
+pin docs --group docs

@@ -1,46 +1,24 @@
-"""Holds the documents to the program: a fenced block after `<!-- help: COMMAND -->` is what `COMMAND --help` prints.
+"""Holds the documents to the programs.
 
-The table after `<!-- settings -->` is what `mintonced settings` prints. Links lead somewhere, too.
-`--write` renews blocks and tables.
+docs/reference/ is what tools/reference.py makes of the programs and the protos. A fenced block after
+`<!-- help: COMMAND -->` is what `COMMAND --help` prints. Links lead to files and headings that exist.
+`--write` renews pages and blocks.
 """
 
-import os
 import re
-import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+from reference import help_text, pages
+from sizes import ROOT, files
+
 BLOCK = re.compile(
     r"<!-- help: (?P<command>mintonced?[\w -]*?) -->\n+```\w*\n(?P<shown>.*?)^```$", re.DOTALL | re.MULTILINE
 )
-# The table may be missing: in a document that is just being written.
-TABLE = re.compile(r"^<!-- settings -->\n(?P<shown>(?:\n?(?:\|.*\n)+)?)", re.MULTILINE)
-LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)|!\[[^\]]*\]\((?P<picture>[^)\s]+)\)")
-FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
-
-
-def printed(command: str, *arguments: str) -> str:
-    """What the program prints, at a width that does not depend on the terminal. Raises RuntimeError if it fails."""
-    program, *rest = command.split()
-    plain = os.environ | {"COLUMNS": "100", "NO_COLOR": "1", "PYTHON_COLORS": "0"}
-    path = Path(sys.executable).parent / program
-    whole = [str(path), *rest, *arguments]
-    done = subprocess.run(whole, env=plain, capture_output=True, text=True, check=False, timeout=60)
-    if done.returncode:  # what it says then must not get into a document
-        raise RuntimeError(f"`{command}` failed\n{done.stderr}")
-    return done.stdout
-
-
-def help_text(command: str) -> str:
-    """What `COMMAND --help` prints."""
-    return printed(command, "--help")
-
-
-def settings_table() -> str:
-    """The reference of the settings, without the empty line at its end."""
-    return printed("mintonced settings").strip() + "\n"
+LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+FENCE = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
+CODE = re.compile(r"`[^`\n]*`")
 
 
 def comparable(text: str) -> str:
@@ -48,40 +26,48 @@ def comparable(text: str) -> str:
     return " ".join(re.sub(r"(-\w) [A-Z_]+, (--)", r"\1, \2", text).split())
 
 
-def heading_anchors(text: str) -> set[str]:
+@cache
+def heading_anchors(path: Path) -> frozenset[str]:
     """The anchors of a document's headings, as forges make them."""
-    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", text), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", path.read_text()), re.MULTILINE)
+    return frozenset(re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings)
 
 
-def broken_links(name: str, text: str) -> list[str]:
-    """Links to files and headings that are not there. The web is not asked."""
+def broken_links(path: Path) -> list[str]:
+    """Links to files and headings that do not exist. Addresses on the web are not tried."""
     found: list[str] = []
-    for match in LINK.finditer(FENCE.sub("", text)):
-        target = match["target"] or match["picture"]
-        path, _, anchor = target.partition("#")
-        if re.match(r"[a-z]+:", target):
+    for match in LINK.finditer(CODE.sub("``", FENCE.sub("", path.read_text()))):
+        name, _, anchor = match["target"].partition("#")
+        if re.match(r"[a-z]+:", name):
             continue
-        if path and not (ROOT / path).exists():
-            found.append(f"{name}: the link to {path} leads nowhere")
-        elif not path and anchor not in heading_anchors(text):
-            found.append(f"{name}: the link to #{anchor} leads nowhere")
+        target = (path.parent / name).resolve() if name else path
+        missing = not target.exists()
+        if missing or (anchor and target.suffix == ".md" and anchor not in heading_anchors(target)):
+            found.append(f"{path.relative_to(ROOT)}: the link to {match['target']} leads nowhere")
     return found
 
 
-def stale_blocks(name: str, text: str) -> list[str]:
-    """Blocks and tables that show something else than the program says."""
-    blocks = [
+def stale_blocks(path: Path) -> list[str]:
+    """Blocks that differ from what the program prints."""
+    text, name = path.read_text(), path.relative_to(ROOT)
+    blocks = list(BLOCK.finditer(text))
+    found = [
         f"{name}: the block of `{match['command']} --help` is not what it prints: run make readme"
-        for match in BLOCK.finditer(text)
+        for match in blocks
         if comparable(match["shown"]) != comparable(help_text(match["command"]))
     ]
-    tables = [
-        f"{name}: the table of the settings is not what `mintonced settings` prints: run make readme"
-        for match in TABLE.finditer(text)
-        if match["shown"].lstrip("\n") != settings_table()
+    if len(re.findall(r"^<!-- help:", text, re.MULTILINE)) != len(blocks):
+        found.append(f"{name}: a `<!-- help: … -->` is not followed by a fenced block")
+    return found
+
+
+def stale_pages() -> list[str]:
+    """Pages of the reference that differ from what the programs and the protos give."""
+    return [
+        f"{path.relative_to(ROOT)} is out of date: run make readme"
+        for path, text in pages().items()
+        if not path.exists() or comparable(path.read_text()) != comparable(text)
     ]
-    return blocks + tables
 
 
 def renewed(text: str) -> str:
@@ -91,21 +77,22 @@ def renewed(text: str) -> str:
         before, after = (match.start("shown") - match.start(), match.end("shown") - match.start())
         return f"{match[0][:before]}{help_text(match['command'])}{match[0][after:]}"
 
-    # Through a function: a backslash in the table is then no reference to a group.
-    return TABLE.sub(lambda _: f"<!-- settings -->\n{settings_table()}", BLOCK.sub(block, text))
+    return BLOCK.sub(block, text)
+
+
+def documents() -> list[Path]:
+    """Every Markdown file of the project."""
+    return [ROOT / name for name in files() if name.endswith(".md")]
 
 
 def main() -> int:
     """0 if documents and programs agree, or were made to."""
-    found: list[str] = []
-    for path in (ROOT / name for name in DOCUMENTS if (ROOT / name).exists()):
-        text = path.read_text()
-        if "--write" in sys.argv[1:]:
-            path.write_text(renewed(text))
-            continue
-        if len(re.findall(r"^<!-- help:", text, re.MULTILINE)) != len(BLOCK.findall(text)):
-            found.append(f"{path.name}: a `<!-- help: … -->` is not followed by a fenced block")
-        found += broken_links(path.name, text) + stale_blocks(path.name, text)
+    if "--write" in sys.argv[1:]:
+        for path, text in pages().items():
+            path.write_text(text)
+        for path in documents():
+            path.write_text(renewed(path.read_text()))
+    found = [*stale_pages(), *(fault for path in documents() for fault in broken_links(path) + stale_blocks(path))]
     print("\n".join(found))
     return bool(found)
 

@@ -63,17 +63,19 @@ def _settings(options: SandboxOptions, redis_url: str, token_url: str, secret: S
 def _welcome(options: SandboxOptions, address: str, issuer_url: str) -> str:
     target = "" if address == "127.0.0.1:50051" else f" --target {address}"
     return f"""
-Mintonce runs on this machine, with all that it needs:
+Mintonce is running on this machine:
 
   server           {address}
   practice issuer  {issuer_url}  (open it: it counts the POSTs)
-  tokens           {options.directory}  (they survive a restart; delete it to start anew)
+  tokens           {options.directory}  (kept between runs; delete the folder to start from scratch)
 
-In another shell:
+Next, in another shell:
 
   .venv/bin/mintonce get {CLIENT} {AUDIENCE} --json{target}     # mints
-  .venv/bin/mintonce get {CLIENT} {AUDIENCE} --json{target}     # the same generation: one POST
+  .venv/bin/mintonce get {CLIENT} {AUDIENCE} --json{target}     # the same generation: no second POST
   .venv/bin/mintonce ls{target}
+  .venv/bin/mintonce reject {CLIENT} {AUDIENCE}{target}         # the next get mints again
 
-Ctrl-C stops all of it.
+Your own OAuth domain: docs/start.md, part 3.
+Ctrl-C stops everything.
 """

@@ -13,7 +13,7 @@ from mintonce_server.config import SettingsError
 from mintonce_server.core.errors import InvalidRequest
 from mintonce_server.core.policy import OPEN, Act
 
-GUIDE = Path(__file__).parents[2] / "docs/policy.md"
+GUIDE = Path(__file__).parents[2] / "docs/security/policy.md"
 API = "https://api.example.com/"
 
 POLICY = f"""

@@ -97,7 +97,7 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, content: bytes | Non
 
 def test_the_documented_probes_ask_services_that_exist() -> None:
     """Kubernetes takes NOT_FOUND for a failure: a wrong name would restart every replica."""
-    text = (ROOT / "docs/hardening.md").read_text()
+    text = (ROOT / "docs/operating/kubernetes.md").read_text()
     probes = {kind: (port, service) for kind, port, service in PROBE.findall(text)}
 
     assert probes.keys() == {"startup", "readiness", "liveness"}

@@ -11,12 +11,12 @@ from mintonce_server.config import load
 from mintonce_server.config.reference import reference
 
 ROOT = Path(__file__).parents[2]
-MODEL = (ROOT / "docs" / "threat-model.md").read_text()
-HARDENING = (ROOT / "docs" / "hardening.md").read_text()
+MODEL = (ROOT / "docs" / "security" / "model.md").read_text()
+HARDENING = (ROOT / "docs" / "security" / "hardening.md").read_text()
 DOCUMENTS = {
     "SECURITY.md": (ROOT / "SECURITY.md").read_text(),
-    "docs/threat-model.md": MODEL,
-    "docs/hardening.md": HARDENING,
+    "docs/security/model.md": MODEL,
+    "docs/security/hardening.md": HARDENING,
 }
 SETTINGS = {row.name for row in reference()}
 COLUMNS = ("id", "who", "threat", "countermeasure", "setting", "remains", "shown")

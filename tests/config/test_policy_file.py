@@ -19,7 +19,7 @@ from mintonce_server.config.policy_file import (
 )
 from mintonce_server.core.policy import Act, Rule
 
-GUIDE = Path(__file__).parents[2] / "docs/policy.md"
+GUIDE = Path(__file__).parents[2] / "docs/security/policy.md"
 
 RULE = """
 [[rules]]

@@ -144,7 +144,7 @@ def test_without_a_file_nothing_is_written() -> None:
 
 def test_the_schema_in_the_documents_is_that_of_the_records() -> None:
     """Every field is explained, and none that is not there."""
-    text = (Path(__file__).parents[2] / "docs" / "audit.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "security" / "audit.md").read_text()
     for record in (CallRecord, MintRecord, ReloadRecord):
         table = text.partition(f"## {record.kind}\n")[2].partition("\n## ")[0]
         named = [row.split("`")[1] for row in table.splitlines() if row.startswith("| `")]

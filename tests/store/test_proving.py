@@ -21,7 +21,7 @@ from support.servers import redis_binary, valkey_binary
 from support.topologies import Topology, cluster, sentinel, single
 
 DEADLINE = 1.0
-HARDENING = (Path(__file__).parents[2] / "docs" / "hardening.md").read_text()
+HARDENING = (Path(__file__).parents[2] / "docs" / "operating" / "redis.md").read_text()
 DOCUMENTED = re.findall(r"(?m)^ACL SETUSER mintonce reset on >PASSWORD (.*)$", HARDENING)[0].split()
 KEY_HASH = "ab" * 16
 

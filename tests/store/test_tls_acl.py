@@ -1,4 +1,4 @@
-"""The Redis user of docs/hardening.md: it can do what a replica does, and nothing else; over TLS, too."""
+"""The Redis user of docs/operating/redis.md: it can do what a replica does, and nothing else; over TLS, too."""
 
 import re
 import shutil
@@ -25,7 +25,7 @@ from support.servers import redis_binary, valkey_binary
 from support.tls import Authority, knows_tls, speaking_tls
 from support.topologies import SERVICE, cluster, sentinel
 
-HARDENING = (Path(__file__).parents[2] / "docs" / "hardening.md").read_text()
+HARDENING = (Path(__file__).parents[2] / "docs" / "operating" / "redis.md").read_text()
 PASSWORD = "p-of-the-acl-user"
 BINARIES: dict[str, Callable[[], Path]] = {"valkey": valkey_binary, "redis": redis_binary}
 NEWER = "Redis 7.2 or newer, Valkey"

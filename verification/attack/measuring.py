@@ -46,7 +46,7 @@ class Measured:
 
     @property
     def must_stay_swift(self) -> bool:
-        """Whether docs/hardening.md promises that the bystander is answered within a second."""
+        """Whether docs/security/hardening.md promises that the bystander is answered within a second."""
         return self.name in wire_floods.SWIFT
 
 

@@ -33,7 +33,7 @@ def render(run: Run, *, command: str) -> str:
     """`command`: what made it."""
     parts = [
         "# Attack run\n",
-        "Written by the program; do not edit. What is defended, and how: [threat-model.md](threat-model.md).\n",
+        "Written by the program; do not edit. What is defended, and how: [the threat model](../model.md).\n",
         f"`{command}`, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {_machine()}.\n",
         "## Fuzzing\n",
         LAWS,

@@ -50,7 +50,7 @@ def render(run: Run, *, command: str, mutants: str) -> str:
     """`command`: what made it. `mutants`: how many were caught, "" if not given."""
     parts = [
         "# Fault run\n",
-        "Written by the program; do not edit. What the promises are: [guarantees.md](guarantees.md).\n",
+        "Written by the program; do not edit. What the promises are: [guarantees.md](../../guarantees.md).\n",
         f"`{command}`, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {_machine()}.\n",
         _settings(),
         "## In short\n",

@@ -150,7 +150,7 @@ BARRIERS = (
         "a lost barrier that is rejected again",
         "reconcile",
         "            await self._raise_barrier(entry)\n",
-        "            await self._store.reject(entry.key, entry.barred, 0.0)\n",
+        "            await self._store.reject(entry.key, entry.rejected_through, 0.0)\n",
         "the store goes on giving out numbers that replicas do not take",
         "rejecting",
     ),

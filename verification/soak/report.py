@@ -14,7 +14,7 @@ from soak.run import PROCESSES, Soak
 SHOWN: Final = 10
 """Breaches of a law that are printed."""
 NOT_TESTED: Final = f"""\
-- Sentinel and Cluster: here is one Valkey. The fault run has them (chaos-report.md).
+- Sentinel and Cluster: here is one Valkey. The fault run has them (chaos.md).
 - Growth over hours. Only {WITNESS}, which is never killed, is measured over the whole run.
 - How many POSTs each fault may cost: the fault run and the simulator hold each of them to its cause.
 - An issuer that hands out a rejected token again.

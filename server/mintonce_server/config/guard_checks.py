@@ -76,7 +76,7 @@ def _check_callers(settings: Settings, findings: Findings) -> Iterator[Fault]:
         yield Fault(
             findings.where(("policy_file",)),
             "is missing: callers prove who they are, and nothing says what they may have",
-            "Write a policy file, as docs/policy.md shows.",
+            "Write a policy file, as docs/security/policy.md shows.",
         )
     if settings.tls and settings.tls.client_ca_file and not settings.tls.trust_domains:
         yield Fault(

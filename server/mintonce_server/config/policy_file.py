@@ -25,7 +25,7 @@ _KEYS: Final = ("name", *_LISTS, "may")
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LONGEST_SHOWN: Final = 64
 _POSITION: Final = re.compile(r"\(at [^()]*\)\Z")
-_SHAPE: Final = "Write one table [[rules]] for each rule, as docs/policy.md shows."
+_SHAPE: Final = "Write one table [[rules]] for each rule, as docs/security/policy.md shows."
 
 _Note = Callable[[str, str, str], None]
 """Takes where in the rule, what is wrong and how to mend it."""
@@ -153,7 +153,7 @@ def _texts(table: dict[str, Any], key: str, note: _Note) -> list[str] | None:
 def _check_patterns(key: str, texts: list[str], note: _Note) -> None:
     for index, text in enumerate(texts, 1):
         if fault := pattern_fault(text):
-            note(f"{key}, entry {index}", fault, "docs/policy.md says what a pattern is.")
+            note(f"{key}, entry {index}", fault, "docs/security/policy.md says what a pattern is.")
         elif not text and key not in ("audiences", "scopes"):
             note(f"{key}, entry {index}", "is empty", "Only an audience or a scope can be: for a call that names none.")
 

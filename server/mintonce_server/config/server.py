@@ -27,7 +27,7 @@ class ServerSettings(Part):
         default=None, description="Callers' API keys, hashed. `mintonced apikey NAME` makes one."
     )
     policy_file: File | None = Field(
-        default=None, description="Which caller may have which tokens; see docs/policy.md."
+        default=None, description="Which caller may have which tokens; see docs/security/policy.md."
     )
     audit_file: File | None = Field(default=None, description="Where each decision and each mint is written down.")
     audit_interval: Duration = Field(

@@ -1,4 +1,4 @@
-"""The audit log: who asked for what, what was decided, what was minted. One JSON object a line; docs/audit.md."""
+"""The audit log: requests, decisions and mints, one JSON object a line; docs/security/audit.md."""
 
 import json
 import os

@@ -205,7 +205,7 @@ def _answered(error: exceptions.RedisError, name: str) -> Cause:
         named = {"channel": "the wake channel", "key": "our keys", "command": "a command"}.get(what, what[1:])
         return Cause(
             f"our user of {name} has no right to {named}",
-            "Give it the rights that docs/hardening.md lists under Redis (ACL SETUSER); `mintonced check` says which.",
+            "Give it the rights that docs/operating/redis.md lists (ACL SETUSER); `mintonced check` says which.",
         )
     if found := _UNKNOWN.search(text):
         command = found[1].upper().removesuffix("SHA")

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from mintonce.v1 import tokens_pb2
+from mintonce.v1 import tokens_pb2, types_pb2
 
 CLIENT: Final = "billing"
 AUDIENCE: Final = "https://api.example.com/"
@@ -21,4 +21,6 @@ GET_TOKEN: Final = "/mintonce.v1.TokenService/GetToken"
 
 MEASURED: Final = (EMPTY, SAME_BYTES, GET_TOKEN)
 
-REQUEST: Final = tokens_pb2.GetTokenRequest(client=CLIENT, audience=AUDIENCE, scopes=SCOPES).SerializeToString()
+REQUEST: Final = tokens_pb2.GetTokenRequest(
+    key=types_pb2.TokenKey(client=CLIENT, audience=AUDIENCE, scopes=SCOPES)
+).SerializeToString()

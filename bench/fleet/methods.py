@@ -3,7 +3,7 @@
 import random
 from typing import Final
 
-from mintonce.v1 import admin_pb2, tokens_pb2
+from mintonce.v1 import admin_pb2, tokens_pb2, types_pb2
 
 CLIENT: Final = "default"
 """The name of the one client that environment variables register."""
@@ -23,17 +23,17 @@ RELEASE_CHANNEL: Final = "bench:release"
 
 def get(audience: str) -> bytes:
     """A GetTokenRequest."""
-    return tokens_pb2.GetTokenRequest(client=CLIENT, audience=audience).SerializeToString()
+    return tokens_pb2.GetTokenRequest(key=types_pb2.TokenKey(client=CLIENT, audience=audience)).SerializeToString()
 
 
 def watch(audience: str) -> bytes:
     """A WatchTokenRequest."""
-    return tokens_pb2.WatchTokenRequest(client=CLIENT, audience=audience).SerializeToString()
+    return tokens_pb2.WatchTokenRequest(key=types_pb2.TokenKey(client=CLIENT, audience=audience)).SerializeToString()
 
 
 def rotate(audience: str) -> bytes:
     """A RotateTokenRequest."""
-    return admin_pb2.RotateTokenRequest(client=CLIENT, audience=audience).SerializeToString()
+    return admin_pb2.RotateTokenRequest(key=types_pb2.TokenKey(client=CLIENT, audience=audience)).SerializeToString()
 
 
 def generation_of(message: bytes) -> int:

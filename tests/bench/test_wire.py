@@ -10,7 +10,7 @@ import pytest
 
 from bench.fleet.methods import CLIENT, GET_TOKEN, WATCH_TOKEN, generation_of, get, watch
 from bench.fleet.wire import DATA, END_STREAM, GOAWAY, HEADERS, Callers, Connection, answer
-from mintonce.v1 import tokens_pb2
+from mintonce.v1 import tokens_pb2, types_pb2
 from mintonce_server.api.options import ServerOptions
 from mintonce_server.api.server import Server
 from mintonce_server.core.broker import Broker, BrokerOptions
@@ -99,7 +99,11 @@ async def test_a_failed_call_is_no_answer(target: str) -> None:
     def call() -> None:
         connection = Connection(target)
         try:
-            answer(connection, GET_TOKEN, tokens_pb2.GetTokenRequest(client="nobody").SerializeToString())
+            answer(
+                connection,
+                GET_TOKEN,
+                tokens_pb2.GetTokenRequest(key=types_pb2.TokenKey(client="nobody")).SerializeToString(),
+            )
         finally:
             connection.close()
 
@@ -191,7 +195,7 @@ async def test_a_refusal_among_calls_in_a_row_ends_them(target: str) -> None:
     def run() -> None:
         callers = Callers([target], 2)
         try:
-            refused = tokens_pb2.GetTokenRequest(client="nobody").SerializeToString()
+            refused = tokens_pb2.GetTokenRequest(key=types_pb2.TokenKey(client="nobody")).SerializeToString()
             callers.one_after_another(GET_TOKEN, [get(AUDIENCE), get(AUDIENCE), refused], SOON)
         finally:
             callers.close()

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from grpc import aio
 
 from bench.programs import CLIENT, Program
-from mintonce.v1 import tokens_pb2
+from mintonce.v1 import tokens_pb2, types_pb2
 
 GET_TOKEN: Final = "/mintonce.v1.TokenService/GetToken"
 SCOPES: Final = ("orders:read", "orders:write")
@@ -53,7 +53,9 @@ async def calling(program: Program, method: str = GET_TOKEN) -> AsyncGenerator[C
 
 def request(audience: str) -> bytes:
     """A GetTokenRequest."""
-    return tokens_pb2.GetTokenRequest(client=CLIENT, audience=audience, scopes=SCOPES).SerializeToString()
+    return tokens_pb2.GetTokenRequest(
+        key=types_pb2.TokenKey(client=CLIENT, audience=audience, scopes=SCOPES)
+    ).SerializeToString()
 
 
 def fresh_audience() -> str:

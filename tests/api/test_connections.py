@@ -10,7 +10,7 @@ import grpc
 import pytest
 from grpc.aio import insecure_channel
 
-from mintonce.v1 import tokens_pb2, tokens_pb2_grpc
+from mintonce.v1 import tokens_pb2, tokens_pb2_grpc, types_pb2
 from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.api.options import ServerOptions
 from mintonce_server.api.tls import load_tls
@@ -21,7 +21,7 @@ ANY = "127.0.0.1:0"
 DEADLINE = 5.0
 """Below all that the product sets by itself: what a test does not set must not make it pass."""
 SHORT = 0.3
-WANTED = tokens_pb2.GetTokenRequest(client=CLIENT, audience=AUDIENCE)
+WANTED = tokens_pb2.GetTokenRequest(key=types_pb2.TokenKey(client=CLIENT, audience=AUDIENCE))
 
 
 @pytest.mark.parametrize("said", [b"", b"PRI * HTTP/2.0"], ids=["nothing", "half of a greeting"])
@@ -97,7 +97,7 @@ async def test_a_compressed_request_is_refused_before_it_is_unpacked(issuer: Pra
         house(issuer.token_url, server_options=options) as replica,
         insecure_channel(replica.target, compression=grpc.Compression.Gzip) as channel,
     ):
-        wanted = tokens_pb2.GetTokenRequest(client=CLIENT, audience=AUDIENCE + "a" * 900)
+        wanted = tokens_pb2.GetTokenRequest(key=types_pb2.TokenKey(client=CLIENT, audience=AUDIENCE + "a" * 900))
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await tokens_pb2_grpc.TokenServiceStub(channel).GetToken(wanted, timeout=DEADLINE)
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

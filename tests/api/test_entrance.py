@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mintonce import AsyncTokenClient
-from mintonce.v1 import tokens_pb2
+from mintonce.v1 import tokens_pb2, types_pb2
 from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.api import entrance
 from mintonce_server.api.options import ServerOptions
@@ -25,7 +25,9 @@ from support.waiting import wait_until
 ANY = "127.0.0.1:0"
 SOON = 0.2
 OPTIONS = ServerOptions(ANY, message_timeout=SOON)
-WANTED = message(tokens_pb2.GetTokenRequest(client=CLIENT, audience=AUDIENCE).SerializeToString())
+WANTED = message(
+    tokens_pb2.GetTokenRequest(key=types_pb2.TokenKey(client=CLIENT, audience=AUDIENCE)).SerializeToString()
+)
 OK, INVALID, EXHAUSTED, UNKNOWN_METHOD, NAMELESS = "0", "3", "8", "12", "16"
 REFUSED_STREAM = 7
 

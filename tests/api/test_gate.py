@@ -99,8 +99,8 @@ async def test_a_list_is_cut_after_others_keys_are_left_out(guarded: Gatehouse) 
             await billing.get(CLIENT, AUDIENCE, [scope])
         for scope in scopes:
             guarded.policy = Policy([Rule("ops", ("key:operator",), (CLIENT,), (AUDIENCE,), (scope,), ALL)])
-            listed = await operator.list_tokens(limit=1)
-            assert ([token.scopes for token in listed.tokens], listed.truncated) == ([(scope,)], False)
+            listed = await operator.list_tokens(page_size=1)
+            assert ([token.scopes for token in listed.tokens], listed.next_page_token) == ([(scope,)], "")
 
 
 async def test_the_audit_line_of_a_list_names_the_client(guarded: Gatehouse) -> None:

@@ -13,8 +13,10 @@ import pytest_asyncio
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 from grpc.aio import AioRpcError, insecure_channel
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest as Asked
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionResponse
 
-from mintonce.v1 import tokens_pb2, tokens_pb2_grpc
+from mintonce.v1 import tokens_pb2, tokens_pb2_grpc, types_pb2
 from mintonce_dev.faults import Fault
 from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.api.options import ServerOptions
@@ -26,7 +28,7 @@ from mintonce_server.observability.clock import SystemClock
 from support.house import AUDIENCE, CLIENT, House, house
 
 DEADLINE = 10.0
-WANTED = tokens_pb2.GetTokenRequest(client=CLIENT, audience=AUDIENCE)
+WANTED = tokens_pb2.GetTokenRequest(key=types_pb2.TokenKey(client=CLIENT, audience=AUDIENCE))
 
 
 @pytest_asyncio.fixture
@@ -41,7 +43,10 @@ async def test_a_message_over_the_limit_is_turned_away_and_the_next_call_is_serv
     """Nobody can fill the memory with one request."""
     with pytest.raises(AioRpcError) as caught:
         await tokens.GetToken(
-            tokens_pb2.GetTokenRequest(client=CLIENT, audience=AUDIENCE, scopes=["x" * 250] * 300), timeout=DEADLINE
+            tokens_pb2.GetTokenRequest(
+                key=types_pb2.TokenKey(client=CLIENT, audience=AUDIENCE, scopes=["x" * 250] * 300)
+            ),
+            timeout=DEADLINE,
         )
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert (await tokens.GetToken(WANTED, timeout=DEADLINE)).token.generation
@@ -114,8 +119,9 @@ async def test_two_servers_share_a_port_where_so_reuseport_is_set(replica: House
         await server.stop(grace=0.0)
 
 
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
 @pytest.mark.parametrize("reflection", [True, False])
-async def test_reflection_is_there_only_where_it_is_set(issuer: PracticeIssuer, reflection: bool) -> None:
+async def test_reflection_is_there_only_where_it_is_set(issuer: PracticeIssuer, reflection: bool, version: str) -> None:
     """It tells strangers what there is."""
     async with house(issuer.token_url) as replica:
         server = Server(replica.broker, SystemClock(), ServerOptions("127.0.0.1:0", reflection=reflection))
@@ -123,11 +129,39 @@ async def test_reflection_is_there_only_where_it_is_set(issuer: PracticeIssuer, 
         await server.start()
         async with insecure_channel(target) as channel:
             untyped = cast("Any", channel)  # calls without serializers have no types
-            call = untyped.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")()
+            call = untyped.stream_stream(f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo")()
             await call.done_writing()
             code = await call.code()
         await server.stop(grace=0.0)
     assert (code is grpc.StatusCode.OK) is reflection
+
+
+async def test_reflection_names_every_service_and_describes_each(issuer: PracticeIssuer) -> None:
+    """Its own two versions, too: tools ask for the description of everything that is listed."""
+    async with house(issuer.token_url) as replica:
+        server = Server(replica.broker, SystemClock(), ServerOptions("127.0.0.1:0", reflection=True))
+        target = server.bind()
+        await server.start()
+        async with insecure_channel(target) as channel:
+            untyped = cast("Any", channel)  # as above
+            call = untyped.stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")()
+
+            async def ask(request: Asked) -> ServerReflectionResponse:
+                await call.write(request.SerializeToString())
+                return ServerReflectionResponse.FromString(await call.read())
+
+            listed = (await ask(Asked(list_services=""))).list_services_response.service
+            answers = [await ask(Asked(file_containing_symbol=service.name)) for service in listed]
+            await call.done_writing()
+        await server.stop(grace=0.0)
+    assert [service.name for service in listed] == [
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+        "mintonce.v1.AdminService",
+        "mintonce.v1.TokenService",
+    ]
+    assert all(answer.file_descriptor_response.file_descriptor_proto for answer in answers)
 
 
 async def test_what_reflection_cannot_read_is_no_fault_of_ours(

@@ -36,7 +36,7 @@ def admin(channel: grpc.aio.Channel) -> "admin_pb2_grpc.AdminServiceAsyncStub":
 
 
 def wanted(audience: str = AUDIENCE, client: str = CLIENT) -> tokens_pb2.GetTokenRequest:
-    return tokens_pb2.GetTokenRequest(client=client, audience=audience)
+    return tokens_pb2.GetTokenRequest(key=types_pb2.TokenKey(client=client, audience=audience))
 
 
 def info_of(error: AioRpcError) -> ErrorInfo:
@@ -64,8 +64,8 @@ async def test_an_answer_says_what_is_left_and_when_to_ask_again(
 ) -> None:
     """As durations, since callers' clocks may be wrong."""
     token = (await tokens.GetToken(wanted(), timeout=DEADLINE)).token
-    assert 3590 < token.remaining.seconds <= 3600
-    assert 3600 - 360 <= token.refresh_in.seconds + 10 < token.remaining.seconds
+    assert 3590 < token.expires_in.seconds <= 3600
+    assert 3600 - 360 <= token.refresh_in.seconds + 10 < token.expires_in.seconds
     assert token.token_type == "Bearer"
     assert not token.degraded
 
@@ -75,7 +75,7 @@ async def test_scopes_in_any_order_are_the_same_key(
 ) -> None:
     """Sorted, without repetition."""
     for scopes in (["read", "write"], ["write", "read", "write"]):
-        request = tokens_pb2.GetTokenRequest(client=CLIENT, audience=AUDIENCE, scopes=scopes)
+        request = tokens_pb2.GetTokenRequest(key=types_pb2.TokenKey(client=CLIENT, audience=AUDIENCE, scopes=scopes))
         assert (await tokens.GetToken(request, timeout=DEADLINE)).token.scopes == ["read", "write"]
     assert issuer.posts == 1
 
@@ -88,7 +88,7 @@ async def test_scopes_in_any_order_are_the_same_key(
         (wanted(audience="two words"), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
         (wanted(audience="a" * 1025), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
         (
-            tokens_pb2.GetTokenRequest(client=CLIENT, audience=AUDIENCE, scopes=['quo"te']),
+            tokens_pb2.GetTokenRequest(key=types_pb2.TokenKey(client=CLIENT, audience=AUDIENCE, scopes=['quo"te'])),
             grpc.StatusCode.INVALID_ARGUMENT,
             "INVALID_REQUEST",
         ),
@@ -128,10 +128,14 @@ async def test_a_watch_sends_the_token_at_once_and_its_successor_when_it_is_ther
     tokens: "tokens_pb2_grpc.TokenServiceAsyncStub", admin: "admin_pb2_grpc.AdminServiceAsyncStub"
 ) -> None:
     """Nobody polls."""
-    watch = tokens.WatchToken(tokens_pb2.WatchTokenRequest(client=CLIENT, audience=AUDIENCE), timeout=DEADLINE)
+    watch = tokens.WatchToken(
+        tokens_pb2.WatchTokenRequest(key=types_pb2.TokenKey(client=CLIENT, audience=AUDIENCE)), timeout=DEADLINE
+    )
     answers = aiter(watch)
     first = (await anext(answers)).token
-    rotation = await admin.RotateToken(admin_pb2.RotateTokenRequest(client=CLIENT, audience=AUDIENCE), timeout=DEADLINE)
+    rotation = await admin.RotateToken(
+        admin_pb2.RotateTokenRequest(key=types_pb2.TokenKey(client=CLIENT, audience=AUDIENCE)), timeout=DEADLINE
+    )
     second = (await anext(answers)).token
     assert (rotation.previous_generation, rotation.generation) == (first.generation, second.generation)
     watch.cancel()
@@ -142,7 +146,9 @@ async def test_a_rejected_token_is_replaced_once_whatever_many_callers_say(
 ) -> None:
     """A reject mints nothing by itself; the next call does, for all."""
     first = (await tokens.GetToken(wanted(), timeout=DEADLINE)).token
-    request = tokens_pb2.RejectTokenRequest(client=CLIENT, audience=AUDIENCE, generation=first.generation)
+    request = tokens_pb2.RejectTokenRequest(
+        key=types_pb2.TokenKey(client=CLIENT, audience=AUDIENCE), generation=first.generation
+    )
     await asyncio.gather(*(tokens.RejectToken(request, timeout=DEADLINE) for _ in range(20)))
     assert issuer.posts == 1
     answers = await asyncio.gather(*(tokens.GetToken(wanted(), timeout=DEADLINE) for _ in range(20)))
@@ -156,7 +162,9 @@ async def test_a_token_can_be_rejected_by_its_fingerprint(tokens: "tokens_pb2_gr
     fingerprint = hashlib.sha256(first.access_token.encode()).digest()
 
     async def reject(sha256: bytes) -> bool:
-        request = tokens_pb2.RejectTokenRequest(client=CLIENT, audience=AUDIENCE, access_token_sha256=sha256)
+        request = tokens_pb2.RejectTokenRequest(
+            key=types_pb2.TokenKey(client=CLIENT, audience=AUDIENCE), access_token_sha256=sha256
+        )
         return (await tokens.RejectToken(request, timeout=DEADLINE)).was_current
 
     assert not await reject(b"\0" * 32)
@@ -170,7 +178,9 @@ async def test_a_second_reject_within_the_interval_is_turned_away_and_the_token_
     """One caller in a loop must neither use up the quota nor take the token from the others."""
 
     async def reject(generation: int) -> None:
-        request = tokens_pb2.RejectTokenRequest(client=CLIENT, audience=AUDIENCE, generation=generation)
+        request = tokens_pb2.RejectTokenRequest(
+            key=types_pb2.TokenKey(client=CLIENT, audience=AUDIENCE), generation=generation
+        )
         await tokens.RejectToken(request, timeout=DEADLINE)
 
     first = (await tokens.GetToken(wanted(), timeout=DEADLINE)).token.generation
@@ -192,12 +202,13 @@ async def test_the_list_names_live_tokens_and_never_shows_their_text(
         (await tokens.GetToken(wanted(audience), timeout=DEADLINE)).token.access_token for audience in ("b", "a", "c")
     ]
     listed = await admin.ListTokens(admin_pb2.ListTokensRequest(), timeout=DEADLINE)
-    assert [summary.audience for summary in listed.tokens] == ["a", "b", "c"]
-    assert not listed.truncated
+    assert [summary.key.audience for summary in listed.tokens] == ["a", "b", "c"]
+    assert listed.next_page_token == ""
+    assert not listed.incomplete
     assert not any(text in str(listed) for text in texts)
     page = await admin.ListTokens(admin_pb2.ListTokensRequest(page_size=2), timeout=DEADLINE)
     assert len(page.tokens) == 2
-    assert page.truncated
+    assert page.next_page_token
 
 
 async def test_draining_ends_watches_so_that_clients_go_elsewhere_and_health_says_so(
@@ -209,7 +220,11 @@ async def test_draining_ends_watches_so_that_clients_go_elsewhere_and_health_say
         return await asyncio.to_thread(health_of, replica.target, DEADLINE, "mintonce.v1.TokenService")
 
     assert await health() == "SERVING"
-    answers = aiter(tokens.WatchToken(tokens_pb2.WatchTokenRequest(client=CLIENT, audience=AUDIENCE), timeout=DEADLINE))
+    answers = aiter(
+        tokens.WatchToken(
+            tokens_pb2.WatchTokenRequest(key=types_pb2.TokenKey(client=CLIENT, audience=AUDIENCE)), timeout=DEADLINE
+        )
+    )
     await anext(answers)
     await replica.server.drain()
     assert await health() == "NOT_SERVING"

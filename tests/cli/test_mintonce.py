@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from mintonce.v1 import tokens_pb2
+from mintonce.v1 import admin_pb2, tokens_pb2, types_pb2
 from support.scripted_server import AUDIENCE, CLIENT, ScriptedServer
 
 PROGRAM = Path(sys.executable).with_name("mintonce")
@@ -73,9 +73,11 @@ def test_get_can_print_everything_as_json(server: ScriptedServer) -> None:
 
 def test_get_asks_for_what_was_said(server: ScriptedServer) -> None:
     """Scopes and the life that should be left."""
-    mintonce(server, "get", CLIENT, AUDIENCE, "--scope", "read", "--scope", "write", "--min-remaining", "1m30s")
-    expected = tokens_pb2.GetTokenRequest(client=CLIENT, audience=AUDIENCE, scopes=["read", "write"])
-    expected.min_remaining.FromSeconds(90)
+    mintonce(server, "get", CLIENT, AUDIENCE, "--scope", "read", "--scope", "write", "--min-ttl", "1m30s")
+    expected = tokens_pb2.GetTokenRequest(
+        key=types_pb2.TokenKey(client=CLIENT, audience=AUDIENCE, scopes=["read", "write"])
+    )
+    expected.min_ttl.FromSeconds(90)
     assert server.requests == [expected]
 
 
@@ -132,7 +134,7 @@ def test_a_server_that_does_not_answer_costs_the_timeout_and_exits_with_3(server
     [
         ["get", CLIENT],
         ["get", CLIENT, AUDIENCE, "--json", "--header"],
-        ["get", CLIENT, AUDIENCE, "--min-remaining", "soon"],
+        ["get", CLIENT, AUDIENCE, "--min-ttl", "soon"],
         ["--timeout", "0", "get", CLIENT, AUDIENCE],
         ["watch", CLIENT, AUDIENCE, "--count", "0"],
         [],
@@ -254,16 +256,46 @@ def test_reject_reads_a_token_from_standard_input_only(server: ScriptedServer) -
 
 
 def test_ls_lists_without_text(server: ScriptedServer) -> None:
-    """A table for people, JSON lines for programs, and a word when there is more."""
+    """A table for people, JSON lines for programs, and a word when a part of the store is missing."""
     code, out, err = mintonce(server, "ls")
     assert code == 0
     assert [line.split() for line in out.splitlines()] == [
         ["CLIENT", "AUDIENCE", "SCOPES", "GENERATION", "EXPIRES", "IN"],
         [CLIENT, AUDIENCE, "-", "101", "59m59s"],
     ]
-    assert "more are live" in err
+    assert "incomplete" in err
     _, out, _ = mintonce(server, "ls", "--json", "--client", CLIENT)
     assert json.loads(out)["expires_in"] == 3599
+
+
+@pytest.mark.parametrize("sort", ["key", "expiry", "generation"])
+def test_ls_prints_all_pages_under_one_heading(server: ScriptedServer, sort: str) -> None:
+    """However many calls that takes."""
+    server.pages = 3
+    _, out, _ = mintonce(server, "ls", "--sort", sort)
+    assert [line.split()[0] for line in out.splitlines()] == ["CLIENT", CLIENT, CLIENT, CLIENT]
+    assert server.calls["ListTokens"] == 3
+
+
+def test_ls_counts_and_filters(server: ScriptedServer) -> None:
+    """By what expires soon; the count alone, for scripts."""
+    server.pages = 2
+    assert mintonce(server, "ls", "--count")[1] == "2\n"
+    assert mintonce(server, "ls", "--count", "--expiring", "1h")[1] == "2\n"
+    assert mintonce(server, "ls", "--count", "--expiring", "59m")[1] == "0\n"
+    assert mintonce(server, "ls", "--expiring", "59m")[1] == ""
+
+
+def test_rotate_says_what_replaced_what(server: ScriptedServer) -> None:
+    """By generations; the token is never printed."""
+    assert mintonce(server, "rotate", CLIENT, AUDIENCE, "--scope", "read") == (
+        0,
+        "generation 102 replaces generation 101\n",
+        "",
+    )
+    (request,) = server.requests
+    assert isinstance(request, admin_pb2.RotateTokenRequest)
+    assert request.key.scopes == ["read"]
 
 
 @pytest.mark.parametrize("command", [["get", CLIENT, AUDIENCE], ["watch", CLIENT, AUDIENCE, "--count", "1"], ["ls"]])

@@ -19,7 +19,7 @@ from mintonce import (
     Unavailable,
     Unreachable,
 )
-from mintonce.v1 import tokens_pb2
+from mintonce.v1 import tokens_pb2, types_pb2
 from support.scripted_server import AUDIENCE, CLIENT, ScriptedServer
 
 
@@ -44,16 +44,18 @@ def test_a_slow_answer_shortens_the_life(server: ScriptedServer) -> None:
     with TokenClient(server.target) as client:
         token = client.get(CLIENT, AUDIENCE)
     opener.join()
-    assert token.remaining() < server.lifetime - 0.25
+    assert token.expires_in() < server.lifetime - 0.25
 
 
 def test_the_request_says_what_was_asked_for(server: ScriptedServer) -> None:
     """Scopes may be a list, or one string as RFC 6749 writes it."""
     with TokenClient(server.target) as client:
-        client.get(CLIENT, AUDIENCE, "read write", min_remaining=90.5)
-        client.get(CLIENT, AUDIENCE, ["read", "write"], min_remaining=timedelta(seconds=90.5))
-    expected = tokens_pb2.GetTokenRequest(client=CLIENT, audience=AUDIENCE, scopes=["read", "write"])
-    expected.min_remaining.FromMilliseconds(90_500)
+        client.get(CLIENT, AUDIENCE, "read write", min_ttl=90.5)
+        client.get(CLIENT, AUDIENCE, ["read", "write"], min_ttl=timedelta(seconds=90.5))
+    expected = tokens_pb2.GetTokenRequest(
+        key=types_pb2.TokenKey(client=CLIENT, audience=AUDIENCE, scopes=["read", "write"])
+    )
+    expected.min_ttl.FromMilliseconds(90_500)
     assert server.requests == [expected, expected]
 
 
@@ -170,7 +172,7 @@ def test_a_slow_first_answer_shortens_the_life_in_a_watch_too(server: ScriptedSe
     opener = threading.Timer(0.3, gate.set)
     opener.start()
     with TokenClient(server.target) as client, client.watch(CLIENT, AUDIENCE) as tokens:
-        assert next(tokens).remaining() < server.lifetime - 0.25
+        assert next(tokens).expires_in() < server.lifetime - 0.25
     opener.join()
 
 
@@ -203,8 +205,8 @@ def test_the_admin_calls(server: ScriptedServer) -> None:
     with TokenClient(server.target) as client:
         listed = client.list_tokens()
         rotation = client.rotate(CLIENT, AUDIENCE)
-    assert listed.truncated
-    assert [(each.client, each.generation, each.remaining) for each in listed.tokens] == [(CLIENT, 101, 3599.5)]
+    assert listed.incomplete
+    assert [(each.client, each.generation, each.expires_in) for each in listed.tokens] == [(CLIENT, 101, 3599.5)]
     assert (rotation.previous_generation, rotation.generation) == (101, 102)
 
 
@@ -257,7 +259,7 @@ async def test_the_async_client_does_the_same(server: ScriptedServer) -> None:
             server.publish()
             assert (await anext(tokens)).generation == 102
         assert not await client.reject(CLIENT, AUDIENCE, token=token)
-        assert (await client.list_tokens()).truncated
+        assert (await client.list_tokens()).incomplete
         assert (await client.rotate(CLIENT, AUDIENCE)).generation == 103
 
 

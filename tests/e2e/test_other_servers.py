@@ -46,7 +46,7 @@ async def test_environment_variables_are_enough(
     said = claims(again.access_token)
     assert (said["aud"], said["client_id"], said["scope"]) == (AUDIENCE, client_id, "orders:read")
     assert again.scopes == ("orders:read",)
-    assert 1190.0 < again.remaining() <= 1200.0
+    assert 1190.0 < again.expires_in() <= 1200.0
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ async def test_a_crowd_that_asks_at_once_waits_for_one_mint(fleet: Fleet) -> Non
 async def test_the_answer_says_what_is_left_and_when_a_successor_is_due(fleet: Fleet) -> None:
     """The successor comes in the last tenth of the life."""
     token = await (await fleet.replica()).get()
-    assert 3590.0 < token.remaining() <= 3600.0
+    assert 3590.0 < token.expires_in() <= 3600.0
     assert 0.0 < token.expires_at - token.refresh_at <= 360.0
 
 

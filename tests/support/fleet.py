@@ -20,9 +20,9 @@ class Replica:
     house: House
     client: AsyncTokenClient
 
-    async def get(self, audience: str = AUDIENCE, min_remaining: float | None = None, timeout: float = 10.0) -> Token:
+    async def get(self, audience: str = AUDIENCE, min_ttl: float | None = None, timeout: float = 10.0) -> Token:
         """What a microservice does."""
-        return await self.client.get(CLIENT, audience, min_remaining=min_remaining, timeout=timeout)
+        return await self.client.get(CLIENT, audience, min_ttl=min_ttl, timeout=timeout)
 
     async def reject(self, token: Token) -> bool:
         """What a microservice does when a resource server answers 401."""

@@ -39,6 +39,7 @@ class ScriptedServer(tokens_pb2_grpc.TokenServiceServicer, admin_pb2_grpc.AdminS
     Attributes:
         calls: how often each method was called, by name.
         requests: what came, oldest first.
+        pages: of a list; each has the same token.
     """
 
     def __init__(self, address: str = "127.0.0.1:0") -> None:
@@ -47,6 +48,7 @@ class ScriptedServer(tokens_pb2_grpc.TokenServiceServicer, admin_pb2_grpc.AdminS
         self.lifetime = 3600.0
         self.refresh_in: float | None = None
         self.mints = True
+        self.pages = 1
         self._address = address
         self._changed = threading.Condition()
         self._token: types_pb2.Token | None = None
@@ -173,14 +175,15 @@ class ScriptedServer(tokens_pb2_grpc.TokenServiceServicer, admin_pb2_grpc.AdminS
     ) -> admin_pb2.ListTokensResponse:
         self._called("ListTokens", request, context)
         summary = admin_pb2.TokenSummary(
-            client=CLIENT,
-            audience=AUDIENCE,
-            scopes=self._listed_scopes,
+            key=types_pb2.TokenKey(client=CLIENT, audience=AUDIENCE, scopes=self._listed_scopes),
             generation=self._generation,
             key_hash="ab" * 16,
         )
-        summary.remaining.FromMilliseconds(3_599_500)
-        return admin_pb2.ListTokensResponse(tokens=[summary], truncated=True)
+        summary.expires_in.FromMilliseconds(3_599_500)
+        page = int(request.page_token or 1)
+        return admin_pb2.ListTokensResponse(
+            tokens=[summary], incomplete=True, next_page_token=str(page + 1) if page < self.pages else ""
+        )
 
     def RotateToken(
         self, request: admin_pb2.RotateTokenRequest, context: grpc.ServicerContext
@@ -208,7 +211,7 @@ class ScriptedServer(tokens_pb2_grpc.TokenServiceServicer, admin_pb2_grpc.AdminS
         with self._changed:
             if self._token is not None:
                 result.CopyFrom(self._token)
-        result.remaining.FromMicroseconds(int(self.lifetime * 1e6))
+        result.expires_in.FromMicroseconds(int(self.lifetime * 1e6))
         refresh_in = 0.9 * self.lifetime if self.refresh_in is None else self.refresh_in
         result.refresh_in.FromMicroseconds(int(refresh_in * 1e6))
         result.expire_time.FromSeconds(int(time() + self.lifetime))

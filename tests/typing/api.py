@@ -18,7 +18,7 @@ from mintonce import (
     Tls,
     Token,
     TokenClient,
-    TokenList,
+    TokenPage,
     TokenSource,
     Unavailable,
 )
@@ -29,20 +29,20 @@ from mintonce.integrations import requests as requests_integration
 
 def calls(credentials: grpc.ChannelCredentials) -> None:
     with TokenClient("127.0.0.1:50051", credentials=credentials, timeout=5.0) as client:
-        token: Token = client.get("billing", "https://api.example.com/", ["read"], min_remaining=timedelta(minutes=5))
+        token: Token = client.get("billing", "https://api.example.com/", ["read"], min_ttl=timedelta(minutes=5))
         text: str = token.access_token
         header: str = token.header
         expires: datetime = token.expire_time
-        remaining: float = token.remaining()
+        expires_in: float = token.expires_in()
         fingerprint: bytes = token.fingerprint
         was_current: bool = client.reject("billing", "https://api.example.com/", generation=token.generation)
-        tokens: TokenList = client.list_tokens(limit=10)
+        tokens: TokenPage = client.list_tokens(page_size=10)
         rotation: Rotation = client.rotate("billing", "https://api.example.com/")
         with client.watch("billing") as watch:
             for each in watch:
                 successor: Token = each
                 print(successor)
-        print(text, header, expires, remaining, fingerprint, was_current, tokens, rotation)
+        print(text, header, expires, expires_in, fingerprint, was_current, tokens, rotation)
 
 
 def credentials() -> None:

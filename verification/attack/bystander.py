@@ -10,7 +10,7 @@ from attack.wire import bearer
 from grpc import aio
 
 from mintonce._channel import OPTIONS
-from mintonce.v1 import tokens_pb2, tokens_pb2_grpc
+from mintonce.v1 import tokens_pb2, tokens_pb2_grpc, types_pb2
 
 PACE: Final = 0.01
 """Seconds from one of its calls to the next."""
@@ -27,7 +27,7 @@ class Bystander:
         """Until told to stop, on one connection."""
         async with aio.insecure_channel(arena.target, options=OPTIONS) as channel:
             stub = tokens_pb2_grpc.TokenServiceStub(channel)
-            request = tokens_pb2.GetTokenRequest(client="default", audience=VICTIM_AUDIENCE)
+            request = tokens_pb2.GetTokenRequest(key=types_pb2.TokenKey(client="default", audience=VICTIM_AUDIENCE))
             while not until.is_set():
                 began = time.monotonic()
                 try:

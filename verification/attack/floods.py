@@ -11,7 +11,7 @@ from attack import wire_floods
 from attack.wire import bearer
 from grpc import aio
 
-from mintonce.v1 import tokens_pb2, tokens_pb2_grpc
+from mintonce.v1 import tokens_pb2, tokens_pb2_grpc, types_pb2
 
 AUDIENCE: Final = "https://flooded.example.com/"
 WORKERS: Final = 50
@@ -41,7 +41,7 @@ async def hot_reads(target: str, key: str, seconds: float) -> int:
     """The same token again and again."""
     async with aio.insecure_channel(target) as channel:
         stub = tokens_pb2_grpc.TokenServiceStub(channel)
-        request = tokens_pb2.GetTokenRequest(client="default", audience=AUDIENCE)
+        request = tokens_pb2.GetTokenRequest(key=types_pb2.TokenKey(client="default", audience=AUDIENCE))
         return await _workers(lambda _: stub.GetToken(request, timeout=5.0, metadata=(bearer(key),)), seconds)
 
 
@@ -51,7 +51,9 @@ async def invented_scopes(target: str, key: str, seconds: float) -> int:
         stub = tokens_pb2_grpc.TokenServiceStub(channel)
 
         def strike(number: int) -> Awaitable[object]:
-            request = tokens_pb2.GetTokenRequest(client="default", audience=AUDIENCE, scopes=[f"invented-{number}"])
+            request = tokens_pb2.GetTokenRequest(
+                key=types_pb2.TokenKey(client="default", audience=AUDIENCE, scopes=[f"invented-{number}"])
+            )
             return stub.GetToken(request, timeout=5.0, metadata=(bearer(key),))
 
         return await _workers(strike, seconds)
@@ -64,7 +66,8 @@ async def rejects(target: str, key: str, seconds: float) -> int:
 
         def strike(number: int) -> Awaitable[object]:
             request = tokens_pb2.RejectTokenRequest(
-                client="default", audience=AUDIENCE, scopes=[f"rejected-{number}"], generation=2**40
+                key=types_pb2.TokenKey(client="default", audience=AUDIENCE, scopes=[f"rejected-{number}"]),
+                generation=2**40,
             )
             return stub.RejectToken(request, timeout=5.0, metadata=(bearer(key),))
 
@@ -78,7 +81,7 @@ async def watches(target: str, key: str, seconds: float) -> int:
     async with aio.insecure_channel(target) as channel:
         stub = tokens_pb2_grpc.TokenServiceStub(channel)
         while time.monotonic() < until and len(opened) < 3000:
-            request = tokens_pb2.WatchTokenRequest(client="default", audience=AUDIENCE)
+            request = tokens_pb2.WatchTokenRequest(key=types_pb2.TokenKey(client="default", audience=AUDIENCE))
             opened += [stub.WatchToken(request, metadata=(bearer(key),)) for _ in range(50)]
             await asyncio.sleep(0.02)  # a flooder's own pace
         await asyncio.sleep(max(0.0, until - time.monotonic()))
@@ -91,8 +94,8 @@ async def giant_messages(target: str, key: str, seconds: float) -> int:
     """A request of four megabytes, and metadata of a hundred kilobytes."""
     async with aio.insecure_channel(target, options=[("grpc.max_metadata_size", 1 << 20)]) as channel:
         stub = tokens_pb2_grpc.TokenServiceStub(channel)
-        large = tokens_pb2.GetTokenRequest(client="x" * (4 << 20))
-        small = tokens_pb2.GetTokenRequest(client="default", audience=AUDIENCE)
+        large = tokens_pb2.GetTokenRequest(key=types_pb2.TokenKey(client="x" * (4 << 20)))
+        small = tokens_pb2.GetTokenRequest(key=types_pb2.TokenKey(client="default", audience=AUDIENCE))
 
         def strike(number: int) -> Awaitable[object]:
             if number % 2:
@@ -106,7 +109,7 @@ async def no_proof(target: str, key: str, seconds: float) -> int:
     """API keys that are guessed: none is accepted."""
     async with aio.insecure_channel(target) as channel:
         stub = tokens_pb2_grpc.TokenServiceStub(channel)
-        request = tokens_pb2.GetTokenRequest(client="default", audience=AUDIENCE)
+        request = tokens_pb2.GetTokenRequest(key=types_pb2.TokenKey(client="default", audience=AUDIENCE))
         return await _workers(
             lambda number: stub.GetToken(request, timeout=5.0, metadata=(bearer(f"mok_{number}{key[8:]}"),)), seconds
         )

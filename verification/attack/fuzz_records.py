@@ -13,7 +13,7 @@ from attack.figures import Figures
 from attack.wire import OUR_CODES, Wire, broken_law, wired
 from redis import Redis
 
-from mintonce.v1 import tokens_pb2
+from mintonce.v1 import tokens_pb2, types_pb2
 from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.core.key import TokenKey
 from mintonce_server.observability.clock import SystemClock
@@ -50,8 +50,10 @@ class Victim:
         before = len(posts(self._log))
         for blow in blows:
             self._damager.strike(HASHER(key), blow)
-        asked = tokens_pb2.GetTokenRequest(client=CLIENT, audience=audience).SerializeToString()
-        rejected = tokens_pb2.RejectTokenRequest(client=CLIENT, audience=audience, generation=generation)
+        asked = tokens_pb2.GetTokenRequest(key=types_pb2.TokenKey(client=CLIENT, audience=audience)).SerializeToString()
+        rejected = tokens_pb2.RejectTokenRequest(
+            key=types_pb2.TokenKey(client=CLIENT, audience=audience), generation=generation
+        )
         for method, message in ((GET, asked), (GET, asked), (REJECT, rejected.SerializeToString()), (GET, asked)):
             said = self._reading.call(method, message)
             self._figures.saw(said.code, broken_law(method, message, said, allowed=OUR_CODES))

@@ -1,10 +1,11 @@
 """What a hostile caller sends: strategies for Hypothesis."""
 
+from base64 import urlsafe_b64encode
 from typing import Final
 
 from hypothesis import strategies as st
 
-from mintonce.v1 import admin_pb2, tokens_pb2
+from mintonce.v1 import admin_pb2, tokens_pb2, types_pb2
 
 FORGED: Final = '\n{"event": "forged", "level": "info"}\r\n'
 """A text that would begin a log line of its own if anybody printed it as it is."""
@@ -17,6 +18,7 @@ METHODS: Final = (
     "/mintonce.v1.AdminService/RotateToken",
     "/grpc.health.v1.Health/Check",
     "/grpc.health.v1.Health/Watch",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
     "/mintonce.v1.TokenService/NoSuchMethod",
     "/no.such.Service/Method",
@@ -31,38 +33,51 @@ EVIL: Final = (
 
 TEXTS = st.sampled_from(LIKELY) | st.sampled_from(EVIL) | st.text(max_size=40)
 INT64 = st.integers(-(2**63), 2**63 - 1)
+PAGE_TOKENS = (
+    st.just("")
+    | TEXTS
+    | st.text("AZaz09-_=", max_size=40)
+    | st.lists(TEXTS, max_size=5).map(lambda parts: urlsafe_b64encode("\n".join(parts).encode()).decode().rstrip("="))
+)
+"""Such as a server makes them, too."""
 SCOPES = st.lists(TEXTS, max_size=5) | st.integers(60, 3000).map(lambda n: [f"s{i}" for i in range(n)])
+
+
+@st.composite
+def keys(draw: st.DrawFn) -> types_pb2.TokenKey | None:
+    """Anything in each field; or none at all."""
+    if draw(st.integers(0, 9)) == 0:
+        return None
+    return types_pb2.TokenKey(client=draw(TEXTS), audience=draw(TEXTS), scopes=draw(SCOPES))
 
 
 @st.composite
 def get_requests(draw: st.DrawFn) -> bytes:
     """A GetTokenRequest with anything in each field."""
-    request = tokens_pb2.GetTokenRequest(client=draw(TEXTS), audience=draw(TEXTS), scopes=draw(SCOPES))
+    request = tokens_pb2.GetTokenRequest(key=draw(keys()))
     if draw(st.booleans()):
-        request.min_remaining.seconds = draw(INT64)
-        request.min_remaining.nanos = draw(st.integers(-(2**31), 2**31 - 1))
+        request.min_ttl.seconds = draw(INT64)
+        request.min_ttl.nanos = draw(st.integers(-(2**31), 2**31 - 1))
     return request.SerializeToString()
 
 
 @st.composite
 def other_requests(draw: st.DrawFn) -> bytes:
     """What the other methods take."""
-    client, audience, scopes = draw(TEXTS), draw(TEXTS), draw(SCOPES)
+    key = draw(keys())
     match draw(st.integers(0, 3)):
         case 0:
-            return tokens_pb2.RejectTokenRequest(
-                client=client, audience=audience, scopes=scopes, generation=draw(INT64)
-            ).SerializeToString()
+            return tokens_pb2.RejectTokenRequest(key=key, generation=draw(INT64)).SerializeToString()
         case 1:
             return tokens_pb2.RejectTokenRequest(
-                client=client, audience=audience, access_token_sha256=draw(st.binary(max_size=40))
+                key=key, access_token_sha256=draw(st.binary(max_size=40))
             ).SerializeToString()
         case 2:
             return admin_pb2.ListTokensRequest(
-                client=client, page_size=draw(st.integers(-(2**31), 2**31 - 1))
+                client=draw(TEXTS), page_size=draw(st.integers(-(2**31), 2**31 - 1)), page_token=draw(PAGE_TOKENS)
             ).SerializeToString()
         case _:
-            return admin_pb2.RotateTokenRequest(client=client, audience=audience, scopes=scopes).SerializeToString()
+            return admin_pb2.RotateTokenRequest(key=key).SerializeToString()
 
 
 @st.composite

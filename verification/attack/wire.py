@@ -87,13 +87,13 @@ def broken_law(method: str, message: bytes, said: Said, *, allowed: frozenset[st
 def _wrong_token(message: bytes, answer: bytes) -> str:
     """Whether a token is not for what the request named, or is for what no caller may request."""
     request = tokens_pb2.GetTokenRequest.FromString(message)
-    if not all("!" <= char <= "~" for text in (request.audience, *request.scopes) for char in text):
+    if not all("!" <= char <= "~" for text in (request.key.audience, *request.key.scopes) for char in text):
         return "a token for an audience or scope with characters that none may have"
     token = tokens_pb2.GetTokenResponse.FromString(answer).token
     payload = token.access_token.split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     if token.expire_time.seconds > claims["exp"] + SLACK:
         return "a token that is said to live longer than it does"
-    asked = (request.audience, sorted(set(request.scopes)))
+    asked = (request.key.audience, sorted(set(request.key.scopes)))
     got = (claims.get("aud") or "", sorted(str(claims.get("scope", "")).split()))
     return "" if asked == got else f"asked for {asked}, got {got}"

@@ -62,7 +62,7 @@ class Callers:
         """One GetToken. Never raises: what came out is in the record. `client`: of another caller than usual."""
         client, began = client or member.client, time.time()
         try:
-            token = await client.get(CLIENT, audience, min_remaining=min_remaining or None, timeout=deadline)
+            token = await client.get(CLIENT, audience, min_ttl=min_remaining or None, timeout=deadline)
         except MintonceError as error:
             return self._failed("get", member, audience, began, deadline, error)
         return self._keep(_brought("get", member, audience, began, deadline, token, caller))

@@ -52,7 +52,7 @@ async def get(target: str, name: str) -> Call:
     async with grpc.aio.insecure_channel(target) as channel:
         began = time.time()
         answer = await tokens_pb2_grpc.TokenServiceStub(channel).GetToken(
-            tokens_pb2.GetTokenRequest(client="default", audience=API), timeout=10.0
+            tokens_pb2.GetTokenRequest(key=types_pb2.TokenKey(client="default", audience=API)), timeout=10.0
         )
         ended = time.time()
     said = claims(answer.token.access_token)

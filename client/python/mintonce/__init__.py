@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mintonce._wire import Rotation, TokenList, TokenSummary
+    from mintonce._wire import Rotation, TokenPage, TokenSummary
     from mintonce.aio import AsyncTokenClient, AsyncWatch
     from mintonce.aio_source import AsyncTokenSource
     from mintonce.client import TokenClient, Watch
@@ -34,7 +34,7 @@ __all__ = [
     "Token",
     "TokenClient",
     "TokenExpired",
-    "TokenList",
+    "TokenPage",
     "TokenSource",
     "TokenSummary",
     "Unavailable",
@@ -58,7 +58,7 @@ _HOMES = {
     "Token": "mintonce.token",
     "TokenClient": "mintonce.client",
     "TokenExpired": "mintonce.errors",
-    "TokenList": "mintonce._wire",
+    "TokenPage": "mintonce._wire",
     "TokenSource": "mintonce.source",
     "TokenSummary": "mintonce._wire",
     "Unavailable": "mintonce.errors",

@@ -9,7 +9,7 @@ import grpc
 from mintonce.errors import Refused
 
 LARGEST_GENERATION: Final = (1 << 63) - 1
-LARGEST_LIMIT: Final = (1 << 31) - 1
+LARGEST_PAGE_SIZE: Final = (1 << 31) - 1
 LONGEST: Final = 315_576_000_000
 """Seconds of a google.protobuf.Duration: ten thousand years."""
 

@@ -20,23 +20,29 @@ _ORIGINS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class TokenSummary:
-    """A live token without its text. `remaining` and `refresh_in` in seconds, as of the answer."""
+    """A live token without its text. `expires_in` and `refresh_in` in seconds, as of the answer."""
 
     client: str
     audience: str
     scopes: tuple[str, ...]
     generation: int
-    remaining: float
+    expires_in: float
     refresh_in: float
     key_hash: str
 
 
 @dataclass(frozen=True, slots=True)
-class TokenList:
-    """The live tokens of the store; `truncated` when there are more."""
+class TokenPage:
+    """A page of a list of live tokens, sorted by client, audience and scopes.
+
+    Attributes:
+        next_page_token: pass it to `list_tokens` for the next page; "" on the last one.
+        incomplete: a part of the store could not be reached, and its tokens are missing.
+    """
 
     tokens: tuple[TokenSummary, ...]
-    truncated: bool
+    next_page_token: str = ""
+    incomplete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,50 +59,51 @@ def scopes_of(scopes: Iterable[str]) -> list[str]:
 
 
 def get_request(
-    client: str, audience: str, scopes: Iterable[str], min_remaining: float | timedelta | None
+    client: str, audience: str, scopes: Iterable[str], min_ttl: float | timedelta | None
 ) -> tokens_pb2.GetTokenRequest:
-    """This and the others raise Refused for what no message can hold."""
-    client, audience, scopes = _key(client, audience, scopes)
-    request = tokens_pb2.GetTokenRequest(client=client, audience=audience, scopes=scopes)
-    if min_remaining is not None:
-        request.min_remaining.FromTimedelta(_sendable.span("min_remaining", min_remaining))
+    """This and the others raise Refused for values that no message can hold."""
+    request = tokens_pb2.GetTokenRequest(key=_key(client, audience, scopes))
+    if min_ttl is not None:
+        request.min_ttl.FromTimedelta(_sendable.span("min_ttl", min_ttl))
     return request
 
 
 def watch_request(client: str, audience: str, scopes: Iterable[str]) -> tokens_pb2.WatchTokenRequest:
-    client, audience, scopes = _key(client, audience, scopes)
-    return tokens_pb2.WatchTokenRequest(client=client, audience=audience, scopes=scopes)
+    return tokens_pb2.WatchTokenRequest(key=_key(client, audience, scopes))
 
 
 def reject_request(
     client: str, audience: str, scopes: Iterable[str], generation: int | None, fingerprint: bytes | None
 ) -> tokens_pb2.RejectTokenRequest:
-    """By generation where it is known, otherwise by the SHA-256 of the text."""
-    client, audience, scopes = _key(client, audience, scopes)
-    request = tokens_pb2.RejectTokenRequest(client=client, audience=audience, scopes=scopes)
+    """By the generation if it is known, otherwise by the SHA-256 of the text."""
+    request = tokens_pb2.RejectTokenRequest(key=_key(client, audience, scopes))
     if generation is not None:
         request.generation = _sendable.whole("generation", generation, _sendable.LARGEST_GENERATION)
     elif fingerprint is not None:
         request.access_token_sha256 = fingerprint
     else:
-        raise ValueError("reject() needs generation= or token=")
+        raise ValueError("reject() needs generation= or token= or fingerprint=")
     return request
 
 
-def list_request(client: str, limit: int) -> admin_pb2.ListTokensRequest:
+def list_request(client: str, page_size: int, page_token: str) -> admin_pb2.ListTokensRequest:
     return admin_pb2.ListTokensRequest(
-        client=_sendable.text("client", client), page_size=_sendable.whole("limit", limit, _sendable.LARGEST_LIMIT)
+        client=_sendable.text("client", client),
+        page_size=_sendable.whole("page_size", page_size, _sendable.LARGEST_PAGE_SIZE),
+        page_token=_sendable.text("page_token", page_token),
     )
 
 
 def rotate_request(client: str, audience: str, scopes: Iterable[str]) -> admin_pb2.RotateTokenRequest:
-    client, audience, scopes = _key(client, audience, scopes)
-    return admin_pb2.RotateTokenRequest(client=client, audience=audience, scopes=scopes)
+    return admin_pb2.RotateTokenRequest(key=_key(client, audience, scopes))
 
 
-def _key(client: str, audience: str, scopes: Iterable[str]) -> tuple[str, str, list[str]]:
-    each = [_sendable.text("scope", scope) for scope in scopes_of(scopes)]
-    return _sendable.text("client", client), _sendable.text("audience", audience), each
+def _key(client: str, audience: str, scopes: Iterable[str]) -> types_pb2.TokenKey:
+    return types_pb2.TokenKey(
+        client=_sendable.text("client", client),
+        audience=_sendable.text("audience", audience),
+        scopes=[_sendable.text("scope", scope) for scope in scopes_of(scopes)],
+    )
 
 
 def token_of(message: types_pb2.Token, anchor: float) -> Token:
@@ -106,7 +113,7 @@ def token_of(message: types_pb2.Token, anchor: float) -> Token:
         token_type=message.token_type,
         scopes=tuple(message.scopes),
         generation=message.generation,
-        expires_at=anchor + seconds(message.remaining),
+        expires_at=anchor + seconds(message.expires_in),
         refresh_at=anchor + seconds(message.refresh_in),
         expire_time=message.expire_time.ToDatetime(UTC),
         origin=_ORIGINS.get(message.origin, Origin.UNKNOWN),
@@ -114,8 +121,8 @@ def token_of(message: types_pb2.Token, anchor: float) -> Token:
     )
 
 
-def list_of(response: admin_pb2.ListTokensResponse) -> TokenList:
-    return TokenList(tuple(map(_summary_of, response.tokens)), response.truncated)
+def page_of(response: admin_pb2.ListTokensResponse) -> TokenPage:
+    return TokenPage(tuple(map(_summary_of, response.tokens)), response.next_page_token, response.incomplete)
 
 
 def rotation_of(response: admin_pb2.RotateTokenResponse) -> Rotation:
@@ -128,11 +135,11 @@ def seconds(duration: Duration) -> float:
 
 def _summary_of(message: admin_pb2.TokenSummary) -> TokenSummary:
     return TokenSummary(
-        client=message.client,
-        audience=message.audience,
-        scopes=tuple(message.scopes),
+        client=message.key.client,
+        audience=message.key.audience,
+        scopes=tuple(message.key.scopes),
         generation=message.generation,
-        remaining=seconds(message.remaining),
+        expires_in=seconds(message.expires_in),
         refresh_in=seconds(message.refresh_in),
         key_hash=message.key_hash,
     )

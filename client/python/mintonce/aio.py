@@ -15,7 +15,7 @@ import grpc.aio
 
 from mintonce import _channel, _wire
 from mintonce._connection import Connection, Dial, way
-from mintonce._wire import Rotation, TokenList
+from mintonce._wire import Rotation, TokenPage
 from mintonce.credentials import Bearer, Tls
 from mintonce.errors import MintonceError, closed
 from mintonce.token import Token
@@ -83,11 +83,14 @@ class AsyncTokenClient:
         audience: str = "",
         scopes: Iterable[str] = (),
         *,
-        min_remaining: float | timedelta | None = None,
+        min_ttl: float | timedelta | None = None,
         timeout: float | None = None,
     ) -> Token:
-        """The live token of a key, minted if there is none. `min_remaining` in seconds. Raises MintonceError."""
-        request = _wire.get_request(client, audience, scopes, min_remaining)
+        """The live token of a key, minted if there is none. Raises MintonceError.
+
+        `min_ttl`: the lifetime in seconds that it should have left.
+        """
+        request = _wire.get_request(client, audience, scopes, min_ttl)
         sent_at = monotonic()
         with self._translated():
             line = self._connection.line()
@@ -144,9 +147,16 @@ class AsyncTokenClient:
             )
         return response.was_current
 
-    async def list_tokens(self, client: str = "", *, limit: int = 0, timeout: float | None = None) -> TokenList:
-        """The live tokens, never their text: of one client, or of all. At most `limit`; 0 means 1000."""
-        request = _wire.list_request(client, limit)
+    async def list_tokens(
+        self, client: str = "", *, page_size: int = 0, page_token: str = "", timeout: float | None = None
+    ) -> TokenPage:
+        """A page of the live tokens, never their text: of one client, or of all.
+
+        Args:
+            page_size: at most so many; 0 for 1000, which is also the maximum. A page may have fewer.
+            page_token: the `next_page_token` of the page before; "" for the first page.
+        """
+        request = _wire.list_request(client, page_size, page_token)
         with self._translated():
             line = self._connection.line()
             response = await line.admin.ListTokens(
@@ -155,7 +165,18 @@ class AsyncTokenClient:
                 metadata=self._connection.metadata(),
                 wait_for_ready=self._wait_for_ready,
             )
-        return _wire.list_of(response)
+        return _wire.page_of(response)
+
+    async def list_pages(
+        self, client: str = "", *, page_size: int = 0, timeout: float | None = None
+    ) -> AsyncIterator[TokenPage]:
+        """All pages of `list_tokens`. `timeout`: for each page."""
+        page = TokenPage((), "")
+        while True:
+            page = await self.list_tokens(client, page_size=page_size, page_token=page.next_page_token, timeout=timeout)
+            yield page
+            if not page.next_page_token:
+                return
 
     async def rotate(
         self, client: str, audience: str = "", scopes: Iterable[str] = (), *, timeout: float | None = None

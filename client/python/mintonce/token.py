@@ -53,9 +53,13 @@ class Token:
         scheme = "Bearer" if self.token_type.lower() in ("", "bearer") else self.token_type
         object.__setattr__(self, "header", f"{scheme} {self.access_token}")
 
-    def remaining(self) -> float:
-        """Seconds left; negative when it is over."""
+    def expires_in(self) -> float:
+        """The remaining lifetime in seconds. Negative after the expiry."""
         return self.expires_at - monotonic()
+
+    def refresh_in(self) -> float:
+        """Seconds until the server mints a successor. Negative when it is due."""
+        return self.refresh_at - monotonic()
 
     @property
     def is_live(self) -> bool:
@@ -68,6 +72,6 @@ class Token:
 
     def __repr__(self) -> str:
         return (
-            f"Token(access_token={MASK}, generation={self.generation}, remaining={self.remaining():.0f}s, "
+            f"Token(access_token={MASK}, generation={self.generation}, expires_in={self.expires_in():.0f}s, "
             f"scopes={self.scopes!r}, origin={self.origin.value}, degraded={self.degraded})"
         )

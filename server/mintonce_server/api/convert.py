@@ -1,6 +1,5 @@
 """Between the messages of mintonce.v1 and the values of core."""
 
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, Protocol
 
@@ -12,8 +11,8 @@ from mintonce_server.core.errors import InvalidRequest
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.token import Origin, Token
 
-KEYS_REMEMBERED: Final = 1024
-"""Callers ask for the same few keys. A key has 18 kB at most, so that nobody can fill the memory with these."""
+CACHED_KEYS: Final = 1024
+"""Callers ask for the same few keys. A key has at most 18 kB, so the cache stays below 18 MB."""
 
 _ORIGINS = {
     Origin.MEMORY: types_pb2.ORIGIN_MEMORY,
@@ -22,37 +21,33 @@ _ORIGINS = {
 }
 
 
-class NamesKey(Protocol):
-    """Every request that is about one key."""
+class HasKey(Protocol):
+    """A request about one key."""
 
     @property
-    def client(self) -> str: ...
-    @property
-    def audience(self) -> str: ...
-    @property
-    def scopes(self) -> Iterable[str]: ...
+    def key(self) -> types_pb2.TokenKey: ...
 
 
-def key_of(request: NamesKey) -> TokenKey:
+def key_of(request: HasKey) -> TokenKey:
     """Raises InvalidRequest."""
-    # A set, because a request may repeat a scope a thousand times, and what is remembered must be small.
-    return _remembered_key(request.client, request.audience, frozenset(request.scopes))
+    key = request.key
+    # A set, because a request may repeat a scope a thousand times, and cache entries must be small.
+    return _cached_key(key.client, key.audience, frozenset(key.scopes))
 
 
-@lru_cache(maxsize=KEYS_REMEMBERED)
-def _remembered_key(client: str, audience: str, scopes: frozenset[str]) -> TokenKey:
-    """Checking and sorting takes more than twice as long as remembering, on every hot GetToken."""
+@lru_cache(maxsize=CACHED_KEYS)
+def _cached_key(client: str, audience: str, scopes: frozenset[str]) -> TokenKey:
+    """Validating and sorting takes more than twice as long as this look-up, in every hot GetToken."""
     return TokenKey.of(client, audience, scopes)
 
 
-def min_remaining_of(request: tokens_pb2.GetTokenRequest) -> float:
+def min_ttl_of(request: tokens_pb2.GetTokenRequest) -> float:
     """Seconds. Raises InvalidRequest when negative."""
-    if not request.HasField("min_remaining"):
+    if not request.HasField("min_ttl"):
         return 0.0
-    wish = request.min_remaining
-    seconds = wish.seconds + wish.nanos / 1e9
+    seconds = request.min_ttl.seconds + request.min_ttl.nanos / 1e9
     if seconds < 0:
-        raise InvalidRequest("min_remaining is negative", remedy="Send zero or more, or leave it out.")
+        raise InvalidRequest("min_ttl is negative", remedy="Send zero or more, or leave it out.")
     return seconds
 
 
@@ -73,7 +68,7 @@ def rejected_of(request: tokens_pb2.RejectTokenRequest) -> int | bytes:
 def token_message(served: Served, now: float, into: types_pb2.Token | None = None) -> types_pb2.Token:
     """The answer as of `now` on the monotonic clock.
 
-    `into`: an empty message of a response. One that is made apart is copied when it is put into a response.
+    `into`: the empty message of a response to fill. A new message would be copied when it is put into a response.
     """
     token, message = served.token, types_pb2.Token() if into is None else into
     message.access_token = token.access_token.reveal()
@@ -82,27 +77,22 @@ def token_message(served: Served, now: float, into: types_pb2.Token | None = Non
     message.origin = _ORIGINS[served.origin]
     message.degraded = served.degraded
     message.scopes.extend(token.scopes)
-    _set_duration(message.remaining, token.remaining(now))
+    _set_duration(message.expires_in, token.remaining(now))
     _set_duration(message.refresh_in, token.refresh_at - now)
     message.expire_time.FromMilliseconds(int(token.expiry_unix * 1000))
     return message
 
 
 def summary_message(token: Token, now: float) -> admin_pb2.TokenSummary:
-    """A line of the list, without the text."""
-    message = admin_pb2.TokenSummary(
-        client=token.key.client,
-        audience=token.key.audience,
-        scopes=token.key.scopes,
-        generation=token.generation,
-        key_hash=token.key_hash,
-    )
-    _set_duration(message.remaining, token.remaining(now))
+    """An entry of a list, without the token's text."""
+    key = types_pb2.TokenKey(client=token.key.client, audience=token.key.audience, scopes=token.key.scopes)
+    message = admin_pb2.TokenSummary(key=key, generation=token.generation, key_hash=token.key_hash)
+    _set_duration(message.expires_in, token.remaining(now))
     _set_duration(message.refresh_in, token.refresh_at - now)
     return message
 
 
 def _set_duration(message: Duration, seconds: float) -> None:
-    """Never negative: what is over or due is zero."""
+    """Never negative: a time in the past counts as zero."""
     message.seconds = whole = max(0, int(seconds))
     message.nanos = max(0, int((seconds - whole) * 1e9))

@@ -1,16 +1,15 @@
 """The gRPC server: a listener for each address, and how all of them start and stop."""
 
 import asyncio
-from typing import Any, Final
 
 import grpc
 from grpc_health.v1 import health_pb2
-from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from mintonce.v1 import admin_pb2, admin_pb2_grpc, tokens_pb2, tokens_pb2_grpc
 from mintonce_server.api.authorize import OPEN_GUARDS, Gate, Guards
 from mintonce_server.api.listener import Listener
 from mintonce_server.api.options import ServerOptions
+from mintonce_server.api.reflection import add_reflection
 from mintonce_server.api.service import AdminService, TokenService
 from mintonce_server.api.tls import server_credentials
 from mintonce_server.core.broker import Broker
@@ -20,8 +19,7 @@ from mintonce_server.core.supervise import Start
 TOKEN_SERVICE = tokens_pb2.DESCRIPTOR.services_by_name["TokenService"].full_name
 ADMIN_SERVICE = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-_REFLECTION: Final[Any] = reflection_pb2_grpc  # its published types are none
-REFLECTED = (TOKEN_SERVICE, ADMIN_SERVICE, HEALTH_SERVICE, reflection.SERVICE_NAME)
+REFLECTED = (TOKEN_SERVICE, ADMIN_SERVICE, HEALTH_SERVICE)
 
 
 class Server:
@@ -32,8 +30,6 @@ class Server:
         gate = Gate(guards, clock, broker.key_hash)
         tokens, admin = TokenService(broker, clock, gate), AdminService(broker, clock, gate)
 
-        reflecting = reflection.aio.ReflectionServicer(REFLECTED)
-
         def listener(listen: str | None) -> Listener | None:
             """For callers."""
             if listen is None:
@@ -42,7 +38,7 @@ class Server:
             tokens_pb2_grpc.add_TokenServiceServicer_to_server(tokens, made.services)
             admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, made.services)
             if options.reflection:
-                _REFLECTION.add_ServerReflectionServicer_to_server(reflecting, made.open_services)
+                add_reflection(made.open_services, REFLECTED)
             return made
 
         main = listener(options.listen)

@@ -7,13 +7,11 @@ from mintonce.v1 import admin_pb2, admin_pb2_grpc, tokens_pb2, tokens_pb2_grpc
 from mintonce_server.api.authorize import Gate
 from mintonce_server.api.calls import deadline_of, name_call, streaming, unary
 from mintonce_server.api.context import Context
-from mintonce_server.api.convert import key_of, min_remaining_of, rejected_of, summary_message, token_message
-from mintonce_server.api.lists import Lists
+from mintonce_server.api.convert import key_of, min_ttl_of, rejected_of, summary_message, token_message
+from mintonce_server.api.listing import MAX_PAGE_SIZE, ListTurns, Page, page_size_of, page_token_of, place_after
 from mintonce_server.core.broker import Broker
 from mintonce_server.core.policy import Act
 from mintonce_server.core.ports import Clock
-
-MOST_LISTED = 1000
 
 
 class TokenService(tokens_pb2_grpc.TokenServiceServicer):
@@ -27,14 +25,12 @@ class TokenService(tokens_pb2_grpc.TokenServiceServicer):
     @unary
     async def GetToken(self, request: tokens_pb2.GetTokenRequest, context: Context) -> tokens_pb2.GetTokenResponse:
         with self._gate.passing(context, Act.GET) as passage:
-            key, min_remaining = key_of(request), min_remaining_of(request)
+            key, min_ttl = key_of(request), min_ttl_of(request)
             passage.allow(key)
-            served = self._broker.peek(key, min_remaining)
+            served = self._broker.peek(key, min_ttl)
             if served is None:
                 name_call(context)
-                served = await self._broker.get(
-                    key, min_remaining, deadline_of(context), passage.admit_mint, passage.name
-                )
+                served = await self._broker.get(key, min_ttl, deadline_of(context), passage.admit_mint, passage.name)
                 passage.check()  # it may have taken a while
             passage.answer(served)
         response = tokens_pb2.GetTokenResponse()
@@ -77,19 +73,22 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
         self._broker = broker
         self._clock = clock
         self._gate = gate
-        self._lists = Lists()
+        self._turns = ListTurns()
 
     @unary
     async def ListTokens(self, request: admin_pb2.ListTokensRequest, context: Context) -> admin_pb2.ListTokensResponse:
         with self._gate.passing(context, Act.ADMIN) as passage:
             passage.allow_listing(request.client)
-            limit = min(max(request.page_size, 0) or MOST_LISTED, MOST_LISTED)
-            async with self._lists.turn(passage.name, deadline_of(context)):
-                listing = await self._broker.list_tokens(request.client, limit, passage.may_list)
-        tokens = sorted(listing.tokens, key=lambda token: (token.key.client, token.key.audience, token.key.scopes))
+            after = place_after(request.page_token, request.client)
+            page = Page(page_size_of(request.page_size), after, passage.may_list)
+            async with self._turns.turn(passage.name, deadline_of(context)):
+                listing = await self._broker.list_tokens(request.client, MAX_PAGE_SIZE, page.offer)
+        tokens, last = page.tokens()
         now = self._clock.monotonic()
         return admin_pb2.ListTokensResponse(
-            tokens=[summary_message(token, now) for token in tokens], truncated=listing.truncated
+            tokens=[summary_message(token, now) for token in tokens],
+            next_page_token=page_token_of(request.client, last),
+            incomplete=listing.truncated,
         )
 
     @unary

@@ -2,15 +2,17 @@
 
 import argparse
 import hashlib
+from collections.abc import Callable, Iterator, Mapping
 from time import monotonic, sleep
 
+from mintonce._wire import TokenPage, TokenSummary
 from mintonce.cli import _input, _output
 from mintonce.client import TokenClient
 from mintonce.errors import Unavailable
 
 
 def get(client: TokenClient, args: argparse.Namespace) -> None:
-    token = client.get(args.client, args.audience, args.scopes, min_remaining=args.min_remaining)
+    token = client.get(args.client, args.audience, args.scopes, min_ttl=args.min_ttl)
     if args.json:
         _output.line(_output.as_json(token, text=True))
     else:
@@ -50,12 +52,42 @@ def reject(client: TokenClient, args: argparse.Namespace) -> None:
     _output.line(f"{name} was current and is rejected" if was_current else f"{name} was not current: nothing to reject")
 
 
-def ls(client: TokenClient, args: argparse.Namespace) -> None:
-    listed = client.list_tokens(args.client)
-    for text in _output.listed_json(listed) if args.json else _output.table(listed):
-        _output.line(text)
-    if listed.truncated:
-        _output.note(f"more are live than these {len(listed.tokens)}: name a client with --client")
+def rotate(client: TokenClient, args: argparse.Namespace) -> None:
+    done = client.rotate(args.client, args.audience, args.scopes)
+    before = f"replaces generation {done.previous_generation}" if done.previous_generation else "is the first one"
+    _output.line(f"generation {done.generation} {before}")
 
+
+def ls(client: TokenClient, args: argparse.Namespace) -> None:
+    incomplete, count = False, 0
+    tables = _output.Tables()
+    for page in _sorted(client.list_pages(args.client), args.sort):
+        incomplete = incomplete or page.incomplete
+        tokens = [each for each in page.tokens if args.expiring is None or each.expires_in <= args.expiring]
+        count += len(tokens)
+        if not args.count:
+            for text in map(_output.summary_json, tokens) if args.json else tables.rows(tokens):
+                _output.line(text)
+    if args.count:
+        _output.line(str(count))
+    if incomplete:
+        _output.note("the list is incomplete: the server could not reach a part of its store")
+
+
+def _sorted(pages: Iterator[TokenPage], order: str) -> Iterator[TokenPage]:
+    """The server sorts by key. Any other order needs all pages first."""
+    if order == "key":
+        yield from pages
+        return
+    all_pages = list(pages)
+    tokens = sorted((each for page in all_pages for each in page.tokens), key=_ORDERS[order])
+    yield TokenPage(tuple(tokens), incomplete=any(page.incomplete for page in all_pages))
+
+
+_ORDERS: Mapping[str, Callable[[TokenSummary], float]] = {
+    "expiry": lambda token: token.expires_in,
+    "generation": lambda token: token.generation,
+}
+SORTS = ("key", *_ORDERS)
 
 _REWATCH_PAUSE = 0.5

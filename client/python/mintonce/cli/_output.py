@@ -3,13 +3,12 @@
 import json as jsonlib
 import os
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
-from time import monotonic
 
 from mintonce._text import visible
-from mintonce._wire import TokenList
+from mintonce._wire import TokenSummary
 from mintonce.cli._durations import shown
 from mintonce.errors import MintonceError
 from mintonce.token import Token
@@ -81,8 +80,8 @@ def as_json(token: Token, *, text: bool) -> str:
             **secret,
             "token_type": token.token_type,
             "generation": token.generation,
-            "expires_in": max(0, int(token.remaining())),
-            "refresh_in": max(0, int(token.refresh_at - monotonic())),
+            "expires_in": max(0, int(token.expires_in())),
+            "refresh_in": max(0, int(token.refresh_in())),
             "origin": token.origin.value,
             "degraded": token.degraded,
             "scopes": list(token.scopes),
@@ -96,36 +95,51 @@ def watched(token: Token, *, json: bool, text: bool) -> str:
     if json:
         return as_json(token, text=text)
     summary = (
-        f"generation {token.generation}  expires in {shown(token.remaining())}  "
-        f"refresh in {shown(token.refresh_at - monotonic())}{'  degraded' if token.degraded else ''}"
+        f"generation {token.generation}  expires in {shown(token.expires_in())}  "
+        f"refresh in {shown(token.refresh_in())}{'  degraded' if token.degraded else ''}"
     )
     return f"{summary}  {token.access_token}" if text else summary
 
 
-def listed_json(listed: TokenList) -> Iterator[str]:
-    for each in listed.tokens:
-        yield jsonlib.dumps(
-            {
-                "client": each.client,
-                "audience": each.audience,
-                "scopes": list(each.scopes),
-                "generation": each.generation,
-                "expires_in": max(0, int(each.remaining)),
-                "refresh_in": max(0, int(each.refresh_in)),
-                "key_hash": each.key_hash,
-            }
-        )
+def summary_json(token: TokenSummary) -> str:
+    """One line."""
+    return jsonlib.dumps(
+        {
+            "client": token.client,
+            "audience": token.audience,
+            "scopes": list(token.scopes),
+            "generation": token.generation,
+            "expires_in": max(0, int(token.expires_in)),
+            "refresh_in": max(0, int(token.refresh_in)),
+            "key_hash": token.key_hash,
+        }
+    )
 
 
-def table(listed: TokenList) -> Iterator[str]:
-    """Columns as wide as their widest cell. Nothing at all when nothing is live, as `ls` does."""
-    rows = [
-        (each.client, each.audience or "-", " ".join(each.scopes) or "-", str(each.generation), shown(each.remaining))
-        for each in listed.tokens
-    ]
-    if not rows:
-        return
-    rows.insert(0, ("CLIENT", "AUDIENCE", "SCOPES", "GENERATION", "EXPIRES IN"))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+class Tables:
+    """A table printed in parts. Columns are as wide as their widest cell so far. No header when nothing is live."""
+
+    def __init__(self) -> None:
+        self._widths: list[int] = []
+
+    def rows(self, tokens: Sequence[TokenSummary]) -> Iterator[str]:
+        """The lines of the next part."""
+        rows = [
+            (
+                each.client,
+                each.audience or "-",
+                " ".join(each.scopes) or "-",
+                str(each.generation),
+                shown(each.expires_in),
+            )
+            for each in tokens
+        ]
+        if not rows:
+            return
+        if not self._widths:
+            rows.insert(0, ("CLIENT", "AUDIENCE", "SCOPES", "GENERATION", "EXPIRES IN"))
+            self._widths = [0] * len(rows[0])
+        columns = zip(*rows, strict=True)
+        self._widths = [max(width, *map(len, column)) for width, column in zip(self._widths, columns, strict=True)]
+        for row in rows:
+            yield "  ".join(cell.ljust(width) for cell, width in zip(row, self._widths, strict=True)).rstrip()

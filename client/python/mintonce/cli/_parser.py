@@ -37,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     _add_get(commands)
     _add_watch(commands)
     _add_reject(commands)
+    _add_rotate(commands)
     _add_ls(commands)
     return result
 
@@ -47,7 +48,7 @@ def _add_get(commands: "_Commands") -> None:
     form = get.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print everything about the token, as JSON")
     form.add_argument("--header", action="store_true", help="print an HTTP header: Authorization: Bearer …")
-    get.add_argument("--min-remaining", type=duration, metavar="DURATION", help="how much life it should have, as 5m")
+    get.add_argument("--min-ttl", type=duration, metavar="DURATION", help="lifetime that it should have left, as 5m")
     _add_connection(get, again=True)
     get.set_defaults(run=_commands.get)
 
@@ -81,10 +82,32 @@ def _add_reject(commands: "_Commands") -> None:
     reject.set_defaults(run=_commands.reject)
 
 
+def _add_rotate(commands: "_Commands") -> None:
+    rotate = commands.add_parser(
+        "rotate",
+        help="mint the successor of a token now",
+        description="Mint the successor of a token now. The current token is served until then, and stays valid.",
+    )
+    _add_key(rotate)
+    _add_connection(rotate, again=True)
+    rotate.set_defaults(run=_commands.rotate)
+
+
 def _add_ls(commands: "_Commands") -> None:
     ls = commands.add_parser("ls", help="list the live tokens", description="List the live tokens, never their text.")
-    ls.add_argument("--client", type=utf8, default="", metavar="CLIENT", help="only this client's")
-    ls.add_argument("--json", action="store_true", help="print JSON lines")
+    ls.add_argument("--client", type=utf8, default="", metavar="CLIENT", help="only tokens of this client")
+    ls.add_argument(
+        "--expiring", type=duration, metavar="DURATION", help="only tokens that expire within this time, as 1h"
+    )
+    ls.add_argument(
+        "--sort",
+        choices=_commands.SORTS,
+        default="key",
+        help="key: client, audience, scopes (default); expiry: the next to expire first; generation: oldest first",
+    )
+    form = ls.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON lines")
+    form.add_argument("--count", action="store_true", help="print only the number of tokens")
     _add_connection(ls, again=True)
     ls.set_defaults(run=_commands.ls)
 

@@ -23,26 +23,27 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from mintonce.v1 import types_pb2 as mintonce_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17mintonce/v1/admin.proto\x12\x0bmintonce.v1\x1a\x1egoogle/protobuf/duration.proto\"6\n\x11ListTokensRequest\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\"R\n\x12ListTokensResponse\x12)\n\x06tokens\x18\x01 \x03(\x0b\x32\x19.mintonce.v1.TokenSummary\x12\x11\n\ttruncated\x18\x02 \x01(\x08\"\xc3\x01\n\x0cTokenSummary\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x10\n\x08\x61udience\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\x12\n\ngeneration\x18\x04 \x01(\x03\x12,\n\tremaining\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nrefresh_in\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08key_hash\x18\x07 \x01(\t\"F\n\x12RotateTokenRequest\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x10\n\x08\x61udience\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\"F\n\x13RotateTokenResponse\x12\x1b\n\x13previous_generation\x18\x01 \x01(\x03\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x32\xaf\x01\n\x0c\x41\x64minService\x12M\n\nListTokens\x12\x1e.mintonce.v1.ListTokensRequest\x1a\x1f.mintonce.v1.ListTokensResponse\x12P\n\x0bRotateToken\x12\x1f.mintonce.v1.RotateTokenRequest\x1a .mintonce.v1.RotateTokenResponseBP\n\x0eio.mintonce.v1P\x01Z<github.com/mintonce/mintonce/client/go/mintoncev1;mintoncev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17mintonce/v1/admin.proto\x12\x0bmintonce.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17mintonce/v1/types.proto\"J\n\x11ListTokensRequest\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"l\n\x12ListTokensResponse\x12)\n\x06tokens\x18\x01 \x03(\x0b\x32\x19.mintonce.v1.TokenSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nincomplete\x18\x03 \x01(\x08\"\xb6\x01\n\x0cTokenSummary\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.mintonce.v1.TokenKey\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12-\n\nexpires_in\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nrefresh_in\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08key_hash\x18\x05 \x01(\t\"8\n\x12RotateTokenRequest\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.mintonce.v1.TokenKey\"F\n\x13RotateTokenResponse\x12\x1b\n\x13previous_generation\x18\x01 \x01(\x03\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x32\xaf\x01\n\x0c\x41\x64minService\x12M\n\nListTokens\x12\x1e.mintonce.v1.ListTokensRequest\x1a\x1f.mintonce.v1.ListTokensResponse\x12P\n\x0bRotateToken\x12\x1f.mintonce.v1.RotateTokenRequest\x1a .mintonce.v1.RotateTokenResponseB^\n\x0eio.mintonce.v1P\x01Z<github.com/mintonce/mintonce/client/go/mintoncev1;mintoncev1\xaa\x02\x0bMintonce.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mintonce.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
-  _globals['DESCRIPTOR']._serialized_options = b'\n\016io.mintonce.v1P\001Z<github.com/mintonce/mintonce/client/go/mintoncev1;mintoncev1'
-  _globals['_LISTTOKENSREQUEST']._serialized_start=72
-  _globals['_LISTTOKENSREQUEST']._serialized_end=126
-  _globals['_LISTTOKENSRESPONSE']._serialized_start=128
-  _globals['_LISTTOKENSRESPONSE']._serialized_end=210
-  _globals['_TOKENSUMMARY']._serialized_start=213
-  _globals['_TOKENSUMMARY']._serialized_end=408
-  _globals['_ROTATETOKENREQUEST']._serialized_start=410
-  _globals['_ROTATETOKENREQUEST']._serialized_end=480
-  _globals['_ROTATETOKENRESPONSE']._serialized_start=482
-  _globals['_ROTATETOKENRESPONSE']._serialized_end=552
-  _globals['_ADMINSERVICE']._serialized_start=555
-  _globals['_ADMINSERVICE']._serialized_end=730
+  _globals['DESCRIPTOR']._serialized_options = b'\n\016io.mintonce.v1P\001Z<github.com/mintonce/mintonce/client/go/mintoncev1;mintoncev1\252\002\013Mintonce.V1'
+  _globals['_LISTTOKENSREQUEST']._serialized_start=97
+  _globals['_LISTTOKENSREQUEST']._serialized_end=171
+  _globals['_LISTTOKENSRESPONSE']._serialized_start=173
+  _globals['_LISTTOKENSRESPONSE']._serialized_end=281
+  _globals['_TOKENSUMMARY']._serialized_start=284
+  _globals['_TOKENSUMMARY']._serialized_end=466
+  _globals['_ROTATETOKENREQUEST']._serialized_start=468
+  _globals['_ROTATETOKENREQUEST']._serialized_end=524
+  _globals['_ROTATETOKENRESPONSE']._serialized_start=526
+  _globals['_ROTATETOKENRESPONSE']._serialized_end=596
+  _globals['_ADMINSERVICE']._serialized_start=599
+  _globals['_ADMINSERVICE']._serialized_end=774
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AdminServiceStub(object):
-    """For operators. Fails as TokenService does.
+    """For operators. Errors are sent as those of TokenService.
     """
 
     def __init__(self, channel):
@@ -48,18 +48,23 @@ class AdminServiceStub(object):
 
 
 class AdminServiceServicer(object):
-    """For operators. Fails as TokenService does.
+    """For operators. Errors are sent as those of TokenService.
     """
 
     def ListTokens(self, request, context):
-        """Lists the tokens that are live in the store. Never their text.
+        """Lists the live tokens in the store that the caller may administer, without their text.
+
+        Errors: INVALID_REQUEST, UNAUTHENTICATED, PERMISSION_DENIED, STORE_UNAVAILABLE, LIMIT_EXCEEDED, AUDIT_UNAVAILABLE,
+        INTERNAL.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RotateToken(self, request, context):
-        """Mints the successor of a key's token now. The old one is served until the new one is committed.
+        """Mints the successor of a key's token now. The current token is served until the successor is committed.
+
+        Errors: as TokenService.GetToken. Do not retry automatically: each success mints.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,7 +92,7 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService(object):
-    """For operators. Fails as TokenService does.
+    """For operators. Errors are sent as those of TokenService.
     """
 
     @staticmethod

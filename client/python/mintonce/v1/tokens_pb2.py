@@ -26,26 +26,26 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from mintonce.v1 import types_pb2 as mintonce_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18mintonce/v1/tokens.proto\x12\x0bmintonce.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17mintonce/v1/types.proto\"u\n\x0fGetTokenRequest\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x10\n\x08\x61udience\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\x30\n\rmin_remaining\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"5\n\x10GetTokenResponse\x12!\n\x05token\x18\x01 \x01(\x0b\x32\x12.mintonce.v1.Token\"E\n\x11WatchTokenRequest\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x10\n\x08\x61udience\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\"7\n\x12WatchTokenResponse\x12!\n\x05token\x18\x01 \x01(\x0b\x32\x12.mintonce.v1.Token\"\x87\x01\n\x12RejectTokenRequest\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x10\n\x08\x61udience\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\x14\n\ngeneration\x18\x04 \x01(\x03H\x00\x12\x1d\n\x13\x61\x63\x63\x65ss_token_sha256\x18\x05 \x01(\x0cH\x00\x42\n\n\x08rejected\"*\n\x13RejectTokenResponse\x12\x13\n\x0bwas_current\x18\x01 \x01(\x08\x32\xfa\x01\n\x0cTokenService\x12G\n\x08GetToken\x12\x1c.mintonce.v1.GetTokenRequest\x1a\x1d.mintonce.v1.GetTokenResponse\x12O\n\nWatchToken\x12\x1e.mintonce.v1.WatchTokenRequest\x1a\x1f.mintonce.v1.WatchTokenResponse0\x01\x12P\n\x0bRejectToken\x12\x1f.mintonce.v1.RejectTokenRequest\x1a .mintonce.v1.RejectTokenResponseBP\n\x0eio.mintonce.v1P\x01Z<github.com/mintonce/mintonce/client/go/mintoncev1;mintoncev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18mintonce/v1/tokens.proto\x12\x0bmintonce.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17mintonce/v1/types.proto\"a\n\x0fGetTokenRequest\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.mintonce.v1.TokenKey\x12*\n\x07min_ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"5\n\x10GetTokenResponse\x12!\n\x05token\x18\x01 \x01(\x0b\x32\x12.mintonce.v1.Token\"7\n\x11WatchTokenRequest\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.mintonce.v1.TokenKey\"7\n\x12WatchTokenResponse\x12!\n\x05token\x18\x01 \x01(\x0b\x32\x12.mintonce.v1.Token\"y\n\x12RejectTokenRequest\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.mintonce.v1.TokenKey\x12\x14\n\ngeneration\x18\x02 \x01(\x03H\x00\x12\x1d\n\x13\x61\x63\x63\x65ss_token_sha256\x18\x03 \x01(\x0cH\x00\x42\n\n\x08rejected\"*\n\x13RejectTokenResponse\x12\x13\n\x0bwas_current\x18\x01 \x01(\x08\x32\xfa\x01\n\x0cTokenService\x12G\n\x08GetToken\x12\x1c.mintonce.v1.GetTokenRequest\x1a\x1d.mintonce.v1.GetTokenResponse\x12O\n\nWatchToken\x12\x1e.mintonce.v1.WatchTokenRequest\x1a\x1f.mintonce.v1.WatchTokenResponse0\x01\x12P\n\x0bRejectToken\x12\x1f.mintonce.v1.RejectTokenRequest\x1a .mintonce.v1.RejectTokenResponseB^\n\x0eio.mintonce.v1P\x01Z<github.com/mintonce/mintonce/client/go/mintoncev1;mintoncev1\xaa\x02\x0bMintonce.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mintonce.v1.tokens_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
-  _globals['DESCRIPTOR']._serialized_options = b'\n\016io.mintonce.v1P\001Z<github.com/mintonce/mintonce/client/go/mintoncev1;mintoncev1'
+  _globals['DESCRIPTOR']._serialized_options = b'\n\016io.mintonce.v1P\001Z<github.com/mintonce/mintonce/client/go/mintoncev1;mintoncev1\252\002\013Mintonce.V1'
   _globals['_GETTOKENREQUEST']._serialized_start=98
-  _globals['_GETTOKENREQUEST']._serialized_end=215
-  _globals['_GETTOKENRESPONSE']._serialized_start=217
-  _globals['_GETTOKENRESPONSE']._serialized_end=270
-  _globals['_WATCHTOKENREQUEST']._serialized_start=272
-  _globals['_WATCHTOKENREQUEST']._serialized_end=341
-  _globals['_WATCHTOKENRESPONSE']._serialized_start=343
-  _globals['_WATCHTOKENRESPONSE']._serialized_end=398
-  _globals['_REJECTTOKENREQUEST']._serialized_start=401
-  _globals['_REJECTTOKENREQUEST']._serialized_end=536
-  _globals['_REJECTTOKENRESPONSE']._serialized_start=538
-  _globals['_REJECTTOKENRESPONSE']._serialized_end=580
-  _globals['_TOKENSERVICE']._serialized_start=583
-  _globals['_TOKENSERVICE']._serialized_end=833
+  _globals['_GETTOKENREQUEST']._serialized_end=195
+  _globals['_GETTOKENRESPONSE']._serialized_start=197
+  _globals['_GETTOKENRESPONSE']._serialized_end=250
+  _globals['_WATCHTOKENREQUEST']._serialized_start=252
+  _globals['_WATCHTOKENREQUEST']._serialized_end=307
+  _globals['_WATCHTOKENRESPONSE']._serialized_start=309
+  _globals['_WATCHTOKENRESPONSE']._serialized_end=364
+  _globals['_REJECTTOKENREQUEST']._serialized_start=366
+  _globals['_REJECTTOKENREQUEST']._serialized_end=487
+  _globals['_REJECTTOKENRESPONSE']._serialized_start=489
+  _globals['_REJECTTOKENRESPONSE']._serialized_end=531
+  _globals['_TOKENSERVICE']._serialized_start=534
+  _globals['_TOKENSERVICE']._serialized_end=784
 # @@protoc_insertion_point(module_scope)

@@ -26,11 +26,12 @@ if _version_not_supported:
 
 
 class TokenServiceStub(object):
-    """Hands out shared OAuth 2.0 access tokens. One token lives per (client, audience, scopes) at a time,
-    and all callers in the fleet get that one.
+    """Serves shared OAuth 2.0 access tokens. There is one token for each key (client, audience, scopes) at a time, and all
+    callers of all replicas get that one.
 
-    Every failure carries google.rpc.ErrorInfo (domain "mintonce", reason as in ErrorReason, metadata `remedy`)
-    and, where a later try may succeed, google.rpc.RetryInfo.
+    Every error carries google.rpc.ErrorInfo (domain "mintonce", a reason of ErrorReason, metadata `remedy` and
+    `request_id`) and, where a retry at a known time may help, google.rpc.RetryInfo. The trailer
+    `grpc-retry-pushback-ms: -1` comes with every reason but DRAINING: automatic retries of a channel must stop then.
     """
 
     def __init__(self, channel):
@@ -57,31 +58,40 @@ class TokenServiceStub(object):
 
 
 class TokenServiceServicer(object):
-    """Hands out shared OAuth 2.0 access tokens. One token lives per (client, audience, scopes) at a time,
-    and all callers in the fleet get that one.
+    """Serves shared OAuth 2.0 access tokens. There is one token for each key (client, audience, scopes) at a time, and all
+    callers of all replicas get that one.
 
-    Every failure carries google.rpc.ErrorInfo (domain "mintonce", reason as in ErrorReason, metadata `remedy`)
-    and, where a later try may succeed, google.rpc.RetryInfo.
+    Every error carries google.rpc.ErrorInfo (domain "mintonce", a reason of ErrorReason, metadata `remedy` and
+    `request_id`) and, where a retry at a known time may help, google.rpc.RetryInfo. The trailer
+    `grpc-retry-pushback-ms: -1` comes with every reason but DRAINING: automatic retries of a channel must stop then.
     """
 
     def GetToken(self, request, context):
-        """Returns the live token of a key, minting it when there is none.
+        """Returns the live token of a key. Mints it if there is none.
+
+        Errors: INVALID_REQUEST, UNKNOWN_CLIENT, UNAUTHENTICATED, PERMISSION_DENIED, ISSUER_*, STORE_UNAVAILABLE,
+        WAIT_TIMED_OUT, LIMIT_EXCEEDED, AUDIT_UNAVAILABLE, INTERNAL.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchToken(self, request, context):
-        """Sends the live token at once, then each successor as soon as it is committed. Ends only when the caller
-        hangs up or the server drains (UNAVAILABLE: watch again, another replica answers).
+        """Sends the live token at once, then each successor when it is committed. Ends when the caller cancels, when its
+        permission or its proof of identity ends, or when the replica drains (DRAINING: watch again, another replica answers).
+
+        Errors: as GetToken, and DRAINING.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RejectToken(self, request, context):
-        """Says that a resource server refused a token before its expiry. If it is still the current one, the whole
-        fleet stops serving it. Never mints by itself: call GetToken next.
+        """Reports that a resource server refused a token before its expiry. If that token is the current one, all replicas stop
+        serving it. Does not mint: call GetToken for the successor.
+
+        Errors: INVALID_REQUEST, UNKNOWN_CLIENT, UNAUTHENTICATED, PERMISSION_DENIED, ROTATION_TOO_SOON, STORE_UNAVAILABLE,
+        LIMIT_EXCEEDED, AUDIT_UNAVAILABLE, INTERNAL.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -114,11 +124,12 @@ def add_TokenServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TokenService(object):
-    """Hands out shared OAuth 2.0 access tokens. One token lives per (client, audience, scopes) at a time,
-    and all callers in the fleet get that one.
+    """Serves shared OAuth 2.0 access tokens. There is one token for each key (client, audience, scopes) at a time, and all
+    callers of all replicas get that one.
 
-    Every failure carries google.rpc.ErrorInfo (domain "mintonce", reason as in ErrorReason, metadata `remedy`)
-    and, where a later try may succeed, google.rpc.RetryInfo.
+    Every error carries google.rpc.ErrorInfo (domain "mintonce", a reason of ErrorReason, metadata `remedy` and
+    `request_id`) and, where a retry at a known time may help, google.rpc.RetryInfo. The trailer
+    `grpc-retry-pushback-ms: -1` comes with every reason but DRAINING: automatic retries of a channel must stop then.
     """
 
     @staticmethod

@@ -26,20 +26,20 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17mintonce/v1/types.proto\x12\x0bmintonce.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9f\x02\n\x05Token\x12\x19\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x12\n\ntoken_type\x18\x02 \x01(\t\x12,\n\tremaining\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\nrefresh_in\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\ngeneration\x18\x06 \x01(\x03\x12#\n\x06origin\x18\x07 \x01(\x0e\x32\x13.mintonce.v1.Origin\x12\x10\n\x08\x64\x65graded\x18\x08 \x01(\x08\x12\x0e\n\x06scopes\x18\t \x03(\t*V\n\x06Origin\x12\x16\n\x12ORIGIN_UNSPECIFIED\x10\x00\x12\x11\n\rORIGIN_MEMORY\x10\x01\x12\x10\n\x0cORIGIN_STORE\x10\x02\x12\x0f\n\x0bORIGIN_MINT\x10\x03*\xa4\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12 \n\x1c\x45RROR_REASON_INVALID_REQUEST\x10\x01\x12\x1f\n\x1b\x45RROR_REASON_UNKNOWN_CLIENT\x10\x02\x12 \n\x1c\x45RROR_REASON_UNAUTHENTICATED\x10\x03\x12\"\n\x1e\x45RROR_REASON_PERMISSION_DENIED\x10\x04\x12\x1f\n\x1b\x45RROR_REASON_ISSUER_REFUSED\x10\x05\x12!\n\x1d\x45RROR_REASON_ISSUER_THROTTLED\x10\x06\x12#\n\x1f\x45RROR_REASON_ISSUER_UNAVAILABLE\x10\x07\x12!\n\x1d\x45RROR_REASON_ISSUER_MALFORMED\x10\x08\x12\"\n\x1e\x45RROR_REASON_STORE_UNAVAILABLE\x10\t\x12\"\n\x1e\x45RROR_REASON_ROTATION_TOO_SOON\x10\n\x12\x1f\n\x1b\x45RROR_REASON_WAIT_TIMED_OUT\x10\x0b\x12\x19\n\x15\x45RROR_REASON_DRAINING\x10\x0c\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\r\x12\x1f\n\x1b\x45RROR_REASON_LIMIT_EXCEEDED\x10\x0e\x12\"\n\x1e\x45RROR_REASON_AUDIT_UNAVAILABLE\x10\x0f\x42P\n\x0eio.mintonce.v1P\x01Z<github.com/mintonce/mintonce/client/go/mintoncev1;mintoncev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17mintonce/v1/types.proto\x12\x0bmintonce.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"<\n\x08TokenKey\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x10\n\x08\x61udience\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\"\x9b\x02\n\x05Token\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x12\n\ntoken_type\x18\x02 \x01(\t\x12-\n\nexpires_in\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\nrefresh_in\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\ngeneration\x18\x06 \x01(\x03\x12#\n\x06origin\x18\x07 \x01(\x0e\x32\x13.mintonce.v1.Origin\x12\x10\n\x08\x64\x65graded\x18\x08 \x01(\x08\x12\x0e\n\x06scopes\x18\t \x03(\t*V\n\x06Origin\x12\x16\n\x12ORIGIN_UNSPECIFIED\x10\x00\x12\x11\n\rORIGIN_MEMORY\x10\x01\x12\x10\n\x0cORIGIN_STORE\x10\x02\x12\x0f\n\x0bORIGIN_MINT\x10\x03*\xa4\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12 \n\x1c\x45RROR_REASON_INVALID_REQUEST\x10\x01\x12\x1f\n\x1b\x45RROR_REASON_UNKNOWN_CLIENT\x10\x02\x12 \n\x1c\x45RROR_REASON_UNAUTHENTICATED\x10\x03\x12\"\n\x1e\x45RROR_REASON_PERMISSION_DENIED\x10\x04\x12\x1f\n\x1b\x45RROR_REASON_ISSUER_REFUSED\x10\x05\x12!\n\x1d\x45RROR_REASON_ISSUER_THROTTLED\x10\x06\x12#\n\x1f\x45RROR_REASON_ISSUER_UNAVAILABLE\x10\x07\x12!\n\x1d\x45RROR_REASON_ISSUER_MALFORMED\x10\x08\x12\"\n\x1e\x45RROR_REASON_STORE_UNAVAILABLE\x10\t\x12\"\n\x1e\x45RROR_REASON_ROTATION_TOO_SOON\x10\n\x12\x1f\n\x1b\x45RROR_REASON_WAIT_TIMED_OUT\x10\x0b\x12\x19\n\x15\x45RROR_REASON_DRAINING\x10\x0c\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\r\x12\x1f\n\x1b\x45RROR_REASON_LIMIT_EXCEEDED\x10\x0e\x12\"\n\x1e\x45RROR_REASON_AUDIT_UNAVAILABLE\x10\x0f\x42^\n\x0eio.mintonce.v1P\x01Z<github.com/mintonce/mintonce/client/go/mintoncev1;mintoncev1\xaa\x02\x0bMintonce.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mintonce.v1.types_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
-  _globals['DESCRIPTOR']._serialized_options = b'\n\016io.mintonce.v1P\001Z<github.com/mintonce/mintonce/client/go/mintoncev1;mintoncev1'
-  _globals['_TOKEN'].fields_by_name['access_token']._loaded_options = None
-  _globals['_TOKEN'].fields_by_name['access_token']._serialized_options = b'\200\001\001'
-  _globals['_ORIGIN']._serialized_start=395
-  _globals['_ORIGIN']._serialized_end=481
-  _globals['_ERRORREASON']._serialized_start=484
-  _globals['_ERRORREASON']._serialized_end=1032
-  _globals['_TOKEN']._serialized_start=106
-  _globals['_TOKEN']._serialized_end=393
+  _globals['DESCRIPTOR']._serialized_options = b'\n\016io.mintonce.v1P\001Z<github.com/mintonce/mintonce/client/go/mintoncev1;mintoncev1\252\002\013Mintonce.V1'
+  _globals['_ORIGIN']._serialized_start=453
+  _globals['_ORIGIN']._serialized_end=539
+  _globals['_ERRORREASON']._serialized_start=542
+  _globals['_ERRORREASON']._serialized_end=1090
+  _globals['_TOKENKEY']._serialized_start=105
+  _globals['_TOKENKEY']._serialized_end=165
+  _globals['_TOKEN']._serialized_start=168
+  _globals['_TOKEN']._serialized_end=451
 # @@protoc_insertion_point(module_scope)

@@ -28,25 +28,25 @@ class _Origin:
 class _OriginEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Origin.ValueType], builtins.type):
     DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     ORIGIN_UNSPECIFIED: _Origin.ValueType  # 0
-    """Not said."""
+    """Unspecified."""
     ORIGIN_MEMORY: _Origin.ValueType  # 1
-    """From this replica's memory: no I/O was done."""
+    """The memory of this replica; no I/O was needed."""
     ORIGIN_STORE: _Origin.ValueType  # 2
-    """From the shared store: another replica, or an earlier run, minted it."""
+    """The shared store: another replica, or an earlier run, minted the token."""
     ORIGIN_MINT: _Origin.ValueType  # 3
-    """This replica minted it for this request."""
+    """The issuer: this replica minted the token for this call."""
 
 class Origin(_Origin, metaclass=_OriginEnumTypeWrapper):
-    """Where a served token came from."""
+    """Where a token came from. New values may be added: treat an unknown one as ORIGIN_UNSPECIFIED."""
 
 ORIGIN_UNSPECIFIED: Origin.ValueType  # 0
-"""Not said."""
+"""Unspecified."""
 ORIGIN_MEMORY: Origin.ValueType  # 1
-"""From this replica's memory: no I/O was done."""
+"""The memory of this replica; no I/O was needed."""
 ORIGIN_STORE: Origin.ValueType  # 2
-"""From the shared store: another replica, or an earlier run, minted it."""
+"""The shared store: another replica, or an earlier run, minted the token."""
 ORIGIN_MINT: Origin.ValueType  # 3
-"""This replica minted it for this request."""
+"""The issuer: this replica minted the token for this call."""
 Global___Origin: typing_extensions.TypeAlias = Origin
 
 class _ErrorReason:
@@ -56,86 +56,121 @@ class _ErrorReason:
 class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_ErrorReason.ValueType], builtins.type):
     DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
-    """Not said."""
+    """Unspecified. Never sent."""
     ERROR_REASON_INVALID_REQUEST: _ErrorReason.ValueType  # 1
-    """The client, audience, scopes or another field is malformed."""
+    """INVALID_ARGUMENT. A field is missing or malformed; the message names it. Do not retry."""
     ERROR_REASON_UNKNOWN_CLIENT: _ErrorReason.ValueType  # 2
-    """No OAuth client is registered under this name."""
+    """NOT_FOUND. No OAuth client is registered under this name. Do not retry."""
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 3
-    """The caller proved no identity."""
+    """UNAUTHENTICATED. The caller proved no identity, or its proof has expired. Retry with a valid proof only."""
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 4
-    """The caller, or the client, may not have a token for this audience."""
+    """PERMISSION_DENIED. The policy does not allow this to the caller, or the issuer granted more than it allows. Do not retry."""
     ERROR_REASON_ISSUER_REFUSED: _ErrorReason.ValueType  # 5
-    """The issuer refused the client (RFC 6749, section 5.2). Its error code is in the metadata as `issuer_error`."""
+    """FAILED_PRECONDITION. The issuer refused the client (RFC 6749, section 5.2); the metadata has its error code as
+    `issuer_error`. A retry does not help until the client's registration or its credentials are corrected.
+    """
     ERROR_REASON_ISSUER_THROTTLED: _ErrorReason.ValueType  # 6
-    """The issuer limits the rate, or a quota is used up."""
+    """RESOURCE_EXHAUSTED. The issuer limits the rate, or a quota at the issuer is used up. Retry after the delay in RetryInfo."""
     ERROR_REASON_ISSUER_UNAVAILABLE: _ErrorReason.ValueType  # 7
-    """The issuer is out of reach, too slow, or failing."""
+    """UNAVAILABLE. The issuer cannot be reached, is too slow, or fails. Retry with back-off."""
     ERROR_REASON_ISSUER_MALFORMED: _ErrorReason.ValueType  # 8
-    """The issuer's answer is not a token response."""
+    """UNAVAILABLE. The issuer's answer is not a token response. Retry with back-off; it may need an operator."""
     ERROR_REASON_STORE_UNAVAILABLE: _ErrorReason.ValueType  # 9
-    """The store is out of reach and nothing live is in memory."""
+    """UNAVAILABLE. The store cannot be reached, and this replica has no live token in memory. Retry with back-off."""
     ERROR_REASON_ROTATION_TOO_SOON: _ErrorReason.ValueType  # 10
-    """The key was rotated a moment ago; see RetryInfo."""
+    """RESOURCE_EXHAUSTED. The key's token was rejected a moment ago. Retry after the delay in RetryInfo."""
     ERROR_REASON_WAIT_TIMED_OUT: _ErrorReason.ValueType  # 11
-    """The token was not there before the caller's deadline; the mint goes on."""
+    """DEADLINE_EXCEEDED. There was no token before the caller's deadline; the mint goes on. Retry."""
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 12
-    """This replica is shutting down. Call again: another one answers."""
+    """UNAVAILABLE. This replica is shutting down. Retry at once: another replica answers."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 13
-    """A fault of the server itself. Its log has the request id."""
+    """INTERNAL. A fault of the server. Its log has the request id. A retry may help."""
     ERROR_REASON_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 14
-    """The caller, or the client, uses more than its share: too many new keys, watches or rejections."""
+    """RESOURCE_EXHAUSTED. The caller, or the client, exceeds a limit of the server. Retry after the delay in RetryInfo."""
     ERROR_REASON_AUDIT_UNAVAILABLE: _ErrorReason.ValueType  # 15
-    """The server cannot write its audit log, so it hands out nothing."""
+    """UNAVAILABLE. The server cannot write its audit log, so it answers no call. Retry with back-off."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
-    """Why a call failed. Travels as `reason` of a google.rpc.ErrorInfo whose domain is "mintonce",
-    spelled without the prefix: "UNKNOWN_CLIENT".
+    """Why a call failed. Sent as `reason` of a google.rpc.ErrorInfo with the domain "mintonce", without the prefix:
+    "UNKNOWN_CLIENT". Each entry names its gRPC status code and says whether a retry may help. New values may be added:
+    decide by the status code then.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
-"""Not said."""
+"""Unspecified. Never sent."""
 ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 1
-"""The client, audience, scopes or another field is malformed."""
+"""INVALID_ARGUMENT. A field is missing or malformed; the message names it. Do not retry."""
 ERROR_REASON_UNKNOWN_CLIENT: ErrorReason.ValueType  # 2
-"""No OAuth client is registered under this name."""
+"""NOT_FOUND. No OAuth client is registered under this name. Do not retry."""
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 3
-"""The caller proved no identity."""
+"""UNAUTHENTICATED. The caller proved no identity, or its proof has expired. Retry with a valid proof only."""
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 4
-"""The caller, or the client, may not have a token for this audience."""
+"""PERMISSION_DENIED. The policy does not allow this to the caller, or the issuer granted more than it allows. Do not retry."""
 ERROR_REASON_ISSUER_REFUSED: ErrorReason.ValueType  # 5
-"""The issuer refused the client (RFC 6749, section 5.2). Its error code is in the metadata as `issuer_error`."""
+"""FAILED_PRECONDITION. The issuer refused the client (RFC 6749, section 5.2); the metadata has its error code as
+`issuer_error`. A retry does not help until the client's registration or its credentials are corrected.
+"""
 ERROR_REASON_ISSUER_THROTTLED: ErrorReason.ValueType  # 6
-"""The issuer limits the rate, or a quota is used up."""
+"""RESOURCE_EXHAUSTED. The issuer limits the rate, or a quota at the issuer is used up. Retry after the delay in RetryInfo."""
 ERROR_REASON_ISSUER_UNAVAILABLE: ErrorReason.ValueType  # 7
-"""The issuer is out of reach, too slow, or failing."""
+"""UNAVAILABLE. The issuer cannot be reached, is too slow, or fails. Retry with back-off."""
 ERROR_REASON_ISSUER_MALFORMED: ErrorReason.ValueType  # 8
-"""The issuer's answer is not a token response."""
+"""UNAVAILABLE. The issuer's answer is not a token response. Retry with back-off; it may need an operator."""
 ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 9
-"""The store is out of reach and nothing live is in memory."""
+"""UNAVAILABLE. The store cannot be reached, and this replica has no live token in memory. Retry with back-off."""
 ERROR_REASON_ROTATION_TOO_SOON: ErrorReason.ValueType  # 10
-"""The key was rotated a moment ago; see RetryInfo."""
+"""RESOURCE_EXHAUSTED. The key's token was rejected a moment ago. Retry after the delay in RetryInfo."""
 ERROR_REASON_WAIT_TIMED_OUT: ErrorReason.ValueType  # 11
-"""The token was not there before the caller's deadline; the mint goes on."""
+"""DEADLINE_EXCEEDED. There was no token before the caller's deadline; the mint goes on. Retry."""
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 12
-"""This replica is shutting down. Call again: another one answers."""
+"""UNAVAILABLE. This replica is shutting down. Retry at once: another replica answers."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 13
-"""A fault of the server itself. Its log has the request id."""
+"""INTERNAL. A fault of the server. Its log has the request id. A retry may help."""
 ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 14
-"""The caller, or the client, uses more than its share: too many new keys, watches or rejections."""
+"""RESOURCE_EXHAUSTED. The caller, or the client, exceeds a limit of the server. Retry after the delay in RetryInfo."""
 ERROR_REASON_AUDIT_UNAVAILABLE: ErrorReason.ValueType  # 15
-"""The server cannot write its audit log, so it hands out nothing."""
+"""UNAVAILABLE. The server cannot write its audit log, so it answers no call. Retry with back-off."""
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason
 
 @typing.final
+class TokenKey(google.protobuf.message.Message):
+    """Names one shared token: all callers that send the same key get the same token."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CLIENT_FIELD_NUMBER: builtins.int
+    AUDIENCE_FIELD_NUMBER: builtins.int
+    SCOPES_FIELD_NUMBER: builtins.int
+    client: builtins.str
+    """Required. The name under which the OAuth client is registered with the server: 1 to 64 characters of `A-Z a-z 0-9 . _ -`."""
+    audience: builtins.str
+    """Optional. The API that the token is for: at most 1024 printable ASCII characters without spaces. Empty: the issuer's default."""
+    @property
+    def scopes(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Optional. The requested scopes (RFC 6749, section 3.3): at most 64, each of at most 256 characters. Order and
+        repetition do not matter in a request; an answer has them sorted. Empty: the issuer's default.
+        """
+
+    def __init__(
+        self,
+        *,
+        client: builtins.str = ...,
+        audience: builtins.str = ...,
+        scopes: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["audience", b"audience", "client", b"client", "scopes", b"scopes"]) -> None: ...
+
+Global___TokenKey: typing_extensions.TypeAlias = TokenKey
+
+@typing.final
 class Token(google.protobuf.message.Message):
-    """A live access token, as every caller of its key gets it."""
+    """A live access token, the same for every caller of its key."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ACCESS_TOKEN_FIELD_NUMBER: builtins.int
     TOKEN_TYPE_FIELD_NUMBER: builtins.int
-    REMAINING_FIELD_NUMBER: builtins.int
+    EXPIRES_IN_FIELD_NUMBER: builtins.int
     EXPIRE_TIME_FIELD_NUMBER: builtins.int
     REFRESH_IN_FIELD_NUMBER: builtins.int
     GENERATION_FIELD_NUMBER: builtins.int
@@ -143,39 +178,45 @@ class Token(google.protobuf.message.Message):
     DEGRADED_FIELD_NUMBER: builtins.int
     SCOPES_FIELD_NUMBER: builtins.int
     access_token: builtins.str
-    """The text to send as `Authorization: Bearer …` (RFC 6750). Secret: never log this message whole."""
+    """The text to send as `Authorization: Bearer ...` (RFC 6750). Secret: generated code prints it with the message,
+    so never log the message.
+    """
     token_type: builtins.str
-    """How to use it (RFC 6749, section 7.1): always "Bearer". A token of another type is not shared."""
+    """How to use the token (RFC 6749, section 7.1). Always "Bearer" today: tokens of other types are not shared."""
     generation: builtins.int
-    """A number that rises strictly with every new token of a key, across the whole fleet. Not dense."""
+    """Rises with every new token of the key, across all replicas. Not consecutive."""
     origin: Global___Origin.ValueType
-    """Where the answer came from."""
+    """Where the server had the token from."""
     degraded: builtins.bool
-    """The token is live, but less is left of it than was asked for or than is comfortable,
-    because nothing better could be had: the issuer or the store is in trouble.
+    """The token is live, but its remaining lifetime is shorter than requested or than the server wants it to be, because
+    the issuer or the store fails.
     """
     @property
-    def remaining(self) -> google.protobuf.duration_pb2.Duration:
-        """What was left of the token's life when the answer was made. Trust this rather than `expire_time` when clocks may differ."""
+    def expires_in(self) -> google.protobuf.duration_pb2.Duration:
+        """The remaining lifetime when the server made the answer. Count from the moment before the call was sent; for a later
+        message of a watch, from its arrival. Use this instead of `expire_time`: it does not depend on the caller's clock.
+        """
 
     @property
     def expire_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """The same moment by the store's clock."""
+        """The expiry as a point in time, by the clock of the store. For people and logs."""
 
     @property
     def refresh_in(self) -> google.protobuf.duration_pb2.Duration:
-        """How long to wait before asking again: a successor is minted about then. Zero when it is already due."""
+        """The time until the server mints a successor, counted as `expires_in`. A caller without a watch should call GetToken
+        again then. Zero when a successor is due.
+        """
 
     @property
     def scopes(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The scopes that the issuer granted (RFC 6749, section 3.3), sorted. The requested ones when the issuer did not say."""
+        """The scopes that the issuer granted (RFC 6749, section 3.3), sorted. The requested ones if the issuer did not say."""
 
     def __init__(
         self,
         *,
         access_token: builtins.str = ...,
         token_type: builtins.str = ...,
-        remaining: google.protobuf.duration_pb2.Duration | None = ...,
+        expires_in: google.protobuf.duration_pb2.Duration | None = ...,
         expire_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         refresh_in: google.protobuf.duration_pb2.Duration | None = ...,
         generation: builtins.int = ...,
@@ -183,7 +224,7 @@ class Token(google.protobuf.message.Message):
         degraded: builtins.bool = ...,
         scopes: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["expire_time", b"expire_time", "refresh_in", b"refresh_in", "remaining", b"remaining"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["access_token", b"access_token", "degraded", b"degraded", "expire_time", b"expire_time", "generation", b"generation", "origin", b"origin", "refresh_in", b"refresh_in", "remaining", b"remaining", "scopes", b"scopes", "token_type", b"token_type"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["expire_time", b"expire_time", "expires_in", b"expires_in", "refresh_in", b"refresh_in"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["access_token", b"access_token", "degraded", b"degraded", "expire_time", b"expire_time", "expires_in", b"expires_in", "generation", b"generation", "origin", b"origin", "refresh_in", b"refresh_in", "scopes", b"scopes", "token_type", b"token_type"]) -> None: ...
 
 Global___Token: typing_extensions.TypeAlias = Token

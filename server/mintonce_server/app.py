@@ -17,7 +17,7 @@ from mintonce_server.core.ports import Clock
 from mintonce_server.core.quotas import QuotaOptions, Quotas
 from mintonce_server.core.supervise import Supervisor
 from mintonce_server.core.turns import Turns
-from mintonce_server.issuer.client_identity import client_identity
+from mintonce_server.issuer.auth import client_identity
 from mintonce_server.issuer.endpoint import TokenEndpoint
 from mintonce_server.issuer.options import EndpointOptions
 from mintonce_server.observability.audit import AuditLog, ReloadRecord
@@ -243,6 +243,7 @@ def _endpoint_options(issuer: IssuerSettings, settings: Settings) -> EndpointOpt
         http2=issuer.http2,
         default_lifetime=issuer.default_lifetime,
         ca_file=str(issuer.ca_file) if issuer.ca_file else None,
+        proxy=None,
         allow_http=settings.insecure_issuer,
         assertion_audience=issuer.assertion_audience,
         allow_bound_tokens=issuer.allow_bound_tokens,

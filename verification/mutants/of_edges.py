@@ -173,7 +173,7 @@ PARTS = (
 OTHERS = (
     edge(
         "an exception that is not httpx's own",
-        "issuer/connections.py",
+        "issuer/http.py",
         "except Exception as error:  # noqa: BLE001 - translated and raised below\n",
         "except (httpx.HTTPError, TimeoutError, BadBody, NotThisMachine) as error:\n",
         "broken TLS is a fault of ours, and its connection is used again",
@@ -189,7 +189,7 @@ OTHERS = (
     ),
     edge(
         "a broken connection is used again",
-        "issuer/connections.py",
+        "issuer/http.py",
         "        await self.discard()\n        # Raised",
         "        # Raised",
         "over HTTP/2 each mint after it waits for its deadline",

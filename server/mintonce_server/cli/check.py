@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from mintonce_server.common.causes import Cause, cause_of
 from mintonce_server.config import IssuerSettings, Settings, SettingsError, load, visible
 from mintonce_server.core.errors import IssuerUnavailable, MintonceError
-from mintonce_server.issuer.connections import issuer_peer, trust
+from mintonce_server.issuer.http import issuer_peer, trust
 from mintonce_server.store.surveying import Proof
 
 PROBE_SECONDS: Final = 5.0

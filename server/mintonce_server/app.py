@@ -17,7 +17,7 @@ from mintonce_server.core.limits import QuotaOptions, Quotas
 from mintonce_server.core.ports import Clock
 from mintonce_server.core.supervise import Supervisor
 from mintonce_server.core.turns import Turns
-from mintonce_server.issuer.client_identity import client_identity
+from mintonce_server.issuer.auth import client_identity
 from mintonce_server.issuer.endpoint import TokenEndpoint
 from mintonce_server.issuer.options import EndpointOptions
 from mintonce_server.observability.audit import AuditLog, ReloadRecord
@@ -31,10 +31,10 @@ from mintonce_server.reload.guarding import Guarding
 from mintonce_server.reload.reloading import Reloader
 from mintonce_server.reload.store_files import StoreFiles
 from mintonce_server.sinks import sink_of
+from mintonce_server.store.check import check_store
 from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
-from mintonce_server.store.proving import prove
 from mintonce_server.store.redis import RedisStore, Resealed
-from mintonce_server.store.surveying import Proof
+from mintonce_server.store.survey import StoreReport
 
 _WAKE_REMEDY = (
     "Normal for a while during a rolling update. Otherwise see who publishes to {prefix}:wake in Redis, and that all "
@@ -88,13 +88,15 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
     get_logger(__name__).info("stopped")
 
 
-async def prove_store(settings: Settings) -> Proof:
+async def prove_store(settings: Settings) -> StoreReport:
     """Do in the store what the service will do, for `mintonced check`. Raises nothing but what is a fault of ours."""
     try:
         keyring = Guarding(settings, SystemClock(), lambda: None).keyring()
     except MintonceError:  # told by try_files
         keyring = FIXED_KEYRING
-    return await prove(settings.redis.url.reveal(), keyring.index_key, settings.redis.deadline, settings.redis.prefix)
+    return await check_store(
+        settings.redis.url.reveal(), keyring.index_key, settings.redis.deadline, settings.redis.prefix
+    )
 
 
 async def try_files(settings: Settings) -> None:
@@ -147,9 +149,9 @@ async def store_of(settings: Settings, clock: Clock, keyring: Callable[[], Keyri
         identities=identities,
         lease_seconds=settings.lease_seconds,
         deadline=settings.redis.deadline,
-        trouble=lambda error: log.warning("wakes_interrupted", detail=str(error), remedy=error.remedy),
-        dropped=lambda count: log.warning("wake_dropped", count=count, remedy=_WAKE_REMEDY.format(prefix=prefix)),
-        alarm=lambda key_hash, what: log.error("record_unreadable", key_hash=key_hash, detail=what),
+        on_error=lambda error: log.warning("wakes_interrupted", detail=str(error), remedy=error.remedy),
+        on_dropped=lambda count: log.warning("wake_dropped", count=count, remedy=_WAKE_REMEDY.format(prefix=prefix)),
+        on_unreadable=lambda key_hash, what: log.error("record_unreadable", key_hash=key_hash, detail=what),
     )
     try:
         yield store
@@ -243,6 +245,7 @@ def _endpoint_options(issuer: IssuerSettings, settings: Settings) -> EndpointOpt
         http2=issuer.http2,
         default_lifetime=issuer.default_lifetime,
         ca_file=str(issuer.ca_file) if issuer.ca_file else None,
+        proxy=None,
         allow_http=settings.insecure_issuer,
         assertion_audience=issuer.assertion_audience,
         allow_bound_tokens=issuer.allow_bound_tokens,

@@ -8,7 +8,7 @@ from typing import Final, TypeGuard
 from mintonce_server.core import events
 from mintonce_server.core.errors import AuditUnavailable
 from mintonce_server.core.ports import Clock
-from mintonce_server.issuer.grant import AUDIENCE_REMEDY, WrongAudience
+from mintonce_server.issuer.response import AUDIENCE_REMEDY, WrongAudience
 from mintonce_server.observability.audit import AuditLog, MintRecord
 from mintonce_server.observability.faults import FaultLog
 from mintonce_server.observability.journal import event_sink, guarded

@@ -10,7 +10,7 @@ import pytest
 from mintonce_server.core.errors import IssuerError
 from mintonce_server.core.events import Cause, Minted, MintFailed
 from mintonce_server.core.key import TokenKey
-from mintonce_server.issuer.grant import Grant, WrongAudience
+from mintonce_server.issuer.response import Grant, WrongAudience
 from mintonce_server.observability import logs
 from mintonce_server.sinks import WARN_EVERY, WARNINGS_A_MINUTE, AudienceWarnings
 from support.clocks import ManualClock

@@ -13,7 +13,7 @@ from mintonce_server.cli.check import Probes, probe_issuer, run_check
 from mintonce_server.common.causes import Cause
 from mintonce_server.config import IssuerSettings, Settings
 from mintonce_server.core.errors import IssuerUnavailable, StoreUnavailable
-from mintonce_server.store.surveying import Proof
+from mintonce_server.store.survey import StoreReport
 from support.settings import COMPLETE
 
 WriteConfig = Callable[[str], Path]
@@ -81,11 +81,11 @@ async def test_one_probe_that_fails_hides_no_other(write_config: WriteConfig) ->
 async def test_the_verdict_stands_last(write_config: WriteConfig) -> None:
     """Whatever came before: faults of the settings, of a probe, or none; with notes that are no faults."""
 
-    async def tells(_: Settings) -> Proof:
-        return Proof([], ["a note"])
+    async def tells(_: Settings) -> StoreReport:
+        return StoreReport([], ["a note"])
 
-    async def is_useless(_: Settings) -> Proof:
-        return Proof([Cause("it evicts", "Forbid it."), Cause("it forgets", "Remind it.")], ["a note"])
+    async def is_useless(_: Settings) -> StoreReport:
+        return StoreReport([Cause("it evicts", "Forbid it."), Cause("it forgets", "Remind it.")], ["a note"])
 
     fine = await check(write_config(COMPLETE), {}, Probes(tells, is_there))
     useless = await check(write_config(COMPLETE), {}, Probes(is_useless, is_there))

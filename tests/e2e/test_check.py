@@ -54,7 +54,7 @@ async def test_a_good_store_is_fine(tmp_path: Path) -> None:
         ended = await check(tmp_path, topology.url)
     assert ended.code == 0
     assert ended.out.splitlines()[-1] == "Verdict: fine."
-    assert "keeps nothing on disk" in ended.out
+    assert "does not persist data" in ended.out
 
 
 @pytest.mark.slow

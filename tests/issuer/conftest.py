@@ -8,9 +8,9 @@ import pytest
 from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.core.ports import Issuer
 from mintonce_server.core.secret import Secret
-from mintonce_server.issuer import ClientCredentials, EndpointOptions, TokenEndpoint
+from mintonce_server.issuer import ClientCredentials, TokenEndpoint
 from support.clocks import ManualClock
-from support.endpoints import CLIENT_ID, SECRET, IssuerAt
+from support.endpoints import CLIENT_ID, SECRET, IssuerAt, endpoint_options
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ async def issuer_at(clock: ManualClock) -> AsyncIterator[IssuerAt]:
     endpoints: list[TokenEndpoint] = []
 
     def make(token_url: str, credentials: ClientCredentials | None = None, **options: Any) -> Issuer:
-        endpoint = TokenEndpoint(EndpointOptions(token_url, **options), clock)
+        endpoint = TokenEndpoint(endpoint_options(token_url, **options), clock)
         endpoints.append(endpoint)
         return endpoint.for_client(credentials or ClientCredentials(CLIENT_ID, Secret(SECRET)))
 

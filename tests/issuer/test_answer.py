@@ -9,16 +9,16 @@ import pytest
 
 from mintonce_server.core.errors import IssuerMalformed, IssuerRefused
 from mintonce_server.core.token import MAX_LIFETIME, Minted
-from mintonce_server.issuer.answer import Answer, Asked, read_answer
+from mintonce_server.issuer.response import Answer, RequestContext, read_answer
 
-ASKED = Asked("login.example.com", scopes=("read", "write"), started_at=50.0, now_unix=1_800_000_000.0)
+ASKED = RequestContext("login.example.com", scopes=("read", "write"), started_at=50.0, now_unix=1_800_000_000.0)
 TOKEN = "eyJz93a.k4laUWw-_~+/="
 LEAK = "l3aked-text"
 
 
 def read(body: object, status: int = 200, default_lifetime: float | None = None) -> Minted:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    asked = Asked(ASKED.issuer, ASKED.scopes, ASKED.started_at, ASKED.now_unix, default_lifetime)
+    asked = RequestContext(ASKED.issuer, ASKED.scopes, ASKED.started_at, ASKED.now_unix, default_lifetime)
     return read_answer(Answer(status, {}, raw), asked)
 
 
@@ -251,7 +251,7 @@ def test_a_new_jwt_lives_by_its_own_dates(iat: float, exp: float, took: float, l
 def test_a_token_that_is_over_is_none(exp: int) -> None:
     """An issuer that repeats one until it ends may do so a moment too long: the next one comes a second later."""
     body = json.dumps(fields(access_token=jwt(exp=exp, iat=SENT - 3600), expires_in=3600)).encode()
-    with pytest.raises(IssuerMalformed, match="over already") as caught:
+    with pytest.raises(IssuerMalformed, match="has already expired") as caught:
         read_answer(Answer(200, {"date": DATE}, body), ASKED)
     assert caught.value.retry_after == 1.0
 

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mintonce_server.core.secret import Secret
-from mintonce_server.issuer import ClientCredentials, EndpointOptions
-from mintonce_server.issuer.authentication import ClientAuthentication, authentication
+from mintonce_server.issuer import ClientCredentials
+from mintonce_server.issuer.auth import ClientAuthentication, authentication
 from mintonce_server.issuer.certificate import ClientCertificate
 from mintonce_server.issuer.signing import load_signing_key
 from support.clocks import ManualClock
+from support.endpoints import endpoint_options
 from support.signing import pem, private_key
 
 TEXT = st.text(st.characters(codec="utf-8"))
@@ -23,7 +24,7 @@ URL = "https://login.example.com/oauth/token"
 
 
 def way(auth: str, credentials: ClientCredentials) -> ClientAuthentication:
-    return authentication(EndpointOptions(URL, auth=auth), credentials, ManualClock())
+    return authentication(endpoint_options(URL, auth=auth), credentials, ManualClock())
 
 
 def basic(client_id: str, secret: str) -> str:

@@ -5,7 +5,8 @@ import tracemalloc
 
 import pytest
 
-from mintonce_server.issuer.body import BadBody, unpack
+from mintonce_server.common.bounded_body import BadBody, decompress
+from mintonce_server.issuer.http import MAX_BODY
 
 
 def test_a_bomb_stays_packed() -> None:
@@ -14,7 +15,7 @@ def test_a_bomb_stays_packed() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(BadBody):
-            unpack("gzip", bomb)
+            decompress("gzip", bomb, MAX_BODY)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -8,7 +8,7 @@ import pytest
 
 from mintonce_server.core.errors import IssuerError, IssuerMalformed, IssuerUnavailable
 from mintonce_server.core.key import TokenKey
-from mintonce_server.issuer import connections
+from mintonce_server.issuer import http
 from support.broken_tls import BREAKS, Version, broken_tls
 from support.endpoints import SECRET, IssuerAt
 from support.eventually import eventually
@@ -65,8 +65,8 @@ async def test_an_idle_connection_is_not_used_again(
     issuer_at: IssuerAt, tmp_path: Path, version: Version, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Which a firewall may have forgotten: a POST that is swallowed would hang to its deadline, and be sent again."""
-    assert connections.KEEPALIVE_EXPIRY < 60.0
-    monkeypatch.setattr(connections, "KEEPALIVE_EXPIRY", 0.0)
+    assert http.KEEPALIVE_EXPIRY < 60.0
+    monkeypatch.setattr(http, "KEEPALIVE_EXPIRY", 0.0)
     authority = Authority(tmp_path)
     async with broken_tls(authority.server(), GOOD, version) as peer:
         issuer = issuer_at(peer.url, ca_file=str(authority.ca), http2=version == "h2", timeout=5.0)

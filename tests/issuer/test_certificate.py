@@ -76,7 +76,7 @@ def test_what_is_no_certificate_with_its_key_is_refused(
 def test_the_key_must_be_that_of_the_certificate(authority: Authority, pair: tuple[bytes, bytes]) -> None:
     """Half of a rotation: one file is new, the other not yet."""
     other = authority.client()[1].read_bytes()
-    with pytest.raises(ValueError, match="not that of the first certificate"):
+    with pytest.raises(ValueError, match="does not belong to the first certificate"):
         load_client_certificate(pair[0], other)
 
 

@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from mintonce_server.issuer.client_identity import canonical_url, client_identity
+from mintonce_server.issuer.auth import canonical_url, client_identity
 from mintonce_server.issuer.options import JSON, EndpointOptions
+from support.endpoints import endpoint_options
 
 URL = "https://login.example.com/oauth/token"
-FORM = EndpointOptions(URL, request="form")
-JSON_BODY = EndpointOptions(URL, request="json")
+FORM = endpoint_options(URL, request="form")
+JSON_BODY = endpoint_options(URL, request="json")
 EXTRA: Mapping[str, JSON] = {"organization": "org_1", "claims": {"a": 1, "b": [True, None]}}
 
 

@@ -69,11 +69,11 @@ async def test_a_packed_answer_is_unpacked(issuer_at: IssuerAt, packed: bytes) -
 @pytest.mark.parametrize(
     ("body", "encoding", "why"),
     [
-        (gzip.compress(GOOD + b" " * 50_000_000), "gzip", "unpacks to more"),
-        (gzip.compress(GOOD)[:-12], "gzip", "ends too early"),
-        (b"not packed at all", "gzip", "does not unpack"),
-        (GOOD, "br", "not asked for"),
-        (gzip.compress(gzip.compress(GOOD)), "gzip, gzip", "not asked for"),
+        (gzip.compress(GOOD + b" " * 50_000_000), "gzip", "decompresses to more"),
+        (gzip.compress(GOOD)[:-12], "gzip", "incomplete"),
+        (b"not packed at all", "gzip", "cannot be decompressed"),
+        (GOOD, "br", "not requested"),
+        (gzip.compress(gzip.compress(GOOD)), "gzip, gzip", "not requested"),
     ],
     ids=["bomb", "cut", "lie", "unknown", "twice"],
 )
@@ -215,7 +215,7 @@ def _no_object(_: bytes) -> NoReturn:
 async def test_a_request_that_cannot_be_made_is_the_issuers_trouble(issuer_at: IssuerAt) -> None:
     """Whatever a client's proof raises: typed, and without its text."""
     async with peer(answers(200, GOOD)) as url:
-        with pytest.raises(IssuerUnavailable, match="cannot be made") as caught:
+        with pytest.raises(IssuerUnavailable, match="cannot be built") as caught:
             await issuer_at(url, ClientCredentials(CLIENT_ID, client_secrets=_no_secret)).mint(KEY)
     assert caught.value.__cause__ is not None
     assert LEAK not in "".join(traceback.format_exception(caught.value))
@@ -223,7 +223,7 @@ async def test_a_request_that_cannot_be_made_is_the_issuers_trouble(issuer_at: I
 
 async def test_an_answer_that_cannot_be_read_is_malformed(issuer_at: IssuerAt, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever reading it raises."""
-    monkeypatch.setattr("mintonce_server.issuer.answer.parse_object", _no_object)
+    monkeypatch.setattr("mintonce_server.issuer.response.parse_object", _no_object)
     error = await refused(issuer_at, answers(200, GOOD))
     assert type(error) is IssuerMalformed
     assert error.__cause__ is not None

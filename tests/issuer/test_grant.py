@@ -10,8 +10,16 @@ from hypothesis import strategies as st
 from mintonce_server.core.errors import IssuerMalformed, Reason
 from mintonce_server.core.text import MAX_GRANTED_SCOPES
 from mintonce_server.core.token import Minted
-from mintonce_server.issuer.answer import Answer, Asked, read_answer
-from mintonce_server.issuer.grant import AudienceCheck, Grant, WrongAudience, claims_of, read_grant
+from mintonce_server.issuer.response import (
+    Answer,
+    AudienceCheck,
+    Grant,
+    RequestContext,
+    WrongAudience,
+    claims_of,
+    read_answer,
+    read_grant,
+)
 
 AUDIENCE = "https://api.example.com/"
 NOT_JSON = base64.urlsafe_b64encode(b"\xff{").decode()
@@ -27,7 +35,7 @@ def jwt(**claims: object) -> str:
 
 def read(token: str, scope: object = None, check: AudienceCheck = "warn", audience: str = AUDIENCE) -> Minted:
     body = {"access_token": token, "expires_in": 60} | ({} if scope is None else {"scope": scope})
-    asked = Asked("login.example.com", ("asked",), 0.0, 0.0, audience=audience, audience_check=check)
+    asked = RequestContext("login.example.com", ("asked",), 0.0, 0.0, audience=audience, audience_check=check)
     return read_answer(Answer(200, {}, json.dumps(body).encode()), asked)
 
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from mintonce_server.core.errors import IssuerUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.secret import Secret
-from mintonce_server.issuer import ClientCredentials, EndpointOptions
-from mintonce_server.issuer.authentication import Proof
-from mintonce_server.issuer.connections import NotThisMachine, refuse_to_leave, trust
+from mintonce_server.issuer import ClientCredentials
+from mintonce_server.issuer.auth import ClientProof
+from mintonce_server.issuer.http import NotThisMachine, require_loopback, trust
 from mintonce_server.issuer.request import build_request
-from support.endpoints import CLIENT_ID, SECRET, IssuerAt
+from support.endpoints import CLIENT_ID, SECRET, IssuerAt, endpoint_options
 from support.peers import answers, peer, says
 from support.tls import Authority
 
@@ -77,7 +77,7 @@ async def test_no_audience_changes_where_a_request_goes(issuer_at: IssuerAt, aud
     assert [line for line in lines if line.lower().startswith("host:")] == [f"Host: {host}"]
 
 
-PROOF = Proof(parameters={"client_id": CLIENT_ID, "client_secret": SECRET})
+PROOF = ClientProof(parameters={"client_id": CLIENT_ID, "client_secret": SECRET})
 
 
 @settings(max_examples=60)
@@ -86,9 +86,11 @@ def test_no_audience_adds_a_parameter_or_replaces_one(audience: str) -> None:
     """It is one value among the others, in both dialects."""
     key = TokenKey("orders", audience, ())
     own = {"grant_type": "client_credentials", "client_id": CLIENT_ID, "client_secret": SECRET}
-    as_json = json.loads(build_request("json", key, PROOF, extra={}).content)
+    as_json = json.loads(build_request("json", key, PROOF, extra={}, audience_parameter="resource").content)
     assert as_json == {"audience": audience, **own}
-    as_form = parse_qs(build_request("form", key, PROOF, extra={}).content.decode(), strict_parsing=True)
+    as_form = parse_qs(
+        build_request("form", key, PROOF, extra={}, audience_parameter="resource").content.decode(), strict_parsing=True
+    )
     assert as_form == {name: [text] for name, text in {"resource": audience, **own}.items()}
 
 
@@ -162,7 +164,7 @@ async def test_a_resolver_that_leads_localhost_elsewhere_gets_no_secret(
     def is_loopback(address: str) -> bool:
         return address != "127.0.0.1"
 
-    monkeypatch.setattr("mintonce_server.issuer.connections.is_loopback", is_loopback)
+    monkeypatch.setattr("mintonce_server.issuer.http.is_loopback", is_loopback)
     with pytest.raises(IssuerUnavailable, match="localhost is not this machine"):
         await issuer_at(f"http://localhost:{server.sockets[0].getsockname()[1]}/").mint(KEY)
     assert await got == b""
@@ -175,7 +177,7 @@ async def test_addresses_that_are_not_this_machine(address: str) -> None:
     """Hung up on."""
     stream = Stream(address)
     with pytest.raises(NotThisMachine):
-        await refuse_to_leave("connection.connect_tcp.complete", {"return_value": stream})
+        await require_loopback("connection.connect_tcp.complete", {"return_value": stream})
     assert stream.closed
 
 
@@ -183,14 +185,14 @@ async def test_addresses_that_are_not_this_machine(address: str) -> None:
 async def test_addresses_of_this_machine(address: str) -> None:
     """Left alone."""
     stream = Stream(address)
-    await refuse_to_leave("connection.connect_tcp.complete", {"return_value": stream})
+    await require_loopback("connection.connect_tcp.complete", {"return_value": stream})
     assert not stream.closed
 
 
 def test_a_proxy_sees_no_plain_request_for_this_machine() -> None:
     """It would get the secret in clear, and `localhost` would be the proxy's own."""
     with pytest.raises(ValueError, match="proxy"):
-        EndpointOptions("http://localhost/oauth/token", proxy="http://proxy.example:3128")
+        endpoint_options("http://localhost/oauth/token", proxy="http://proxy.example:3128")
 
 
 async def test_the_whole_of_a_mint_has_one_deadline(issuer_at: IssuerAt) -> None:

@@ -14,14 +14,13 @@ from mintonce_server.issuer import (
     THUMBPRINT,
     ClientCertificate,
     ClientCredentials,
-    EndpointOptions,
     SigningKey,
     TokenEndpoint,
     load_client_certificate,
     load_signing_key,
 )
 from mintonce_server.observability.clock import SystemClock
-from support.endpoints import IssuerAt
+from support.endpoints import IssuerAt, endpoint_options
 from support.oidc_provider import AUDIENCE, OidcProvider
 from support.signing import PrivateKey, jwk, pem, private_key
 from support.tls import Authority
@@ -176,7 +175,7 @@ async def test_a_replaced_certificate_counts_at_the_next_mint(issuer_at: IssuerA
 
 async def test_clients_never_use_each_others_certificates(place: Place, clock: SystemClock) -> None:
     """They mint at the same endpoint, and each has connections of its own."""
-    options = EndpointOptions(place.provider.token_url, "form", "tls_client_auth", ca_file=place.ca_file)
+    options = endpoint_options(place.provider.token_url, request="form", auth="tls_client_auth", ca_file=place.ca_file)
     endpoint = TokenEndpoint(options, clock)
     good = endpoint.for_client(ClientCredentials("certified", certificate=lambda: place.certificate))
     bad = endpoint.for_client(ClientCredentials("certified", certificate=lambda: place.foreign))

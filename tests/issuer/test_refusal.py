@@ -11,10 +11,10 @@ from mintonce_server.core.errors import (
     IssuerThrottled,
     IssuerUnavailable,
 )
-from mintonce_server.issuer.answer import Answer, Asked, read_answer
+from mintonce_server.issuer.response import Answer, RequestContext, read_answer
 
 NOW = 1_445_412_480.0  # Wed, 21 Oct 2015 07:28:00 GMT
-ASKED = Asked("login.example.com", scopes=(), started_at=0.0, now_unix=NOW)
+ASKED = RequestContext("login.example.com", scopes=(), started_at=0.0, now_unix=NOW)
 
 
 def refused(status: int, body: object = b"", **headers: str) -> IssuerError:
@@ -241,7 +241,7 @@ def test_redirects_are_not_followed(status: int) -> None:
     """The secret would go where somebody else says; nor is the address repeated."""
     error = refused(status, location="https://s3cret.example.com/")
     assert type(error) is IssuerMalformed
-    assert "redirects are not followed" in str(error)
+    assert "a redirect, which is not followed" in str(error)
     assert "s3cret" not in str(error) + error.remedy
 
 

@@ -8,16 +8,17 @@ import pytest
 
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.secret import Secret
-from mintonce_server.issuer.authentication import Proof, authentication
-from mintonce_server.issuer.options import JSON, AudienceParameter, ClientCredentials, Dialect, EndpointOptions
+from mintonce_server.issuer.auth import ClientProof, authentication
+from mintonce_server.issuer.options import JSON, AudienceParameter, ClientCredentials, Dialect
 from mintonce_server.issuer.request import MintRequest, build_request
 from support.clocks import ManualClock
+from support.endpoints import endpoint_options
 
 AUDIENCE = "https://api.example.com/"
 KEY = TokenKey.of("orders", AUDIENCE)
 POST, BASIC = (
     authentication(
-        EndpointOptions("https://login.example.com/", auth=auth),
+        endpoint_options("https://login.example.com/", auth=auth),
         ClientCredentials("the-id", Secret("the-secret")),
         ManualClock(),
     ).proofs()[0]
@@ -28,7 +29,7 @@ POST, BASIC = (
 def build(
     dialect: Dialect,
     key: TokenKey = KEY,
-    proof: Proof = POST,
+    proof: ClientProof = POST,
     extra: Mapping[str, JSON] | None = None,
     audience_parameter: AudienceParameter = "resource",
 ) -> MintRequest:
@@ -115,7 +116,7 @@ def test_extra_parameters_of_a_form_are_texts() -> None:
 
 @pytest.mark.parametrize("name", ["audience", "scope", "grant_type", "client_id", "client_secret"])
 @pytest.mark.parametrize("proof", [POST, BASIC], ids=["post", "basic"])
-def test_extra_claims_replace_nothing(name: str, proof: Proof) -> None:
+def test_extra_claims_replace_nothing(name: str, proof: ClientProof) -> None:
     """Else a token could be minted for something other than its key says, or by somebody else."""
     key = TokenKey.of("orders", AUDIENCE, ["read"])
     plain = build("json", key, proof)
@@ -138,7 +139,7 @@ def test_basic_keeps_the_credentials_out_of_the_body() -> None:
 
 
 @pytest.mark.parametrize("proof", [POST, BASIC], ids=["post", "basic"])
-def test_repr_shows_no_secret(proof: Proof) -> None:
+def test_repr_shows_no_secret(proof: ClientProof) -> None:
     """Requests and proofs end up in tracebacks with locals."""
     shown = repr(
         (proof, build("form", proof=proof), ClientCredentials("the-id", Secret("the-secret"), {"pin": "0815"}))

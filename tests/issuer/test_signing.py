@@ -9,9 +9,10 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from joserfc import jws
 from joserfc.jwk import ECKey
 
-from mintonce_server.issuer import THUMBPRINT, ClientCredentials, EndpointOptions, load_signing_key
-from mintonce_server.issuer.authentication import authentication
+from mintonce_server.issuer import THUMBPRINT, ClientCredentials, load_signing_key
+from mintonce_server.issuer.auth import authentication
 from support.clocks import ManualClock
+from support.endpoints import endpoint_options
 from support.signing import jwk, pem, private_key
 
 URL = "https://login.example.com/oauth/token"
@@ -44,7 +45,7 @@ def test_the_body_carries_the_assertion_and_the_wall_clocks_time() -> None:
     """Beside the client_id, by which some issuers look the client up (RFC 7521, section 4.2)."""
     clock = ManualClock(unix=1_900_000_000)
     credentials = ClientCredentials("the-id", signing_key=lambda: load_signing_key(pem(EC), "ES256"))
-    (proof,) = authentication(EndpointOptions(URL, auth="private_key_jwt"), credentials, clock).proofs()
+    (proof,) = authentication(endpoint_options(URL, auth="private_key_jwt"), credentials, clock).proofs()
     assert not proof.headers
     assert proof.parameters.keys() == {"client_id", "client_assertion_type", "client_assertion"}
     assert proof.parameters["client_assertion_type"] == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

@@ -4,7 +4,8 @@ import traceback
 
 import pytest
 
-from mintonce_server.issuer import EndpointOptions, check_token_url
+from mintonce_server.issuer import check_token_url
+from support.endpoints import endpoint_options
 
 
 @pytest.mark.parametrize(
@@ -73,4 +74,4 @@ def test_what_is_no_token_url_is_refused_without_repeating_it(url: str, why: str
 def test_options_check_their_url() -> None:
     """No endpoint can be built around the rule."""
     with pytest.raises(ValueError, match="allow_http"):
-        EndpointOptions("http://login.example.com/oauth/token")
+        endpoint_options("http://login.example.com/oauth/token")

@@ -9,8 +9,8 @@ from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Issuer
 from mintonce_server.core.secret import Secret
 from mintonce_server.issuer import ClientCredentials
-from mintonce_server.issuer.answer import Answer, was_not_authenticated
-from mintonce_server.issuer.secrets import SecretsInOrder
+from mintonce_server.issuer.auth import SecretsInOrder
+from mintonce_server.issuer.response import Answer, was_not_authenticated
 from support.endpoints import CLIENT_ID, SECRET, IssuerAt
 
 KEY = TokenKey.of("orders", "https://api.example.com/")

@@ -10,7 +10,7 @@ import pytest
 
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.ports import Clock
-from mintonce_server.store.wake import GAP
+from mintonce_server.store.notifications import GAP
 from support.broken_tls import BREAKS, Break, Tls
 from support.reaching import reaching
 from support.speech import resp, words_of
@@ -72,7 +72,7 @@ async def test_broken_tls_is_an_outage(
     tmp_path: Path, clock: Clock, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A typed error that says nothing of what came; and all is well when TLS is."""
-    monkeypatch.setattr("mintonce_server.store.wake.PING_EVERY", 0.1)
+    monkeypatch.setattr("mintonce_server.store.notifications.PING_INTERVAL", 0.1)
     authority = Authority(tmp_path)
     async with speaking(authority.server()) as peer:
         url = f"rediss://127.0.0.1:{peer.port}/0?ssl_ca_certs={authority.ca}"

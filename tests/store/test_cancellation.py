@@ -14,8 +14,8 @@ from mintonce_server.core.ports import Clock
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore, reading
 from mintonce_server.store.link import Link
-from mintonce_server.store.topology import Ear
-from mintonce_server.store.wake import wakes
+from mintonce_server.store.notifications import wakes
+from mintonce_server.store.topology.servers import Subscription
 from support.samples import KEY, OTHER, any_token, shared
 from support.waiting import wait_until
 
@@ -75,11 +75,11 @@ async def test_a_list_ends_at_a_deadline_that_was_swallowed(
 async def test_a_cancelled_subscriber_ends(url: str, word: str) -> None:
     """In the middle of whatever it was sending."""
     link, started = Link.from_url(url, deadline=5.0), asyncio.Event()
-    find = link.ear
+    find = link.subscription
 
-    async def find_and_swallow(avoid: Callable[[], Collection[str]] = tuple) -> Ear:
-        ear = await find(avoid)
-        connection = ear.connection
+    async def find_and_swallow(avoid: Callable[[], Collection[str]] = tuple) -> Subscription:
+        subscription = await find(avoid)
+        connection = subscription.connection
         send: Callable[..., Awaitable[None]] = connection.send_command
 
         async def send_command(*words: str, **options: bool) -> None:
@@ -88,9 +88,9 @@ async def test_a_cancelled_subscriber_ends(url: str, word: str) -> None:
                 await swallows(started)
 
         connection.send_command = send_command  # type: ignore[method-assign]
-        return ear
+        return subscription
 
-    link.ear = find_and_swallow  # type: ignore[method-assign] # as redis-py does before Python 3.12
+    link.subscription = find_and_swallow  # type: ignore[method-assign] # as redis-py does before Python 3.12
 
     async def follow() -> None:
         async for _ in wakes(link, lambda _: None, lambda _: None, Random()):

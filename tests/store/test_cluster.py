@@ -16,10 +16,9 @@ from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import FIXED_KEYRING
 from mintonce_server.store.names import USUAL
-from mintonce_server.store.notifications import Notifications
+from mintonce_server.store.notifications import GAP, Notifications
 from mintonce_server.store.topology.cluster import ClusterServers
-from mintonce_server.store.topology.slots import SlotMap
-from mintonce_server.store.wake import GAP
+from mintonce_server.store.topology.routing import SlotMap
 from support.eventually import eventually
 from support.nodes import Node
 from support.reaching import DEADLINE, mended, new_key, reaching, writes

@@ -37,7 +37,7 @@ class Fleet:
             self.alarms.append(what)
 
         return RedisStore.connect(
-            self._url, clock=self.clock, keyring=lambda: keyring, lease_seconds=60.0, deadline=5.0, alarm=alarm
+            self._url, clock=self.clock, keyring=lambda: keyring, lease_seconds=60.0, deadline=5.0, on_unreadable=alarm
         )
 
     def _broker(self, store: RedisStore) -> Broker:

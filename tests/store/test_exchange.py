@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from mintonce_server.common.redis_url import Target, parse_redis_url
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.ports import Clock, Lease
 from mintonce_server.store import RedisStore, link
-from mintonce_server.store.topology.url import Target, read
-from mintonce_server.store.wake import GAP
+from mintonce_server.store.notifications import GAP
 from support.fault_proxy import FaultProxy, Passing, fault_proxy
 from support.garbage import REPLIES
 from support.reaching import new_key
@@ -28,7 +28,7 @@ async def _exchanging(
         url = topology.url.replace(f":{topology.servers[0].port}/", f":{proxy.port}/")
         store = RedisStore.connect(url, hasher=HASHER, clock=clock, deadline=deadline)
         try:
-            yield store, proxy, read(url)
+            yield store, proxy, parse_redis_url(url)
         finally:
             await store.close()
 
@@ -78,7 +78,7 @@ async def test_only_so_many_former_connections_linger(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One exchange more waits for the first of them to end."""
-    monkeypatch.setattr(link, "MOST_FORMER", 1)
+    monkeypatch.setattr(link, "MAX_FORMER", 1)
     monkeypatch.setattr(link, "LINGER", 0.3)
     async with _exchanging(tmp_path, clock) as (store, _, target):
         for _ in range(3):
@@ -102,7 +102,7 @@ async def test_what_does_not_work_is_not_used(tmp_path: Path, clock: Clock) -> N
     """The old connections go on."""
     async with _exchanging(tmp_path, clock) as (store, _, target):
         await store.ping()
-        wrong = read(f"redis://:wrong@127.0.0.1:{target.addresses[0].port}/0")
+        wrong = parse_redis_url(f"redis://:wrong@127.0.0.1:{target.addresses[0].port}/0")
         with pytest.raises(StoreUnavailable, match="refused our user name or password"):
             await store.exchange(wrong)
         await store.ping()

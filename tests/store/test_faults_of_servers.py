@@ -3,23 +3,23 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Any, Final, cast
 
 import pytest
 import pytest_asyncio
 from faults.ports import ERRORS, Faults, Point, faulty, points
 
+from mintonce_server.common.redis_url import parse_redis_url
 from mintonce_server.core.errors import Reason, StoreUnavailable
 from mintonce_server.core.ports import Clock, Failure, Lease
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
-from mintonce_server.store.commands import Commands, Pipeline, Scannable
 from mintonce_server.store.keyring import FIXED_KEYRING
-from mintonce_server.store.link import Link
-from mintonce_server.store.notifications import Notifications
+from mintonce_server.store.link import Link, open_servers
+from mintonce_server.store.notifications import GAP, Notifications
 from mintonce_server.store.sealing import Sealer
-from mintonce_server.store.topology import Servers, open_servers
-from mintonce_server.store.wake import GAP
+from mintonce_server.store.topology.servers import Commands, Pipeline, Scannable, Servers, Shard
 from support.samples import HASHER, KEY, OTHER, lease_of, minted, shared, wish
 from support.servers import Command
 
@@ -36,8 +36,11 @@ class FaultyServers:
         self._faults = faults
         self.client = FaultyCommands(servers.client, faults)
 
-    async def shards(self) -> Sequence[Scannable]:
-        return [faulty(shard, Scannable, self._faults) for shard in await self._servers.shards()]
+    async def shards(self) -> Sequence[Shard]:
+        return [
+            replace(shard, client=faulty(shard.client, Scannable, self._faults))
+            for shard in await self._servers.shards()
+        ]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._servers, name)
@@ -67,7 +70,7 @@ class Bench:
 
     def __init__(self, url: str, clock: Clock) -> None:
         self.faults = Faults()
-        servers = cast("Servers", FaultyServers(open_servers(url, deadline=5.0), self.faults))
+        servers = cast("Servers", FaultyServers(open_servers(parse_redis_url(url), 5.0), self.faults))
         self.store = RedisStore(
             Link(servers, deadline=5.0),
             hasher=HASHER,
@@ -75,7 +78,7 @@ class Bench:
             lease_seconds=60.0,
             notifications=Notifications(FIXED_KEYRING.index_key),
             sealer=Sealer(lambda: FIXED_KEYRING, clock),
-            alarm=lambda _, __: None,
+            on_unreadable=lambda _, __: None,
         )
         self._clock = clock
 
@@ -131,7 +134,7 @@ async def _begun(bench: Bench, clock: Clock) -> tuple[Token, Lease]:
 async def test_an_ear_that_cannot_be_had_is_tried_again(bench: Bench) -> None:
     """Whatever the exception: the subscription comes with a GAP when it is over."""
     for error in ERRORS:
-        with bench.faults.at(Point("Servers", "ear"), "before", error, 3):
+        with bench.faults.at(Point("Servers", "subscription"), "before", error, 3):
             async with asyncio.timeout(10.0), aclosing(bench.store.wakes()) as wakes:
                 assert await anext(wakes) == GAP
     assert bench.faults.hits == 3 * len(ERRORS)

@@ -10,13 +10,12 @@ from urllib.parse import quote
 import pytest
 from redis.asyncio.connection import Connection
 
+from mintonce_server.common.redis_url import Address, parse_redis_url
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.ports import Clock, Lease
 from mintonce_server.store import RedisStore
+from mintonce_server.store.notifications import GAP
 from mintonce_server.store.topology import pool
-from mintonce_server.store.topology.address import Address
-from mintonce_server.store.topology.url import read
-from mintonce_server.store.wake import GAP
 from support.eventually import eventually
 from support.fault_proxy import Fate, FaultProxy, Passing, fault_proxy
 from support.nodes import PASSWORD, Node, free_ports
@@ -199,7 +198,7 @@ def _asks(passing: Passing) -> bool:
 async def test_idle_connections_are_kept_alive(tmp_path: Path) -> None:
     """By the kernel: what is in between sees that they are in use, and a peer that is gone is noticed."""
     async with _single(tmp_path) as (_, (proxy,), _node):
-        target = read(f"redis://:{SECRET}@127.0.0.1:{proxy.port}/0")
+        target = parse_redis_url(f"redis://:{SECRET}@127.0.0.1:{proxy.port}/0")
         connection = pool.Pools(pool.server_options(target), DEADLINE).connection(Address("127.0.0.1", proxy.port))
         assert isinstance(connection, Connection)
         await connection.connect()  # type: ignore[no-untyped-call] # redis-py gives no types here

@@ -55,7 +55,7 @@ async def _store(stage: Stage, alarms: list[str]) -> AsyncGenerator[tuple[RedisS
         alarms.append(what)
 
     store = RedisStore.connect(
-        stage.url, hasher=HASHER, clock=stage.clock, lease_seconds=60.0, deadline=5.0, alarm=alarm
+        stage.url, hasher=HASHER, clock=stage.clock, lease_seconds=60.0, deadline=5.0, on_unreadable=alarm
     )
     async with looking_into(stage.url) as command:
         await command("FLUSHALL")

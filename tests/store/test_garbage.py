@@ -13,7 +13,7 @@ from mintonce_server.core.errors import Reason, StoreUnavailable
 from mintonce_server.core.ports import Admitted, Clock, Failure, Lease, Refusal, Wake, WakeKind
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
-from mintonce_server.store.wake import GAP
+from mintonce_server.store.notifications import GAP
 from support.eventually import eventually
 from support.fault_proxy import FaultProxy, fault_proxy
 from support.garbage import REPLIES

@@ -30,7 +30,7 @@ async def store_of(
         keyring=lambda: keyring,
         identities=identities,
         deadline=5.0,
-        alarm=lambda _, why: told.append(why),
+        on_unreadable=lambda _, why: told.append(why),
     )
     try:
         yield store

@@ -6,7 +6,7 @@ import pytest
 from faults.ports import ERRORS
 from redis.exceptions import ConnectionError
 
-from mintonce_server.store.topology.discovery import Lookout, poll
+from mintonce_server.store.topology.discovery import Discovery, poll
 from support.waiting import wait_until
 
 
@@ -22,13 +22,13 @@ async def test_whatever_a_look_raises_the_next_one_comes() -> None:
             raise errors.pop()
         return "where they are" if errors else "somewhere else"
 
-    lookout = Lookout(look, every=0.01, patience=60.0)
-    assert await lookout.find() == "where they are"
+    discovery = Discovery(look, every=0.01, max_wait=60.0)
+    assert await discovery.find() == "where they are"
     while errors:
-        await lookout.renewed()
-        assert lookout.view == "where they are"
-    await wait_until(lambda: lookout.view == "somewhere else")
-    await lookout.close()
+        await discovery.renewed()
+        assert discovery.view == "where they are"
+    await wait_until(lambda: discovery.view == "somewhere else")
+    await discovery.close()
 
 
 async def test_a_look_that_meets_a_cancellation_is_not_the_last() -> None:
@@ -42,10 +42,10 @@ async def test_a_look_that_meets_a_cancellation_is_not_the_last() -> None:
             raise asyncio.CancelledError
         return looks
 
-    lookout = Lookout(look, every=60.0, patience=60.0)
-    await lookout.renewed()
-    assert await lookout.find() == 2
-    await lookout.close()
+    discovery = Discovery(look, every=60.0, max_wait=60.0)
+    await discovery.renewed()
+    assert await discovery.find() == 2
+    await discovery.close()
 
 
 async def test_a_look_without_end_is_not_waited_for() -> None:
@@ -59,13 +59,13 @@ async def test_a_look_without_end_is_not_waited_for() -> None:
             await asyncio.Event().wait()
         return "where they are"
 
-    lookout = Lookout(look, every=60.0, patience=0.01)
-    assert await lookout.find() == "where they are"
-    lookout.doubt()
+    discovery = Discovery(look, every=60.0, max_wait=0.01)
+    assert await discovery.find() == "where they are"
+    discovery.invalidate()
     async with asyncio.timeout(5.0):
-        assert await lookout.find() == "where they are"
-        assert not await lookout.renewed(0.01)
-    await lookout.close()
+        assert await discovery.find() == "where they are"
+        assert not await discovery.renewed(0.01)
+    await discovery.close()
 
 
 async def test_a_question_that_is_cancelled_is_one_without_an_answer() -> None:

@@ -10,9 +10,8 @@ from typing import Any, cast
 import pytest
 import pytest_asyncio
 
-from mintonce_server.store.topology.address import Address
+from mintonce_server.common.redis_url import Address, parse_redis_url
 from mintonce_server.store.topology.pool import Pool, Pools, server_options
-from mintonce_server.store.topology.url import read
 from support.eventually import eventually
 from support.fault_proxy import Passing, fault_proxy
 from support.nodes import Node
@@ -35,7 +34,7 @@ def node(topology: Topology) -> Node:
 
 
 def _pools(topology: Topology) -> Pools:
-    return Pools(server_options(read(topology.url)), 5.0)
+    return Pools(server_options(parse_redis_url(topology.url)), 5.0)
 
 
 async def _clients(node: Node) -> int:
@@ -97,7 +96,7 @@ async def test_a_command_cancelled_while_it_connects(topology: Topology, node: N
 
 async def test_a_connection_whose_return_is_cancelled_is_closed(topology: Topology, node: Node) -> None:
     """And its place in the pool is free again."""
-    pool = Pool(**server_options(read(topology.url)), host="127.0.0.1", port=node.port)
+    pool = Pool(**server_options(parse_redis_url(topology.url)), host="127.0.0.1", port=node.port)
     connection = await pool.get_connection()
     async with pool._condition:  # pyright: ignore[reportPrivateUsage] # somebody else has the pool's lock
         assert await _cancelled_after(1, [asyncio.ensure_future(pool.release(connection))]) == 1

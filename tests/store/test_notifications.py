@@ -3,7 +3,7 @@
 import pytest
 
 from mintonce_server.core.ports import Wake, WakeKind
-from mintonce_server.store.notifications import MAX_BYTES, REPORT_EVERY, Dropped, Notifications
+from mintonce_server.store.notifications import MAX_BYTES, REPORT_INTERVAL, Dropped, Notifications
 from support.clocks import ManualClock
 
 INDEX_KEY = b"an index key for tests"
@@ -89,6 +89,6 @@ def test_drops_are_reported_at_a_bounded_rate() -> None:
     dropped = Dropped(clock, reports.append)
     for _ in range(1_000):
         dropped.add()
-    clock.advance(REPORT_EVERY)
+    clock.advance(REPORT_INTERVAL)
     dropped.add()
     assert reports == [1, 1_000]

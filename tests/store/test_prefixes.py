@@ -13,8 +13,8 @@ from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import Keyring, SealingKey
 from mintonce_server.store.names import USUAL, Names
+from mintonce_server.store.notifications import GAP
 from mintonce_server.store.redis import Resealed
-from mintonce_server.store.wake import GAP
 from support.samples import KEY, OTHER, any_token, as_lease, lease_of, load_all, minted, named, shared, wish
 from support.servers import Command, names
 

@@ -43,7 +43,7 @@ async def store_with(
         heard.append((key_hash, what))
 
     store = RedisStore.connect(
-        url, clock=SystemClock(), keyring=lambda: keyring, lease_seconds=60.0, deadline=5.0, alarm=alarm
+        url, clock=SystemClock(), keyring=lambda: keyring, lease_seconds=60.0, deadline=5.0, on_unreadable=alarm
     )
     try:
         yield store

@@ -39,7 +39,9 @@ async def watched(url: str, command: Command, clock: SystemClock) -> AsyncIterat
     def alarm(key_hash: str, why: str) -> None:
         made.alarms.append((key_hash, why))
 
-    made = Watched(RedisStore.connect(url, hasher=HASHER, clock=clock, lease_seconds=60.0, deadline=5.0, alarm=alarm))
+    made = Watched(
+        RedisStore.connect(url, hasher=HASHER, clock=clock, lease_seconds=60.0, deadline=5.0, on_unreadable=alarm)
+    )
     yield made
     await made.store.close()
 

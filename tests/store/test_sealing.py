@@ -46,7 +46,7 @@ def test_a_record_opens_nowhere_else(key_hash: str, generation: int) -> None:
     """Neither under another key nor as another generation: who writes to the store cannot swap or roll back."""
     sealed = SEALER.seal(SECRET, HASH, 7)
 
-    with pytest.raises(Unopened, match="changed, or moved"):
+    with pytest.raises(Unopened, match="changed, or copied"):
         SEALER.open(sealed, key_hash, generation)
 
 

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.ports import Clock, Wake, WakeKind
-from mintonce_server.store.wake import GAP
+from mintonce_server.store.notifications import GAP
 from support.eventually import eventually
 from support.nodes import PASSWORD
 from support.reaching import mended, reaching, writes

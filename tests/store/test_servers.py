@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.exceptions import AuthenticationError, ConnectionError
 
-from mintonce_server.store.topology.address import Address
-from mintonce_server.store.topology.discovery import Lookout, poll
-from mintonce_server.store.topology.slots import read_slots
+from mintonce_server.common.redis_url import Address
+from mintonce_server.store.topology.discovery import Discovery, poll
+from mintonce_server.store.topology.routing import read_slots
 from support.waiting import wait_until
 
 HERE = Address("10.0.0.1", 7000)
@@ -59,12 +59,12 @@ async def test_nobody_that_answers_is_an_error() -> None:
 
 
 @asynccontextmanager
-async def _lookout(look: Callable[[], Awaitable[str]], every: float = 60.0) -> AsyncGenerator[Lookout[str]]:
-    lookout = Lookout(look, every=every, patience=60.0)
+async def _discovery(look: Callable[[], Awaitable[str]], every: float = 60.0) -> AsyncGenerator[Discovery[str]]:
+    discovery = Discovery(look, every=every, max_wait=60.0)
     try:
-        yield lookout
+        yield discovery
     finally:
-        await lookout.close()
+        await discovery.close()
 
 
 class _Views:
@@ -85,37 +85,37 @@ class _Views:
 async def test_many_calls_share_one_look() -> None:
     """And none is needed as long as nobody doubts."""
     views = _Views("first")
-    async with _lookout(views.look) as lookout:
-        assert set(await asyncio.gather(*(lookout.find() for _ in range(100)))) == {"first"}
-        assert await lookout.find() == "first"
+    async with _discovery(views.look) as discovery:
+        assert set(await asyncio.gather(*(discovery.find() for _ in range(100)))) == {"first"}
+        assert await discovery.find() == "first"
     assert views.looks == 1
 
 
 async def test_after_a_doubt_a_call_gets_the_new_view() -> None:
     """It waits for the look."""
-    async with _lookout(_Views("first", "second").look) as lookout:
-        await lookout.find()
-        lookout.doubt()
-        assert await lookout.find() == "second"
+    async with _discovery(_Views("first", "second").look) as discovery:
+        await discovery.find()
+        discovery.invalidate()
+        assert await discovery.find() == "second"
 
 
 async def test_a_look_that_finds_nothing_changes_nothing() -> None:
     """The last view is used on: those who know about the servers may be away, and not the servers."""
-    async with _lookout(_Views("first", ConnectionError(), "third").look) as lookout:
-        await lookout.find()
-        lookout.doubt()
-        assert await lookout.find() == "first"
-        lookout.doubt()
-        assert await lookout.find() == "third"
+    async with _discovery(_Views("first", ConnectionError(), "third").look) as discovery:
+        await discovery.find()
+        discovery.invalidate()
+        assert await discovery.find() == "first"
+        discovery.invalidate()
+        assert await discovery.find() == "third"
 
 
 async def test_without_any_view_calls_fail_with_the_cause() -> None:
     """And the next one looks again."""
-    async with _lookout(_Views(AuthenticationError(), "second").look) as lookout:
+    async with _discovery(_Views(AuthenticationError(), "second").look) as discovery:
         with pytest.raises(ConnectionError) as caught:
-            await lookout.find()
+            await discovery.find()
         assert isinstance(caught.value.__cause__, AuthenticationError)
-        assert await lookout.find() == "second"
+        assert await discovery.find() == "second"
 
 
 async def test_a_caller_that_gives_up_leaves_the_look_to_the_others() -> None:
@@ -126,19 +126,19 @@ async def test_a_caller_that_gives_up_leaves_the_look_to_the_others() -> None:
         await seen.wait()
         return "seen"
 
-    async with _lookout(look) as lookout:
+    async with _discovery(look) as discovery:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
-                await lookout.find()
+                await discovery.find()
         seen.set()
-        assert await lookout.find() == "seen"
+        assert await discovery.find() == "seen"
 
 
 async def test_it_looks_without_being_asked() -> None:
     """A change is noticed though no call fails."""
-    async with _lookout(_Views("first", "second").look, every=0.01) as lookout:
-        await lookout.find()
-        await wait_until(lambda: lookout.view == "second")
+    async with _discovery(_Views("first", "second").look, every=0.01) as discovery:
+        await discovery.find()
+        await wait_until(lambda: discovery.view == "second")
 
 
 def test_slots_are_read_as_the_servers_say_them() -> None:

@@ -17,7 +17,7 @@ from mintonce_server.core.errors import Reason, StoreUnavailable
 from mintonce_server.core.ports import Admitted, Backoff, Clock, Failure, Hit, Wait, Wake, WakeKind
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
-from mintonce_server.store.wake import GAP
+from mintonce_server.store.notifications import GAP
 from support.nodes import Node, free_ports
 from support.reaching import reaching
 from support.samples import HASHER, KEY, OTHER, any_token, lease_of, load_all, minted, shared, wish

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from mintonce_server.store.topology.tls_files import TlsFileFault, tls_context_of
-from mintonce_server.store.topology.url import read
+from mintonce_server.common.redis_url import parse_redis_url
+from mintonce_server.store.topology.tls import TlsFileFault, tls_context_of
 from support.certificates import Authority, Issued
 
-TARGET = read("rediss://127.0.0.1:6379/0")
+TARGET = parse_redis_url("rediss://127.0.0.1:6379/0")
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_authorities_of_no_use(ours: Authority, shown: Issued, kind: str) -> Non
         tls_context_of(TARGET, files)
     error = caught.value
     assert error.option == "ssl_ca_certs"
-    assert error.what == ("is empty" if kind in ("empty", "blank") else "holds no whole certificates in PEM")
+    assert error.what == ("is empty" if kind in ("empty", "blank") else "holds no complete certificates in PEM")
     assert "key" not in error.remedy
     assert not error.is_pair
 
@@ -46,12 +46,12 @@ def test_authorities_of_no_use(ours: Authority, shown: Issued, kind: str) -> Non
 @pytest.mark.parametrize(
     ("certificate", "key", "option", "what"),
     [
-        ("garbage", "own", "ssl_certfile", "holds no whole certificates in PEM"),
+        ("garbage", "own", "ssl_certfile", "holds no complete certificates in PEM"),
         ("", "own", "ssl_certfile", "is empty"),
-        ("own", "garbage", "ssl_keyfile", "holds no whole key in PEM without a password"),
-        ("own", "", "ssl_keyfile", "holds no whole key in PEM without a password"),
-        ("own", None, "ssl_certfile", "holds no whole key in PEM without a password"),
-        ("own", "other", "ssl_keyfile", "holds another key than that of the certificate"),
+        ("own", "garbage", "ssl_keyfile", "holds no complete key in PEM without a password"),
+        ("own", "", "ssl_keyfile", "holds no complete key in PEM without a password"),
+        ("own", None, "ssl_certfile", "holds no complete key in PEM without a password"),
+        ("own", "other", "ssl_keyfile", "holds a key that does not belong to the certificate"),
     ],
 )
 def test_a_certificate_of_ours_of_no_use(

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from mintonce_server.common.redis_url import Address, parse_redis_url
 from mintonce_server.core.ports import Clock
 from mintonce_server.store import RedisStore
-from mintonce_server.store.topology.address import Address
-from mintonce_server.store.topology.url import read
 from support.redis_urls import BAD_URLS, GOOD_URLS
 from support.samples import HASHER
 
@@ -30,13 +29,13 @@ def test_a_bad_url_is_refused_without_showing_it(url: str, text: str, clock: Clo
 @pytest.mark.parametrize(("url", "name"), GOOD_URLS.items())
 async def test_a_good_url_is_taken(url: str, name: str, clock: Clock) -> None:
     """Nothing is sent before the first operation. Its name for people has neither user nor password."""
-    assert read(url).name == name
+    assert parse_redis_url(url).name == name
     await RedisStore.connect(url, hasher=HASHER, clock=clock).close()
 
 
 def test_user_and_password_are_decoded() -> None:
     """Those of the servers, and those of the Sentinels; no part of a repr."""
-    target = read("redis+sentinel://u%3A:p%2F%3A@h1:7,h2/s%20s/3?sentinel_username=v&sentinel_password=q%26")
+    target = parse_redis_url("redis+sentinel://u%3A:p%2F%3A@h1:7,h2/s%20s/3?sentinel_username=v&sentinel_password=q%26")
     assert (target.username, target.password) == ("u:", "p/:")
     assert (target.sentinel_username, target.sentinel_password) == ("v", "q&")
     assert (target.addresses, target.service, target.db) == ((Address("h1", 7), Address("h2", 26_379)), "s s", 3)

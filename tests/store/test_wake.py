@@ -17,9 +17,8 @@ from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import FIXED_KEYRING
 from mintonce_server.store.link import Link
 from mintonce_server.store.names import USUAL
-from mintonce_server.store.notifications import Notifications
-from mintonce_server.store.topology import Ear
-from mintonce_server.store.wake import GAP, REMEMBERED, SAME_WITHIN, Once, wakes
+from mintonce_server.store.notifications import GAP, REMEMBERED, SAME_WITHIN, Notifications, Once, wakes
+from mintonce_server.store.topology.servers import Subscription
 from support.eventually import eventually
 from support.samples import HASHER, KEY, shared
 from support.servers import Command, looking_into
@@ -31,7 +30,7 @@ NOTIFICATIONS = Notifications(FIXED_KEYRING.index_key)
 
 @asynccontextmanager
 async def _store(url: str, clock: Clock, troubles: list[StoreUnavailable]) -> AsyncGenerator[RedisStore]:
-    store = RedisStore.connect(url, hasher=HASHER, clock=clock, deadline=2.0, trouble=troubles.append)
+    store = RedisStore.connect(url, hasher=HASHER, clock=clock, deadline=2.0, on_error=troubles.append)
     try:
         yield store
     finally:
@@ -83,12 +82,12 @@ async def test_after_the_server_was_killed_it_subscribes_again(own_server: Embed
 async def test_a_server_that_is_the_wrong_one_now_is_left(url: str, command: Command) -> None:
     """Such as a former primary that keeps the connection: it hears nothing any more. A GAP says that it was left."""
     link, stale = Link.from_url(url, deadline=2.0), False
-    find = link.ear
+    find = link.subscription
 
-    async def ear(avoid: Callable[[], Collection[str]] = tuple) -> Ear:
+    async def subscription(avoid: Callable[[], Collection[str]] = tuple) -> Subscription:
         return replace(await find(avoid), stale=lambda: stale)
 
-    link.ear = ear  # type: ignore[method-assign] # one server never becomes the wrong one
+    link.subscription = subscription  # type: ignore[method-assign] # one server never becomes the wrong one
     try:
         async with aclosing(wakes(link, NOTIFICATIONS.decode, lambda _: None, Random())) as heard:
             assert await anext(heard) == GAP

@@ -13,8 +13,8 @@ import pytest_asyncio
 
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.ports import Clock
+from mintonce_server.store.check import check_store
 from mintonce_server.store.keyring import FIXED_KEYRING
-from mintonce_server.store.proving import prove
 from support.certificates import DAY, NOW, Authority, Issued
 from support.eventually import eventually
 from support.nodes import PASSWORD, Node, free_ports
@@ -61,7 +61,7 @@ def listening_with(issued: Issued, trusts: Authority | None = None) -> ssl.SSLCo
 
 async def said_of(url: str, clock: Clock) -> Said:
     """By `check`, by the line at the start, and by the subscription once it has looked closer."""
-    proof = await prove(url, FIXED_KEYRING.index_key, DEADLINE)
+    proof = await check_store(url, FIXED_KEYRING.index_key, DEADLINE)
     assert [bool(fault.remedy) for fault in proof.faults] == [True]
     async with reaching(url, clock) as store:
         with pytest.raises(StoreUnavailable) as caught:

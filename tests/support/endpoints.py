@@ -1,12 +1,32 @@
 """The client that issuer tests mint for."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from mintonce_server.core.ports import Issuer
+from mintonce_server.issuer.options import EndpointOptions
 
 CLIENT_ID: Final = "the-client"
 SECRET: Final = "s3cr3t-of-the-client"
 
 IssuerAt = Callable[..., Issuer]
 """(token_url, credentials=that client's, **options of EndpointOptions) → the issuer for the client."""
+
+
+def endpoint_options(token_url: str, **changes: Any) -> EndpointOptions:
+    """Options of an endpoint that differ from plain ones in these."""
+    plain: dict[str, Any] = {
+        "request": "json",
+        "auth": "client_secret_post",
+        "audience_parameter": "resource",
+        "timeout": 10.0,
+        "http2": False,
+        "default_lifetime": None,
+        "ca_file": None,
+        "proxy": None,
+        "allow_http": False,
+        "assertion_audience": None,
+        "allow_bound_tokens": False,
+        "audience_check": "warn",
+    }
+    return EndpointOptions(token_url=token_url, **plain | changes)

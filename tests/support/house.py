@@ -18,9 +18,10 @@ from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import Clock, TokenStore
 from mintonce_server.core.secret import Secret
 from mintonce_server.issuer.endpoint import TokenEndpoint
-from mintonce_server.issuer.options import ClientCredentials, EndpointOptions
+from mintonce_server.issuer.options import ClientCredentials
 from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store.memory import MemoryStore
+from support.endpoints import endpoint_options
 from support.options import BROKER_OPTIONS
 from support.surroundings import CLIENT_ID, CLIENT_SECRET
 
@@ -65,7 +66,7 @@ async def house(
     clock = clock or SystemClock()
     store = store or MemoryStore(HASHER, clock)
     happened: list[Event] = []
-    endpoint = TokenEndpoint(EndpointOptions(token_url=token_url, timeout=timeout), clock)
+    endpoint = TokenEndpoint(endpoint_options(token_url, timeout=timeout), clock)
     issuer = endpoint.for_client(ClientCredentials(CLIENT_ID, Secret(secret)))
     clients = Clients([OAuthClient(CLIENT, issuer, audiences, credential_version)])
     broker = Broker(store, clients, clock, happened.append, options or BROKER_OPTIONS)

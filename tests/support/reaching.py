@@ -26,7 +26,7 @@ async def reaching(
 ) -> AsyncGenerator[RedisStore]:
     """A store with the product's own deadline, or another one."""
     told = [] if troubles is None else troubles
-    store = RedisStore.connect(url, hasher=HASHER, clock=clock, deadline=deadline, trouble=told.append)
+    store = RedisStore.connect(url, hasher=HASHER, clock=clock, deadline=deadline, on_error=told.append)
     try:
         yield store
     finally:

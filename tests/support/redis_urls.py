@@ -1,9 +1,9 @@
 """Redis URLs that are wrong and right: the settings and the store must agree about them."""
 
 BAD_URLS = {
-    "http://host/": "use one of redis://",
-    "the-password": "use one of redis://",
-    "the-password://host": "use one of redis://",
+    "http://host/": "Use one of redis://",
+    "the-password": "Use one of redis://",
+    "the-password://host": "Use one of redis://",
     "redis://:the#password@host:1": "percent-encoded",
     "redis://:the?pass=word@host:1": "percent-encoded",
     "redis://:the/password@host:1": "percent-encoded",
@@ -15,8 +15,8 @@ BAD_URLS = {
     "redis://x[::1]:1": "malformed",
     "redis://[localhost]": "malformed",
     "redis+sentinel://h1,[h2]/mymaster": "malformed",
-    "redis://host?socket_timeout=the-password": "not known here (socket_timeout)",
-    "redis://host?ssl_ca_certs=/ca.pem": "not known here (ssl_ca_certs); known: db",
+    "redis://host?socket_timeout=the-password": "unknown options (socket_timeout)",
+    "redis://host?ssl_ca_certs=/ca.pem": "unknown options (ssl_ca_certs). Known options: db",
     "redis://host/one": "not a number",
     "redis://h1,h2": "more than one host",
     "unix://": "absolute path",
@@ -26,12 +26,12 @@ BAD_URLS = {
     "redis+sentinel:///mymaster": "malformed",
     "redis+sentinel://h1,,h2/mymaster": "malformed",
     "redis+sentinel://h1/mymaster/x": "not a number",
-    "redis+sentinel://h1/mymaster?db=1": "not known here (db)",
+    "redis+sentinel://h1/mymaster?db=1": "unknown options (db)",
     "redis+cluster://": "malformed",
     "redis+cluster://h1,h2/1": "number 0 only",
-    "rediss+cluster://h1?sentinel_password=the-password": "not known here (sentinel_password)",
-    "rediss://h1?ssl_cert_reqs=the-password": "neither required nor none",
-    "rediss://h1?ssl_check_hostname=the-password": "neither true nor false",
+    "rediss+cluster://h1?sentinel_password=the-password": "unknown options (sentinel_password)",
+    "rediss://h1?ssl_cert_reqs=the-password": "invalid value of ssl_cert_reqs",
+    "rediss://h1?ssl_check_hostname=the-password": "invalid value of ssl_check_hostname",
     "rediss://h1?ssl_keyfile=the-password": "without ssl_certfile",
 }
 """With a part of what the store says of each."""

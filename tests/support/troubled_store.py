@@ -23,7 +23,7 @@ from mintonce_server.core.ports import (
 from mintonce_server.core.token import Minted, Token
 from mintonce_server.store.memory import MemoryStore
 from mintonce_server.store.memory_server import MemoryServer
-from mintonce_server.store.memory_values import Entry
+from mintonce_server.store.memory_values import MemoryEntry
 
 ALL: Final = frozenset(
     {
@@ -169,11 +169,11 @@ class TroubledStore(MemoryStore):
         """All that is known of the key is gone, as after a restart without persistence. No message is sent."""
         self.server.entries.pop(self.key_hash(key), None)
 
-    def copy(self, key: TokenKey) -> Entry:
+    def copy(self, key: TokenKey) -> MemoryEntry:
         """What a replica of the server has of the key now."""
         return self.server.entries[self.key_hash(key)].copy()
 
-    def fail_over(self, key: TokenKey, behind: Entry) -> None:
+    def fail_over(self, key: TokenKey, behind: MemoryEntry) -> None:
         """The replica that had this copy leads from now on: what was written since is lost. No message is sent."""
         self.server.entries[self.key_hash(key)] = behind
 

@@ -17,7 +17,7 @@ from mintonce_server.auth.certificate import caller_of_certificate
 from mintonce_server.auth.jwks import parse_jwks
 from mintonce_server.config import SettingsError, parse_policy
 from mintonce_server.core.errors import IssuerError, MintonceError
-from mintonce_server.issuer.answer import Answer
+from mintonce_server.issuer.response import Answer
 from mintonce_server.store.keyring import parse_keyring
 
 _WORDS: Final = (

@@ -20,7 +20,7 @@ from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_dev.valkey import EmbeddedValkey
 from mintonce_server.core.events import MintStarted
 from mintonce_server.core.secret import Secret
-from mintonce_server.issuer.authentication import Proof
+from mintonce_server.issuer.auth import ClientProof
 from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store.redis import RedisStore
 from support.house import AUDIENCE, CLIENT, HASHER, House, house
@@ -41,7 +41,7 @@ def living() -> Iterator[object]:
         module = str(getattr(cast(object, type(thing)), "__module__", ""))
         if module.startswith(OURS) and not module.startswith(PEERS):
             yield thing
-            if not isinstance(thing, Secret | Proof):  # whose contents must be sent; they are not printed
+            if not isinstance(thing, Secret | ClientProof):  # whose contents must be sent; they are not printed
                 yield from (inner for inner in gc.get_referents(thing) if isinstance(inner, dict | list | tuple | set))
 
 

@@ -74,7 +74,7 @@ CREDENTIALS = (
     ),
     Mutant(
         "a token that is over lives for as long as is stated",
-        "issuer/answer.py",
+        "issuer/response.py",
         "    if sent is not None and expiry <= sent:\n        return None\n",
         "    if sent is not None and expiry <= sent:\n        return stated\n",
         "a token is served past its own end",
@@ -82,7 +82,7 @@ CREDENTIALS = (
     ),
     Mutant(
         "whole seconds that are taken for exact ones",
-        "issuer/answer.py",
+        "issuer/response.py",
         "return max(seconds - WHOLE_SECOND, seconds / 2)",
         "return seconds",
         "a token is served past its own end",
@@ -100,7 +100,7 @@ CREDENTIALS = (
     ),
     Mutant(
         "one fingerprint for all secrets",
-        "issuer/authentication.py",
+        "issuer/auth.py",
         "return _digest(*sorted(secret.sha256() for secret in self.secrets.in_order()))",
         "return _digest()",
         "a mended secret passes for the one that was refused",

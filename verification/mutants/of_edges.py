@@ -79,22 +79,22 @@ STORE = (
     edge(
         "an exception that is not redis-py's own",
         "store/link.py",
-        "except Exception as error:\n            heed_cancellation()",
-        "except (ResponseError, OSError) as error:\n            heed_cancellation()",
+        "except Exception as error:\n            raise_if_cancelled()",
+        "except (ResponseError, OSError) as error:\n            raise_if_cancelled()",
         "a garbled reply is no outage of the store",
         "store/test_garbage.py",
     ),
     edge(
         "a reply that cannot be read",
         "store/link.py",
-        "except Exception as error:\n            self._puzzled = True",
-        "except OSError as error:\n            self._puzzled = True",
+        "except Exception as error:\n            self._garbled = True",
+        "except OSError as error:\n            self._garbled = True",
         "a garbled record is no outage of the store",
         "store/test_garbage.py",
     ),
     edge(
         "a subscription that breaks in an unknown way",
-        "store/wake.py",
+        "store/notifications.py",
         "except Exception as error:  # noqa: BLE001 - a subscription",
         "except ConnectionError as error:  # a subscription",
         "the replica hears of nothing until it is started again",
@@ -173,7 +173,7 @@ PARTS = (
 OTHERS = (
     edge(
         "an exception that is not httpx's own",
-        "issuer/connections.py",
+        "issuer/http.py",
         "except Exception as error:  # noqa: BLE001 - translated and raised below\n",
         "except (httpx.HTTPError, TimeoutError, BadBody, NotThisMachine) as error:\n",
         "broken TLS is a fault of ours, and its connection is used again",
@@ -189,7 +189,7 @@ OTHERS = (
     ),
     edge(
         "a broken connection is used again",
-        "issuer/connections.py",
+        "issuer/http.py",
         "        await self.discard()\n        # Raised",
         "        # Raised",
         "over HTTP/2 each mint after it waits for its deadline",

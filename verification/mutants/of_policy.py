@@ -33,7 +33,7 @@ POLICY = (
     ),
     Mutant(
         "scopes of the answer hide those of the token",
-        "issuer/grant.py",
+        "issuer/response.py",
         "(answered, *map(_names, _claimed(claims)))",
         "((answered,) if answered is not None else tuple(map(_names, _claimed(claims))))",
         "the resource server believes scopes that the policy was not held against",
@@ -41,7 +41,7 @@ POLICY = (
     ),
     Mutant(
         "any audience will do",
-        "issuer/grant.py",
+        "issuer/response.py",
         "if asked and asked not in grant.audience:",
         "if asked and not grant.audience:",
         "a token for another audience is shared though the issuer is set to refuse it",

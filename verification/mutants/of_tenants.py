@@ -5,7 +5,7 @@ from mutants.of_edges import edge
 TENANTS = (
     edge(
         "another endpoint is the same tenant",
-        "issuer/client_identity.py",
+        "issuer/auth.py",
         '            "token_url": canonical_url(options.token_url),\n',
         "",
         "a client that has moved is served the old tenant's token",
@@ -13,7 +13,7 @@ TENANTS = (
     ),
     edge(
         "another client_id is the same client",
-        "issuer/client_identity.py",
+        "issuer/auth.py",
         '            "client_id": client_id,\n',
         "",
         "a token of another client is served",
@@ -21,7 +21,7 @@ TENANTS = (
     ),
     edge(
         "other extra claims ask for the same",
-        "issuer/client_identity.py",
+        "issuer/auth.py",
         '            "extra": dict(extra),\n',
         "",
         "a token of another organization is served",
@@ -29,7 +29,7 @@ TENANTS = (
     ),
     edge(
         "another style asks for the same",
-        "issuer/client_identity.py",
+        "issuer/auth.py",
         '            "request": options.request,\n',
         "",
         "a token that was asked for in another way is served",
@@ -37,7 +37,7 @@ TENANTS = (
     ),
     edge(
         "another name for the audience asks for the same",
-        "issuer/client_identity.py",
+        "issuer/auth.py",
         '            "audience_parameter": "audience" if options.request == "json" else options.audience_parameter,\n',
         "",
         "a token for an audience that the issuer did not read is served",
@@ -45,7 +45,7 @@ TENANTS = (
     ),
     edge(
         "the path of an endpoint means nothing",
-        "issuer/client_identity.py",
+        "issuer/auth.py",
         "{parts.path or '/'}{query}",
         "{query}",
         "tenants by path share tokens",

@@ -118,7 +118,7 @@ class ReplicaStore(MemoryStore):
             self._failed()
             raise
 
-    def _hear(self, queue: "asyncio.Queue[Wake]", wake: Wake) -> None:
+    def _receive(self, queue: "asyncio.Queue[Wake]", wake: Wake) -> None:
         self._queue = queue
         if self._gone:
             return
@@ -126,7 +126,7 @@ class ReplicaStore(MemoryStore):
             self._later(delay, partial(self._reach, queue, wake))
 
     def _reach(self, queue: "asyncio.Queue[Wake]", wake: Wake) -> None:
-        super()._hear(queue, wake)
+        super()._receive(queue, wake)
 
     def mute(self) -> None:
         """Its process is gone."""
@@ -135,7 +135,7 @@ class ReplicaStore(MemoryStore):
     def tell(self, wake: Wake) -> None:
         """Something that the server did not publish: a GAP after a broken subscription, or a forgery."""
         if self._queue is not None:
-            self._hear(self._queue, wake)
+            self._receive(self._queue, wake)
 
 
 def broker_of(

@@ -12,7 +12,7 @@ from mintonce_server.core.ports import Wake
 from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store import MemoryStore, memory_values
 from mintonce_server.store.memory_server import MemoryServer
-from mintonce_server.store.memory_values import Entry
+from mintonce_server.store.memory_values import MemoryEntry
 from support.samples import HASHER
 
 T = TypeVar("T")
@@ -69,7 +69,7 @@ class MemorySide:
         return heard
 
 
-def _state(entry: Entry) -> State:
+def _state(entry: MemoryEntry) -> State:
     record, lease, meta = entry.record, entry.lease, entry.meta
     failure = f"{meta.failure.reason} {meta.failure.issuer_error}" if meta.failure else ""
     while_live = meta.failure is not None and meta.failure.while_live

@@ -12,8 +12,9 @@ import httpx
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import DictKey, ECKey, JWKRegistry, KeySet, OctKey, OKPKey, RSAKey
 
-from mintonce_server.auth.documents import json_object
+from mintonce_server.common.bounded_body import BadBody, read_bounded
 from mintonce_server.common.in_memory import as_file
+from mintonce_server.common.strict_json import NotAnObject, parse_object
 from mintonce_server.core.errors import Foreign, MintonceError
 from mintonce_server.core.ports import Clock
 
@@ -68,8 +69,10 @@ def _parsed(data: bytes) -> KeySet:
 
 
 def _entries(data: bytes) -> list[dict[str, object]]:
-    document = json_object(data) if len(data) <= MAX_BYTES else None
-    listed = document.get("keys") if document is not None else None
+    try:
+        listed = parse_object(data).get("keys") if len(data) <= MAX_BYTES else None
+    except NotAnObject:
+        listed = None
     entries = cast("list[object]", listed) if isinstance(listed, list) else []
     if not 0 < len(entries) <= MAX_KEYS or not all(isinstance(entry, dict) for entry in entries):
         raise JwksError("this is no set of keys", remedy='Write a JWK set: {"keys": […]} (RFC 7517, section 5).')
@@ -198,18 +201,16 @@ class JwksUrl:
                 self._client() as client,
                 client.stream("GET", self._url, headers=_HEADERS) as response,
             ):
-                body = bytearray()
-                async for chunk in response.aiter_raw():
-                    body += chunk
-                    if len(body) > MAX_BYTES:
-                        break
+                body = await read_bounded(response.aiter_raw(), MAX_BYTES)
                 status = response.status_code
+        except BadBody as error:
+            raise JwksError(f"the issuer's keys cannot be fetched: the document {error}", remedy=_REMEDY) from error
         except Exception as error:
             # Whatever it is: ssl.SSLError for one comes through httpx when TLS breaks after the handshake.
             raise JwksError(f"the issuer's keys cannot be fetched ({type(error).__name__})", remedy=_REMEDY) from error
-        if status != 200 or len(body) > MAX_BYTES:
+        if status != 200:
             raise JwksError(f"the issuer's keys cannot be fetched (status {status})", remedy=_REMEDY)
-        return bytes(body)
+        return body
 
 
 def _always(context: ssl.SSLContext) -> Callable[[], ssl.SSLContext]:

@@ -12,8 +12,8 @@ from joserfc import jws
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import KeySet
 
-from mintonce_server.auth.documents import json_object
 from mintonce_server.auth.jwks import ALGORITHMS, JwksUrl, Key, Keys
+from mintonce_server.common.strict_json import parse_object
 from mintonce_server.core.caller import Caller, CallerKind
 from mintonce_server.core.errors import MintonceError, Unauthenticated
 from mintonce_server.core.ports import Clock
@@ -84,10 +84,9 @@ class JwtIssuer:
             with warnings.catch_warnings():
                 # RFC 9864 renames EdDSA to Ed25519; issuers go on saying the old name for long.
                 warnings.simplefilter("ignore", SecurityWarning)
-                payload = jws.deserialize_compact(token, key, registry=self._registry).payload
+                claims = parse_object(jws.deserialize_compact(token, key, registry=self._registry).payload)
         except Exception:  # noqa: BLE001 - what a stranger sends is refused, whatever the library makes of it
-            payload = None
-        claims = json_object(payload) if payload else None
+            claims = None
         if claims is None:
             raise _refused("its signature does not hold, or its algorithm is not accepted")
         return claims
@@ -135,8 +134,8 @@ def _named(kid: object, keys: KeySet) -> Key | None:
 def _part(token: str, index: int) -> Mapping[str, object] | None:
     text = token.split(".")[index]
     try:
-        return json_object(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except ValueError:
+        return parse_object(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except ValueError:  # of Base64, or NotAnObject
         return None
 
 

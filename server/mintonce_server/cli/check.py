@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from mintonce_server.common.causes import Cause, cause_of
 from mintonce_server.config import IssuerSettings, Settings, SettingsError, load, visible
 from mintonce_server.core.errors import IssuerUnavailable, MintonceError
-from mintonce_server.issuer.connections import issuer_peer, trust
-from mintonce_server.store.surveying import Proof
+from mintonce_server.issuer.http import issuer_peer, trust
+from mintonce_server.store.survey import StoreReport
 
 PROBE_SECONDS: Final = 5.0
 """The deadline of a probe."""
@@ -29,7 +29,7 @@ FAULTY: Final = 1
 class Probes:
     """How to see whether the others are there. Each raises MintonceError, with a remedy, when they are not."""
 
-    store: Callable[[Settings], Awaitable[Proof | None]]
+    store: Callable[[Settings], Awaitable[StoreReport | None]]
     issuer: Callable[[IssuerSettings], Awaitable[None]]
     files: Callable[[Settings], Awaitable[None]] | None = None
 
@@ -149,7 +149,7 @@ async def _probe_all(settings: Settings, probes: Probes) -> list[Outcome]:
     )
 
 
-async def _probe(what: str, probe: Awaitable[Proof | None], seconds: float | None = None) -> Outcome:
+async def _probe(what: str, probe: Awaitable[StoreReport | None], seconds: float | None = None) -> Outcome:
     seconds = PROBE_SECONDS if seconds is None else seconds
     try:
         async with asyncio.timeout(seconds):

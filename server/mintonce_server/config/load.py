@@ -37,7 +37,7 @@ _SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "issuers": IssuerSettings,
     "clients": ClientSettings,
 }
-_NEAR: Final = RedisSettings(url=Secret("unix:/"))
+_NEAR: Final = RedisSettings(url=Secret("unix:///"))
 _FEWEST = (
     "Set MINTONCE_OAUTH_DOMAIN, MINTONCE_CLIENT_ID and MINTONCE_CLIENT_SECRET_FILE;"
     " or write a table [clients.NAME] into a file, and name it with --config."

@@ -1,6 +1,6 @@
 """How tokens are minted: an OAuth domain's token endpoint behind the `Issuer` port."""
 
-from mintonce_server.issuer.authentication import METHODS
+from mintonce_server.issuer.auth import METHODS
 from mintonce_server.issuer.certificate import ClientCertificate, load_client_certificate
 from mintonce_server.issuer.endpoint import TokenEndpoint
 from mintonce_server.issuer.options import JSON, ClientCredentials, EndpointOptions, check_token_url

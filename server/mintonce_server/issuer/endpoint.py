@@ -1,4 +1,4 @@
-"""An issuer's token endpoint, and each client's way to mint there."""
+"""An issuer's token endpoint, and the mint of each client at it."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,64 +7,64 @@ from mintonce_server.core.errors import Foreign, IssuerError, IssuerMalformed, I
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Clock, Issuer
 from mintonce_server.core.token import Minted
-from mintonce_server.issuer.answer import Answer, Asked, read_answer, was_not_authenticated
-from mintonce_server.issuer.authentication import ClientAuthentication, Proof, authentication
-from mintonce_server.issuer.connections import Connections
+from mintonce_server.issuer.auth import ClientAuthentication, ClientProof, authentication
+from mintonce_server.issuer.http import HttpTransport
 from mintonce_server.issuer.options import ClientCredentials, EndpointOptions
 from mintonce_server.issuer.request import build_request
+from mintonce_server.issuer.response import Answer, RequestContext, read_answer, was_not_authenticated
 
 
 class TokenEndpoint:
-    """One issuer with its pool of connections; shared by all clients of that issuer. Close it when they are done.
+    """One issuer with its connection pool, shared by all clients of that issuer. Close it after use.
 
-    Only clients that prove themselves by a certificate have pools of their own: the connection is their proof.
+    Clients that authenticate by a certificate have pools of their own: the connection is their proof.
     """
 
     def __init__(self, options: EndpointOptions, clock: Clock, authorities: Callable[[], bytes] | None = None) -> None:
-        """Connects to nothing yet. Raises ValueError for options that cannot work.
+        """Does not connect yet. Raises ValueError for options that cannot be used.
 
-        `authorities`: what `options.ca_file` holds now, where it may change; asked at each mint.
+        `authorities`: returns the current content of `options.ca_file`, if that may change; called at each mint.
         """
         self._options = options
         self._clock = clock
         self._authorities = authorities
-        self._shared = Connections(options, authorities=authorities)
-        self._own: list[Connections] = []
+        self._shared = HttpTransport(options, authorities=authorities)
+        self._own: list[HttpTransport] = []
 
     def for_client(self, credentials: ClientCredentials) -> Issuer:
-        """The issuer as one client talks to it. Raises ValueError: `auth` is unknown, or the client lacks for it."""
-        proves = authentication(self._options, credentials, self._clock)
-        connections = self._shared
+        """The issuer for one client. Raises ValueError if `auth` is unknown, or the client lacks credentials for it."""
+        transport = self._shared
+        authenticator = authentication(self._options, credentials, self._clock)
         if self._options.auth == "tls_client_auth":
-            connections = Connections(self._options, credentials.certificate, self._authorities)
-            self._own.append(connections)
-        return _ClientIssuer(connections, self._options, credentials, proves, self._clock)
+            transport = HttpTransport(self._options, credentials.certificate, self._authorities)
+            self._own.append(transport)
+        return _ClientIssuer(transport, self._options, credentials, authenticator, self._clock)
 
     async def close(self) -> None:
-        """Gives the connections back. Mints that are under way fail."""
-        for connections in (self._shared, *self._own):
-            await connections.close()
+        """Close the connections. Mints in progress fail."""
+        for transport in (self._shared, *self._own):
+            await transport.close()
 
 
 class _ClientIssuer:
     def __init__(
         self,
-        connections: Connections,
+        transport: HttpTransport,
         options: EndpointOptions,
         credentials: ClientCredentials,
-        proves: ClientAuthentication,
+        authenticator: ClientAuthentication,
         clock: Clock,
     ) -> None:
-        self._connections = connections
+        self._transport = transport
         self._options = options
         self._extra = credentials.extra
-        self._authentication = proves
+        self._authentication = authenticator
         self._clock = clock
 
     async def mint(self, key: TokenKey) -> Minted:
-        """Within one deadline, also where a second secret is tried because the issuer no longer takes the first.
+        """Mint a token. One deadline covers a second POST, too, with the other secret if the first one is refused.
 
-        Raises IssuerError, and nothing else.
+        Raises IssuerError and nothing else.
         """
         try:
             return await self._mint(key)
@@ -72,14 +72,15 @@ class _ClientIssuer:
             raise
         except Exception as error:  # noqa: BLE001 - translated and raised below, without its text
             failure = IssuerUnavailable(
-                f"the request to {self._options.host} cannot be made ({type(error).__name__})",
-                remedy="Check the client's secret, key or certificate; otherwise report it, with the server's log.",
+                f"the request to {self._options.host} cannot be built ({type(error).__name__})",
+                remedy="Check the client's secret, key or certificate. If they are right, report this error with the "
+                "server's log.",
             )
             failure.__cause__ = Foreign.of(error)
         raise failure
 
     def proof(self) -> str:
-        """A fingerprint of what the client shows: another one when it was replaced."""
+        """A fingerprint of the client's credential. It changes when the credential is replaced."""
         return self._authentication.fingerprint()
 
     async def _mint(self, key: TokenKey) -> Minted:
@@ -91,13 +92,13 @@ class _ClientIssuer:
         try:
             minted = read_answer(answer, self._asked(key, started_at))
         except IssuerMalformed:
-            await self._connections.discard()
+            await self._transport.discard()
             raise
         self._authentication.worked(proof)
         return minted
 
-    async def _post(self, key: TokenKey, proof: Proof, deadline: float) -> tuple[Proof, float, Answer]:
-        # Before anything else: the token may be as old as the moment in which the request was started.
+    async def _post(self, key: TokenKey, proof: ClientProof, deadline: float) -> tuple[ClientProof, float, Answer]:
+        # First of all: the token may be as old as the start of the request.
         started_at = self._clock.monotonic()
         request = build_request(
             self._options.request,
@@ -106,10 +107,10 @@ class _ClientIssuer:
             extra=self._extra,
             audience_parameter=self._options.audience_parameter,
         )
-        return proof, started_at, await self._connections.exchange(request, deadline)
+        return proof, started_at, await self._transport.exchange(request, deadline)
 
-    def _asked(self, key: TokenKey, started_at: float) -> Asked:
-        return Asked(
+    def _asked(self, key: TokenKey, started_at: float) -> RequestContext:
+        return RequestContext(
             issuer=self._options.host,
             scopes=key.scopes,
             started_at=started_at,

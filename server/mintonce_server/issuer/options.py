@@ -1,4 +1,4 @@
-"""What the composition root says about an issuer and a client; plain values, checked where they are made."""
+"""How to reach an issuer, and a client's credentials: plain values, checked when they are created."""
 
 import ipaddress
 import re
@@ -9,66 +9,64 @@ from urllib.parse import urlsplit
 
 from mintonce_server.core.secret import Secret
 from mintonce_server.issuer.certificate import ClientCertificate
-from mintonce_server.issuer.grant import AudienceCheck
+from mintonce_server.issuer.response import AudienceCheck
 from mintonce_server.issuer.signing import SigningKey
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 Dialect = Literal["json", "form"]
 AudienceParameter = Literal["audience", "resource"]
 
-TIMEOUT: Final = 10.0
-"""Seconds for a whole mint, whatever its phases: the mint deadline of the lease protocol."""
-
 OWN_PARAMETERS: Final = frozenset(
     {"grant_type", "client_id", "client_secret", "client_assertion", "client_assertion_type"}
 )
-"""What only Mintonce itself may say in a request: extra claims of these names are refused."""
+"""Request parameters that only Mintonce sets: extra claims with these names are refused."""
 
 _VISIBLE = re.compile(r"[\x21-\x5b\x5d-\x7e]+")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointOptions:
-    """How to talk to one issuer.
+    """How to reach one issuer. The defaults are those of the settings.
 
     Attributes:
-        auth: one of `authentication.METHODS`.
-        audience_parameter: what a form calls the audience: "resource" as RFC 8707 does, or "audience". In the json
+        request: the kind of body: "json" or "form".
+        auth: one of `auth.METHODS`.
+        audience_parameter: the audience's name in a form: "resource" as in RFC 8707, or "audience". In the json
             dialect it is always "audience".
         timeout: seconds for a whole mint: connecting, sending, waiting, reading.
         default_lifetime: seconds, for an issuer that does not send `expires_in`.
-        ca_file: PEM file of the certificate authorities to trust instead of the well-known ones.
-        proxy: URL of an HTTP proxy. The environment's proxy variables and ~/.netrc never count: the latter would even
-            replace the client's own credentials. Whoever wants them passes their value here.
-        allow_http: plain `http://` to other hosts than loopback. The secret then travels in the clear.
+        ca_file: PEM file of the CAs to trust instead of the well-known ones.
+        proxy: URL of an HTTP proxy. The environment's proxy variables and ~/.netrc are ignored: the latter would even
+            replace the client's own credentials.
+        allow_http: allow plain `http://` to other hosts than loopback. The secret is then sent unencrypted.
         assertion_audience: `aud` of the assertions of private_key_jwt; None: `token_url`.
         allow_bound_tokens: share tokens that are bound to a certificate or key of ours, though callers have neither.
-        audience_check: "refuse": a JWT must name the audience that was asked for. The rest is for whoever logs.
+        audience_check: "refuse": a JWT must name the requested audience. The other values concern logging only.
     """
 
     token_url: str
-    request: Dialect = "json"
-    auth: str = "client_secret_post"
-    audience_parameter: AudienceParameter = "resource"
-    timeout: float = TIMEOUT
-    http2: bool = False
-    default_lifetime: float | None = None
-    ca_file: str | None = None
-    proxy: str | None = field(default=None, repr=False)  # may hold a password
-    allow_http: bool = False
-    assertion_audience: str | None = None
-    allow_bound_tokens: bool = False
-    audience_check: AudienceCheck = "warn"
+    request: Dialect
+    auth: str
+    audience_parameter: AudienceParameter
+    timeout: float
+    http2: bool
+    default_lifetime: float | None
+    ca_file: str | None
+    proxy: str | None = field(repr=False)  # may hold a password
+    allow_http: bool
+    assertion_audience: str | None
+    allow_bound_tokens: bool
+    audience_check: AudienceCheck
 
     def __post_init__(self) -> None:
         check_token_url(self.token_url, self.allow_http)
         if self.proxy is not None and not self.is_https and not self.allow_http:
-            # Loopback is safe in clear only because nothing leaves this machine.
+            # Plain http:// to loopback is safe only because nothing leaves this machine.
             raise ValueError("token_url is plain http:// and a proxy would see it: use https://, or no proxy")
 
     @property
     def is_https(self) -> bool:
-        """Whether the issuer proves who it is, and nobody else can read."""
+        """Whether TLS authenticates the issuer and encrypts the connection."""
         return urlsplit(self.token_url).scheme == "https"
 
     @property
@@ -79,14 +77,14 @@ class EndpointOptions:
 
 @dataclass(frozen=True, slots=True)
 class ClientCredentials:
-    """What the issuer knows a client by. Which of it counts is for the issuer's `auth` to say.
+    """A client's credentials. The issuer's `auth` decides which of them are used.
 
-    What is a function is asked at each mint, so that its value may change meanwhile.
+    Functions are called at each mint, so that their values may change.
 
     Attributes:
-        client_secret: the secret, or where to get it.
-        extra: claims that travel with every request beside the contract's own. They replace none of those. Their
-            values may be private, so the repr leaves them out.
+        client_secret: the secret, or a function that returns it.
+        extra: claims to add to every request. They replace none of its other parameters. Their values may be private,
+            so the repr leaves them out.
         client_secrets: instead of `client_secret`: two, newest first, while one is being replaced at the issuer.
         signing_key: for private_key_jwt; see `load_signing_key`.
         certificate: for tls_client_auth; see `load_client_certificate`.
@@ -102,10 +100,10 @@ class ClientCredentials:
     def __post_init__(self) -> None:
         refused = sorted(OWN_PARAMETERS & self.extra.keys())
         if refused:
-            raise ValueError(f"extra may not hold {', '.join(refused)}: the client's own settings say that")
+            raise ValueError(f"extra may not hold {', '.join(refused)}: the client's own settings define them")
 
     def secrets(self) -> Sequence[Secret]:
-        """The secrets as they are now. Raises ValueError if there is none."""
+        """The current secrets. Raises ValueError if there is none."""
         if self.client_secrets is not None:
             return self.client_secrets()
         if self.client_secret is None:
@@ -114,23 +112,23 @@ class ClientCredentials:
 
 
 def check_token_url(url: str, allow_http: bool) -> None:
-    """Raises ValueError, with a sentence that never repeats the URL: a password may be in it."""
+    """Raises ValueError, whose text never repeats the URL: it may contain a password."""
     if not _VISIBLE.fullmatch(url):
         raise ValueError("token_url holds a space, a backslash or a character outside ASCII")
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port  # both parse only now
     except ValueError:
-        # No cause: its text quotes what it could not read, and in https://user:password that is the password.
+        # No cause: its text quotes what could not be parsed, which is the password in https://user:password.
         raise ValueError("token_url is not a URL: its host or port is malformed") from None
     if parts.scheme not in ("https", "http") or not host:
         raise ValueError("token_url is not an absolute https:// URL, such as https://YOUR_OAUTH_DOMAIN/oauth/token")
     if "@" in parts.netloc:
-        raise ValueError("token_url holds a user name or password: give them as client_id and client_secret")
+        raise ValueError("token_url holds a user name or password: set client_id and client_secret instead")
     if "#" in url:
         raise ValueError("token_url holds a fragment (#…): an endpoint has none (RFC 6749, section 3.2)")
     if parts.scheme == "http" and not allow_http and not is_loopback(host):
-        raise ValueError("token_url is plain http:// beyond this machine: use https://, or set allow_http if meant")
+        raise ValueError("token_url is plain http:// to another host: use https://, or set allow_http if intended")
 
 
 def is_loopback(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""What an issuer's "no" means: which error, when to try again, and what a person can do. Pure."""
+"""What an issuer's error response means: which error, when to retry, and what to do about it. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -12,15 +12,15 @@ from mintonce_server.core.backoff import LONGEST_ASKED
 from mintonce_server.core.errors import IssuerError, IssuerMalformed, IssuerRefused, IssuerThrottled, IssuerUnavailable
 
 REFUSED_FOR: Final = 30.0
-"""Seconds for which nobody asks again after a refusal: time for a person to mend it, short enough to notice."""
+"""Seconds without a retry after a refusal: long enough to correct the cause, short enough to notice the correction."""
 
 RETRY_AFTER_MIN: Final = 1.0
 
 _SINCE_1970: Final = 1e9
-"""A number of seconds from here on is a time since 1970, and not a pause."""
+"""Numbers of seconds from here on are times since 1970, not pauses."""
 
 _SINCE_1970_MS: Final = 1e11
-"""From here on it is in milliseconds."""
+"""Numbers from here on are in milliseconds."""
 
 _DECIMAL = re.compile(r"[0-9]{1,300}(\.[0-9]*)?")
 
@@ -31,16 +31,17 @@ _THROTTLED_CODES: Final = frozenset(
 )
 _UNAVAILABLE_CODES: Final = frozenset({"temporarily_unavailable", "server_error"})
 
-_TRY_DIALECT: Final = 'If the issuer takes the other kind of body, set its request = "form" or "json".'
-_TRY_URL: Final = "Check token_url of this issuer: its path is often /oauth/token, /oauth2/token or /connect/token."
+_TRY_DIALECT: Final = 'If the issuer expects the other kind of body, set its request = "form" or "json".'
+_TRY_URL: Final = "Check the issuer's token_url: its path is often /oauth/token, /oauth2/token or /connect/token."
 
 _BY_CODE: Final[Mapping[str, str]] = {
     "invalid_client": "Check the client_id and the secret, key or certificate, and that the issuer's auth "
-    "(client_secret_post, client_secret_basic, private_key_jwt, tls_client_auth) is how the client is registered.",
+    "(client_secret_post, client_secret_basic, private_key_jwt, tls_client_auth) is the method that the client is "
+    "registered with.",
     "invalid_grant": "Check at the issuer that this client may use the client_credentials grant, and is enabled.",
     "unauthorized_client": "Allow the client_credentials grant for this client at the issuer.",
     "unsupported_grant_type": "Enable the client_credentials grant at the issuer. " + _TRY_DIALECT,
-    "invalid_scope": "Ask only for scopes that the issuer knows and allows for this client.",
+    "invalid_scope": "Request only scopes that the issuer knows and allows for this client.",
     "invalid_target": "Register the audience at the issuer, or set its audience_parameter (RFC 8707: resource).",
     "access_denied": "Check the client_id and the secret, and authorize the client for this audience at the issuer.",
     "invalid_request": "Check the audience and the extra claims of the client. " + _TRY_DIALECT,
@@ -48,11 +49,11 @@ _BY_CODE: Final[Mapping[str, str]] = {
 _BY_STATUS: Final[Mapping[int, str]] = {
     400: "Check the client's audience, scopes and extra claims. " + _TRY_DIALECT,
     401: "Check the client_id and the secret, and the issuer's auth. " + _TRY_DIALECT,
-    403: "Check at the issuer that the client is authorized for this audience; a firewall may refuse as well.",
+    403: "Check at the issuer that the client is authorized for this audience. A firewall may also be the cause.",
     404: _TRY_URL,
     405: _TRY_URL,
     406: _TRY_URL,
-    407: "The proxy wants credentials: put them into the issuer's proxy URL.",
+    407: "The proxy requires credentials: put them into the issuer's proxy URL.",
     410: _TRY_URL,
     413: "The request is too large for the issuer: shorten the client's extra claims.",
     415: _TRY_DIALECT,
@@ -63,7 +64,7 @@ _BY_STATUS: Final[Mapping[int, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An answer that is no token: who said it, with which status, and with which error code ("" for none)."""
+    """An answer without a token: the issuer's host, the status, and the error code ("" for none)."""
 
     issuer: str
     status: int
@@ -71,7 +72,7 @@ class Refused:
 
     @property
     def is_of_client(self) -> bool:
-        """Whether the client's proof was not taken (RFC 6749, section 5.2), whatever the code of a 401 is."""
+        """Whether the client's authentication was refused (RFC 6749, section 5.2). A 401 counts with any code."""
         return self.status == 401 or (self.status == 400 and self.code == "invalid_client")
 
     def __str__(self) -> str:
@@ -79,18 +80,18 @@ class Refused:
 
 
 def refusal(refused: Refused, headers: Mapping[str, str], now_unix: float) -> IssuerError:
-    """The error for an answer that is no token. Header names are lower case."""
+    """The error for an answer without a token. Header names are lower case."""
     status, code = refused.status, refused.code
     if status == 429 or (400 <= status < 500 and code in _THROTTLED_CODES):
         return IssuerThrottled(
-            f"{refused}: it limits the rate",
-            remedy="Wait. If it happens often, raise the issuer's rate limit or quota, or mint for fewer keys.",
+            f"{refused}: rate limited",
+            remedy="Wait. If it happens often, raise the issuer's rate limit or quota, or use fewer keys.",
             retry_after=retry_after(headers, now_unix) or rate_limit_reset(headers, now_unix),
             issuer_error=code,
         )
     if 500 <= status < 600 or status == 408 or (400 <= status < 500 and code in _UNAVAILABLE_CODES):
         return IssuerUnavailable(
-            f"{refused}: it is in trouble",
+            f"{refused}: the issuer is unavailable",
             remedy="Wait: live tokens are served meanwhile. See the issuer's status page if it lasts.",
             retry_after=retry_after(headers, now_unix),
             issuer_error=code,
@@ -102,17 +103,17 @@ def refusal(refused: Refused, headers: Mapping[str, str], now_unix: float) -> Is
         return error
     if 300 <= status < 400:
         return IssuerMalformed(
-            f"{refused}: a redirect, and redirects are not followed, because the secret would go along",
+            f"{refused}: a redirect, which is not followed because the secret would be sent along",
             remedy="Set token_url to the address that the issuer redirects to, if you trust it.",
         )
     return IssuerMalformed(f"{refused}: not a status of a token response (200)", remedy=_TRY_URL)
 
 
 def _remedy(status: int, code: str) -> str:
-    # The code says more than the status, but 415 is about the body whatever else is said.
+    # The code says more than the status, except for 415, which is always about the body.
     if status != 415 and code in _BY_CODE:
         return _BY_CODE[code]
-    return _BY_STATUS.get(status, "Look the status and the error code up in the issuer's documentation. " + _TRY_URL)
+    return _BY_STATUS.get(status, "Look up the status and the error code in the issuer's documentation. " + _TRY_URL)
 
 
 def error_code(fields: Mapping[str, object]) -> str:
@@ -122,9 +123,9 @@ def error_code(fields: Mapping[str, object]) -> str:
 
 
 def retry_after(headers: Mapping[str, str], now_unix: float) -> float | None:
-    """Seconds, clamped, from a Retry-After of seconds or of a date (RFC 9110, section 10.2.3), or None.
+    """Seconds, clamped, from a Retry-After in seconds or as a date (RFC 9110, section 10.2.3), or None.
 
-    Of several, which a proxy may have added, the longest counts.
+    If a proxy has added another one, the longest counts.
     """
     text = headers.get("retry-after", "")
     if numbers := _numbers(text):
@@ -136,7 +137,7 @@ def retry_after(headers: Mapping[str, str], now_unix: float) -> float | None:
 def rate_limit_reset(headers: Mapping[str, str], now_unix: float) -> float | None:
     """Seconds, clamped, from a header such as X-RateLimit-Reset, or None.
 
-    Some issuers count from now, others since 1970, in seconds or in milliseconds.
+    Some issuers count from now, others from 1970, in seconds or in milliseconds.
     """
     now = _issuers_now(headers, now_unix)
     found = [number for name in _RESETS for number in _numbers(headers.get(name, ""))]
@@ -144,7 +145,7 @@ def rate_limit_reset(headers: Mapping[str, str], now_unix: float) -> float | Non
 
 
 def _numbers(text: str) -> list[float]:
-    """The values of a header that was sent once or more often, or none if one of them is no number."""
+    """The values of a header that was sent once or more, or none if one of them is not a number."""
     parts = [part.strip() for part in text.split(",")]
     return [float(part) for part in parts] if all(_DECIMAL.fullmatch(part) for part in parts) else []
 
@@ -156,7 +157,7 @@ def _from_now(reset: float, now: float) -> float:
 
 
 def _issuers_now(headers: Mapping[str, str], now_unix: float) -> float:
-    """Times are by the issuer's clock, so they are taken against the issuer's own Date where there is one."""
+    """The issuer's times are on its own clock, so they are compared with its Date header if there is one."""
     sent = http_date(headers.get("date", ""))
     return now_unix if sent is None else sent
 
@@ -169,7 +170,7 @@ def http_date(text: str) -> float | None:
     """Seconds since 1970 of an HTTP date, or None."""
     try:
         date = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError):  # email.utils fails in all these ways on odd input
+    except (ValueError, TypeError, IndexError, OverflowError):  # what email.utils raises for malformed input
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)

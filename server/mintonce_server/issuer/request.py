@@ -1,4 +1,4 @@
-"""What is POSTed to the issuer. Pure: the same arguments make the same bytes."""
+"""The POST to the issuer. Pure: the same arguments give the same bytes."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,14 +7,14 @@ from typing import Final
 from urllib.parse import urlencode
 
 from mintonce_server.core.key import TokenKey
-from mintonce_server.issuer.authentication import Proof
+from mintonce_server.issuer.auth import ClientProof
 from mintonce_server.issuer.options import JSON, OWN_PARAMETERS, AudienceParameter, Dialect
 
 GRANT_TYPE: Final = "client_credentials"
 
 _HEADERS: Final = {
     "Accept": "application/json",
-    # Token responses are small; what arrives compressed all the same is unpacked within bounds (see body.py).
+    # Token responses are small. One that is compressed nevertheless is decompressed within a limit.
     "Accept-Encoding": "identity",
     "User-Agent": "mintonce",
 }
@@ -22,7 +22,7 @@ _HEADERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class MintRequest:
-    """One POST. Both parts may hold the secret, so the repr shows neither."""
+    """One POST. Both parts may contain the secret, so the repr shows neither."""
 
     headers: Mapping[str, str] = field(repr=False)
     content: bytes = field(repr=False)
@@ -31,15 +31,15 @@ class MintRequest:
 def build_request(
     dialect: Dialect,
     key: TokenKey,
-    proof: Proof,
+    proof: ClientProof,
     *,
     extra: Mapping[str, JSON],
-    audience_parameter: AudienceParameter = "resource",
+    audience_parameter: AudienceParameter,
 ) -> MintRequest:
     """The POST that mints a token for the key.
 
     json: the OAuth domain's contract: audience, grant_type, client_id, client_secret, scope if any, extra claims.
-    form: RFC 6749, section 4.4.2; the audience goes as `resource` (RFC 8707) or `audience`.
+    form: RFC 6749, section 4.4.2; the audience is sent as `resource` (RFC 8707) or `audience`.
     """
     if dialect == "json":
         parameters = _parameters(key, proof, extra, "audience")
@@ -48,17 +48,19 @@ def build_request(
     return _request(proof, "application/x-www-form-urlencoded", urlencode(list(_form_pairs(parameters))))
 
 
-def _parameters(key: TokenKey, proof: Proof, extra: Mapping[str, JSON], audience_parameter: str) -> dict[str, JSON]:
+def _parameters(
+    key: TokenKey, proof: ClientProof, extra: Mapping[str, JSON], audience_parameter: str
+) -> dict[str, JSON]:
     own: dict[str, JSON] = {audience_parameter: key.audience} if key.audience else {}
     own |= {"grant_type": GRANT_TYPE, **proof.parameters}
     if key.scopes:
         own["scope"] = " ".join(key.scopes)
-    # What the key and the credentials say always wins; and with HTTP Basic nothing may slip a client_id into the body.
+    # The key and the credentials take precedence. With HTTP Basic no extra claim may add a client_id to the body.
     return own | {name: value for name, value in extra.items() if name not in own and name not in OWN_PARAMETERS}
 
 
 def _form_pairs(parameters: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:
-    """A list of texts repeats its name (RFC 8707, section 2); other non-texts go as JSON (RFC 9396, section 2)."""
+    """A list of strings repeats its name (RFC 8707, section 2); other values are sent as JSON (RFC 9396, section 2)."""
     for name, value in parameters.items():
         if isinstance(value, str):
             yield name, value
@@ -68,5 +70,5 @@ def _form_pairs(parameters: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:
             yield name, json.dumps(value, separators=(",", ":"))
 
 
-def _request(proof: Proof, content_type: str, text: str) -> MintRequest:
+def _request(proof: ClientProof, content_type: str, text: str) -> MintRequest:
     return MintRequest({**_HEADERS, "Content-Type": content_type, **proof.headers}, text.encode())

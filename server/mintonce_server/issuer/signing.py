@@ -1,4 +1,4 @@
-"""A client's signing key, and the assertions that it signs (RFC 7523): `private_key_jwt`."""
+"""A client's signing key, and the assertions that it signs (RFC 7523) for `private_key_jwt`."""
 
 import json
 import secrets
@@ -17,7 +17,7 @@ from joserfc.jws import JWSRegistry
 from joserfc.jwt import encode
 
 ASSERTION_LIFE: Final = 60
-"""Seconds. Long enough for clocks that differ a little, too short to be of use to who finds one."""
+"""Seconds. Long enough for small clock differences, too short for a leaked assertion to be useful."""
 
 RSA_BITS_MIN: Final = 2048
 """RFC 7518, sections 3.3 and 3.5."""
@@ -39,7 +39,7 @@ _Key = RSAKey | ECKey | OKPKey
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A private key with the one algorithm that it signs with: made by `load_signing_key`.
+    """A private key with the algorithm that it signs with. Made by `load_signing_key`.
 
     Attributes:
         key_id: `kid` of the assertions, or None.
@@ -50,13 +50,13 @@ class SigningKey:
     _key: _Key = field(repr=False, compare=False)
 
     def thumbprint(self) -> str:
-        """The key's own (RFC 7638): it tells keys apart and is not secret."""
+        """The key's thumbprint (RFC 7638). It identifies the key and is not secret."""
         return self._key.thumbprint()
 
     def assertion(self, client_id: str, audience: str, now_unix: float) -> str:
-        """A client's claim to be itself, for one request (RFC 7523, section 3). Secret while it lives.
+        """A client assertion for one request (RFC 7523, section 3). It is secret until it expires.
 
-        No `nbf`: an issuer whose clock is a little behind would refuse it.
+        It has no `nbf`: an issuer whose clock is slightly behind would refuse it.
         """
         header = {"alg": self.algorithm} | ({"kid": self.key_id} if self.key_id else {})
         issued = int(now_unix)
@@ -69,23 +69,23 @@ class SigningKey:
             "exp": issued + ASSERTION_LIFE,
         }
         with warnings.catch_warnings():
-            # RFC 9864 renames EdDSA to Ed25519, and joserfc warns; issuers know the old name.
+            # RFC 9864 renames EdDSA to Ed25519, and joserfc warns; issuers use the old name.
             warnings.simplefilter("ignore", SecurityWarning)
             return encode(header, claims, self._key, registry=JWSRegistry(algorithms=[self.algorithm]))
 
 
 def load_signing_key(data: bytes, algorithm: str, key_id: str | None = None) -> SigningKey:
-    """From a file's bytes: a PEM key (PKCS#8, SEC 1 or PKCS#1; without a password) or a JWK (RFC 7517).
+    """Load a PEM key (PKCS#8, SEC 1 or PKCS#1, without a password) or a JWK (RFC 7517) from a file's bytes.
 
-    `key_id`: the `kid` to send, or THUMBPRINT; None: the JWK's own, if there is one.
-    Raises ValueError, with a sentence that repeats no byte of the key.
+    `key_id`: the `kid` to send, or THUMBPRINT. None: the JWK's own `kid`, if it has one.
+    Raises ValueError, whose text repeats no byte of the key.
     """
     if algorithm not in _NEEDS:
         raise ValueError(f"signing algorithm '{algorithm}' is not known: use one of {', '.join(SIGNING_ALGORITHMS)}")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SecurityWarning)  # of weak keys, which are refused below
+        warnings.simplefilter("ignore", SecurityWarning)  # about weak keys, which are refused below
         key = _parsed(data)
-    # Raised out here, so that our error does not carry the libraries', which may quote the key, as its context.
+    # Raised outside of the handler: the libraries' errors may quote the key, and must not become the context of ours.
     if key is None:
         raise ValueError("the signing key is neither a private key in PEM without a password nor a private JWK")
     if not _fits(key, algorithm):
@@ -105,7 +105,7 @@ def _parsed(data: bytes) -> _Key | None:
         if isinstance(private, EllipticCurvePrivateKey):
             return ECKey.import_key(private)
         return OKPKey.import_key(private) if isinstance(private, Ed25519PrivateKey) else None
-    # What the libraries raise for odd keys, RecursionError among it: nested JSON.
+    # What the libraries raise for malformed keys: RecursionError, for example, for nested JSON.
     except (ValueError, TypeError, KeyError, RecursionError, JoseError):
         return None
 

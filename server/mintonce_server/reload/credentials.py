@@ -6,7 +6,7 @@ from mintonce_server.config import ClientSettings, IssuerSettings, refuse_if_ope
 from mintonce_server.core.errors import MintonceError
 from mintonce_server.core.secret import Secret
 from mintonce_server.issuer.certificate import ClientCertificate, load_client_certificate
-from mintonce_server.issuer.connections import trust
+from mintonce_server.issuer.http import trust
 from mintonce_server.issuer.options import ClientCredentials
 from mintonce_server.issuer.signing import SigningKey, load_signing_key
 from mintonce_server.reload.guarding import Guarding

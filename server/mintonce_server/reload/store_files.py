@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from ssl import SSLContext
 
+from mintonce_server.common.redis_url import Target, parse_redis_url
 from mintonce_server.config import REDIS_TLS_FILES, FileFault, Settings, guard_of, refuse_if_open, secret_in
 from mintonce_server.core.errors import MintonceError, StoreUnavailable
 from mintonce_server.core.ports import Clock
@@ -16,8 +17,7 @@ from mintonce_server.observability.quiet import Reminder
 from mintonce_server.reload.guarding import Guarding
 from mintonce_server.reload.reloading import Definite
 from mintonce_server.store.redis import RedisStore
-from mintonce_server.store.topology.tls_files import TlsFileFault, tls_context_of
-from mintonce_server.store.topology.url import Target, read
+from mintonce_server.store.topology.tls import TlsFileFault, tls_context_of
 
 
 class UnusableAccess(Definite):
@@ -36,7 +36,7 @@ class StoreFiles:
 
     def __init__(self, settings: Settings, guarding: Guarding, clock: Clock) -> None:
         """Reads all of it. Raises MintonceError."""
-        self._started = read(settings.redis.url.reveal())
+        self._started = parse_redis_url(settings.redis.url.reveal())
         self._interval = settings.reload_interval
         self._reminder = Reminder(clock)
         self._changed = asyncio.Event()
@@ -102,7 +102,7 @@ class StoreFiles:
 def _read(data: bytes, path: Path) -> Target:
     try:
         url = secret_in(data)
-        target = read(url.reveal())
+        target = parse_redis_url(url.reveal())
     except FileFault as error:
         raise UnusableAccess(f"{path}: {error}", remedy=error.remedy) from error
     except ValueError as error:  # it shows nothing of the URL

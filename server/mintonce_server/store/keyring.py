@@ -1,4 +1,4 @@
-"""The keys that name and seal what is in the store: a file of ours, its reading, its renewal."""
+"""The keys that name and seal records: their file, its parser and its rotation."""
 
 import base64
 import hashlib
@@ -16,17 +16,17 @@ from mintonce_server.core.secret import Secret
 KEY_BYTES: Final = 32
 MAX_KEYS: Final = 32
 
-
+_REMEDY: Final = "Run `mintonced keygen` to see such a file."
 _FIRST_TABLE = re.compile(r"^[ \t]*\[\[[ \t]*sealing_keys[ \t]*\]\]", re.MULTILINE)
 
 
 class KeyringError(MintonceError):
-    """The file of sealing keys cannot be used. The text holds no byte of a key."""
+    """The sealing keys file cannot be used. The text contains no byte of a key."""
 
 
 @dataclass(frozen=True, slots=True)
 class SealingKey:
-    """An AES-256 key. `id`: 8 bytes that name it. `seal_from`: seconds since 1970; until then it only opens."""
+    """An AES-256 key. `id`: 8 bytes that identify it. `seal_from`: seconds since 1970; until then it only opens."""
 
     id: bytes
     key: bytes = field(repr=False)
@@ -39,13 +39,13 @@ class SealingKey:
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """`index_key` names keys in the store, and stays; `sealing_keys` newest first, and rotate."""
+    """`index_key` names keys in the store and never changes. `sealing_keys` are rotated; the newest is first."""
 
     index_key: bytes = field(repr=False)
     sealing_keys: tuple[SealingKey, ...]
 
     def sealing(self, now_unix: float) -> SealingKey:
-        """The newest key whose time has come; the oldest, if none has: clocks may be wrong."""
+        """The newest key that is already valid; the oldest one if none is, because clocks may be wrong."""
         return next((key for key in self.sealing_keys if key.seal_from <= now_unix), self.sealing_keys[-1])
 
     def opening(self, key_id: bytes) -> SealingKey | None:
@@ -55,38 +55,39 @@ class Keyring:
 FIXED_KEYRING: Final = Keyring(
     b"mintonce index key v1", (SealingKey.of(hashlib.sha256(b"mintonce: known to all, protects nothing").digest()),)
 )
-"""For a store on this machine, without a key file. Everybody has these keys: they give form, not protection."""
+"""Used for a store on this machine without a key file. These keys are public and protect nothing."""
 
 
 def parse_keyring(data: bytes) -> Keyring:
     """Raises KeyringError."""
     document = _document(data)
     if set(document) - {"index_key", "sealing_keys"}:
-        raise KeyringError("the file of sealing keys has settings that mean nothing", remedy=_REMEDY)
+        raise KeyringError("the sealing keys file has unknown settings", remedy=_REMEDY)
     entries = document.get("sealing_keys")
     if not isinstance(entries, list) or not 0 < len(cast("list[object]", entries)) <= MAX_KEYS:
         raise KeyringError(f"the file must have 1 to {MAX_KEYS} tables [[sealing_keys]]", remedy=_REMEDY)
     keys = tuple(_sealing_key(entry) for entry in cast("list[object]", entries))
     if len({key.id for key in keys}) != len(keys):
-        raise KeyringError("the same sealing key stands there twice", remedy="Leave one of the two out.")
+        raise KeyringError("the file contains the same sealing key twice", remedy="Remove one of the two.")
     return Keyring(_key_bytes(document.get("index_key"), "index_key"), keys)
 
 
 def same_index_key(before: Keyring, after: Keyring) -> None:
-    """Raises KeyringError when they differ: all that is stored would be lost from sight, and minted again."""
+    """Raises KeyringError if they differ: no stored token could be found, and all would be minted again."""
     if before.index_key != after.index_key:
         raise KeyringError(
-            "index_key has changed", remedy="Put the old one back; only sealing keys rotate. A new one needs a restart."
+            "index_key has changed",
+            remedy="Restore the old one: only sealing keys rotate. A new index_key needs a restart.",
         )
 
 
 def new_keyring() -> str:
-    """The text of a new file."""
+    """The text of a new sealing keys file."""
     return (
-        "# Keys of Mintonce. Secret: chmod 600. Give every replica the same file.\n"
-        "# index_key names the keys in the store; it stays. [[sealing_keys]] seal the tokens, newest first:\n"
-        "# `mintonced keygen --rotate FILE` puts a new one in front. Keep old ones as long as\n"
-        "# tokens live that they sealed.\n"
+        "# Keys of Mintonce. Secret: chmod 600. All replicas need the same file.\n"
+        "# index_key names the keys in the store and never changes. [[sealing_keys]] seal the tokens, newest first:\n"
+        "# `mintonced keygen --rotate FILE` adds a new one in front. Keep old ones until the\n"
+        "# tokens that they sealed have expired.\n"
         f'index_key = "{_fresh()}"\n'
         "\n"
         "[[sealing_keys]]\n"
@@ -95,9 +96,9 @@ def new_keyring() -> str:
 
 
 def with_new_key(text: str, seal_from: float) -> str:
-    """The text with a new key in front, which seals from then on: until then every replica can get the file.
+    """The text with a new key in front, which seals from that time on: until then every replica can get the file.
 
-    Raises KeyringError when the file cannot be used as it is.
+    Raises KeyringError if the file cannot be used.
     """
     parse_keyring(text.encode())
     head, rest = _FIRST_TABLE.split(text, maxsplit=1)
@@ -107,25 +108,22 @@ def with_new_key(text: str, seal_from: float) -> str:
     return changed
 
 
-_REMEDY: Final = "`mintonced keygen` prints such a file."
-
-
 def _document(data: bytes) -> dict[str, Any]:
     try:
         return tomllib.loads(data.decode())
     except (ValueError, RecursionError):
         pass
-    # Raised out here: the parser's error carries the whole text.
-    raise KeyringError("the file of sealing keys is not TOML", remedy=_REMEDY)
+    # Raised outside of the handler: the parser's error contains the whole text.
+    raise KeyringError("the sealing keys file is not TOML", remedy=_REMEDY)
 
 
 def _sealing_key(entry: object) -> SealingKey:
     fields = cast("dict[str, object]", entry) if isinstance(entry, dict) else {}
     if set(fields) - {"key", "seal_from"}:
-        raise KeyringError("a table [[sealing_keys]] has settings that mean nothing", remedy=_REMEDY)
+        raise KeyringError("a table [[sealing_keys]] has unknown settings", remedy=_REMEDY)
     moment = fields.get("seal_from", datetime.fromtimestamp(0, UTC))
     if not isinstance(moment, datetime) or moment.tzinfo is None:
-        raise KeyringError("a seal_from is no time with a zone", remedy="Write it as 2026-01-31T12:00:00Z.")
+        raise KeyringError("a seal_from is not a time with a time zone", remedy="Write it as 2026-01-31T12:00:00Z.")
     return SealingKey.of(_key_bytes(fields.get("key"), "key"), moment.timestamp())
 
 
@@ -144,7 +142,7 @@ def _fresh() -> str:
 
 
 def secrets_of(keyring: Keyring) -> Sequence[Secret]:
-    """As the file writes them: for nets that keep secrets out of logs."""
+    """The keys as they are written in the file, for redaction in logs."""
     return [
         Secret(base64.b64encode(key).decode()) for key in (keyring.index_key, *(k.key for k in keyring.sealing_keys))
     ]

@@ -1,112 +1,114 @@
-"""The one owner of connections to Redis or Valkey. Its exceptions end here."""
+"""The owner of the connections to Redis or Valkey. Exceptions of redis-py end here."""
 
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import replace
 from typing import Final, Self, TypeVar
 
 from redis.exceptions import AuthenticationError, ClusterDownError, InvalidResponse, ReadOnlyError, ResponseError
 
 from mintonce_server.common.causes import chain
+from mintonce_server.common.redis_url import Target, parse_redis_url
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.store.causes import UnknownService, store_cause
-from mintonce_server.store.commands import Commands, Scannable
-from mintonce_server.store.current import CurrentClient
+from mintonce_server.store.hedging import HedgedOperation
 from mintonce_server.store.names import USUAL, Names
-from mintonce_server.store.second_try import Tries
-from mintonce_server.store.topology import Ear, Part, Pool, Servers, open_servers
+from mintonce_server.store.topology.cluster import ClusterServers
+from mintonce_server.store.topology.pool import Pool
+from mintonce_server.store.topology.sentinel import SentinelServers
+from mintonce_server.store.topology.servers import Commands, Pipeline, Servers, Shard, Subscription
+from mintonce_server.store.topology.single import Single
 
 RETRY_AFTER: Final = 1.0
-"""Seconds. A store that is out of reach is worth asking again soon."""
+"""Seconds until callers should retry while the store is unavailable."""
 
-RENEW_EVERY: Final = 1.0
-"""Minimum seconds between two times that all connections are replaced: a record that is not ours costs no more."""
+RENEW_INTERVAL: Final = 1.0
+"""Minimum seconds between two replacements of all connections, so that an unreadable record costs little."""
 
 SILENCE_SHARE: Final = 1 / 3
-"""Of the deadline: after so much silence on an old connection, a new one is tried beside it. It needs five round trips
-at most (connect, TLS, AUTH, SELECT, the command) and has two thirds of the deadline for them."""
+"""Of the deadline: after so much silence on an old connection, a new one is tried in parallel. It needs at most five
+round trips (connect, TLS, AUTH, SELECT, the command) and has two thirds of the deadline for them."""
 
 LINGER: Final = 6.0
-"""Seconds that what is under way has, when connections are exchanged: longer than the longest operation."""
+"""Seconds for operations in progress when connections are exchanged: longer than the longest operation."""
 
-MOST_FORMER: Final = 8
-"""Sets of former connections that may be ending at a time: one more waits for the first of them."""
+MAX_FORMER: Final = 8
+"""Maximum number of sets of former connections that are ending at a time. The next exchange waits for the first."""
 
-LOOK_EVERY: Final = 10.0
-"""Minimum seconds between two closer looks of a service that cannot reach its store."""
+DIAGNOSIS_INTERVAL: Final = 10.0
+"""Minimum seconds between two diagnoses of a service that cannot reach its store."""
 
 T = TypeVar("T")
 
 
 class Link:
-    """One store, and a way to open connections to it beside those for commands.
+    """One store: commands to it, and subscriptions on connections of their own.
 
     Args:
         servers: of the store, whatever its kind.
-        deadline: seconds for a whole operation, its repetition included.
-        names: of what is ours in it.
+        deadline: seconds for a whole operation, including its repetition.
+        names: of our keys and channels in it.
     """
 
     def __init__(self, servers: Servers, *, deadline: float, names: Names = USUAL) -> None:
         self._servers = servers
-        self._client = CurrentClient(lambda: self._servers)
+        self._client = _CurrentClient(lambda: self._servers)
         self.names = names
         self.deadline = deadline
-        self._puzzled = False
+        self._garbled = False
         self._renewed_at = float("-inf")
-        self._seen: Exception | None = None
-        self._looking: asyncio.Task[None] | None = None
-        self._looked_at = float("-inf")
+        self._diagnosis: Exception | None = None
+        self._diagnosing: asyncio.Task[None] | None = None
+        self._diagnosed_at = float("-inf")
         self._former: dict[asyncio.Task[None], Servers] = {}
 
     @classmethod
     def from_url(cls, url: str, *, deadline: float, names: Names = USUAL) -> Self:
-        """To one server, to what Sentinels watch, or to a Cluster. Connects when first used. Raises ValueError."""
-        return cls(open_servers(url, deadline=deadline), deadline=deadline, names=names)
+        """To one server, to the primary that Sentinels name, or to a Cluster. Connects when first used.
+
+        Raises ValueError.
+        """
+        return cls(open_servers(parse_redis_url(url), deadline), deadline=deadline, names=names)
 
     @property
     def client(self) -> Commands:
-        """Makes no retries of its own and decodes nothing."""
+        """Makes no retries and decodes nothing."""
         return self._client
 
     @property
     def name(self) -> str:
-        """What errors call the store. Never holds a password."""
+        """The store's name in error messages. Never contains a password."""
         return self._servers.name
 
-    async def shards(self) -> Sequence[Scannable]:
-        """A client for each server that has keys. Raises what redis-py raises."""
+    async def shards(self) -> Sequence[Shard]:
+        """Each server that stores keys. Raises what redis-py raises."""
         return await self._servers.shards()
 
-    async def parts(self) -> Sequence[Part]:
-        """Each server that has keys, by itself. Raises StoreUnavailable."""
-        return await self.run(self._servers.parts)
-
     @property
-    def ears(self) -> int:
-        """How many subscriptions are needed to lose no message with one server."""
-        return self._servers.ears
+    def subscriptions(self) -> int:
+        """How many subscriptions are needed so that the loss of one server loses no message."""
+        return self._servers.subscriptions
 
-    async def ear(self, avoid: Callable[[], Collection[str]] = tuple) -> Ear:
-        """A connection to subscribe with, to another server than these if there is one. Raises StoreUnavailable.
+    async def subscription(self, avoid: Callable[[], Collection[str]] = tuple) -> Subscription:
+        """A connection for a subscription, to another server than these if there is one. Raises StoreUnavailable.
 
-        Not by `_tried`, whose tasks would let another ear choose between this one's choice and its caller's note of it.
+        Not hedged: in the tasks of `_hedged`, another subscriber could choose before this choice is recorded.
         """
         servers = self._servers
-        ear = await self._run(lambda: self._repeated(lambda: servers.ear(avoid)), self.deadline)
-        return replace(ear, stale=lambda: servers is not self._servers or ear.stale())
+        found = await self._run(lambda: self._repeated(lambda: servers.subscription(avoid)), self.deadline)
+        return replace(found, stale=lambda: servers is not self._servers or found.stale())
 
     async def exchange(self, servers: Servers) -> None:
-        """Use these connections to the same store from now on, once they are seen to work.
+        """Use these connections to the same store from now on, once they have proved to work.
 
-        What is under way on those of before may finish, and they are closed beside: the next exchange need not wait for
-        that. Raises StoreUnavailable if the new ones do not work: then those of before go on.
+        Operations in progress may finish on the former connections, which are closed in the background. Raises
+        StoreUnavailable if the new ones do not work: then the former ones stay in use.
         """
         try:
-            await self._try_out(servers)
-            while len(self._former) >= MOST_FORMER:
+            await self._verify(servers)
+            while len(self._former) >= MAX_FORMER:
                 await asyncio.wait(self._former, return_when=asyncio.FIRST_COMPLETED)
         except BaseException:
             await servers.close()
@@ -116,7 +118,7 @@ class Link:
         self._former[ending] = former
         ending.add_done_callback(self._former.pop)
 
-    async def _try_out(self, servers: Servers) -> None:
+    async def _verify(self, servers: Servers) -> None:
         link = Link(servers, deadline=self.deadline, names=self.names)
         try:
             answer = await link.run(servers.client.ping)
@@ -130,115 +132,116 @@ class Link:
         raise failure
 
     async def run(self, operation: Callable[[], Awaitable[T]], *, deadline: float | None = None) -> T:
-        """Do it within the link's deadline or the given one, and once more where the fault may lie in the connection.
+        """Run an idempotent operation within the link's deadline or the given one.
 
-        Within the link's own deadline, a silent connection that had been idle is a fault, too.
-
-        It must be idempotent. Raises StoreUnavailable, whatever the operation raised: exceptions that are not the
-        library's own come out of it, such as ValueError for a garbled reply.
+        It is repeated once if the connection may be the cause of an error. Within the link's own deadline, silence on a
+        connection that had been idle counts as such an error, too. Raises StoreUnavailable, whatever the operation
+        raises: redis-py lets foreign exceptions through, such as ValueError for a garbled reply.
         """
-        attempt = self._tried if deadline is None else self._repeated
+        attempt = self._hedged if deadline is None else self._repeated
         answer = await self._run(lambda: attempt(operation), self.deadline if deadline is None else deadline)
-        self._seen = None
+        self._diagnosis = None
         return answer
 
     async def _run(self, operation: Callable[[], Awaitable[T]], deadline: float) -> T:
         try:
             async with asyncio.timeout(deadline):
-                await self._renew_if_puzzled()
+                await self._renew_if_garbled()
                 answer = await operation()
         except StoreUnavailable:
             raise
         except Exception as error:
-            heed_cancellation()
-            await self.doubt(error)
+            raise_if_cancelled()
+            await self.invalidate(error)
             raise self.unavailable(error) from error
-        heed_cancellation()
+        raise_if_cancelled()
         return answer
 
-    async def _tried(self, operation: Callable[[], Awaitable[T]]) -> T:
-        tries = Tries(operation, lambda error: not _may_help_to_repeat(error))
+    async def _hedged(self, operation: Callable[[], Awaitable[T]]) -> T:
+        hedged = HedgedOperation(operation, lambda error: not _is_worth_repeating(error))
         try:
-            return await tries.first_answer(SILENCE_SHARE * self.deadline, self._renew)
+            return await hedged.first_answer(SILENCE_SHARE * self.deadline, self._renew)
         except Exception as error:
-            if tries.both or not _may_help_to_repeat(error):
+            if hedged.hedged or not _is_worth_repeating(error):
                 raise
-            await self.doubt(error)
-            await self._renew(tries.old_pools)
+            await self.invalidate(error)
+            await self._renew(hedged.old_pools)
         return await operation()
 
     async def _repeated(self, operation: Callable[[], Awaitable[T]]) -> T:
         try:
             return await operation()
         except Exception as error:
-            if not _may_help_to_repeat(error):
+            if not _is_worth_repeating(error):
                 raise
-            await self.doubt(error)
+            await self.invalidate(error)
         return await operation()
 
-    async def doubt(self, error: Exception) -> None:
-        """Something went wrong: the next operation first sees whether the servers have changed."""
-        with suppress(Exception):  # what failed is known already
-            await self._servers.doubt(error)
+    async def invalidate(self, error: Exception) -> None:
+        """After an error: have the next operation check first whether the servers have changed."""
+        with suppress(Exception):  # the original error is already known
+            await self._servers.invalidate(error)
 
     def unavailable(self, error: Exception) -> StoreUnavailable:
-        """What the broker is told. The server's own text is left out: it may quote what was sent."""
+        """The error for callers. The server's own text is left out: it may quote what was sent."""
         suspects = self._servers.suspects()
         name = f"the store at {self.name}"
         if suspects:
             name = f"server {', '.join(suspects)} of {name}"
-        cause = store_cause(self._seen or error if _is_mute(error) else error, name, self.deadline)
-        told = StoreUnavailable(cause.what, remedy=cause.remedy, retry_after=RETRY_AFTER, partial=self._servers.sharded)
-        told.__cause__ = error
-        return told
+        cause = store_cause(self._diagnosis or error if _is_vague(error) else error, name, self.deadline)
+        failure = StoreUnavailable(
+            cause.what, remedy=cause.remedy, retry_after=RETRY_AFTER, partial=self._servers.sharded
+        )
+        failure.__cause__ = error
+        return failure
 
     async def explained(self, failure: StoreUnavailable) -> StoreUnavailable:
-        """The same failure after a closer look, if that shows more."""
+        """The same failure after a diagnosis, if that is more informative."""
         error = failure.__cause__
-        if isinstance(error, Exception) and _is_mute(error):
-            await self._look_closer()
+        if isinstance(error, Exception) and _is_vague(error):
+            await self._diagnose()
             return self.unavailable(error)
         return failure
 
-    def look_soon(self, failure: StoreUnavailable) -> None:
-        """See beside the calls why connections fail, if the failure does not say. What is seen is told from then on."""
+    def diagnose_soon(self, failure: StoreUnavailable) -> None:
+        """Find out in the background why connections fail, if the failure does not say. Later errors report it."""
         now = asyncio.get_running_loop().time()
-        if self._looking is None and now - self._looked_at >= LOOK_EVERY and _is_mute(failure):
-            self._looked_at = now
-            self._looking = asyncio.create_task(self._look_closer(), name="store-look")
+        if self._diagnosing is None and now - self._diagnosed_at >= DIAGNOSIS_INTERVAL and _is_vague(failure):
+            self._diagnosed_at = now
+            self._diagnosing = asyncio.create_task(self._diagnose(), name="store-diagnosis")
 
-    async def _look_closer(self) -> None:
+    async def _diagnose(self) -> None:
         try:
-            self._seen = await self._servers.look_closer()
-        except Exception:  # noqa: BLE001 - what failed is known already; this only finds better words for it
-            self._seen = None
+            self._diagnosis = await self._servers.diagnose()
+        except Exception:  # noqa: BLE001 - the original error is known; this only makes it more informative
+            self._diagnosis = None
         finally:
-            self._looking = None
+            self._diagnosing = None
 
     @contextmanager
     def reading(self) -> Generator[None]:
-        """For the reading of a reply: whatever is raised inside becomes StoreUnavailable.
+        """For code that reads a reply: any exception becomes StoreUnavailable.
 
-        A connection that brought what nobody asked for may bring the next answers out of order, so none is kept.
+        A connection with an unexpected reply may deliver the next replies out of order, so no connection is kept.
         """
         try:
             yield
         except StoreUnavailable:
             raise
         except Exception as error:
-            self._puzzled = True
+            self._garbled = True
             raise StoreUnavailable(
-                f"the store at {self.name} holds or answers what this release does not understand",
-                remedy=f"See that only Mintonce writes keys that begin with '{self.names.prefix}:', and what other "
-                "releases of it run.",
+                f"the store at {self.name} holds or answers something that this release does not understand",
+                remedy=f"Check that only Mintonce writes keys that begin with '{self.names.prefix}:', and which other "
+                "releases of it are running.",
                 retry_after=RETRY_AFTER,
                 partial=self._servers.sharded,
             ) from error
 
-    async def _renew_if_puzzled(self) -> None:
+    async def _renew_if_garbled(self) -> None:
         now = asyncio.get_running_loop().time()
-        if self._puzzled and now - self._renewed_at >= RENEW_EVERY:
-            self._puzzled, self._renewed_at = False, now
+        if self._garbled and now - self._renewed_at >= RENEW_INTERVAL:
+            self._garbled, self._renewed_at = False, now
             await self._renew(None)
 
     async def _renew(self, only: Collection[Pool] | None) -> None:
@@ -246,9 +249,9 @@ class Link:
             await self._servers.renew(only)
 
     async def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections."""
         former = list(self._former.values())
-        ending = [*self._former, *([self._looking] if self._looking else [])]
+        ending = [*self._former, *([self._diagnosing] if self._diagnosing else [])]
         for task in ending:
             task.cancel()
         if ending:
@@ -257,33 +260,69 @@ class Link:
 
 
 async def _end(former: Servers) -> None:
-    with suppress(Exception):  # nothing new uses them; what does not close by itself now is closed below
+    with suppress(Exception):  # no new command uses them; what is not closed now is closed below
         await former.retire()
     await asyncio.sleep(LINGER)
     with suppress(Exception):
         await former.close()
 
 
-def _may_help_to_repeat(error: Exception) -> bool:
-    """Not where the right server gave a clear answer."""
+def _is_worth_repeating(error: Exception) -> bool:
+    """Not if the right server gave a definite answer."""
     return not isinstance(error, ResponseError | StoreUnavailable) or isinstance(
         error, ReadOnlyError | ClusterDownError
     )
 
 
-def heed_cancellation() -> None:
-    """Raise what was swallowed: a task that goes on though it was cancelled would keep the program from ending.
+def raise_if_cancelled() -> None:
+    """Raise a swallowed cancellation: a cancelled task that continues would keep the program from ending.
 
-    redis-py sends with asyncio.wait_for, which before Python 3.12 loses a cancellation that comes just as it is done.
+    redis-py sends with asyncio.wait_for, which before Python 3.12 loses a cancellation in the moment of its completion.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
 
 
-def _is_mute(error: Exception) -> bool:
-    """Whether it says no more than that the connection does not work."""
+def _is_vague(error: Exception) -> bool:
+    """Whether it says only that the connection does not work."""
     return not any(
         isinstance(each, ResponseError | AuthenticationError | InvalidResponse | ssl.SSLError | UnknownService)
         for each in chain(error)
     )
+
+
+def open_servers(target: Target, deadline: float) -> Servers:
+    """The servers behind a URL. Connects when first used. Raises ValueError if a TLS file cannot be used.
+
+    `deadline`: seconds for each answer of a server.
+    """
+    match target.kind:
+        case "single":
+            return Single(target, deadline)
+        case "sentinel":
+            return SentinelServers(target, deadline)
+        case "cluster":
+            return ClusterServers(target, deadline)
+
+
+class _CurrentClient:
+    """Implements Commands on the servers in use, which `Link.exchange` may replace."""
+
+    def __init__(self, servers: Callable[[], Servers]) -> None:
+        self._servers = servers
+
+    def evalsha(self, sha: str, numkeys: int, *keys_and_args: str | int | bytes) -> Awaitable[object]:
+        return self._servers().client.evalsha(sha, numkeys, *keys_and_args)
+
+    def eval(self, script: str, numkeys: int, *keys_and_args: str | int | bytes) -> Awaitable[object]:
+        return self._servers().client.eval(script, numkeys, *keys_and_args)
+
+    def ping(self) -> Awaitable[object]:
+        return self._servers().client.ping()
+
+    def pipeline(self, transaction: bool) -> AbstractAsyncContextManager[Pipeline]:
+        return self._servers().client.pipeline(transaction)
+
+    async def aclose(self) -> None:
+        await self._servers().client.aclose()

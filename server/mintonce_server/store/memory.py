@@ -1,6 +1,6 @@
-"""The store of a single process: the same contract without Redis. For tests, and for trying Mintonce out.
+"""The store of a single process: the same contract without Redis. For tests and trials.
 
-It is built as store/redis.py is: a server with a clock of its own, and stores that read its answers by their clocks.
+It has the structure of store/redis.py: a server with its own clock, and stores that read its answers by theirs.
 """
 
 import asyncio
@@ -30,7 +30,17 @@ from mintonce_server.core.ports import (
 )
 from mintonce_server.core.token import MIN_REMAINING_SHARE, Minted, Token, leeway
 from mintonce_server.store.memory_server import MemoryServer
-from mintonce_server.store.memory_values import Busy, Denied, Found, Granted, Record, Rejected, Row, TooSoon, Unknown
+from mintonce_server.store.memory_values import (
+    Busy,
+    Denied,
+    Found,
+    Granted,
+    MemoryRow,
+    Record,
+    Rejected,
+    TooSoon,
+    Unknown,
+)
 from mintonce_server.store.record import Payload
 
 QUEUED_MAX: Final = 1000
@@ -39,13 +49,13 @@ _GAP: Final = Wake(WakeKind.GAP, "", 0)
 
 T = TypeVar("T")
 Send = partial[T]
-"""A command on its way: a method of the server with all that it is told."""
+"""A command: a method of the server with its arguments."""
 
 
 class MemoryStore:
-    """Implements core.ports.TokenStore on a MemoryServer: its own, or one that it shares with other stores.
+    """Implements core.ports.TokenStore on a MemoryServer, its own or one that it shares with other stores.
 
-    `clock` is this process's. The server's own clock decides when tokens, leases and back-offs end.
+    `clock` is that of the process. The server's clock decides when tokens, leases and back-offs end.
     """
 
     def __init__(
@@ -99,15 +109,15 @@ class MemoryStore:
                 )
 
     async def commit(self, lease: Lease, minted: Minted) -> Token | Refusal:
-        """Store what was minted, if its generation is the newest and not rejected. Wakes the fleet, ends the lease."""
+        """Store a minted token, if its generation is the newest and not rejected. Wakes the fleet, ends the lease."""
         return await self._commit(lease.token(minted, self._hash(lease.key)))
 
     async def restore(self, token: Token) -> Token | Refusal:
-        """Give back a live token that the store lost, or never got. As `commit`, but it ends no back-off."""
+        """Store a live token that the store lost or never received. As `commit`, but it ends no back-off."""
         return await self._commit(token, restored=True)
 
     async def fail(self, lease: Lease, failure: Failure, retry_after: float) -> None:
-        """Record that the mint failed, so that nobody tries again for `retry_after` seconds. Ends the lease."""
+        """Record that the mint failed, so that no replica retries for `retry_after` seconds. Ends the lease."""
         key_hash = self._hash(lease.key)
         await self._ask(
             lambda: partial(
@@ -123,7 +133,7 @@ class MemoryStore:
         )
 
     async def renew(self, lease: Lease) -> Lease | None:
-        """The lease with its new end, or None if it is no longer ours."""
+        """The lease with its new expiry, or None if it belongs to another holder now."""
         key_hash, asked_at, ms = self._hash(lease.key), self._clock.monotonic(), _ms(self._lease_seconds)
         ours = await self._ask(
             lambda: partial(self.server.renew, key_hash, nonce=lease.nonce, generation=lease.generation, lease=ms)
@@ -131,7 +141,7 @@ class MemoryStore:
         return replace(lease, expires_at=asked_at + self._lease_seconds) if ours else None
 
     async def reject(self, key: TokenKey, generation: int, min_interval: float, fingerprint: str = "") -> Rejection:
-        """If the generation is current, or not committed yet: bar it and what was begun before, and wake the fleet."""
+        """If the generation is current or not committed yet: reject it and all mints begun before. Wakes the fleet."""
         key_hash = self._hash(key)
         interval = _ms(min_interval)
         answer = await self._ask(
@@ -150,7 +160,7 @@ class MemoryStore:
                 return Rejection(was_current=False)
 
     async def raise_barrier(self, key: TokenKey, generation: int, fingerprint: str, min_interval: float) -> bool:
-        """Give back the memory of a rejection that the store lost. False: the last rejection is too fresh."""
+        """Restore a rejection that the store lost. False: the last rejection is too recent."""
         key_hash, interval = self._hash(key), _ms(min_interval)
         refused = await self._ask(
             lambda: partial(
@@ -165,7 +175,7 @@ class MemoryStore:
         return await self._ask(lambda: partial(self.server.enter, name, nonce=nonce))
 
     async def learn(self, issuer: str, admitted: Admitted, failure: Failure | None, pause: float) -> bool:
-        """What came of it. True: the trouble is the issuer's, and all of its keys wait for `pause` seconds."""
+        """Record the outcome of a POST. True: the issuer is the cause, and all of its keys wait for `pause` seconds."""
         name = self._hash.of_issuer(issuer)
         return await self._ask(
             lambda: partial(self.server.learn, name, admitted=admitted, failure=failure, pause=_ms(pause))
@@ -184,24 +194,24 @@ class MemoryStore:
         return [_token(row, name, asked_at) if row else None for name, row in zip(names, rows, strict=True)]
 
     async def wakes(self) -> AsyncGenerator[Wake]:
-        """What happens, as it happens, after a GAP."""
+        """Messages as they arrive, after a GAP."""
         queue: asyncio.Queue[Wake] = asyncio.Queue(QUEUED_MAX)
-        leave = self.server.subscribe(partial(self._hear, queue))
+        unsubscribe = self.server.subscribe(partial(self._receive, queue))
         try:
-            self._hear(queue, _GAP)
+            self._receive(queue, _GAP)
             while True:
                 yield await queue.get()
         finally:
-            leave()
+            unsubscribe()
 
     async def ping(self) -> None:
-        """It always answers."""
+        """This store always answers."""
 
     async def close(self) -> None:
-        """There is nothing to give back."""
+        """There is nothing to close."""
 
     async def list(self, client: str, limit: int, wanted: Callable[[Token], bool]) -> Listing:
-        """At most `limit` live tokens, of one client or ("") of all, out of those that are wanted."""
+        """At most `limit` live tokens that `wanted` selects, of one client or ("") of all."""
         asked_at = self._clock.monotonic()
         rows = await self._ask(lambda: partial(self.server.read_all))
         tokens = [_token(row, name, asked_at) for name, row in rows.items()]
@@ -209,16 +219,16 @@ class MemoryStore:
         return Listing(found[:limit], truncated=len(found) > limit)
 
     async def _ask(self, send: Callable[[], Send[T]]) -> T:
-        """Everything that the server is asked goes through here, so that a test can put trouble between the two.
+        """Every request to the server passes here, so that a test can simulate faults.
 
-        `send` makes a command as of now, for each try a new one. The server may run it later than it was made.
+        `send` makes a new command for each attempt. The server may run it later.
         """
         return send()()
 
-    def _hear(self, queue: asyncio.Queue[Wake], wake: Wake) -> None:
-        """Everything that the server says unasked comes through here."""
+    def _receive(self, queue: asyncio.Queue[Wake], wake: Wake) -> None:
+        """Every message of the server passes here."""
         if queue.full():
-            # Too slow a listener lost messages: that is what a GAP says.
+            # The consumer is too slow and loses messages, which a GAP tells it.
             while not queue.empty():
                 queue.get_nowait()
             wake = _GAP
@@ -243,10 +253,10 @@ class MemoryStore:
         return partial(self.server.commit, token.key_hash, record, ttl=_ms(token.remaining(now)), restored=restored)
 
 
-def _token(row: Row, key_hash: str, asked_at: float) -> Token:
+def _token(row: MemoryRow, key_hash: str, asked_at: float) -> Token:
     return row.payload.token(key_hash, asked_at, row.f, row.remaining, row.exp)
 
 
 def _ms(seconds: float) -> int:
-    # Downwards: a life is never made longer than it is.
+    # Rounded down: a lifetime is never extended.
     return math.floor(seconds * 1000)

@@ -1,4 +1,4 @@
-"""The server behind MemoryStore: what the scripts in lua/ do, in Python, on one clock of its own."""
+"""The server behind MemoryStore: the scripts of lua/ in Python, with a clock of its own."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
@@ -11,15 +11,15 @@ from mintonce_server.core.token import MAX_LIFETIME
 from mintonce_server.store.memory_values import (
     Busy,
     Denied,
-    Entry,
     Found,
     Granted,
     Held,
     Known,
+    MemoryEntry,
+    MemoryRow,
     Meta,
     Record,
     Rejected,
-    Row,
     TooSoon,
     Unknown,
 )
@@ -31,21 +31,21 @@ BRIEF_MS: Final = 3_600_000
 BACK_OFF_MS: Final = int(LONGEST_ASKED * 1000)
 
 LUA_MAX: Final = 2**53
-"""The scripts take a stored number as absent from here on: a Lua number holds no larger one exactly."""
+"""The scripts treat stored numbers from here on as absent: Lua numbers are not exact beyond it."""
 
 READ_MAX: Final = 10**16
-"""What is read without a script is taken as absent from here on: store/record.py reads no longer number."""
+"""Reads without a script treat numbers from here on as absent: store/record.py reads no longer ones."""
 
 
 @dataclass(slots=True)
 class MemoryServer:
     """What several MemoryStores share, as replicas share a Redis. Each method is one script and is atomic.
 
-    The methods that are scripts have the scripts' numbered cases and read numbers as Lua does: `LUA_MAX`.
+    The methods have the scripts' numbered cases, and read numbers as Lua does: see `LUA_MAX`.
     """
 
     clock: Clock
-    entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
+    entries: dict[str, MemoryEntry] = field(default_factory=dict[str, MemoryEntry])
     issuers: dict[str, IssuerState] = field(default_factory=dict[str, IssuerState])
     listeners: dict[int, Callable[[Wake], None]] = field(default_factory=dict[int, Callable[[Wake], None]])
     subscribed: int = 0
@@ -74,14 +74,14 @@ class MemoryServer:
             return Found(row)
         live = (record.fingerprint, row.remaining) if record and row else ("", 0)
         known = Known(meta.rejected_print, *live)
-        # 2. The lease is ours: the reply was lost. 3. It is another's.
+        # 2. The lease is the caller's: the reply was lost. 3. It is another holder's.
         if held:
             left, lost = held.ends - now, held.nonce == nonce
             return Granted(_lua(held.f), left, meta.n, known, now) if lost else Busy(left)
-        # 4. The issuer refused this credential lately, or is in trouble, or repeats its token until that ends.
+        # 4. The issuer recently refused this credential, or is unavailable, or repeats its token until that expires.
         if not adopt and (denied := _denied(meta, now, cv, row) or _refused(meta, now, proof, row)):
             return denied
-        # 5. Our turn.
+        # 5. Grant the lease.
         generation = _double(max(_lua(meta.f) + 1, _lua(meta.bar) + 1, f + 1, newer_than + 1, self.now_us()))
         entry.lease = Held(nonce, generation, now + lease)
         meta.n = 0 if cv > meta.cv else meta.n
@@ -89,7 +89,7 @@ class MemoryServer:
         return Granted(generation, lease, meta.n, known, now)
 
     def commit(self, name: str, record: Record, *, ttl: int, restored: bool) -> int | Refusal:
-        """commit.lua. The expiry by this clock, or why it does not count. `record.exp`: the latest that it may be."""
+        """commit.lua. The expiry by this clock, or the refusal. `record.exp`: the latest possible expiry."""
         now = self.now()
         entry = self._entry(name, now)
         meta, generation = entry.meta, record.f
@@ -138,7 +138,7 @@ class MemoryServer:
         return True
 
     def renew(self, name: str, *, nonce: str, generation: int, lease: int) -> bool:
-        """renew.lua. Whether it is still the asker's."""
+        """renew.lua. Whether the lease is still the caller's."""
         now = self.now()
         held = self._entry(name, now).lease
         if held is None or not _is_holder(held, nonce, generation):
@@ -157,7 +157,7 @@ class MemoryServer:
         record, meta = entry.record, entry.meta
         f, provisional = (_lua(record.f), _lua(record.provisional)) if record else (0, 0)
         if max(f, _lua(meta.bar)) < _double(generation) == _lua(meta.f):
-            f, provisional = _double(generation), 0  # given out last, and not committed yet
+            f, provisional = _double(generation), 0  # granted last, and not committed yet
         elif record:
             fingerprint = record.fingerprint
         if _double(generation) not in (f, provisional):
@@ -203,8 +203,8 @@ class MemoryServer:
         """learn.lua."""
         return self.issuers.setdefault(issuer, IssuerState()).learn(admitted, failure, pause, self.now())
 
-    def read(self, names: Collection[str]) -> list[Row | None]:
-        """What is recorded under each name. Plain commands, so no meta is looked at."""
+    def read(self, names: Collection[str]) -> list[MemoryRow | None]:
+        """The record under each name. These are plain commands, which do not read meta."""
         now = self.now()
         records = [entry.record if (entry := self.entries.get(name)) else None for name in names]
         return [
@@ -212,43 +212,43 @@ class MemoryServer:
             for record in records
         ]
 
-    def read_all(self) -> dict[str, Row]:
-        """All that is recorded."""
+    def read_all(self) -> dict[str, MemoryRow]:
+        """All records."""
         names = list(self.entries)
         return {name: row for name, row in zip(names, self.read(names), strict=True) if row}
 
     def publish(self, wake: Wake) -> None:
-        """Tell the listeners, in the order in which they subscribed."""
+        """Notify the listeners, in the order of their subscription."""
         for listener in list(self.listeners.values()):
             listener(wake)
 
     def subscribe(self, listener: Callable[[Wake], None]) -> Callable[[], None]:
-        """From now on. Call what comes back to end it."""
+        """Subscribe a listener. Call the result to unsubscribe it."""
         self.subscribed += 1
         number = self.subscribed
         self.listeners[number] = listener
         return lambda: self.listeners.pop(number, None) and None
 
     def now(self) -> int:
-        """As TIME in a script: from whole microseconds."""
+        """Milliseconds, as a script computes them from TIME."""
         return self.now_us() // 1000
 
     def now_us(self) -> int:
-        """Microseconds, which generations count."""
+        """Microseconds, from which generations are made."""
         return round(self.clock.unix() * 1_000_000)
 
-    def copy(self) -> dict[str, Entry]:
-        """What a replica of this server has now. Give it to `entries` for a failover to it."""
+    def copy(self) -> dict[str, MemoryEntry]:
+        """The entries of a replica of this server. Assign them to `entries` for a failover to it."""
         return {name: entry.copy() for name, entry in self.entries.items()}
 
-    def _entry(self, name: str, now: int) -> Entry:
-        """The key's entry, without what is over."""
+    def _entry(self, name: str, now: int) -> MemoryEntry:
+        """The key's entry, without expired parts."""
         entry = self.entries.get(name)
         if entry is None:
-            # A new key pays for those that are over: nothing is kept forever.
+            # Each new key removes the expired ones: nothing is kept forever.
             for old in [name for name, known in self.entries.items() if _is_over(known, now)]:
                 del self.entries[old]
-            entry = self.entries[name] = Entry(Meta(ends=now + BRIEF_MS))
+            entry = self.entries[name] = MemoryEntry(Meta(ends=now + BRIEF_MS))
             return entry
         if entry.meta.ends <= now:
             entry.meta = Meta(ends=now + BRIEF_MS)
@@ -259,20 +259,20 @@ class MemoryServer:
         return entry
 
 
-def _row(record: Record, f: int, now: int) -> Row:
-    return Row(f, record.exp - now, record.exp, record.payload)
+def _row(record: Record, f: int, now: int) -> MemoryRow:
+    return MemoryRow(f, record.exp - now, record.exp, record.payload)
 
 
-def _denied(meta: Meta, now: int, cv: int, row: Row | None) -> Denied | None:
-    """Because of trouble that does not depend on the credential."""
+def _denied(meta: Meta, now: int, cv: int, row: MemoryRow | None) -> Denied | None:
+    """Because of a failure that does not depend on the credential."""
     failure, left = meta.failure, meta.until - now
     if failure is None or left <= 0 or meta.until_cv < cv:
         return None
     return Denied(failure, left, row) if (row if failure.while_live else left <= BACK_OFF_MS) else None
 
 
-def _refused(meta: Meta, now: int, proof: str, row: Row | None) -> Denied | None:
-    """Because this credential was refused."""
+def _refused(meta: Meta, now: int, proof: str, row: MemoryRow | None) -> Denied | None:
+    """Because the issuer refused this credential."""
     until, failure = meta.refused.get(proof, (0, None))
     return Denied(failure, until - now, row) if failure and 0 < until - now <= BACK_OFF_MS else None
 
@@ -281,15 +281,15 @@ def _is_holder(lease: Held | None, nonce: str, generation: int) -> bool:
     return lease is not None and (lease.nonce, lease.f) == (nonce, generation)
 
 
-def _is_over(entry: Entry, now: int) -> bool:
+def _is_over(entry: MemoryEntry, now: int) -> bool:
     return entry.meta.ends <= now and (entry.record is None or entry.record.exp <= now)
 
 
 def _lua(number: int) -> int:
-    """A stored number as the scripts read it."""
+    """A stored number, as the scripts read it."""
     return number if 0 < number < LUA_MAX else 0
 
 
 def _double(number: int) -> int:
-    """A whole number after it went through Lua's arithmetic."""
+    """A whole number after Lua's arithmetic."""
     return number if -LUA_MAX < number < LUA_MAX else int(float(number))

@@ -1,4 +1,4 @@
-"""What a MemoryServer keeps and answers. All times are whole ms; `exp` is by its clock since 1970."""
+"""What a MemoryServer stores and answers. All times are whole ms; `exp` is by its clock since 1970."""
 
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -43,7 +43,7 @@ class Meta:
     until_cv: int = 0
     failure: Failure | None = None
     refused: dict[str, tuple[int, Failure]] = field(default_factory=dict[str, tuple[int, Failure]])
-    """By proof: until when, and how."""
+    """By credential: until when, and the failure."""
     rejected: int | None = None
     rejected_as: int = 0
     rejected_print: str = ""
@@ -51,24 +51,24 @@ class Meta:
 
 
 @dataclass(slots=True)
-class Entry:
+class MemoryEntry:
     """The three hashes of one key."""
 
     meta: Meta
     record: Record | None = None
     lease: Held | None = None
 
-    def copy(self) -> "Entry":
-        """A replica of it, which changes no more."""
-        return Entry(
+    def copy(self) -> "MemoryEntry":
+        """An independent copy."""
+        return MemoryEntry(
             replace(self.meta, refused=dict(self.meta.refused)),
             self.record and replace(self.record),
             self.lease and replace(self.lease),
         )
 
 
-class Row(NamedTuple):
-    """A record as a reader sees it; `remaining` counts from the read."""
+class MemoryRow(NamedTuple):
+    """A record as returned to a reader. `remaining` counts from the read."""
 
     f: int
     remaining: int
@@ -79,11 +79,11 @@ class Row(NamedTuple):
 class Found(NamedTuple):
     """ACQUIRE: HIT."""
 
-    row: Row
+    row: MemoryRow
 
 
 class Known(NamedTuple):
-    """What a lease knows of the token before: the prints of the rejected and of the live one, and the live one's ms."""
+    """What a lease says of the previous token: fingerprints of the rejected and the live one, and the live one's ms."""
 
     rejected_print: str
     live_print: str
@@ -111,7 +111,7 @@ class Denied(NamedTuple):
 
     failure: Failure
     ms: int
-    row: Row | None
+    row: MemoryRow | None
 
 
 class Rejected(NamedTuple):

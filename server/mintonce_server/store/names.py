@@ -8,33 +8,33 @@ PREFIX: Final = "mintonce"
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Those of one installation. Installations with different prefixes share a Redis and nothing in it.
+    """The names of one installation. Installations with different prefixes can share a Redis, but no data.
 
-    A prefix has no braces and no glob characters; the settings refuse such.
+    A prefix has no braces and no glob characters: the settings refuse them.
     """
 
     prefix: str = PREFIX
 
     def record(self, key_hash: str) -> str:
-        """Where a token is. The braces put all three keys of a hash into one slot of a Cluster."""
+        """The key of a token's record. The braces put all three keys of a hash into one slot of a Cluster."""
         return f"{self.prefix}:{{{key_hash}}}:t"
 
     def keys(self, key_hash: str) -> tuple[str, str, str]:
-        """Record, lease, meta."""
+        """The keys of record, lease and meta."""
         return self.record(key_hash), f"{self.prefix}:{{{key_hash}}}:l", f"{self.prefix}:{{{key_hash}}}:m"
 
     def issuer(self, issuer_hash: str) -> str:
-        """Where what is known of an issuer is."""
+        """The key of an issuer's state."""
         return f"{self.prefix}:{{{issuer_hash}}}:i"
 
     @property
     def records(self) -> str:
-        """A pattern for SCAN that fits all records."""
+        """A pattern for SCAN that matches all records."""
         return self.record("*")
 
     @property
     def wake_channel(self) -> str:
-        """Where replicas tell each other what happened."""
+        """The channel on which replicas notify each other."""
         return f"{self.prefix}:wake"
 
 

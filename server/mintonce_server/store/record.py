@@ -1,4 +1,4 @@
-"""What a record holds, as text and as values. Whatever cannot be read counts as no record."""
+"""The content of a record, as bytes and as values. A record that cannot be read counts as missing."""
 
 import json
 from collections.abc import Mapping
@@ -13,23 +13,23 @@ from mintonce_server.core.token import MAX_LIFETIME, Token
 
 VERSION: Final = 2
 FIELDS: Final = ("f", "exp", "cv", "payload")
-"""What a reader wants of a record's hash, in the order of `Row.read`."""
+"""The fields of a record's hash that a reader needs, in the order of `Row.read`."""
 
 _MAX_LIFETIME_MS: Final = int(MAX_LIFETIME * 1000)
 _DIGITS_MAX: Final = 16
-"""As many as a Lua number can hold without loss."""
-_REWRITTEN: Final = "its expiry or credential version in clear is not the sealed one"
+"""The digits that a Lua number can hold without loss."""
+_REWRITTEN: Final = "its unsealed expiry or credential version differs from the sealed one"
 
 
 class Open(Protocol):
-    """Opens what is sealed."""
+    """Opens sealed payloads."""
 
     def __call__(self, sealed: bytes, key_hash: str, generation: int, /) -> bytes | None:
-        """The payload's text; None, with an alarm, when it does not open."""
+        """The payload's text, or None with an alarm if it cannot be opened."""
         ...
 
     def alarm(self, key_hash: str, why: str) -> None:
-        """Report a record that opens and cannot be believed."""
+        """Report a record that can be opened but is inconsistent."""
         ...
 
 
@@ -51,7 +51,7 @@ class Payload:
 
     @classmethod
     def of(cls, token: Token) -> "Payload":
-        """What is sealed of a token that the store has given a number."""
+        """The sealed part of a token with a generation."""
         expiry = _ms(token.expiry_unix)
         return cls(
             key=token.key,
@@ -68,8 +68,8 @@ class Payload:
         )
 
     def token(self, key_hash: str, asked_at: float, generation: int, remaining: int, expiry: int) -> Token:
-        """The token, as a record has it that was asked for at this time. See Row for `remaining` and `expiry`."""
-        # Anchored to the moment before the question was sent: never longer-lived than the truth.
+        """The token of a record that was requested at this time. See Row for `remaining` and `expiry`."""
+        # Counted from the moment before the request was sent: never longer than the true lifetime.
         expires_at = asked_at + remaining / 1000
         return Token(
             key=self.key,
@@ -93,7 +93,7 @@ class Payload:
 class Row:
     """A record as read. Times are in ms: `remaining` counts from the read, `expiry` is on the store's clock since 1970.
 
-    All but the payload stands in clear, for the scripts. It counts only as far as the payload says the same.
+    All fields but the payload are unsealed, for the scripts. They are only trusted if the payload agrees.
     """
 
     generation: int
@@ -104,7 +104,7 @@ class Row:
 
     @classmethod
     def of(cls, reply: object) -> "Row | None":
-        """From a script's row."""
+        """From a row in a script's reply."""
         match reply:
             case [int(f), int(remaining), int(expiry), int(cv), bytes(payload)]:
                 return cls(f, remaining, expiry, cv, payload)
@@ -113,12 +113,12 @@ class Row:
 
     @staticmethod
     def generation_in(fields: object) -> object:
-        """FIELDS' first, as the server sent it."""
+        """The first of FIELDS, as the server sent it."""
         return cast(list[object], fields)[0]
 
     @classmethod
     def read(cls, fields: object, ttl: int, store_now: int) -> "Row | None":
-        """From FIELDS of a hash, its key's TTL and the server's time, in ms. None if there is no record."""
+        """From the FIELDS of a hash, its key's TTL and the server's time in ms. None if there is no record."""
         *numbers, payload = cast(list[object], fields)
         if numbers[0] is None:
             return None
@@ -129,12 +129,12 @@ class Row:
         return cls(f, remaining, expiry, cv, payload if isinstance(payload, bytes) else b"")
 
     def token(self, key: TokenKey, key_hash: str, asked_at: float, opening: Open) -> Token | None:
-        """The key's token. None if the record cannot be read, or is another key's."""
+        """The key's token. None if the record cannot be read or belongs to another key."""
         payload = self._opened(key_hash, opening)
         return self._token(payload, key_hash, asked_at) if payload and payload.key == key else None
 
     def named(self, hasher: KeyHasher, key_hash: str, asked_at: float, opening: Open) -> Token | None:
-        """The token, of whichever key has this hash."""
+        """The token of the key with this hash."""
         payload = self._opened(key_hash, opening)
         return self._token(payload, key_hash, asked_at) if payload and hasher(payload.key) == key_hash else None
 
@@ -147,7 +147,7 @@ class Row:
         return payload
 
     def _fits(self, payload: Payload) -> bool:
-        """Whether a commit can have written these fields beside this payload. It may shorten a life only."""
+        """Whether a commit can have written these fields with this payload. It can only shorten the lifetime."""
         sound = self.generation > 0 and 0 < self.remaining <= payload.lifetime <= _MAX_LIFETIME_MS
         ordered = 0 <= payload.expiry - payload.refresh <= _MAX_LIFETIME_MS
         return (
@@ -162,12 +162,12 @@ class Row:
 
 
 def number_in(field: object) -> int:
-    """A field of a record that holds a whole number; 0 for anything else."""
+    """The whole number in a record's field; 0 for anything else."""
     return int(field) if isinstance(field, bytes) and field.isdigit() and len(field) <= _DIGITS_MAX else 0
 
 
 def encode(token: Token) -> str:
-    """The payload's text. It carries the key's own names, so that a record under a wrong name is noticed."""
+    """The payload's text. It contains the key itself, so that a record under a wrong name is detected."""
     payload = Payload.of(token)
     return json.dumps(
         {
@@ -191,10 +191,10 @@ def encode(token: Token) -> str:
 
 
 def decode(text: bytes) -> Payload | None:
-    """None for anything but this version's payload: another release may have written it."""
+    """None for anything but a payload of this version: another release may have written it."""
     try:
         document: object = json.loads(text)
-    except (ValueError, RecursionError):  # the latter for what is nested without end
+    except (ValueError, RecursionError):  # the latter for very deep nesting
         return None
     if not _is_object(document) or document.get("v") != VERSION:
         return None
@@ -219,7 +219,7 @@ def decode(text: bytes) -> Payload | None:
             except InvalidRequest:
                 return None
             if not (is_token(token) and is_token_type(token_type) and are_granted(granted, granted_audience)):
-                return None  # what is in here goes to callers and terminals, and the usual key is known to everybody
+                return None  # these texts go to callers and terminals, and the default sealing key is public
             grant = tuple(granted), tuple(granted_audience)
             times = expiry, refresh, lifetime
             return Payload(key, Secret(token), token_type, *grant, *times, version, served_as, reissued)

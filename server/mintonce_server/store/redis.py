@@ -1,4 +1,4 @@
-"""The store of a fleet: one Redis or Valkey that all replicas share."""
+"""The store of a fleet: a Redis or Valkey that all replicas share."""
 
 import math
 import random
@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
+from mintonce_server.common.redis_url import Target
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import (
@@ -23,29 +24,35 @@ from mintonce_server.core.ports import (
     Wish,
 )
 from mintonce_server.core.token import MIN_REMAINING_SHARE, Minted, Token, leeway
-from mintonce_server.store import replies, wake
 from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
-from mintonce_server.store.link import Link
+from mintonce_server.store.link import Link, open_servers
 from mintonce_server.store.names import PREFIX, Names
-from mintonce_server.store.notifications import Dropped, Notifications
-from mintonce_server.store.opening import Alarm, Opening
+from mintonce_server.store.notifications import Dropped, Notifications, OnError, wakes
 from mintonce_server.store.reading import Reader
 from mintonce_server.store.record import Row, encode
-from mintonce_server.store.replies import Question
-from mintonce_server.store.scripts import Scripts
-from mintonce_server.store.sealing import Sealer
-from mintonce_server.store.topology import Target, open_target
+from mintonce_server.store.scripts import (
+    Question,
+    Scripts,
+    UnexpectedReply,
+    read_acquire,
+    read_barrier,
+    read_commit,
+    read_enter,
+    read_flag,
+    read_reject,
+)
+from mintonce_server.store.sealing import OnUnreadable, RecordOpener, Sealer
 
 LUA_EXACT: Final = 2**53
-"""A script's numbers are exact below this. No generation reaches it."""
+"""Numbers in scripts are exact below this. No generation reaches it."""
 
 UNREADABLE_MAX: Final = 3
-"""Records in a row that an `acquire` passes over because it cannot read them; each needs a mint in between."""
+"""Unreadable records in a row that one `acquire` skips. There is a mint between any two of them."""
 
 
 @dataclass(slots=True)
 class Resealed:
-    """Counts of records: sealed anew, sealed by the newest key before, and not to be opened."""
+    """Counts of records: resealed now, already sealed with the newest key, and unreadable."""
 
     resealed: int = 0
     already: int = 0
@@ -57,7 +64,7 @@ def _ignore(*_: object) -> None:
 
 
 class RedisStore:
-    """Implements core.ports.TokenStore by the scripts in lua/. Build it with `connect`; whoever does closes it."""
+    """Implements core.ports.TokenStore with the scripts in lua/. Create it with `connect`, and close it after use."""
 
     def __init__(
         self,
@@ -66,22 +73,22 @@ class RedisStore:
         hasher: KeyHasher,
         clock: Clock,
         lease_seconds: float,
-        trouble: wake.Trouble = _ignore,
+        on_error: OnError = _ignore,
         notifications: Notifications,
         sealer: Sealer,
-        alarm: Alarm,
+        on_unreadable: OnUnreadable,
     ) -> None:
         self._link = link
         self._scripts = Scripts(link.client, notifications, link.names)
         self._sealer = sealer
-        self._opening = Opening(sealer, alarm, clock)
+        self._opening = RecordOpener(sealer, on_unreadable, clock)
         self._reader = Reader(link, hasher, clock, self._opening)
         self._hash = hasher
         self._clock = clock
         self._lease_seconds = lease_seconds
-        self._trouble = trouble
+        self._on_error = on_error
         self._notifications = notifications
-        self._spread = random.Random()  # noqa: S311 - spreads reconnections; no secret
+        self._rng = random.Random()  # noqa: S311 - spreads reconnections; no secret
 
     @classmethod
     def connect(
@@ -95,22 +102,22 @@ class RedisStore:
         identities: Mapping[str, str] | None = None,
         lease_seconds: float = 3.0,
         deadline: float = 0.25,
-        trouble: wake.Trouble = _ignore,
-        dropped: Callable[[int], None] = _ignore,
-        alarm: Alarm = _ignore,
+        on_error: OnError = _ignore,
+        on_dropped: Callable[[int], None] = _ignore,
+        on_unreadable: OnUnreadable = _ignore,
     ) -> Self:
-        """To a server, to the primary that Sentinels name, or to a Cluster, when first used.
+        """To a server, to the primary that Sentinels name, or to a Cluster. Connects when first used.
 
         Args:
-            url: as store/topology/url.py reads it; anything else raises ValueError, without showing the password.
-            prefix: of all its names in Redis. Stores with another one do not meet it there.
-            deadline: seconds for each operation, its one repetition included.
-            hasher: names keys; by default by the keyring's index key.
-            keyring: what seals, as it is now. The default seals with keys that everybody has.
+            url: see common/redis_url.py. An invalid URL raises ValueError, which does not show the password.
+            prefix: of all names in Redis. Stores with different prefixes share nothing.
+            deadline: seconds for each operation, including its one repetition.
+            hasher: names keys; by default with the keyring's index key.
+            keyring: returns the current sealing keys. The default ones are public.
             identities: of the clients, for the default hasher; see KeyHasher.
-            alarm: told of records that do not open.
-            trouble: told each time the wake subscription breaks; it mends itself.
-            dropped: called now and then with the number of wake messages that were dropped.
+            on_unreadable: called for records that cannot be opened.
+            on_error: called each time the wake subscription breaks. It is renewed automatically.
+            on_dropped: called at intervals with the number of dropped wake messages.
         """
         link = Link.from_url(url, deadline=deadline, names=Names(prefix))
         return cls(
@@ -118,10 +125,10 @@ class RedisStore:
             hasher=hasher or KeyHasher(keyring().index_key, identities),
             clock=clock,
             lease_seconds=lease_seconds,
-            trouble=trouble,
-            notifications=Notifications(keyring().index_key, Dropped(clock, dropped).add),
+            on_error=on_error,
+            notifications=Notifications(keyring().index_key, Dropped(clock, on_dropped).add),
             sealer=Sealer(keyring, clock),
-            alarm=alarm,
+            on_unreadable=on_unreadable,
         )
 
     def key_hash(self, key: TokenKey) -> str:
@@ -129,30 +136,30 @@ class RedisStore:
         return self._hash(key)
 
     async def acquire(self, key: TokenKey, wish: Wish) -> Acquired:
-        """HIT, WAIT, BACKOFF, or the LEASE. When a record cannot be read, only a newer one will do."""
+        """HIT, WAIT, BACKOFF, or the LEASE. If a record cannot be read, only a newer one counts."""
         key_hash, newer_than = self._hash(key), wish.newer_than
         for _ in range(UNREADABLE_MAX):
             asked_at = self._clock.monotonic()
             reply = await self._acquire(key_hash, wish, newer_than)
             with self._link.reading():
                 question = Question(key, key_hash, wish, asked_at, self._clock.monotonic())
-                answer = replies.acquired(reply, question, self._opening)
+                answer = read_acquire(reply, question, self._opening)
             if not isinstance(answer, int):
                 return answer
             newer_than = max(newer_than, answer)
         with self._link.reading():
-            raise replies.Unexpected
+            raise UnexpectedReply
 
     async def commit(self, lease: Lease, minted: Minted) -> Token | Refusal:
-        """Store what was minted, if its generation is the newest and not rejected. Wakes the fleet, ends the lease."""
+        """Store a minted token, if its generation is the newest and not rejected. Wakes the fleet, ends the lease."""
         return await self._commit(lease.token(minted, self._hash(lease.key)))
 
     async def restore(self, token: Token) -> Token | Refusal:
-        """Give back a live token that the store lost, or never got. As `commit`, but it ends no back-off."""
+        """Store a live token that the store lost or never received. As `commit`, but it ends no back-off."""
         return await self._commit(token, restored=True)
 
     async def fail(self, lease: Lease, failure: Failure, retry_after: float) -> None:
-        """Record that the mint failed, so that nobody tries again for `retry_after` seconds. Ends the lease."""
+        """Record that the mint failed, so that no replica retries for `retry_after` seconds. Ends the lease."""
         key_hash = self._hash(lease.key)
         reply = await self._link.run(
             lambda: self._scripts.fail(
@@ -168,10 +175,10 @@ class RedisStore:
             )
         )
         with self._link.reading():
-            replies.flag(reply)
+            read_flag(reply)
 
     async def renew(self, lease: Lease) -> Lease | None:
-        """The lease with its new end, or None if it is no longer ours."""
+        """The lease with its new expiry, or None if it belongs to another holder now."""
         key_hash, asked_at = self._hash(lease.key), self._clock.monotonic()
         reply = await self._link.run(
             lambda: self._scripts.renew(
@@ -179,10 +186,10 @@ class RedisStore:
             )
         )
         with self._link.reading():
-            return replace(lease, expires_at=asked_at + self._lease_seconds) if replies.flag(reply) else None
+            return replace(lease, expires_at=asked_at + self._lease_seconds) if read_flag(reply) else None
 
     async def reject(self, key: TokenKey, generation: int, min_interval: float, fingerprint: str = "") -> Rejection:
-        """If the generation is current, or not committed yet: bar it and what was begun before, and wake the fleet."""
+        """If the generation is current or not committed yet: reject it and all mints begun before. Wakes the fleet."""
         if generation >= LUA_EXACT:
             return Rejection(was_current=False, known=False)
         key_hash = self._hash(key)
@@ -192,10 +199,10 @@ class RedisStore:
             )
         )
         with self._link.reading():
-            return replies.rejection(reply)
+            return read_reject(reply)
 
     async def raise_barrier(self, key: TokenKey, generation: int, fingerprint: str, min_interval: float) -> bool:
-        """Give back the memory of a rejection that the store lost. False: the last rejection is too fresh."""
+        """Restore a rejection that the store lost. False: the last rejection is too recent."""
         key_hash, interval = self._hash(key), _ms(min_interval)
         reply = await self._link.run(
             lambda: self._scripts.barrier(
@@ -203,17 +210,17 @@ class RedisStore:
             )
         )
         with self._link.reading():
-            return replies.barrier_raised(reply)
+            return read_barrier(reply)
 
     async def enter(self, issuer: str, nonce: str) -> Admitted | Wait | Backoff:
         """Whether a POST to the issuer may begin."""
         issuer_hash = self._hash.of_issuer(issuer)
         reply = await self._link.run(lambda: self._scripts.enter(issuer_hash, nonce=nonce))
         with self._link.reading():
-            return replies.entered(reply, nonce)
+            return read_enter(reply, nonce)
 
     async def learn(self, issuer: str, admitted: Admitted, failure: Failure | None, pause: float) -> bool:
-        """What came of it. True: the trouble is the issuer's, and all of its keys wait for `pause` seconds."""
+        """Record the outcome of a POST. True: the issuer is the cause, and all of its keys wait for `pause` seconds."""
         issuer_hash, what = self._hash.of_issuer(issuer), _text(failure) if failure else ""
         reply = await self._link.run(
             lambda: self._scripts.learn(
@@ -221,7 +228,7 @@ class RedisStore:
             )
         )
         with self._link.reading():
-            return replies.flag(reply)
+            return read_flag(reply)
 
     async def generations(self, keys: Sequence[TokenKey]) -> list[int | StoreUnavailable]:
         """The generation of each key's current token, 0 for none, in the order of the keys, in one round trip."""
@@ -232,27 +239,27 @@ class RedisStore:
         return await self._reader.load(keys)
 
     def wakes(self) -> AsyncGenerator[Wake]:
-        """What happens in the fleet, as it happens. Reconnects by itself; each new connection begins with a GAP."""
-        return wake.wakes(self._link, self._notifications.decode, self._trouble, self._spread)
+        """The fleet's messages as they arrive. Reconnects automatically; each new connection begins with a GAP."""
+        return wakes(self._link, self._notifications.decode, self._on_error, self._rng)
 
     async def ping(self) -> None:
-        """Whether the store answers."""
+        """Check that the store answers. Raises StoreUnavailable."""
         await self._reader.ping()
 
     async def exchange(self, target: Target) -> None:
-        """Go over to connections with these credentials; see Link.exchange."""
-        await self._link.exchange(open_target(target, self._link.deadline))
+        """Change to connections with these credentials; see Link.exchange."""
+        await self._link.exchange(open_servers(target, self._link.deadline))
 
     async def diagnose(self, error: StoreUnavailable) -> StoreUnavailable:
-        """The same failure with more to say, if a closer look shows more."""
+        """The same failure after a diagnosis, if that is more informative."""
         return await self._link.explained(error)
 
     async def close(self) -> None:
-        """Give the connections back. Whoever consumes `wakes` closes that."""
+        """Close the connections. The consumer of `wakes` closes that."""
         await self._link.close()
 
     async def list(self, client: str, limit: int, wanted: Callable[[Token], bool]) -> Listing:
-        """At most `limit` live tokens, of one client or ("") of all, out of those that are wanted."""
+        """At most `limit` live tokens that `wanted` selects, of one client or ("") of all."""
         return await self._reader.listing(client, limit, wanted)
 
     async def _acquire(self, key_hash: str, wish: Wish, newer_than: int) -> Sequence[object]:
@@ -272,17 +279,17 @@ class RedisStore:
     async def _commit(self, token: Token, *, restored: bool = False) -> Token | Refusal:
         reply = await self._link.run(lambda: self._send(token, restored))
         with self._link.reading():
-            return replies.committed(token, reply)
+            return read_commit(token, reply)
 
     async def _send(self, token: Token, restored: bool) -> Sequence[object]:
-        now = self._clock.monotonic()  # at each try anew: a repetition comes later
+        now = self._clock.monotonic()  # at each attempt, because a repetition is sent later
         return await self._scripts.commit(
             token.key_hash,
             generation=token.generation,
             ttl=_ms(token.remaining(now)),
             latest=_ms(token.expiry_unix),
             credential_version=token.credential_version,
-            leeway=_ms(leeway(token.lifetime)),
+            expiry_margin=_ms(leeway(token.lifetime)),
             cap=_ms(MIN_REMAINING_SHARE * token.lifetime),
             payload=self._sealer.seal(encode(token).encode(), token.key_hash, token.generation),
             fingerprint=token.access_token.fingerprint(),
@@ -291,7 +298,7 @@ class RedisStore:
         )
 
     async def reseal(self) -> Resealed:
-        """Seal all with the newest key. What changes meanwhile was sealed by whoever changed it."""
+        """Seal all records with the newest key. A record that changes meanwhile is left to its writer."""
         done = Resealed()
         async for key_hash, row in self._reader.everything():
             if row is None:
@@ -313,10 +320,10 @@ class RedisStore:
 
 
 def _ms(seconds: float) -> int:
-    # Downwards: a life is never made longer than it is.
+    # Rounded down: a lifetime is never extended.
     return math.floor(seconds * 1000)
 
 
 def _text(failure: Failure) -> str:
-    """As the scripts keep it."""
+    """The form in which the scripts store it."""
     return f"{failure.reason} {failure.issuer_error}"

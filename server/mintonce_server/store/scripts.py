@@ -1,39 +1,55 @@
-"""The nine atomic acts. Each method's signature is its script's contract; what comes back is as the script says."""
+"""The atomic operations. Each method's signature is its script's contract; functions at the end read the replies."""
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Final, cast
 
 from redis.exceptions import NoScriptError
 
 from mintonce_server.core.backoff import LONGEST_ASKED
+from mintonce_server.core.errors import Reason
 from mintonce_server.core.issuer_state import ALONE_MS, FIRST_MS, FRESH_MS, MOST_KEYS, OWN_MS, PAUSE_MAX_MS
-from mintonce_server.core.ports import WakeKind
-from mintonce_server.core.token import MAX_LIFETIME
-from mintonce_server.store.commands import Commands
+from mintonce_server.core.key import TokenKey
+from mintonce_server.core.ports import (
+    Acquired,
+    Admitted,
+    Backoff,
+    Failure,
+    Hit,
+    Lease,
+    Refusal,
+    Rejection,
+    Wait,
+    WakeKind,
+    Wish,
+)
+from mintonce_server.core.text import error_code
+from mintonce_server.core.token import MAX_LIFETIME, Token
 from mintonce_server.store.names import Names
 from mintonce_server.store.notifications import Notifications
+from mintonce_server.store.record import Open, Row
+from mintonce_server.store.topology.servers import Commands
 
 META_MS: Final = int((MAX_LIFETIME + 86_400.0) * 1000)
-"""Longer than the longest token: for a barrier whose token is not known."""
+"""TTL of a barrier whose token is not known: longer than the longest token."""
 BRIEF_MS: Final = 3_600_000
-"""How long a key is remembered without a token, or after its last one: keys must not fill the store."""
+"""How long a key is remembered without a token, or after its last one. Keys must not fill the store."""
 
 BACK_OFF_MS: Final = int(LONGEST_ASKED * 1000)
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A Lua file and the name under which the server remembers it."""
+    """A Lua file and the name under which the server caches it."""
 
     text: str
     sha: str
 
     @classmethod
     def load(cls, name: str) -> "Script":
-        """From the package's own data."""
+        """From the package's data."""
         text = resources.files("mintonce_server.store").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
         return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
@@ -50,7 +66,7 @@ LEARN: Final = Script.load("learn")
 
 
 class Scripts:
-    """Calls the scripts on a client. All numbers are whole milliseconds unless their name says otherwise."""
+    """Calls the scripts on a client. Numbers are whole milliseconds unless their name says otherwise."""
 
     def __init__(
         self,
@@ -78,7 +94,7 @@ class Scripts:
         adopt: bool,
         proof: str,
     ) -> Sequence[object]:
-        """[HIT, row] | [LEASE, …] | [WAIT, ms] | [BACKOFF, failure, ms, row?], see acquire.lua."""
+        """[HIT, row] | [LEASE, …] | [WAIT, ms] | [BACKOFF, failure, ms, row?]; see acquire.lua."""
         values = (
             nonce,
             lease,
@@ -100,19 +116,19 @@ class Scripts:
         ttl: int,
         latest: int,
         credential_version: int,
-        leeway: int,
+        expiry_margin: int,
         cap: int,
         payload: bytes,
         fingerprint: str,
         provisional: int,
         restored: bool,
     ) -> Sequence[object]:
-        """[OK | DUP, expiry] | [STALE | REJECTED | OLD_CREDENTIALS | DEAD]. `cap`: a wish for more is read as this.
+        """[OK | DUP, expiry] | [STALE | REJECTED | OLD_CREDENTIALS | DEAD]. `cap`: limits min_remaining.
 
-        `latest`: the expiry may not be later by the store's clock. `provisional`: what `generation` replaces, or 0.
+        `latest`: the latest expiry by the store's clock. `provisional`: the number that `generation` replaces, or 0.
         """
         message = self._message(WakeKind.COMMIT, key_hash, generation)
-        sizes = (generation, ttl, latest, credential_version, leeway, cap)
+        sizes = (generation, ttl, latest, credential_version, expiry_margin, cap)
         values = (
             *sizes,
             payload,
@@ -145,7 +161,7 @@ class Scripts:
         return await self._call(FAIL, key_hash, *values, *more)
 
     async def renew(self, key_hash: str, *, nonce: str, generation: int, lease: int) -> object:
-        """1 if it is ours, else 0."""
+        """1 if the lease is still ours, else 0."""
         return await self._call(RENEW, key_hash, nonce, generation, lease)
 
     async def reject(
@@ -172,7 +188,7 @@ class Scripts:
         return cast(list[object], await self._run(ENTER, (self._names.issuer(issuer_hash),), values))
 
     async def learn(self, issuer_hash: str, *, nonce: str, began: int, failure: str, pause: int) -> object:
-        """1 if the trouble is the issuer's, else 0."""
+        """1 if the issuer is the cause, else 0."""
         values = (nonce, began, failure, pause, self._brief, OWN_MS, MOST_KEYS)
         return await self._run(LEARN, (self._names.issuer(issuer_hash),), values)
 
@@ -183,5 +199,124 @@ class Scripts:
         try:
             return await self._client.evalsha(script.sha, len(keys), *keys, *values)
         except NoScriptError:
-            # A new, emptied or failed-over server does not know it: EVAL runs it and teaches it, in one round trip.
+            # A new, emptied or failed-over server does not have it: EVAL runs and caches it in one round trip.
             return await self._client.eval(script.text, len(keys), *keys, *values)
+
+
+class UnexpectedReply(Exception):
+    """A reply that no script of this release gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The context of an `acquire`. `asked_at` and `answered_at` are on the monotonic clock."""
+
+    key: TokenKey
+    key_hash: str
+    wish: Wish
+    asked_at: float
+    answered_at: float
+
+
+def read_acquire(reply: Sequence[object], question: Question, opening: Open) -> Acquired | int:
+    """The answer, or the generation of a record that cannot be read."""
+    match reply:
+        case [b"HIT", fields] if row := Row.of(fields):
+            return Hit(token) if (token := _token(row, question, opening)) else row.generation
+        case [b"LEASE", *grant]:
+            return _lease(grant, question)
+        case [b"WAIT", int(ms)]:
+            return Wait(ms / 1000)
+        case [b"BACKOFF", bytes(failure), int(ms), *fields]:
+            row = Row.of(fields[0]) if fields else None
+            return Backoff(_failure(failure), ms / 1000, _token(row, question, opening) if row else None)
+        case _:
+            raise UnexpectedReply
+
+
+def read_commit(token: Token, reply: Sequence[object]) -> Token | Refusal:
+    """The token as the store holds it, or why it was refused."""
+    match reply:
+        case [b"OK" | b"DUP", int(expiry)]:
+            return replace(token, expiry_unix=expiry / 1000)
+        case [bytes(refusal)]:
+            return Refusal(refusal.decode())
+        case _:
+            raise UnexpectedReply
+
+
+def read_reject(reply: Sequence[object]) -> Rejection:
+    """The outcome of a rejection."""
+    match reply:
+        case [b"CURRENT", int(rejected)]:
+            return Rejection(was_current=True, generation=rejected)
+        case [b"OTHER"]:
+            return Rejection(was_current=False)
+        case [b"UNKNOWN"]:
+            return Rejection(was_current=False, known=False)
+        case [b"TOO_SOON", int(ms)]:
+            return Rejection(was_current=True, retry_after=ms / 1000)
+        case _:
+            raise UnexpectedReply
+
+
+def read_barrier(reply: Sequence[object]) -> bool:
+    """Whether the barrier is in place."""
+    match reply:
+        case [b"OK"]:
+            return True
+        case [b"TOO_SOON", int()]:
+            return False
+        case _:
+            raise UnexpectedReply
+
+
+def read_enter(reply: Sequence[object], nonce: str) -> Admitted | Wait | Backoff:
+    """Whether a POST to the issuer may begin."""
+    match reply:
+        case [b"GO", int(now), int(failures)]:
+            return Admitted(nonce, now, failures)
+        case [b"WAIT", int(ms)]:
+            return Wait(ms / 1000)
+        case [b"BACKOFF", bytes(failure), int(ms)]:
+            return Backoff(_failure(failure), ms / 1000)
+        case _:
+            raise UnexpectedReply
+
+
+def read_flag(reply: object) -> bool:
+    """True for 1, False for 0."""
+    if not isinstance(reply, int) or reply not in (0, 1):
+        raise UnexpectedReply
+    return reply == 1
+
+
+def _token(row: Row, question: Question, opening: Open) -> Token | None:
+    return row.token(question.key, question.key_hash, question.asked_at, opening)
+
+
+def _lease(grant: Sequence[object], question: Question) -> Lease:
+    match grant:
+        case [int(generation), int(ms), int(failures), bytes(rejected), bytes(live), int(left), int(store_now)]:
+            return Lease(
+                key=question.key,
+                nonce=question.wish.nonce,
+                credential_version=question.wish.credential_version,
+                generation=generation,
+                expires_at=question.asked_at + ms / 1000,
+                unix_minus_monotonic=store_now / 1000 - question.answered_at,
+                failures=failures,
+                rejected=rejected.decode(errors="replace"),
+                current=live.decode(errors="replace"),
+                current_left=left / 1000,
+                proof=question.wish.proof,
+            )
+        case _:
+            raise UnexpectedReply
+
+
+def _failure(text: bytes) -> Failure:
+    reason, _, issuer_error = text.decode(errors="replace").partition(" ")
+    # A newer release may have more reasons; this release treats them as an unavailable issuer.
+    known = reason in Reason.__members__
+    return Failure(Reason(reason) if known else Reason.ISSUER_UNAVAILABLE, error_code(issuer_error))

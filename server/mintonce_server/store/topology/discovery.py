@@ -1,4 +1,4 @@
-"""Knows where a store's servers are, and looks again beside the calls."""
+"""Knows where a store's servers are, and refreshes that in the background."""
 
 import asyncio
 from collections import Counter
@@ -9,48 +9,48 @@ from typing import Final, Generic, TypeVar
 from redis.exceptions import AuthenticationError, ConnectionError
 
 PAUSE: Final = 0.05
-"""Seconds between two looks, however many calls fail."""
+"""Minimum seconds between two refreshes, however many calls fail."""
 
 V = TypeVar("V")
 
 
-class Lookout(Generic[V]):
-    """A view of the servers, renewed every so often and whenever somebody doubts it.
+class Discovery(Generic[V]):
+    """A view of the servers, refreshed at intervals and when a call has invalidated it.
 
-    Calls wait for the look that they asked for, not for its success: if it finds nothing, the last view holds on. So a
-    store goes on being used while those that know about it are away.
+    Calls wait for the refresh that they requested, not for its success: if it finds nothing, the last view stays. So a
+    store remains usable while the servers that know its layout are away.
 
     Args:
-        look: finds the view. Must end by itself, sooner than a call does. Whatever it raises, the next look comes.
-        every: seconds between looks that nobody asked for.
-        patience: seconds that a call waits for a look while there is a view.
+        look: finds the view. Must end by itself, sooner than a call does. The next refresh follows any exception.
+        every: seconds between refreshes without a request.
+        max_wait: seconds that a call waits for a refresh while there is a view.
     """
 
-    def __init__(self, look: Callable[[], Awaitable[V]], *, every: float, patience: float) -> None:
+    def __init__(self, look: Callable[[], Awaitable[V]], *, every: float, max_wait: float) -> None:
         self.view: V | None = None
         self._look = look
-        self._patience = patience
+        self._max_wait = max_wait
         self._every = every
         self._due, self._looked = asyncio.Event(), asyncio.Event()
-        self._doubted = False
+        self._invalidated = False
         self._error: Exception | None = None
-        self._watch: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
 
     async def find(self) -> V:
         """The view. Raises redis-py's ConnectionError if there has never been one."""
-        if self.view is None or self._doubted:
-            await self.renewed(None if self.view is None else self._patience)
+        if self.view is None or self._invalidated:
+            await self.renewed(None if self.view is None else self._max_wait)
         if self.view is None:
-            raise ConnectionError("the servers of the store are not to be found") from self._error
+            raise ConnectionError("no server of the store was found") from self._error
         return self.view
 
     async def renewed(self, within: float | None = None) -> bool:
-        """Look soon, and wait for it, whether it finds anything or not.
+        """Request a refresh and wait for its end, successful or not.
 
-        False: it has not ended within so many seconds. A view that there was holds on.
+        False: it did not end within so many seconds. The last view stays.
         """
-        if self._watch is None:
-            self._watch = asyncio.create_task(self._go_on_looking(), name="store-lookout")
+        if self._task is None:
+            self._task = asyncio.create_task(self._keep_looking(), name="store-discovery")
         self.refresh()
         try:
             async with asyncio.timeout(within):
@@ -59,35 +59,35 @@ class Lookout(Generic[V]):
             return False
         return True
 
-    def doubt(self) -> None:
-        """Have each `find` wait for a look."""
-        self._doubted = True
+    def invalidate(self) -> None:
+        """Have each `find` wait for a refresh."""
+        self._invalidated = True
         self.refresh()
 
     def refresh(self) -> None:
-        """Look soon. Nobody waits for it."""
+        """Request a refresh without waiting for it."""
         self._due.set()
 
     async def close(self) -> None:
-        """Look no more."""
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.wait([self._watch])
+        """End the refreshes."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
 
-    async def _go_on_looking(self) -> None:
+    async def _keep_looking(self) -> None:
         try:
             while True:
                 self._due.clear()
                 try:
                     self.view, self._error = await self._look(), None
-                except Exception as error:  # noqa: BLE001 - said by the calls, if they fail too
+                except Exception as error:  # noqa: BLE001 - reported by the calls, if they fail too
                     self._error = error
                 except asyncio.CancelledError:
                     if (task := asyncio.current_task()) is None or task.cancelling():
                         raise
-                    # Not we: something that the look waited for was cancelled.
-                    self._error = ConnectionError("a look was cancelled")
-                self._doubted = False
+                    # Not this task was cancelled, but something that the refresh waited for.
+                    self._error = ConnectionError("a refresh was cancelled")
+                self._invalidated = False
                 self._looked, looked = asyncio.Event(), self._looked
                 looked.set()
                 await asyncio.sleep(PAUSE)
@@ -99,9 +99,9 @@ class Lookout(Generic[V]):
 
 
 async def poll(questions: Iterable[Awaitable[V]], within: float) -> list[V]:
-    """What most answer first. Ends when more than half of all agree, or after so many seconds.
+    """The answers, most frequent first. Ends when more than half of all agree, or after `within` seconds.
 
-    Raises what one of them raised if nobody answered.
+    Raises one of their exceptions if there is no answer.
     """
     asked = {asyncio.ensure_future(question) for question in questions}
     majority = len(asked) // 2 + 1
@@ -122,14 +122,14 @@ async def poll(questions: Iterable[Awaitable[V]], within: float) -> list[V]:
     finally:
         await _end(asked)
     if not votes:
-        # The one that tells people most comes first.
+        # The most informative error comes first.
         errors.sort(key=lambda error: not isinstance(error, AuthenticationError))
-        raise errors[0] if errors else TimeoutError(f"nobody answered within {within:g} s")
+        raise errors[0] if errors else TimeoutError(f"no answer within {within:g} s")
     return [value for value, _ in votes.most_common()]
 
 
 async def _end(tasks: Iterable[asyncio.Future[V]]) -> None:
-    """Cancel what still runs. Their exceptions have been seen, or nobody cares any more."""
+    """Cancel those that still run. Their exceptions have been collected or do not matter any more."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Pools of connections, one a server. All that is set on redis-py's connections is set here."""
+"""Connection pools, one for each server. All settings of redis-py's connections are here."""
 
 import socket
 import ssl
@@ -13,35 +13,36 @@ from redis.asyncio.connection import (
     AbstractConnection,
     BlockingConnectionPool,
     Connection,
+    ConnectionPool,
     SSLConnection,
     UnixDomainSocketConnection,
 )
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from mintonce_server.store.commands import ServerCommands
-from mintonce_server.store.topology.address import Address
-from mintonce_server.store.topology.url import Target
+from mintonce_server.common.redis_url import Address, Target
+from mintonce_server.store.topology.servers import ServerCommands
+from mintonce_server.store.topology.tls import tls_context
 
 MAX_CONNECTIONS: Final = 32
 KEEP: Final = 64
-"""Pools. One that is emptied costs little, but servers in containers change their addresses forever."""
+"""Pools. An empty one costs little, but servers in containers get new addresses again and again."""
 
 IDLE: Final = 1.0
-"""Seconds. A connection that was idle for longer may have been forgotten by a firewall, NAT or load balancer between
-us and the server: nothing comes back on it then, not even an error."""
+"""Seconds. A connection that was idle for longer may have been dropped by a firewall, NAT or load balancer in between:
+then nothing comes back on it, not even an error."""
 
 KEEPALIVE: Final = {
     option: value
     for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
     if (option := getattr(socket, name, None)) is not None
 }
-"""Probes after 30 s of silence: sooner than what is in between forgets a connection (minutes, 60 s at the least). Three
+"""Probes after 30 s of silence: sooner than devices in between drop a connection (minutes, at least 60 s). Three probes
 without an answer, 5 s apart, end it."""
 
 
 class TlsConnection(SSLConnection):
-    """With a context that all share: redis-py loads the system's authorities anew for each connection."""
+    """Uses a shared context: redis-py would load the system's CAs for each connection."""
 
     def __init__(self, *, tls: ssl.SSLContext, **options: Any) -> None:
         super().__init__(**options)  # pyright: ignore[reportUnknownMemberType] # redis-py gives no types here
@@ -49,20 +50,20 @@ class TlsConnection(SSLConnection):
 
 
 class OldConnections:
-    """Notes which pools gave one try of an operation connections that had been idle for longer than IDLE."""
+    """Records the pools that gave one attempt of an operation connections that had been idle for longer than IDLE."""
 
     def __init__(self) -> None:
         self.pools: set[Pool] = set()
         self.held: dict[AbstractConnection, Pool] = {}
-        """Those not given back yet: nothing was heard on them."""
+        """Connections not yet released: nothing was received on them."""
 
 
 noting: ContextVar[OldConnections | None] = ContextVar("noting", default=None)
-"""Where the running try notes it. Tasks that the try starts inherit it."""
+"""The record of the current attempt. Tasks that the attempt starts inherit it."""
 
 
 class Pool(BlockingConnectionPool):
-    """One that can be retired while its connections are in use, and that knows how long each has been idle."""
+    """A pool that can be retired while its connections are in use, and that knows how long each has been idle."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)  # pyright: ignore[reportUnknownMemberType] # redis-py gives no types here
@@ -70,7 +71,7 @@ class Pool(BlockingConnectionPool):
         self._idle_since: WeakKeyDictionary[AbstractConnection, float] = WeakKeyDictionary()
 
     async def get_connection(self, command_name: object = None, *keys: Any, **options: Any) -> AbstractConnection:
-        """One that is connected, to be given back by `release`."""
+        """A connected connection, to be returned by `release`."""
         # redis-py gives no types here
         connection: AbstractConnection = await super().get_connection()  # type: ignore[no-untyped-call] # pyright: ignore[reportUnknownMemberType]
         idle_since = self._idle_since.pop(connection, None)
@@ -80,7 +81,7 @@ class Pool(BlockingConnectionPool):
         return connection
 
     async def release(self, connection: AbstractConnection) -> None:
-        """Take it back, and close it if the pool is retired."""
+        """Return the connection. It is closed if the pool is retired."""
         if note := noting.get():
             note.held.pop(connection, None)
         if self._retired:
@@ -90,38 +91,38 @@ class Pool(BlockingConnectionPool):
         try:
             await super().release(connection)
         except BaseException:
-            # Cancelled while it waits for its turn: redis-py forgets the connection then, open as it is.
+            # Cancelled while waiting for the pool's lock: redis-py would lose the connection without closing it.
             self._in_use_connections.discard(connection)
             await connection.disconnect(nowait=True)
             raise
 
     @property
     def is_in_use(self) -> bool:
-        """Whether one of its connections is in use."""
+        """Whether any of its connections is in use."""
         return bool(self._get_in_use_connections())
 
     async def retire(self) -> None:
-        """Close what is idle now, and the rest when it comes back.
+        """Close idle connections now, and the others when they are released.
 
-        redis-py's own `disconnect` takes connections away from their users, who then fail with AttributeError. Its
+        redis-py's own `disconnect` takes connections away from their users, which then fail with AttributeError. Its
         `update_active_connections_for_reconnect` has each release wait for a close while it holds the pool's lock: a
-        command that is cancelled meanwhile, in the line for the lock, never gives its connection back.
+        command that is cancelled while it waits for the lock never returns its connection.
         """
         self._retired = True
         for connection in list(self._get_free_connections()):
-            # Without waiting, so that nobody can take it from the pool meanwhile.
+            # Without waiting, so that it cannot be taken from the pool meanwhile.
             await connection.disconnect(nowait=True)
 
 
 class Pools:
-    """Clients of servers, by address. They make no retries of their own and decode nothing."""
+    """Clients of servers, by address. They make no retries and decode nothing."""
 
     def __init__(self, options: dict[str, Any], deadline: float) -> None:
         self._options: dict[str, Any] = options | {
             # RESP2 gives the same plain lists from every server and needs no handshake.
             "protocol": 2,
             "decode_responses": False,
-            # redis-py's own defaults go on for 40 s and more against a stopped server.
+            # With redis-py's defaults, an operation on a stopped server takes 40 s and more.
             "retry": Retry(NoBackoff(), 0),
             "socket_connect_timeout": deadline,
             "socket_timeout": deadline,
@@ -132,7 +133,7 @@ class Pools:
         self._retired: list[Pool] = []
 
     def at(self, address: Address | None) -> ServerCommands:
-        """The client of that server. None: where the options say."""
+        """The client of that server. None: the server that the options name."""
         if address not in self._clients:
             self._clients[address] = Redis.from_pool(self._pool(address))
         return cast(ServerCommands, self._clients[address])
@@ -142,8 +143,8 @@ class Pools:
         make: Callable[[], AbstractConnection] = self._pool(address).make_connection
         return make()
 
-    async def hang_up(self, address: Address | None) -> None:
-        """Use no connection to that server for anything new; those in use close when they are done."""
+    async def disconnect(self, address: Address | None) -> None:
+        """Use no current connection to that server for new commands. Those in use are closed after their commands."""
         if (pool := self._pools.pop(address, None)) is None:
             return
         if (client := self._clients.get(address)) is not None:
@@ -155,26 +156,26 @@ class Pools:
     async def keep(self, wanted: Collection[Address]) -> None:
         """Close the connections to all other servers."""
         for address in [address for address in self._pools if address not in wanted]:
-            await self.hang_up(address)
+            await self.disconnect(address)
             if len(self._pools) > KEEP:
                 self._clients.pop(address, None)
                 self._pools.pop(address, None)
 
-    async def renew(self, only: Collection[Pool] | None = None) -> None:
-        """Use new connections from now on, to every server or only in place of these pools."""
+    async def renew(self, only: Collection[ConnectionPool] | None = None) -> None:
+        """Use new connections from now on, for every server or only in place of these pools."""
         for address, pool in list(self._pools.items()):
             if only is None or pool in only:
-                await self.hang_up(address)
+                await self.disconnect(address)
 
     async def retire(self) -> None:
-        """Close what is idle; from now on nothing stays open that is not in use."""
+        """Close idle connections. From now on no connection stays open that is not in use."""
         for pool in self._pools.values():
             await pool.retire()
 
     async def close(self) -> None:
-        """Close everything, also what is in use."""
+        """Close all connections, including those in use."""
         pools = (*self._pools.values(), *self._retired)
-        # One whose server does not answer to the end of TLS keeps no other one open.
+        # In parallel: a server that does not answer the end of TLS must not keep other connections open.
         await gather(*(pool.disconnect() for pool in pools), return_exceptions=True)
 
     def _pool(self, address: Address | None) -> Pool:
@@ -188,13 +189,13 @@ class Pools:
 
 
 def server_options(target: Target) -> dict[str, Any]:
-    """How to reach the servers that keep the data. Raises ValueError if a TLS file cannot be read."""
+    """How to reach the servers that store the data. Raises ValueError if a TLS file cannot be read."""
     options = _transport(target) | {"username": target.username, "password": target.password, "db": target.db}
     return options | ({"path": target.path} if target.path else {})
 
 
 def sentinel_options(target: Target) -> dict[str, Any]:
-    """How to reach the Sentinels. Raises ValueError as above."""
+    """How to reach the Sentinels. Raises ValueError if a TLS file cannot be read."""
     return _transport(target) | {"username": target.sentinel_username, "password": target.sentinel_password}
 
 
@@ -205,25 +206,3 @@ def _transport(target: Target) -> dict[str, Any]:
     if target.tls:
         return alive | {"connection_class": TlsConnection, "tls": tls_context(target)}
     return alive | {"connection_class": Connection}
-
-
-def tls_context(target: Target) -> ssl.SSLContext:
-    """With `ssl_ca_certs`, the authorities in that file count instead of the system's."""
-    if target.context is not None:
-        return target.context
-    authorities, certificate, key = map(target.file, ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"))
-    try:
-        context = ssl.create_default_context(cafile=authorities)
-        if certificate:
-            context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        raise ValueError("a TLS file named in the Redis URL (ssl_…) cannot be read, or is not PEM") from error
-    return as_told(target, context)
-
-
-def as_told(target: Target, context: ssl.SSLContext) -> ssl.SSLContext:
-    """With the options of the URL that are no files."""
-    context.check_hostname = target.check_hostname and target.verified
-    if not target.verified:
-        context.verify_mode = ssl.CERT_NONE
-    return context

@@ -1,20 +1,20 @@
-"""One server, or a name behind which somebody else keeps one."""
+"""One server, or a host name behind which a provider runs one."""
 
 from collections.abc import Callable, Collection, Sequence
 
+from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import ReadOnlyError
 
-from mintonce_server.store.commands import Commands, Scannable
-from mintonce_server.store.topology.closer import look_closer
-from mintonce_server.store.topology.pool import Pool, Pools, server_options
-from mintonce_server.store.topology.ports import Ear, Part
-from mintonce_server.store.topology.url import Target
+from mintonce_server.common.redis_url import Target
+from mintonce_server.store.topology.diagnosis import diagnose
+from mintonce_server.store.topology.pool import Pools, server_options
+from mintonce_server.store.topology.servers import Commands, Shard, Subscription
 
 
 class Single:
-    """Implements ports.Servers."""
+    """Implements Servers."""
 
-    ears = 1
+    subscriptions = 1
     sharded = False
 
     def __init__(self, target: Target, deadline: float) -> None:
@@ -27,27 +27,24 @@ class Single:
     def client(self) -> Commands:
         return self._pools.at(self._address)
 
-    async def shards(self) -> Sequence[Scannable]:
-        return [self._pools.at(self._address)]
+    async def shards(self) -> Sequence[Shard]:
+        return [Shard(self.name, self._pools.at(self._address))]
 
-    async def parts(self) -> Sequence[Part]:
-        return [Part(self.name, self._pools.at(self._address))]
+    async def subscription(self, avoid: Callable[[], Collection[str]]) -> Subscription:
+        return Subscription(self._pools.connection(self._address), self.name, _never)
 
-    async def ear(self, avoid: Callable[[], Collection[str]]) -> Ear:
-        return Ear(self._pools.connection(self._address), self.name, _never)
-
-    async def doubt(self, error: Exception) -> None:
+    async def invalidate(self, error: Exception) -> None:
         if isinstance(error, ReadOnlyError):
-            # A hosted store that failed over behind its name: only new connections find the new primary.
-            await self._pools.hang_up(self._address)
+            # A hosted store that failed over behind its host name: only new connections reach the new primary.
+            await self._pools.disconnect(self._address)
 
     def suspects(self) -> Sequence[str]:
         return ()
 
-    async def look_closer(self) -> Exception | None:
-        return await look_closer(self._target, self._target.addresses, self._deadline)
+    async def diagnose(self) -> Exception | None:
+        return await diagnose(self._target, self._target.addresses, self._deadline)
 
-    async def renew(self, only: Collection[Pool] | None = None) -> None:
+    async def renew(self, only: Collection[ConnectionPool] | None = None) -> None:
         await self._pools.renew(only)
 
     async def retire(self) -> None:

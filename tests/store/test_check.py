@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from mintonce_server.store.check import SCRATCH_MS, Rehearsal, check_store
 from mintonce_server.store.keyring import FIXED_KEYRING
 from mintonce_server.store.link import Link
 from mintonce_server.store.names import USUAL
 from mintonce_server.store.notifications import Notifications
-from mintonce_server.store.proving import prove
-from mintonce_server.store.rehearsing import SCRATCH_MS, Rehearsal
 from mintonce_server.store.scripts import ACQUIRE, BARRIER, COMMIT, FAIL, REJECT, RENEW, RESEAL
-from mintonce_server.store.surveying import Proof
+from mintonce_server.store.survey import StoreReport
 from support.nodes import PASSWORD, Node
 from support.servers import redis_binary, valkey_binary
 from support.topologies import Topology, cluster, sentinel, single
@@ -37,35 +36,35 @@ def node(topology: Topology) -> Node:
     return topology.servers[0]
 
 
-async def proof_of(url: str) -> Proof:
-    return await prove(url, FIXED_KEYRING.index_key, DEADLINE)
+async def report_of(url: str) -> StoreReport:
+    return await check_store(url, FIXED_KEYRING.index_key, DEADLINE)
 
 
-def faults(proof: Proof) -> list[str]:
-    return [fault.what for fault in proof.faults]
+def faults(report: StoreReport) -> list[str]:
+    return [fault.what for fault in report.faults]
 
 
 @pytest.mark.parametrize("binary", [valkey_binary, redis_binary], ids=["valkey", "redis"])
 async def test_a_server_that_does_all_is_fine(tmp_path: Path, binary: Callable[[], Path]) -> None:
     """Nothing is left there; what it keeps is told."""
     async with single(tmp_path, binary=binary(), persist=True) as topology:
-        proof = await proof_of(topology.url)
+        report = await report_of(topology.url)
         assert await topology.servers[0].command("DBSIZE") == 0
-    assert faults(proof) == []
-    assert "keeps data by the append-only file" in proof.notes[0]
-    assert "evicts nothing" in proof.notes[0]
+    assert faults(report) == []
+    assert "persists data by the append-only file" in report.notes[0]
+    assert "evicts nothing" in report.notes[0]
 
 
 @pytest.mark.slow
 async def test_a_cluster_is_proved_server_by_server(tmp_path: Path) -> None:
     """A scratch key and a message on each."""
     async with cluster(tmp_path) as topology:
-        proof = await proof_of(topology.url)
+        report = await report_of(topology.url)
         primaries = await topology.primaries()
         assert [await node.command("DBSIZE") for node in primaries] == [0, 0, 0]
         ran = [str(await node.command("INFO", "commandstats")) for node in primaries]
-    assert faults(proof) == []
-    assert len(proof.notes) == 3
+    assert faults(report) == []
+    assert len(report.notes) == 3
     for command in ("evalsha", "publish", "hincrby", "pexpireat"):
         assert all(f"cmdstat_{command}'" in said for said in ran), command
 
@@ -73,10 +72,10 @@ async def test_a_cluster_is_proved_server_by_server(tmp_path: Path) -> None:
 async def test_a_primary_that_sentinels_name_is_fine(tmp_path: Path) -> None:
     """What is told names the server itself."""
     async with sentinel(tmp_path) as topology:
-        proof = await proof_of(topology.url)
+        report = await report_of(topology.url)
         primary = (await topology.primaries())[0]
-    assert faults(proof) == []
-    assert f"127.0.0.1:{primary.port}" in proof.notes[0]
+    assert faults(report) == []
+    assert f"127.0.0.1:{primary.port}" in report.notes[0]
 
 
 async def test_every_script_is_run(topology: Topology, node: Node) -> None:
@@ -114,22 +113,22 @@ async def test_each_right_that_is_missing_is_named(node: Node) -> None:
     url = f"redis://mintonce:p@127.0.0.1:{node.port}"
     granted = ["reset", "on", ">p", *DOCUMENTED]
     await node.command("ACL", "SETUSER", "mintonce", *granted)
-    assert faults(await proof_of(url)) == []
+    assert faults(await report_of(url)) == []
     for right in DOCUMENTED:
         await node.command("ACL", "SETUSER", "mintonce", *(each for each in granted if each != right))
-        proof = await proof_of(url)
-        assert [right in what for what in faults(proof)] == [True], (right, proof.faults)
-        assert f"ACL SETUSER mintonce {right}" in proof.faults[0].remedy
+        report = await report_of(url)
+        assert [right in what for what in faults(report)] == [True], (right, report.faults)
+        assert f"ACL SETUSER mintonce {right}" in report.faults[0].remedy
 
 
 async def test_all_that_is_missing_is_named_at_once(node: Node) -> None:
     """Nobody mends one right to hear of the next."""
     await node.command("ACL", "SETUSER", "weak", "on", ">p", "~mintonce:*", "+ping", "+eval", "+evalsha", "+hget")
-    proof = await proof_of(f"redis://weak:p@127.0.0.1:{node.port}")
-    named = {word for what in faults(proof) for word in what.partition("rights: ")[2].split()}
+    report = await report_of(f"redis://weak:p@127.0.0.1:{node.port}")
+    named = {word for what in faults(report) for word in what.partition("rights: ")[2].split()}
     commands = {right for right in DOCUMENTED if right.startswith("+")}
     assert named == commands - {"+ping", "+eval", "+evalsha", "+hget"}
-    assert "could not be told" in proof.notes[0]
+    assert "eviction unknown" in report.notes[0]
 
 
 @pytest.mark.parametrize("database", ["", "/3"], ids=["database 0", "another database"])
@@ -137,33 +136,33 @@ async def test_a_user_without_rights_is_told_of_all(node: Node, database: str) -
     """In one fault, whose remedy is enough."""
     await node.command("ACL", "SETUSER", "none", "on", ">p")
     url = f"redis://none:p@127.0.0.1:{node.port}{database}"
-    proof = await proof_of(url)
-    assert len(proof.faults) == 1
-    assert ("+select" if database else "+ping") in proof.faults[0].what
-    command = proof.faults[0].remedy.partition("ACL SETUSER none ")[2].split()
+    report = await report_of(url)
+    assert len(report.faults) == 1
+    assert ("+select" if database else "+ping") in report.faults[0].what
+    command = report.faults[0].remedy.partition("ACL SETUSER none ")[2].split()
     assert set(DOCUMENTED) <= set(command)
     await node.command("ACL", "SETUSER", "none", *command)
-    assert faults(await proof_of(url)) == []
+    assert faults(await report_of(url)) == []
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
 async def test_a_store_that_evicts_is_a_fault(topology: Topology, node: Node, policy: str) -> None:
     """All our keys have a TTL: volatile policies take them, too. Without maxmemory nothing is evicted."""
     await node.command("CONFIG", "SET", "maxmemory-policy", policy)
-    assert faults(await proof_of(topology.url)) == []
+    assert faults(await report_of(topology.url)) == []
     await node.command("CONFIG", "SET", "maxmemory", "100mb")
-    proof = await proof_of(topology.url)
-    assert [policy in what and "evicts" in what for what in faults(proof)] == [True]
-    assert "noeviction" in proof.faults[0].remedy
+    report = await report_of(topology.url)
+    assert [policy in what and "evicts" in what for what in faults(report)] == [True]
+    assert "noeviction" in report.faults[0].remedy
 
 
 async def test_a_store_that_takes_no_writes_is_a_fault(topology: Topology, node: Node) -> None:
     """A PING tells nothing of it."""
     await node.command("CONFIG", "SET", "maxmemory", "1")
-    assert "has no memory left" in faults(await proof_of(topology.url))[0]
+    assert "has no memory left" in faults(await report_of(topology.url))[0]
     await node.command("CONFIG", "SET", "maxmemory", "0")
     await node.command("CONFIG", "SET", "min-replicas-to-write", "1")
-    assert "too few replicas" in faults(await proof_of(topology.url))[0]
+    assert "too few replicas" in faults(await report_of(topology.url))[0]
 
 
 async def test_a_script_that_acts_otherwise_is_a_fault(topology: Topology, node: Node) -> None:
@@ -183,9 +182,9 @@ async def test_a_script_that_acts_otherwise_is_a_fault(topology: Topology, node:
 
 async def test_a_channel_that_carries_nothing_is_a_fault(topology: Topology, monkeypatch: pytest.MonkeyPatch) -> None:
     """Published with one key and read with another, which is as if it never came."""
-    monkeypatch.setattr("mintonce_server.store.proving.HEARD_WITHIN", 0.3)
+    monkeypatch.setattr("mintonce_server.store.check.RECEIVED_WITHIN", 0.3)
     monkeypatch.setattr("mintonce_server.store.notifications.Notifications.decode", _drop)
-    assert ["does not arrive" in what for what in faults(await proof_of(topology.url))] == [True]
+    assert ["do not arrive" in what for what in faults(await report_of(topology.url))] == [True]
 
 
 def _drop(_: Notifications, __: bytes) -> None:
@@ -194,7 +193,7 @@ def _drop(_: Notifications, __: bytes) -> None:
 
 async def test_no_password_is_shown(node: Node) -> None:
     """Neither the right one nor a wrong one."""
-    proof = await proof_of(f"redis://:the-wrong-one@127.0.0.1:{node.port}")
-    assert "user name or password" in faults(proof)[0]
-    assert "the-wrong-one" not in str(proof)
-    assert PASSWORD not in str(proof)
+    report = await report_of(f"redis://:the-wrong-one@127.0.0.1:{node.port}")
+    assert "user name or password" in faults(report)[0]
+    assert "the-wrong-one" not in str(report)
+    assert PASSWORD not in str(report)

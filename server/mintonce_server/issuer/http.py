@@ -1,4 +1,4 @@
-"""POSTs over HTTP to one token endpoint. The only file that knows httpx."""
+"""POSTs over HTTP to one token endpoint. The only file of the package that uses httpx."""
 
 import asyncio
 import logging
@@ -10,32 +10,35 @@ from typing import Any, Final
 
 import httpx
 
+from mintonce_server.common.bounded_body import BadBody, decompress, read_bounded
 from mintonce_server.common.causes import Peer, cause_of
 from mintonce_server.common.in_memory import as_file
 from mintonce_server.core.errors import Foreign, IssuerError, IssuerMalformed, IssuerUnavailable
 from mintonce_server.core.turns import AT_ONCE
-from mintonce_server.issuer.answer import Answer
-from mintonce_server.issuer.body import BadBody, read_bounded, unpack
 from mintonce_server.issuer.certificate import ClientCertificate
 from mintonce_server.issuer.options import EndpointOptions, is_loopback
 from mintonce_server.issuer.request import MintRequest
+from mintonce_server.issuer.response import Answer
 
-# At DEBUG these write down header values, Authorization among them; httpx writes whole URLs at INFO.
-_TALKATIVE: Final = ("httpx", "httpcore", "hpack", "h2")
+# At DEBUG they log header values, Authorization among them; httpx logs whole URLs at INFO.
+_LOGGERS: Final = ("httpx", "httpcore", "hpack", "h2")
+
+MAX_BODY: Final = 64 * 1024
+"""Bytes of a body, compressed and decompressed. The largest accepted token response is far smaller."""
 
 KEEPALIVE_EXPIRY: Final = 5.0
-"""Seconds. A connection that is idle for longer is not used again, by HTTP/1.1 and HTTP/2: firewalls and load balancers
-forget idle connections after 60 s at the least and then swallow what is sent, and a POST must not be sent twice."""
+"""Seconds. Connections that are idle for longer are not reused, with HTTP/1.1 and HTTP/2: firewalls and load balancers
+drop idle connections after 60 s or more and then discard what is sent, and a POST must not be sent twice."""
 
 
 class NotThisMachine(Exception):
-    """Plain http:// was to stay on this machine, and the name led elsewhere."""
+    """The host of a plain http:// URL that must be this machine resolved to another one."""
 
 
-class Connections:
-    """A pool of connections; another one for each certificate and for each set of authorities.
+class HttpTransport:
+    """A connection pool for one endpoint. A new certificate or a new set of CAs gets a new pool.
 
-    The old one is closed after its last request.
+    The old pool is closed after its last request.
     """
 
     def __init__(
@@ -44,8 +47,8 @@ class Connections:
         certificate: Callable[[], ClientCertificate] | None = None,
         authorities: Callable[[], bytes] | None = None,
     ) -> None:
-        """Connects to nothing yet. Raises ValueError for options or a certificate that cannot work."""
-        for name in _TALKATIVE:
+        """Does not connect yet. Raises ValueError for options or a certificate that cannot be used."""
+        for name in _LOGGERS:
             logging.getLogger(name).setLevel(logging.WARNING)
         self._options = options
         self._certificate = certificate
@@ -55,10 +58,10 @@ class Connections:
         self._pool = _Pool(options, self._context)
 
     async def exchange(self, request: MintRequest, deadline: float) -> Answer:
-        """One POST and its answer, before the deadline by the event loop's clock.
+        """Send one POST and read its answer before the deadline, a time of the event loop's clock.
 
-        Raises IssuerUnavailable or IssuerMalformed, whatever the libraries raise: ssl.SSLError for one comes through
-        httpx when TLS breaks after the handshake.
+        Raises IssuerUnavailable or IssuerMalformed, whatever the libraries raise: httpx, for example, lets
+        ssl.SSLError through when TLS fails after the handshake.
         """
         try:
             async with asyncio.timeout_at(deadline):
@@ -68,8 +71,8 @@ class Connections:
         except Exception as error:  # noqa: BLE001 - translated and raised below
             failure = _translated(error, self._options)
         await self.discard()
-        # Raised out here, because a foreign error's text may repeat bytes of the peer's or of ours:
-        # as `__context__` it would follow ours into every traceback.
+        # Raised outside of the handler: a library's error text may repeat bytes of the request or of the answer,
+        # and as `__context__` it would appear in every traceback of ours.
         raise failure
 
     async def _post(self, request: MintRequest) -> Answer:
@@ -86,26 +89,26 @@ class Connections:
         ):
             headers = {name.lower(): text for name, text in response.headers.items()}
             try:
-                # Raw, because httpx unpacks without a bound.
-                packed = await read_bounded(response.aiter_raw())
-                body = unpack(headers.get("content-encoding", ""), packed)
+                # Raw, because httpx decompresses without a limit.
+                raw = await read_bounded(response.aiter_raw(), MAX_BODY)
+                body = decompress(headers.get("content-encoding", ""), raw, MAX_BODY)
             except BadBody:
                 if response.is_success:
                     raise
-                body = b""  # a page for people, say: the status says enough
+                body = b""  # an HTML page, for example: the status is enough
             return Answer(response.status_code, headers, body)
 
     async def _renew(self) -> None:
-        """With another certificate or other authorities than before: old connections end with their requests."""
+        """If the certificate or the CAs have changed, use new connections. Old ones are closed after their requests."""
         material = self._current()
         if material == self._material:
             return
-        former, self._material = self._material, material
+        previous, self._material = self._material, material
         try:
             self._context = self._new_context()
-        except ValueError as error:  # both were tried when they were loaded, so the system's own have become unreadable
-            self._material = former
-            raise IssuerUnavailable(str(error), remedy="Mend the file, or name another.") from error
+        except ValueError as error:  # both were checked when they were loaded: the system's CAs are unreadable now
+            self._material = previous
+            raise IssuerUnavailable(str(error), remedy="Correct the file, or name another one.") from error
         await self.discard()
 
     def _current(self) -> tuple[ClientCertificate | None, bytes | None]:
@@ -122,27 +125,27 @@ class Connections:
         return context
 
     async def discard(self) -> None:
-        """Use no connection of now for a new request: one of them failed, or brought what was not understood.
+        """Use no current connection for a new request. Called when one failed or returned a malformed answer.
 
-        Over HTTP/2 the library would go on with it, and each mint would wait for its deadline.
+        Over HTTP/2 the library would keep using it, and each mint would wait for its deadline.
         """
         retired, self._pool = self._pool, _Pool(self._options, self._context)
         await retired.retire()
 
     async def close(self) -> None:
-        """Gives the connections back. Mints that are under way fail."""
+        """Close the connections. Mints in progress fail."""
         await self._pool.close()
 
 
 class _Pool:
-    """An httpx client that knows how many use it."""
+    """An httpx client that counts its users."""
 
     def __init__(self, options: EndpointOptions, context: ssl.SSLContext) -> None:
         self._http = _http_client(options, context)
         self._users = 0
         self._retired = False
         stays_here = not (options.is_https or options.allow_http)
-        self.extensions: Mapping[str, Any] = {"trace": refuse_to_leave} if stays_here else {}
+        self.extensions: Mapping[str, Any] = {"trace": require_loopback} if stays_here else {}
 
     @asynccontextmanager
     async def in_use(self) -> AsyncGenerator[httpx.AsyncClient]:
@@ -162,12 +165,12 @@ class _Pool:
 
     async def _close_if_done(self) -> None:
         if self._retired and not self._users:
-            with suppress(Exception):  # what was broken may break once more
+            with suppress(Exception):  # a broken connection may fail again when it is closed
                 await self.close()
 
 
-async def refuse_to_leave(event: str, info: Mapping[str, Any]) -> None:
-    """Hangs up, before anything is sent, on a peer that is not this machine: `localhost` is what a resolver says."""
+async def require_loopback(event: str, info: Mapping[str, Any]) -> None:
+    """Disconnects, before anything is sent, from a peer that is not this machine: a resolver decides on `localhost`."""
     if event != "connection.connect_tcp.complete":
         return
     stream = info["return_value"]
@@ -178,9 +181,9 @@ async def refuse_to_leave(event: str, info: Mapping[str, Any]) -> None:
 
 
 def trust(authorities: bytes | str | None) -> ssl.SSLContext:
-    """Certificates must be of these authorities, or else of the well-known ones, and of the host; TLS 1.2 at least.
+    """A context that requires TLS 1.2 and a certificate for the host, signed by these CAs or by the well-known ones.
 
-    `authorities`: PEM, or the path of a file.
+    `authorities`: PEM, or the path of a PEM file.
     """
     try:
         if isinstance(authorities, bytes):
@@ -204,18 +207,18 @@ def _http_client(options: EndpointOptions, context: ssl.SSLContext) -> httpx.Asy
         proxy=options.proxy,
         trust_env=False,
         follow_redirects=False,
-        timeout=None,  # noqa: S113 - httpx counts each phase anew; `exchange` sets the one deadline
-        # As many as there are turns: no request waits here, where its deadline is running already.
+        timeout=None,  # noqa: S113 - httpx would limit each phase separately; `exchange` sets one deadline
+        # As many as there are concurrent mints: no request waits for a connection while its deadline runs.
         limits=httpx.Limits(
             max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE, keepalive_expiry=KEEPALIVE_EXPIRY
         ),
-        # No cookies: clients share this pool, and a cookie given to one would travel with the others.
+        # No cookies: clients share this pool, and a cookie set for one would be sent for the others.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     )
 
 
 def issuer_peer(host: str) -> Peer:
-    """The issuer, as errors call it."""
+    """The issuer, as error messages name it."""
     return Peer(
         name=f"the issuer at {host}",
         setting="token_url",
@@ -227,22 +230,22 @@ def issuer_peer(host: str) -> Peer:
 
 
 def _translated(error: Exception, options: EndpointOptions) -> IssuerError:
-    """Ours for a foreign one. Its cause is shown without its text where that may come from the peer or the request."""
+    """Our error for a library's. The cause's text is left out where it may come from the peer or the request."""
     cause: Exception = Foreign.of(error)
     if isinstance(error, BadBody):
         failure: IssuerError = IssuerMalformed(
-            f"the answer of {options.host} {error}", remedy="Does token_url name the token endpoint?"
+            f"the answer of {options.host} {error}", remedy="Check that token_url names the token endpoint."
         )
     elif isinstance(error, NotThisMachine):
         failure = IssuerUnavailable(
-            f"{options.host} is not this machine, and plain http:// is for this machine alone",
-            remedy="See what the resolver makes of the name (/etc/hosts), or write 127.0.0.1 into token_url.",
+            f"{options.host} is not this machine, and plain http:// is only allowed to this machine",
+            remedy="Check how the name resolves (/etc/hosts), or use 127.0.0.1 in token_url.",
         )
     elif isinstance(error, TimeoutError):
         cause = error
         failure = IssuerUnavailable(
             f"{options.host} did not answer within {options.timeout:g} s",
-            remedy="Wait: live tokens are served meanwhile. If it lasts, see whether a firewall is in the way.",
+            remedy="Wait: live tokens are served meanwhile. If it lasts, check for a firewall in between.",
         )
     elif (found := cause_of(error, issuer_peer(options.host))) is not None:
         cause = error if isinstance(error, httpx.ConnectError) else cause
@@ -255,10 +258,10 @@ def _translated(error: Exception, options: EndpointOptions) -> IssuerError:
     else:
         failure = IssuerUnavailable(
             f"the connection to {options.host} broke ({type(error).__name__})",
-            remedy="Wait: live tokens are served meanwhile. If it lasts, is token_url that of an HTTP server, with the "
-            "right one of http:// and https://?"
-            # In TLS 1.3 a server refuses a certificate only after the handshake, and may hang up without a word.
-            + (" Does the issuer trust the client's certificate?" if options.auth == "tls_client_auth" else ""),
+            remedy="Wait: live tokens are served meanwhile. If it lasts, check that token_url names an HTTP server, "
+            "with http:// or https:// as that server expects."
+            # In TLS 1.3 a server rejects a certificate only after the handshake, and may disconnect without an alert.
+            + (" Check that the issuer trusts the client's certificate." if options.auth == "tls_client_auth" else ""),
         )
     failure.__cause__ = cause
     return failure

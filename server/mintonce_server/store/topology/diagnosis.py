@@ -1,6 +1,6 @@
-"""Looks why connections fail: redis-py says "timed out" or "closed" where a TLS port and a clear one meet.
+"""Finds out why connections fail: redis-py only reports a timeout when one side uses TLS and the other does not.
 
-Each look is a connection of its own, without a password: it says PING at most.
+Each probe is a connection of its own, without a password. It sends a PING at most.
 """
 
 import asyncio
@@ -13,55 +13,54 @@ from typing import Final
 from redis.exceptions import InvalidResponse
 
 from mintonce_server.common.causes import SpeaksClear, SpeaksHttp, SpeaksTls
-from mintonce_server.store.topology.address import Address
-from mintonce_server.store.topology.pool import tls_context
-from mintonce_server.store.topology.url import Target
+from mintonce_server.common.redis_url import Address, Target
+from mintonce_server.store.topology.tls import tls_context
 
 LONGEST: Final = 1.0
-"""Seconds for each step at most."""
+"""Maximum seconds for each step."""
 ALERT_WITHIN: Final = 0.3
-"""Seconds. A server that refuses our certificate says so after a handshake that went well."""
+"""Seconds. A server that rejects our certificate sends its alert after a successful handshake."""
 MOST: Final = 8
-"""Servers that are looked at."""
+"""Maximum number of servers to probe."""
 
 _HTTP: Final = (b"http/", b"<!doctype html", b"<html")
-"""Some servers answer what they do not understand with the page alone."""
+"""Some servers answer an invalid request with an HTML page only."""
 _ANSWERS: Final = (b"+", b"-")
 """To a PING: yes or no."""
 _TLS_ALERT, _TLS_HANDSHAKE = b"\x15\x03", b"\x16\x03"
 
 
-async def look_closer(target: Target, addresses: Sequence[Address], deadline: float) -> Exception | None:
-    """The first trouble that says something. None when all connections work, or only fail without a word."""
+async def diagnose(target: Target, addresses: Sequence[Address], deadline: float) -> Exception | None:
+    """The most informative error. None if all connections work or fail without a reason."""
     step = min(LONGEST, max(deadline, 2 * ALERT_WITHIN))
-    ways = [None] if target.path else list(dict.fromkeys(addresses))[:MOST]
+    probed = [None] if target.path else list(dict.fromkeys(addresses))[:MOST]
     context = tls_context(target) if target.tls else None
-    seen = await asyncio.gather(*(_look(target.path, way, context, step) for way in ways))
-    told = [trouble for trouble in seen if trouble is not None]
-    return min(told, key=lambda trouble: isinstance(trouble, TimeoutError), default=None)
+    results = await asyncio.gather(*(_probe(target.path, address, context, step) for address in probed))
+    errors = [error for error in results if error is not None]
+    return min(errors, key=lambda error: isinstance(error, TimeoutError), default=None)
 
 
-async def _look(path: str, address: Address | None, context: ssl.SSLContext | None, step: float) -> Exception | None:
+async def _probe(path: str, address: Address | None, context: ssl.SSLContext | None, step: float) -> Exception | None:
     try:
         if context is None:
-            return await _look_in_clear(path, address, step)
-        return await _look_by_tls(path, address, context, step)
-    except Exception as error:  # noqa: BLE001 - it is what was looked for
+            return await _probe_in_clear(path, address, step)
+        return await _probe_with_tls(path, address, context, step)
+    except Exception as error:  # noqa: BLE001 - the error is the result
         return error
 
 
-async def _look_in_clear(path: str, address: Address | None, step: float) -> Exception | None:
-    said = await _answer_to_ping(path, address, step)
-    if said.lower().startswith(_HTTP):
+async def _probe_in_clear(path: str, address: Address | None, step: float) -> Exception | None:
+    answer = await _answer_to_ping(path, address, step)
+    if answer.lower().startswith(_HTTP):
         return SpeaksHttp()
-    if said.startswith(_TLS_ALERT):
+    if answer.startswith(_TLS_ALERT):
         return SpeaksTls()
-    if said and not said.startswith(_ANSWERS):
+    if answer and not answer.startswith(_ANSWERS):
         return InvalidResponse("no answer to a PING")
-    return SpeaksTls() if not said and await _has_certificate(address, step) else None
+    return SpeaksTls() if not answer and await _has_certificate(address, step) else None
 
 
-async def _look_by_tls(path: str, address: Address | None, context: ssl.SSLContext, step: float) -> Exception | None:
+async def _probe_with_tls(path: str, address: Address | None, context: ssl.SSLContext, step: float) -> Exception | None:
     try:
         async with timeout(step + ALERT_WITHIN), _connected(path, address, context) as (reader, _):
             try:
@@ -69,17 +68,17 @@ async def _look_by_tls(path: str, address: Address | None, context: ssl.SSLConte
                     if not await reader.read(1):
                         return ConnectionResetError("closed after the TLS handshake")
             except TimeoutError:
-                pass  # it waits for a command, as it should
+                pass  # it waits for a command, as expected
         return None
     except (TimeoutError, ConnectionError):
-        # Redis in clear takes a handshake for the beginning of a command.
+        # Redis without TLS takes a handshake for the beginning of a command.
         if await _answer_to_ping(path, address, step):
             return SpeaksClear()
         raise
 
 
 async def _answer_to_ping(path: str, address: Address | None, step: float) -> bytes:
-    """b"" for none."""
+    """b"" if there is none."""
     try:
         async with timeout(step), _connected(path, address, None) as (reader, writer):
             writer.write(b"PING\r\n\r\n")
@@ -89,7 +88,7 @@ async def _answer_to_ping(path: str, address: Address | None, step: float) -> by
 
 
 async def _has_certificate(address: Address | None, step: float) -> bool:
-    """Whether TLS can be spoken there, with whomever: nothing is sent."""
+    """Whether the server speaks TLS, with any certificate. Nothing is sent."""
     anyone = ssl.create_default_context()
     anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
     try:

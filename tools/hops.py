@@ -145,7 +145,7 @@ def _calls(profile: Profile) -> Passed:
         window("watch", partial(caller.watch, held))
         window("mint", partial(caller.get, audience))
         window("reject", partial(caller.reject, audience, caller.get(audience)))
-    return {kind: sorted(set.intersection(*sets)) for kind, sets in windows.items()}
+    return {kind: sorted(sets[0].intersection(*sets)) for kind, sets in windows.items()}
 
 
 def serve() -> None:

@@ -23,6 +23,7 @@ CHECKS: Mapping[str, list[str]] = {
     "ruff": [PYTHON, "-m", "ruff", "check", "--quiet", "--output-format", "concise", "."],
     "format": [PYTHON, "-m", "ruff", "format", "--check", "--quiet", "."],
     "imports": [str(BIN / "lint-imports"), "--no-logo", "--cache-dir", ".cache/import-linter"],
+    "cycles": [PYTHON, "tools/house.py", "--cycles"],
     "deptry": [PYTHON, "-m", "deptry", "server", "client/python"],
     "protos": [str(BIN / "buf"), "lint"],
     "breaking": [str(BIN / "buf"), "breaking", "--against", "protos/baseline.binpb"],

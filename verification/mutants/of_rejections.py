@@ -211,9 +211,7 @@ BARRIER = (
         "",
         "the fallen token's successor can be rejected at once",
     ),
-    lua(
-        "a barrier for ever", "barrier", "redis.call('PEXPIRE', KEYS[3], ARGV[4])\n", "", "unused keys stay"
-    ),
+    lua("a barrier for ever", "barrier", "redis.call('PEXPIRE', KEYS[3], ARGV[4])\n", "", "unused keys stay"),
     lua(
         "a silent barrier",
         "barrier",

@@ -1,4 +1,4 @@
-"""The soak: `make soak ARGS="--minutes 10 --seed 1 --report docs/soak-report.md"`. `--help` says the rest."""
+"""The soak: `make soak ARGS="--minutes 10 --seed 1 --report docs/soak-report.md"`. `--help` lists the options."""
 
 import argparse
 import asyncio
@@ -37,7 +37,9 @@ def _kept(directory: Path) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=10.0, help="how long there is trouble (default: %(default)g)")
-    parser.add_argument("--seed", type=int, default=1, help="of the troubles and callers (default: %(default)s)")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write the report there too")
+    parser.add_argument(
+        "--minutes", type=float, default=10.0, help="how long faults are injected, in minutes (default: %(default)g)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="seed of the faults and callers (default: %(default)s)")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="also write the report to this file")
     return parser

@@ -9,6 +9,7 @@ from support.leftovers import no_task_is_left_behind
 
 __all__ = ["no_task_is_left_behind"]
 
+NOT_SLOW: Final = "not slow"
 LEFT_OUT: Final = "slow_tests_left_out"
 _left_out = pytest.StashKey[int]()
 
@@ -22,7 +23,7 @@ class _Worker(Protocol):
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     """Counts slow tests that `-m "not slow"` leaves out. With pytest-xdist, every worker collects all tests."""
     for item in items:
-        if item.get_closest_marker("slow"):
+        if item.get_closest_marker("slow") and NOT_SLOW in item.config.getoption("markexpr"):
             item.config.stash[_left_out] = item.config.stash.get(_left_out, 0) + 1
 
 

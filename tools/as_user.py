@@ -20,8 +20,8 @@ IMPOSSIBLE = 125
 
 
 def copy_files(target: Path) -> None:
-    """What is committed, changed or new. Owners and times are not kept."""
-    # Whose repository it is does not matter: nothing is run from it.
+    """Committed, changed and new files. Owners and times are not kept."""
+    # The owner of the repository does not matter: nothing is run from it.
     listed = subprocess.run(
         ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -37,7 +37,7 @@ def copy_files(target: Path) -> None:
 
 
 def give_away(folder: Path, user: pwd.struct_passwd) -> None:
-    """The folder and all in it to this user."""
+    """Makes this user the owner of the folder and everything in it."""
     for path in (folder, *folder.rglob("*")):
         os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
 

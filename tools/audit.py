@@ -1,7 +1,7 @@
-"""Looks over what we install. Without options, offline (`make lint`): pins, hashes, sources, licences.
+"""Checks what we install. Without options, offline (`make lint`): pins, hashes, sources, licences.
 
-`--online` (`make audit`) asks the databases of known vulnerabilities, by pip-audit and npm; ends with 3 if they cannot
-be reached, which is no verdict.
+`--online` (`make audit`) queries the databases of known vulnerabilities with pip-audit and npm. Exit code 3: they could
+not be reached, and nothing is known.
 """
 
 import json
@@ -82,7 +82,7 @@ def of_node(name: str, text: str) -> list[str]:
 
 
 def of_commands(name: str, text: str) -> list[str]:
-    """An installation that would not look at the hashes, or would run the scripts of what it installs."""
+    """An installation that does not check hashes, or that runs install scripts of packages."""
     found: list[str] = []
     for line in text.splitlines():
         if re.search(r"(PIP_INSTALL\)|pip\b.* install\b).* -r ", line) and "--require-hashes" not in line:
@@ -93,7 +93,7 @@ def of_commands(name: str, text: str) -> list[str]:
 
 
 def of_licences(text: str) -> list[str]:
-    """What the server is installed with, and has a licence that we did not think of."""
+    """Dependencies of the server whose licence is not on our list."""
     names = [found["name"] for found in filter(None, map(PIN.fullmatch, pins(text)))]
     told = {name: licence(name) for name in names}
     return [
@@ -102,7 +102,7 @@ def of_licences(text: str) -> list[str]:
 
 
 def licence(name: str) -> str | None:
-    """As the package says it itself; None: it is not installed on this platform."""
+    """As the package states it; None: it is not installed on this platform."""
     try:
         said = metadata(name)
     except PackageNotFoundError:
@@ -138,7 +138,7 @@ def _is_ours(name: str) -> bool:
 
 
 def online(names: Iterable[str]) -> int:
-    """Asks the databases. 0: nothing is known; 1: something is; 3: they could not be asked, or not all."""
+    """Queries the databases. 0: no known vulnerability; 1: at least one; 3: not every database answered."""
     results: list[int] = []
     with tempfile.TemporaryDirectory() as scratch:
         programs = Path(scratch) / "bin"

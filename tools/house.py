@@ -8,6 +8,7 @@ import ast
 import asyncio
 import re
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -201,23 +202,29 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     )
 
 
-def main() -> None:
-    """Prints one table after the other."""
+def main() -> int:
+    """Prints one table after the other. 1 for `--cycles` if there is one."""
     parser = argparse.ArgumentParser(prog="make house", description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
         "--server", type=Path, default=ROOT, metavar="PATH", help="another checkout (default: this one)"
     )
     parser.add_argument("--words", action="store_true", help="count the words that mark unclear English instead")
+    parser.add_argument("--cycles", action="store_true", help="only fail if modules import each other in a circle")
     options = parser.parse_args()
     checkout: Path = options.server.resolve()
     names = files(checkout)
     if options.words:
         print(words(checkout, names))
-        return
+        return 0
     every = modules(checkout, names)
+    if options.cycles:
+        looped = cycles(importers(every))
+        print("\n".join(f"import each other in a circle: {', '.join(sorted(group))}" for group in looped))
+        return bool(looped)
     print(f"{sizes(every)}\n\n{shape(every)}\n", flush=True)
     print(passed(asyncio.run(hops(checkout))))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Runs every check of `make lint`, two at a time, and prints what the failing ones say.
+"""Runs every check of `make lint`, two at a time, and prints the output of those that fail.
 
 `tools/lint.py ruff mypy` runs only those.
 """
@@ -23,6 +23,7 @@ CHECKS: Mapping[str, list[str]] = {
     "ruff": [PYTHON, "-m", "ruff", "check", "--quiet", "--output-format", "concise", "."],
     "format": [PYTHON, "-m", "ruff", "format", "--check", "--quiet", "."],
     "imports": [str(BIN / "lint-imports"), "--no-logo", "--cache-dir", ".cache/import-linter"],
+    "cycles": [PYTHON, "tools/house.py", "--cycles"],
     "deptry": [PYTHON, "-m", "deptry", "server", "client/python"],
     "protos": [str(BIN / "buf"), "lint"],
     "breaking": [str(BIN / "buf"), "breaking", "--against", "protos/baseline.binpb"],
@@ -35,7 +36,7 @@ CHECKS: Mapping[str, list[str]] = {
 
 
 class Outcome(NamedTuple):
-    """What became of a check; `seconds` for those who wonder what takes so long."""
+    """The result of a check, and how many seconds it took."""
 
     name: str
     ok: bool

@@ -56,8 +56,9 @@ def texts(tokens: dict[str, Token]) -> dict[str, tuple[int, str]]:
     return {audience: (token.generation, token.access_token) for audience, token in tokens.items()}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("emptied", "in_use"), [(restarted, False), (flushed, True)])
+@pytest.mark.parametrize(
+    ("emptied", "in_use"), [(restarted, False), pytest.param(flushed, True, marks=pytest.mark.slow)]
+)
 async def test_an_emptied_store_gets_its_tokens_back_and_the_issuer_no_post(
     tmp_path: Path,
     settings: dict[str, str],

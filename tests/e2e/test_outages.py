@@ -143,8 +143,7 @@ async def test_a_patient_caller_gets_the_live_token_before_it_is_over(tmp_path: 
         assert failed.began > ordeal.due_until
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("taken", [stopped, killed])
+@pytest.mark.parametrize("taken", [pytest.param(stopped, marks=pytest.mark.slow), killed])
 async def test_without_issuer_and_store_it_is_the_same(tmp_path: Path, taken: Callable[[Topology], None]) -> None:
     """Marked degraded once the token's age cannot be checked; no read waits for the store; all heals by itself."""
     async with AsyncExitStack() as stack:

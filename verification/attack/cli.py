@@ -30,8 +30,11 @@ def _say(what: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make attack", description=__doc__)
     parser.add_argument(
-        "--minutes", type=float, default=5.0, help="begin no new round of fuzzing after this (default: %(default)g)"
+        "--minutes",
+        type=float,
+        default=5.0,
+        help="start no new round of fuzzing after this many minutes (default: %(default)g)",
     )
-    parser.add_argument("--seed", type=int, default=1, help="of the first round (default: %(default)s)")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write the report there too")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the first round (default: %(default)s)")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="also write the report to this file")
     return parser

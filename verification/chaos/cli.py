@@ -1,4 +1,4 @@
-"""The long fault run: `make chaos ARGS="--minutes 10"`. `--help` says the rest."""
+"""The long fault run: `make chaos ARGS="--minutes 10"`. `--help` lists the options."""
 
 import argparse
 import asyncio
@@ -57,15 +57,21 @@ def _say(digest: Digest) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument(
-        "--minutes", type=float, default=5.0, help="begin no new round after this (default: %(default)g)"
+        "--minutes", type=float, default=5.0, help="start no new round after this many minutes (default: %(default)g)"
     )
-    parser.add_argument("--seed", type=int, default=1, help="of the first round (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the first round (default: %(default)s)")
     parser.add_argument(
-        "--scenario", action="append", choices=list(catalogue.ALL), metavar="NAME", help="only this; repeat"
+        "--scenario",
+        action="append",
+        choices=list(catalogue.ALL),
+        metavar="NAME",
+        help="play only this one; can be repeated",
     )
-    parser.add_argument("--topology", action="append", choices=TOPOLOGIES, help="only there; repeat it")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write the report there too")
-    parser.add_argument("--mutants", type=Path, metavar="FILE", help="what `make mutants ARGS=--report` wrote")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep logs and broken histories there")
-    parser.add_argument("--list", action="store_true", help="say which scenarios there are")
+    parser.add_argument("--topology", action="append", choices=TOPOLOGIES, help="use only this one; can be repeated")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="also write the report to this file")
+    parser.add_argument(
+        "--mutants", type=Path, metavar="FILE", help='the JSON file of `make mutants ARGS="--report FILE"`'
+    )
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep logs and broken histories in this directory")
+    parser.add_argument("--list", action="store_true", help="list the scenarios")
     return parser

@@ -1,6 +1,6 @@
-"""Lets each mutant loose on the tests: `make mutants`. Exit code 1 if one survives, 2 if that cannot be told.
+"""Runs the tests against each mutant: `make mutants`. Exit code 1 if one survives, 2 if the tests cannot be run.
 
-ARGS="idle gap" hunts only those with such a word in their name; ARGS="--report FILE" writes the count as JSON.
+ARGS="idle gap" runs only those with one of these words in their name; ARGS="--report FILE" writes the count as JSON.
 """
 
 import argparse
@@ -18,8 +18,8 @@ from mutants.of_python import PYTHON
 def main() -> int:
     """The exit code."""
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
-    parser.add_argument("names", nargs="*", help="parts of names; none: all mutants")
-    parser.add_argument("--report", type=Path, help="a JSON file for the count and the table")
+    parser.add_argument("names", nargs="*", help="parts of names (default: all mutants)")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write the count and the table as JSON")
     arguments = parser.parse_args()
     try:
         return _hunt(_chosen(arguments.names), arguments.report)

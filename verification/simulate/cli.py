@@ -1,6 +1,6 @@
 """A fleet of real replicas in one simulated process, seed after seed: `make simulate ARGS="--minutes 5"`.
 
-A seed decides everything: what callers ask, what breaks and when, and the order of all that happens at the same time.
+A seed decides everything: the calls, the faults and their times, and the order of simultaneous events.
 ARGS="--seed N" replays one, shrinks it to the events that matter, and shows what happened.
 """
 
@@ -98,14 +98,20 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="make simulate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--minutes", type=float, default=1.0, help="begin nothing after this (default: %(default)g)")
+    parser.add_argument(
+        "--minutes", type=float, default=1.0, help="start no new seed after this many minutes (default: %(default)g)"
+    )
     parser.add_argument("--first", type=int, default=0, help="the first seed (default: %(default)d)")
-    parser.add_argument("--seeds", type=int, help="at most so many seeds (default: as many as fit into the minutes)")
-    parser.add_argument("--seed", type=int, help="replay this one alone, and shrink it")
+    parser.add_argument("--seeds", type=int, help="maximum number of seeds (default: as many as fit into the minutes)")
+    parser.add_argument("--seed", type=int, help="replay only this one, and shrink it")
     parser.add_argument("--law", default="", help="with --seed: shrink to what breaks this law")
-    parser.add_argument("--lines", type=int, default=25, help="of the trace of a shrunk run (default: %(default)d)")
-    parser.add_argument("--processes", type=int, default=1, help="at the same time (default: %(default)d)")
-    parser.add_argument("--stop", action="store_true", help="at the first seed that breaks a law; in one process")
+    parser.add_argument(
+        "--lines", type=int, default=25, help="lines of the trace of a shrunk run to print (default: %(default)d)"
+    )
+    parser.add_argument("--processes", type=int, default=1, help="how many run at the same time (default: %(default)d)")
+    parser.add_argument(
+        "--stop", action="store_true", help="stop at the first seed that breaks a law (one process only)"
+    )
     parser.add_argument("--mutants", nargs="?", const="", metavar="NAME", help="hunt mutants of the product instead")
     parser.add_argument("--shrink", action="store_true", help="shrink the first seed of each law that is broken")
     kinds = sorted(KINDS)

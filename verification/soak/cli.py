@@ -1,4 +1,4 @@
-"""The soak: `make soak ARGS="--minutes 10 --seed 1 --report FILE"`. `--help` says the rest."""
+"""The soak: `make soak ARGS="--minutes 10 --seed 1 --report FILE"`. `--help` lists the options."""
 
 import argparse
 import asyncio

@@ -147,8 +147,8 @@ async def test_an_http_server(clock: Clock) -> None:
 
 ANSWERS = {
     "the page of an HTTP server": (b"<!DOCTYPE HTML>\n<html>", "is an HTTP server"),
-    "a bulk that never ends": (b"$99999999999999\r\nx", "answered with something that is not Redis' protocol"),
-    "words": (b"220 mail.example.com ESMTP", "answered with something that is not Redis' protocol"),
+    "a bulk that never ends": (b"$99999999999999\r\nx", "does not speak the Redis protocol"),
+    "words": (b"220 mail.example.com ESMTP", "does not speak the Redis protocol"),
     "nothing": (b"", "hung up"),
 }
 
@@ -180,7 +180,7 @@ async def test_a_cluster_that_is_not_formed(tmp_path: Path, clock: Clock) -> Non
     finally:
         await node.kill()
     assert len(set(said)) == 1
-    assert "no server there has slots: the Cluster is not formed" in said.check
+    assert "no server has slots: the Cluster was not created" in said.check
 
 
 @asynccontextmanager

@@ -173,9 +173,7 @@ def _silent(found: list[BaseException], name: str, deadline: float) -> Cause:
             "Check whether a failover is in progress, and whether this host can reach the address that they name.",
         )
     kind = type(found[0]).__name__
-    return Cause(
-        f"{name} cannot be reached ({kind})", "Check that Redis runs there and that this host can reach it."
-    )
+    return Cause(f"{name} cannot be reached ({kind})", "Check that Redis runs there and that this host can reach it.")
 
 
 def _not_let_in(error: exceptions.AuthenticationError, name: str) -> Cause:

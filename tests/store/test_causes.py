@@ -1,4 +1,4 @@
-"""What an exception of redis-py is called. Nothing of the server's text is repeated but the names of commands."""
+"""The cause of an exception of redis-py. Nothing of the server's text is repeated but command names."""
 
 import asyncio
 
@@ -49,7 +49,7 @@ SECRET = "a-secret"
     ],
 )
 def test_each_cause_has_its_words(error: Exception, what: str) -> None:
-    """And a remedy, without what the server said."""
+    """With a remedy, and without the server's text."""
     cause = store_cause(error, NAME, 0.25)
     assert what in cause.what
     assert NAME in cause.what
@@ -58,7 +58,7 @@ def test_each_cause_has_its_words(error: Exception, what: str) -> None:
 
 
 def test_what_a_timeout_interrupted_is_not_its_cause() -> None:
-    """A slot that moves makes servers say "try again" until the deadline: the store did not answer in time."""
+    """A moving slot makes servers answer "try again" until the deadline: the store did not answer in time."""
     interrupted = asyncio.CancelledError()
     interrupted.__context__ = exceptions.TryAgainError("while a slot moves")
     late = TimeoutError()
@@ -84,7 +84,7 @@ def test_a_chain_has_an_end() -> None:
     ],
 )
 def test_a_right_that_is_missing_is_read_from_the_answer(text: str, right: str) -> None:
-    """The server's own words for it, only where they look like a command; also from inside of a script."""
+    """Only if the server's text looks like a command; also from inside a script."""
     assert lacking(exceptions.NoPermissionError(text)) == right
     assert lacking(exceptions.ResponseError(f"ACL failure in script: {text} script: on @user_script:1.")) == right
     assert lacking(exceptions.ResponseError("OOM")) == ""
@@ -104,6 +104,6 @@ def test_a_right_that_is_missing_is_read_from_the_answer(text: str, right: str) 
     ],
 )
 def test_a_server_of_another_kind_is_known_by_its_greeting(kind: str, mode: str, role: str, what: str | None) -> None:
-    """What HELLO says, which every user may ask."""
+    """By the answer to HELLO, which every user may send."""
     cause = misplaced(NAME, kind, mode, role)
     assert (cause is None) if what is None else (cause is not None and what in cause.what)

@@ -1,4 +1,4 @@
-"""Every store that must keep the contract: the memory of a process, Valkey 9, Redis 8, Sentinels, a Cluster."""
+"""Every store that must keep the contract: memory, Valkey 9, Redis 8, Sentinels, a Cluster."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -24,7 +24,7 @@ TOPOLOGIES = {"sentinel": sentinel, "cluster": cluster}
 
 @dataclass(frozen=True)
 class Server:
-    """A store's URL, and the primaries that share what is in it, if they are more than what the URL names."""
+    """A store's URL, and its primaries if there are others than the server in the URL."""
 
     url: str
     primaries: tuple[Node, ...] = ()
@@ -58,7 +58,7 @@ async def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 @pytest_asyncio.fixture(autouse=True)
 async def every_key_has_a_ttl(server: Server) -> AsyncIterator[None]:
-    """Each test begins with empty servers and leaves no key that would stay forever."""
+    """Each test starts with empty servers and leaves no key without a TTL."""
     async with AsyncExitStack() as stack:
         commands: list[Command] = [node.command for node in server.primaries]
         if server.url and not commands:
@@ -72,7 +72,7 @@ async def every_key_has_a_ttl(server: Server) -> AsyncIterator[None]:
 
 @pytest_asyncio.fixture
 async def make_store(server: Server, every_key_has_a_ttl: None, clock: SystemClock) -> AsyncIterator[StoreMaker]:
-    """Makes stores with leases of so many seconds, all of the same fleet."""
+    """Makes stores of one fleet, with leases of the given seconds."""
     memory = MemoryServer(clock)
     async with AsyncExitStack() as stack:
 
@@ -96,5 +96,5 @@ async def store(make_store: StoreMaker) -> TokenStore:
 
 @pytest_asyncio.fixture
 async def hasty(make_store: StoreMaker) -> TokenStore:
-    """Its leases lapse almost at once, unless renewed."""
+    """Its leases expire almost at once, unless renewed."""
     return make_store(0.05)

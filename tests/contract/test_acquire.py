@@ -1,4 +1,4 @@
-"""Who may have the token, who waits for it, and who mints it."""
+"""Which caller gets the token, which one waits, and which one mints."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from support.samples import KEY, OTHER, as_lease, lease_of, minted, shared, wish
 
 
 async def test_of_many_callers_exactly_one_gets_the_lease(store: TokenStore) -> None:
-    """Twenty ask at once: one mints, the others wait."""
+    """Of twenty concurrent callers, one mints and the others wait."""
     answers = await asyncio.gather(*(store.acquire(KEY, wish()) for _ in range(20)))
     assert sorted(type(answer).__name__ for answer in answers) == ["Lease"] + ["Wait"] * 19
 
@@ -26,28 +26,28 @@ async def test_a_waiter_is_told_for_how_long_at_most(store: TokenStore) -> None:
 
 
 async def test_a_lost_reply_costs_nothing(store: TokenStore) -> None:
-    """The same nonce finds its own lease again, with the same generation."""
+    """A repetition with the same nonce gets the same lease, with the same generation."""
     first = await lease_of(store, nonce="mine")
     again = as_lease(await store.acquire(KEY, wish("mine")))
     assert again.generation == first.generation
 
 
 async def test_a_lease_knows_its_end_on_our_own_clock(store: TokenStore, clock: Clock) -> None:
-    """It never seems longer than it is: it is anchored before the question is sent."""
+    """It is never longer than the true lease: it counts from the moment before the request is sent."""
     before = clock.monotonic()
     lease = await lease_of(store)
     assert before < lease.expires_at <= clock.monotonic() + 60.0
 
 
 async def test_a_lease_that_lapses_goes_to_the_next(hasty: TokenStore) -> None:
-    """A holder that died is replaced, under a higher generation."""
+    """A holder that died is replaced, with a higher generation."""
     dead = await lease_of(hasty)
     answer = await eventually(lambda: hasty.acquire(KEY, wish()), lambda answer: isinstance(answer, Lease))
     assert as_lease(answer).generation > dead.generation
 
 
 async def test_what_was_committed_is_a_hit_for_all(store: TokenStore, clock: Clock) -> None:
-    """Everybody gets the same token, with everything that the issuer said about it."""
+    """All callers get the same token, with everything that the issuer said about it."""
     token = await shared(store, clock)
     answer = await store.acquire(KEY, wish())
     assert isinstance(answer, Hit)
@@ -58,13 +58,13 @@ async def test_what_was_committed_is_a_hit_for_all(store: TokenStore, clock: Clo
 
 
 async def test_keys_do_not_meet(store: TokenStore, clock: Clock) -> None:
-    """A token of one key is no answer for another."""
+    """A token of one key is never returned for another."""
     await shared(store, clock)
     assert isinstance(await store.acquire(OTHER, wish()), Lease)
 
 
 async def test_a_reader_never_thinks_that_more_is_left_than_there_is(store: TokenStore, clock: Clock) -> None:
-    """The life counts from the start of the POST, and the reader's anchor errs to the short side."""
+    """The lifetime counts from the start of the POST, and the reader's start errs to the short side."""
     lease = await lease_of(store)
     await store.commit(lease, minted(clock, lifetime=100.0, age=10.0))
     answer = await store.acquire(KEY, wish())
@@ -75,7 +75,7 @@ async def test_a_reader_never_thinks_that_more_is_left_than_there_is(store: Toke
 
 
 async def test_only_a_newer_token_will_do(store: TokenStore, clock: Clock) -> None:
-    """Who wishes for a successor gets the lease, while the others still get the token."""
+    """A caller that requires a newer token gets the lease, while the others still get the token."""
     token = await shared(store, clock)
     lease = as_lease(await store.acquire(KEY, wish(newer_than=token.generation)))
     assert lease.generation > token.generation
@@ -97,7 +97,7 @@ async def test_only_a_newer_token_will_do(store: TokenStore, clock: Clock) -> No
 async def test_how_much_must_be_left(
     store: TokenStore, clock: Clock, age: float, min_remaining: float, served: bool
 ) -> None:
-    """As core.token.wanted says: what is comfortable is a HIT, else somebody mints."""
+    """As core.token.wanted says: a token with enough left is a HIT, otherwise the caller mints."""
     await store.commit(await lease_of(store), minted(clock, lifetime=100.0, age=age))
     answer = await store.acquire(KEY, wish(min_remaining=min_remaining))
     assert isinstance(answer, Hit if served else Lease)
@@ -117,13 +117,13 @@ async def test_a_new_secret_makes_old_tokens_count_no_more(store: TokenStore, cl
 
 
 async def test_a_newer_secret_s_token_is_good_for_all(store: TokenStore, clock: Clock) -> None:
-    """A replica that still has the old secret takes it."""
+    """A replica with the old secret accepts it."""
     await shared(store, clock, cv=2)
     assert isinstance(await store.acquire(KEY, wish(cv=1)), Hit)
 
 
 async def test_a_backoff_shows_what_is_live_all_the_same(store: TokenStore, clock: Clock) -> None:
-    """The issuer is down, the token is old: better than nothing."""
+    """The issuer is down and the token is old: better than none."""
     token = await shared(store, clock)
     await store.fail(await lease_of(store, newer_than=token.generation), Failure(Reason.ISSUER_UNAVAILABLE), 30.0)
     answer = await store.acquire(KEY, wish(newer_than=token.generation))
@@ -133,7 +133,7 @@ async def test_a_backoff_shows_what_is_live_all_the_same(store: TokenStore, cloc
 
 
 async def test_a_backoff_shows_no_token_of_an_old_secret(store: TokenStore, clock: Clock) -> None:
-    """It counts as absent here too."""
+    """It counts as missing here, too."""
     token = await shared(store, clock, cv=1)
     lease = await lease_of(store, cv=2, newer_than=token.generation)
     await store.fail(lease, Failure(Reason.ISSUER_REFUSED, "invalid_client"), 30.0)

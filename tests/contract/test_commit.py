@@ -1,4 +1,4 @@
-"""What was minted counts only if it is the newest, and not barred."""
+"""A minted token counts only if its generation is the newest and not rejected."""
 
 from mintonce_server.core.errors import Reason
 from mintonce_server.core.ports import Clock, Failure, Hit, Lease, Refusal, TokenStore
@@ -8,7 +8,7 @@ from support.samples import KEY, as_lease, lease_of, load_all, minted, shared, w
 
 
 async def _next_lease(store: TokenStore, *, cv: int = 1) -> Lease:
-    """After the present one lapsed."""
+    """After the present one expired."""
     ask = wish("the next", cv=cv)
     return as_lease(await eventually(lambda: store.acquire(KEY, ask), lambda answer: isinstance(answer, Lease)))
 
@@ -25,7 +25,7 @@ async def test_a_commit_ends_the_lease(store: TokenStore, clock: Clock) -> None:
 
 
 async def test_a_commit_after_a_lost_reply_gives_the_same_answer(store: TokenStore, clock: Clock) -> None:
-    """The same generation again is no refusal."""
+    """The same generation again is not refused."""
     lease, mint = await lease_of(store), minted(clock)
     first, again = await store.commit(lease, mint), await store.commit(lease, mint)
     assert isinstance(first, Token)
@@ -56,7 +56,7 @@ async def test_a_late_commit_counts_while_nothing_newer_is_there(
 async def test_a_late_commit_leaves_the_lease_of_another_alone(
     hasty: TokenStore, store: TokenStore, clock: Clock
 ) -> None:
-    """Only its own generation's lease is dropped."""
+    """Only the lease of its own generation ends."""
     stopped = await lease_of(hasty)
     newer = await _next_lease(store)
     await hasty.commit(stopped, minted(clock))
@@ -64,7 +64,7 @@ async def test_a_late_commit_leaves_the_lease_of_another_alone(
 
 
 async def test_what_was_minted_before_a_reject_is_refused(store: TokenStore, clock: Clock) -> None:
-    """A refresh in flight may carry the same fault: the barrier covers it, and its lease is gone."""
+    """A refresh in progress may have the same fault: the barrier covers it, and its lease ends."""
     token = await shared(store, clock)
     in_flight = await lease_of(store, newer_than=token.generation)
     await store.reject(KEY, token.generation, 30.0)
@@ -73,21 +73,21 @@ async def test_what_was_minted_before_a_reject_is_refused(store: TokenStore, clo
 
 
 async def test_a_token_of_an_old_secret_is_refused(hasty: TokenStore, store: TokenStore, clock: Clock) -> None:
-    """Once somebody mints with the new one."""
+    """As soon as a token was minted with the new one."""
     old = await lease_of(hasty, cv=1)
     await _next_lease(store, cv=2)
     assert await hasty.commit(old, minted(clock)) is Refusal.OLD_CREDENTIALS
 
 
 async def test_a_token_that_is_over_already_is_refused(store: TokenStore, clock: Clock) -> None:
-    """Its lease is dropped all the same: nobody waits for nothing."""
+    """Its lease ends nevertheless, so that no caller waits in vain."""
     lease = await lease_of(store)
     assert await store.commit(lease, minted(clock, lifetime=5.0, age=6.0)) is Refusal.DEAD
     assert isinstance(await store.acquire(KEY, wish()), Lease)
 
 
 async def test_a_commit_forgets_the_failures_before_it(store: TokenStore, clock: Clock) -> None:
-    """The count in a row begins anew, and the back-off is over."""
+    """The count of failures starts again at zero, and the back-off ends."""
     await store.fail(await lease_of(store), Failure(Reason.ISSUER_UNAVAILABLE), 0.0)
     lease = await lease_of(store)
     assert lease.failures == 1
@@ -97,7 +97,7 @@ async def test_a_commit_forgets_the_failures_before_it(store: TokenStore, clock:
 
 
 async def test_a_token_is_nowhere_in_the_repr(store: TokenStore, clock: Clock) -> None:
-    """What the store gives can be printed."""
+    """What the store returns can be printed."""
     token = await store.commit(await lease_of(store), minted(clock, "the-secret-text"))
     hit = await store.acquire(KEY, wish())
     assert isinstance(hit, Hit)

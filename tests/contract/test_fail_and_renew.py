@@ -1,4 +1,4 @@
-"""A mint that failed is everybody's answer for a while; a lease is held only by its holder."""
+"""A failed mint answers all callers for a while; only the holder can keep a lease."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ DOWN = Failure(Reason.ISSUER_UNAVAILABLE)
 
 
 async def test_one_failure_answers_all(store: TokenStore) -> None:
-    """Nobody asks the issuer again inside the back-off."""
+    """No replica calls the issuer during the back-off."""
     await store.fail(await lease_of(store), REFUSED, 30.0)
     answer = await store.acquire(KEY, wish())
     assert isinstance(answer, Backoff)
@@ -21,14 +21,14 @@ async def test_one_failure_answers_all(store: TokenStore) -> None:
 
 
 async def test_after_the_backoff_somebody_tries_again(store: TokenStore) -> None:
-    """And knows how many failed in a row."""
+    """It knows how many mints failed in a row."""
     await store.fail(await lease_of(store), DOWN, 0.05)
     answer = await eventually(lambda: store.acquire(KEY, wish()), lambda answer: isinstance(answer, Lease))
     assert as_lease(answer).failures == 1
 
 
 async def test_failures_in_a_row_are_counted(store: TokenStore) -> None:
-    """For the whole fleet: the back-off grows by them."""
+    """For the whole fleet: the back-off grows with them."""
     for expected in range(3):
         lease = await lease_of(store)
         assert lease.failures == expected
@@ -36,7 +36,7 @@ async def test_failures_in_a_row_are_counted(store: TokenStore) -> None:
 
 
 async def test_trouble_of_the_issuer_does_not_count(store: TokenStore) -> None:
-    """It is no failure of the key's own. It is answered all the same."""
+    """It is not the key's own failure. It still answers the callers."""
     await store.fail(await lease_of(store), replace(DOWN, of_issuer=True), 0.0)
     lease = await lease_of(store)
     assert lease.failures == 0
@@ -45,7 +45,7 @@ async def test_trouble_of_the_issuer_does_not_count(store: TokenStore) -> None:
 
 
 async def test_a_failure_told_twice_counts_once(store: TokenStore) -> None:
-    """The lease is gone after the first time: a repetition after a lost reply does nothing."""
+    """The lease ends the first time: a repetition after a lost reply does nothing."""
     lease = await lease_of(store)
     await store.fail(lease, DOWN, 0.0)
     await store.fail(lease, DOWN, 30.0)
@@ -53,7 +53,7 @@ async def test_a_failure_told_twice_counts_once(store: TokenStore) -> None:
 
 
 async def test_only_the_holder_can_end_a_lease_by_a_failure(hasty: TokenStore, store: TokenStore) -> None:
-    """A holder that was stopped past its lease has no say any more."""
+    """A holder that was stopped past its lease cannot record a failure."""
     stopped = await lease_of(hasty)
     ask = wish("the next")
     answer = await eventually(lambda: store.acquire(KEY, ask), lambda answer: isinstance(answer, Lease))
@@ -63,19 +63,19 @@ async def test_only_the_holder_can_end_a_lease_by_a_failure(hasty: TokenStore, s
 
 
 async def test_a_new_secret_clears_the_backoff(store: TokenStore) -> None:
-    """It may be what was wrong; its failures count from nought."""
+    """The old secret may have been the cause; failures of the new one count from zero."""
     await store.fail(await lease_of(store, cv=1), REFUSED, 30.0)
     assert (await lease_of(store, cv=2)).failures == 0
 
 
 async def test_a_new_secret_s_failure_holds_for_the_old_one_too(store: TokenStore) -> None:
-    """Else a replica with the old secret would go on asking."""
+    """Otherwise a replica with the old secret would keep calling the issuer."""
     await store.fail(await lease_of(store, cv=2), REFUSED, 30.0)
     assert isinstance(await store.acquire(KEY, wish(cv=1)), Backoff)
 
 
 async def test_a_live_token_is_served_through_a_backoff(store: TokenStore, clock: Clock) -> None:
-    """A failed refresh disturbs nobody."""
+    """A failed refresh has no effect on callers."""
     token = await shared(store, clock)
     await store.fail(await lease_of(store, newer_than=token.generation), DOWN, 30.0)
     assert not isinstance(await store.acquire(KEY, wish()), Backoff)
@@ -91,7 +91,7 @@ async def test_a_lease_is_held_by_renewing_it(store: TokenStore) -> None:
 
 
 async def test_a_lapsed_lease_cannot_be_renewed(hasty: TokenStore) -> None:
-    """Even if nobody has taken it yet."""
+    """Even if no other caller holds it yet."""
     lease = await lease_of(hasty)
     await eventually(lambda: hasty.acquire(KEY, wish()), lambda answer: isinstance(answer, Lease))
     assert await hasty.renew(lease) is None
@@ -108,12 +108,12 @@ PROOF_REFUSED = Failure(Reason.ISSUER_REFUSED, "invalid_client", of_proof=True)
 
 
 async def refused(store: TokenStore, proof: str, retry_after: float = 30.0) -> None:
-    """A mint with this credential that the issuer refused."""
+    """A mint whose credential the issuer refused."""
     await store.fail(await lease_of(store, proof=proof), PROOF_REFUSED, retry_after)
 
 
 async def test_a_refusal_holds_for_the_credential_that_was_refused(store: TokenStore) -> None:
-    """A replica that has another one asks at once: a mended secret works before the back-off ends."""
+    """A replica with another credential mints at once: a corrected secret works before the back-off ends."""
     await refused(store, "wrong")
     answer = await store.acquire(KEY, wish(proof="wrong"))
     assert isinstance(answer, Backoff)
@@ -123,7 +123,7 @@ async def test_a_refusal_holds_for_the_credential_that_was_refused(store: TokenS
 
 
 async def test_refusals_of_two_credentials_hold_both(store: TokenStore) -> None:
-    """While replicas have different ones, the issuer is asked once for each, and not in turn for ever."""
+    """While replicas have different ones, the issuer is called once for each, and not in turns for ever."""
     await refused(store, "old")
     await refused(store, "new")
     assert isinstance(await store.acquire(KEY, wish(proof="old")), Backoff)

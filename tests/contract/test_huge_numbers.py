@@ -1,4 +1,4 @@
-"""Numbers that Lua cannot hold exactly: every store reads them as none, so that the memory store hides no fault."""
+"""Numbers that Lua cannot hold exactly: every store reads them as zero, so the memory store hides no fault."""
 
 import pytest
 
@@ -11,7 +11,7 @@ HUGE = [2**53 - 1, 2**53, 2**60 + 1, 2**62]
 
 @pytest.mark.parametrize("newer_than", HUGE)
 async def test_a_lease_of_a_huge_generation_is_not_found_again(store: TokenStore, newer_than: int) -> None:
-    """Its number is rounded on the way out, and absent on the way in."""
+    """Its number is rounded when it is written, and counts as missing when it is read."""
     lease = await lease_of(store, nonce="mine", newer_than=newer_than)
     assert lease.generation == int(float(newer_than + 1))
     assert as_lease(await store.acquire(KEY, wish("mine"))).generation == 0
@@ -32,7 +32,7 @@ async def test_a_token_of_a_huge_generation_is_no_record_to_a_script(
 async def test_a_reader_takes_numbers_of_sixteen_digits(
     store: TokenStore, clock: Clock, newer_than: int, digits: int
 ) -> None:
-    """Plain commands do not go through Lua's numbers; a longer one counts as no record."""
+    """Plain commands do not use Lua's numbers; a longer number counts as no record."""
     lease = await lease_of(store, newer_than=newer_than)
     await store.commit(lease, minted(clock))
     assert await store.generations([KEY]) == [lease.generation if digits == 16 else 0]

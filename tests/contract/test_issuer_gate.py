@@ -1,4 +1,4 @@
-"""What the keys of an issuer share: one learns of its trouble, and the others wait."""
+"""What the keys of an issuer share: if one finds it unavailable, the others wait."""
 
 import pytest
 
@@ -16,14 +16,14 @@ def issuer(request: pytest.FixtureRequest) -> str:
 
 
 async def admitted(store: TokenStore, issuer: str, nonce: str = "first") -> Admitted:
-    """It may begin."""
+    """The POST may begin."""
     answer = await store.enter(issuer, nonce)
     assert isinstance(answer, Admitted), answer
     return answer
 
 
 async def test_while_nothing_is_known_one_goes_alone(store: TokenStore, issuer: str) -> None:
-    """The others wait for what comes of it, for a second at most."""
+    """The others wait for its result, for a second at most."""
     await admitted(store, issuer)
     answer = await store.enter(issuer, "second")
     assert isinstance(answer, Wait)
@@ -37,7 +37,7 @@ async def test_a_lost_reply_costs_nothing(store: TokenStore, issuer: str) -> Non
 
 
 async def test_after_a_success_all_go(store: TokenStore, issuer: str) -> None:
-    """For a while."""
+    """For a limited time."""
     first = await admitted(store, issuer)
     assert not await store.learn(issuer, first, None, 0.0)
     for nonce in ("second", "third"):
@@ -45,7 +45,7 @@ async def test_after_a_success_all_go(store: TokenStore, issuer: str) -> None:
 
 
 async def test_after_one_failure_one_goes_alone(store: TokenStore, issuer: str) -> None:
-    """It may have been the key's own."""
+    """The failure may have its cause in the key."""
     first = await admitted(store, issuer)
     assert not await store.learn(issuer, first, LIMITED, 30.0)
     assert (await admitted(store, issuer, "second")).failures == 1
@@ -53,7 +53,7 @@ async def test_after_one_failure_one_goes_alone(store: TokenStore, issuer: str) 
 
 
 async def test_after_a_success_and_a_failure_one_goes_alone(store: TokenStore, issuer: str) -> None:
-    """The success is older than the failure, however fresh it is."""
+    """The success is older than the failure, however recent it is."""
     await store.learn(issuer, await admitted(store, issuer), None, 0.0)
     assert not await store.learn(issuer, await admitted(store, issuer, "second"), LIMITED, 30.0)
     assert (await admitted(store, issuer, "third")).failures == 1
@@ -61,7 +61,7 @@ async def test_after_a_success_and_a_failure_one_goes_alone(store: TokenStore, i
 
 
 async def test_after_two_failures_all_wait_for_the_pause(store: TokenStore, issuer: str) -> None:
-    """And know why."""
+    """With the reason."""
     await _trouble(store, issuer)
     answer = await store.enter(issuer, "third")
     assert isinstance(answer, Backoff)
@@ -70,14 +70,14 @@ async def test_after_two_failures_all_wait_for_the_pause(store: TokenStore, issu
 
 
 async def test_a_success_ends_the_pause(store: TokenStore, issuer: str) -> None:
-    """A POST that was begun before it, say."""
+    """For example of a POST that began before it."""
     await _trouble(store, issuer)
     await store.learn(issuer, Admitted("early", 0, 0), None, 0.0)
     assert (await admitted(store, issuer, "third")).failures == 0
 
 
 async def test_after_the_pause_one_goes_alone(store: TokenStore, issuer: str) -> None:
-    """One more failure, and all wait again."""
+    """After one more failure, all wait again."""
     await _trouble(store, issuer, pause=0.05)
     answer = await eventually(lambda: store.enter(issuer, "third"), lambda answer: isinstance(answer, Admitted))
     assert isinstance(answer, Admitted)
@@ -95,7 +95,7 @@ async def test_a_failure_beside_a_success_is_the_keys_own(store: TokenStore, iss
 
 
 async def test_a_failure_that_is_told_twice_counts_once(store: TokenStore, issuer: str) -> None:
-    """The reply to the first telling was lost."""
+    """The first reply was lost."""
     first = await admitted(store, issuer)
     assert not await store.learn(issuer, first, LIMITED, 30.0)
     assert not await store.learn(issuer, first, LIMITED, 30.0)
@@ -103,7 +103,7 @@ async def test_a_failure_that_is_told_twice_counts_once(store: TokenStore, issue
 
 
 async def test_a_failure_leaves_another_that_goes_alone_alone(store: TokenStore, issuer: str) -> None:
-    """The first one hung for so long that a second one began: the third waits for that."""
+    """The first POST hung for so long that a second one began: the third waits for the second."""
     hung = await admitted(store, issuer)
     await eventually(lambda: store.enter(issuer, "second"), lambda answer: isinstance(answer, Admitted))
     assert not await store.learn(issuer, hung, LIMITED, 30.0)
@@ -111,14 +111,14 @@ async def test_a_failure_leaves_another_that_goes_alone_alone(store: TokenStore,
 
 
 async def test_a_key_that_fails_twice_keeps_no_other_back(store: TokenStore, issuer: str) -> None:
-    """Its failures may be its own, though nothing good is known of the issuer."""
+    """Its failures may have their cause in the key, though there was no recent success."""
     assert not await store.learn(issuer, await admitted(store, issuer, "bad-1"), LIMITED, 30.0)
     assert await store.learn(issuer, await admitted(store, issuer, "bad-2"), LIMITED, 30.0)
     await admitted(store, issuer, "good-1")
 
 
 async def test_keys_that_fail_while_others_succeed_keep_none_back(store: TokenStore, issuer: str) -> None:
-    """After one success between their failures, these count no more."""
+    """After a success between their failures, these no longer count."""
     await _trouble(store, issuer, pause=0.05)
     await store.learn(issuer, Admitted("good-1", 0, 0), None, 0.0)
     for nonce in ("first-2", "second-2", "first-3", "second-3"):
@@ -127,7 +127,7 @@ async def test_keys_that_fail_while_others_succeed_keep_none_back(store: TokenSt
 
 
 async def test_a_key_that_succeeds_again_counts_again(store: TokenStore, issuer: str) -> None:
-    """Its next failure may be the issuer's."""
+    """The issuer may be the cause of its next failure."""
     await _trouble(store, issuer, pause=0.05)
     await store.learn(issuer, Admitted("good-1", 0, 0), None, 0.0)
     for key in ("first", "second"):
@@ -138,7 +138,7 @@ async def test_a_key_that_succeeds_again_counts_again(store: TokenStore, issuer:
 
 
 async def test_after_the_pause_a_key_that_has_not_failed_goes_first(store: TokenStore, issuer: str) -> None:
-    """It tells more. The others wait a moment for it."""
+    """Its result is more informative. The others wait a moment for it."""
     await _trouble(store, issuer, pause=0.05)
     answer = await eventually(lambda: store.enter(issuer, "first-2"), lambda answer: not isinstance(answer, Backoff))
     assert isinstance(answer, Wait)
@@ -147,7 +147,7 @@ async def test_after_the_pause_a_key_that_has_not_failed_goes_first(store: Token
 
 
 async def test_issuers_know_nothing_of_each_other(store: TokenStore, issuer: str) -> None:
-    """Trouble of one is none of another."""
+    """A failure of one issuer has no effect on another."""
     await _trouble(store, issuer)
     await admitted(store, f"{issuer}/another")
 

@@ -1,4 +1,4 @@
-"""Looking at tokens without touching leases."""
+"""Reading tokens without touching leases."""
 
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Clock, TokenStore
@@ -7,7 +7,7 @@ from support.samples import HASHER, KEY, OTHER, any_token, lease_of, load_all, m
 
 
 async def test_tokens_are_loaded_in_the_order_of_their_keys(store: TokenStore, clock: Clock) -> None:
-    """None where there is none."""
+    """None for a missing token."""
     one, two = await shared(store, clock, KEY), await shared(store, clock, OTHER)
     absent = TokenKey.of("nobody", "")
     loaded = await load_all(store, [OTHER, absent, KEY])
@@ -19,7 +19,7 @@ async def test_tokens_are_loaded_in_the_order_of_their_keys(store: TokenStore, c
 
 
 async def test_a_loaded_token_has_the_same_times(store: TokenStore, clock: Clock) -> None:
-    """As the one who minted it sees them, but for the way to the store, and never later by the store's clock."""
+    """As the minting replica sees them, except for the time to the store, and never later by the store's clock."""
     committed = await shared(store, clock)
     (loaded,) = await load_all(store, [KEY])
     assert loaded is not None
@@ -29,19 +29,19 @@ async def test_a_loaded_token_has_the_same_times(store: TokenStore, clock: Clock
 
 
 async def test_nothing_is_loaded_for_no_keys(store: TokenStore) -> None:
-    """An empty fleet asks for nothing."""
+    """An empty fleet sends nothing."""
     assert await load_all(store, []) == []
 
 
 async def test_a_lease_is_not_a_token(store: TokenStore) -> None:
-    """What is being minted is not there yet."""
+    """A token that is being minted is not there yet."""
     await lease_of(store)
     assert await load_all(store, [KEY]) == [None]
     assert (await store.list("", 10, any_token)).tokens == []
 
 
 async def test_generations_come_in_the_order_of_their_keys(store: TokenStore, clock: Clock) -> None:
-    """0 where there is none: what a replica compares its memory with."""
+    """0 for a missing token. Replicas compare these with their caches."""
     one, two = await shared(store, clock, KEY), await shared(store, clock, OTHER)
     absent = TokenKey.of("nobody", "")
     assert await store.generations([OTHER, absent, KEY, OTHER]) == [
@@ -54,7 +54,7 @@ async def test_generations_come_in_the_order_of_their_keys(store: TokenStore, cl
 
 
 async def test_generations_of_many_keys_are_told_at_once(store: TokenStore, clock: Clock) -> None:
-    """As many as the upkeep asks for in one round trip, wherever in a Cluster they are."""
+    """As many as one reconciliation requests in one round trip, on any server of a Cluster."""
     keys = [TokenKey.of("billing", f"audience-{number}") for number in range(200)]
     tokens = [await shared(store, clock, key) for key in keys[::50]]
     told = await store.generations(keys)
@@ -63,7 +63,7 @@ async def test_generations_of_many_keys_are_told_at_once(store: TokenStore, cloc
 
 
 async def test_a_generation_is_of_a_token_and_of_nothing_else(store: TokenStore, clock: Clock) -> None:
-    """Not of a mint under way, and not of what was rejected."""
+    """Not of a mint in progress, and not of a rejected token."""
     lease = await lease_of(store)
     assert await store.generations([KEY]) == [0]
     await store.commit(lease, minted(clock))
@@ -89,7 +89,7 @@ async def test_tokens_are_listed_by_client(store: TokenStore, clock: Clock) -> N
 
 
 async def test_a_list_ends_at_its_limit(store: TokenStore, clock: Clock) -> None:
-    """However many there are."""
+    """However many tokens there are."""
     for number in range(5):
         await shared(store, clock, TokenKey.of("billing", f"audience-{number}"))
     assert len((await store.list("", 3, any_token)).tokens) == 3
@@ -104,7 +104,7 @@ async def test_a_list_says_whether_there_is_more(store: TokenStore, clock: Clock
 
 
 async def test_a_list_leaves_out_what_is_not_wanted_before_it_counts(store: TokenStore, clock: Clock) -> None:
-    """Others' tokens crowd out none, and do not make the list seem longer than it is."""
+    """Tokens of others neither take their places nor make the list seem longer than it is."""
     for number in range(5):
         await shared(store, clock, TokenKey.of("billing", f"audience-{number}"))
     wanted = await shared(store, clock, KEY)
@@ -114,7 +114,7 @@ async def test_a_list_leaves_out_what_is_not_wanted_before_it_counts(store: Toke
 
 
 async def test_the_store_names_keys_by_their_hash(store: TokenStore) -> None:
-    """The same everywhere, and saying nothing about the key."""
+    """The same hash everywhere, which reveals nothing about the key."""
     assert store.key_hash(KEY) == HASHER(KEY)
 
 

@@ -1,4 +1,4 @@
-"""A token that a resource server refused is served to nobody any more."""
+"""A token that a resource server refused is never served again."""
 
 import asyncio
 
@@ -15,12 +15,12 @@ UNKNOWN = Rejection(was_current=False, known=False)
 
 
 def current(token: Token) -> Rejection:
-    """The answer for whoever named this token while it was current, or again afterwards."""
+    """The answer for every caller that rejects this token while it is current, or repeats that later."""
     return Rejection(was_current=True, generation=token.generation)
 
 
 async def test_the_current_token_is_dropped(store: TokenStore, clock: Clock) -> None:
-    """Its successor is newer than everything before."""
+    """Its successor is newer than all tokens before."""
     token = await shared(store, clock)
     assert await store.reject(KEY, token.generation, 30.0) == current(token)
     assert await store.load([KEY]) == [None]
@@ -38,7 +38,7 @@ async def test_saying_it_again_changes_nothing(store: TokenStore, clock: Clock) 
 
 
 async def test_a_token_that_was_replaced_already_is_none_of_our_business(store: TokenStore, clock: Clock) -> None:
-    """The caller has an old one: let it ask."""
+    """The caller has an old token, and can get the current one."""
     old = await shared(store, clock)
     newer = await store.commit(await lease_of(store, newer_than=old.generation), minted(clock))
     assert isinstance(newer, Token)
@@ -48,7 +48,7 @@ async def test_a_token_that_was_replaced_already_is_none_of_our_business(store: 
 
 @pytest.mark.parametrize("ahead", [1, 2**53, 2**62, 2**63 - 1])
 async def test_a_generation_that_never_was_changes_nothing(store: TokenStore, clock: Clock, ahead: int) -> None:
-    """The store says that it does not know it. The token stays, and so does the number that comes next."""
+    """The store does not know the number. The token stays, and so does the next generation."""
     assert await store.reject(KEY, ahead, 30.0) == UNKNOWN
     token = await shared(store, clock)
     generation = ahead if ahead > token.generation else token.generation + ahead
@@ -62,7 +62,7 @@ async def test_a_generation_that_never_was_changes_nothing(store: TokenStore, cl
 
 
 async def test_zero_names_no_token(store: TokenStore, clock: Clock) -> None:
-    """It stands for "none" in a record and in a meta: neither the current token nor a lease may fall by it."""
+    """It stands for "none" in a record and in a meta: neither the current token nor a lease may be dropped."""
     in_flight = await lease_of(store)
     assert await store.reject(KEY, 0, 0.0) == OTHER
     assert await store.renew(in_flight)
@@ -73,7 +73,7 @@ async def test_zero_names_no_token(store: TokenStore, clock: Clock) -> None:
 
 
 async def test_what_is_not_committed_yet_is_rejected_too(store: TokenStore, clock: Clock) -> None:
-    """A replica serves a token that it could not commit. It comes too late once a caller has rejected its number."""
+    """A replica serves a token that it could not commit. After the rejection of its number, a commit is too late."""
     lease = await lease_of(store)
     token = lease.token(minted(clock), store.key_hash(KEY))
     assert await store.reject(KEY, lease.generation, 30.0) == current(token)
@@ -84,7 +84,7 @@ async def test_what_is_not_committed_yet_is_rejected_too(store: TokenStore, cloc
 
 
 async def test_its_text_is_known_from_then_on(store: TokenStore, clock: Clock) -> None:
-    """To the next holder of a lease, if the replica that took the rejection has the token."""
+    """The next holder of a lease learns it, if the replica that got the rejection has the token."""
     lease = await lease_of(store)
     token = lease.token(minted(clock), store.key_hash(KEY))
     await store.reject(KEY, lease.generation, 30.0, token.access_token.fingerprint())
@@ -102,7 +102,7 @@ async def test_such_rejections_are_spaced_as_all_are(store: TokenStore, clock: C
 
 
 async def test_a_provisional_number_names_the_token_that_was_served_under_it(store: TokenStore, clock: Clock) -> None:
-    """A caller got the token from a replica that had minted it without the store."""
+    """A caller got the token from a replica that had minted it in an outage."""
     token = await adopted(store, clock)
     assert await store.reject(KEY, token.served_as, 30.0) == current(token)
     assert await store.load([KEY]) == [None]
@@ -110,7 +110,7 @@ async def test_a_provisional_number_names_the_token_that_was_served_under_it(sto
 
 
 async def test_a_buggy_caller_cannot_burn_tokens(store: TokenStore, clock: Clock) -> None:
-    """Too soon after the last rejection the token goes on being served; the caller learns when to come again."""
+    """Too soon after the last rejection, the token is still served; the caller learns when to retry."""
     await store.reject(KEY, (await shared(store, clock)).generation, 30.0)
     token = await shared(store, clock)
     answer = await store.reject(KEY, token.generation, 30.0)
@@ -120,7 +120,7 @@ async def test_a_buggy_caller_cannot_burn_tokens(store: TokenStore, clock: Clock
 
 
 async def test_after_the_interval_it_may_be_rejected(store: TokenStore, clock: Clock) -> None:
-    """Real trouble is not held back for long."""
+    """A real fault is not held back for long."""
     await store.reject(KEY, (await shared(store, clock)).generation, 30.0)
     token = await shared(store, clock)
     answer = await eventually(
@@ -130,7 +130,7 @@ async def test_after_the_interval_it_may_be_rejected(store: TokenStore, clock: C
 
 
 async def test_a_rejection_ends_the_mint_in_flight(store: TokenStore, clock: Clock) -> None:
-    """Its lease is gone, so that the next can begin at once."""
+    """Its lease ends, so that the next mint can begin at once."""
     token = await shared(store, clock)
     in_flight = await lease_of(store, newer_than=token.generation)
     await store.reject(KEY, token.generation, 30.0)
@@ -141,7 +141,7 @@ async def test_a_rejection_ends_the_mint_in_flight(store: TokenStore, clock: Clo
 
 
 async def test_a_rejection_does_not_end_a_backoff(store: TokenStore, clock: Clock) -> None:
-    """The issuer has said when it may be asked again."""
+    """The issuer has said when to retry."""
     token = await shared(store, clock)
     await store.fail(
         await lease_of(store, newer_than=token.generation), Failure(Reason.ISSUER_THROTTLED, "slow_down"), 30.0
@@ -153,7 +153,7 @@ async def test_a_rejection_does_not_end_a_backoff(store: TokenStore, clock: Cloc
 
 
 async def test_the_next_lease_knows_what_was_rejected(store: TokenStore, clock: Clock) -> None:
-    """By its fingerprint, never by its text: an issuer that gives the same again is found out."""
+    """By its fingerprint, never by its text: an issuer that returns the same token again is detected."""
     token = await store.commit(await lease_of(store), minted(clock, "the-refused-text"))
     assert isinstance(token, Token)
     await store.reject(KEY, token.generation, 30.0)
@@ -163,7 +163,7 @@ async def test_the_next_lease_knows_what_was_rejected(store: TokenStore, clock: 
 
 
 async def test_so_does_its_repetition_after_a_lost_reply(store: TokenStore, clock: Clock) -> None:
-    """The same nonce, the same lease, the same fingerprint."""
+    """The same nonce gets the same lease and the same fingerprint."""
     token = await shared(store, clock)
     await store.reject(KEY, token.generation, 30.0)
     first, again = await lease_of(store, nonce="mine"), await lease_of(store, nonce="mine")
@@ -171,14 +171,14 @@ async def test_so_does_its_repetition_after_a_lost_reply(store: TokenStore, cloc
 
 
 async def test_without_a_rejection_a_lease_knows_of_none(store: TokenStore, clock: Clock) -> None:
-    """Neither the first one nor that of a refresh."""
+    """Neither the first lease nor that of a refresh."""
     lease = await lease_of(store)
     await store.commit(lease, minted(clock))
     assert (lease.rejected, (await lease_of(store, newer_than=lease.generation)).rejected) == ("", "")
 
 
 async def test_a_rejection_is_known_until_the_next(store: TokenStore, clock: Clock) -> None:
-    """Neither a failure nor a success makes it forgotten; the next one takes its place."""
+    """Neither a failure nor a success removes it; the next rejection replaces it."""
     first = await store.commit(await lease_of(store), minted(clock, "first"))
     assert isinstance(first, Token)
     await store.reject(KEY, first.generation, 0.0)

@@ -1,4 +1,4 @@
-"""A token that the store lost, or never got, is given back by who holds it. The rules are those of a commit."""
+"""A token that the store lost or never received is restored by a replica that has it, by the rules of a commit."""
 
 import asyncio
 from dataclasses import replace
@@ -12,7 +12,7 @@ from support.samples import HASHER, KEY, OTHER, as_lease, lease_of, load_all, mi
 
 
 def lost(clock: Clock, generation: int, *, text: str = "lost", lifetime: float = 100.0, age: float = 0.0) -> Token:
-    """A token that a replica holds and the store does not know."""
+    """A token that a replica has and the store does not know."""
     mint = minted(clock, text, lifetime=lifetime, age=age)
     return Token.of(mint, KEY, HASHER(KEY), generation, 1, clock.unix() - clock.monotonic())
 
@@ -35,7 +35,7 @@ async def test_an_empty_store_takes_it_back_as_it_was(store: TokenStore, clock: 
 
 
 async def test_its_life_is_not_made_longer(store: TokenStore, clock: Clock) -> None:
-    """What is left counts from its mint, but for the way to the store, and so does the time of its refresh."""
+    """The remaining lifetime counts from its mint, except for the time to the store, and so does its refresh."""
     token = lost(clock, 7, lifetime=100.0, age=40.0)
     await store.restore(token)
     found = await stored(store)
@@ -46,7 +46,7 @@ async def test_its_life_is_not_made_longer(store: TokenStore, clock: Clock) -> N
 
 
 async def test_to_give_it_back_again_changes_nothing(store: TokenStore, clock: Clock) -> None:
-    """Many replicas hold the same: one record, and each hears that it is there."""
+    """Many replicas have the same token: one record, and each learns that it is there."""
     token = lost(clock, 7)
     answers = await asyncio.gather(*(store.restore(token) for _ in range(10)))
     assert {answer.generation for answer in answers if isinstance(answer, Token)} == {7}
@@ -54,7 +54,7 @@ async def test_to_give_it_back_again_changes_nothing(store: TokenStore, clock: C
 
 
 async def test_the_record_of_a_generation_is_not_rewritten(store: TokenStore, clock: Clock) -> None:
-    """Whoever came first has set it; set if absent."""
+    """Only the first one writes it."""
     token = await shared(store, clock)
     await store.restore(lost(clock, token.generation, text="another text"))
     found = await stored(store)
@@ -63,14 +63,14 @@ async def test_the_record_of_a_generation_is_not_rewritten(store: TokenStore, cl
 
 
 async def test_a_newer_one_stays(store: TokenStore, clock: Clock) -> None:
-    """Who was away holds the one before."""
+    """A replica that was away has the previous token."""
     token = await shared(store, clock)
     assert await store.restore(lost(clock, token.generation - 1)) is Refusal.STALE
     assert await store.generations([KEY]) == [token.generation]
 
 
 async def test_it_replaces_an_older_one(store: TokenStore, clock: Clock) -> None:
-    """A failover brought that back."""
+    """A failover brought the older one back."""
     older = await shared(store, clock)
     token = lost(clock, older.generation + 1)
     assert isinstance(await store.restore(token), Token)
@@ -78,7 +78,7 @@ async def test_it_replaces_an_older_one(store: TokenStore, clock: Clock) -> None
 
 
 async def test_what_was_rejected_stays_away(store: TokenStore, clock: Clock) -> None:
-    """While the store remembers the rejection, all that was begun before it is barred."""
+    """While the store remembers the rejection, all mints begun before it are refused."""
     token = await shared(store, clock)
     await store.reject(KEY, token.generation, 30.0)
     assert await store.restore(token) is Refusal.REJECTED
@@ -87,7 +87,7 @@ async def test_what_was_rejected_stays_away(store: TokenStore, clock: Clock) -> 
 
 
 async def test_a_token_that_is_over_is_refused(store: TokenStore, clock: Clock) -> None:
-    """Nobody could use it."""
+    """No caller could use it."""
     assert await store.restore(lost(clock, 7, lifetime=5.0, age=6.0)) is Refusal.DEAD
     assert await stored(store) is None
 
@@ -101,7 +101,7 @@ async def test_a_token_of_replaced_credentials_is_refused(store: TokenStore, clo
 async def test_what_was_rejected_is_refused_as_rejected_whatever_its_credentials(
     store: TokenStore, clock: Clock
 ) -> None:
-    """Old credentials alone let a replica keep its token. A rejection does not."""
+    """With old credentials alone, a replica may keep its token. After a rejection it must not."""
     token = await shared(store, clock, cv=1)
     await store.reject(KEY, token.generation, 30.0)
     await store.acquire(KEY, wish("newer", cv=2))
@@ -109,14 +109,14 @@ async def test_what_was_rejected_is_refused_as_rejected_whatever_its_credentials
 
 
 async def test_it_brings_its_credential_version_back(store: TokenStore, clock: Clock) -> None:
-    """An emptied store knew nothing of the new secret: tokens of the old one are refused again."""
+    """An emptied store did not know the new secret: tokens of the old one are refused again."""
     assert isinstance(await store.restore(replace(lost(clock, 8), credential_version=2)), Token)
     assert await store.restore(lost(clock, 9)) is Refusal.OLD_CREDENTIALS
     assert isinstance(await store.acquire(KEY, wish(cv=3)), Lease)
 
 
 async def test_a_back_off_goes_on(store: TokenStore, clock: Clock) -> None:
-    """An old token says nothing about how the issuer is now; who must wait gets it meanwhile."""
+    """An old token says nothing about the issuer's present state; waiting callers get it meanwhile."""
     await store.fail(await lease_of(store), Failure(Reason.ISSUER_THROTTLED), 30.0)
     token = lost(clock, 7)
     await store.restore(token)
@@ -126,14 +126,14 @@ async def test_a_back_off_goes_on(store: TokenStore, clock: Clock) -> None:
 
 
 async def test_the_count_of_failures_goes_on(store: TokenStore, clock: Clock) -> None:
-    """The pauses go on growing."""
+    """The pauses continue to grow."""
     await store.fail(await lease_of(store), Failure(Reason.ISSUER_UNAVAILABLE), 0.0)
     await store.restore(lost(clock, 7))
     assert (await lease_of(store, newer_than=7)).failures == 1
 
 
 async def test_the_mint_of_another_goes_on(store: TokenStore, clock: Clock) -> None:
-    """Its holder has posted, perhaps: its commit is newer, and counts."""
+    """Its holder may have sent its POST: its commit is newer, and counts."""
     lease = await lease_of(store)
     await store.restore(lost(clock, lease.generation - 1))
     assert await store.renew(lease) is not None
@@ -163,7 +163,7 @@ async def test_it_touches_no_other_key(store: TokenStore, clock: Clock) -> None:
 
 
 async def test_a_restored_token_can_be_rejected(store: TokenStore, clock: Clock) -> None:
-    """As any other; and what was rejected is known by its fingerprint to the next who mints."""
+    """As any other, and the next holder of a lease learns the fingerprint of the rejected token."""
     token = lost(clock, 7)
     await store.restore(token)
     assert (await store.reject(KEY, 7, 30.0)).was_current
@@ -172,5 +172,5 @@ async def test_a_restored_token_can_be_rejected(store: TokenStore, clock: Clock)
 
 @pytest.mark.parametrize("newer_than", [0, 7, 2**52])
 async def test_a_lease_is_newer_than_all_that_its_holder_has_seen(store: TokenStore, newer_than: int) -> None:
-    """Even where the store has forgotten it and its clock is behind."""
+    """Even if the store has lost it and its clock is behind."""
     assert (await lease_of(store, newer_than=newer_than)).generation > newer_than

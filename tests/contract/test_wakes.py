@@ -1,4 +1,4 @@
-"""Everybody hears what happens in the fleet."""
+"""Every replica gets the fleet's messages."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -14,7 +14,7 @@ GAP = Wake(WakeKind.GAP, "", 0)
 
 
 class _Closable(AsyncIterator[Wake]):
-    """What the stores give: an asynchronous generator."""
+    """What the stores return: an asynchronous generator."""
 
     async def aclose(self) -> None: ...
 
@@ -24,13 +24,13 @@ def _wakes(store: TokenStore) -> aclosing[_Closable]:
 
 
 async def test_a_subscription_begins_with_a_gap(store: TokenStore) -> None:
-    """What happened before is unknown."""
+    """Earlier changes are unknown."""
     async with _wakes(store) as wakes:
         assert await anext(wakes) == GAP
 
 
 async def test_every_change_is_told_with_its_generation(store: TokenStore, clock: Clock, server: Server) -> None:
-    """In the order in which it happened. From a Cluster in any order, since two of its servers tell the same."""
+    """In their order. On a Cluster in any order, because two of its servers send the same."""
     name = store.key_hash(KEY)
     async with _wakes(store) as wakes:
         await anext(wakes)
@@ -51,7 +51,7 @@ async def test_every_change_is_told_with_its_generation(store: TokenStore, clock
 
 
 async def test_what_changes_nothing_is_not_told(store: TokenStore, clock: Clock) -> None:
-    """Repetitions and refusals wake nobody."""
+    """Repetitions and refusals send no message."""
     async with _wakes(store) as wakes:
         await anext(wakes)
         lease, mint = await lease_of(store), minted(clock)

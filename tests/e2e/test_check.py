@@ -67,9 +67,9 @@ async def test_a_single_server_of_no_use(tmp_path: Path) -> None:
         ended = await check(tmp_path, f"redis://weak:p@{at}")
         assert_one_fault(ended, "lacks rights: +evalsha", "ACL SETUSER weak +evalsha")
         ended = await check(tmp_path, f"redis+cluster://:{SECRET}@{at}")
-        assert_one_fault(ended, "is not part of a Cluster", "Write redis:// for one server")
+        assert_one_fault(ended, "is not part of a Cluster", "Use redis:// for one server")
         ended = await check(tmp_path, f"redis+sentinel://:{SECRET}@{at}/main?sentinel_password={SECRET}")
-        assert_one_fault(ended, "is no Sentinel", "Write redis:// for one server")
+        assert_one_fault(ended, "is not a Sentinel", "Use redis:// for one server")
         await node.command("CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", "allkeys-lru")
         ended = await check(tmp_path, topology.url)
         assert_one_fault(ended, "evicts keys", "CONFIG SET maxmemory-policy noeviction")
@@ -81,11 +81,11 @@ async def test_sentinels(tmp_path: Path) -> None:
     async with sentinel(tmp_path / "redis") as topology:
         watching, replica = topology.sentinels[0], await topology.replica_of((await topology.primaries())[0])
         ended = await check(tmp_path, f"redis://:{SECRET}@127.0.0.1:{watching.port}")
-        assert_one_fault(ended, "is a Sentinel", "Write redis+sentinel://")
+        assert_one_fault(ended, "is a Sentinel", "Set redis.url to redis+sentinel://")
         ended = await check(tmp_path, topology.url.replace("/mintonce/", "/other/"))
         assert_one_fault(ended, "do not know the service 'other'", "sentinel monitor")
         ended = await check(tmp_path, f"redis://:{SECRET}@127.0.0.1:{replica.port}")
-        assert_one_fault(ended, "is a replica, which takes no writes", "Write the primary into redis.url")
+        assert_one_fault(ended, "is a replica, which accepts no writes", "Set redis.url to the primary")
 
 
 @pytest.mark.slow
@@ -93,7 +93,7 @@ async def test_a_cluster(tmp_path: Path) -> None:
     """Behind redis://; and with a shard that is dead, whose address is told."""
     async with cluster(tmp_path / "redis") as topology:
         ended = await check(tmp_path, f"redis://:{SECRET}@127.0.0.1:{topology.servers[0].port}")
-        assert_one_fault(ended, "belongs to a Cluster", "Write redis+cluster://")
+        assert_one_fault(ended, "belongs to a Cluster", "Set redis.url to redis+cluster://")
         primary = (await topology.primaries())[0]
         await (await topology.replica_of(primary)).kill()
         await primary.kill()

@@ -1,4 +1,4 @@
-"""Answers that hold a token, and answers that only look so."""
+"""Answers with a token, and answers that only look like it."""
 
 import base64
 import json
@@ -44,20 +44,20 @@ def test_the_contracts_answer() -> None:
 
 
 def test_201_is_taken_too() -> None:
-    """Some create tokens."""
+    """Some issuers return it for a created token."""
     assert read(fields(), status=201).lifetime == 86400.0
 
 
 @pytest.mark.parametrize("status", [202, 203, 204, 206, 299])
 def test_no_other_success_is(status: int) -> None:
-    """RFC 6749 knows only 200: anything else came from something else."""
+    """RFC 6749 allows only 200: any other status came from something else."""
     with pytest.raises(IssuerMalformed, match=str(status)):
         read(fields(), status=status)
 
 
 @pytest.mark.parametrize("kind", ["bearer", "BEARER", "Bearer", None])
 def test_bearer_in_any_case_or_unsaid_is_bearer(kind: str | None) -> None:
-    """Issuers differ, resource servers are picky: callers get one spelling."""
+    """Issuers differ, and some resource servers accept one spelling only: callers get that one."""
     assert read(fields(token_type=kind)).token_type == "Bearer"
 
 
@@ -71,7 +71,7 @@ def test_other_token_types_are_refused(kind: object) -> None:
 
 @pytest.mark.parametrize("token", ["opaque", "a", "x" * 16384, "~!#$%&'()*.,:;<=>?@[]^_`{|}\"\\"])
 def test_opaque_tokens_are_taken(token: str) -> None:
-    """A token is whatever the issuer says, in visible ASCII."""
+    """A token is any text of visible ASCII."""
     assert read(fields(access_token=token)).access_token.reveal() == token
 
 
@@ -96,13 +96,13 @@ def test_opaque_tokens_are_taken(token: str) -> None:
     ],
 )
 def test_tokens_that_could_break_a_header_are_refused(token: object) -> None:
-    """Callers put it into theirs."""
+    """Callers put it into a header."""
     with pytest.raises(IssuerMalformed, match="access_token"):
         read(fields(access_token=token))
 
 
 def test_no_token_at_all() -> None:
-    """A JSON object of something else."""
+    """A JSON object of another kind."""
     with pytest.raises(IssuerMalformed, match="access_token"):
         read({"id_token": LEAK})
 
@@ -124,7 +124,7 @@ def test_no_token_at_all() -> None:
     ],
 )
 def test_lifetimes_that_are_taken(stated: bytes, lifetime: float) -> None:
-    """Numbers and texts of digits; huge ones are clamped."""
+    """Numbers and strings of digits; huge ones are clamped."""
     assert read(b'{"access_token":"a","expires_in":%s}' % stated).lifetime == lifetime
 
 
@@ -150,7 +150,7 @@ def test_lifetimes_that_are_taken(stated: bytes, lifetime: float) -> None:
     ],
 )
 def test_lifetimes_that_are_refused(stated: bytes) -> None:
-    """Guessing would make tokens live too long."""
+    """Guesses would make tokens live too long."""
     with pytest.raises(IssuerMalformed, match="expires_in") as caught:
         read(b'{"access_token":"a","expires_in":%s}' % stated, default_lifetime=60.0)
     assert caught.value.remedy
@@ -158,7 +158,7 @@ def test_lifetimes_that_are_refused(stated: bytes) -> None:
 
 @pytest.mark.parametrize("literal", [b"NaN", b"Infinity", b"-Infinity"])
 def test_literals_that_only_python_reads_are_no_json(literal: bytes) -> None:
-    """Wherever they stand."""
+    """In any place."""
     with pytest.raises(IssuerMalformed, match="JSON"):
         read(b'{"access_token":"a","expires_in":%s}' % literal)
 
@@ -171,7 +171,7 @@ def test_without_expires_in_the_setting_counts(body: dict[str, object]) -> None:
 
 
 def test_without_the_setting_a_jwt_says_it_itself() -> None:
-    """exp minus iat: by one clock, the issuer's, and in whole seconds, so it may be a second less."""
+    """exp minus iat: both by the issuer's clock, and in whole seconds, so it may be a second less."""
     body = fields(access_token=jwt(iat=1_000, exp=1_900), expires_in=None)
     assert read(body).lifetime == 899.0
     assert read(body, default_lifetime=60.0).lifetime == 60.0
@@ -197,7 +197,7 @@ def test_without_the_setting_a_jwt_says_it_itself() -> None:
     ],
 )
 def test_when_nothing_says_the_lifetime_the_remedy_names_the_setting(token: str) -> None:
-    """Never a guess."""
+    """The lifetime is never guessed."""
     with pytest.raises(IssuerMalformed, match="no expires_in") as caught:
         read(fields(access_token=token, expires_in=None))
     assert "default_lifetime" in caught.value.remedy
@@ -223,7 +223,7 @@ SENT = 1_800_000_000
     ],
 )
 def test_a_jwt_ends_when_it_says_itself(exp: object, took: float, lifetime: float) -> None:
-    """Some issuers hand out one token until it ends, and state a full lifetime each time. Counted from the request."""
+    """Some issuers reuse one token until it expires, and state a full lifetime each time. Counted from the request."""
     asked = replace(ASKED, took=took)
     token = jwt(exp=exp, iat=SENT - 60) if exp is not None else jwt(iat=SENT)
     body = json.dumps(fields(access_token=token, expires_in=3600)).encode()
@@ -242,14 +242,14 @@ def test_a_jwt_ends_when_it_says_itself(exp: object, took: float, lifetime: floa
     ],
 )
 def test_a_new_jwt_lives_by_its_own_dates(iat: float, exp: float, took: float, lifetime: float) -> None:
-    """A token of 10 s whose dates are in whole seconds is over up to a second before `expires_in` says so."""
+    """A token of 10 s with dates in whole seconds may expire up to a second before `expires_in` says so."""
     body = json.dumps(fields(access_token=jwt(iat=iat, exp=exp), expires_in=10)).encode()
     assert read_answer(Answer(200, {"date": DATE}, body), replace(ASKED, took=took)).lifetime == pytest.approx(lifetime)
 
 
 @pytest.mark.parametrize("exp", [SENT, SENT - 5, SENT - 299])
 def test_a_token_that_is_over_is_none(exp: int) -> None:
-    """An issuer that repeats one until it ends may do so a moment too long: the next one comes a second later."""
+    """An issuer that reuses a token may return it a moment too long: the next one follows a second later."""
     body = json.dumps(fields(access_token=jwt(exp=exp, iat=SENT - 3600), expires_in=3600)).encode()
     with pytest.raises(IssuerMalformed, match="has already expired") as caught:
         read_answer(Answer(200, {"date": DATE}, body), ASKED)
@@ -271,7 +271,7 @@ def test_without_the_issuers_date_the_stated_lifetime_counts(date: str) -> None:
 
 @pytest.mark.parametrize(("exp", "lifetime"), [(SENT + 10, 9.0), (SENT + 20, 10.0), (SENT, 10.0)])
 def test_without_it_a_token_lives_no_longer_than_it_did_when_it_was_minted(exp: int, lifetime: float) -> None:
-    """Its own two dates are of one clock."""
+    """Its own two dates are by one clock."""
     body = json.dumps(fields(access_token=jwt(iat=SENT, exp=exp), expires_in=10)).encode()
     assert read_answer(Answer(200, {}, body), ASKED).lifetime == lifetime
 
@@ -289,13 +289,13 @@ def test_without_it_a_token_lives_no_longer_than_it_did_when_it_was_minted(exp: 
     ],
 )
 def test_granted_scopes_are_reported(scope: object, granted: tuple[str, ...]) -> None:
-    """They may be fewer than were asked for, or others (RFC 6749, section 3.3)."""
+    """They may be fewer than the requested ones, or others (RFC 6749, section 3.3)."""
     assert read(fields(scope=scope)).scopes == granted
 
 
 @pytest.mark.parametrize("scope", [5, True, {"read": True}])
 def test_a_scope_that_is_no_text_is_refused(scope: object) -> None:
-    """Nobody can tell what it grants."""
+    """It is unknown what it grants."""
     with pytest.raises(IssuerMalformed, match="scope"):
         read(fields(scope=scope))
 
@@ -319,7 +319,7 @@ def test_a_scope_that_is_no_text_is_refused(scope: object) -> None:
     ],
 )
 def test_what_is_no_json_object_is_refused_without_repeating_it(body: bytes) -> None:
-    """Not in the message, not in what a traceback shows of its causes."""
+    """Neither in the message nor in a traceback of its causes."""
     with pytest.raises(IssuerMalformed, match="not a JSON object") as caught:
         read(body)
     error: BaseException | None = caught.value
@@ -334,7 +334,7 @@ def test_a_byte_order_mark_is_forgiven() -> None:
 
 
 def test_a_refusal_dressed_as_200() -> None:
-    """Some say no politely: their code is worth more than the status."""
+    """Some issuers send errors with a 200: their code says more than the status."""
     with pytest.raises(IssuerRefused) as caught:
         read({"error": "invalid_client", "error_description": LEAK})
     assert caught.value.issuer_error == "invalid_client"
@@ -342,5 +342,5 @@ def test_a_refusal_dressed_as_200() -> None:
 
 
 def test_repr_shows_no_body() -> None:
-    """An answer in a traceback with locals."""
+    """An answer may appear in a traceback with locals."""
     assert LEAK not in repr(Answer(200, {"set-cookie": LEAK}, LEAK.encode()))

@@ -1,4 +1,4 @@
-"""How a client proves itself."""
+"""How a client authenticates."""
 
 import base64
 from collections.abc import Callable
@@ -56,14 +56,14 @@ def test_post_sends_them_as_they_are() -> None:
 
 @pytest.mark.parametrize("method", ["client_secret_post", "client_secret_basic"])
 def test_the_secret_is_asked_for_at_each_mint(method: str) -> None:
-    """So that a rotated one counts without a restart."""
+    """A rotated secret counts without a restart."""
     numbers = count()
     by_secret = way(method, ClientCredentials("id", lambda: Secret(f"s{next(numbers)}")))
     assert by_secret.proofs() != by_secret.proofs()
 
 
 def test_an_unknown_method_is_named_with_the_known_ones() -> None:
-    """A misspelt setting should be mended at once."""
+    """A misspelt setting is easy to correct."""
     with pytest.raises(ValueError, match=r"'secret_basic' is not known.*client_secret_post, client_secret_basic"):
         way("secret_basic", ClientCredentials("id", Secret("s")))
 
@@ -78,7 +78,7 @@ def test_an_unknown_method_is_named_with_the_known_ones() -> None:
     ],
 )
 def test_what_a_method_needs_must_be_there(auth: str, lacks: str) -> None:
-    """Said when the client is made, not at its first mint."""
+    """The error comes when the client is created, not at its first mint."""
     with pytest.raises(ValueError, match=f"auth '{auth}' needs {lacks}"):
         way(auth, ClientCredentials("id"))
 
@@ -110,14 +110,14 @@ def by_secret() -> ClientCredentials:
     ],
 )
 def test_a_replaced_credential_has_another_fingerprint(auth: str, new: Callable[[], ClientCredentials]) -> None:
-    """And one credential has one, whoever asks."""
+    """A credential always has the same one."""
     one, other = new(), new()
     assert way(auth, one).fingerprint() == way(auth, one).fingerprint()
     assert way(auth, one).fingerprint() != way(auth, other).fingerprint()
 
 
 def test_the_order_of_two_secrets_makes_no_other_fingerprint() -> None:
-    """Which of them worked last is each replica's own knowledge."""
+    """Each replica knows by itself which of them worked last."""
     secrets = [Secret("one"), Secret("two")]
     there = way("client_secret_post", ClientCredentials("id", client_secrets=lambda: secrets))
     back = way("client_secret_post", ClientCredentials("id", client_secrets=lambda: secrets[::-1]))

@@ -1,4 +1,4 @@
-"""A request that cannot even be made is trouble with the issuer, and shows nothing of what it was to be made of."""
+"""A request that cannot be built is an issuer failure, and shows nothing of its contents."""
 
 import traceback
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ KEY = TokenKey.of("orders", "https://api.example.com/")
 async def test_whatever_a_proof_raises_is_the_issuers_trouble(
     issuer_at: IssuerAt, practice: PracticeIssuer, kind: type[Exception]
 ) -> None:
-    """Such as a library that refuses a key. The text of its error may quote the key."""
+    """For example, a library refuses a key. The text of its error may quote the key."""
 
     def secrets() -> Sequence[Secret]:
         raise kind(QUOTED)

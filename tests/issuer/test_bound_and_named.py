@@ -1,4 +1,4 @@
-"""Tokens that are bound to us alone, and what the issuer calls an exchange."""
+"""Tokens that are bound to our key or certificate, and the issuer's id of an exchange."""
 
 import base64
 import json
@@ -44,7 +44,7 @@ def test_a_bound_token_is_refused_unless_allowed(token: str, also: object) -> No
 
 @pytest.mark.parametrize("token", [jwt({"sub": "a"}), jwt({"cnf": None}), jwt({"cnf": {}}), jwt([]), "a.b.c", "opaque"])
 def test_others_are_not_bound(token: str) -> None:
-    """What reads as no JWT is opaque."""
+    """A token that is not a JWT is opaque."""
     assert read(token).access_token.reveal() == token
 
 
@@ -62,7 +62,7 @@ def test_others_are_not_bound(token: str) -> None:
     ],
 )
 def test_the_issuers_name_for_the_exchange_is_kept_if_it_is_harmless(headers: dict[str, str], name: str) -> None:
-    """It goes into the audit log as it is."""
+    """It is logged as it is."""
     assert read("t", headers).request_id == name
     with pytest.raises(IssuerRefused) as caught:
         read_answer(Answer(400, headers, b"{}"), RequestContext("h", (), 0.0, 0.0))

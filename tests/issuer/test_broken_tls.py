@@ -25,7 +25,7 @@ MORE_THAN_A_POOL = 25
 async def test_broken_tls_is_the_issuers_trouble(
     issuer_at: IssuerAt, tmp_path: Path, kind: str, version: Version
 ) -> None:
-    """A typed error with its cause, and nothing of the token in it; the next mint has a connection of its own."""
+    """A typed error with its cause, and without any part of the token; the next mint has a new connection."""
     authority = Authority(tmp_path)
     async with broken_tls(authority.server(), GOOD, version) as peer:
         issuer = issuer_at(peer.url, ca_file=str(authority.ca), http2=version == "h2", timeout=1.0)
@@ -46,7 +46,7 @@ async def test_broken_tls_is_the_issuers_trouble(
 
 @pytest.mark.parametrize("version", ["http/1.1", "h2"])
 async def test_broken_connections_leave_no_place_taken(issuer_at: IssuerAt, tmp_path: Path, version: Version) -> None:
-    """More of them than the pool has places, one after the other and at once."""
+    """With more broken connections than the pool has places, in sequence and in parallel."""
     authority = Authority(tmp_path)
     async with broken_tls(authority.server(), GOOD, version) as peer:
         issuer = issuer_at(peer.url, ca_file=str(authority.ca), http2=version == "h2", timeout=5.0)
@@ -64,7 +64,7 @@ async def test_broken_connections_leave_no_place_taken(issuer_at: IssuerAt, tmp_
 async def test_an_idle_connection_is_not_used_again(
     issuer_at: IssuerAt, tmp_path: Path, version: Version, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Which a firewall may have forgotten: a POST that is swallowed would hang to its deadline, and be sent again."""
+    """A firewall may have dropped it: a POST would hang until its deadline, and then be sent again."""
     assert http.KEEPALIVE_EXPIRY < 60.0
     monkeypatch.setattr(http, "KEEPALIVE_EXPIRY", 0.0)
     authority = Authority(tmp_path)

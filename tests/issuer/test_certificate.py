@@ -1,4 +1,4 @@
-"""A client's certificate: taken from bytes, shown on connections, replaced while they are in use."""
+"""A client's certificate: loaded from bytes, presented on connections, replaced while it is in use."""
 
 import asyncio
 import os
@@ -66,7 +66,7 @@ SPOILT: dict[str, tuple[Callable[[bytes, bytes], tuple[bytes, bytes]], str]] = {
 def test_what_is_no_certificate_with_its_key_is_refused(
     pair: tuple[bytes, bytes], spoil: Callable[[bytes, bytes], tuple[bytes, bytes]], why: str
 ) -> None:
-    """So that whoever watches the files keeps what it has. No byte of them shows, and no password is asked for."""
+    """So a poller keeps the previous one. The error shows no byte, and there is no password prompt."""
     with pytest.raises(ValueError, match=why) as caught:
         load_client_certificate(*spoil(*pair))
     assert caught.value.__context__ is None
@@ -84,7 +84,7 @@ def test_the_key_must_be_that_of_the_certificate(authority: Authority, pair: tup
 def test_no_file_is_left_of_a_key(
     pair: tuple[bytes, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_memory: bool
 ) -> None:
-    """OpenSSL reads files only; ours are in memory, or gone at once where the system cannot have them there."""
+    """OpenSSL only reads files; ours are in memory, or removed at once if the system has no such files."""
     directory = tmp_path / "temporary"
     directory.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(directory))
@@ -97,7 +97,7 @@ def test_no_file_is_left_of_a_key(
 async def test_a_replaced_certificate_is_shown_while_the_old_one_is_still_in_use(
     issuer_at: IssuerAt, authority: Authority
 ) -> None:
-    """The request under way ends as it began; its connection is closed then, and not before."""
+    """The request in progress ends as it began; then its connection is closed, and not before."""
     certificates = [load_client_certificate(*(file.read_bytes() for file in authority.client())) for _ in range(2)]
     current = [certificates[0]]
     shown: list[object] = []
@@ -131,7 +131,7 @@ async def test_a_replaced_certificate_is_shown_while_the_old_one_is_still_in_use
 
 
 async def test_without_a_change_the_connection_is_kept(issuer_at: IssuerAt, authority: Authority) -> None:
-    """The same bytes read anew are the same certificate: a poller that reads too often costs no handshake."""
+    """The same bytes are the same certificate: a poller that reads too often causes no handshake."""
     files = [file.read_bytes() for file in authority.client()]
     connections = 0
 
@@ -153,7 +153,7 @@ async def test_without_a_change_the_connection_is_kept(issuer_at: IssuerAt, auth
 async def test_a_certificate_that_the_server_refuses_is_in_the_remedy(
     issuer_at: IssuerAt, authority: Authority, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """In TLS 1.3 the refusal comes after the handshake, and looks like a connection that breaks."""
+    """In TLS 1.3 the server rejects it after the handshake, which looks like a broken connection."""
     stranger = Authority(tmp_path_factory.mktemp("stranger"))
     foreign = load_client_certificate(*(file.read_bytes() for file in stranger.client()))
     async with peer(answers(200, GOOD), authority.server(wants_certificate=True)) as url:
@@ -164,7 +164,7 @@ async def test_a_certificate_that_the_server_refuses_is_in_the_remedy(
 
 
 def test_it_needs_tls(issuer_at: IssuerAt, pair: tuple[bytes, bytes]) -> None:
-    """Over plain http nobody would see a certificate."""
+    """A certificate is only presented with TLS."""
     credentials = ClientCredentials("id", certificate=lambda: load_client_certificate(*pair))
     with pytest.raises(ValueError, match="https"):
         issuer_at("http://127.0.0.1:1/", credentials, auth="tls_client_auth")
@@ -173,7 +173,7 @@ def test_it_needs_tls(issuer_at: IssuerAt, pair: tuple[bytes, bytes]) -> None:
 async def test_a_ca_file_that_is_gone_meanwhile_is_said_and_not_replaced(
     issuer_at: IssuerAt, authority: Authority
 ) -> None:
-    """A new certificate needs new connections, and those need to know whom to trust."""
+    """A new certificate needs new connections, and those need the CAs."""
     certificates = [load_client_certificate(*(file.read_bytes() for file in authority.client())) for _ in range(2)]
     current = [certificates[0]]
     credentials = ClientCredentials("id", certificate=lambda: current[0])

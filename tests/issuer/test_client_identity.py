@@ -1,4 +1,4 @@
-"""Whose tokens a client has: what changes its identity, and what does not."""
+"""Whose tokens a client gets: what changes its identity, and what does not."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -37,7 +37,7 @@ def identity(options: EndpointOptions = FORM, client_id: str = "an-id", extra: M
     ],
 )
 def test_what_decides_which_token_comes_is_part_of_it(changed: str) -> None:
-    """Another endpoint, client_id, way of asking or extra claim."""
+    """Another endpoint, client_id, kind of request or extra claim."""
     assert changed != identity()
 
 
@@ -53,17 +53,17 @@ def test_what_decides_which_token_comes_is_part_of_it(changed: str) -> None:
     ],
 )
 def test_what_brings_the_same_token_is_not(same: str) -> None:
-    """Another proof or another spelling costs no mint."""
+    """Another credential or another spelling causes no mint."""
     assert same == identity()
 
 
 def test_a_form_is_not_json_even_if_it_calls_all_the_same() -> None:
-    """An issuer may read other things in it."""
+    """An issuer may read other parameters in it."""
     assert identity(replace(FORM, audience_parameter="audience")) != identity(JSON_BODY)
 
 
 def test_json_has_one_name_for_the_audience() -> None:
-    """The setting means nothing there."""
+    """The setting has no effect there."""
     assert identity(replace(JSON_BODY, audience_parameter="audience")) == identity(JSON_BODY)
 
 
@@ -82,5 +82,5 @@ def test_json_has_one_name_for_the_audience() -> None:
     ],
 )
 def test_only_sure_spellings_are_unified(url: str, canonical: str) -> None:
-    """Scheme, host, usual port and empty path; the rest may mean another tenant."""
+    """Scheme, host, default port and empty path; other differences may mean another tenant."""
     assert canonical_url(url) == canonical

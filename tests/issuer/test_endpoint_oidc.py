@@ -1,4 +1,4 @@
-"""Mints from an OAuth server that nobody here wrote: npm oidc-provider."""
+"""Mints at an independent OAuth server: npm oidc-provider."""
 
 from collections.abc import Iterator
 
@@ -41,7 +41,7 @@ async def test_both_ways_to_send_an_odd_secret(
 
 
 async def test_without_an_audience_the_token_is_opaque(issuer_at: IssuerAt, provider: OidcProvider) -> None:
-    """The server's own default, with its own lifetime."""
+    """The server's default, with its own lifetime."""
     issuer = issuer_at(provider.token_url, ClientCredentials("post-client", Secret(ODD)), request="form")
     minted = await issuer.mint(TokenKey.of("orders", "", ["orders:write"]))
     assert "." not in minted.access_token.reveal()
@@ -67,7 +67,7 @@ async def test_its_refusals_keep_their_code(
 
 
 async def test_it_refuses_json_and_the_remedy_says_so(issuer_at: IssuerAt, provider: OidcProvider) -> None:
-    """The wrong dialect is the first thing that newcomers get wrong."""
+    """The wrong dialect is the most frequent mistake of newcomers."""
     with pytest.raises(IssuerRefused) as caught:
         await issuer_at(provider.token_url, ClientCredentials("post-client", Secret(ODD))).mint(KEY)
     assert '"form"' in caught.value.remedy

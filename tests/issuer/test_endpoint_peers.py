@@ -1,4 +1,4 @@
-"""Peers that hang, drip, flood, redirect and talk nonsense."""
+"""Peers that hang, drip, flood, redirect and send nonsense."""
 
 import asyncio
 import gzip
@@ -30,7 +30,7 @@ async def refused(issuer_at: IssuerAt, script: Script, **options: object) -> Iss
 
 @pytest.mark.parametrize("script", [hangs, drips], ids=["hangs", "drips"])
 async def test_the_deadline_is_for_all_of_it(issuer_at: IssuerAt, script: Script) -> None:
-    """A peer that sends a byte now and then never breaks a deadline that starts anew with each byte."""
+    """A peer that sends a byte now and then never exceeds a deadline that restarts with each byte."""
     async with asyncio.timeout(3.0):  # far from the 10 s that would count otherwise
         error = await refused(issuer_at, script, timeout=0.2)
     assert type(error) is IssuerUnavailable
@@ -53,14 +53,14 @@ async def test_the_largest_answer_is_taken_and_one_byte_more_is_not(issuer_at: I
 
 
 async def test_a_large_error_page_does_not_hide_its_status(issuer_at: IssuerAt) -> None:
-    """What is to be done depends on the status, not on the page."""
+    """The remedy depends on the status, not on the page."""
     error = await refused(issuer_at, answers(401, b"<p>" * 40_000))
     assert type(error) is IssuerRefused
 
 
 @pytest.mark.parametrize("packed", [gzip.compress(GOOD), zlib.compress(GOOD)], ids=["gzip", "deflate"])
-async def test_a_packed_answer_is_unpacked(issuer_at: IssuerAt, packed: bytes) -> None:
-    """Some proxies pack whatever was asked for."""
+async def test_a_compressed_answer_is_decompressed(issuer_at: IssuerAt, packed: bytes) -> None:
+    """Some proxies compress whatever was requested."""
     encoding = "gzip" if packed[:2] == b"\x1f\x8b" else "deflate"
     async with peer(answers(200, packed, Content_Encoding=encoding)) as url:
         assert (await issuer_at(url).mint(KEY)).lifetime == 60.0
@@ -77,15 +77,17 @@ async def test_a_packed_answer_is_unpacked(issuer_at: IssuerAt, packed: bytes) -
     ],
     ids=["bomb", "cut", "lie", "unknown", "twice"],
 )
-async def test_a_badly_packed_answer_is_malformed(issuer_at: IssuerAt, body: bytes, encoding: str, why: str) -> None:
-    """A bomb of 50 MB in 49 kB never gets to explode."""
+async def test_a_badly_compressed_answer_is_malformed(
+    issuer_at: IssuerAt, body: bytes, encoding: str, why: str
+) -> None:
+    """A bomb of 50 MB in 49 kB is never decompressed."""
     error = await refused(issuer_at, answers(200, body, Content_Encoding=encoding))
     assert type(error) is IssuerMalformed
     assert why in str(error)
 
 
 async def test_redirects_are_not_followed(issuer_at: IssuerAt) -> None:
-    """The secret would go along."""
+    """The secret would be sent along."""
     followed = asyncio.Event()
 
     async def elsewhere(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -121,7 +123,7 @@ async def test_what_is_no_http_breaks_the_connection(issuer_at: IssuerAt, data: 
 
 
 async def test_an_echo_of_the_secret_shows_nowhere(issuer_at: IssuerAt) -> None:
-    """A peer may send back what it got."""
+    """A peer may return what it received."""
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(SECRET.encode() + b"\r\n" + SECRET.encode() + b"\r\n\r\n")
@@ -143,7 +145,7 @@ async def test_nobody_listening_is_unavailable_with_a_cause(issuer_at: IssuerAt)
 
 
 async def test_no_cookie_travels_from_one_client_to_another(issuer_at: IssuerAt) -> None:
-    """Clients share the pool, and nothing else."""
+    """Clients share the pool, but nothing else."""
     heads: list[bytes] = []
 
     async def tempts(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -174,7 +176,7 @@ async def test_the_environment_changes_nothing(
 
 
 async def test_a_named_proxy_is_used(issuer_at: IssuerAt) -> None:
-    """And gets the whole address."""
+    """It gets the whole address."""
     seen: list[bytes] = []
 
     async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -196,7 +198,7 @@ async def test_a_certificate_authority_that_cannot_be_read_is_named(issuer_at: I
 
 
 async def test_an_odd_secret_stays_out_of_header_errors(issuer_at: IssuerAt, caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever is in it, Basic credentials are a legal header: no library has a reason to quote them."""
+    """With any secret, Basic credentials are a legal header: no library has a reason to quote them."""
     caplog.set_level(logging.DEBUG)
     credentials = ClientCredentials(CLIENT_ID, Secret("a\r\nb\x00ü:%"))
     async with peer(answers(200, GOOD)) as url:
@@ -213,7 +215,7 @@ def _no_object(_: bytes) -> NoReturn:
 
 
 async def test_a_request_that_cannot_be_made_is_the_issuers_trouble(issuer_at: IssuerAt) -> None:
-    """Whatever a client's proof raises: typed, and without its text."""
+    """Whatever a client's authentication raises: a typed error without its text."""
     async with peer(answers(200, GOOD)) as url:
         with pytest.raises(IssuerUnavailable, match="cannot be built") as caught:
             await issuer_at(url, ClientCredentials(CLIENT_ID, client_secrets=_no_secret)).mint(KEY)

@@ -1,4 +1,4 @@
-"""Mints, really over HTTP, from the strict practice issuer."""
+"""Mints over HTTP from the strict practice issuer."""
 
 import logging
 import traceback
@@ -37,7 +37,7 @@ async def test_a_wrong_secret_is_refused(issuer_at: IssuerAt, practice: Practice
 
 
 async def test_a_rotated_secret_counts_at_the_next_mint(issuer_at: IssuerAt, practice: PracticeIssuer) -> None:
-    """The source is asked each time."""
+    """The source is called each time."""
     secrets = iter([Secret("old"), Secret(SECRET)])
     issuer = issuer_at(practice.token_url, ClientCredentials(CLIENT_ID, lambda: next(secrets)))
     with pytest.raises(IssuerRefused):
@@ -46,7 +46,7 @@ async def test_a_rotated_secret_counts_at_the_next_mint(issuer_at: IssuerAt, pra
 
 
 async def test_extra_claims_reach_the_issuer_beside_the_contract(issuer_at: IssuerAt, practice: PracticeIssuer) -> None:
-    """The strict issuer takes them."""
+    """The strict issuer accepts them."""
     credentials = ClientCredentials(CLIENT_ID, Secret(SECRET), {"organization": "org_1", "roles": ["a"]})
     assert (await issuer_at(practice.token_url, credentials).mint(KEY)).access_token
 
@@ -74,7 +74,7 @@ async def test_throttling_says_for_how_long(issuer_at: IssuerAt, practice: Pract
 
 
 async def test_a_hanging_issuer_is_given_up_at_the_deadline(issuer_at: IssuerAt, practice: PracticeIssuer) -> None:
-    """The whole mint has one."""
+    """One deadline limits the whole mint."""
     practice.fault = Fault(hang=True)
     with pytest.raises(IssuerUnavailable, match=r"127\.0\.0\.1 did not answer within 0\.5 s"):
         await issuer_at(practice.token_url, timeout=0.5).mint(KEY)
@@ -82,7 +82,7 @@ async def test_a_hanging_issuer_is_given_up_at_the_deadline(issuer_at: IssuerAt,
 
 
 async def test_one_connection_serves_one_mint_after_the_other(issuer_at: IssuerAt, practice: PracticeIssuer) -> None:
-    """The pool keeps it; the issuer's mood does not cling to it."""
+    """The pool keeps it."""
     issuer = issuer_at(practice.token_url)
     practice.fault = Fault(status=500, times=1)
     with pytest.raises(IssuerUnavailable):
@@ -94,7 +94,7 @@ async def test_one_connection_serves_one_mint_after_the_other(issuer_at: IssuerA
 async def test_nothing_secret_is_logged_at_any_level(
     issuer_at: IssuerAt, practice: PracticeIssuer, caplog: pytest.LogCaptureFixture, auth: str
 ) -> None:
-    """Not by us, and not by the libraries beneath, which write header values down at DEBUG."""
+    """Neither by us, nor by the libraries below, which log header values at DEBUG."""
     caplog.set_level(logging.DEBUG)
     practice.fault = Fault(status=200, body='{"access_token":"t0ken-text","expires_in":60}')
     minted = await issuer_at(practice.token_url, auth=auth).mint(KEY)

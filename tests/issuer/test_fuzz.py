@@ -56,8 +56,8 @@ def read_or_error(answer: Answer) -> Minted | IssuerError:
 @given(
     encoding=st.sampled_from(["gzip", "deflate", "identity", "br", "gzip, gzip", ""]) | st.text(), packed=st.binary()
 )
-def test_any_packed_body_is_unpacked_or_bad(encoding: str, packed: bytes) -> None:
-    """Never another exception, never more than the cap."""
+def test_any_compressed_body_is_decompressed_or_bad(encoding: str, packed: bytes) -> None:
+    """Never another exception, and never more than the limit."""
     try:
         assert len(decompress(encoding, packed, MAX_BODY)) <= MAX_BODY
     except BadBody:

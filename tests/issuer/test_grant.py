@@ -1,4 +1,4 @@
-"""What the issuer granted: from its answer, and from the token where that is a JWT."""
+"""What the issuer granted, from its answer and from a JWT."""
 
 import base64
 import json
@@ -55,7 +55,7 @@ def read(token: str, scope: object = None, check: AudienceCheck = "warn", audien
     ],
 )
 def test_what_was_granted(token: str, answered: object, granted: tuple[str, ...]) -> None:
-    """The answer's word and the JWT's own, which its resource server believes; where neither says, what was asked."""
+    """The scopes in the answer and in the JWT, which its resource server relies on; else the requested ones."""
     assert read(token, answered).scopes == granted
 
 
@@ -64,7 +64,7 @@ def test_what_was_granted(token: str, answered: object, granted: tuple[str, ...]
     [(AUDIENCE, (AUDIENCE,)), ([AUDIENCE, "b"], (AUDIENCE, "b")), (None, ()), (5, ()), ([5, "b"], ("b",))],
 )
 def test_the_audience_that_a_jwt_names_is_kept(aud: object, granted: tuple[str, ...]) -> None:
-    """One text or several (RFC 7519, section 4.1.3)."""
+    """One string or several (RFC 7519, section 4.1.3)."""
     assert read(jwt(aud=aud)).audience == granted
 
 
@@ -78,14 +78,14 @@ def test_names_are_printable_and_bounded() -> None:
 
 @pytest.mark.parametrize("scope", [" ".join(map(str, range(MAX_GRANTED_SCOPES + 1))), "x" * 257, "\x07" * 100])
 def test_a_grant_that_nobody_could_check_is_refused(scope: str) -> None:
-    """Were it cut, what was cut off would be handed out unseen."""
+    """If it were truncated, the rest would be handed out unchecked."""
     with pytest.raises(IssuerMalformed, match="grants more"):
         read("opaque", scope)
 
 
 @pytest.mark.parametrize("aud", ["https://other.example.com/", [], None, [AUDIENCE.upper()]])
 def test_a_jwt_for_another_audience_is_refused_where_the_issuer_is_set_so(aud: object) -> None:
-    """With a pause for the whole fleet: a repetition gives the same. Callers do not learn what it is for."""
+    """With a pause for the whole fleet, because a repetition gives the same. Callers do not learn the audience."""
     with pytest.raises(WrongAudience) as caught:
         read(jwt(aud=aud, scope="one"), check="refuse")
     error = caught.value
@@ -107,7 +107,7 @@ def test_a_jwt_for_another_audience_is_refused_where_the_issuer_is_set_so(aud: o
     ],
 )
 def test_other_tokens_are_taken(token: str, audience: str, check: AudienceCheck) -> None:
-    """Those that name it, those that do not tell, those for which none was asked; and all where it is not wanted."""
+    """Tokens that name it, opaque ones, those requested without an audience; and all if the check is off."""
     assert read(token, check=check, audience=audience).access_token.reveal() == token
 
 

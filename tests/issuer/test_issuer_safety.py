@@ -1,4 +1,4 @@
-"""Nobody can turn the service into a proxy: what it says goes to the issuer, and to the issuer alone."""
+"""The service cannot be used as a proxy: it sends requests to the issuer only."""
 
 import asyncio
 import json
@@ -98,7 +98,7 @@ def test_no_audience_adds_a_parameter_or_replaces_one(audience: str) -> None:
 async def test_a_certificate_of_another_host_gets_nothing(
     issuer_at: IssuerAt, tmp_path: Path, host: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Wherever DNS leads: it is of the right CA, and of the wrong name."""
+    """Whatever DNS says: it has the right CA and the wrong name."""
     reached = asyncio.Event()
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -112,7 +112,7 @@ async def test_a_certificate_of_another_host_gets_nothing(
 
 
 async def test_a_foreign_authority_gets_nothing(issuer_at: IssuerAt, tmp_path: Path) -> None:
-    """With a pinned CA only that one counts, and without one only the well-known ones."""
+    """With a pinned CA only that one counts, otherwise only the well-known ones."""
     for name in ("ours", "foreign"):
         (tmp_path / name).mkdir()
     ours, foreign = (Authority(tmp_path / name) for name in ("ours", "foreign"))
@@ -124,7 +124,7 @@ async def test_a_foreign_authority_gets_nothing(issuer_at: IssuerAt, tmp_path: P
 
 
 def test_old_tls_is_not_spoken(tmp_path: Path) -> None:
-    """1.2 at least, with the name checked, whomever we trust."""
+    """At least TLS 1.2, with the name checked, for any CAs."""
     for ca_file in (None, str(Authority(tmp_path).ca)):
         context = trust(ca_file)
         assert context.minimum_version == ssl.TLSVersion.TLSv1_2
@@ -144,7 +144,7 @@ async def test_the_environment_names_no_authority(
 
 
 async def test_localhost_is_this_machine(issuer_at: IssuerAt) -> None:
-    """As it is everywhere, unless somebody has changed it."""
+    """As on every machine, unless it was changed."""
     async with peer(answers(200, GOOD)) as url:
         assert (await issuer_at(url.replace("127.0.0.1", "localhost")).mint(KEY)).lifetime == 60.0
 
@@ -152,7 +152,7 @@ async def test_localhost_is_this_machine(issuer_at: IssuerAt) -> None:
 async def test_a_resolver_that_leads_localhost_elsewhere_gets_no_secret(
     issuer_at: IssuerAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The connection is looked at once it is there, and nothing is sent: a resolver may say another thing each time."""
+    """The address is checked after connecting, before anything is sent: a resolver may answer differently each time."""
     got = asyncio.get_running_loop().create_future()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -174,7 +174,7 @@ async def test_a_resolver_that_leads_localhost_elsewhere_gets_no_secret(
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "10.0.0.1", "169.254.169.254", "fe80::1", "::ffff:192.0.2.1"])
 async def test_addresses_that_are_not_this_machine(address: str) -> None:
-    """Hung up on."""
+    """They are disconnected."""
     stream = Stream(address)
     with pytest.raises(NotThisMachine):
         await require_loopback("connection.connect_tcp.complete", {"return_value": stream})
@@ -183,20 +183,20 @@ async def test_addresses_that_are_not_this_machine(address: str) -> None:
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1"])
 async def test_addresses_of_this_machine(address: str) -> None:
-    """Left alone."""
+    """They are accepted."""
     stream = Stream(address)
     await require_loopback("connection.connect_tcp.complete", {"return_value": stream})
     assert not stream.closed
 
 
 def test_a_proxy_sees_no_plain_request_for_this_machine() -> None:
-    """It would get the secret in clear, and `localhost` would be the proxy's own."""
+    """It would get the secret unencrypted, and `localhost` would be the proxy itself."""
     with pytest.raises(ValueError, match="proxy"):
         endpoint_options("http://localhost/oauth/token", proxy="http://proxy.example:3128")
 
 
 async def test_the_whole_of_a_mint_has_one_deadline(issuer_at: IssuerAt) -> None:
-    """Also where a second secret is tried: it has what the first left."""
+    """A second secret gets the time that the first one left."""
     posts = 0
 
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""Signed assertions and certificates, at an OAuth server that nobody here wrote: npm oidc-provider."""
+"""Signed assertions and certificates, at an independent OAuth server: npm oidc-provider."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ KEYS = {algorithm: private_key(algorithm) for algorithm in SIGNING_ALGORITHMS}
 
 @dataclass
 class Place:
-    """The server, and what to trust it and be trusted by."""
+    """The server, and what both sides need for trust."""
 
     provider: OidcProvider
     ca_file: str
@@ -63,7 +63,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 @pytest.fixture
 def clock() -> SystemClock:
-    """Assertions are judged by the server's own time."""
+    """The server checks assertions by its own clock."""
     return SystemClock()
 
 
@@ -99,7 +99,7 @@ def certified(
 async def test_an_assertion_of_each_kind_is_taken(
     issuer_at: IssuerAt, place: Place, algorithm: str, key_id: str | None
 ) -> None:
-    """With and without the key's name; twice, and the server takes no assertion twice: each has a jti of its own."""
+    """With and without the key's id, twice: the server accepts no assertion twice, and each has its own jti."""
     issuer = signs(place, issuer_at, algorithm, load_signing_key(pem(KEYS[algorithm]), algorithm, key_id))
     first, second = await issuer.mint(KEY), await issuer.mint(KEY)
     assert first.lifetime == second.lifetime == WHOLE
@@ -107,7 +107,7 @@ async def test_an_assertion_of_each_kind_is_taken(
 
 
 async def test_an_assertion_is_taken_once(issuer_at: IssuerAt, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So a replayed one is worth nothing, and the test above shows what it seems to."""
+    """So a replayed one is useless, and the previous test proves what it claims."""
 
     def token_urlsafe(_size: int) -> str:
         return "always the same"
@@ -121,7 +121,7 @@ async def test_an_assertion_is_taken_once(issuer_at: IssuerAt, place: Place, mon
 
 
 async def test_the_audience_of_an_assertion_is_a_setting(issuer_at: IssuerAt, place: Place) -> None:
-    """Some want to read their own URL there instead of the endpoint's; a foreign one is refused."""
+    """Some issuers expect their own URL there instead of the endpoint's; another one is refused."""
     key = load_signing_key(pem(KEYS["ES256"]), "ES256")
     origin = place.provider.token_url.removesuffix("/token")
     assert (await signs(place, issuer_at, "ES256", key, assertion_audience=origin).mint(KEY)).access_token
@@ -147,21 +147,21 @@ async def test_a_key_that_the_issuer_does_not_know_is_refused(
 
 
 async def test_a_certificate_is_taken(issuer_at: IssuerAt, place: Place) -> None:
-    """The body holds no secret at all."""
+    """The body has no secret at all."""
     minted = await certified(place, issuer_at, "certified", place.certificate).mint(KEY)
     assert minted.lifetime == WHOLE
 
 
 @pytest.mark.parametrize(("client_id", "foreign"), [("certified", True), ("other", False)])
 async def test_another_certificate_is_refused(issuer_at: IssuerAt, place: Place, client_id: str, foreign: bool) -> None:
-    """Of a foreign CA, or of a name that the client does not have."""
+    """Of another CA, or with a name that the client does not have."""
     with pytest.raises(IssuerRefused) as caught:
         await certified(place, issuer_at, client_id, place.foreign if foreign else place.certificate).mint(KEY)
     assert caught.value.issuer_error == "invalid_client"
 
 
 async def test_a_replaced_certificate_counts_at_the_next_mint(issuer_at: IssuerAt, place: Place) -> None:
-    """Though the connection made with the one before was kept: it would have proved the wrong thing."""
+    """The kept connection with the previous one would have authenticated the wrong certificate."""
     current = [place.foreign]
     credentials = ClientCredentials("certified", certificate=lambda: current[0])
     issuer = issuer_at(
@@ -174,7 +174,7 @@ async def test_a_replaced_certificate_counts_at_the_next_mint(issuer_at: IssuerA
 
 
 async def test_clients_never_use_each_others_certificates(place: Place, clock: SystemClock) -> None:
-    """They mint at the same endpoint, and each has connections of its own."""
+    """They mint at the same endpoint, on connections of their own."""
     options = endpoint_options(place.provider.token_url, request="form", auth="tls_client_auth", ca_file=place.ca_file)
     endpoint = TokenEndpoint(options, clock)
     good = endpoint.for_client(ClientCredentials("certified", certificate=lambda: place.certificate))
@@ -187,7 +187,7 @@ async def test_clients_never_use_each_others_certificates(place: Place, clock: S
 
 
 async def test_a_token_bound_to_the_certificate_is_not_shared(issuer_at: IssuerAt, place: Place) -> None:
-    """Callers could not use it (RFC 8705, section 3): the error says how to mend it, or what to set."""
+    """Callers could not use it (RFC 8705, section 3): the error has a remedy."""
     with pytest.raises(IssuerMalformed, match="bound") as caught:
         await certified(place, issuer_at, "bound", place.certificate).mint(KEY)
     assert "allow_bound_tokens" in caught.value.remedy

@@ -1,4 +1,4 @@
-"""Answers that are no token: which error, when to try again, what to do."""
+"""Answers without a token: which error, when to retry, what to do."""
 
 import json
 
@@ -64,7 +64,7 @@ def test_each_code_has_a_remedy_of_its_own(code: str, word: str) -> None:
     ],
 )
 def test_a_proof_that_is_not_taken_is_a_refusal_of_the_client(status: int, code: str, *, of_client: bool) -> None:
-    """RFC 6749, section 5.2; and a 401 whatever the code (Auth0). Other refusals belong to what was asked for."""
+    """RFC 6749, section 5.2; and a 401 with any code (Auth0). Other refusals depend on the request."""
     assert refused(status, {"error": code}).of_client is of_client
 
 
@@ -81,7 +81,7 @@ def test_a_refusal_without_a_code_still_has_a_remedy(status: int, body: bytes) -
 
 @pytest.mark.parametrize("status", [404, 405, 410])
 def test_a_wrong_path_is_pointed_out(status: int) -> None:
-    """The commonest mistake of a set-up."""
+    """The most frequent mistake of a setup."""
     assert "token_url" in refused(status).remedy
 
 
@@ -89,7 +89,7 @@ def test_a_wrong_path_is_pointed_out(status: int) -> None:
     ("status", "code"), [(415, ""), (415, "invalid_client"), (400, ""), (400, "invalid_request"), (401, "")]
 )
 def test_a_wrong_dialect_is_pointed_out(status: int, code: str) -> None:
-    """A form server that gets JSON says one of these; so does a JSON server that gets a form."""
+    """A form server that gets JSON returns one of these; so does a JSON server that gets a form."""
     remedy = refused(status, {"error": code}).remedy
     assert '"form"' in remedy
     assert '"json"' in remedy
@@ -114,20 +114,20 @@ def test_a_wrong_dialect_is_pointed_out(status: int, code: str) -> None:
     ],
 )
 def test_what_is_no_clean_code_is_not_repeated(code: object) -> None:
-    """It may say anything."""
+    """It may be any text."""
     error = refused(400, {"error": code})
     assert error.issuer_error == ""
     assert "s3c" not in str(error) + error.remedy
 
 
 def test_unknown_codes_are_repeated() -> None:
-    """Whoever runs the issuer can look them up."""
+    """The issuer's operators can look them up."""
     assert refused(400, {"error": "quota_exceeded_for_tenant"}).issuer_error == "quota_exceeded_for_tenant"
 
 
 @pytest.mark.parametrize("code", ["slow_down", "too_many_requests", "too_many_attempts"])
 def test_throttling_by_code_is_throttling(code: str) -> None:
-    """Not everybody uses 429."""
+    """Some issuers do not use 429."""
     error = refused(400, {"error": code}, retry_after="7")
     assert type(error) is IssuerThrottled
     assert error.retry_after == 7.0
@@ -135,7 +135,7 @@ def test_throttling_by_code_is_throttling(code: str) -> None:
 
 
 def test_being_unavailable_by_code_is_being_unavailable() -> None:
-    """Nobody has to mend the client."""
+    """The client needs no correction."""
     assert type(refused(400, {"error": "temporarily_unavailable"})) is IssuerUnavailable
 
 
@@ -162,7 +162,7 @@ def test_being_unavailable_by_code_is_being_unavailable() -> None:
 )
 @pytest.mark.parametrize("status", [408, 429, 500, 503, 504, 401, 403])
 def test_retry_after_in_seconds_or_as_a_date_is_clamped(status: int, text: str, seconds: float) -> None:
-    """To 1–300 s, so that no issuer can stop the fleet for a day, or be hammered."""
+    """To 1–300 s, so that no issuer can stop the fleet for a day or get too many requests."""
     assert refused(status, retry_after=text).retry_after == seconds
 
 
@@ -183,7 +183,7 @@ def test_retry_after_in_seconds_or_as_a_date_is_clamped(status: int, text: str, 
     ],
 )
 def test_a_senseless_retry_after_is_none(text: str) -> None:
-    """The broker then backs off by itself."""
+    """The broker then chooses a back-off."""
     assert refused(429, retry_after=text).retry_after is None
 
 
@@ -200,20 +200,20 @@ def test_a_senseless_retry_after_is_none(text: str) -> None:
     ],
 )
 def test_the_reset_of_a_rate_limit_counts(text: str, seconds: float) -> None:
-    """Since 1970, by the issuer's clock, as Auth0 says it; or from now on, as others do."""
+    """Since 1970, by the issuer's clock, as Auth0 does; or from now, as others do."""
     date = "Wed, 21 Oct 2015 07:28:00 GMT"
     assert refused(429, x_ratelimit_reset=text, date=date).retry_after == seconds
 
 
 @pytest.mark.parametrize("name", ["ratelimit_reset", "x_rate_limit_reset"])
 def test_other_names_of_it_count_too(name: str) -> None:
-    """There is no standard."""
+    """There is no standard name."""
     assert refused(429, **{name: "60"}).retry_after == 60.0
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-5", "1e3"])
 def test_a_senseless_reset_is_none(text: str) -> None:
-    """The broker then backs off by itself."""
+    """The broker then chooses a back-off."""
     assert refused(429, x_ratelimit_reset=text).retry_after is None
 
 
@@ -223,14 +223,14 @@ def test_retry_after_counts_before_the_reset() -> None:
 
 
 def test_a_date_is_taken_against_the_issuers_own_clock() -> None:
-    """Two hosts' clocks are never compared: here the issuer's is a year ahead."""
+    """Clocks of two hosts are never compared: here the issuer's is a year ahead."""
     error = refused(429, retry_after="Fri, 21 Oct 2016 07:28:20 GMT", date="Fri, 21 Oct 2016 07:28:00 GMT")
     assert error.retry_after == 20.0
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 520, 599, 408])
 def test_trouble_at_the_issuer_is_unavailable(status: int) -> None:
-    """No time is named, so that each replica's jitter counts."""
+    """It names no time, so that each replica's jitter counts."""
     error = refused(status, b"<html>oops</html>")
     assert type(error) is IssuerUnavailable
     assert error.retry_after is None
@@ -238,7 +238,7 @@ def test_trouble_at_the_issuer_is_unavailable(status: int) -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_not_followed(status: int) -> None:
-    """The secret would go where somebody else says; nor is the address repeated."""
+    """The secret would be sent to another server. The address is not repeated, either."""
     error = refused(status, location="https://s3cret.example.com/")
     assert type(error) is IssuerMalformed
     assert "a redirect, which is not followed" in str(error)
@@ -247,5 +247,5 @@ def test_redirects_are_not_followed(status: int) -> None:
 
 @pytest.mark.parametrize("status", [0, 100, 199, 600, 999])
 def test_statuses_that_do_not_exist_are_malformed(status: int) -> None:
-    """A peer may say any three digits."""
+    """A peer may send any three digits."""
     assert type(refused(status)) is IssuerMalformed

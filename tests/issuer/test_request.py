@@ -1,4 +1,4 @@
-"""What is POSTed to the issuer."""
+"""The POST to the issuer."""
 
 import json
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ def form(request: MintRequest) -> list[tuple[str, str]]:
 
 
 def test_json_is_the_contract_to_the_letter() -> None:
-    """Four fields in this order, no more."""
+    """Four fields in this order, and no more."""
     assert build("json").content == (
         b'{"audience":"https://api.example.com/","grant_type":"client_credentials",'
         b'"client_id":"the-id","client_secret":"the-secret"}'
@@ -52,7 +52,7 @@ def test_json_is_the_contract_to_the_letter() -> None:
     ("dialect", "content_type"), [("json", "application/json"), ("form", "application/x-www-form-urlencoded")]
 )
 def test_headers_say_what_is_sent_and_wanted(dialect: Dialect, content_type: str) -> None:
-    """The body's type follows the dialect; the answer is to be JSON and small enough not to be packed."""
+    """The body's type follows the dialect; the answer should be JSON and uncompressed."""
     headers = build(dialect).headers
     assert headers["Content-Type"] == content_type
     assert headers["Accept"] == "application/json"
@@ -63,7 +63,7 @@ def test_headers_say_what_is_sent_and_wanted(dialect: Dialect, content_type: str
 
 @pytest.mark.parametrize("dialect", ["json", "form"])
 def test_an_empty_audience_is_not_sent(dialect: Dialect) -> None:
-    """An issuer with a default audience would take "" for one."""
+    """An issuer with a default audience would treat "" as an audience."""
     content = build(dialect, TokenKey.of("orders", "")).content
     assert b"audience" not in content
     assert b"resource" not in content
@@ -88,7 +88,7 @@ def test_form_follows_rfc_6749_and_names_the_audience_as_rfc_8707_does() -> None
 
 
 def test_form_can_call_it_audience() -> None:
-    """As some issuers want it."""
+    """As some issuers require it."""
     fields = dict(form(build("form", audience_parameter="audience")))
     assert fields["audience"] == AUDIENCE
     assert "resource" not in fields
@@ -102,7 +102,7 @@ def test_extra_claims_travel_along() -> None:
 
 
 def test_extra_parameters_of_a_form_are_texts() -> None:
-    """A list of texts repeats its name, other structures are JSON text, null is left out."""
+    """A list of strings repeats its name, other structures are JSON, null is left out."""
     extra: dict[str, JSON] = {"tenant": "a&b", "hint": ["x", "y"], "details": [{"type": "pay"}], "days": 5, "no": None}
     fields = form(build("form", extra=extra))
     assert fields[-5:] == [
@@ -117,7 +117,7 @@ def test_extra_parameters_of_a_form_are_texts() -> None:
 @pytest.mark.parametrize("name", ["audience", "scope", "grant_type", "client_id", "client_secret"])
 @pytest.mark.parametrize("proof", [POST, BASIC], ids=["post", "basic"])
 def test_extra_claims_replace_nothing(name: str, proof: ClientProof) -> None:
-    """Else a token could be minted for something other than its key says, or by somebody else."""
+    """Otherwise a token could be minted for another key or another client."""
     key = TokenKey.of("orders", AUDIENCE, ["read"])
     plain = build("json", key, proof)
     assert build("json", key, proof, {name: "forged"}).content == plain.content
@@ -125,14 +125,14 @@ def test_extra_claims_replace_nothing(name: str, proof: ClientProof) -> None:
 
 @pytest.mark.parametrize("name", ["grant_type", "client_id", "client_secret", "client_assertion"])
 def test_extra_claims_may_not_even_try(name: str) -> None:
-    """The configuration is refused, with the name and without the value."""
+    """The configuration is refused. The error has the name and not the value."""
     with pytest.raises(ValueError, match=name) as caught:
         ClientCredentials("the-id", Secret("x"), {name: "the-value"})
     assert "the-value" not in str(caught.value)
 
 
 def test_basic_keeps_the_credentials_out_of_the_body() -> None:
-    """RFC 6749, section 2.3: one method a request."""
+    """RFC 6749, section 2.3: one method per request."""
     request = build("form", proof=BASIC)
     assert sorted(name for name, _ in form(request)) == ["grant_type", "resource"]
     assert request.headers["Authorization"].startswith("Basic ")
@@ -140,7 +140,7 @@ def test_basic_keeps_the_credentials_out_of_the_body() -> None:
 
 @pytest.mark.parametrize("proof", [POST, BASIC], ids=["post", "basic"])
 def test_repr_shows_no_secret(proof: ClientProof) -> None:
-    """Requests and proofs end up in tracebacks with locals."""
+    """Requests and proofs appear in tracebacks with locals."""
     shown = repr(
         (proof, build("form", proof=proof), ClientCredentials("the-id", Secret("the-secret"), {"pin": "0815"}))
     )

@@ -25,7 +25,7 @@ def claims(assertion: str) -> tuple[dict[str, object], dict[str, object]]:
 
 
 def test_an_assertion_says_no_more_than_it_has_to() -> None:
-    """RFC 7523, section 3: for this issuer alone, for a minute."""
+    """RFC 7523, section 3: for this issuer only, for one minute."""
     header, says = claims(load_signing_key(pem(EC), "ES256").assertion("the-id", URL, 1_800_000_000.9))
     assert header == {"typ": "JWT", "alg": "ES256"}
     assert len(str(says.pop("jti"))) == 32
@@ -35,14 +35,14 @@ def test_an_assertion_says_no_more_than_it_has_to() -> None:
 
 
 def test_each_assertion_has_a_jti_of_its_own() -> None:
-    """Issuers take none twice (RFC 7523, section 3, rule 7)."""
+    """Issuers accept none twice (RFC 7523, section 3, rule 7)."""
     key = load_signing_key(pem(EC), "ES256")
     ids = {claims(key.assertion("the-id", URL, 1e9))[1]["jti"] for _ in range(50)}
     assert len(ids) == 50
 
 
 def test_the_body_carries_the_assertion_and_the_wall_clocks_time() -> None:
-    """Beside the client_id, by which some issuers look the client up (RFC 7521, section 4.2)."""
+    """With the client_id, by which some issuers look up the client (RFC 7521, section 4.2)."""
     clock = ManualClock(unix=1_900_000_000)
     credentials = ClientCredentials("the-id", signing_key=lambda: load_signing_key(pem(EC), "ES256"))
     (proof,) = authentication(endpoint_options(URL, auth="private_key_jwt"), credentials, clock).proofs()
@@ -54,7 +54,7 @@ def test_the_body_carries_the_assertion_and_the_wall_clocks_time() -> None:
 
 
 def test_the_key_id_is_what_was_said_or_the_thumbprint_or_the_jwks_own() -> None:
-    """And none, where nobody says: many issuers have one key for a client."""
+    """None if there is no setting: many issuers have one key for a client."""
     thumbprint = ECKey.import_key(pem(EC)).thumbprint()
     as_jwk = json.dumps(jwk(EC, private=True) | {"kid": "own"}).encode()
     keys = [
@@ -70,7 +70,7 @@ def test_the_key_id_is_what_was_said_or_the_thumbprint_or_the_jwks_own() -> None
 
 @pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "EdDSA"])
 def test_a_jwk_is_as_good_as_a_pem_key(algorithm: str) -> None:
-    """Some issuers hand out the one, some the other."""
+    """Some issuers provide the one, some the other."""
     as_jwk = json.dumps(jwk(private_key(algorithm), private=True)).encode()
     assert load_signing_key(as_jwk, algorithm).assertion("i", URL, 1e9).count(".") == 2
 
@@ -103,7 +103,7 @@ PUBLIC = json.dumps(jwk(EC)).encode()
          "EC for EdDSA", "P-384", "EdDSA for ES", "short RSA"],
 )  # fmt: skip
 def test_a_key_that_cannot_do_is_refused_without_a_byte_of_it(data: bytes, algorithm: str, why: str) -> None:
-    """A sentence for a person; the libraries' errors, which may quote the key, are not even its context."""
+    """The text is readable; the libraries' errors, which may quote the key, are not its context."""
     with pytest.raises(ValueError, match=why) as caught:
         load_signing_key(data, algorithm)
     assert caught.value.__context__ is None
@@ -112,5 +112,5 @@ def test_a_key_that_cannot_do_is_refused_without_a_byte_of_it(data: bytes, algor
 
 
 def test_a_signing_key_prints_nothing_of_itself() -> None:
-    """Its algorithm and name, for logs."""
+    """Its algorithm and id, for logs."""
     assert repr(load_signing_key(pem(EC), "ES256", "mine")) == "SigningKey(algorithm='ES256', key_id='mine')"

@@ -1,4 +1,4 @@
-"""Which token URLs are taken."""
+"""Which token URLs are accepted."""
 
 import traceback
 
@@ -20,7 +20,7 @@ from support.endpoints import endpoint_options
     ],
 )
 def test_https_anywhere_and_http_on_this_machine(url: str) -> None:
-    """What cannot be overheard."""
+    """Connections that cannot be intercepted."""
     check_token_url(url, allow_http=False)
 
 
@@ -36,7 +36,7 @@ def test_https_anywhere_and_http_on_this_machine(url: str) -> None:
     ],
 )
 def test_http_beyond_this_machine_only_when_said_out_loud(url: str) -> None:
-    """The secret would travel in the clear."""
+    """The secret would be sent unencrypted."""
     with pytest.raises(ValueError, match="allow_http"):
         check_token_url(url, allow_http=False)
     check_token_url(url, allow_http=True)
@@ -65,13 +65,13 @@ def test_http_beyond_this_machine_only_when_said_out_loud(url: str) -> None:
     ],
 )
 def test_what_is_no_token_url_is_refused_without_repeating_it(url: str, why: str) -> None:
-    """A password may be in it."""
+    """It may contain a password."""
     with pytest.raises(ValueError, match=why) as caught:
         check_token_url(url, allow_http=True)
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_options_check_their_url() -> None:
-    """No endpoint can be built around the rule."""
+    """The check applies to every endpoint."""
     with pytest.raises(ValueError, match="allow_http"):
         endpoint_options("http://login.example.com/oauth/token")

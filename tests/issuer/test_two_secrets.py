@@ -19,7 +19,7 @@ BAD, WORSE, WORST = (Secret(f"wr0ng-secret-{number}") for number in range(3))
 
 
 class Client:
-    """What a client's files hold, and where it mints."""
+    """The contents of a client's files, and its issuer."""
 
     def __init__(self, issuer_at: IssuerAt, practice: PracticeIssuer, *secrets: Secret) -> None:
         self.secrets = secrets
@@ -37,7 +37,7 @@ class Client:
 async def test_a_new_secret_that_the_issuer_does_not_know_yet_fails_nothing(
     issuer_at: IssuerAt, practice: PracticeIssuer
 ) -> None:
-    """One more POST finds the secret that counts, and from then on it comes first."""
+    """One more POST finds the valid secret, and from then on it comes first."""
     client = Client(issuer_at, practice, BAD, GOOD)
     assert [await client.posts() for _ in range(3)] == [2, 1, 1]
 
@@ -45,7 +45,7 @@ async def test_a_new_secret_that_the_issuer_does_not_know_yet_fails_nothing(
 async def test_the_newest_comes_first_again_when_the_secrets_change(
     issuer_at: IssuerAt, practice: PracticeIssuer
 ) -> None:
-    """What worked before may be about to be withdrawn."""
+    """The secret that worked may soon be withdrawn."""
     client = Client(issuer_at, practice, BAD, GOOD)
     await client.posts()
     client.secrets = (WORSE, GOOD)
@@ -68,7 +68,7 @@ async def test_when_the_one_that_worked_is_withdrawn_the_other_is_tried(
 async def test_there_is_one_more_post_at_most(
     issuer_at: IssuerAt, practice: PracticeIssuer, secrets: tuple[Secret, ...]
 ) -> None:
-    """However many are given; and never the same secret twice, for issuers lock clients out."""
+    """With any number of secrets; and never the same secret twice, because issuers lock clients out."""
     client = Client(issuer_at, practice, *secrets)
     with pytest.raises(IssuerRefused):
         await client.issuer.mint(KEY)
@@ -84,7 +84,7 @@ def test_a_third_secret_is_left_alone() -> None:
 async def test_other_failures_are_not_the_secrets_fault(
     issuer_at: IssuerAt, practice: PracticeIssuer, status: int, kind: type[Exception]
 ) -> None:
-    """One POST, as ever."""
+    """One POST, as usual."""
     practice.fault = Fault(status=status)
     client = Client(issuer_at, practice, BAD, GOOD)
     with pytest.raises(kind):
@@ -106,10 +106,10 @@ async def test_other_failures_are_not_the_secrets_fault(
     ],
 )
 def test_what_says_that_the_secret_was_not_taken(status: int, body: bytes, not_authenticated: bool) -> None:
-    """RFC 6749, section 5.2, and any 401: OAuth domains have codes of their own for it."""
+    """RFC 6749, section 5.2, and any 401: OAuth domains have their own codes for it."""
     assert was_not_authenticated(Answer(status, {}, body)) is not_authenticated
 
 
 def test_a_client_prints_no_secret() -> None:
-    """Neither the one nor where to get two."""
+    """Neither a secret nor where to get two."""
     assert repr(ClientCredentials("the-id", GOOD)) == "ClientCredentials(client_id='the-id')"

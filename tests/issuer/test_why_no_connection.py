@@ -28,7 +28,7 @@ def ours(tmp_path: Path) -> Authority:
 
 @asynccontextmanager
 async def listening(context: ssl.SSLContext | None) -> AsyncGenerator[int]:
-    """Answers nothing but a handshake."""
+    """Sends nothing but a handshake."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1000)
@@ -46,7 +46,7 @@ def shown_by(issued: Issued) -> ssl.SSLContext:
 
 
 async def said_of(url: str, ca_file: Path, issuer_at: IssuerAt) -> set[str]:
-    """By both. Each has a remedy."""
+    """The text of both. Each has a remedy."""
     with pytest.raises(IssuerUnavailable) as minting:
         await issuer_at(url, ca_file=str(ca_file)).mint(KEY)
     with pytest.raises(IssuerUnavailable) as checking:
@@ -56,7 +56,7 @@ async def said_of(url: str, ca_file: Path, issuer_at: IssuerAt) -> set[str]:
 
 
 async def test_its_certificate_has_expired(ours: Authority, issuer_at: IssuerAt) -> None:
-    """The issuer's: nobody here can renew it."""
+    """Only the issuer's operators can renew it."""
     old = ours.issue("old", addresses=["127.0.0.1"], begins=NOW - 2 * DAY, ends=NOW - DAY)
     async with listening(shown_by(old)) as port:
         said = await said_of(f"https://127.0.0.1:{port}/t", ours.ca, issuer_at)
@@ -71,14 +71,14 @@ async def test_its_certificate_is_foreign(ours: Authority, tmp_path: Path, issue
 
 
 async def test_its_certificate_is_for_another_host(ours: Authority, issuer_at: IssuerAt) -> None:
-    """Known authority, wrong name."""
+    """Known CA, wrong name."""
     async with listening(shown_by(ours.issue("other", dns=["login.example.com"]))) as port:
         (said,) = await said_of(f"https://127.0.0.1:{port}/t", ours.ca, issuer_at)
     assert "does not name the host in token_url" in said
 
 
 async def test_its_port_is_in_clear(ours: Authority, issuer_at: IssuerAt) -> None:
-    """An HTTP server answers a handshake with words."""
+    """An HTTP server answers a handshake with text."""
     async with listening(None) as port:
         said = await said_of(f"https://127.0.0.1:{port}/t", ours.ca, issuer_at)
     assert said == {"the issuer at 127.0.0.1 does not speak TLS, and token_url says https://"}
@@ -93,7 +93,7 @@ async def test_nobody_is_there(ours: Authority, issuer_at: IssuerAt) -> None:
 
 
 async def test_it_refuses_the_certificate_of_a_client(ours: Authority, tmp_path: Path, issuer_at: IssuerAt) -> None:
-    """Ours, not the issuer's. It may hang up before its alert is read: then that is said."""
+    """The client's certificate. The issuer may disconnect before its alert is read: then the error says that."""
     foreign = Authority(tmp_path, "foreign").issue("client")
     certificate = load_client_certificate(foreign.pem, foreign.key.read_bytes())
     context = shown_by(ours.server())

@@ -1,4 +1,4 @@
-"""A Valkey for all tests here that do not break it, and one for each that does."""
+"""A Valkey for all tests that do not break it, and one for each test that does."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -27,7 +27,7 @@ async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
 
 @pytest_asyncio.fixture
 async def command(url: str) -> AsyncIterator[Command]:
-    """Looks into the shared server, which is empty at first and may hold no key without a TTL at last."""
+    """Commands to the shared server, which starts empty and must end without a key that has no TTL."""
     async with looking_into(url) as command:
         await command("FLUSHALL")
         yield command
@@ -44,6 +44,6 @@ async def store(url: str, command: Command, clock: SystemClock) -> AsyncIterator
 
 @pytest_asyncio.fixture
 async def own_server(tmp_path: Path) -> AsyncIterator[EmbeddedValkey]:
-    """One that the test may kill or stop."""
+    """A server that the test may kill or stop."""
     async with EmbeddedValkey(tmp_path / "valkey", binary=valkey_binary()) as valkey:
         yield valkey

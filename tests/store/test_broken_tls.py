@@ -1,4 +1,4 @@
-"""TLS to Redis that breaks after the handshake is an outage, for commands and for the subscription."""
+"""TLS to Redis that fails after the handshake is an outage, for commands and for the subscription."""
 
 import asyncio
 import ssl
@@ -20,7 +20,7 @@ SAID = {b"PING": b"+PONG\r\n", b"SUBSCRIBE": b"*3\r\n$9\r\nsubscribe\r\n$13\r\nm
 
 
 class Peer:
-    """Says what a Redis says, or what `breaks` makes of it."""
+    """Answers as Redis does, or with what `breaks` makes of it."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self.breaks: Break | None = None
@@ -71,7 +71,7 @@ async def speaking(context: ssl.SSLContext) -> AsyncGenerator[Peer]:
 async def test_broken_tls_is_an_outage(
     tmp_path: Path, clock: Clock, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A typed error that says nothing of what came; and all is well when TLS is."""
+    """A typed error without any of the received bytes; when TLS works, the store works again."""
     monkeypatch.setattr("mintonce_server.store.notifications.PING_INTERVAL", 0.1)
     authority = Authority(tmp_path)
     async with speaking(authority.server()) as peer:

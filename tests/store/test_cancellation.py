@@ -1,6 +1,7 @@
-"""A task that is cancelled ends, even where the library below swallows the cancellation.
+"""A cancelled task ends, even if the library below swallows the cancellation.
 
-asyncio.wait_for does before Python 3.12, when it comes just as the send is done: rarely, but then a server never stops.
+asyncio.wait_for does so before Python 3.12 if the send completes in the same moment. It is rare, but then a server
+never stops.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ async def swallows(started: asyncio.Event) -> str:
 
 
 async def test_an_operation_of_a_cancelled_task_does_not_return(url: str) -> None:
-    """Whoever asks in a loop would otherwise ask for ever."""
+    """A caller in a loop would otherwise never end."""
     link, started = Link.from_url(url, deadline=5.0), asyncio.Event()
     task = asyncio.create_task(link.run(lambda: swallows(started)))
     await started.wait()
@@ -42,7 +43,7 @@ async def test_an_operation_of_a_cancelled_task_does_not_return(url: str) -> Non
 
 
 async def test_a_deadline_that_was_swallowed_takes_no_answer_away(url: str) -> None:
-    """It is the caller's own cancellation that counts: a commit that came through is a commit."""
+    """Only the caller's own cancellation counts: a commit that succeeded is a commit."""
     link = Link.from_url(url, deadline=0.05)
     assert await link.run(lambda: swallows(asyncio.Event())) == "as if nothing had happened"
     await link.close()
@@ -73,7 +74,7 @@ async def test_a_list_ends_at_a_deadline_that_was_swallowed(
 
 @pytest.mark.parametrize("word", ["SUBSCRIBE", "PING"])
 async def test_a_cancelled_subscriber_ends(url: str, word: str) -> None:
-    """In the middle of whatever it was sending."""
+    """Whatever it was sending."""
     link, started = Link.from_url(url, deadline=5.0), asyncio.Event()
     find = link.subscription
 

@@ -1,4 +1,4 @@
-"""What an exception of redis-py is called. Nothing of the server's text is repeated but the names of commands."""
+"""The cause of an exception of redis-py. Nothing of the server's text is repeated but command names."""
 
 import asyncio
 
@@ -21,35 +21,35 @@ SECRET = "a-secret"
         (exceptions.BusyLoadingError(SECRET), "is still loading"),
         (exceptions.MasterDownError(SECRET), "has lost its primary"),
         (exceptions.ClusterDownError(SECRET), "some slots have no server"),
-        (exceptions.ConnectionError("max number of clients reached"), "takes no more connections"),
+        (exceptions.ConnectionError("max number of clients reached"), "accepts no more connections"),
         (exceptions.AuthenticationError(SECRET), "refused our user name or password"),
-        (exceptions.AuthenticationError("Authentication required."), "asks for a password, and redis.url has none"),
+        (exceptions.AuthenticationError("Authentication required."), "requires a password, and redis.url has none"),
         (
             exceptions.AuthenticationError(
                 "AUTH <password> called without any password configured for the default user"
             ),
-            "has no password, and redis.url gives one",
+            "has no password, but redis.url has one",
         ),
-        (exceptions.ResponseError("DB index is out of range"), "has no database of the number that redis.url names"),
+        (exceptions.ResponseError("DB index is out of range"), "has no database with the number in redis.url"),
         (exceptions.ResponseError("SELECT is not allowed in cluster mode"), "belongs to a Cluster"),
-        (NoSlots("a server"), "no server there has slots"),
+        (NoSlots("a server"), "no server has slots"),
         (exceptions.ConnectionError("Connection closed by server."), "hung up"),
         (exceptions.ResponseError(f"MISCONF {SECRET}"), "cannot write to its disk"),
         (exceptions.ResponseError(f"NOREPLICAS {SECRET}"), "too few replicas"),
-        (exceptions.ResponseError(f"BUSY {SECRET}"), "busy with a script"),
+        (exceptions.ResponseError(f"BUSY {SECRET}"), "busy with another client's script"),
         (exceptions.ResponseError(f"STRANGE {SECRET}"), "answered with STRANGE"),
         (exceptions.ResponseError(SECRET), "answered with ResponseError"),
         (exceptions.ResponseError(f"unknown command 'EVALSHA', with args beginning with: '{SECRET}'"), "a Sentinel"),
         (exceptions.InvalidResponse("Protocol Error: b'HTTP/1.1 400 a-secret'"), "is an HTTP server"),
         (exceptions.InvalidResponse("Protocol Error: b'\\x15\\x03\\x03\\x00'"), "wants TLS"),
-        (exceptions.InvalidResponse(f"Protocol Error: b'{SECRET}'"), "not Redis' protocol"),
-        (exceptions.ConnectionError(SECRET), "is out of reach (ConnectionError)"),
+        (exceptions.InvalidResponse(f"Protocol Error: b'{SECRET}'"), "does not speak the Redis protocol"),
+        (exceptions.ConnectionError(SECRET), "cannot be reached (ConnectionError)"),
         (exceptions.NoPermissionError("User u has no permissions to run the 'a|secret' command"), "right to a|secret"),
         (exceptions.NoPermissionError(f"No permissions to access the '{SECRET}' channel"), "the wake channel"),
     ],
 )
 def test_each_cause_has_its_words(error: Exception, what: str) -> None:
-    """And a remedy, without what the server said."""
+    """With a remedy, and without the server's text."""
     cause = store_cause(error, NAME, 0.25)
     assert what in cause.what
     assert NAME in cause.what
@@ -58,7 +58,7 @@ def test_each_cause_has_its_words(error: Exception, what: str) -> None:
 
 
 def test_what_a_timeout_interrupted_is_not_its_cause() -> None:
-    """A slot that moves makes servers say "try again" until the deadline: the store did not answer in time."""
+    """A moving slot makes servers answer "try again" until the deadline: the store did not answer in time."""
     interrupted = asyncio.CancelledError()
     interrupted.__context__ = exceptions.TryAgainError("while a slot moves")
     late = TimeoutError()
@@ -84,7 +84,7 @@ def test_a_chain_has_an_end() -> None:
     ],
 )
 def test_a_right_that_is_missing_is_read_from_the_answer(text: str, right: str) -> None:
-    """The server's own words for it, only where they look like a command; also from inside of a script."""
+    """Only if the server's text looks like a command; also from inside a script."""
     assert lacking(exceptions.NoPermissionError(text)) == right
     assert lacking(exceptions.ResponseError(f"ACL failure in script: {text} script: on @user_script:1.")) == right
     assert lacking(exceptions.ResponseError("OOM")) == ""
@@ -104,6 +104,6 @@ def test_a_right_that_is_missing_is_read_from_the_answer(text: str, right: str) 
     ],
 )
 def test_a_server_of_another_kind_is_known_by_its_greeting(kind: str, mode: str, role: str, what: str | None) -> None:
-    """What HELLO says, which every user may ask."""
+    """By the answer to HELLO, which every user may send."""
     cause = misplaced(NAME, kind, mode, role)
     assert (cause is None) if what is None else (cause is not None and what in cause.what)

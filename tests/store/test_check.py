@@ -1,4 +1,4 @@
-"""What `mintonced check` finds out about a store, and that it leaves nothing there."""
+"""What `mintonced check` finds out about a store. It leaves nothing there."""
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -46,7 +46,7 @@ def faults(report: StoreReport) -> list[str]:
 
 @pytest.mark.parametrize("binary", [valkey_binary, redis_binary], ids=["valkey", "redis"])
 async def test_a_server_that_does_all_is_fine(tmp_path: Path, binary: Callable[[], Path]) -> None:
-    """Nothing is left there; what it keeps is told."""
+    """The report says whether data is persisted."""
     async with single(tmp_path, binary=binary(), persist=True) as topology:
         report = await report_of(topology.url)
         assert await topology.servers[0].command("DBSIZE") == 0
@@ -70,7 +70,7 @@ async def test_a_cluster_is_proved_server_by_server(tmp_path: Path) -> None:
 
 
 async def test_a_primary_that_sentinels_name_is_fine(tmp_path: Path) -> None:
-    """What is told names the server itself."""
+    """The report names the server itself."""
     async with sentinel(tmp_path) as topology:
         report = await report_of(topology.url)
         primary = (await topology.primaries())[0]
@@ -79,7 +79,7 @@ async def test_a_primary_that_sentinels_name_is_fine(tmp_path: Path) -> None:
 
 
 async def test_every_script_is_run(topology: Topology, node: Node) -> None:
-    """The server knows all of them then, and its memory of the scratch key is short."""
+    """Then the server has cached all of them. The scratch key has a short TTL."""
     link = Link.from_url(topology.url, deadline=DEADLINE)
     rehearsal = Rehearsal(link, Notifications(FIXED_KEYRING.index_key), KEY_HASH)
     try:
@@ -99,7 +99,7 @@ ALL = (ACQUIRE, COMMIT, FAIL, REJECT, RENEW, BARRIER, RESEAL)
 
 @asynccontextmanager
 async def _kept(rehearsal: Rehearsal) -> AsyncGenerator[None]:
-    """As if the check were killed before it could delete its key."""
+    """As if the check were killed before it deletes its key."""
 
     async def nothing() -> None:
         pass
@@ -109,7 +109,7 @@ async def _kept(rehearsal: Rehearsal) -> AsyncGenerator[None]:
 
 
 async def test_each_right_that_is_missing_is_named(node: Node) -> None:
-    """One at a time, of all that the document gives; and with the document's rights nothing is missing."""
+    """One by one, for all rights in the document; with the document's rights nothing is missing."""
     url = f"redis://mintonce:p@127.0.0.1:{node.port}"
     granted = ["reset", "on", ">p", *DOCUMENTED]
     await node.command("ACL", "SETUSER", "mintonce", *granted)
@@ -122,7 +122,7 @@ async def test_each_right_that_is_missing_is_named(node: Node) -> None:
 
 
 async def test_all_that_is_missing_is_named_at_once(node: Node) -> None:
-    """Nobody mends one right to hear of the next."""
+    """Correcting one right at a time would be tedious."""
     await node.command("ACL", "SETUSER", "weak", "on", ">p", "~mintonce:*", "+ping", "+eval", "+evalsha", "+hget")
     report = await report_of(f"redis://weak:p@127.0.0.1:{node.port}")
     named = {word for what in faults(report) for word in what.partition("rights: ")[2].split()}
@@ -133,7 +133,7 @@ async def test_all_that_is_missing_is_named_at_once(node: Node) -> None:
 
 @pytest.mark.parametrize("database", ["", "/3"], ids=["database 0", "another database"])
 async def test_a_user_without_rights_is_told_of_all(node: Node, database: str) -> None:
-    """In one fault, whose remedy is enough."""
+    """In one fault, whose remedy is sufficient."""
     await node.command("ACL", "SETUSER", "none", "on", ">p")
     url = f"redis://none:p@127.0.0.1:{node.port}{database}"
     report = await report_of(url)
@@ -147,7 +147,7 @@ async def test_a_user_without_rights_is_told_of_all(node: Node, database: str) -
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
 async def test_a_store_that_evicts_is_a_fault(topology: Topology, node: Node, policy: str) -> None:
-    """All our keys have a TTL: volatile policies take them, too. Without maxmemory nothing is evicted."""
+    """All our keys have a TTL: volatile policies evict them, too. Without maxmemory nothing is evicted."""
     await node.command("CONFIG", "SET", "maxmemory-policy", policy)
     assert faults(await report_of(topology.url)) == []
     await node.command("CONFIG", "SET", "maxmemory", "100mb")
@@ -157,7 +157,7 @@ async def test_a_store_that_evicts_is_a_fault(topology: Topology, node: Node, po
 
 
 async def test_a_store_that_takes_no_writes_is_a_fault(topology: Topology, node: Node) -> None:
-    """A PING tells nothing of it."""
+    """A PING does not show it."""
     await node.command("CONFIG", "SET", "maxmemory", "1")
     assert "has no memory left" in faults(await report_of(topology.url))[0]
     await node.command("CONFIG", "SET", "maxmemory", "0")
@@ -165,8 +165,8 @@ async def test_a_store_that_takes_no_writes_is_a_fault(topology: Topology, node:
     assert "too few replicas" in faults(await report_of(topology.url))[0]
 
 
-async def test_a_script_that_acts_otherwise_is_a_fault(topology: Topology, node: Node) -> None:
-    """As an imitation of Redis might. Here somebody has put another lease into the scratch key's place."""
+async def test_a_script_with_a_wrong_answer_is_a_fault(topology: Topology, node: Node) -> None:
+    """As a compatible server might. Here another client has replaced the scratch key's lease."""
     link = Link.from_url(topology.url, deadline=DEADLINE)
     _, lease, _ = USUAL.keys(KEY_HASH)
     await node.command("HSET", lease, "nonce", "another", "f", 7)
@@ -180,8 +180,8 @@ async def test_a_script_that_acts_otherwise_is_a_fault(topology: Topology, node:
     assert await node.command("DBSIZE") == 0
 
 
-async def test_a_channel_that_carries_nothing_is_a_fault(topology: Topology, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Published with one key and read with another, which is as if it never came."""
+async def test_a_channel_without_messages_is_a_fault(topology: Topology, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Published with one key and read with another, which is like a lost message."""
     monkeypatch.setattr("mintonce_server.store.check.RECEIVED_WITHIN", 0.3)
     monkeypatch.setattr("mintonce_server.store.notifications.Notifications.decode", _drop)
     assert ["do not arrive" in what for what in faults(await report_of(topology.url))] == [True]

@@ -1,4 +1,4 @@
-"""A store on a Cluster: each key is found, wherever its slot is, and every wake is heard."""
+"""A store on a Cluster: each key is found on its server, and every message is received."""
 
 import asyncio
 import time
@@ -38,7 +38,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Clu
 
 @pytest_asyncio.fixture
 async def topology(running: ClusterTopology) -> AsyncIterator[ClusterTopology]:
-    """Whole and empty, whatever the test before did to it."""
+    """Complete and empty, whatever the previous test did to it."""
     await running.healed()
     await running.empty()
     yield running
@@ -54,7 +54,7 @@ async def _generations(store: RedisStore, keys: list[TokenKey]) -> list[int | No
 
 @pytest.mark.slow
 async def test_many_keys_are_loaded_from_all_primaries(topology: ClusterTopology, clock: Clock) -> None:
-    """In the order of the keys, a missing one among them."""
+    """In the order of the keys, including a missing one."""
     async with reaching(topology.url, clock) as store:
         keys = [new_key() for _ in range(MANY)]
         tokens = [await shared(store, clock, key) for key in keys]
@@ -67,7 +67,7 @@ async def test_many_keys_are_loaded_from_all_primaries(topology: ClusterTopology
 
 
 async def test_a_moved_slot_is_followed(topology: ClusterTopology, clock: Clock) -> None:
-    """Alone and in a batch; nobody notices."""
+    """For single commands and batches, without an error."""
     async with reaching(topology.url, clock) as store:
         token = await shared(store, clock)
         await topology.migrate(_record(store))
@@ -77,7 +77,7 @@ async def test_a_moved_slot_is_followed(topology: ClusterTopology, clock: Clock)
 
 
 async def test_a_slot_on_its_way_is_followed(topology: ClusterTopology, clock: Clock) -> None:
-    """What has gone is asked for over there; a script whose keys are on both sides waits until they are not."""
+    """Keys that have moved are found on the new server; a script with keys on both servers waits."""
     async with reaching(topology.url, clock) as store:
         token = await shared(store, clock)
         source, slot = await topology.primary_of(_record(store)), key_slot(_record(store).encode())
@@ -91,7 +91,7 @@ async def test_a_slot_on_its_way_is_followed(topology: ClusterTopology, clock: C
 
 
 async def test_a_killed_primary_is_replaced(topology: ClusterTopology, clock: Clock) -> None:
-    """Calls end within their deadline meanwhile. No wake message is missed but those that nobody could send."""
+    """Calls end within their deadline meanwhile. Only wake messages that could not be sent are missed."""
     async with reaching(topology.url, clock) as store, aclosing(store.wakes()) as wakes:
         assert await anext(wakes) == GAP
         await mended(store, keys=MANY)
@@ -107,7 +107,7 @@ async def test_a_killed_primary_is_replaced(topology: ClusterTopology, clock: Cl
 
 
 async def test_a_planned_failover_goes_unnoticed(topology: ClusterTopology, clock: Clock) -> None:
-    """The former primary points to the new one."""
+    """The former primary redirects to the new one."""
     async with reaching(topology.url, clock) as store:
         token = await shared(store, clock)
         await topology.fail_over(await topology.primary_of(_record(store)))
@@ -116,7 +116,7 @@ async def test_a_planned_failover_goes_unnoticed(topology: ClusterTopology, cloc
 
 
 async def test_a_stopped_server_delays_no_look(topology: ClusterTopology, clock: Clock) -> None:
-    """It is in the URL and answers nothing: the others say where the slots are."""
+    """It is in the URL and does not answer: the other servers know the slots."""
     first = topology.url.rpartition("@")[2].partition(",")[0]
     stopped = next(node for node in topology.servers if first.endswith(str(node.port)))
     stopped.stop()
@@ -129,7 +129,7 @@ async def test_a_stopped_server_delays_no_look(topology: ClusterTopology, clock:
 
 @pytest.mark.slow
 async def test_the_trouble_of_a_part_stays_with_its_keys(topology: ClusterTopology, clock: Clock) -> None:
-    """One primary answers nothing: the others' keys are told, loaded and listed; the list says that there is more."""
+    """One primary does not answer: the others' keys are read, loaded and listed; the list is marked as truncated."""
     async with reaching(topology.url, clock, deadline=4 * DEADLINE) as store, _patient(topology):
         keys, tokens, victim, hit = await _spread(store, topology, clock)
         victim.stop()
@@ -141,11 +141,11 @@ async def test_the_trouble_of_a_part_stays_with_its_keys(topology: ClusterTopolo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("hangs", [False, True], ids=["a look that finds nobody", "a look without end"])
+@pytest.mark.parametrize("hangs", [False, True], ids=["a refresh that finds nobody", "a refresh without end"])
 async def test_a_look_takes_nobodys_answers_away(
     topology: ClusterTopology, clock: Clock, monkeypatch: pytest.MonkeyPatch, hangs: bool
 ) -> None:
-    """The replicas and one primary answer nothing, so that a look lasts: the other primaries' keys are told."""
+    """The replicas and one primary do not answer, so that a refresh takes long: the other primaries' keys are read."""
     hanging = asyncio.Event()
     look = ClusterServers._look  # pyright: ignore[reportPrivateUsage]
 
@@ -168,7 +168,7 @@ async def test_a_look_takes_nobodys_answers_away(
 
 @asynccontextmanager
 async def _patient(topology: ClusterTopology) -> AsyncGenerator[None]:
-    """Its servers call no other one dead, however slow the machine is: then those that answer would serve nothing."""
+    """Its servers never consider others dead, however slow the machine is: those that answer would serve nothing."""
     for node in topology.servers:
         await node.command("CONFIG", "SET", "cluster-node-timeout", 60_000)
     try:
@@ -182,7 +182,7 @@ async def _patient(topology: ClusterTopology) -> AsyncGenerator[None]:
 async def _spread(
     store: RedisStore, topology: ClusterTopology, clock: Clock
 ) -> tuple[list[TokenKey], list[Token], Node, list[bool]]:
-    """Keys, what they have, the primary of the first of them, and which of them are there."""
+    """Keys, their records, the primary of the first key, and the keys on it."""
     keys = [new_key() for _ in range(MANY)]
     tokens = [await shared(store, clock, key) for key in keys]
     owners = [await topology.primary_of(_record(store, key)) for key in keys]
@@ -192,7 +192,7 @@ async def _spread(
 
 @pytest.mark.slow
 async def test_a_process_without_a_turn_keeps_the_answers(topology: ClusterTopology, clock: Clock) -> None:
-    """When it has one again, the batch's time and the operation's are both over: the others' keys are told."""
+    """When it runs again, the deadlines of the batch and of the operation have passed: the others' keys are read."""
     async with reaching(topology.url, clock, deadline=4 * DEADLINE) as store, _patient(topology):
         keys, tokens, victim, hit = await _spread(store, topology, clock)
         victim.stop()
@@ -202,10 +202,7 @@ async def test_a_process_without_a_turn_keeps_the_answers(topology: ClusterTopol
 async def _told_apart(
     store: RedisStore, keys: list[TokenKey], tokens: list[Token], hit: list[bool], pause: float = 0.0
 ) -> None:
-    """Those that are hit have an error, now and when their server is known to have failed; the others are told.
-
-    `pause`: seconds for which the process stands still, once the others' answers are there.
-    """
+    """Keys of the failed server have an error, now and when its failure is known; the others are read."""
     later = asyncio.get_running_loop().call_later
     later(DEADLINE, time.sleep, pause)
     generations = await store.generations(keys)
@@ -222,7 +219,7 @@ async def _told_apart(
 
 
 async def test_wakes_survive_the_loss_of_a_server(topology: ClusterTopology, clock: Clock) -> None:
-    """Two servers are listened to: each message is heard once, and the loss of one of them loses none."""
+    """With subscriptions to two servers, each message is received once, and the loss of one server loses none."""
     async with reaching(topology.url, clock) as store, aclosing(store.wakes()) as wakes:
         assert await anext(wakes) == GAP
         listened = await _listened(topology, 2)
@@ -243,8 +240,8 @@ async def test_wakes_survive_the_loss_of_a_server(topology: ClusterTopology, clo
 
 
 @pytest.mark.slow
-async def test_the_ears_listen_to_different_servers(topology: ClusterTopology, clock: Clock) -> None:
-    """Though both look for one at the same time, as those of a fresh store do."""
+async def test_subscriptions_use_different_servers(topology: ClusterTopology, clock: Clock) -> None:
+    """Though both choose a server at the same time, as in a new store."""
     for _ in range(8):
         async with reaching(topology.url, clock) as store, aclosing(store.wakes()) as wakes:
             assert await anext(wakes) == GAP
@@ -252,8 +249,8 @@ async def test_the_ears_listen_to_different_servers(topology: ClusterTopology, c
         await _listened(topology, 0)
 
 
-async def test_the_loss_of_an_ear_is_told(topology: ClusterTopology, clock: Clock) -> None:
-    """And ends with a GAP: nobody knows what the other one missed."""
+async def test_the_loss_of_a_subscription_is_reported(topology: ClusterTopology, clock: Clock) -> None:
+    """It ends with a GAP: it is unknown what the other one missed."""
     troubles: list[StoreUnavailable] = []
     async with reaching(topology.url, clock, troubles) as store, aclosing(store.wakes()) as wakes:
         assert await anext(wakes) == GAP
@@ -265,7 +262,7 @@ async def test_the_loss_of_an_ear_is_told(topology: ClusterTopology, clock: Cloc
 
 
 async def _listened(topology: ClusterTopology, count: int) -> list[Node]:
-    """The servers that somebody listens to."""
+    """The servers with a subscription."""
 
     async def listened() -> list[Node]:
         counts = [

@@ -1,4 +1,4 @@
-"""Replicas that have different sealing keys, by somebody's mistake: each mints one token, and no storm begins."""
+"""Replicas with different sealing keys, by mistake: each mints one token, and there is no storm."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -45,7 +45,7 @@ class Fleet:
         return Broker(store, clients, self.clock, lambda _: None, BROKER_OPTIONS)
 
     async def round(self) -> list[Token]:
-        """Everybody is asked, and has compared with the store before."""
+        """Every replica is called, after it has compared its cache with the store."""
         self.clock.advance(5.1)
         for broker in self.brokers:
             await broker._reconciler.confirm([broker._cache.entry(KEY)])
@@ -62,7 +62,7 @@ async def fleet(url: str, command: Command) -> AsyncIterator[Fleet]:
 
 
 async def test_no_replica_mints_twice(fleet: Fleet) -> None:
-    """Whoever finds only what the others sealed mints one of its own and keeps it, whatever is committed after."""
+    """A replica that finds only records of the others mints one token and keeps it, whatever is committed later."""
     for _ in range(ROUNDS):
         await fleet.round()
 
@@ -70,7 +70,7 @@ async def test_no_replica_mints_twice(fleet: Fleet) -> None:
 
 
 async def test_the_alarm_is_told_and_does_not_flood(fleet: Fleet) -> None:
-    """Once a minute by each store at most, and it names the key that is missing."""
+    """Once a minute by each store at most. It names the missing key."""
     for _ in range(ROUNDS):
         await fleet.round()
 
@@ -80,7 +80,7 @@ async def test_the_alarm_is_told_and_does_not_flood(fleet: Fleet) -> None:
 
 
 async def test_a_rejection_brings_one_mint(fleet: Fleet) -> None:
-    """Also when the record that is current is one that the rejecting replica cannot read."""
+    """Even if the rejecting replica cannot read the current record."""
     tokens = await fleet.round()
     before = fleet.issuer.mints
     await fleet.brokers[0].reject(KEY, tokens[0].generation)
@@ -92,7 +92,7 @@ async def test_a_rejection_brings_one_mint(fleet: Fleet) -> None:
 
 
 async def test_spoiling_records_brings_no_storm(fleet: Fleet, command: Command) -> None:
-    """Who writes rubbish after each round makes each replica mint for itself, once in a token's life."""
+    """An attacker who overwrites records after each round makes each replica mint once in a token's lifetime."""
     record = USUAL.keys(fleet.stores[0].key_hash(KEY))[0]
     for _ in range(ROUNDS):
         await fleet.round()

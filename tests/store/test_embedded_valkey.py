@@ -1,4 +1,4 @@
-"""The server that `mintonced dev` brings along."""
+"""The server that `mintonced dev` starts."""
 
 import asyncio
 import os
@@ -62,7 +62,7 @@ async def test_data_survive_a_restart(tmp_path: Path, binary: Callable[[], Path]
 
 
 async def test_nothing_is_kept_where_nothing_should_be(tmp_path: Path) -> None:
-    """persist=False leaves no data behind."""
+    """persist=False leaves no data."""
     async with (
         EmbeddedValkey(tmp_path, persist=False, binary=valkey_binary()) as valkey,
         looking_into(valkey.url) as send,
@@ -72,7 +72,7 @@ async def test_nothing_is_kept_where_nothing_should_be(tmp_path: Path) -> None:
 
 
 async def test_it_ends_when_it_is_left(tmp_path: Path) -> None:
-    """No process, no socket and no password stay behind."""
+    """No process, socket or password remains."""
     async with EmbeddedValkey(tmp_path, binary=valkey_binary()) as valkey:
         pid = valkey.pid
         assert _runs(pid)
@@ -82,7 +82,7 @@ async def test_it_ends_when_it_is_left(tmp_path: Path) -> None:
 
 
 async def test_it_is_started_again_when_it_dies(tmp_path: Path) -> None:
-    """With its data, under the same URL."""
+    """With its data, and with the same URL."""
     async with EmbeddedValkey(tmp_path, binary=valkey_binary()) as valkey:
         url, killed = valkey.url, valkey.pid
         async with looking_into(url) as send:
@@ -95,7 +95,7 @@ async def test_it_is_started_again_when_it_dies(tmp_path: Path) -> None:
 
 
 async def test_it_dies_with_its_parent(tmp_path: Path) -> None:
-    """Even if that is killed and can tidy up nothing; the directory is free for the next at once."""
+    """Even if the parent is killed without cleaning up; the directory can be used again at once."""
     parent = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", PARENT, str(tmp_path / "data"), str(valkey_binary())), stdout=asyncio.subprocess.PIPE
     )
@@ -111,13 +111,13 @@ async def test_it_dies_with_its_parent(tmp_path: Path) -> None:
 
 
 async def test_ctrl_c_is_not_for_it(tmp_path: Path) -> None:
-    """A terminal sends it to the whole group: the store would end before those who use it, who would warn of it."""
+    """A terminal sends it to the whole group: the store would end before its users, which would log warnings."""
     async with EmbeddedValkey(tmp_path / "valkey") as valkey:
         assert os.getpgid(valkey.pid) != os.getpgrp()
 
 
 async def test_the_password_is_no_argument(tmp_path: Path) -> None:
-    """Anybody on the machine can see those, and the environment of a process is easily seen too."""
+    """All users of the machine can see arguments, and often the environment of a process, too."""
     async with EmbeddedValkey(tmp_path, binary=valkey_binary()) as valkey:
         for seen in (f"/proc/{valkey.pid}/cmdline", f"/proc/{valkey.pid}/environ", f"{tmp_path}/server.log"):
             assert _password(valkey) not in _text(seen)
@@ -133,7 +133,7 @@ async def test_only_its_owner_comes_near(tmp_path: Path) -> None:
 
 
 async def test_it_wants_a_password(tmp_path: Path) -> None:
-    """And listens on no port."""
+    """It listens on no port."""
     async with EmbeddedValkey(tmp_path, binary=valkey_binary()) as valkey, looking_into(valkey.url) as send:
         assert await send("CONFIG", "GET", "port") in ([b"port", b"0"], {b"port": b"0"}, {"port": "0"})
         async with looking_into(f"unix://{urlsplit(valkey.url).path}") as stranger:
@@ -142,7 +142,7 @@ async def test_it_wants_a_password(tmp_path: Path) -> None:
 
 
 async def test_a_long_path_is_no_obstacle(tmp_path: Path) -> None:
-    """A socket's path may have about a hundred bytes: the socket goes elsewhere then, as private."""
+    """A socket's path is limited to about a hundred bytes: the socket is then in another private directory."""
     async with EmbeddedValkey(tmp_path / ("deep" * 30), binary=valkey_binary()) as valkey:
         folder = Path(unquote(urlsplit(valkey.url).path)).parent
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -152,7 +152,7 @@ async def test_a_long_path_is_no_obstacle(tmp_path: Path) -> None:
 
 
 async def test_an_odd_path_is_no_obstacle(tmp_path: Path) -> None:
-    """Spaces, quotes and signs that mean something in a URL or in the configuration."""
+    """Spaces, quotes and characters that have a meaning in a URL or in the configuration."""
     directory = tmp_path / 'a "b" \\ ?#%20 ü'
     async with EmbeddedValkey(directory, binary=valkey_binary()) as valkey, looking_into(valkey.url) as send:
         assert await send("PING")
@@ -160,7 +160,7 @@ async def test_an_odd_path_is_no_obstacle(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_two_do_not_share_a_directory(tmp_path: Path) -> None:
-    """They would ruin each other's data: the second is refused, the first goes on."""
+    """They would destroy each other's data: the second one is refused, the first one continues."""
     async with EmbeddedValkey(tmp_path, binary=valkey_binary()) as first:
         with pytest.raises(StoreUnavailable, match="another embedded server uses"):
             async with EmbeddedValkey(tmp_path, binary=valkey_binary()):
@@ -170,7 +170,7 @@ async def test_two_do_not_share_a_directory(tmp_path: Path) -> None:
 
 
 async def test_a_program_that_is_no_server_is_said(tmp_path: Path) -> None:
-    """With the last words of its log."""
+    """With the last lines of its log."""
     with pytest.raises(StoreUnavailable, match="ended with code") as caught:
         async with EmbeddedValkey(tmp_path, binary=Path("/bin/false")):
             pass

@@ -1,4 +1,4 @@
-"""A store goes over to new connections without a failed command: those of before end when nothing is under way."""
+"""A store changes to new connections without a failed command: the former ones end when they are idle."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -42,7 +42,7 @@ def _asks(passing: Passing) -> bool:
 
 
 async def test_what_is_under_way_is_answered(tmp_path: Path, clock: Clock) -> None:
-    """On the old connection, without a repetition; what comes next uses a new one, and the old one is closed."""
+    """On the old connection, without a repetition; the next command uses a new one, and the old one is closed."""
     async with _exchanging(tmp_path, clock) as (store, proxy, target):
         await store.acquire(new_key(), wish())
         held = proxy.trap(_answers)
@@ -59,7 +59,7 @@ async def test_what_is_under_way_is_answered(tmp_path: Path, clock: Clock) -> No
 
 
 async def test_the_next_exchange_does_not_wait_for_what_is_under_way(tmp_path: Path, clock: Clock) -> None:
-    """Files may change again while an old connection is still in use; at the end nothing is left open."""
+    """Files may change again while an old connection is in use; at the end no connection is left open."""
     async with _exchanging(tmp_path, clock) as (store, proxy, target):
         held = proxy.trap(_answers)
         asked = asyncio.create_task(store.acquire(new_key(), wish()))
@@ -77,7 +77,7 @@ async def test_the_next_exchange_does_not_wait_for_what_is_under_way(tmp_path: P
 async def test_only_so_many_former_connections_linger(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One exchange more waits for the first of them to end."""
+    """The next exchange waits for the first of them to end."""
     monkeypatch.setattr(link, "MAX_FORMER", 1)
     monkeypatch.setattr(link, "LINGER", 0.3)
     async with _exchanging(tmp_path, clock) as (store, _, target):
@@ -87,7 +87,7 @@ async def test_only_so_many_former_connections_linger(
 
 
 async def test_the_subscription_goes_over_too(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a GAP, and not as a trouble."""
+    """With a GAP, and without an error."""
     monkeypatch.setattr(link, "LINGER", 0.0)
     async with _exchanging(tmp_path, clock) as (store, proxy, target), aclosing(store.wakes()) as wakes:
         assert await anext(wakes) == GAP
@@ -99,7 +99,7 @@ async def test_the_subscription_goes_over_too(tmp_path: Path, clock: Clock, monk
 
 
 async def test_what_does_not_work_is_not_used(tmp_path: Path, clock: Clock) -> None:
-    """The old connections go on."""
+    """The old connections stay in use."""
     async with _exchanging(tmp_path, clock) as (store, _, target):
         await store.ping()
         wrong = parse_redis_url(f"redis://:wrong@127.0.0.1:{target.addresses[0].port}/0")
@@ -110,7 +110,7 @@ async def test_what_does_not_work_is_not_used(tmp_path: Path, clock: Clock) -> N
 
 @pytest.mark.parametrize("garbage", REPLIES.values(), ids=REPLIES)
 async def test_nor_what_answers_garbage(garbage: bytes, tmp_path: Path, clock: Clock) -> None:
-    """Whatever it is: an outage of the new connections."""
+    """Any garbage is an outage of the new connections."""
     async with _exchanging(tmp_path, clock, 0.5) as (store, proxy, target):
         proxy.garbage = garbage
         with pytest.raises(StoreUnavailable):

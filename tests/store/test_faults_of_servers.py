@@ -1,4 +1,4 @@
-"""Each await of what the store is built on raises arbitrary exceptions: an outage while it lasts, and no more."""
+"""Each await below the store raises arbitrary exceptions: an outage while it lasts, and no more."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
@@ -83,7 +83,7 @@ class Bench:
         self._clock = clock
 
     def acts(self, lease: Lease, token: Token) -> list[Callable[[], Awaitable[object]]]:
-        """Everything that asks the server."""
+        """Every operation of the store."""
         store = self.store
         return [
             lambda: store.acquire(KEY, wish()),
@@ -110,7 +110,7 @@ async def bench(url: str, command: Command, clock: Clock) -> AsyncIterator[Bench
 
 @pytest.mark.parametrize("point", [point for point in POINTS if point.method not in NOT_IN_THE_WAY], ids=str)
 async def test_whatever_fails_below_is_an_outage(bench: Bench, point: Point, clock: Clock) -> None:
-    """Whichever await raises whatever, before or after its work: StoreUnavailable, or the right answer."""
+    """Any exception, before or after the work: StoreUnavailable, or the right answer."""
     await bench.store.acquire(KEY, wish())
     token, lease = await _begun(bench, clock)
     for error in ERRORS:
@@ -131,8 +131,8 @@ async def _begun(bench: Bench, clock: Clock) -> tuple[Token, Lease]:
     return token, await lease_of(bench.store, OTHER, newer_than=token.generation)
 
 
-async def test_an_ear_that_cannot_be_had_is_tried_again(bench: Bench) -> None:
-    """Whatever the exception: the subscription comes with a GAP when it is over."""
+async def test_a_subscription_that_fails_is_tried_again(bench: Bench) -> None:
+    """After any exception: the subscription begins with a GAP when the fault ends."""
     for error in ERRORS:
         with bench.faults.at(Point("Servers", "subscription"), "before", error, 3):
             async with asyncio.timeout(10.0), aclosing(bench.store.wakes()) as wakes:

@@ -1,4 +1,4 @@
-"""What is in between forgets connections and says nothing: the next command is answered on a new one."""
+"""Devices in between drop connections silently: the next command is answered on a new one."""
 
 import asyncio
 import socket
@@ -92,7 +92,7 @@ async def _reaching(url: str, clock: Clock, deadline: float = DEADLINE) -> Async
 
 
 async def _many(store: RedisStore, count: int = pool.MAX_CONNECTIONS) -> None:
-    """At the same time, so that each needs a connection of its own."""
+    """In parallel, so that each needs its own connection."""
     answers = await asyncio.gather(*(store.acquire(new_key(), wish()) for _ in range(count)))
     assert all(isinstance(answer, Lease) for answer in answers)
 
@@ -100,7 +100,7 @@ async def _many(store: RedisStore, count: int = pool.MAX_CONNECTIONS) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 async def test_forgotten_connections_cost_nothing(kind: str, tmp_path: Path, clock: Clock) -> None:
-    """All that the pool may have, all at the same time: each gets its answer within the one deadline."""
+    """With all connections of the pool in parallel: each gets its answer within the one deadline."""
     async with KINDS[kind](tmp_path) as (url, proxies, _), _reaching(url, clock) as store:
         await _many(store)
         for proxy in proxies:
@@ -110,7 +110,7 @@ async def test_forgotten_connections_cost_nothing(kind: str, tmp_path: Path, clo
 
 
 async def test_pipelines_too(tmp_path: Path, clock: Clock) -> None:
-    """Revalidation and loading go by them."""
+    """Revalidation and loading use them."""
     async with _single(tmp_path) as (url, (proxy,), _), _reaching(url, clock) as store:
         assert await store.load([new_key()]) == [None]
         proxy.forget()
@@ -119,7 +119,7 @@ async def test_pipelines_too(tmp_path: Path, clock: Clock) -> None:
 
 @pytest.mark.slow
 async def test_a_subscription_too(tmp_path: Path, clock: Clock) -> None:
-    """Its own PING notices: a GAP says that something may have been missed."""
+    """Its own PING detects it: a GAP says that messages may have been missed."""
     async with (
         _single(tmp_path) as (url, (proxy,), _),
         _reaching(url, clock) as store,
@@ -136,7 +136,7 @@ def _answers(passing: Passing) -> bool:
 
 
 async def test_a_slow_server_may_still_answer_the_first_try(tmp_path: Path, clock: Clock) -> None:
-    """The second try is beside it, not instead of it."""
+    """The second attempt runs in parallel."""
     async with _single(tmp_path) as (url, (proxy,), _), _reaching(url, clock) as store:
         await store.acquire(new_key(), wish())
         slow = proxy.trap(_answers)
@@ -151,7 +151,7 @@ async def test_a_slow_server_may_still_answer_the_first_try(tmp_path: Path, cloc
 
 @pytest.mark.slow
 async def test_an_outage_gets_one_more_try_for_an_old_connection(tmp_path: Path, clock: Clock) -> None:
-    """And none for the operations after that."""
+    """None for the operations after that."""
     async with _single(tmp_path) as (url, (proxy,), node), _reaching(url, clock, 0.5) as store:
         await store.ping()
         node.stop()
@@ -168,7 +168,7 @@ async def test_an_outage_gets_one_more_try_for_an_old_connection(tmp_path: Path,
 async def test_a_connection_in_use_gets_no_second_try(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was heard a moment ago: a server that is too slow for its work must not get more of it."""
+    """It received data a moment ago: a server that is too slow must not get more work."""
     monkeypatch.setattr(pool, "IDLE", 60.0)
     async with _single(tmp_path) as (url, (proxy,), node), _reaching(url, clock, 0.5) as store:
         await store.ping()
@@ -180,7 +180,7 @@ async def test_a_connection_in_use_gets_no_second_try(
 
 
 async def test_a_reset_of_all_old_connections_costs_nothing(tmp_path: Path, clock: Clock) -> None:
-    """As by a middlebox that does say something, once it is asked."""
+    """As by a device that answers with a reset."""
     async with _single(tmp_path) as (url, (proxy,), _), _reaching(url, clock) as store:
         await _many(store)
         trapped = [proxy.trap(_asks) for _ in range(pool.MAX_CONNECTIONS)]
@@ -196,7 +196,7 @@ def _asks(passing: Passing) -> bool:
 
 
 async def test_idle_connections_are_kept_alive(tmp_path: Path) -> None:
-    """By the kernel: what is in between sees that they are in use, and a peer that is gone is noticed."""
+    """By the kernel: devices in between see that they are in use, and a lost peer is detected."""
     async with _single(tmp_path) as (_, (proxy,), _node):
         target = parse_redis_url(f"redis://:{SECRET}@127.0.0.1:{proxy.port}/0")
         connection = pool.Pools(pool.server_options(target), DEADLINE).connection(Address("127.0.0.1", proxy.port))

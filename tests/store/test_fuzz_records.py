@@ -1,4 +1,4 @@
-"""Whatever somebody writes into the store: no crash, and no token but the one that was committed there."""
+"""Whatever an attacker writes into the store: no crash, and only the committed token."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator, Iterator
@@ -37,7 +37,7 @@ class Stage(NamedTuple):
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A server of its own with an event loop of its own: hypothesis calls tests that are no coroutines."""
+    """A server and an event loop of its own: hypothesis calls synchronous tests."""
     with asyncio.Runner() as run, _served(run, tmp_path_factory.mktemp("fuzz")) as url:
         yield Stage(run, url, SystemClock())
 
@@ -71,7 +71,7 @@ async def _write(command: Command, name: str, changes: dict[str, bytes | None]) 
 
 
 def _is_right(stage: Stage, found: Token | None, committed: Token) -> bool:
-    """Nothing, or the text that was committed, for a life that it can have."""
+    """Nothing, or the committed text with a possible lifetime."""
     if found is None:
         return True
     left = found.remaining(stage.clock.monotonic())
@@ -114,14 +114,14 @@ async def _all_reads(stage: Stage, record: dict[str, bytes | None], meta: dict[s
 @example({"payload": b'{"v":1,"client":"billing"}'})
 @given(st.dictionaries(st.sampled_from(RECORD_FIELDS), VALUES | GONE, min_size=1, max_size=4))
 def test_a_damaged_record_is_a_miss(stage: Stage, changes: dict[str, bytes | None]) -> None:
-    """Or still the same token; the next one takes its place, and is found."""
+    """Or the token is unchanged; the next one replaces it, and is found."""
     stage.run.run(_all_reads(stage, changes, {}))
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(st.sampled_from(META_FIELDS), VALUES | GONE, min_size=1, max_size=4))
 def test_what_is_known_of_a_key_may_be_damaged(stage: Stage, changes: dict[str, bytes | None]) -> None:
-    """Its token is right whenever there is one."""
+    """Its token is right if there is one."""
 
     async def look() -> None:
         async with _store(stage, []) as (store, command):

@@ -1,4 +1,4 @@
-"""A server may answer with anything: it counts as an outage, and afterwards all is as before."""
+"""A server may answer with anything: it counts as an outage, and afterwards everything works as before."""
 
 import asyncio
 import inspect
@@ -33,7 +33,7 @@ async def topology(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[To
 
 @pytest_asyncio.fixture
 async def garbled(topology: Topology, clock: Clock) -> AsyncIterator[tuple[RedisStore, FaultProxy]]:
-    """A store, and what stands between it and its server."""
+    """A store, and the proxy in front of its server."""
     await topology.empty()
     async with fault_proxy(topology.servers[0].port) as proxy:
         url = f"{topology.url.rpartition(':')[0]}:{proxy.port}/0"
@@ -45,7 +45,7 @@ async def garbled(topology: Topology, clock: Clock) -> AsyncIterator[tuple[Redis
 
 
 def _acts(store: RedisStore, clock: Clock, lease: Lease, token: Token) -> dict[str, Callable[[], Awaitable[object]]]:
-    """Each method that asks the server."""
+    """Each method that sends a request."""
     acts: dict[str, Callable[[], Awaitable[object]]] = {
         "acquire": lambda: store.acquire(KEY, wish()),
         "commit": lambda: store.commit(lease, minted(clock)),
@@ -68,7 +68,7 @@ def _acts(store: RedisStore, clock: Clock, lease: Lease, token: Token) -> dict[s
 
 @pytest.mark.parametrize("garbage", REPLIES.values(), ids=REPLIES)
 async def test_garbage_is_an_outage(garbage: bytes, garbled: tuple[RedisStore, FaultProxy], clock: Clock) -> None:
-    """Whatever is asked: a typed error, short and printable, or an answer that says nothing false."""
+    """For each operation: a typed error, short and printable, or an answer that is not wrong."""
     store, proxy = garbled
     token, lease = await shared(store, clock), await lease_of(store, OTHER)
     proxy.garbage = garbage
@@ -98,7 +98,7 @@ def _check(error: BaseException, what: str) -> None:
 
 @pytest.mark.parametrize("garbage", SPOKEN_TO_SUBSCRIBERS)
 async def test_garbage_ends_no_subscription(garbage: str, garbled: tuple[RedisStore, FaultProxy], clock: Clock) -> None:
-    """Another one follows, and hears what happens."""
+    """The next one begins, and receives messages."""
     store, proxy = garbled
     async with aclosing(store.wakes()) as wakes:
         assert await anext(wakes) == GAP

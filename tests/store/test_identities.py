@@ -1,4 +1,4 @@
-"""A client moved to another tenant: the records of the old one are other keys' records, and no more than that."""
+"""A client moved to another tenant: records of the old one are other keys' records, and nothing else."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -22,7 +22,7 @@ OLD, NEW = (SealingKey.of(bytes([number]) * 32) for number in (1, 2))
 async def store_of(
     url: str, clock: Clock, identities: Mapping[str, str], *keys: SealingKey, alarms: list[str] | None = None
 ) -> AsyncGenerator[RedisStore]:
-    """A replica's store; `alarms` gets what is told of records that cannot be read."""
+    """A replica's store; `alarms` gets the reports of unreadable records."""
     keyring, told = Keyring(b"index", keys or (OLD,)), alarms if alarms is not None else list[str]()
     store = RedisStore.connect(
         url,
@@ -39,7 +39,7 @@ async def store_of(
 
 
 async def test_the_old_tenants_token_is_a_miss(url: str, command: Command, clock: Clock) -> None:
-    """For every way of reading; what is minted then is shared among those that have moved."""
+    """For every way of reading; the new token is shared among the replicas with the new settings."""
     async with store_of(url, clock, BEFORE) as old, store_of(url, clock, AFTER) as new:
         await shared(old, clock)
         assert await load_all(new, [KEY]) == [None]
@@ -48,7 +48,7 @@ async def test_the_old_tenants_token_is_a_miss(url: str, command: Command, clock
 
 
 async def test_other_clients_keep_theirs(url: str, command: Command, clock: Clock) -> None:
-    """Only who has moved mints."""
+    """Only the client that has moved mints."""
     async with store_of(url, clock, BEFORE) as old, store_of(url, clock, AFTER) as new:
         token = await shared(old, clock, OTHER)
         assert isinstance(await new.acquire(OTHER, wish()), Hit)
@@ -58,7 +58,7 @@ async def test_other_clients_keep_theirs(url: str, command: Command, clock: Cloc
 async def test_replicas_with_old_and_new_settings_serve_their_own_tenants(
     url: str, command: Command, clock: Clock
 ) -> None:
-    """While an update rolls: neither commit, nor rejection, nor write-back of one changes what the other has."""
+    """During a rolling update: no commit, rejection or restore of one changes the record of the other."""
     async with store_of(url, clock, BEFORE) as old, store_of(url, clock, AFTER) as new:
         theirs = await shared(old, clock)
         lease = await new.acquire(KEY, wish())
@@ -73,7 +73,7 @@ async def test_replicas_with_old_and_new_settings_serve_their_own_tenants(
 
 
 async def test_the_old_tenants_record_is_not_listed_and_alarms_nobody(url: str, command: Command, clock: Clock) -> None:
-    """It opens, and it is not ours; until its TTL ends it stays where it is."""
+    """It can be opened, and it is not ours; it stays until its TTL ends."""
     alarms: list[str] = []
     async with store_of(url, clock, BEFORE) as old, store_of(url, clock, AFTER, alarms=alarms) as new:
         theirs, kept = await shared(old, clock), await shared(old, clock, OTHER)
@@ -85,7 +85,7 @@ async def test_the_old_tenants_record_is_not_listed_and_alarms_nobody(url: str, 
 
 
 async def test_a_new_seal_goes_on_the_old_tenants_record_too(url: str, command: Command, clock: Clock) -> None:
-    """A replica with the old settings may still serve it when the old sealing key is gone."""
+    """A replica with the old settings may still serve it after the old sealing key is gone."""
     async with (
         store_of(url, clock, BEFORE) as old,
         store_of(url, clock, AFTER, NEW, OLD) as new,

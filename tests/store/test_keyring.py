@@ -1,4 +1,4 @@
-"""The file of sealing keys."""
+"""The sealing keys file."""
 
 import tomllib
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def test_a_new_file_can_be_read() -> None:
 
 
 def test_a_rotation_puts_a_key_in_front_and_keeps_the_rest() -> None:
-    """The index key stays, so that every record is found; the new key waits for its time."""
+    """The index key stays, so that every record is found; the new key is used later."""
     text = new_keyring()
     before = parse_keyring(text.encode())
     after = parse_keyring(with_new_key(text, seal_from=2_000_000_000.0).encode())
@@ -32,12 +32,12 @@ def test_a_rotation_puts_a_key_in_front_and_keeps_the_rest() -> None:
 
 
 def test_comments_survive_a_rotation() -> None:
-    """They tell the next person what this is."""
+    """They explain the file."""
     assert with_new_key(new_keyring(), 0.0).startswith("# Keys of Mintonce")
 
 
 def test_another_index_key_is_refused_while_running() -> None:
-    """All that is stored would be lost from sight."""
+    """No stored token could be found."""
     with pytest.raises(KeyringError, match="index_key has changed"):
         same_index_key(parse_keyring(new_keyring().encode()), parse_keyring(new_keyring().encode()))
 
@@ -57,7 +57,7 @@ BROKEN: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_broken_file_is_refused_without_its_keys(kind: str) -> None:
-    """The complaint holds no byte of a key."""
+    """The error contains no byte of a key."""
     text = new_keyring()
     keys = [text.split('"')[1], text.split('"')[3]]
 
@@ -70,7 +70,7 @@ def test_a_broken_file_is_refused_without_its_keys(kind: str) -> None:
 
 @given(st.binary(max_size=300))
 def test_rubbish_is_refused(rubbish: bytes) -> None:
-    """By one kind of error."""
+    """With one type of error."""
     with pytest.raises(KeyringError):
         parse_keyring(rubbish)
 

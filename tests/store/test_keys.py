@@ -1,4 +1,4 @@
-"""What lies in Redis, and for how long."""
+"""The keys in Redis, and their TTLs."""
 
 from typing import cast
 
@@ -31,12 +31,12 @@ async def _clock_of(command: Command) -> int:
 
 
 async def test_the_three_keys_of_a_token_share_a_slot(store: RedisStore) -> None:
-    """So that every script runs on a Cluster."""
+    """So every script works on a Cluster."""
     assert len({key_slot(name.encode()) for name in USUAL.keys(store.key_hash(KEY))}) == 1
 
 
 async def test_nothing_else_is_written(store: RedisStore, command: Command, clock: Clock) -> None:
-    """A key's whole life touches its three keys only."""
+    """A token's whole life touches only its three keys."""
     token = await shared(store, clock)
     await store.fail(await lease_of(store, newer_than=token.generation), Failure(Reason.ISSUER_UNAVAILABLE), 0.0)
     await lease_of(store, newer_than=token.generation)
@@ -58,7 +58,7 @@ async def test_a_lease_lives_for_its_seconds(store: RedisStore, command: Command
 
 
 async def test_a_barrier_outlives_what_it_bars(store: RedisStore, command: Command, clock: Clock) -> None:
-    """Else the rejected token could come back, or a mint that was begun before."""
+    """Otherwise the rejected token could come back, or a mint begun before."""
     token = await store.commit(await lease_of(store), minted(clock, lifetime=DAY))
     assert isinstance(token, Token)
     await store.reject(KEY, token.generation, 30.0)
@@ -67,7 +67,7 @@ async def test_a_barrier_outlives_what_it_bars(store: RedisStore, command: Comma
 
 
 async def test_generations_rise_after_everything_was_lost(store: RedisStore, command: Command, clock: Clock) -> None:
-    """The server's clock sees to it."""
+    """By the server's clock."""
     before = await shared(store, clock)
     await command("FLUSHALL")
     # A generation may be of this very microsecond.
@@ -86,7 +86,7 @@ async def test_generations_are_written_as_whole_numbers(store: RedisStore, comma
 
 
 async def test_scripts_survive_being_forgotten(store: RedisStore, command: Command, clock: Clock) -> None:
-    """A restarted server knows none of them: each is taught again when it is next used."""
+    """A restarted server has none of them: each is sent again when it is next used."""
     for _ in range(2):
         token = await shared(store, clock)
         await command("SCRIPT", "FLUSH")
@@ -100,6 +100,6 @@ async def test_scripts_survive_being_forgotten(store: RedisStore, command: Comma
 
 
 def test_each_script_is_short() -> None:
-    """One atomic act fits on a page."""
+    """One atomic operation fits on a page."""
     for script in (ACQUIRE, COMMIT, FAIL, RENEW, REJECT):
         assert script.text.count("\n") <= 40

@@ -1,6 +1,6 @@
-"""No connection is left open by a command that is cancelled, wherever that meets it.
+"""A cancelled command leaves no connection open, wherever it is cancelled.
 
-A lost connection costs the service and the server a descriptor until the garbage is collected.
+A lost connection costs the service and the server a descriptor until garbage collection.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ def _pools(topology: Topology) -> Pools:
 
 
 async def _clients(node: Node) -> int:
-    """How many connections the server has."""
+    """The server's number of connections."""
     return cast(bytes, await node.command("CLIENT", "LIST")).count(b"\n")
 
 
@@ -47,7 +47,7 @@ async def _none_is_left(node: Node, before: int) -> None:
 
 
 async def _cancelled_after(steps: int, tasks: Sequence["asyncio.Future[Any]"]) -> int:
-    """Cancel them after so many steps of the loop. Gives how many were cancelled."""
+    """Cancel them after so many steps of the loop. Returns how many were cancelled."""
     for _ in range(steps):
         await asyncio.sleep(0)
     for task in tasks:
@@ -61,7 +61,7 @@ def _answers_ping(passing: Passing) -> bool:
 
 
 async def test_a_command_cancelled_while_connections_are_renewed(topology: Topology, node: Node) -> None:
-    """All answers come at once, so that all connections are given back at once; the commands are cancelled then."""
+    """All answers arrive at once, so that all connections are released at once; then the commands are cancelled."""
     before, steps, cancelled = await _clients(node), 0, TOGETHER
     async with fault_proxy(node.port) as proxy:
         while cancelled:
@@ -95,7 +95,7 @@ async def test_a_command_cancelled_while_it_connects(topology: Topology, node: N
 
 
 async def test_a_connection_whose_return_is_cancelled_is_closed(topology: Topology, node: Node) -> None:
-    """And its place in the pool is free again."""
+    """Its place in the pool is free again."""
     pool = Pool(**server_options(parse_redis_url(topology.url)), host="127.0.0.1", port=node.port)
     connection = await pool.get_connection()
     async with pool._condition:  # pyright: ignore[reportPrivateUsage] # somebody else has the pool's lock
@@ -108,7 +108,7 @@ async def test_a_connection_whose_return_is_cancelled_is_closed(topology: Topolo
 async def test_a_pool_that_cannot_be_closed_keeps_no_other_one_open(
     topology: Topology, node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Such as one whose server does not answer to the end of TLS."""
+    """For example one whose server does not answer the end of TLS."""
     before, pools = await _clients(node), _pools(topology)
     for host in ("127.0.0.1", "localhost"):
         await pools.at(Address(host, node.port)).ping()

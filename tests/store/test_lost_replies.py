@@ -1,4 +1,4 @@
-"""A reply that is lost after the act costs nothing: the act is repeated, and answers the same."""
+"""A reply that is lost after the operation costs nothing: the repetition gives the same answer."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -18,7 +18,7 @@ from support.servers import Command
 
 @pytest_asyncio.fixture
 async def proxy(url: str, command: Command, tmp_path: Path) -> AsyncIterator[Lossy]:
-    """Before the shared server."""
+    """In front of the shared server."""
     async with lossy(urlsplit(url).path, tmp_path / "lossy.sock") as proxy:
         yield proxy
 
@@ -34,7 +34,7 @@ async def through(url: str, proxy: Lossy, clock: Clock, tmp_path: Path) -> Async
 
 
 async def test_acquire(through: RedisStore, proxy: Lossy, store: RedisStore) -> None:
-    """The lease is ours the second time too, not somebody else's to wait for."""
+    """The lease is still the caller's, and not another holder's."""
     proxy.lose_next()
     lease = await lease_of(through)
     assert proxy.lost == 1
@@ -42,7 +42,7 @@ async def test_acquire(through: RedisStore, proxy: Lossy, store: RedisStore) -> 
 
 
 async def test_commit(through: RedisStore, proxy: Lossy, clock: Clock) -> None:
-    """It is there already: that is no refusal."""
+    """The token is there already, which is not a refusal."""
     lease = await lease_of(through)
     proxy.lose_next()
     assert isinstance(await through.commit(lease, minted(clock)), Token)
@@ -67,7 +67,7 @@ async def test_renew(through: RedisStore, proxy: Lossy) -> None:
 
 
 async def test_reject(through: RedisStore, proxy: Lossy, clock: Clock) -> None:
-    """The caller hears that it was current, and is not told to come later."""
+    """The caller learns that it was current, and need not retry later."""
     token = await shared(through, clock)
     proxy.lose_next()
     rejection = await through.reject(KEY, token.generation, 30.0)
@@ -76,7 +76,7 @@ async def test_reject(through: RedisStore, proxy: Lossy, clock: Clock) -> None:
 
 
 async def test_restore(through: RedisStore, proxy: Lossy, store: RedisStore, clock: Clock) -> None:
-    """The second try finds what the first one set: that is no refusal."""
+    """The second attempt finds the record of the first, which is not a refusal."""
     token = await shared(store, clock)
     await store.reject(KEY, token.generation, 0.0)
     held = replace(token, generation=token.generation + 1)
@@ -88,7 +88,7 @@ async def test_restore(through: RedisStore, proxy: Lossy, store: RedisStore, clo
 
 
 async def test_generations(through: RedisStore, proxy: Lossy, clock: Clock) -> None:
-    """A question has no effect: it is simply asked again."""
+    """A read has no effect and is simply repeated."""
     token = await shared(through, clock)
     proxy.lose_next()
     assert await through.generations([KEY]) == [token.generation]

@@ -1,4 +1,4 @@
-"""The memory store, with a clock that a test moves: to the very edge of every time."""
+"""The memory store with a clock that the test controls: to the limit of every time."""
 
 from contextlib import aclosing
 
@@ -26,7 +26,7 @@ def store(clock: ManualClock) -> MemoryStore:
 
 
 async def test_a_lease_holds_to_its_end_and_no_longer(store: MemoryStore, clock: ManualClock) -> None:
-    """Three seconds, unless told otherwise."""
+    """Three seconds by default."""
     await lease_of(store)
     clock.advance(2.999)
     assert isinstance(await store.acquire(KEY, wish()), Wait)
@@ -34,8 +34,8 @@ async def test_a_lease_holds_to_its_end_and_no_longer(store: MemoryStore, clock:
     assert isinstance(await store.acquire(KEY, wish()), Lease)
 
 
-async def test_a_token_is_served_up_to_its_leeway(store: MemoryStore, clock: ManualClock) -> None:
-    """100 s of life, 5 s of leeway."""
+async def test_a_token_is_served_up_to_its_expiry_margin(store: MemoryStore, clock: ManualClock) -> None:
+    """A lifetime of 100 s, a margin of 5 s."""
     await shared(store, clock)
     clock.advance(94.9)
     assert isinstance(await store.acquire(KEY, wish()), Hit)
@@ -44,7 +44,7 @@ async def test_a_token_is_served_up_to_its_leeway(store: MemoryStore, clock: Man
 
 
 async def test_a_token_is_there_up_to_its_expiry(store: MemoryStore, clock: ManualClock) -> None:
-    """Who has nothing better may still use it."""
+    """A caller with nothing better may still use it."""
     await shared(store, clock)
     clock.advance(99.9)
     assert (await store.load([KEY]))[0] is not None
@@ -73,7 +73,7 @@ async def test_the_interval_between_rejections_ends_on_time(store: MemoryStore, 
 
 
 async def test_generations_rise_when_the_clock_goes_back(clock: ManualClock) -> None:
-    """As the history is known, it decides."""
+    """The known history decides."""
     hosts = ManualClock()
     store = MemoryStore(HASHER, clock, server=MemoryServer(hosts))
     first = await shared(store, clock)
@@ -82,7 +82,7 @@ async def test_generations_rise_when_the_clock_goes_back(clock: ManualClock) -> 
 
 
 async def test_a_key_is_forgotten_an_hour_after_its_last_token(store: MemoryStore, clock: ManualClock) -> None:
-    """Keys that ended do not fill the store."""
+    """Expired keys do not fill the store."""
     token = await store.commit(await lease_of(store, OTHER), minted(clock, lifetime=1000.0))
     assert isinstance(token, Token)
     await store.reject(OTHER, token.generation, 30.0)
@@ -95,7 +95,7 @@ async def test_a_key_is_forgotten_an_hour_after_its_last_token(store: MemoryStor
 
 
 async def test_a_listener_that_is_too_slow_is_told_so(store: MemoryStore, clock: ManualClock) -> None:
-    """Its queue does not grow without end: it hears a GAP instead."""
+    """Its queue has a limit: it gets a GAP instead."""
     async with aclosing(store.wakes()) as wakes:
         await anext(wakes)
         for _ in range(QUEUED_MAX + 1):
@@ -113,7 +113,7 @@ async def test_a_listener_that_left_is_forgotten(store: MemoryStore) -> None:
 async def test_a_back_off_that_the_clock_was_set_back_under_does_not_count(
     store: MemoryStore, clock: ManualClock
 ) -> None:
-    """An issuer asks for five minutes at most, so the key is not closed for the hour that the clock went back."""
+    """Issuers ask for five minutes at most, so the key is not blocked for the hour that the clock went back."""
     await store.fail(await lease_of(store), Failure(Reason.ISSUER_UNAVAILABLE), 10.0)
     clock.step(-3600.0)
     assert isinstance(await store.acquire(KEY, wish()), Lease)

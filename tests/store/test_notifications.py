@@ -1,4 +1,4 @@
-"""Wake messages are bounded and authenticated; everything else is dropped and counted."""
+"""Wake messages are bounded and authenticated; all others are dropped and counted."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def signed(body: bytes) -> bytes:
 @pytest.mark.parametrize("kind", [kind for kind in WakeKind if kind is not WakeKind.GAP])
 @pytest.mark.parametrize("generation", [0, 17, 2**53, 10**19 - 1])
 def test_what_is_encoded_is_decoded(kind: WakeKind, generation: int) -> None:
-    """Whatever the kind, for every generation of up to 19 digits, in far less than the bound."""
+    """Every kind, with every generation of up to 19 digits, far below the limit."""
     data = Notifications(INDEX_KEY).encode(kind, HASH, generation)
     assert Notifications(INDEX_KEY).decode(data) == Wake(kind, HASH, generation)
     assert len(data) < MAX_BYTES
@@ -44,7 +44,7 @@ def test_what_is_encoded_is_decoded(kind: WakeKind, generation: int) -> None:
          "other fleet"],
 )  # fmt: skip
 def test_what_this_fleet_did_not_send_is_dropped(data: bytes) -> None:
-    """Nothing of it is interpreted, and no error comes out."""
+    """Nothing of it is interpreted, and there is no error."""
     drops: list[None] = []
     assert Notifications(INDEX_KEY, lambda: drops.append(None)).decode(data) is None
     assert len(drops) == 1
@@ -83,7 +83,7 @@ def test_each_bit_counts() -> None:
 
 
 def test_drops_are_reported_at_a_bounded_rate() -> None:
-    """The first at once, later ones together, as a number."""
+    """The first at once, later ones together, as a count."""
     reports: list[int] = []
     clock = ManualClock()
     dropped = Dropped(clock, reports.append)

@@ -1,4 +1,4 @@
-"""A store that is away says so soon, clearly, and without the password."""
+"""An unavailable store fails fast, with a clear error, and without the password."""
 
 import asyncio
 import os
@@ -33,7 +33,7 @@ async def _store(url: str, clock: Clock, deadline: float = 0.25) -> AsyncGenerat
 
 
 async def test_a_stopped_server_is_given_up_within_the_deadline(own_server: EmbeddedValkey, clock: Clock) -> None:
-    """It takes the question and never answers."""
+    """It accepts the request and never answers."""
     async with _store(own_server.url, clock) as store:
         await store.ping()
         os.kill(own_server.pid, signal.SIGSTOP)
@@ -49,7 +49,7 @@ async def test_a_stopped_server_is_given_up_within_the_deadline(own_server: Embe
 
 
 async def test_it_serves_again_when_the_server_goes_on(own_server: EmbeddedValkey, clock: Clock) -> None:
-    """A connection that was given up half-way leaves no old answer to be taken for a new one."""
+    """A connection that was abandoned cannot deliver an old answer."""
     async with _store(own_server.url, clock) as store:
         token = await shared(store, clock)
         os.kill(own_server.pid, signal.SIGSTOP)
@@ -64,7 +64,7 @@ async def test_it_serves_again_when_the_server_goes_on(own_server: EmbeddedValke
 
 
 async def test_a_restarted_server_is_found_again(own_server: EmbeddedValkey, clock: Clock) -> None:
-    """Pooled connections that broke are replaced without a word."""
+    """Broken pooled connections are replaced without an error."""
     async with _store(own_server.url, clock, deadline=2.0) as store:
         await asyncio.gather(*(store.ping() for _ in range(8)))
         killed = own_server.pid
@@ -81,7 +81,7 @@ async def test_a_restarted_server_is_found_again(own_server: EmbeddedValkey, clo
 
 
 async def test_nobody_there_is_said_with_the_address(clock: Clock, tmp_path: Path) -> None:
-    """And with what to do, but not with the password."""
+    """With a remedy, and without the password."""
     async with _store(f"unix://:the-password@{tmp_path}/nobody.sock", clock) as store:
         with pytest.raises(StoreUnavailable, match=r"nobody\.sock") as caught:
             await store.ping()
@@ -91,7 +91,7 @@ async def test_nobody_there_is_said_with_the_address(clock: Clock, tmp_path: Pat
 
 
 async def test_a_wrong_password_is_said_without_it(own_server: EmbeddedValkey, clock: Clock) -> None:
-    """Neither the one that was tried, nor the right one."""
+    """Neither the one that was used, nor the right one."""
     parts = urlsplit(own_server.url)
     async with _store(f"unix://:the-wrong-one@{parts.path}", clock) as store:
         with pytest.raises(StoreUnavailable, match="user name or password") as caught:
@@ -102,7 +102,7 @@ async def test_a_wrong_password_is_said_without_it(own_server: EmbeddedValkey, c
 
 
 async def test_a_server_that_refuses_to_write_is_unavailable(own_server: EmbeddedValkey, clock: Clock) -> None:
-    """Its error code is named, its text is not: that may quote what we sent."""
+    """Its error code is named. Its text is not: it may quote what we sent."""
     async with _store(own_server.url, clock, deadline=5.0) as store:
         token = await shared(store, clock)
         async with looking_into(own_server.url) as command:
@@ -112,7 +112,7 @@ async def test_a_server_that_refuses_to_write_is_unavailable(own_server: Embedde
 
 
 async def test_a_failover_behind_a_name_is_followed(tmp_path: Path, clock: Clock) -> None:
-    """As hosted stores do it: the former primary keeps our connections, and only new ones find the new primary."""
+    """As in hosted stores: the former primary keeps our connections, and only new ones reach the new primary."""
     async with single(tmp_path / "old") as old, single(tmp_path / "new") as new:
         (former,), (primary,) = old.servers, new.servers
         target = former
@@ -128,7 +128,7 @@ async def test_a_failover_behind_a_name_is_followed(tmp_path: Path, clock: Clock
 
 @pytest.mark.slow
 async def test_an_emptied_read_only_server_is_an_outage_and_no_more(tmp_path: Path, clock: Clock) -> None:
-    """As after a failover that went wrong: 40 keys in use, no script known and no write taken (NOSCRIPT, READONLY)."""
+    """As after a failed failover: 40 keys in use, no script cached and no write accepted (NOSCRIPT, READONLY)."""
     async with single(tmp_path / "server") as topology, reaching(topology.url, clock) as store:
         (server,) = topology.servers
         ends = clock.monotonic() + 2.0

@@ -1,4 +1,4 @@
-"""Two installations share one server, with the same keys for names and seals: neither meets the other."""
+"""Two installations share one server, with the same keys: they do not affect each other."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -40,7 +40,7 @@ class Two:
 
 @pytest_asyncio.fixture(params=[PREFIXES, PREFIXES[::-1]], ids=" beside ".join)
 async def installed(url: str, command: Command, clock: Clock, request: pytest.FixtureRequest) -> AsyncIterator[Two]:
-    """Which of the two prefixes is inside of the other must not matter."""
+    """It must not matter which of the two prefixes contains the other."""
     one, two = (store_of(url, clock, prefix) for prefix in request.param)
     yield Two(one, two)
     await one.close()
@@ -48,7 +48,7 @@ async def installed(url: str, command: Command, clock: Clock, request: pytest.Fi
 
 
 async def test_each_mints_for_itself(installed: Two, clock: Clock) -> None:
-    """The same key is a miss for the other, and a lease there hinders none here."""
+    """The same key is a miss for the other, and a lease there does not block here."""
     token = await shared(installed.one, clock)
     assert await load_all(installed.two, [KEY]) == [None]
     assert await installed.two.generations([KEY]) == [0]
@@ -62,14 +62,14 @@ async def test_each_mints_for_itself(installed: Two, clock: Clock) -> None:
 
 
 async def test_a_list_has_only_what_is_ours(installed: Two, clock: Clock) -> None:
-    """Also where the other's names begin with our prefix."""
+    """Even if the other's names begin with our prefix."""
     token = await shared(installed.one, clock)
     assert [named(found) for found in (await installed.one.list("", 10, any_token)).tokens] == [named(token)]
     assert (await installed.two.list("", 10, any_token)).tokens == []
 
 
 async def test_a_rejection_drops_only_our_token(installed: Two, clock: Clock) -> None:
-    """The other's of the same key lives on."""
+    """The other's token of the same key stays."""
     first, second = await shared(installed.one, clock), await shared(installed.two, clock)
     assert (await installed.one.reject(KEY, first.generation, 0.0)).was_current
     assert await load_all(installed.one, [KEY]) == [None]
@@ -77,7 +77,7 @@ async def test_a_rejection_drops_only_our_token(installed: Two, clock: Clock) ->
 
 
 async def test_no_message_of_the_other_is_heard(installed: Two, clock: Clock) -> None:
-    """Commits, failures and rejections there come first, and the first message heard is our own."""
+    """Commits, failures and rejections there come first, and the first received message is our own."""
     async with aclosing(installed.two.wakes()) as wakes:
         assert await anext(wakes) == GAP
         token = await shared(installed.one, clock)
@@ -91,7 +91,7 @@ async def test_no_message_of_the_other_is_heard(installed: Two, clock: Clock) ->
 async def test_a_new_seal_goes_on_our_records_alone(
     url: str, command: Command, clock: Clock, mine: str, others: str
 ) -> None:
-    """Not one field or TTL of the other's is touched, though we have its keys."""
+    """No field or TTL of the other's is changed, though we have its keys."""
     stores = [store_of(url, clock, mine, NEW, OLD), store_of(url, clock, others, OLD)]
     try:
         await shared(stores[1], clock)
@@ -125,6 +125,6 @@ async def test_every_name_begins_with_the_prefix(url: str, command: Command, clo
 
 
 def test_the_usual_prefix_is_the_products_name() -> None:
-    """What a Redis holds of an installation that sets none."""
+    """What a Redis contains of an installation without a prefix setting."""
     assert USUAL.keys("h") == ("mintonce:{h}:t", "mintonce:{h}:l", "mintonce:{h}:m")
     assert USUAL.wake_channel == "mintonce:wake"

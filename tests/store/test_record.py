@@ -1,4 +1,4 @@
-"""A record that cannot be read counts as none."""
+"""A record that cannot be read counts as missing."""
 
 import json
 
@@ -52,14 +52,14 @@ def test_a_payload_comes_back_as_it_was() -> None:
     ],
 )
 def test_what_is_not_of_this_version_is_not_read(field: str, value: object) -> None:
-    """Another release may have written it, or somebody who aims at callers and terminals."""
+    """Another release may have written it, or an attacker who aims at callers and terminals."""
     document = json.loads(encode(token_of(MINTED))) | {field: value}
     assert decode(json.dumps(document).encode()) is None
 
 
 @pytest.mark.parametrize("text", [b"", b"\xff", b"[]", b"{}", b"null", b'"text"', b"[" * 100_000])
 def test_rubbish_is_not_read(text: bytes) -> None:
-    """Nor does it raise anything."""
+    """Nor does it raise an error."""
     assert decode(text) is None
 
 
@@ -69,7 +69,7 @@ async def _spoil(store: RedisStore, command: Command, payload: str) -> None:
 
 
 async def test_a_record_of_another_release_is_replaced(store: RedisStore, command: Command, clock: Clock) -> None:
-    """Who cannot read it asks for a newer one, so that nobody goes round in circles."""
+    """A replica that cannot read it requests a newer one, so that replicas do not go round in circles."""
     unreadable = await shared(store, clock)
     await _spoil(store, command, '{"v":2}')
     assert await store.load([KEY]) == [None]
@@ -81,7 +81,7 @@ async def test_a_record_of_another_release_is_replaced(store: RedisStore, comman
 
 
 async def test_a_record_under_a_wrong_name_is_noticed(store: RedisStore, command: Command, clock: Clock) -> None:
-    """Somebody swapped two records: nobody gets a token that is not theirs."""
+    """Two records were swapped: no caller gets a token of another key."""
     await shared(store, clock)
     await _spoil(store, command, encode(token_of(MINTED, OTHER)))
     assert await store.load([KEY]) == [None]
@@ -90,7 +90,7 @@ async def test_a_record_under_a_wrong_name_is_noticed(store: RedisStore, command
 
 
 async def test_a_backoff_shows_nothing_unreadable(store: RedisStore, command: Command, clock: Clock) -> None:
-    """It answers without a token then."""
+    """It then has no token."""
     token = await shared(store, clock)
     await _spoil(store, command, "rubbish")
     await store.fail(await lease_of(store, newer_than=token.generation), Failure(Reason.ISSUER_UNAVAILABLE), 30.0)
@@ -100,7 +100,7 @@ async def test_a_backoff_shows_nothing_unreadable(store: RedisStore, command: Co
 
 
 async def test_a_reason_of_another_release_reads_as_trouble(store: RedisStore, command: Command, clock: Clock) -> None:
-    """A back-off is a back-off, whatever a newer release calls its cause."""
+    """A back-off counts with any reason of a newer release."""
     await store.fail(await lease_of(store), Failure(Reason.ISSUER_REFUSED, "invalid_client"), 30.0)
     _, _, meta = USUAL.keys(store.key_hash(KEY))
     await command("HSET", meta, "failure", "ISSUER_ON_HOLIDAY until_monday")
@@ -113,7 +113,7 @@ async def test_a_reason_of_another_release_reads_as_trouble(store: RedisStore, c
 async def test_an_error_code_that_is_none_is_left_out(
     store: RedisStore, command: Command, clock: Clock, code: str
 ) -> None:
-    """It goes to callers, logs and terminals."""
+    """It is sent to callers, logs and terminals."""
     await store.fail(await lease_of(store), Failure(Reason.ISSUER_REFUSED, "invalid_client"), 30.0)
     _, _, meta = USUAL.keys(store.key_hash(KEY))
     await command("HSET", meta, "failure", f"ISSUER_REFUSED {code}")

@@ -1,4 +1,4 @@
-"""Sealed records in a real server: rotation, other replicas' keys, and what a thief finds."""
+"""Sealed records in a real server: rotation, keys of other replicas, and what a thief finds."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -71,7 +71,7 @@ async def _same(store: RedisStore, token: Token) -> Token | None:
 
 
 async def test_resealing_changes_the_key_and_nothing_else(url: str, command: Command, clock: SystemClock) -> None:
-    """The token, its generation and its end stay; afterwards the old key is not needed."""
+    """The token, its generation and its expiry stay; afterwards the old key is not needed."""
     async with store_with(url, OLD) as before, store_with(url, NEW, OLD) as after, store_with(url, NEW) as alone:
         token = await shared(before, clock)
         await shared(after, clock, OTHER)
@@ -87,7 +87,7 @@ async def test_resealing_changes_the_key_and_nothing_else(url: str, command: Com
 
 
 async def test_who_lacks_the_key_is_told_once_and_finds_a_miss(url: str, command: Command, clock: SystemClock) -> None:
-    """A record that does not open is a miss and an alarm, which names the key that is missing."""
+    """A record that cannot be opened is a miss and an alarm, which names the missing key."""
     told: list[tuple[str, str]] = []
     async with store_with(url, OLD) as theirs, store_with(url, NEW, told=told) as ours:
         await shared(theirs, clock)
@@ -102,7 +102,7 @@ async def test_who_lacks_the_key_is_told_once_and_finds_a_miss(url: str, command
 
 
 async def test_swapped_records_are_misses(url: str, command: Command, clock: SystemClock) -> None:
-    """Who writes to the store cannot give one caller the token of another."""
+    """An attacker who writes to the store cannot give one caller the token of another."""
     async with store_with(url, OLD) as store:
         await shared(store, clock, OTHER)
         await shared(store, clock)
@@ -130,7 +130,7 @@ async def test_a_dump_of_everything_shows_nothing(url: str, command: Command, cl
 
 
 async def test_keys_that_somebody_invents_are_soon_gone(url: str, command: Command) -> None:
-    """What was never minted leaves nothing behind that lives as long as a token."""
+    """A token that was never minted leaves nothing behind that lives as long as a token."""
     async with store_with(url, OLD) as store:
         await store.acquire(KEY, wish())
         ttl = await command("PTTL", USUAL.keys(store.key_hash(KEY))[2])
@@ -139,7 +139,7 @@ async def test_keys_that_somebody_invents_are_soon_gone(url: str, command: Comma
 
 
 async def test_resealing_while_others_commit_loses_nothing(url: str, command: Command, clock: SystemClock) -> None:
-    """Whichever of the two comes last, the newest token is there, and opens."""
+    """In either order, the newest token is there and can be opened."""
     keys = [TokenKey.of("billing", f"https://{number}.example.com/") for number in range(40)]
     async with store_with(url, OLD) as before, store_with(url, NEW, OLD) as after:
         first = [await shared(before, clock, key) for key in keys]
@@ -163,7 +163,7 @@ async def test_resealing_while_others_commit_loses_nothing(url: str, command: Co
 async def test_a_record_that_was_replaced_meanwhile_is_left_alone(
     url: str, command: Command, clock: SystemClock
 ) -> None:
-    """Resealing compares what it read, and not only the generation: a second resealing at once changes nothing."""
+    """Resealing compares the payload, not only the generation: a second resealing in parallel does nothing."""
     async with store_with(url, OLD) as before, store_with(url, NEW, OLD) as after:
         token = await shared(before, clock)
         (row,) = [row async for _, row in before._reader.everything()]
@@ -177,7 +177,7 @@ async def test_a_record_that_was_replaced_meanwhile_is_left_alone(
 
 
 async def test_resealing_that_broke_off_says_so(url: str, command: Command, tmp_path: Path) -> None:
-    """Who believed that all is done would take the old key out of the file."""
+    """Otherwise the operator would remove the old key from the file."""
     await command("EVAL", MANY_RECORDS, 0)
     async with AsyncExitStack() as stack:
         proxy = await stack.enter_async_context(lossy(urlsplit(url).path, tmp_path / "lossy.sock"))

@@ -1,4 +1,4 @@
-"""What stands in clear beside a sealed record serves the scripts. A reader believes it as far as the seal says so."""
+"""The unsealed fields of a record serve the scripts. A reader trusts them as far as the seal confirms them."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ NOW = 1_800_000_000_000
 
 @dataclass
 class Watched:
-    """A store, and what its alarm said."""
+    """A store, and its alarms."""
 
     store: RedisStore
     alarms: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
@@ -47,7 +47,7 @@ async def watched(url: str, command: Command, clock: SystemClock) -> AsyncIterat
 
 
 async def test_a_later_expiry_is_not_believed(watched: Watched, command: Command, clock: Clock) -> None:
-    """Nothing that reads the record serves it, and the next generation is minted."""
+    """No reader serves it, and the next generation is minted."""
     store, token = watched.store, await shared(watched.store, clock, lifetime=100.0)
     later = int(token.expiry_unix * 1000) + 25 * DAY
     await command("HSET", RECORD, "exp", later)
@@ -61,7 +61,7 @@ async def test_a_later_expiry_is_not_believed(watched: Watched, command: Command
 async def test_a_later_expiry_within_the_lifetime_is_not_believed(
     watched: Watched, command: Command, clock: Clock
 ) -> None:
-    """A token that is half over does not begin anew."""
+    """A token at half of its lifetime does not start again."""
     lease = as_lease(await watched.store.acquire(KEY, wish()))
     token = await watched.store.commit(lease, minted(clock, lifetime=100.0, age=50.0))
     assert isinstance(token, Token)
@@ -72,7 +72,7 @@ async def test_a_later_expiry_within_the_lifetime_is_not_believed(
 
 
 async def test_a_sooner_expiry_is_believed(watched: Watched, command: Command, clock: Clock) -> None:
-    """Who can delete a record can shorten its life as well."""
+    """Whoever can delete a record can shorten its lifetime as well."""
     token = await shared(watched.store, clock, lifetime=100.0)
     await command("HSET", RECORD, "exp", int(token.expiry_unix * 1000) - 20_000)
     answer = await watched.store.acquire(KEY, wish())
@@ -94,21 +94,21 @@ async def test_another_credential_version_is_not_believed(
 
 
 async def test_a_lease_without_an_end_holds_nobody_up(watched: Watched, command: Command) -> None:
-    """Replicas write leases that end. One that stays would close the key until an operator finds it."""
+    """Replicas write leases that expire. One without a TTL would block the key until an operator removes it."""
     await command("HSET", LEASE, "nonce", "of nobody", "f", 5)
     as_lease(await watched.store.acquire(KEY, wish()))
     assert int(str(await command("PTTL", LEASE))) > 0
 
 
 async def test_a_back_off_longer_than_any_issuer_asks_for_holds_nobody_up(watched: Watched, command: Command) -> None:
-    """It was written by somebody else, or before the store's clock was set back."""
+    """It was written by another program, or before the store's clock was set back."""
     await watched.store.fail(as_lease(await watched.store.acquire(KEY, wish())), REFUSED, 10.0)
     await command("HSET", META, "until", 2**52)
     as_lease(await watched.store.acquire(KEY, wish()))
 
 
 async def test_the_longest_back_off_that_an_issuer_asks_for_holds(watched: Watched) -> None:
-    """To the last of five minutes."""
+    """For all of five minutes."""
     await watched.store.fail(as_lease(await watched.store.acquire(KEY, wish())), REFUSED, 300.0)
     answer = await watched.store.acquire(KEY, wish())
     assert isinstance(answer, Backoff)
@@ -119,7 +119,7 @@ async def test_the_longest_back_off_that_an_issuer_asks_for_holds(watched: Watch
 async def test_a_rejection_in_the_future_puts_off_no_other(
     watched: Watched, command: Command, clock: Clock, ahead_ms: int
 ) -> None:
-    """As after a clock that was set back: the next rejection counts, and gives the time a true value."""
+    """As after a clock that was set back: the next rejection counts, and corrects the time."""
     first = await shared(watched.store, clock)
     await watched.store.reject(KEY, first.generation, 30.0)
     await command("HSET", META, "rejected_at", first.generation // 1000 + 60_000 + ahead_ms)
@@ -131,7 +131,7 @@ async def test_a_rejection_in_the_future_puts_off_no_other(
 async def test_a_barrier_is_raised_whatever_a_rejection_in_the_future_says(
     watched: Watched, command: Command, clock: Clock
 ) -> None:
-    """A replica gives back the memory of a rejection, and the record falls."""
+    """A replica restores a rejection, and the record is dropped."""
     token = await shared(watched.store, clock)
     await command("HSET", META, "rejected_at", 2**52)
     assert await watched.store.raise_barrier(KEY, token.generation, "", 30.0)
@@ -141,7 +141,7 @@ async def test_a_barrier_is_raised_whatever_a_rejection_in_the_future_says(
 async def test_what_is_known_of_a_key_ends_an_hour_after_its_token(
     watched: Watched, command: Command, clock: Clock
 ) -> None:
-    """Keys that ended do not fill the store. A rejection makes it no shorter: its barrier outlives the token."""
+    """Expired keys do not fill the store. A rejection does not shorten it: its barrier outlives the token."""
     await watched.store.commit(as_lease(await watched.store.acquire(KEY, wish())), minted(clock, lifetime=1000.0))
     left = int(str(await command("PTTL", META)))
     assert 1000_000 + HOUR - 60_000 < left <= 1000_000 + HOUR
@@ -152,7 +152,7 @@ async def test_what_is_known_of_a_key_ends_an_hour_after_its_token(
 
 
 async def test_refusals_of_credentials_that_were_replaced_do_not_pile_up(watched: Watched, command: Command) -> None:
-    """Only those whose back-off goes on are kept."""
+    """Only those with a current back-off are kept."""
     refused = Failure(Reason.ISSUER_REFUSED, of_proof=True)
     for number in range(5):
         lease = as_lease(await watched.store.acquire(KEY, wish(proof=f"secret {number}")))
@@ -162,7 +162,7 @@ async def test_refusals_of_credentials_that_were_replaced_do_not_pile_up(watched
 
 
 class Opened:
-    """Opens what was never sealed: what is left of the reading."""
+    """Opens data that was never sealed, to test the rest of the reader."""
 
     def __init__(self) -> None:
         self.alarms = 0
@@ -175,7 +175,7 @@ class Opened:
 
 
 def row_at(now: int, owner: TokenKey = KEY) -> Row:
-    """A record of a token with a life of an hour that ends in an hour, read when the store's clock says this."""
+    """A record of a token that expires after its lifetime of an hour, read at this time of the store."""
     mint = minted(SystemClock(), lifetime=HOUR / 1000)
     token = Token.of(mint, owner, HASHER(owner), 7, 1, NOW / 1000 - mint.started_at)
     fields = {"f": b"7", "exp": b"%d" % (NOW + HOUR), "cv": b"1", "payload": encode(token).encode()}
@@ -185,7 +185,7 @@ def row_at(now: int, owner: TokenKey = KEY) -> Row:
 
 
 def test_no_record_lives_longer_than_its_token_ever_did() -> None:
-    """After a failover to a server whose clock is behind, a token would seem to have more than a whole life left."""
+    """After a failover to a server whose clock is behind, more than a whole lifetime would seem to remain."""
     opened = Opened()
     assert row_at(NOW).token(KEY, HASHER(KEY), 0.0, opened)
     assert row_at(NOW - 1000).token(KEY, HASHER(KEY), 0.0, opened) is None
@@ -193,6 +193,6 @@ def test_no_record_lives_longer_than_its_token_ever_did() -> None:
 
 
 def test_another_keys_record_is_none_of_this_key() -> None:
-    """Were the seal ever to open at a wrong place, the names inside would tell."""
+    """If the seal ever opened at a wrong place, the names inside would show it."""
     assert row_at(NOW, OTHER).token(KEY, HASHER(KEY), 0.0, Opened()) is None
     assert row_at(NOW, OTHER).named(HASHER, HASHER(KEY), 0.0, Opened()) is None

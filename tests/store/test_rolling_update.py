@@ -1,4 +1,4 @@
-"""Replicas of this release and of the next one share a store: what this one cannot read is a miss, not a crash."""
+"""Replicas of this release and of the next one share a store: an unreadable record is a miss, not a crash."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from support.servers import Command
 
 @dataclass
 class Replica:
-    """Of this release, on a real server; its own clock is turned by the test."""
+    """Of this release, on a real server; the test controls its clock."""
 
     store: RedisStore
     clock: ManualClock
@@ -49,7 +49,7 @@ async def replica(url: str, command: Command) -> AsyncIterator[Replica]:
 
 
 async def the_next_release_mints(replica: Replica, command: Command, newer_than: int = 0) -> int:
-    """A record that only the next release can read. Its generation."""
+    """A record that only the next release can read. Returns its generation."""
     lease = await lease_of(replica.store, newer_than=newer_than)
     await replica.store.commit(lease, minted(replica.clock, "theirs", lifetime=3600.0))
     record, _, _ = USUAL.keys(HASHER(KEY))
@@ -60,7 +60,7 @@ async def the_next_release_mints(replica: Replica, command: Command, newer_than:
 async def test_a_live_token_goes_on_when_the_store_has_one_that_cannot_be_read(
     replica: Replica, command: Command
 ) -> None:
-    """Unmarked, to its end; the newer record stays for those who can read it, and nobody mints against the other."""
+    """Not degraded, until its expiry; the newer record stays for newer replicas, and the two do not mint in turns."""
     ours, _, _ = await replica.get()
     theirs = await the_next_release_mints(replica, command, newer_than=ours.generation)
     for _ in range(5):
@@ -73,7 +73,7 @@ async def test_a_live_token_goes_on_when_the_store_has_one_that_cannot_be_read(
 
 
 async def test_a_replica_with_nothing_mints_one_that_all_can_read(replica: Replica, command: Command) -> None:
-    """Once, above what it could not read; it does not do so again at the next question."""
+    """Once, with a generation above the unreadable one; not again at the next request."""
     theirs = await the_next_release_mints(replica, command)
     ours, origin, _ = await replica.get()
     assert origin is Origin.MINT
@@ -85,7 +85,7 @@ async def test_a_replica_with_nothing_mints_one_that_all_can_read(replica: Repli
 
 
 async def test_an_unreadable_record_is_not_rejected_or_replaced_by_a_look(replica: Replica, command: Command) -> None:
-    """A replica that holds nothing leaves it alone until somebody wants a token."""
+    """A replica without a token leaves it alone until a caller wants a token."""
     theirs = await the_next_release_mints(replica, command)
     replica.broker._cache.entry(KEY)
     await replica.catch_up()
@@ -97,7 +97,7 @@ async def test_an_unreadable_record_is_not_rejected_or_replaced_by_a_look(replic
 async def test_a_token_goes_on_when_the_unreadable_one_has_newer_credentials(
     replica: Replica, command: Command
 ) -> None:
-    """The next release came with a new secret: ours is live all the same, and served without a question each time."""
+    """The next release has a new secret: our token is still live, and served without a check each time."""
     ours, _, _ = await replica.get()
     theirs = await the_next_release_mints(replica, command, newer_than=ours.generation)
     record, _, meta = USUAL.keys(HASHER(KEY))
@@ -111,7 +111,7 @@ async def test_a_token_goes_on_when_the_unreadable_one_has_newer_credentials(
 
 
 async def test_a_token_goes_on_when_the_newer_one_has_replaced_credentials(replica: Replica, command: Command) -> None:
-    """A replica with the old secret filled an emptied store: who has the new one neither takes it nor mints."""
+    """A replica with the old secret filled an emptied store: one with the new secret neither uses it nor mints."""
     client = OAuthClient(KEY.client, replica.issuer, credential_version=2)
     replica.broker = Broker(replica.store, Clients([client]), replica.clock, replica.happened.append, BROKER_OPTIONS)
     ours, _, _ = await replica.get()
@@ -128,7 +128,7 @@ async def test_a_token_goes_on_when_the_newer_one_has_replaced_credentials(repli
 async def test_a_field_that_the_next_release_adds_is_passed_over(
     replica: Replica, command: Command, extra: str
 ) -> None:
-    """A record of this version with something more in it is read as ever."""
+    """A record of this version with an additional field is read as usual."""
     token, _, _ = await replica.get()
     record, _, meta = USUAL.keys(HASHER(KEY))
     await command("HSET", record, extra, "something")
@@ -139,7 +139,7 @@ async def test_a_field_that_the_next_release_adds_is_passed_over(
 
 
 async def test_a_record_of_the_release_before_has_no_fingerprint(replica: Replica, command: Command) -> None:
-    """It is read, given out and rejected as any other; only the same text again goes unnoticed."""
+    """It is read, served and rejected as any other; only a repetition of its text is not detected."""
     token, _, _ = await replica.get()
     record, _, _ = USUAL.keys(HASHER(KEY))
     await command("HDEL", record, "print")

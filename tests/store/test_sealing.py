@@ -1,4 +1,4 @@
-"""What is stored opens only where it belongs, and only for those who have the key."""
+"""Sealed data opens only in its place, and only with the key."""
 
 import pytest
 from hypothesis import given
@@ -37,13 +37,13 @@ def test_what_is_sealed_shows_nothing_and_opens() -> None:
 
 
 def test_the_same_is_never_sealed_the_same() -> None:
-    """Who compares records learns nothing."""
+    """A comparison of records reveals nothing."""
     assert SEALER.seal(SECRET, HASH, 7) != SEALER.seal(SECRET, HASH, 7)
 
 
 @pytest.mark.parametrize(("key_hash", "generation"), [(OTHER_HASH, 7), (HASH, 6), (HASH, 8)])
 def test_a_record_opens_nowhere_else(key_hash: str, generation: int) -> None:
-    """Neither under another key nor as another generation: who writes to the store cannot swap or roll back."""
+    """Neither with another key nor another generation: an attacker who writes to the store cannot swap or roll back."""
     sealed = SEALER.seal(SECRET, HASH, 7)
 
     with pytest.raises(Unopened, match="changed, or copied"):
@@ -63,13 +63,13 @@ def test_a_record_with_one_bit_changed_does_not_open(data: st.DataObject) -> Non
 
 @given(st.binary(max_size=200))
 def test_rubbish_does_not_open(rubbish: bytes) -> None:
-    """Nor does it raise anything else."""
+    """Nor does it raise any other error."""
     with pytest.raises(Unopened):
         SEALER.open(rubbish, HASH, 7)
 
 
 def test_without_the_key_the_alarm_names_it() -> None:
-    """By its id, which says nothing of the key."""
+    """By its id, which reveals nothing of the key."""
     sealed = SEALER.seal(SECRET, HASH, 7)
 
     with pytest.raises(Unopened, match=key(1).id.hex()):
@@ -88,7 +88,7 @@ def test_old_keys_open_and_the_newest_seals() -> None:
 
 
 def test_a_new_key_seals_only_when_its_time_has_come() -> None:
-    """Until then every replica can get it: one that has it opens what others sealed, and the other way round."""
+    """Until then every replica can get it: those with and without it open each other's records."""
     clock = ManualClock()
     keyring = ring(key(2, clock.unix() + 60.0), key(1))
     both = Sealer(lambda: keyring, clock)
@@ -104,7 +104,7 @@ def test_a_new_key_seals_only_when_its_time_has_come() -> None:
 
 
 def test_no_repr_shows_a_key() -> None:
-    """Of none of these."""
+    """For all of these types."""
     shown = repr(FIXED_KEYRING) + repr(key(65)) + repr(SEALER)
     assert "AAAA" not in shown
     assert "index key" not in shown

@@ -1,4 +1,4 @@
-"""A store behind Sentinels: its primary is found, and found again, by itself."""
+"""A store behind Sentinels: its primary is found, and found again after a failover."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sen
 
 @pytest_asyncio.fixture
 async def topology(running: SentinelTopology) -> AsyncIterator[SentinelTopology]:
-    """Whole and empty, whatever the test before did to it."""
+    """Complete and empty, whatever the previous test did to it."""
     await running.healed()
     await running.empty()
     yield running
@@ -35,7 +35,7 @@ async def topology(running: SentinelTopology) -> AsyncIterator[SentinelTopology]
 
 @pytest.mark.slow
 async def test_a_planned_failover_loses_nothing(topology: SentinelTopology, clock: Clock) -> None:
-    """The former primary refuses writes as soon as it is told, and the new one has the token."""
+    """The former primary refuses writes at once, and the new one has the token."""
     async with reaching(topology.url, clock) as store:
         token = await shared(store, clock)
         new = await topology.fail_over()
@@ -60,7 +60,7 @@ async def test_a_killed_primary_is_replaced(topology: SentinelTopology, clock: C
 
 @pytest.mark.slow
 async def test_a_stopped_primary_that_comes_back_is_no_primary(topology: SentinelTopology, clock: Clock) -> None:
-    """It believes in itself until the Sentinels tell it: nobody writes to it."""
+    """It acts as a primary until the Sentinels correct it: no replica writes to it."""
     async with reaching(topology.url, clock) as store:
         await shared(store, clock)
         stopped = await topology.primary_of("any")
@@ -80,7 +80,7 @@ async def test_a_stopped_sentinel_is_no_obstacle(topology: SentinelTopology, clo
 
 
 async def test_without_its_sentinels_a_store_goes_on(topology: SentinelTopology, clock: Clock) -> None:
-    """The last known primary is used, also when a connection to it breaks."""
+    """The last known primary is used, even if a connection to it breaks."""
     async with reaching(topology.url, clock) as store:
         assert await writes(store)
         for node in topology.sentinels:
@@ -99,7 +99,7 @@ async def test_without_its_sentinels_a_store_goes_on(topology: SentinelTopology,
     ],
 )
 async def test_a_wrong_word_is_said(topology: SentinelTopology, clock: Clock, old: str, new: str, said: str) -> None:
-    """To the Sentinels, or to the servers; without showing it."""
+    """For the Sentinels or the servers, without showing it."""
     async with reaching(topology.url.replace(old, new), clock) as store:
         with pytest.raises(StoreUnavailable, match=said) as caught:
             await store.ping()

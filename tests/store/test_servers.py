@@ -1,4 +1,4 @@
-"""How it is decided where the servers of a store are."""
+"""How the servers of a store are determined."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -34,24 +34,24 @@ async def _fails(error: Exception) -> str:
 
 
 async def test_what_most_say_comes_first() -> None:
-    """One that has not heard the news is outvoted."""
+    """A server with an old view is outvoted."""
     assert await poll([_says("old"), _says("new"), _says("new")], 1.0) == ["new", "old"]
 
 
 async def test_a_majority_is_not_kept_waiting() -> None:
-    """By one that is stopped; it is not asked any longer."""
+    """The query of a stopped server is cancelled."""
     ended = asyncio.Event()
     assert await poll([_never(ended.set), _says("new"), _says("new")], 60.0) == ["new"]
     assert ended.is_set()
 
 
 async def test_a_minority_is_believed_in_the_end() -> None:
-    """When the others are silent, or out of reach."""
+    """If the others are silent or unreachable."""
     assert await poll([_never(), _fails(ConnectionError()), _says("known")], 0.1) == ["known"]
 
 
 async def test_nobody_that_answers_is_an_error() -> None:
-    """The one that a person can do something about comes first."""
+    """The most useful error comes first."""
     with pytest.raises(AuthenticationError):
         await poll([_fails(ConnectionError()), _fails(AuthenticationError())], 1.0)
     with pytest.raises(TimeoutError):
@@ -68,7 +68,7 @@ async def _discovery(look: Callable[[], Awaitable[str]], every: float = 60.0) ->
 
 
 class _Views:
-    """What is to be seen, one look after the other."""
+    """The views that successive refreshes find."""
 
     def __init__(self, *views: str | Exception) -> None:
         self.views = list(views)
@@ -83,7 +83,7 @@ class _Views:
 
 
 async def test_many_calls_share_one_look() -> None:
-    """And none is needed as long as nobody doubts."""
+    """None is needed until the view is invalidated."""
     views = _Views("first")
     async with _discovery(views.look) as discovery:
         assert set(await asyncio.gather(*(discovery.find() for _ in range(100)))) == {"first"}
@@ -91,8 +91,8 @@ async def test_many_calls_share_one_look() -> None:
     assert views.looks == 1
 
 
-async def test_after_a_doubt_a_call_gets_the_new_view() -> None:
-    """It waits for the look."""
+async def test_after_an_invalidation_a_call_gets_the_new_view() -> None:
+    """It waits for the refresh."""
     async with _discovery(_Views("first", "second").look) as discovery:
         await discovery.find()
         discovery.invalidate()
@@ -100,7 +100,7 @@ async def test_after_a_doubt_a_call_gets_the_new_view() -> None:
 
 
 async def test_a_look_that_finds_nothing_changes_nothing() -> None:
-    """The last view is used on: those who know about the servers may be away, and not the servers."""
+    """The last view stays in use: perhaps only the servers that know the layout are away."""
     async with _discovery(_Views("first", ConnectionError(), "third").look) as discovery:
         await discovery.find()
         discovery.invalidate()
@@ -110,7 +110,7 @@ async def test_a_look_that_finds_nothing_changes_nothing() -> None:
 
 
 async def test_without_any_view_calls_fail_with_the_cause() -> None:
-    """And the next one looks again."""
+    """The next call refreshes again."""
     async with _discovery(_Views(AuthenticationError(), "second").look) as discovery:
         with pytest.raises(ConnectionError) as caught:
             await discovery.find()
@@ -119,7 +119,7 @@ async def test_without_any_view_calls_fail_with_the_cause() -> None:
 
 
 async def test_a_caller_that_gives_up_leaves_the_look_to_the_others() -> None:
-    """It is nobody's own."""
+    """It belongs to no single caller."""
     seen = asyncio.Event()
 
     async def look() -> str:
@@ -135,7 +135,7 @@ async def test_a_caller_that_gives_up_leaves_the_look_to_the_others() -> None:
 
 
 async def test_it_looks_without_being_asked() -> None:
-    """A change is noticed though no call fails."""
+    """A change is detected though no call fails."""
     async with _discovery(_Views("first", "second").look, every=0.01) as discovery:
         await discovery.find()
         await wait_until(lambda: discovery.view == "second")
@@ -155,12 +155,12 @@ def test_slots_are_read_as_the_servers_say_them() -> None:
 
 @pytest.mark.parametrize("host", [b"", None, b"?"])
 def test_a_server_without_a_name_is_where_it_was_asked(host: bytes | None) -> None:
-    """As the servers mean it."""
+    """As the protocol says."""
     assert read_slots([[0, 16_383, [host, 7001]]], HERE).primary(1) == Address(HERE.host, 7001)
 
 
 def test_a_slot_may_be_nobodys() -> None:
-    """Before the first range, between two, behind the last."""
+    """Before the first range, between two, after the last."""
     slots = read_slots([[10, 20, [b"10.0.0.1", 7000]], [30, 40, [b"10.0.0.1", 7000]]], HERE)
     assert [slots.primary(slot) for slot in (9, 25, 41)] == [None, None, None]
 
@@ -170,6 +170,6 @@ NO_SLOTS: list[object] = [[], None, b"OK", [[1]], [[1, 2, []]], [[b"x", 2, [b"h"
 
 @pytest.mark.parametrize("reply", NO_SLOTS)
 def test_what_is_no_list_of_slots_is_an_error(reply: object) -> None:
-    """Such as from a server that has just been started, or is in no Cluster."""
+    """For example from a server that has just been started, or is in no Cluster."""
     with pytest.raises(ConnectionError):
         read_slots(reply, HERE)

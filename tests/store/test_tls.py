@@ -1,4 +1,4 @@
-"""Over TLS, as a user of its own: every kind of store, on all connections."""
+"""With TLS and a user of its own: every kind of store, on all connections."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -52,7 +52,7 @@ async def plain(tmp_path: Path) -> AsyncIterator[Node]:
 
 
 async def _serves(url: str, clock: Clock) -> None:
-    """Everything that a replica does with a store."""
+    """Every operation of a replica."""
     async with reaching(url, clock) as store, aclosing(store.wakes()) as wakes:
         await store.ping()
         assert await anext(wakes) == GAP
@@ -64,14 +64,14 @@ async def _serves(url: str, clock: Clock) -> None:
 
 
 async def test_one_server(plain: Node, authority: Authority, clock: Clock) -> None:
-    """The authority is named in the URL."""
+    """The CA is named in the URL."""
     async with speaking_tls(plain.port, authority.server()) as port:
         await _serves(f"rediss://{USER}@127.0.0.1:{port}/0?ssl_ca_certs={authority.ca}", clock)
 
 
 @pytest.mark.slow
 async def test_a_cluster(tmp_path: Path, authority: Authority, clock: Clock) -> None:
-    """What the servers announce is reached by TLS, too. This one has all slots."""
+    """The announced servers use TLS, too. This one has all slots."""
     port, bus, announced = free_ports(3)
     lines = ("cluster-enabled yes", f"cluster-port {bus}", f"cluster-announce-port {announced}")
     node = _node("cluster", port, tmp_path, *lines)
@@ -86,7 +86,7 @@ async def test_a_cluster(tmp_path: Path, authority: Authority, clock: Clock) -> 
 
 
 async def test_sentinels(plain: Node, tmp_path: Path, authority: Authority, clock: Clock) -> None:
-    """The Sentinel and the server that it names; this one sees only that it speaks no plain text."""
+    """The Sentinel and the server that it names; this test only checks that nothing is sent unencrypted."""
     port, named = free_ports(2)
     monitoring = (f"sentinel monitor main 127.0.0.1 {named} 2", "sentinel down-after-milliseconds main 60000")
     node = _node("sentinel", port, tmp_path, *monitoring, sentinel=True)
@@ -103,7 +103,7 @@ async def test_sentinels(plain: Node, tmp_path: Path, authority: Authority, cloc
 
 
 async def test_an_unknown_authority_is_refused(plain: Node, authority: Authority, clock: Clock) -> None:
-    """Said as what it is, unless certificates are not to be looked at."""
+    """With a specific error, unless verification is turned off."""
     async with speaking_tls(plain.port, authority.server()) as port:
         url = f"rediss://{USER}@127.0.0.1:{port}/0"
         async with reaching(url, clock) as store:
@@ -114,7 +114,7 @@ async def test_an_unknown_authority_is_refused(plain: Node, authority: Authority
 
 
 async def test_a_certificate_for_another_host_is_refused(plain: Node, authority: Authority, clock: Clock) -> None:
-    """Unless names are not to be compared; the authority still is."""
+    """Unless names are not checked; the CA still is."""
     async with speaking_tls(plain.port, authority.server("another.example")) as port:
         url = f"rediss://{USER}@127.0.0.1:{port}/0?ssl_ca_certs={authority.ca}"
         async with reaching(url, clock) as store:
@@ -124,7 +124,7 @@ async def test_a_certificate_for_another_host_is_refused(plain: Node, authority:
 
 
 async def test_a_certificate_of_ours_is_shown(plain: Node, authority: Authority, clock: Clock) -> None:
-    """Where the server wants one."""
+    """If the server requires one."""
     certificate, key = authority.client()
     async with speaking_tls(plain.port, authority.server(wants_certificate=True)) as port:
         url = f"rediss://{USER}@127.0.0.1:{port}/0?ssl_ca_certs={authority.ca}"
@@ -136,7 +136,7 @@ async def test_a_certificate_of_ours_is_shown(plain: Node, authority: Authority,
 
 @pytest.mark.parametrize("url", ["rediss://{}", "rediss+cluster://{}", "rediss+sentinel://{}/main?sentinel_password=p"])
 async def test_nothing_is_said_in_clear(url: str, clock: Clock) -> None:
-    """To a server that knows no TLS either: it gets the first record of a handshake (RFC 8446), and no more."""
+    """Not even to a server without TLS: it gets the first record of a handshake (RFC 8446), and no more."""
     heard: list[bytes] = []
 
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""The Redis user of docs/operating/redis.md: it can do what a replica does, and nothing else; over TLS, too."""
+"""The Redis user of docs/operating/redis.md can do what a replica does, and nothing else; with TLS, too."""
 
 import re
 import shutil
@@ -32,13 +32,13 @@ NEWER = "Redis 7.2 or newer, Valkey"
 
 
 def rights(of: str = "mintonce") -> list[str]:
-    """What the document gives that user, after its password."""
+    """The rights that the document grants to that user, after its password."""
     (line,) = re.findall(rf"^ACL SETUSER {of} reset on >PASSWORD (.+)$", HARDENING, re.MULTILINE)
     return cast(str, line).split()
 
 
 def places(prefix: str) -> list[str]:
-    """Its keys and channels with another prefix, as the document writes them."""
+    """Its keys and channels with another prefix, as in the document."""
     (words,) = re.findall(r"`(~PREFIX\S+ &PREFIX\S+)`", HARDENING)
     usual = [right for right in rights() if right[0] in "~&"]
     assert usual == cast(str, words).replace("PREFIX", "mintonce").split()
@@ -52,7 +52,7 @@ def further(kind: str) -> list[str]:
 
 
 async def give(node: Node, *more: str) -> None:
-    """The user, as the document says; on a server that knows the names of client libraries."""
+    """Create the user as the document says, on a server that knows the names of client libraries."""
     await node.command(*_setuser(), *further(NEWER), *more)
 
 
@@ -71,7 +71,7 @@ def user_url(node: Node) -> str:
 
 
 async def everything(store: RedisStore, clock: Clock) -> None:
-    """All that a replica ever asks of a store."""
+    """Every operation that a replica uses."""
     async with aclosing(store.wakes()) as wakes:
         await store.ping()
         assert await anext(wakes) == GAP
@@ -109,7 +109,7 @@ async def _trouble_of_the_issuer(store: RedisStore) -> None:
 
 
 def as_admitted(answer: Admitted | Wait | Backoff) -> Admitted:
-    """It may begin."""
+    """The POST may begin."""
     assert isinstance(answer, Admitted)
     return answer
 
@@ -132,14 +132,14 @@ def authority(tmp_path: Path) -> Authority:
 
 
 async def test_the_user_can_do_all_that_a_replica_does(node: Node, clock: Clock) -> None:
-    """And the server had nothing to refuse."""
+    """The server refused nothing."""
     async with reaching(user_url(node), clock) as store:
         await everything(store, clock)
     assert await refused(node) == []
 
 
 async def test_another_prefix_goes_into_pattern_and_channel(node: Node, clock: Clock) -> None:
-    """As the document says; the user then has nothing of the installation with the usual prefix."""
+    """As the document says; the user then has no access to the installation with the default prefix."""
     await node.command("ACL", "SETUSER", "mintonce", "resetkeys", "resetchannels", *places("other"))
     store = RedisStore.connect(user_url(node), prefix="other", hasher=HASHER, clock=clock)
     try:
@@ -153,7 +153,7 @@ async def test_another_prefix_goes_into_pattern_and_channel(node: Node, clock: C
 
 
 async def test_it_has_no_right_that_it_does_not_use(node: Node, clock: Clock) -> None:
-    """Least privilege: each command that is granted was run, here by the scripts or by ourselves."""
+    """Least privilege: each granted command was run, by the scripts or by the client."""
     async with reaching(user_url(node), clock) as store:
         await everything(store, clock)
     used = {
@@ -201,7 +201,7 @@ FORBIDDEN: tuple[tuple[str, ...], ...] = (
 
 
 async def test_it_can_do_nothing_else(node: Node) -> None:
-    """Not to other keys or channels, not from a script, and nothing that administers, dumps or listens in."""
+    """No other keys or channels, also not from a script, and nothing that administers, dumps or monitors."""
     client = Redis(
         host="127.0.0.1", port=node.port, username="mintonce", password=PASSWORD, protocol=2, driver_info=None
     )
@@ -222,12 +222,12 @@ async def test_it_can_do_nothing_else(node: Node) -> None:
 
 
 def _denied(error: Exception) -> bool:
-    """By the server's access control: of the command itself, or of what a script called."""
+    """By the server's ACL: for the command itself, or for one that a script called."""
     return isinstance(error, NoPermissionError) or "NOPERM" in str(error) or "ACL failure in script" in str(error)
 
 
 async def test_its_rights_cover_what_the_scripts_call() -> None:
-    """A new command in a script needs a new right in the document, and users to be told of it."""
+    """A new command in a script needs a new right in the document, and a note to users."""
     folder = Path(__file__).parents[2] / "server" / "mintonce_server" / "store" / "lua"
     called = {
         name.lower()
@@ -239,7 +239,7 @@ async def test_its_rights_cover_what_the_scripts_call() -> None:
 
 
 async def test_without_the_channel_nobody_is_woken(node: Node, clock: Clock) -> None:
-    """A user that was given commands and keys only is told why the store does not work for it."""
+    """A user with commands and keys only learns why the store does not work for it."""
     await node.command("ACL", "SETUSER", "mintonce", "resetchannels")
     async with reaching(user_url(node), clock) as store:
         lease = await lease_of(store)
@@ -249,7 +249,7 @@ async def test_without_the_channel_nobody_is_woken(node: Node, clock: Clock) -> 
 
 
 async def test_it_works_with_sentinels(tmp_path: Path, clock: Clock) -> None:
-    """With what the document adds for them: our user on every server; the Sentinels' may ask one thing."""
+    """With the document's additions: our user on every server; the Sentinels' user has one right."""
     async with sentinel(tmp_path) as topology:
         for server in topology.servers:
             await give(server, *further("Sentinel"))
@@ -287,7 +287,7 @@ async def test_it_works_with_a_cluster(tmp_path: Path, clock: Clock) -> None:
 
 
 async def test_it_works_over_tls_with_a_certificate(node: Node, authority: Authority, clock: Clock) -> None:
-    """The server has no TLS of its own; what stands before it wants our certificate."""
+    """The server has no TLS of its own; the proxy in front of it requires our certificate."""
     certificate, key = authority.client()
     async with speaking_tls(node.port, authority.server(wants_certificate=True)) as port:
         url = f"rediss://mintonce:{PASSWORD}@127.0.0.1:{port}/0?ssl_ca_certs={authority.ca}"
@@ -300,7 +300,7 @@ async def test_it_works_over_tls_with_a_certificate(node: Node, authority: Autho
 
 
 def _native() -> Path:
-    """A server on PATH that speaks TLS itself; Debian's does."""
+    """A server on PATH with TLS support; Debian's has it."""
     for name in ("redis-server", "valkey-server"):
         if (found := shutil.which(name)) and knows_tls(Path(found)):
             return Path(found)
@@ -310,7 +310,7 @@ def _native() -> Path:
 async def test_it_works_with_a_server_that_speaks_tls_itself(
     tmp_path: Path, authority: Authority, clock: Clock
 ) -> None:
-    """TLS only as far as we are concerned: client certificates are wanted, and the user is as everywhere."""
+    """Only with TLS: client certificates are required, and the user is the same as elsewhere."""
     binary = _native()
     port, plain = free_ports(2)
     certificate, key = authority.server_files()

@@ -1,4 +1,4 @@
-"""The store's TLS files: which one is of no use, and what is wrong with it."""
+"""The store's TLS files: which one cannot be used, and why."""
 
 import ssl
 from pathlib import Path
@@ -24,7 +24,7 @@ def shown(ours: Authority) -> Issued:
 
 @pytest.mark.parametrize("kind", ["empty", "blank", "garbage", "half", "whole and half"])
 def test_authorities_of_no_use(ours: Authority, shown: Issued, kind: str) -> None:
-    """Never the authorities of this machine instead; and no word of a key, which is fine."""
+    """The system's CAs are never used instead; the key is not mentioned."""
     whole = ours.ca.read_bytes()
     data = {
         "empty": b"",
@@ -57,7 +57,7 @@ def test_authorities_of_no_use(ours: Authority, shown: Issued, kind: str) -> Non
 def test_a_certificate_of_ours_of_no_use(
     ours: Authority, shown: Issued, certificate: str, key: str | None, option: str, what: str
 ) -> None:
-    """Only a pair that does not fit may be mended by the other file."""
+    """Only a mismatched pair may be corrected by the other file."""
     other = ours.issue("other").key.read_bytes()
     files = {"ssl_ca_certs": ours.ca.read_bytes()}
     files["ssl_certfile"] = {"own": shown.pem}.get(certificate, certificate.encode())
@@ -70,7 +70,7 @@ def test_a_certificate_of_ours_of_no_use(
 
 
 def test_files_that_fit(ours: Authority, shown: Issued) -> None:
-    """Only the authorities in the file are trusted."""
+    """Only the CAs in the file are trusted."""
     files = {
         "ssl_ca_certs": ours.ca.read_bytes(),
         "ssl_certfile": shown.pem,

@@ -1,4 +1,4 @@
-"""What a Redis URL may say, and how one that is wrong is refused."""
+"""What a Redis URL may say, and how an invalid one is refused."""
 
 import traceback
 from pathlib import Path
@@ -28,13 +28,13 @@ def test_a_bad_url_is_refused_without_showing_it(url: str, text: str, clock: Clo
 
 @pytest.mark.parametrize(("url", "name"), GOOD_URLS.items())
 async def test_a_good_url_is_taken(url: str, name: str, clock: Clock) -> None:
-    """Nothing is sent before the first operation. Its name for people has neither user nor password."""
+    """Nothing is sent before the first operation. Its name in messages has neither user nor password."""
     assert parse_redis_url(url).name == name
     await RedisStore.connect(url, hasher=HASHER, clock=clock).close()
 
 
 def test_user_and_password_are_decoded() -> None:
-    """Those of the servers, and those of the Sentinels; no part of a repr."""
+    """Those of the servers and those of the Sentinels. The repr shows neither."""
     target = parse_redis_url("redis+sentinel://u%3A:p%2F%3A@h1:7,h2/s%20s/3?sentinel_username=v&sentinel_password=q%26")
     assert (target.username, target.password) == ("u:", "p/:")
     assert (target.sentinel_username, target.sentinel_password) == ("v", "q&")
@@ -44,7 +44,7 @@ def test_user_and_password_are_decoded() -> None:
 
 
 def test_a_file_that_is_no_certificate_is_said(tmp_path: Path, clock: Clock) -> None:
-    """At the start, not at the first connection."""
+    """At startup, not at the first connection."""
     path = tmp_path / "ca.pem"
     path.write_text("nothing")
     with pytest.raises(ValueError, match="not PEM"):

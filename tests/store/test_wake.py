@@ -1,4 +1,4 @@
-"""The wake channel mends itself, and says when it may have missed something."""
+"""The wake channel reconnects, and says when it may have missed messages."""
 
 import asyncio
 import os
@@ -38,7 +38,7 @@ async def _store(url: str, clock: Clock, troubles: list[StoreUnavailable]) -> As
 
 
 def test_the_same_words_from_two_servers_are_one_message() -> None:
-    """For as long as one server may be behind the other; a GAP is always news."""
+    """As long as one server may be behind the other; a GAP is always new."""
     once, wake = Once(), Wake(WakeKind.COMMIT, "abc", 17)
     assert once.is_new(wake, 1.0)
     assert not once.is_new(wake, 1.0 + SAME_WITHIN)
@@ -48,7 +48,7 @@ def test_the_same_words_from_two_servers_are_one_message() -> None:
 
 
 def test_what_was_heard_is_not_kept_forever() -> None:
-    """However much is said in a short time."""
+    """With any number of messages in a short time."""
     once = Once()
     for generation in range(REMEMBERED + 1):
         assert once.is_new(Wake(WakeKind.COMMIT, "abc", generation), 1.0)
@@ -57,7 +57,7 @@ def test_what_was_heard_is_not_kept_forever() -> None:
 
 
 async def test_a_strange_message_does_not_end_the_subscription(store: RedisStore, command: Command) -> None:
-    """The next good one is heard."""
+    """The next valid one is received."""
     async with aclosing(store.wakes()) as wakes:
         await anext(wakes)
         for strange in (b"", b"\xff\x00 nonsense", b"2 commit abc " + b"9" * 5_000, b"x" * 100_000, b"1 commit abc 17"):
@@ -67,7 +67,7 @@ async def test_a_strange_message_does_not_end_the_subscription(store: RedisStore
 
 
 async def test_after_the_server_was_killed_it_subscribes_again(own_server: EmbeddedValkey, clock: Clock) -> None:
-    """First a GAP, then messages as before; and somebody is told of the interruption."""
+    """First a GAP, then messages as before. The interruption is reported."""
     troubles: list[StoreUnavailable] = []
     async with _store(own_server.url, clock, troubles) as store, aclosing(store.wakes()) as wakes:
         assert await anext(wakes) == GAP
@@ -80,7 +80,7 @@ async def test_after_the_server_was_killed_it_subscribes_again(own_server: Embed
 
 
 async def test_a_server_that_is_the_wrong_one_now_is_left(url: str, command: Command) -> None:
-    """Such as a former primary that keeps the connection: it hears nothing any more. A GAP says that it was left."""
+    """For example a former primary that keeps the connection, but sends nothing. A GAP says that it was left."""
     link, stale = Link.from_url(url, deadline=2.0), False
     find = link.subscription
 
@@ -102,7 +102,7 @@ async def test_a_server_that_is_the_wrong_one_now_is_left(url: str, command: Com
 
 @pytest.mark.slow
 async def test_a_silent_server_is_noticed(own_server: EmbeddedValkey, clock: Clock) -> None:
-    """A stopped server breaks no connection: only the missed PING tells."""
+    """A stopped server breaks no connection: only the missing answer to a PING shows it."""
     troubles: list[StoreUnavailable] = []
     async with _store(own_server.url, clock, troubles) as store, aclosing(store.wakes()) as wakes:
         await anext(wakes)
@@ -117,7 +117,7 @@ async def test_a_silent_server_is_noticed(own_server: EmbeddedValkey, clock: Clo
 
 
 async def test_a_quiet_channel_is_kept(store: RedisStore, command: Command) -> None:
-    """Answered PINGs are no messages, and no trouble."""
+    """Answered PINGs are neither messages nor errors."""
     await command("CONFIG", "RESETSTAT")
     async with aclosing(store.wakes()) as wakes:
         await anext(wakes)
@@ -148,7 +148,7 @@ async def test_a_cancelled_consumer_leaves_no_connection(store: RedisStore, comm
 
 
 async def test_a_closed_subscription_leaves_no_connection(url: str, clock: Clock) -> None:
-    """Closed in the middle, and before it began."""
+    """Closed during its life, and before it began."""
     async with _store(url, clock, []) as store, looking_into(url) as command:
         async with aclosing(store.wakes()):
             pass
@@ -160,8 +160,8 @@ async def test_a_closed_subscription_leaves_no_connection(url: str, clock: Clock
         )
 
 
-async def test_a_server_that_confirms_and_hangs_up_is_not_asked_without_a_pause(clock: Clock) -> None:
-    """Each subscription begins with a GAP, and that has the store asked about everything that is held."""
+async def test_a_server_that_confirms_and_disconnects_is_not_queried_without_a_pause(clock: Clock) -> None:
+    """Each subscription begins with a GAP, which causes a revalidation of all cached tokens."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         said = b""

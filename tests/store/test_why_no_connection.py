@@ -1,4 +1,4 @@
-"""Why a store cannot be reached, in the same words by `mintonced check` and while the service runs."""
+"""Why a store cannot be reached, in the same words in `mintonced check` and in the running service."""
 
 import asyncio
 import ssl
@@ -28,7 +28,7 @@ DEADLINE = 0.25
 
 
 class Said(NamedTuple):
-    """What the same trouble is called at three places."""
+    """The text for one cause in three places."""
 
     check: str
     start: str
@@ -37,7 +37,7 @@ class Said(NamedTuple):
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def node(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Node]:
-    """In clear, on a port."""
+    """Without TLS, on a port."""
     async with single(tmp_path_factory.mktemp("clear")) as topology:
         yield topology.servers[0]
 
@@ -60,7 +60,7 @@ def listening_with(issued: Issued, trusts: Authority | None = None) -> ssl.SSLCo
 
 
 async def said_of(url: str, clock: Clock) -> Said:
-    """By `check`, by the line at the start, and by the subscription once it has looked closer."""
+    """In `check`, in the line at the start, and in the subscription after a diagnosis."""
     proof = await check_store(url, FIXED_KEYRING.index_key, DEADLINE)
     assert [bool(fault.remedy) for fault in proof.faults] == [True]
     async with reaching(url, clock) as store:
@@ -77,7 +77,7 @@ async def said_of(url: str, clock: Clock) -> Said:
 
 
 async def test_an_expired_certificate(node: Node, ours: Authority, clock: Clock) -> None:
-    """The store's: nobody here can renew it."""
+    """The store's certificate."""
     old = ours.issue("old", addresses=["127.0.0.1"], begins=NOW - 2 * DAY, ends=NOW - DAY)
     async with speaking_tls(node.port, listening_with(old)) as port:
         said = await said_of(f"rediss://127.0.0.1:{port}?ssl_ca_certs={ours.ca}", clock)
@@ -96,7 +96,7 @@ async def test_a_certificate_of_a_foreign_authority(
 
 
 async def test_a_certificate_for_another_host(node: Node, ours: Authority, clock: Clock) -> None:
-    """Known authority, wrong name."""
+    """Known CA, wrong name."""
     other = ours.issue("other", dns=["redis.example.com"])
     async with speaking_tls(node.port, listening_with(other)) as port:
         said = await said_of(f"rediss://127.0.0.1:{port}?ssl_ca_certs={ours.ca}", clock)
@@ -106,20 +106,20 @@ async def test_a_certificate_for_another_host(node: Node, ours: Authority, clock
 
 @pytest.mark.slow
 async def test_tls_to_a_port_in_clear(node: Node, ours: Authority, clock: Clock) -> None:
-    """Redis takes a handshake for half a command, and waits: without a closer look it is only slow."""
+    """Redis takes a handshake for half a command, and waits: without a diagnosis it only seems slow."""
     said = await said_of(f"rediss://127.0.0.1:{node.port}?ssl_ca_certs={ours.ca}", clock)
     assert set(said) == {f"the store at 127.0.0.1:{node.port} does not speak TLS, and redis.url says rediss://"}
 
 
 async def test_clear_to_a_port_with_tls(node: Node, ours: Authority, clock: Clock) -> None:
-    """It hangs up: without a closer look it is only out of reach."""
+    """It disconnects: without a diagnosis it only seems unreachable."""
     async with speaking_tls(node.port, listening_with(ours.server())) as port:
         said = await said_of(f"redis://127.0.0.1:{port}", clock)
     assert set(said) == {f"the store at 127.0.0.1:{port} wants TLS, and redis.url says redis://"}
 
 
 async def test_a_certificate_of_ours_that_is_missing(ours: Authority, clock: Clock) -> None:
-    """In TLS 1.3 the server says so after the handshake."""
+    """In TLS 1.3 the server reports it after the handshake."""
     with strict_tls(listening_with(ours.server(), trusts=ours)) as port:
         said = await said_of(f"rediss://127.0.0.1:{port}?ssl_ca_certs={ours.ca}", clock)
     assert set(said) == {f"the store at 127.0.0.1:{port} wants a certificate of ours, and none is set"}
@@ -131,7 +131,7 @@ async def test_a_certificate_of_ours_that_is_missing(ours: Authority, clock: Clo
 async def test_a_certificate_of_ours_that_is_refused(
     ours: Authority, foreign: Authority, clock: Clock, kind: str, why: str
 ) -> None:
-    """Ours, not the store's: somebody else has to act."""
+    """Our certificate, not the store's: another person has to act."""
     shown = foreign.issue("client") if kind == "foreign" else ours.issue("old", begins=NOW - 2 * DAY, ends=NOW - DAY)
     options = f"ssl_ca_certs={ours.ca}&ssl_certfile={shown.certificate}&ssl_keyfile={shown.key}"
     with strict_tls(listening_with(ours.server(), trusts=ours)) as port:
@@ -140,7 +140,7 @@ async def test_a_certificate_of_ours_that_is_refused(
 
 
 async def test_an_http_server(clock: Clock) -> None:
-    """A port of something else."""
+    """A port of another service."""
     async with _http() as port:
         said = await said_of(f"redis://127.0.0.1:{port}", clock)
     assert set(said) == {f"the store at 127.0.0.1:{port} is an HTTP server"}
@@ -148,15 +148,15 @@ async def test_an_http_server(clock: Clock) -> None:
 
 ANSWERS = {
     "the page of an HTTP server": (b"<!DOCTYPE HTML>\n<html>", "is an HTTP server"),
-    "a bulk that never ends": (b"$99999999999999\r\nx", "answered with something that is not Redis' protocol"),
-    "words": (b"220 mail.example.com ESMTP", "answered with something that is not Redis' protocol"),
+    "a bulk that never ends": (b"$99999999999999\r\nx", "does not speak the Redis protocol"),
+    "words": (b"220 mail.example.com ESMTP", "does not speak the Redis protocol"),
     "nothing": (b"", "hung up"),
 }
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
 async def test_a_server_of_another_kind(clock: Clock, kind: str) -> None:
-    """Which was reached: what was seen is told."""
+    """It was reached: the error says what was found."""
     answer, what = ANSWERS[kind]
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -181,7 +181,7 @@ async def test_a_cluster_that_is_not_formed(tmp_path: Path, clock: Clock) -> Non
     finally:
         await node.kill()
     assert len(set(said)) == 1
-    assert "no server there has slots: the Cluster is not formed" in said.check
+    assert "no server has slots: the Cluster was not created" in said.check
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from mutants.of_rejections import BARRIER, REJECT
 
 END_LEASE = "if number(redis.call('HGET', KEYS[2], 'f')) == generation then redis.call('DEL', KEYS[2]) end"
 NOT_HELD = "if lease[1] ~= ARGV[1] or lease[2] ~= ARGV[2] then return 0 end"
-META_TTL = "if redis.call('PTTL', KEYS[3]) < tonumber(meta_ms) then redis.call('PEXPIRE', KEYS[3], meta_ms) end\n"
+META_TTL = "if redis.call('PTTL', KEYS[3]) < tonumber(meta_ms) then redis.call('PEXPIRE', KEYS[3], meta_ms) end"
 
 H14 = (
     lua(

@@ -42,8 +42,8 @@ POLICY = (
     Mutant(
         "any audience will do",
         "issuer/response.py",
-        "if asked and asked not in grant.audience:",
-        "if asked and not grant.audience:",
+        "if requested and requested not in grant.audience:",
+        "if requested and not grant.audience:",
         "a token for another audience is shared though the issuer is set to refuse it",
         GRANTS,
     ),

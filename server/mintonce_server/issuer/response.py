@@ -114,52 +114,54 @@ class WrongAudience(IssuerMalformed):
         self.grant = grant
 
 
-def read_answer(answer: Answer, asked: RequestContext) -> Minted:
+def read_answer(answer: Answer, request: RequestContext) -> Minted:
     """The token (RFC 6749, section 5.1). Raises IssuerError, which repeats only a clean error code of the body."""
     failure: IssuerError
     try:
-        return _read(answer, asked)
+        return _read(answer, request)
     except IssuerError as error:
         error.request_id = request_id(answer.headers)
         raise
     except Exception as error:  # noqa: BLE001 - translated and raised below, without its text
         failure = _malformed(
-            asked, f"cannot be read ({type(error).__name__})", "Report this error, with the server's log."
+            request, f"cannot be read ({type(error).__name__})", "Report this error, with the server's log."
         )
         failure.__cause__ = Foreign.of(error)
     raise failure
 
 
-def _read(answer: Answer, asked: RequestContext) -> Minted:
+def _read(answer: Answer, request: RequestContext) -> Minted:
     # RFC 6749 allows only 200; some issuers send 201 because a token was created.
     if answer.status not in (200, 201):
-        raise refusal(Refused(asked.issuer, answer.status, _error_code(answer.body)), answer.headers, asked.now_unix)
+        raise refusal(
+            Refused(request.issuer, answer.status, _error_code(answer.body)), answer.headers, request.now_unix
+        )
     try:
         fields = parse_object(answer.body, integers_as_floats=True)
     except NotAnObject as error:
         raise _malformed(
-            asked,
+            request,
             "is not a JSON object",
             "Check that token_url names the token endpoint and not a web page, and that no proxy answers in its place.",
         ) from error
     if fields.get("access_token") is None and error_code(fields):
         # Some issuers send errors with a 200.
-        raise refusal(Refused(asked.issuer, 400, error_code(fields)), answer.headers, asked.now_unix)
-    token = _access_token(fields, asked)
+        raise refusal(Refused(request.issuer, 400, error_code(fields)), answer.headers, request.now_unix)
+    token = _access_token(fields, request)
     claims = claims_of(token)
-    if not asked.allow_bound_tokens and is_bound(claims, fields):
+    if not request.allow_bound_tokens and is_bound(claims, fields):
         raise _malformed(
-            asked,
+            request,
             "is a token bound to a certificate or key (cnf)",
             "Callers could not use it, because they have neither. Disable bound tokens for this client at the issuer "
             "(tls_client_certificate_bound_access_tokens, DPoP), or set allow_bound_tokens if callers can use them.",
         )
-    grant = _grant(fields, claims, asked)
+    grant = _grant(fields, claims, request)
     return Minted(
         access_token=Secret(token),
-        token_type=_token_type(fields, asked),
-        lifetime=_lifetime(fields, claims, http_date(answer.headers.get("date", "")), asked),
-        started_at=asked.started_at,
+        token_type=_token_type(fields, request),
+        lifetime=_lifetime(fields, claims, http_date(answer.headers.get("date", "")), request),
+        started_at=request.started_at,
         scopes=grant.scopes,
         request_id=request_id(answer.headers),
         audience=grant.audience,
@@ -178,24 +180,24 @@ def _error_code(body: bytes) -> str:
         return ""
 
 
-def _access_token(fields: Mapping[str, object], asked: RequestContext) -> str:
+def _access_token(fields: Mapping[str, object], request: RequestContext) -> str:
     token = fields.get("access_token")
     if isinstance(token, str) and is_token(token):
         return token
     raise _malformed(
-        asked,
+        request,
         "has no usable access_token",
         f"It must be 1 to {MAX_TOKEN} visible ASCII characters. Check that token_url names a token endpoint.",
     )
 
 
-def _token_type(fields: Mapping[str, object], asked: RequestContext) -> str:
+def _token_type(fields: Mapping[str, object], request: RequestContext) -> str:
     """Always "Bearer": issuers differ in case, and some resource servers accept only this spelling."""
     kind = fields.get("token_type")
     if kind is None or (isinstance(kind, str) and kind.lower() == "bearer"):
         return BEARER
     raise _malformed(
-        asked,
+        request,
         "has a token_type other than Bearer",
         "A client must not use a token of a type that it does not know (RFC 6749, section 7.1). "
         "Configure the client for bearer tokens at the issuer.",
@@ -203,13 +205,13 @@ def _token_type(fields: Mapping[str, object], asked: RequestContext) -> str:
 
 
 def _lifetime(
-    fields: Mapping[str, object], claims: Mapping[str, object], sent: float | None, asked: RequestContext
+    fields: Mapping[str, object], claims: Mapping[str, object], sent: float | None, request: RequestContext
 ) -> float:
     """Seconds, from 0 to MAX_LIFETIME. `sent`: the Date of the answer."""
-    lifetime = _until_own_end(claims, sent, _stated(fields, claims, sent, asked), asked.took)
+    lifetime = _until_own_end(claims, sent, _stated(fields, claims, sent, request), request.took)
     if lifetime is None:
         raise _malformed(
-            asked,
+            request,
             "is a token that has already expired, by its own exp",
             "An issuer that reuses a token until it expires may send it at the moment of its expiry: then the next "
             "mint succeeds. Otherwise compare the clocks of the issuer's hosts.",
@@ -219,14 +221,14 @@ def _lifetime(
 
 
 def _stated(
-    fields: Mapping[str, object], claims: Mapping[str, object], sent: float | None, asked: RequestContext
+    fields: Mapping[str, object], claims: Mapping[str, object], sent: float | None, request: RequestContext
 ) -> float:
     stated = fields.get("expires_in")
     if stated is None:
-        seconds = asked.default_lifetime if asked.default_lifetime is not None else _jwt_lifetime(claims, sent)
+        seconds = request.default_lifetime if request.default_lifetime is not None else _jwt_lifetime(claims, sent)
         if seconds is None:
             raise _malformed(
-                asked,
+                request,
                 "has no expires_in",
                 "Set the issuer's default_lifetime to the lifetime of its tokens in seconds.",
             )
@@ -234,7 +236,7 @@ def _stated(
     seconds = _seconds(stated)
     if seconds is None:
         raise _malformed(
-            asked,
+            request,
             "has an expires_in that is not a number of seconds",
             "The issuer must send a number (RFC 6749, section 5.1). Report this to the issuer's operators.",
         )
@@ -281,18 +283,18 @@ def _jwt_lifetime(claims: Mapping[str, object], sent: float | None) -> float | N
     return expiry - issued
 
 
-def _grant(fields: Mapping[str, object], claims: Mapping[str, object], asked: RequestContext) -> Grant:
+def _grant(fields: Mapping[str, object], claims: Mapping[str, object], request: RequestContext) -> Grant:
     try:
-        grant = read_grant(fields, claims, asked.scopes)
+        grant = read_grant(fields, claims, request.scopes)
     except BadGrant as error:
-        raise _malformed(asked, str(error), error.remedy) from error
-    if claims and asked.audience_check == "refuse":
-        check_audience(grant, asked.audience, asked.issuer)
+        raise _malformed(request, str(error), error.remedy) from error
+    if claims and request.audience_check == "refuse":
+        check_audience(grant, request.audience, request.issuer)
     return grant
 
 
-def _malformed(asked: RequestContext, what: str, remedy: str, retry_after: float | None = None) -> IssuerMalformed:
-    return IssuerMalformed(f"the answer of {asked.issuer} {what}", remedy=remedy, retry_after=retry_after)
+def _malformed(request: RequestContext, what: str, remedy: str, retry_after: float | None = None) -> IssuerMalformed:
+    return IssuerMalformed(f"the answer of {request.issuer} {what}", remedy=remedy, retry_after=retry_after)
 
 
 def claims_of(token: str) -> Mapping[str, object]:
@@ -310,7 +312,7 @@ def claims_of(token: str) -> Mapping[str, object]:
         return {}
 
 
-def read_grant(fields: Mapping[str, object], claims: Mapping[str, object], asked: tuple[str, ...]) -> Grant:
+def read_grant(fields: Mapping[str, object], claims: Mapping[str, object], requested: tuple[str, ...]) -> Grant:
     """What was granted. `fields`: the answer; `claims`: the token's, see `claims_of`. Raises BadGrant.
 
     The scopes are those in the answer and those in the JWT, which its resource server relies on. If neither names any,
@@ -325,7 +327,7 @@ def read_grant(fields: Mapping[str, object], claims: Mapping[str, object], asked
             "the issuer's operators.",
         )
     said = [names for names in (answered, *map(_names, _claimed(claims))) if names is not None]
-    names = {name for names in said for name in names} if said else set(asked)
+    names = {name for names in said for name in names} if said else set(requested)
     scopes = sorted(printable(name, MAX_SCOPE + 1) for name in names)
     if len(scopes) > MAX_GRANTED_SCOPES or any(len(name) > MAX_SCOPE for name in scopes):
         raise BadGrant(
@@ -336,9 +338,9 @@ def read_grant(fields: Mapping[str, object], claims: Mapping[str, object], asked
     return Grant(tuple(scopes), _audience(claims))
 
 
-def check_audience(grant: Grant, asked: str, issuer: str) -> None:
+def check_audience(grant: Grant, requested: str, issuer: str) -> None:
     """Used with `audience_check = "refuse"`: a JWT must name the audience. Raises WrongAudience."""
-    if asked and asked not in grant.audience:
+    if requested and requested not in grant.audience:
         # The token's audience stays out of the text, which callers get; the log and the audit log have it.
         raise WrongAudience(
             f"the token of {issuer} is not for the requested audience",

@@ -1,4 +1,4 @@
-"""A hedged operation: a second attempt on a new connection beside a first one that is silent.
+"""A hedged operation: a second attempt on a new connection while the first one is silent.
 
 The first attempt's connection may have been dropped by something in between, or the server may just be slow.
 """

@@ -118,7 +118,7 @@ async def wakes(link: Link, decode: Decode, on_error: OnError, rng: Random) -> A
     Close it, or cancel its consumer, to end it.
     """
     subscribers = [_Subscriber(link, decode, on_error, rng)]
-    subscribers += [subscribers[0].beside() for _ in range(1, link.subscriptions)]
+    subscribers += [subscribers[0].another() for _ in range(1, link.subscriptions)]
     async with aclosing(subscribers[0].messages() if len(subscribers) == 1 else _merged(subscribers)) as messages:
         async for wake in messages:
             yield wake
@@ -183,15 +183,15 @@ class _Subscriber:
         self._all: list[_Subscriber] = [self]
         self.begun = False
 
-    def beside(self) -> "_Subscriber":
-        """Another one that knows this one."""
+    def another(self) -> "_Subscriber":
+        """Another subscriber. Both know each other."""
         other = _Subscriber(self._link, self._decode, self._on_error, self._rng)
         self._all.append(other)
         other._all = self._all
         return other
 
     async def messages(self) -> AsyncGenerator[Wake]:
-        """Messages, with a GAP at the start of each subscription, except a first one beside another subscriber."""
+        """Messages, with a GAP at the start of each subscription, except a first one with another subscriber."""
         failures = 0
         while True:
             began = get_running_loop().time()
@@ -205,7 +205,7 @@ class _Subscriber:
                 raise_if_cancelled()
                 await self._link.invalidate(error)
                 self._report(self._link.unavailable(error))
-            # A server that confirms and then breaks the connection must not be asked without a pause.
+            # A server that confirms and then breaks the connection must not be queried without a pause.
             failures = 0 if get_running_loop().time() - began >= STEADY else min(failures + 1, 10)
             # Full jitter: after an outage, the replicas do not return all at once.
             await sleep(self._rng.uniform(0.0, min(RETRY_MAX, RETRY_FIRST * 2**failures)))

@@ -1,7 +1,7 @@
--- BARRIER: a replica remembers a rejection that this store has lost. Raise the barrier to it, once for the fleet.
+-- BARRIER: restore a rejection that this store has lost and a replica remembers, once for the fleet.
 -- KEYS: record, lease, meta
--- ARGV: rejected generation, its print, min interval ms, meta ms, channel, message
--- Gives {OK} | {TOO_SOON, ms}
+-- ARGV: rejected generation, its fingerprint, min interval ms, meta ms, channel, message
+-- Returns {OK} | {TOO_SOON, ms}
 local generation = tonumber(ARGV[1])
 local function number(value) local n = tonumber(value); return n and n > 0 and n < 2^53 and math.floor(n) or 0 end
 local meta = redis.call('HMGET', KEYS[3], 'f', 'bar', 'rejected_at')
@@ -10,7 +10,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local f = number(redis.call('HGET', KEYS[1], 'f'))
 local barred = f > 0 and f <= generation
--- A record that falls costs a mint, as a rejection does: no more often than rejections.
+-- Dropping a record costs a mint, as a rejection does, so it happens no more often than rejections.
 local wait = number(meta[3]) + ARGV[3] - now
 if barred and wait > 0 and wait <= tonumber(ARGV[3]) then return {'TOO_SOON', wait} end
 if barred then redis.call('DEL', KEYS[1]) end

@@ -28,7 +28,7 @@ LOOK_EVERY: Final = 5.0
 LOOK_SHARE: Final = 0.6
 """Of an operation's deadline: a call that waits for a refresh has time left to use it."""
 
-ASKED: Final = 5
+QUERIED: Final = 5
 """Servers that a refresh queries."""
 
 
@@ -202,8 +202,8 @@ class ClusterServers:
     async def _look(self) -> SlotMap:
         last = self._discovery.view
         known = sorted({*self._seeds, *(last.servers if last else ())})
-        asked = self._rng.sample(known, min(ASKED, len(known)))
-        found = (await poll([self._seen_by(address) for address in asked], self._step))[0]
+        queried = self._rng.sample(known, min(QUERIED, len(known)))
+        found = (await poll([self._seen_by(address) for address in queried], self._step))[0]
         if last and last.servers != found.servers:
             await self._pools.keep({*self._seeds, *found.servers})
         return found

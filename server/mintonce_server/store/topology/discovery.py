@@ -103,10 +103,10 @@ async def poll(questions: Iterable[Awaitable[V]], within: float) -> list[V]:
 
     Raises one of their exceptions if there is no answer.
     """
-    asked = {asyncio.ensure_future(question) for question in questions}
-    majority = len(asked) // 2 + 1
+    tasks = {asyncio.ensure_future(question) for question in questions}
+    majority = len(tasks) // 2 + 1
     votes, errors = Counter[V](), list[BaseException]()
-    waiting = asked
+    waiting = tasks
     try:
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
@@ -120,7 +120,7 @@ async def poll(questions: Iterable[Awaitable[V]], within: float) -> list[V]:
                         else:
                             votes[answer.result()] += 1
     finally:
-        await _end(asked)
+        await _end(tasks)
     if not votes:
         # The most informative error comes first.
         errors.sort(key=lambda error: not isinstance(error, AuthenticationError))

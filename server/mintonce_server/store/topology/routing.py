@@ -68,29 +68,29 @@ class SlotMap:
         return found.primary if found and slot <= found.last else None
 
 
-def read_slots(reply: object, asked: Address) -> SlotMap:
-    """`asked` replaces an endpoint without a host. Raises ConnectionError if the server knows no slots."""
+def read_slots(reply: object, queried: Address) -> SlotMap:
+    """`queried` replaces an endpoint without a host. Raises ConnectionError if the server knows no slots."""
     if not isinstance(reply, list):
-        raise ConnectionError(f"{asked} gave no valid answer to CLUSTER SLOTS")
+        raise ConnectionError(f"{queried} gave no valid answer to CLUSTER SLOTS")
     if not reply:
-        raise NoSlots(f"{asked} knows no server of its Cluster")
+        raise NoSlots(f"{queried} knows no server of its Cluster")
     ranges: list[Range] = []
     replicas: set[Address] = set()
     for row in cast(list[list[Any]], reply):
         try:
             first, last, primary, *others = row
-            ranges.append(Range(int(first), int(last), _address(primary, asked)))
-            replicas |= {_address(other, asked) for other in others}
+            ranges.append(Range(int(first), int(last), _address(primary, queried)))
+            replicas |= {_address(other, queried) for other in others}
         except (TypeError, ValueError, IndexError) as error:
-            raise ConnectionError(f"{asked} gave no valid answer to CLUSTER SLOTS") from error
+            raise ConnectionError(f"{queried} gave no valid answer to CLUSTER SLOTS") from error
     return SlotMap(tuple(sorted(ranges)), tuple(sorted(replicas)))
 
 
-def _address(server: Sequence[Any], asked: Address) -> Address:
+def _address(server: Sequence[Any], queried: Address) -> Address:
     """From host and port, and perhaps more."""
     host, port = server[0], server[1]
     name = host.decode(errors="replace") if isinstance(host, bytes) else ""
-    return Address(name if name not in ("", "?") else asked.host, int(port))
+    return Address(name if name not in ("", "?") else queried.host, int(port))
 
 
 class Router:
@@ -190,9 +190,9 @@ class Router:
                 await asyncio.sleep(TRY_AGAIN)
         raise ConnectionError("the servers of the Cluster disagree about the server of a slot")
 
-    def learn(self, moved: MovedError, asked: Address) -> None:
+    def learn(self, moved: MovedError, queried: Address) -> None:
         """Record where a slot is now, and request a refresh without waiting for it."""
-        self._moved[moved.slot_id] = pointed_to(moved, asked)
+        self._moved[moved.slot_id] = pointed_to(moved, queried)
         self._discovery.refresh()
 
     async def _ask(self, server: ServerCommands, words: Words) -> object:
@@ -207,10 +207,10 @@ class Router:
         return answer
 
 
-def pointed_to(error: AskError, asked: Address) -> Address:
-    """The target of a redirection. Without a host, it is the host that was asked."""
+def pointed_to(error: AskError, queried: Address) -> Address:
+    """The target of a redirection. Without a host, it is the queried host."""
     host = cast(str, error.host)  # pyright: ignore[reportUnknownMemberType] # redis-py leaves it open
-    return Address(host or asked.host, error.port)
+    return Address(host or queried.host, error.port)
 
 
 async def all_of(questions: Sequence[Awaitable[T]]) -> list[T]:

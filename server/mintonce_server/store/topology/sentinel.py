@@ -85,8 +85,8 @@ class SentinelServers:
         return primary
 
     async def _named_by(self, sentinel: Address) -> Address:
-        asked = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._target.service)
-        match await self._sentinels.at(sentinel).execute_command(*asked):
+        query = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._target.service)
+        match await self._sentinels.at(sentinel).execute_command(*query):
             case [bytes(host), bytes(port)]:
                 return Address(host.decode(), int(port))
             case _:

@@ -1,4 +1,4 @@
-"""The look at where the servers are goes on, whatever a look meets."""
+"""The discovery of servers continues after any error."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from support.waiting import wait_until
 
 
 async def test_whatever_a_look_raises_the_next_one_comes() -> None:
-    """And the last view holds on meanwhile."""
+    """The last view stays meanwhile."""
     errors = [error() for error in ERRORS]
     looks = 0
 
@@ -32,7 +32,7 @@ async def test_whatever_a_look_raises_the_next_one_comes() -> None:
 
 
 async def test_a_look_that_meets_a_cancellation_is_not_the_last() -> None:
-    """Something that it waited for was cancelled, and not it."""
+    """Something that it waited for was cancelled, not the task itself."""
     looks = 0
 
     async def look() -> int:
@@ -49,7 +49,7 @@ async def test_a_look_that_meets_a_cancellation_is_not_the_last() -> None:
 
 
 async def test_a_look_without_end_is_not_waited_for() -> None:
-    """The view that there is holds on, though it is doubted."""
+    """The present view stays, though it is invalidated."""
     looks = 0
 
     async def look() -> str:

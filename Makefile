@@ -50,8 +50,9 @@ format: setup ## Lay out the code, and mend what ruff can mend
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format .
 
-gen: $(GEN_BIN)/.installed ## Generate client/python/mintonce/v1 from protos/
+gen: setup $(GEN_BIN)/.installed ## Generate client/python/mintonce/v1 from protos/, and its blocking half from the asyncio half
 	@$(GEN_BIN)/python tools/generate.py --write
+	@$(BIN)/python tools/unasync.py --write
 
 bench: setup ## Measure; prints a table
 	@$(BIN)/python -m bench $(ARGS)

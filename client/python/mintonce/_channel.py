@@ -4,9 +4,6 @@ import json
 import os
 from typing import Any, Final, TypeAlias
 
-import grpc
-import grpc.aio
-
 from mintonce import _sendable
 
 Options: TypeAlias = tuple[tuple[str, Any], ...]
@@ -57,15 +54,3 @@ OPTIONS: Final[Options] = (
 def resolve_target(target: str | None) -> str:
     """The given one, else MINTONCE_TARGET, else 127.0.0.1:50051. Raises Refused for one that is no text."""
     return _sendable.text("target", target or os.environ.get(TARGET_VARIABLE) or DEFAULT_TARGET)
-
-
-def open_channel(target: str, credentials: grpc.ChannelCredentials | None, options: Options) -> grpc.Channel:
-    if credentials is None:
-        return grpc.insecure_channel(target, options=options)
-    return grpc.secure_channel(target, credentials, options=options)
-
-
-def open_aio_channel(target: str, credentials: grpc.ChannelCredentials | None, options: Options) -> grpc.aio.Channel:
-    if credentials is None:
-        return grpc.aio.insecure_channel(target, options=options)
-    return grpc.aio.secure_channel(target, credentials, options=options)

@@ -3,7 +3,7 @@
     with TokenSource("billing", "https://api.example.com/") as source:
         ...  # source.header() is "Bearer …", from memory, for as long as the service runs
 
-Integrations are imported only where they are used: mintonce.integrations.httpx, .requests, .grpc.
+Integrations are extras, imported only where they are used: mintonce.integrations.httpx, .requests, .grpc.
 """
 
 from importlib import import_module

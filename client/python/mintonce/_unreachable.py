@@ -76,8 +76,8 @@ def _of_certificate(details: str, link: Link) -> tuple[str, str] | None:
         return (
             "its certificate is for another name",
             (
-                f"The client expects {expected}: use a target whose name the certificate has, or say which name it has, "
-                "by MINTONCE_SERVER_NAME, --server-name or Tls(server_name=…)."
+                f"The client expects {expected}. Use a target whose name the certificate has, or say what it is for: "
+                "MINTONCE_SERVER_NAME, --server-name or Tls(server_name=…)."
             ),
         )
     if "CERTIFICATE_VERIFY_FAILED" not in details:
@@ -89,7 +89,7 @@ def _of_certificate(details: str, link: Link) -> tuple[str, str] | None:
     return (
         "its certificate is not from a CA that this client trusts",
         (
-            "The server's certificate must be from the CA in MINTONCE_CA_FILE, --ca-file or Tls(ca_file=…); without one, "
+            "The server's certificate must be from the CA in MINTONCE_CA_FILE, --ca-file or Tls(ca_file=…); else, "
             "from a CA that this host trusts."
         ),
     )
@@ -101,8 +101,8 @@ def _of_transport(details: str, link: Link) -> tuple[str, str] | None:
         return (
             "it does not speak TLS",
             (
-                "The connection is TLS. Is this the right port? For a server in clear on this host, unset MINTONCE_CA_FILE "
-                "and its like, or set tls=False."
+                "The connection is TLS. Is this the right port? For a server in clear, unset MINTONCE_CA_FILE and "
+                "the like, or set tls=False."
             ),
         )
     if "parsing HTTP/2" in details:

@@ -54,8 +54,9 @@ format: setup ## Format the code, and fix what ruff can fix
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format .
 
-gen: $(GEN_BIN)/.installed ## Generate client/python/mintonce/v1 from protos/
+gen: setup $(GEN_BIN)/.installed ## Generate client/python/mintonce/v1 from protos/, and its blocking half from the asyncio half
 	@$(GEN_BIN)/python tools/generate.py --write
+	@$(BIN)/python tools/unasync.py --write
 
 bench: setup ## Measure a server, guarded and in clear, against grpcio alone; five minutes (ARGS="--help" says more)
 	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)

@@ -28,6 +28,7 @@ CHECKS: Mapping[str, list[str]] = {
     "protos": [str(BIN / "buf"), "lint"],
     "breaking": [str(BIN / "buf"), "breaking", "--against", "protos/baseline.binpb"],
     "generated": [".venv-gen/bin/python", "tools/generate.py"],
+    "unasync": [PYTHON, "tools/unasync.py"],
     "sizes": [PYTHON, "tools/sizes.py"],
     "readme": [PYTHON, "tools/readme.py"],
     "hygiene": [PYTHON, "tools/hygiene.py"],

@@ -11,7 +11,7 @@ import pytest
 from mintonce import AsyncTokenClient
 from mintonce.v1 import tokens_pb2, types_pb2
 from mintonce_dev.practice_issuer import PracticeIssuer
-from mintonce_server.api import entrance
+from mintonce_server.api import admission
 from mintonce_server.api.options import ServerOptions
 from mintonce_server.core.policy import Policy
 from mintonce_server.observability import logs
@@ -135,7 +135,7 @@ async def test_calls_without_a_message_make_room_for_one_another(
     monkeypatch: pytest.MonkeyPatch, issuer: PracticeIssuer
 ) -> None:
     """Where callers have no names, the connection with most of them loses its oldest; another one does not."""
-    monkeypatch.setattr(entrance, "MOST_WAITING", 20)
+    monkeypatch.setattr(admission, "MAX_WAITING", 20)
     async with (
         house(issuer.token_url, server_options=ServerOptions(ANY)) as replica,
         peer(replica.target) as flooder,

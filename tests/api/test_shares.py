@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2
 
 from mintonce import AsyncTokenClient, MintonceError
 from mintonce_dev.practice_issuer import PracticeIssuer
-from mintonce_server.api import entrance, wasted
+from mintonce_server.api import admission
 from mintonce_server.api.authorize import Guards
 from mintonce_server.api.options import ServerOptions
 from mintonce_server.core.limits import Quotas
@@ -46,7 +46,7 @@ async def watching(wire: Peer, count: int) -> list[int]:
 
 async def test_watches_of_health_leave_room_for_probes(monkeypatch: pytest.MonkeyPatch, issuer: PracticeIssuer) -> None:
     """At each listener. Beyond a number, the connection with most of them loses its oldest, and others keep theirs."""
-    monkeypatch.setattr(entrance, "MOST_UNKNOWN", FEW)
+    monkeypatch.setattr(admission, "MAX_UNKNOWN", FEW)
     async with house(issuer.token_url, server_options=ServerOptions(ANY, health_listen=ANY)) as replica:
         probed = replica.server.health_address
         assert probed
@@ -84,7 +84,7 @@ async def test_a_connection_that_resets_its_streams_again_and_again_is_closed(
     monkeypatch: pytest.MonkeyPatch, issuer: PracticeIssuer
 ) -> None:
     """As in CVE-2023-44487. Others are not."""
-    monkeypatch.setattr(wasted, "MOST_IN_A_WHILE", 100)
+    monkeypatch.setattr(admission, "MAX_PER_PERIOD", 100)
     async with (
         house(issuer.token_url, server_options=ServerOptions(ANY)) as replica,
         peer(replica.target) as resetter,

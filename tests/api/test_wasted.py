@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import pytest
 
-from mintonce_server.api.wasted import FEW, GONE, MOST_IN_A_WHILE, MOST_PEERS, WHILE, WastedCalls
+from mintonce_server.api.admission import FEW, GONE, MAX_PEERS, MAX_PER_PERIOD, PERIOD, WastedCalls
 from support.clocks import ManualClock
 
 PER_SECOND = 200
@@ -67,11 +67,11 @@ def test_a_thousand_within_ten_seconds_end_a_connection_in_any_case(
     wasted: WastedCalls, closed: Closed, clock: ManualClock
 ) -> None:
     """As those do that reset their streams by the thousand."""
-    for number in range(MOST_IN_A_WHILE):
+    for number in range(MAX_PER_PERIOD):
         assert not closed
         wasted.note("resetter")
         if number % (PER_SECOND // 2) == 0:
-            clock.advance(0.9 * WHILE * PER_SECOND / 2 / MOST_IN_A_WHILE)
+            clock.advance(0.9 * PERIOD * PER_SECOND / 2 / MAX_PER_PERIOD)
     assert closed == [{"resetter"}]
 
 
@@ -79,11 +79,11 @@ def test_what_is_remembered_is_bounded(wasted: WastedCalls, clock: ManualClock) 
     """Connections are cheap."""
     for number in range(50_000):
         wasted.note(f"peer-{number}")
-    assert len(wasted._in_while) <= MOST_PEERS + 1
-    assert len(wasted._in_second) <= MOST_PEERS + 1
-    clock.advance(WHILE)
+    assert len(wasted._in_period) <= MAX_PEERS + 1
+    assert len(wasted._in_second) <= MAX_PEERS + 1
+    clock.advance(PERIOD)
     wasted.note("one more")
-    assert len(wasted._in_while) == len(wasted._in_second) == 1
+    assert len(wasted._in_period) == len(wasted._in_second) == 1
 
 
 def test_calls_that_a_closed_connection_left_behind_are_known(

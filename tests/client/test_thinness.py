@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
+import mintonce
 from support.scripted_server import AUDIENCE, CLIENT, ScriptedServer
 
 OURS = {"mintonce", "grpc", "google", "sitecustomize"}
@@ -67,3 +69,18 @@ def test_a_forked_child_serves_what_it_has_and_says_that_it_gets_no_more(server:
     done = run(program, server.target, CLIENT, AUDIENCE)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("NO_THREAD Make the source in each worker process")
+
+
+@pytest.mark.parametrize("library", ["httpx", "requests"])
+def test_an_integration_without_its_library_names_the_extra(library: str) -> None:
+    """With the command that installs it."""
+    code = f"import sys; sys.modules[{library!r}] = None\nimport mintonce.integrations.{library}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ModuleNotFoundError: ")
+    assert last.endswith(f"pip install 'mintonce[{library}]'")
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    """As importlib has it."""
+    assert mintonce.__version__ == version("mintonce")

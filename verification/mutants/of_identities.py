@@ -47,7 +47,7 @@ PROOFS = (
     guard(
         "the first token of a watch",
         "api/service.py",
-        "                async for served in tokens:\n                    passage.check()\n",
+        "                async for served in tokens:\n                    scope.check()\n",
         "                async for served in tokens:\n",
         "a caller whose key was taken out meanwhile gets the token",
         "api/test_proving.py",

@@ -49,7 +49,7 @@ POLICY = (
     ),
     Mutant(
         "a proof is looked at once",
-        "api/proving.py",
+        "api/proof.py",
         "(version := self._version_of()) != self._version",
         "(version := self._version) != self._version",
         "a watch goes on after the key of its caller was removed",
@@ -57,7 +57,7 @@ POLICY = (
     ),
     Mutant(
         "the proof of one is taken for that of another",
-        "api/proving.py",
+        "api/proof.py",
         "if caller.name != self._caller.name:",
         "if not caller.name:",
         "a watch continues under the rules of another caller",
@@ -66,7 +66,7 @@ POLICY = (
     Mutant(
         "no proof after a wait",
         "api/service.py",
-        "                passage.check()  # it may have taken a while\n",
+        "                scope.check()  # it may have taken a while\n",
         "",
         "a caller whose key was removed gets the token that it waited for",
         PROVING,

@@ -3,10 +3,11 @@
     with TokenSource("billing", "https://api.example.com/") as source:
         ...  # source.header() is "Bearer …", from memory, for as long as the service runs
 
-Integrations are imported only where they are used: mintonce.integrations.httpx, .requests, .grpc.
+Integrations are extras, imported only where they are used: mintonce.integrations.httpx, .requests, .grpc.
 """
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from mintonce.errors import Closed, MintonceError, Refused, TokenExpired, Unavailable, Unreachable
     from mintonce.source import TokenSource
     from mintonce.token import Origin, Token
+
+    __version__: str
 
 __all__ = [
     "ApiKeyFile",
@@ -40,6 +43,7 @@ __all__ = [
     "Unavailable",
     "Unreachable",
     "Watch",
+    "__version__",
 ]
 
 # Loaded at first use: gRPC reads GRPC_VERBOSITY when it is imported, and the CLI must come before that to quieten it.
@@ -69,6 +73,8 @@ _HOMES = {
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
+        if name == "__version__":
+            return version("mintonce")
         if name not in _HOMES:
             raise AttributeError(f"module 'mintonce' has no attribute '{name}'")
         return getattr(import_module(_HOMES[name]), name)

@@ -4,10 +4,9 @@ import json
 import os
 from typing import Any, Final, TypeAlias
 
-import grpc
-import grpc.aio
-
 from mintonce import _sendable
+from mintonce._text import visible
+from mintonce.errors import Refused
 
 Options: TypeAlias = tuple[tuple[str, Any], ...]
 
@@ -15,6 +14,9 @@ TARGET_VARIABLE: Final = "MINTONCE_TARGET"
 DEFAULT_TARGET: Final = "127.0.0.1:50051"
 DEFAULT_TIMEOUT: Final = 10.0
 """Seconds. As long as the server allows a mint to take."""
+
+_URL_SCHEMES: Final = ("http", "https", "grpc", "grpcs", "tcp")
+_MAX_SHOWN: Final = 100
 
 # Retries cover a replica that goes away: a second is enough for another one to answer. RotateToken is not among them,
 # since each one mints. CANCELLED is what a server says that is flooded and drops calls before it has looked at them;
@@ -55,17 +57,14 @@ OPTIONS: Final[Options] = (
 
 
 def resolve_target(target: str | None) -> str:
-    """The given one, else MINTONCE_TARGET, else 127.0.0.1:50051. Raises Refused for one that is no text."""
-    return _sendable.text("target", target or os.environ.get(TARGET_VARIABLE) or DEFAULT_TARGET)
-
-
-def open_channel(target: str, credentials: grpc.ChannelCredentials | None, options: Options) -> grpc.Channel:
-    if credentials is None:
-        return grpc.insecure_channel(target, options=options)
-    return grpc.secure_channel(target, credentials, options=options)
-
-
-def open_aio_channel(target: str, credentials: grpc.ChannelCredentials | None, options: Options) -> grpc.aio.Channel:
-    if credentials is None:
-        return grpc.aio.insecure_channel(target, options=options)
-    return grpc.aio.secure_channel(target, credentials, options=options)
+    """The given one, else MINTONCE_TARGET, else 127.0.0.1:50051. Raises Refused for one that is no gRPC target."""
+    chosen = _sendable.text("target", target or os.environ.get(TARGET_VARIABLE) or DEFAULT_TARGET)
+    scheme, found, rest = chosen.partition("://")
+    if found and scheme.lower() in _URL_SCHEMES:
+        tls = " For TLS, set MINTONCE_CA_FILE or MINTONCE_TLS=true." if scheme.lower() in ("https", "grpcs") else ""
+        raise Refused(
+            f"the target has a URL's scheme: {scheme}://",
+            reason="INVALID_REQUEST",
+            remedy=f"Write it without: {visible(rest.partition('/')[0].rpartition('@')[2], _MAX_SHOWN)}.{tls}",
+        )
+    return chosen

@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 import grpc
 
-from mintonce import _channel, _sendable, _translate
+from mintonce import _channel, _sendable, _translate, _unreachable
 from mintonce._files import Watched
 from mintonce._local import is_local
 from mintonce.credentials import Bearer, Tls, authorization, bearer_from, tls_from, unusable
@@ -89,7 +89,7 @@ class Connection(Generic[L]):
         from mintonce import _tls
 
         self.target = chosen.target
-        self.hint = _hint(chosen)
+        self._link = _link(chosen)
         self._way = chosen
         self._dial = dial
         self._lock = threading.Lock()
@@ -121,7 +121,7 @@ class Connection(Generic[L]):
 
     def translate(self, error: grpc.RpcError) -> MintonceError:
         """What a failed call means. Raise the result `from` the error."""
-        return _translate.translate(error, self.target, self.hint)
+        return _translate.translate(error, self._link)
 
     def _open(self) -> L:
         options = _channel.OPTIONS
@@ -148,14 +148,13 @@ def _watched_bearer(bearer: Bearer | None) -> Watched[str] | None:
     )
 
 
-def _hint(chosen: Way) -> str:
-    """What to look at when there is no connection: gRPC says UNAVAILABLE for a failed handshake, too."""
-    if chosen.is_given:
-        return "Is it meant to be TLS, or not?"
-    if not chosen.is_secured:
-        return "The connection is in clear: where the server speaks TLS, set MINTONCE_CA_FILE, --ca-file or tls=Tls(…)."
-    hint = "The connection is TLS: is the server's, too, and is its certificate from the CA, in date and for this name"
-    hint += f" ({chosen.tls.server_name})? " if chosen.tls and chosen.tls.server_name else " (or set server_name)? "
-    if chosen.tls and chosen.tls.certificate_file is None:
-        return hint + "It shows no certificate of its own: where the server wants one, set MINTONCE_CERTIFICATE_FILE."
-    return hint + "Is this client's own certificate in date, and from a CA that the server trusts?"
+def _link(chosen: Way) -> _unreachable.Link:
+    tls = chosen.tls
+    return _unreachable.Link(
+        chosen.target,
+        tls=None if chosen.is_given else chosen.is_secured,
+        server_name=(tls.server_name or "") if tls else "",
+        # gRPC's own credentials do not say whether they have one.
+        shows_certificate=chosen.credentials is not None or (tls is not None and tls.certificate_file is not None),
+        may_use_proxy=chosen.is_secured or not is_local(chosen.target),
+    )

@@ -5,7 +5,7 @@ from typing import Final, cast
 
 import grpc
 
-from mintonce import _status
+from mintonce import _status, _unreachable
 from mintonce._text import visible
 from mintonce.errors import MintonceError, Refused, Unavailable, Unreachable, closed
 
@@ -33,7 +33,6 @@ _REFUSAL_CODES: Final = frozenset(
         grpc.StatusCode.FAILED_PRECONDITION,
     }
 )
-_LONGEST_DETAILS: Final = 300
 _LONGEST_TEXT: Final = 2000
 _LONGEST_NAME: Final = 64
 _TEXTS: Final = ("remedy", "issuer_error", "request_id")
@@ -45,11 +44,11 @@ _UNSAID_REMEDIES: Final = {
 }
 
 
-def translate(error: grpc.RpcError, target: str, hint: str) -> MintonceError:
-    """What a failed call means. Raise it `from` the error. `hint`: what to look at without a connection."""
+def translate(error: grpc.RpcError, link: _unreachable.Link) -> MintonceError:
+    """What a failed call means. Raise it `from` the error."""
     metadata = cast("Iterable[tuple[str, str | bytes]]", error.trailing_metadata() or ())
     details = _status.decode(metadata)
-    return _said(error, details) if details.reason else _unsaid(error, target, hint)
+    return _said(error, details) if details.reason else _unsaid(error, link)
 
 
 def _said(error: grpc.RpcError, details: _status.Details) -> MintonceError:
@@ -68,17 +67,12 @@ def _said(error: grpc.RpcError, details: _status.Details) -> MintonceError:
     )
 
 
-def _unsaid(error: grpc.RpcError, target: str, hint: str) -> MintonceError:
+def _unsaid(error: grpc.RpcError, link: _unreachable.Link) -> MintonceError:
     """No reason came: gRPC itself failed, or something that is no mintonced answered."""
-    code = error.code()
+    code, target = error.code(), link.target
     if code is grpc.StatusCode.UNAVAILABLE:
-        return Unreachable(
-            f"cannot reach mintonced at {target}: {visible(error.details() or 'no details', _LONGEST_DETAILS)}",
-            reason="UNREACHABLE",
-            remedy=f"Is mintonced running, and at {target}? {hint} "
-            "Set the target with MINTONCE_TARGET, --target or target=….",
-            code=code,
-        )
+        why, remedy = _unreachable.explain(error.details() or "", link)
+        return Unreachable(f"cannot reach mintonced at {target}: {why}", reason="UNREACHABLE", remedy=remedy, code=code)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return Unavailable(
             f"no answer from {target} before the deadline",

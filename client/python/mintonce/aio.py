@@ -1,8 +1,11 @@
-"""The calls of mintonced, for asyncio. The twin of client.py: change both."""
+"""The calls of mintonced, for asyncio. `make gen` makes client.py from this file."""
 
-# ruff: noqa: ASYNC109 - a `timeout` is the deadline of the gRPC call, and must mean the same as in the sync twin
+# ruff: noqa: ASYNC109 - a `timeout` is the deadline of the gRPC call, and must mean the same in both halves
 
+# --- async
 import asyncio
+
+# --- both
 from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from contextlib import contextmanager
 from datetime import timedelta
@@ -11,8 +14,8 @@ from types import TracebackType
 from typing import Literal, Protocol, Self
 
 import grpc
-import grpc.aio
 
+from mintonce import _asyncio as _io
 from mintonce import _channel, _wire
 from mintonce._connection import Connection, Dial, way
 from mintonce._wire import Rotation, TokenPage
@@ -25,22 +28,21 @@ from mintonce.v1 import admin_pb2_grpc, tokens_pb2, tokens_pb2_grpc
 class _Line:
     """A channel and the stubs on it. What lets go of the last reference closes the channel."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: _io.Channel) -> None:
         self.channel = channel
         self.tokens = tokens_pb2_grpc.TokenServiceStub(channel)
         self.admin = admin_pb2_grpc.AdminServiceStub(channel)
 
 
-def _dialler(given: grpc.aio.Channel | None) -> Dial[_Line]:
+def _dialler(given: _io.Channel | None) -> Dial[_Line]:
     def dial(target: str, credentials: grpc.ChannelCredentials | None, options: _channel.Options) -> _Line:
-        return _Line(given or _channel.open_aio_channel(target, credentials, options))
+        return _Line(given or _io.open_channel(target, credentials, options))
 
     return dial
 
 
 class AsyncTokenClient:
-    """A channel to mintonced. Made inside a running event loop; meant to be kept. Use it in an `async with`, or close
-    it.
+    """A channel to mintonced. Make it in a running event loop and keep it. Use it in an `async with`, or close it.
 
     To send one token again and again, use an `AsyncTokenSource`: it reads memory where `get` makes a call.
 
@@ -62,7 +64,7 @@ class AsyncTokenClient:
         self,
         target: str | None = None,
         *,
-        channel: grpc.aio.Channel | None = None,
+        channel: _io.Channel | None = None,
         tls: Tls | bool | None = None,
         bearer: Bearer | Literal[False] | None = None,
         credentials: grpc.ChannelCredentials | None = None,
@@ -107,13 +109,12 @@ class AsyncTokenClient:
     ) -> "AsyncWatch":
         """The live token, then each successor as it is committed. Use it in an `async with`, or cancel it.
 
-        Ends by MintonceError when the server drains or is lost, and after `timeout` seconds if given.
-        `AsyncTokenSource` goes on.
+        Ends with MintonceError when the server drains or is lost, and after `timeout` seconds if given. Sources go on.
         """
         self._must_be_open()
         line = self._connection.line()
         call = line.tokens.WatchToken(
-            # No wait for a server: whoever watches wants to know that there is none.
+            # No wait for a server: a watcher wants to know that there is none.
             _wire.watch_request(client, audience, scopes),
             timeout=timeout,
             metadata=self._connection.metadata(),
@@ -131,9 +132,9 @@ class AsyncTokenClient:
         fingerprint: bytes | None = None,
         timeout: float | None = None,
     ) -> bool:
-        """Say that a resource server refused a token: by the token, its generation, or the SHA-256 of its text.
+        """Report that a resource server refused a token: by the token, its generation, or the SHA-256 of its text.
 
-        True: it was the current one and is now served to nobody. False: it had been replaced already.
+        True: it was the current token and is not served any more. False: it had been replaced before.
         """
         generation = token.generation if token is not None else generation
         request = _wire.reject_request(client, audience, scopes, generation, fingerprint)
@@ -219,9 +220,8 @@ class AsyncTokenClient:
             yield
         except grpc.RpcError as error:
             raise self._connection.translate(error) from error
-        except (grpc.aio.UsageError, asyncio.CancelledError) as error:
-            # What gRPC raises for calls on a channel that another task has just closed.
-            if self._closed and not _being_cancelled():
+        except _io.CHANNEL_CLOSED as error:
+            if self._closed and not _io.is_being_cancelled():
                 raise closed("client") from error
             raise
 
@@ -240,7 +240,7 @@ class AsyncWatch(AsyncIterator[Token]):
         self._call = call
         self._responses = call.__aiter__()
         self._translate = translate
-        self._line = line  # the channel stays open as long as somebody holds on to it
+        self._line = line  # the channel stays open as long as there is a reference to it
         self._sent_at: float | None = monotonic()
         self._cancelled = False
 
@@ -248,12 +248,16 @@ class AsyncWatch(AsyncIterator[Token]):
         try:
             response = await self._responses.__anext__()
         except grpc.RpcError as error:
+            if self._cancelled:
+                raise StopAsyncIteration from error
             raise self._translate(error) from error
+        # --- async
         except asyncio.CancelledError as error:
-            # grpc.aio says so both when the call was cancelled, which is the end of it, and when this task was.
-            if self._cancelled and not _being_cancelled():
+            # grpc.aio raises it both when the call was cancelled, which is its end, and when this task was.
+            if self._cancelled and not _io.is_being_cancelled():
                 raise StopAsyncIteration from error
             raise
+        # --- both
         # The first answers the call; what is pushed later was on its way for a part of a round trip.
         anchor, self._sent_at = self._sent_at or monotonic(), None
         return _wire.token_of(response.token, anchor)
@@ -269,8 +273,3 @@ class AsyncWatch(AsyncIterator[Token]):
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         self.cancel()
-
-
-def _being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -1,8 +1,7 @@
-"""A token that is always at hand, for asyncio. The twin of source.py: what they decide is in _follow.py."""
+"""A token that is always at hand, for asyncio. `make gen` makes source.py from this file."""
 
-# ruff: noqa: ASYNC109 - a `timeout` is the deadline of the gRPC call, and must mean the same as in the sync twin
+# ruff: noqa: ASYNC109 - a `timeout` is the deadline of the gRPC call, and must mean the same in both halves
 
-import asyncio
 from collections.abc import Callable, Iterable
 from time import monotonic
 from types import TracebackType
@@ -10,25 +9,46 @@ from typing import Literal, Self
 
 import grpc
 
+from mintonce import _asyncio as _io
 from mintonce import _channel, _wire
 from mintonce._connection import must_own
 from mintonce._follow import Fetch, Follower, Pause, Report, Watch
-from mintonce.aio import AsyncTokenClient, AsyncWatch
+from mintonce.aio import AsyncTokenClient
+from mintonce.aio import AsyncWatch as WatchCall
 from mintonce.credentials import Bearer, Tls
 from mintonce.errors import MintonceError, again, closed, no_successor
 from mintonce.token import Token
 
 
 class AsyncTokenSource:
+    # --- async
     """One key's token, kept up to date by a task of the source's own.
 
     Use it in an `async with`, or `await AsyncTokenSource.open(…)` and close it. Either way it is ready when the first
     token is here, or raises MintonceError. From then on `get` and `token` read memory: no call, no lock. The server may
-    restart or be away: the token is served to its true end. `token` and `header` may be called from any thread, the
+    restart or be away: the token is served until it expires. `token` and `header` may be called from any thread, the
     rest from the loop's.
 
     Args: as those of TokenSource; `via` is an AsyncTokenClient, or a target.
     """
+
+    # --- sync
+    # """One key's token, kept up to date by a thread of the source's own. Thread-safe. Use it in a `with`, or close it.
+    #
+    # The constructor returns when the first token is here, or raises MintonceError. From then on `get` and `token` read
+    # memory: no call, no lock. The server may restart or be away: the token is served until it expires.
+    #
+    # After a fork the child has the token but not the thread: make a source in each worker process instead.
+    #
+    # Args:
+    #     client: the name under which the OAuth client is registered with the server.
+    #     audience: the API that the token is for; "" for the issuer's default.
+    #     scopes: of RFC 6749, section 3.3; their order does not matter.
+    #     via: a TokenClient to share, which stays the caller's to close; or a target for a client of its own.
+    #     tls, bearer, credentials: as those of TokenClient, when the source makes its own client.
+    #     timeout: seconds that a call, or a wait in `get` and `reject`, may take.
+    # """
+    # --- both
 
     def __init__(
         self,
@@ -50,12 +70,16 @@ class AsyncTokenSource:
         self._tls = tls
         self._bearer: Bearer | Literal[False] | None = bearer
         self._credentials = credentials
-        self._changed = asyncio.Event()
-        self._wake = asyncio.Event()
-        self._watch_call: AsyncWatch | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._opened: tuple[AsyncTokenClient, Follower] | None = None
+        self._changed = _io.Changes()
+        self._wake = _io.Event()
+        self._watch_call: WatchCall | None = None
+        self._client: AsyncTokenClient | None = None
+        self._follower: Follower | None = None
+        self._worker: _io.Worker | None = None
         self._closed = False
+        # --- sync
+        # self._start()
+        # --- async
 
     @classmethod
     async def open(
@@ -76,61 +100,62 @@ class AsyncTokenSource:
         )
         return await source.__aenter__()
 
+    # --- both
+
     async def get(self, timeout: float | None = None) -> Token:
-        """The live token: a memory read. If it is over, wait for a better one; raises TokenExpired, which says why."""
-        state = self._state
-        token = state.token
+        """The live token: a memory read. Waits for a successor if it has expired; raises TokenExpired if none comes."""
+        token = self._follower.token if self._follower else None
         if token is not None and monotonic() < token.expires_at:
             return token
-        self._must_run()
-        state.hurry(monotonic())
-        seen = state.setbacks
-        self._kick()
-        await self._wait(lambda: state.live(monotonic()) or state.setbacks != seen, timeout)
-        return self.token()
+        return await self._await_live(timeout)
 
     def token(self) -> Token:
         """As `get`, but never waits."""
-        token = self._state.token
+        token = self._follower.token if self._follower else None
         if token is not None and monotonic() < token.expires_at:
             return token
-        self._must_run()
-        raise self._state.expired()
+        raise self._dead()
+
+    # --- async
 
     def header(self) -> str:
         """ "Bearer …", the value of an Authorization header. As `token`."""
         return self.token().header
 
+    # --- sync
+    # def header(self) -> str:
+    #     """ "Bearer …", the value of an Authorization header. As `get`."""
+    #     return self.get().header
+    #
+    # --- both
     async def reject(self, token: Token, timeout: float | None = None) -> Token:
-        """A resource server refused the token (401): the successor, when it is there.
+        """Report that a resource server refused the token (401). Returns the successor when it is here.
 
-        However many tasks say so, the server hears it once a generation; who comes late gets the successor at once.
-        Raises MintonceError: the report was refused (the token stays in use), or no successor came in time.
+        The server gets one report for each generation, however many callers report it; later callers get the successor
+        at once. Raises MintonceError: the report was refused (the token stays in use), or no successor came in time.
         """
         self._must_run()
         generation, state = token.generation, self._state
-        newer = state.successor(generation, monotonic())
-        if newer is not None:
-            return newer
-        state.want_report(generation, monotonic())
-        seen = state.report_setbacks
-        self._kick()
-        await self._wait(lambda: state.successor(generation, monotonic()) or state.report_setbacks != seen, timeout)
-        newer = state.successor(generation, monotonic())
-        if newer is not None:
-            return newer
-        self._must_run()
-        raise again(state.report_error) if state.report_setbacks != seen and state.report_error else no_successor()
+        with self._changed:
+            newer = state.successor(generation, monotonic())
+            if newer is not None:
+                return newer
+            state.want_report(generation, monotonic())
+            seen = state.report_setbacks
+            self._kick()
+            await self._wait(lambda: state.successor(generation, monotonic()) or state.report_setbacks != seen, timeout)
+            newer = state.successor(generation, monotonic())
+            if newer is not None:
+                return newer
+            self._must_run()
+            raise again(state.report_error) if state.report_setbacks != seen and state.report_error else no_successor()
 
-    async def wait_until_updated(
-        self,
-        than: Token,
-        timeout: float | None = None,
-    ) -> Token:
+    async def wait_until_updated(self, than: Token, timeout: float | None = None) -> Token:
         """Wait for a newer token than the given one. Raises Unavailable when none comes in time."""
         state = self._state
-        await self._wait(lambda: state.successor(than.generation, monotonic()) is not None, timeout)
-        newer = state.successor(than.generation, monotonic())
+        with self._changed:
+            await self._wait(lambda: state.successor(than.generation, monotonic()) is not None, timeout)
+            newer = state.successor(than.generation, monotonic())
         if newer is None:
             self._must_run()
             raise no_successor()
@@ -138,19 +163,21 @@ class AsyncTokenSource:
 
     async def aclose(self) -> None:
         """End the task, and the client if it is the source's own."""
-        self._closed = True
-        self._notify()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-        if self._opened is not None and self._opened[0] is not self._via:
-            await self._opened[0].close()
+        if self._worker is None or not self._worker.is_foreign:
+            with self._changed:
+                self._closed = True
+                self._kick()
+                self._changed.notify_all()
+        if self._worker is not None:
+            await self._worker.stop(self._release, self._timeout + 1.0)
 
     async def __aenter__(self) -> Self:
+        # --- async
         if self._closed:
             raise closed("source")
-        if self._opened is None:
+        if self._worker is None:
             await self._start()
+        # --- both
         return self
 
     async def __aexit__(
@@ -161,51 +188,65 @@ class AsyncTokenSource:
     async def _start(self) -> None:
         via = self._via
         if isinstance(via, AsyncTokenClient):
-            client = via
+            self._client = via
         else:
-            client = AsyncTokenClient(via, tls=self._tls, bearer=self._bearer, credentials=self._credentials)
+            self._client = AsyncTokenClient(via, tls=self._tls, bearer=self._bearer, credentials=self._credentials)
         try:
-            first = await client.get(*self._key, timeout=self._timeout)
-        except BaseException:  # cancellation too: nobody else would close the channel
-            if client is not via:
-                await client.close()
+            first = await self._fetch(self._client)
+        except BaseException:  # cancellation and Ctrl-C, too: nothing else would close the channel
+            await self._release()
             raise
-        state = Follower(first, monotonic())
-        self._opened = client, state
-        self._task = asyncio.create_task(self._run(client, state), name=f"mintonce-{self._key[0]}")
+        self._follower = Follower(first, monotonic())
+        self._worker = _io.Worker(self._run, f"mintonce-{self._key[0]}", self.aclose)
 
     @property
     def _state(self) -> Follower:
-        if self._opened is None:
+        if self._follower is None:
             raise closed("source")
-        return self._opened[1]
+        return self._follower
+
+    async def _await_live(self, timeout: float | None) -> Token:
+        self._must_run()
+        state = self._state
+        with self._changed:
+            state.hurry(monotonic())
+            seen = state.setbacks
+            self._kick()
+            await self._wait(lambda: state.live(monotonic()) or state.setbacks != seen, timeout)
+            token = state.live(monotonic())
+            if token is None:
+                raise self._dead()
+            return token
+
+    def _dead(self) -> MintonceError:
+        self._must_run()
+        return self._state.expired()
 
     def _must_run(self) -> None:
-        if self._closed or self._task is None or self._task.done():
+        if self._closed or self._worker is None:
             raise closed("source")
+        self._worker.must_run()
 
-    async def _wait(self, done: Callable[[], object], seconds: float | None) -> None:
-        try:
-            async with asyncio.timeout(self._timeout if seconds is None else seconds):
-                while not (self._closed or done()):
-                    await self._changed.wait()
-        except TimeoutError:
-            return  # The caller looks at what there is now, and says so.
+    async def _wait(self, done: Callable[[], object], timeout: float | None) -> None:
+        """With the lock held."""
+        await self._changed.wait_for(lambda: self._closed or done(), self._timeout if timeout is None else timeout)
 
     def _kick(self) -> None:
-        """Make the task look again, whatever it waits for."""
+        """With the lock held: make the worker look again, whatever it waits for."""
         self._wake.set()
         if self._watch_call is not None:
             self._watch_call.cancel()
 
-    def _notify(self) -> None:
-        passed, self._changed = self._changed, asyncio.Event()
-        passed.set()
-
-    async def _run(self, client: AsyncTokenClient, state: Follower) -> None:
+    async def _run(self) -> None:
+        client, state = self._client, self._state
+        assert client is not None  # noqa: S101 - for type checkers: `_start` has set it
         while True:
             self._wake.clear()
-            match state.next(monotonic()):
+            with self._changed:
+                if self._closed:
+                    return
+                step = state.next(monotonic())
+            match step:
                 case Report(generation):
                     await self._do_report(client, state, generation)
                 case Fetch():
@@ -213,41 +254,50 @@ class AsyncTokenSource:
                 case Watch(limit):
                     await self._do_watch(client, state, limit)
                 case Pause(seconds):
-                    await self._pause(seconds)
-            self._notify()
+                    await _io.pause(self._wake, seconds)
 
     async def _do_report(self, client: AsyncTokenClient, state: Follower, generation: int) -> None:
         try:
             await client.reject(*self._key, generation=generation, timeout=self._timeout)
         except MintonceError as error:
-            state.report_failed(error, monotonic())
+            self._update(state.report_failed, error)
         else:
-            state.reported(monotonic())
+            self._update(state.reported)
 
     async def _do_fetch(self, client: AsyncTokenClient, state: Follower) -> None:
         try:
-            token = await client.get(*self._key, timeout=self._timeout)
+            token = await self._fetch(client)
         except MintonceError as error:
-            state.fetch_failed(error, monotonic())
+            self._update(state.fetch_failed, error)
         else:
-            state.fetched(token, monotonic())
+            self._update(state.fetched, token)
 
     async def _do_watch(self, client: AsyncTokenClient, state: Follower, limit: float) -> None:
         started_at, failure = monotonic(), None
         try:
-            async with client.watch(*self._key, timeout=limit) as self._watch_call:
-                async for token in self._watch_call:
-                    state.offer(token, monotonic())
-                    self._notify()
+            async with client.watch(*self._key, timeout=limit) as call:
+                self._hold(call)
+                async for token in call:
+                    self._update(state.offer, token)
         except MintonceError as error:
             failure = error
-        finally:
-            self._watch_call = None
-        state.watch_ended(failure, started_at, limit, monotonic())
+        self._hold(None)
+        self._update(state.watch_ended, failure, started_at, limit)
 
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            return  # The usual end of a pause.
+    def _hold(self, call: WatchCall | None) -> None:
+        with self._changed:
+            self._watch_call = call
+            if call is not None and self._wake.is_set():
+                call.cancel()
+
+    def _update(self, change: Callable[..., object], *what: object) -> None:
+        with self._changed:
+            change(*what, monotonic())
+            self._changed.notify_all()
+
+    async def _fetch(self, client: AsyncTokenClient) -> Token:
+        return await client.get(*self._key, timeout=self._timeout)
+
+    async def _release(self) -> None:
+        if self._client is not None and self._client is not self._via:
+            await self._client.close()

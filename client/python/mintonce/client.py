@@ -1,4 +1,4 @@
-"""The calls of mintonced, for threads."""
+"""The calls of mintonced, for threads. Made from aio.py by `make gen`: change that file."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -9,6 +9,7 @@ from typing import Literal, Protocol, Self
 
 import grpc
 
+from mintonce import _blocking as _io
 from mintonce import _channel, _wire
 from mintonce._connection import Connection, Dial, way
 from mintonce._wire import Rotation, TokenPage
@@ -21,15 +22,15 @@ from mintonce.v1 import admin_pb2_grpc, tokens_pb2, tokens_pb2_grpc
 class _Line:
     """A channel and the stubs on it. What lets go of the last reference closes the channel."""
 
-    def __init__(self, channel: grpc.Channel) -> None:
+    def __init__(self, channel: _io.Channel) -> None:
         self.channel = channel
         self.tokens = tokens_pb2_grpc.TokenServiceStub(channel)
         self.admin = admin_pb2_grpc.AdminServiceStub(channel)
 
 
-def _dialler(given: grpc.Channel | None) -> Dial[_Line]:
+def _dialler(given: _io.Channel | None) -> Dial[_Line]:
     def dial(target: str, credentials: grpc.ChannelCredentials | None, options: _channel.Options) -> _Line:
-        return _Line(given or _channel.open_channel(target, credentials, options))
+        return _Line(given or _io.open_channel(target, credentials, options))
 
     return dial
 
@@ -57,7 +58,7 @@ class TokenClient:
         self,
         target: str | None = None,
         *,
-        channel: grpc.Channel | None = None,
+        channel: _io.Channel | None = None,
         tls: Tls | bool | None = None,
         bearer: Bearer | Literal[False] | None = None,
         credentials: grpc.ChannelCredentials | None = None,
@@ -102,13 +103,12 @@ class TokenClient:
     ) -> "Watch":
         """The live token, then each successor as it is committed. Use it in a `with`, or cancel it.
 
-        Ends by MintonceError when the server drains or is lost, and after `timeout` seconds if given. `TokenSource`
-        goes on.
+        Ends with MintonceError when the server drains or is lost, and after `timeout` seconds if given. Sources go on.
         """
         self._must_be_open()
         line = self._connection.line()
         call = line.tokens.WatchToken(
-            # No wait for a server: whoever watches wants to know that there is none.
+            # No wait for a server: a watcher wants to know that there is none.
             _wire.watch_request(client, audience, scopes),
             timeout=timeout,
             metadata=self._connection.metadata(),
@@ -126,9 +126,9 @@ class TokenClient:
         fingerprint: bytes | None = None,
         timeout: float | None = None,
     ) -> bool:
-        """Say that a resource server refused a token: by the token, its generation, or the SHA-256 of its text.
+        """Report that a resource server refused a token: by the token, its generation, or the SHA-256 of its text.
 
-        True: it was the current one and is now served to nobody. False: it had been replaced already.
+        True: it was the current token and is not served any more. False: it had been replaced before.
         """
         generation = token.generation if token is not None else generation
         request = _wire.reject_request(client, audience, scopes, generation, fingerprint)
@@ -210,9 +210,8 @@ class TokenClient:
             yield
         except grpc.RpcError as error:
             raise self._connection.translate(error) from error
-        except ValueError as error:
-            # What gRPC raises for a call on a channel that another thread has just closed.
-            if self._closed:
+        except _io.CHANNEL_CLOSED as error:
+            if self._closed and not _io.is_being_cancelled():
                 raise closed("client") from error
             raise
 
@@ -220,7 +219,7 @@ class TokenClient:
 class _Call(Protocol):
     """The part of a gRPC call that a watch needs."""
 
-    def __next__(self) -> tokens_pb2.WatchTokenResponse: ...
+    def __iter__(self) -> Iterator[tokens_pb2.WatchTokenResponse]: ...
     def cancel(self) -> bool: ...
 
 
@@ -229,14 +228,15 @@ class Watch(Iterator[Token]):
 
     def __init__(self, call: _Call, translate: Callable[[grpc.RpcError], MintonceError], line: object) -> None:
         self._call = call
+        self._responses = call.__iter__()
         self._translate = translate
-        self._line = line  # the channel stays open as long as somebody holds on to it
+        self._line = line  # the channel stays open as long as there is a reference to it
         self._sent_at: float | None = monotonic()
         self._cancelled = False
 
     def __next__(self) -> Token:
         try:
-            response = next(self._call)
+            response = self._responses.__next__()
         except grpc.RpcError as error:
             if self._cancelled:
                 raise StopIteration from error

@@ -1,8 +1,5 @@
-"""A token that is always at hand, for threads."""
+"""A token that is always at hand, for threads. Made from aio_source.py by `make gen`: change that file."""
 
-import atexit
-import os
-import threading
 from collections.abc import Callable, Iterable
 from time import monotonic
 from types import TracebackType
@@ -10,13 +7,14 @@ from typing import Literal, Self
 
 import grpc
 
+from mintonce import _blocking as _io
 from mintonce import _channel, _wire
 from mintonce._connection import must_own
 from mintonce._follow import Fetch, Follower, Pause, Report, Watch
 from mintonce.client import TokenClient
 from mintonce.client import Watch as WatchCall
 from mintonce.credentials import Bearer, Tls
-from mintonce.errors import MintonceError, Unavailable, again, closed, no_successor
+from mintonce.errors import MintonceError, again, closed, no_successor
 from mintonce.token import Token
 
 
@@ -24,7 +22,7 @@ class TokenSource:
     """One key's token, kept up to date by a thread of the source's own. Thread-safe. Use it in a `with`, or close it.
 
     The constructor returns when the first token is here, or raises MintonceError. From then on `get` and `token` read
-    memory: no call, no lock. The server may restart or be away: the token is served to its true end.
+    memory: no call, no lock. The server may restart or be away: the token is served until it expires.
 
     After a fork the child has the token but not the thread: make a source in each worker process instead.
 
@@ -51,38 +49,31 @@ class TokenSource:
     ) -> None:
         self._key = (client, audience, tuple(_wire.scopes_of(scopes)))
         self._timeout = timeout
+        self._via = via
         if isinstance(via, TokenClient):
             must_own(tls, bearer, credentials)
-            self._client = via
-        else:
-            self._client = TokenClient(via, tls=tls, bearer=bearer, credentials=credentials)
-        self._owns_client = self._client is not via
-        try:
-            first = self._fetch()
-        except BaseException:  # Ctrl-C too: nobody else would close the channel
-            self._release()
-            raise
-        self._state = Follower(first, monotonic())
-        self._changed = threading.Condition()
-        self._wake = threading.Event()
+        self._tls = tls
+        self._bearer: Bearer | Literal[False] | None = bearer
+        self._credentials = credentials
+        self._changed = _io.Changes()
+        self._wake = _io.Event()
         self._watch_call: WatchCall | None = None
+        self._client: TokenClient | None = None
+        self._follower: Follower | None = None
+        self._worker: _io.Worker | None = None
         self._closed = False
-        self._pid = os.getpid()
-        self._thread = threading.Thread(target=self._run, name=f"mintonce-{client}", daemon=True)
-        self._thread.start()
-        # A daemon thread inside gRPC while the interpreter goes down may crash: end it before.
-        atexit.register(self.close)
+        self._start()
 
     def get(self, timeout: float | None = None) -> Token:
-        """The live token: a memory read. If it is over, wait for a better one; raises TokenExpired, which says why."""
-        token = self._state.token
+        """The live token: a memory read. Waits for a successor if it has expired; raises TokenExpired if none comes."""
+        token = self._follower.token if self._follower else None
         if token is not None and monotonic() < token.expires_at:
             return token
         return self._await_live(timeout)
 
     def token(self) -> Token:
         """As `get`, but never waits."""
-        token = self._state.token
+        token = self._follower.token if self._follower else None
         if token is not None and monotonic() < token.expires_at:
             return token
         raise self._dead()
@@ -92,13 +83,13 @@ class TokenSource:
         return self.get().header
 
     def reject(self, token: Token, timeout: float | None = None) -> Token:
-        """A resource server refused the token (401): the successor, when it is there.
+        """Report that a resource server refused the token (401). Returns the successor when it is here.
 
-        However many threads say so, the server hears it once a generation; who comes late gets the successor at once.
-        Raises MintonceError: the report was refused (the token stays in use), or no successor came in time.
+        The server gets one report for each generation, however many callers report it; later callers get the successor
+        at once. Raises MintonceError: the report was refused (the token stays in use), or no successor came in time.
         """
-        generation, state = token.generation, self._state
         self._must_run()
+        generation, state = token.generation, self._state
         with self._changed:
             newer = state.successor(generation, monotonic())
             if newer is not None:
@@ -115,25 +106,24 @@ class TokenSource:
 
     def wait_until_updated(self, than: Token, timeout: float | None = None) -> Token:
         """Wait for a newer token than the given one. Raises Unavailable when none comes in time."""
+        state = self._state
         with self._changed:
-            self._wait(lambda: self._state.successor(than.generation, monotonic()) is not None, timeout)
-            newer = self._state.successor(than.generation, monotonic())
+            self._wait(lambda: state.successor(than.generation, monotonic()) is not None, timeout)
+            newer = state.successor(than.generation, monotonic())
         if newer is None:
             self._must_run()
             raise no_successor()
         return newer
 
     def close(self) -> None:
-        """End the thread, and the client if it is the source's own. Waits for a call under way, up to its timeout."""
-        atexit.unregister(self.close)
-        if self._pid != os.getpid():
-            return  # The parent's thread, locks and channel: nothing here is this process's to end.
-        with self._changed:
-            self._closed = True
-            self._kick()
-            self._changed.notify_all()
-        self._release()
-        self._thread.join(self._timeout + 1.0)
+        """End the thread and its call, and the client if it is the source's own."""
+        if self._worker is None or not self._worker.is_foreign:
+            with self._changed:
+                self._closed = True
+                self._kick()
+                self._changed.notify_all()
+        if self._worker is not None:
+            self._worker.stop(self._release, self._timeout + 1.0)
 
     def __enter__(self) -> Self:
         return self
@@ -141,9 +131,29 @@ class TokenSource:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
+    def _start(self) -> None:
+        via = self._via
+        if isinstance(via, TokenClient):
+            self._client = via
+        else:
+            self._client = TokenClient(via, tls=self._tls, bearer=self._bearer, credentials=self._credentials)
+        try:
+            first = self._fetch(self._client)
+        except BaseException:  # cancellation and Ctrl-C, too: nothing else would close the channel
+            self._release()
+            raise
+        self._follower = Follower(first, monotonic())
+        self._worker = _io.Worker(self._run, f"mintonce-{self._key[0]}", self.close)
+
+    @property
+    def _state(self) -> Follower:
+        if self._follower is None:
+            raise closed("source")
+        return self._follower
+
     def _await_live(self, timeout: float | None) -> Token:
-        state = self._state
         self._must_run()
+        state = self._state
         with self._changed:
             state.hurry(monotonic())
             seen = state.setbacks
@@ -159,69 +169,66 @@ class TokenSource:
         return self._state.expired()
 
     def _must_run(self) -> None:
-        if self._closed:
+        if self._closed or self._worker is None:
             raise closed("source")
-        if not self._thread.is_alive():
-            raise Unavailable(
-                "the source's thread is not here: it was made before a fork, or the interpreter is going down",
-                reason="NO_THREAD",
-                remedy="Make the source in each worker process, after the fork.",
-            )
+        self._worker.must_run()
 
     def _wait(self, done: Callable[[], object], timeout: float | None) -> None:
         """With the lock held."""
         self._changed.wait_for(lambda: self._closed or done(), self._timeout if timeout is None else timeout)
 
     def _kick(self) -> None:
-        """With the lock held: make the thread look again, whatever it waits for."""
+        """With the lock held: make the worker look again, whatever it waits for."""
         self._wake.set()
         if self._watch_call is not None:
             self._watch_call.cancel()
 
     def _run(self) -> None:
+        client, state = self._client, self._state
+        assert client is not None  # noqa: S101 - for type checkers: `_start` has set it
         while True:
             self._wake.clear()
             with self._changed:
                 if self._closed:
                     return
-                step = self._state.next(monotonic())
+                step = state.next(monotonic())
             match step:
                 case Report(generation):
-                    self._do_report(generation)
+                    self._do_report(client, state, generation)
                 case Fetch():
-                    self._do_fetch()
+                    self._do_fetch(client, state)
                 case Watch(limit):
-                    self._do_watch(limit)
+                    self._do_watch(client, state, limit)
                 case Pause(seconds):
-                    self._wake.wait(seconds)
+                    _io.pause(self._wake, seconds)
 
-    def _do_report(self, generation: int) -> None:
+    def _do_report(self, client: TokenClient, state: Follower, generation: int) -> None:
         try:
-            self._client.reject(*self._key, generation=generation, timeout=self._timeout)
+            client.reject(*self._key, generation=generation, timeout=self._timeout)
         except MintonceError as error:
-            self._tell(self._state.report_failed, error)
+            self._update(state.report_failed, error)
         else:
-            self._tell(self._state.reported)
+            self._update(state.reported)
 
-    def _do_fetch(self) -> None:
+    def _do_fetch(self, client: TokenClient, state: Follower) -> None:
         try:
-            token = self._fetch()
+            token = self._fetch(client)
         except MintonceError as error:
-            self._tell(self._state.fetch_failed, error)
+            self._update(state.fetch_failed, error)
         else:
-            self._tell(self._state.fetched, token)
+            self._update(state.fetched, token)
 
-    def _do_watch(self, limit: float) -> None:
+    def _do_watch(self, client: TokenClient, state: Follower, limit: float) -> None:
         started_at, failure = monotonic(), None
         try:
-            with self._client.watch(*self._key, timeout=limit) as call:
+            with client.watch(*self._key, timeout=limit) as call:
                 self._hold(call)
                 for token in call:
-                    self._tell(self._state.offer, token)
+                    self._update(state.offer, token)
         except MintonceError as error:
             failure = error
         self._hold(None)
-        self._tell(self._state.watch_ended, failure, started_at, limit)
+        self._update(state.watch_ended, failure, started_at, limit)
 
     def _hold(self, call: WatchCall | None) -> None:
         with self._changed:
@@ -229,14 +236,14 @@ class TokenSource:
             if call is not None and self._wake.is_set():
                 call.cancel()
 
-    def _tell(self, change: Callable[..., object], *what: object) -> None:
+    def _update(self, change: Callable[..., object], *what: object) -> None:
         with self._changed:
             change(*what, monotonic())
             self._changed.notify_all()
 
-    def _fetch(self) -> Token:
-        return self._client.get(*self._key, timeout=self._timeout)
+    def _fetch(self, client: TokenClient) -> Token:
+        return client.get(*self._key, timeout=self._timeout)
 
     def _release(self) -> None:
-        if self._owns_client:
+        if self._client is not None and self._client is not self._via:
             self._client.close()

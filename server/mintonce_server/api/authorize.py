@@ -1,23 +1,20 @@
-"""What stands between a caller and the broker: who is it, may it, how much, and a line in the audit log."""
+"""Between a caller and the broker: who calls, what it may do, how much of it, and a line in the audit log."""
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
-from mintonce_server.api.arrival import arrival
-from mintonce_server.api.calls import name_call
-from mintonce_server.api.context import Context
-from mintonce_server.api.granting import judge_grant
-from mintonce_server.api.proving import UNCHANGING, Identify, Proof, Version
+from mintonce_server.api.calls import Call
+from mintonce_server.api.proof import UNCHANGING, Identify, Proof, Shown, Version
 from mintonce_server.api.status import CODES
 from mintonce_server.core.broker import Served
 from mintonce_server.core.caller import ANONYMOUS, Caller
 from mintonce_server.core.errors import MintonceError, PermissionDenied, Reason
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.limits import Quotas
-from mintonce_server.core.policy import OPEN, Act, Policy
+from mintonce_server.core.policy import OPEN, Act, Misses, Policy
 from mintonce_server.core.ports import Clock
 from mintonce_server.core.token import Token
 from mintonce_server.observability.audit import CallRecord
@@ -37,10 +34,10 @@ _VERBS: Final = {Act.GET: "get", Act.WATCH: "watch", Act.REJECT: "reject", Act.A
 @dataclass(frozen=True, slots=True)
 class Guards:
     """Attributes:
-    identify: who calls; None: nobody is asked.
-    policy: the policy as it is now.
-    audit: writes a record down, or raises AuditUnavailable; None: there is no audit log.
-    identities: another number each time that something has changed that `identify` goes by.
+    identify: says who calls. None: callers need no identity.
+    policy: returns the current policy.
+    audit: writes a record, or raises AuditUnavailable. None: there is no audit log.
+    identities: returns another number after each change of what `identify` checks against.
     """
 
     identify: Identify | None
@@ -51,11 +48,11 @@ class Guards:
 
 
 OPEN_GUARDS: Final = Guards(None, lambda: OPEN)
-"""For a server that asks nobody who he is."""
+"""Used when caller authentication is disabled."""
 
 
-class Passage:
-    """One call on its way through the gate."""
+class CallScope:
+    """What is known and decided about one call, for its audit record."""
 
     __slots__ = (
         "_guards", "act", "client", "detail", "judged", "key", "peer", "proof", "rejected", "request_id", "rule",
@@ -70,16 +67,16 @@ class Passage:
         self.peer = ""
         self.key: TokenKey | None = None
         self.client = ""
-        """Whose tokens are listed."""
+        """The client whose tokens are listed."""
         self.rejected: int | bytes | None = None
-        """The generation, or the SHA-256, that a caller rejects."""
+        """The generation or the SHA-256 that the caller rejects."""
         self.rule = ""
         self.detail = ""
-        """Why, where the reason alone does not say it. For the audit log: the caller is not told."""
+        """More than the reason says. For the audit log only, not for the caller."""
         self.judged: Token | None = None
-        """The last token that was about to go out."""
+        """The last token that was checked for the caller."""
         self.served: Token | None = None
-        """The one that goes out with this record."""
+        """The token that is handed out with this record."""
 
     @property
     def caller(self) -> Caller | None:
@@ -90,7 +87,7 @@ class Passage:
         return self.caller.name if self.caller else UNKNOWN
 
     def allow(self, key: TokenKey) -> None:
-        """Raises PermissionDenied, which says the same whether or not there is such a client or token."""
+        """Raises PermissionDenied, with the same text whether or not there is such a client or token."""
         self.key = key
         decision = self._guards.policy().decide(self.name, self.act, key.client, key.audience, key.scopes)
         self.rule = decision.rule
@@ -98,19 +95,19 @@ class Passage:
             raise _denied(self.act)
 
     def may_list(self, token: Token) -> bool:
-        """Whether the caller administers it."""
+        """Whether the caller may administer the token."""
         key = token.key
         return self._guards.policy().decide(self.name, Act.ADMIN, key.client, key.audience, key.scopes).allowed
 
     def allow_listing(self, client: str) -> None:
-        """Raises PermissionDenied for a caller that administers nothing. `client`: whose tokens; "" for all."""
+        """Raises PermissionDenied for a caller that may administer nothing. `client`: whose tokens; "" for all."""
         self.client = client
         if not self._guards.policy().may_administer(self.name):
             raise _denied(Act.ADMIN)
 
     def check(self) -> float | None:
-        """For a call that goes on: raises once it may not. The seconds that the caller's proof holds, or None."""
-        assert self.proof is not None  # noqa: S101 - for type checkers: nobody gets here without an identity
+        """Check a call that goes on again: raises if it may not. The seconds that the caller's proof holds, or None."""
+        assert self.proof is not None  # noqa: S101 - for type checkers: no call gets here without an identity
         assert self.key is not None  # noqa: S101 - as above
         left = self.proof.check()
         self.allow(self.key)
@@ -129,7 +126,7 @@ class Passage:
             self._guards.quotas.take_reject(self.name)
 
     def answer(self, served: Served) -> None:
-        """What the caller gets. Raises PermissionDenied when the issuer granted more than the policy gives."""
+        """Check what the caller gets. Raises PermissionDenied if the issuer granted more than the policy allows."""
         assert self.key is not None  # noqa: S101 - as above
         self.judged = served.token
         self._allow_grant(self.key, served.token)
@@ -137,7 +134,7 @@ class Passage:
 
     def _allow_grant(self, key: TokenKey, token: Token) -> None:
         if token.scopes != key.scopes:  # otherwise it is allowed already
-            self.rule, self.detail = judge_grant(self._guards.policy(), self.name, self.act, key, token.scopes)
+            self.rule, self.detail = _judge_grant(self._guards.policy(), self.name, self.act, key, token.scopes)
             if self.detail:
                 raise PermissionDenied(
                     "the issuer granted more scopes than the policy allows this caller",
@@ -146,8 +143,8 @@ class Passage:
                 )
 
 
-class Gate:
-    """Lets calls through, one passage each."""
+class Authorizer:
+    """Decides about calls, and writes the audit log."""
 
     def __init__(self, guards: Guards, clock: Clock, key_hash: Callable[[TokenKey], str]) -> None:
         self._guards = guards
@@ -156,79 +153,78 @@ class Gate:
         self._key_hash = key_hash
 
     @contextmanager
-    def passing(self, context: Context, act: Act, *, watching: bool = False) -> Generator[Passage]:
-        """Who calls is known inside; what came of it is written down at the end, before an answer goes out."""
-        passage, came = Passage(self._guards, act), arrival()
+    def authorize(self, call: Call, act: Act, *, watching: bool = False) -> Generator[CallScope]:
+        """Handle the call inside. Its result is written to the audit log at the end, before an answer is sent."""
+        scope = CallScope(self._guards, act)
         if self._guards.audit:
-            passage.request_id = name_call(context)
-            passage.peer = came.peer
+            scope.request_id = call.request_id()
+            scope.peer = call.peer
         try:
-            passage.proof = came.proof
-            if came.caller and came.caller is not ANONYMOUS:
-                bind_caller(came.caller.name)
-            if came.refusal:
-                raise came.refusal
-            with self._share(passage.name, watching):
-                yield passage
+            scope.proof = call.proof
+            if call.caller and call.caller is not ANONYMOUS:
+                bind_caller(call.caller.name)
+            call.must_be_received()
+            with self._share(scope.name, watching):
+                yield scope
         except (asyncio.CancelledError, GeneratorExit):  # the latter: grpc closes a watch whose caller hung up
-            self._write(context, passage, "CANCELLED", "")
+            self._write(scope, "CANCELLED", "")
             raise
         except MintonceError as error:
-            self._write(context, passage, CODES[error.reason].name, error.reason)
+            self._write(scope, CODES[error.reason].name, error.reason)
             raise
         except Exception:
-            self._write(context, passage, "INTERNAL", Reason.INTERNAL)
+            self._write(scope, "INTERNAL", Reason.INTERNAL)
             raise
-        self._write(context, passage, "OK", "")
+        self._write(scope, "OK", "")
 
-    def sent(self, context: Context, passage: Passage) -> None:
-        """One token of a watch goes out."""
-        self._write(context, passage, "OK", "")
-        passage.served = None
+    def record_sent(self, scope: CallScope) -> None:
+        """One token of a watch is handed out."""
+        self._write(scope, "OK", "")
+        scope.served = None
 
-    def prove(self, context: Context) -> Proof:
+    def prove(self, shown: Shown) -> Proof:
         """Who calls, from the headers and the certificate. Raises Unauthenticated."""
-        return Proof(self._guards.identify, self._guards.identities, self._clock, context)
+        return Proof(self._guards.identify, self._guards.identities, self._clock, shown)
 
     def _share(self, caller: str, watching: bool) -> AbstractContextManager[None]:
         return self.quotas.watching(caller) if self.quotas and watching else nullcontext()
 
-    def _write(self, context: Context, passage: Passage, status: str, reason: str) -> None:
+    def _write(self, scope: CallScope, status: str, reason: str) -> None:
         if self._guards.audit is None:
             return
-        key, judged = passage.key, passage.judged
-        generation, fingerprint = _named(passage.rejected if passage.served is None else passage.served)
+        key, judged = scope.key, scope.judged
+        generation, fingerprint = _named(scope.rejected if scope.served is None else scope.served)
         self._guards.audit(
             CallRecord(
-                request_id=passage.request_id,
-                caller=passage.name,
-                caller_kind=passage.caller.kind if passage.caller else "",
-                peer=passage.peer,
-                act=passage.act,
-                client=key.client if key else passage.client,
+                request_id=scope.request_id,
+                caller=scope.name,
+                caller_kind=scope.caller.kind if scope.caller else "",
+                peer=scope.peer,
+                act=scope.act,
+                client=key.client if key else scope.client,
                 audience=key.audience if key else "",
                 scopes=key.scopes if key else (),
                 key=self._key_hash(key) if key else "",
                 decision=_decision(reason),
-                rule=passage.rule,
+                rule=scope.rule,
                 status=status,
                 reason=reason,
                 generation=generation,
                 token_sha256=fingerprint[:16],
                 granted_scopes=judged.scopes if judged else (),
                 granted_audience=judged.audience if judged else (),
-                detail=passage.detail,
+                detail=scope.detail,
             )
         )
 
 
 def _decision(reason: str) -> str:
-    """What was decided, whatever came of it later: the issuer may be down for an allowed call, too."""
+    """The decision, whatever its result: an allowed call may still fail at the issuer."""
     return _NOT_ALLOWED.get(reason, "allow")
 
 
 def _named(what: Token | int | bytes | None) -> tuple[int, str]:
-    """Generation and fingerprint of a token that goes out, or as a caller names the one that it rejects."""
+    """Generation and fingerprint of a token that is handed out, or as the caller names the one that it rejects."""
     match what:
         case int():
             return what, ""
@@ -244,4 +240,24 @@ def _denied(act: Act) -> PermissionDenied:
     return PermissionDenied(
         f"the policy does not allow this caller to {_VERBS[act]} this",
         remedy="Ask those who run Mintonce for a rule; `mintonced explain` shows them what is missing.",
+    )
+
+
+def _judge_grant(policy: Policy, caller: str, act: Act, key: TokenKey, granted: tuple[str, ...]) -> tuple[str, str]:
+    """The rule that allows the caller a token with these scopes, and ""; or "", and what is missing, for people.
+
+    Some issuers grant everything when nothing is requested.
+    """
+    question = (caller, act, key.client, key.audience, key.scopes, granted)
+    decision = policy.decide(*question)
+    return (decision.rule, "") if decision.allowed else ("", _missing(policy.near_misses(*question)))
+
+
+def _missing(misses: Sequence[Misses]) -> str:
+    """By the rule that lacks the least, among those that allow the rest."""
+    lacks = [miss.granted for miss in misses if not (miss.act or miss.client or miss.audience or miss.scopes)]
+    fewest = min(lacks, key=len) if lacks else ()
+    return (
+        f"granted, and covered by no rule: {' '.join(fewest)}. "
+        "Name them among the rule's scopes, or grant fewer at the issuer"
     )

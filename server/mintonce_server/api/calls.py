@@ -1,107 +1,167 @@
-"""What every call has in common: a deadline, a request id for what is worth a line, and an error status at its end."""
+"""A call as its servicer sees it, whatever transport brought it.
 
+A servicer's method takes the request and its Call. It answers by returning a message, or by yielding messages where it
+streams, and fails by raising: a MintonceError, or a StatusError for what no MintonceError says.
+"""
+
+import asyncio
 import re
 import secrets
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
-from typing import Any, Final, NoReturn, TypeVar, cast
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
-from grpc.aio import AbortError
+import grpc
 
-from mintonce_server.api.arrival import arrival
-from mintonce_server.api.context import Context
-from mintonce_server.api.status import abort
+from mintonce_server.api.proof import Proof
+from mintonce_server.core.caller import ANONYMOUS, Caller
 from mintonce_server.core.errors import InvalidRequest, MintonceError
+from mintonce_server.core.limits import Seats
 from mintonce_server.observability.audit_repeats import UNKNOWN
 from mintonce_server.observability.logs import bind_request_id, bound_request_id, get_logger
+from mintonce_server.observability.quiet import Quiet
 
 DEFAULT_DEADLINE: Final = 15.0
 """Seconds that a call without a deadline waits for a token."""
 MARGIN: Final = 0.05
-"""Seconds kept for the way back."""
+"""Seconds reserved for the answer to reach the caller."""
 
+NOT_RECEIVED: Final = object()
+"""Takes the place of a request when `Call.refusal` says why there is none."""
 UNREADABLE: Final = object()
-"""What a method gets in place of a request that cannot be read."""
+"""Takes the place of a request that is not a message of the method."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
-Method = TypeVar("Method", bound=Callable[..., Any])
+
+class StatusError(Exception):
+    """Ends a call with this gRPC status and nothing else."""
+
+    def __init__(self, code: grpc.StatusCode, details: str) -> None:
+        super().__init__(details)
+        self.code = code
+        self.details = details
 
 
-def unary(method: Method) -> Method:
-    """A method (self, request, context) whose errors become statuses."""
+class Transport(Protocol):
+    """What a transport knows of one call."""
 
-    async def call(servicer: object, request: object, context: Context) -> object:
-        try:
-            _check_readable(request)
-            return await method(servicer, request, context)
-        except AbortError:  # the method has ended the call itself
-            raise
-        except Exception as error:  # noqa: BLE001 - the last line: grpc would send the exception's text to the caller
-            await fail(context, error)
+    @property
+    def peer(self) -> str:
+        """The other end of the connection, as gRPC names it."""
+        ...
 
-    return cast("Method", call)
+    def metadata(self) -> Sequence[tuple[str, str | bytes]]:
+        """What came with the headers."""
+        ...
 
+    def certificates(self) -> tuple[bytes | None, bytes]:
+        """The PEM of the verified client certificate, and of those between it and its authority."""
+        ...
 
-def streaming(method: Method) -> Method:
-    """A streaming method (self, request, context) whose errors become statuses."""
+    def seconds_left(self) -> float | None:
+        """Until the caller's deadline. None: it has none."""
+        ...
 
-    async def call(servicer: object, request: object, context: Context) -> AsyncGenerator[object]:
-        try:
-            _check_readable(request)
-            async with aclosing(method(servicer, request, context)) as answers:
-                async for answer in answers:
-                    yield answer
-        except AbortError:
-            raise
-        except Exception as error:  # noqa: BLE001 - as above
-            await fail(context, error)
+    def on_end(self, callback: Callable[[], None]) -> None:
+        """Call back when the answer has been sent, or never will be."""
+        ...
 
-    return cast("Method", call)
+    async def read(self) -> bytes | None:
+        """The message as it was sent. None: the caller has ended its side without one."""
+        ...
 
 
-def deadline_of(context: Context) -> float:
-    """Seconds for the answer to be ready in, so that it says why and arrives before the caller gives up."""
-    remaining = cast("float | None", context.time_remaining())  # None without a deadline, whatever the stubs say
-    return DEFAULT_DEADLINE if remaining is None else max(0.0, remaining - MARGIN)
+class Call:
+    """One call.
 
+    Attributes:
+        transport: what brought it.
+        at: when its headers came, on the monotonic clock.
+        proof: the caller's proof of identity. None: the caller is not known.
+        refusal: why the call must not go on. None: it may.
+        dismissal: why it had to stop waiting for its message.
+        task: what waits for its message; None while nothing does. A task refers to its call, so a reference that stayed
+            here would leave a cycle for the garbage collector after each call.
+        seats: what it holds until it ends.
+        quiet: limits the log lines about calls that fail.
+    """
 
-def name_call(context: Context) -> str:
-    """The caller's x-request-id, or a new one; from here on in every log line of this call. The same each time."""
-    if known := bound_request_id():  # each call is a task of its own
-        return known
-    given = dict(context.invocation_metadata() or ()).get("x-request-id", "")
-    text = given if isinstance(given, str) and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
-    bind_request_id(text)
-    return text
+    __slots__ = ("at", "dismissal", "proof", "quiet", "refusal", "seats", "task", "transport")
 
+    def __init__(self, transport: Transport, at: float, quiet: Quiet) -> None:
+        self.transport = transport
+        self.at = at
+        self.quiet = quiet
+        self.proof: Proof | None = None
+        self.refusal: Exception | None = None
+        self.dismissal: MintonceError | None = None
+        self.task: asyncio.Task[object] | None = None
+        self.seats: tuple[Seats, ...] = ()
 
-def _check_readable(request: object) -> None:
-    if request is UNREADABLE:
-        raise unreadable()
+    @property
+    def peer(self) -> str:
+        return self.transport.peer
+
+    @property
+    def caller(self) -> Caller | None:
+        """None for a caller that is not known."""
+        return self.proof.caller if self.proof else None
+
+    @property
+    def owner(self) -> str:
+        """Whose share of the places this call takes: the caller's, or the connection's if the caller has no name."""
+        return self.peer if self.caller is None or self.caller is ANONYMOUS else self.caller.name
+
+    def deadline(self) -> float:
+        """Seconds for the answer to be ready in, so that it arrives before the caller gives up."""
+        left = self.transport.seconds_left()
+        return DEFAULT_DEADLINE if left is None else max(0.0, left - MARGIN)
+
+    def request_id(self) -> str:
+        """The caller's x-request-id, or a new one: the same each time. From now on in every log line of this call."""
+        if known := bound_request_id():  # each call has a task of its own
+            return known
+        given = dict(self.transport.metadata()).get("x-request-id", "")
+        text = given if isinstance(given, str) and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        bind_request_id(text)
+        return text
+
+    def must_be_received(self) -> None:
+        """Raises the refusal, if there is one."""
+        if self.refusal is not None:
+            raise self.refusal
+
+    def dismiss(self, why: MintonceError) -> None:
+        """End it soon, for this reason, whatever it waits for."""
+        self.dismissal = why
+        if self.task is not None:
+            self.task.cancel()
+
+    def why_dismissed(self) -> MintonceError | None:
+        """Call it once, after this task was cancelled: the reason, if that was a dismissal and nothing else."""
+        task = asyncio.current_task()
+        return self.dismissal if self.dismissal and task and task.uncancel() == 0 else None
+
+    def log_failure(self, error: Exception) -> MintonceError:
+        """Log why the call fails. The error for its caller, which says nothing of a fault of ours."""
+        self.request_id()
+        log = get_logger(__name__)
+        caller = self.caller.name if self.caller else UNKNOWN
+        if not isinstance(error, MintonceError):
+            if (left_out := self.quiet.more((type(error), caller))) is not None:
+                log.error("internal_error", exc_info=error, **_left_out(left_out))
+            return MintonceError("internal error", remedy="Look up the request id in the server's log.")
+        if (left_out := self.quiet.more((error.reason, caller))) is not None:
+            fields = {"reason": error.reason.value, "detail": str(error), "retry_after": error.retry_after}
+            log.info("call_failed", **fields, **_left_out(left_out))
+        return error
 
 
 def unreadable() -> InvalidRequest:
-    """What the sender of a message that is none is told."""
+    """For the sender of bytes that are no message of the method."""
     return InvalidRequest("the request cannot be read", remedy="Send a message of this method, as protobuf.")
 
 
-async def fail(context: Context, error: Exception) -> NoReturn:
-    """End the call with the error's status, and say so in the log."""
-    request_id = name_call(context)
-    log = get_logger(__name__)
-    came = arrival()
-    caller = came.caller.name if came.caller else UNKNOWN
-    if not isinstance(error, MintonceError):
-        if (left_out := came.quiet.more((type(error), caller))) is not None:
-            log.error("internal_error", exc_info=error, **_more(left_out))
-        error = MintonceError("internal error", remedy="Look up the request id in the server's log.")
-    elif (left_out := came.quiet.more((error.reason, caller))) is not None:
-        told = {"reason": error.reason.value, "detail": str(error), "retry_after": error.retry_after}
-        log.info("call_failed", **told, **_more(left_out))
-    await abort(context, error, request_id)
-
-
-def _more(left_out: int) -> dict[str, int]:
-    """How many such lines are missing before this one; nothing, where none is."""
-    return {"left_out": left_out} if left_out else {}
+def _left_out(count: int) -> dict[str, int]:
+    """How many such lines are missing before this one, if any are."""
+    return {"left_out": count} if count else {}

@@ -1,15 +1,19 @@
 """The gRPC server: a listener for each address, and how all of them start and stop."""
 
 import asyncio
+from typing import Any, Final, cast
 
 import grpc
-from grpc_health.v1 import health_pb2
+from google.protobuf import descriptor_pool, text_format
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from grpc import aio
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from mintonce.v1 import admin_pb2, admin_pb2_grpc, tokens_pb2, tokens_pb2_grpc
-from mintonce_server.api.authorize import OPEN_GUARDS, Gate, Guards
+from mintonce_server.api.authorize import OPEN_GUARDS, Authorizer, Guards
+from mintonce_server.api.health import HEALTH_SERVICE
 from mintonce_server.api.listener import Listener
 from mintonce_server.api.options import ServerOptions
-from mintonce_server.api.reflection import add_reflection
 from mintonce_server.api.service import AdminService, TokenService
 from mintonce_server.api.tls import server_credentials
 from mintonce_server.core.broker import Broker
@@ -18,8 +22,11 @@ from mintonce_server.core.supervise import Start
 
 TOKEN_SERVICE = tokens_pb2.DESCRIPTOR.services_by_name["TokenService"].full_name
 ADMIN_SERVICE = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
-HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-REFLECTED = (TOKEN_SERVICE, ADMIN_SERVICE, HEALTH_SERVICE)
+REFLECTION_V1ALPHA: Final = reflection.SERVICE_NAME
+REFLECTION_V1: Final = REFLECTION_V1ALPHA.replace("v1alpha", "v1")
+REFLECTED: Final = (TOKEN_SERVICE, ADMIN_SERVICE, HEALTH_SERVICE, REFLECTION_V1, REFLECTION_V1ALPHA)
+
+_GRPC: Final[Any] = grpc  # the published types of handlers require type arguments that grpc itself does not take
 
 
 class Server:
@@ -27,18 +34,19 @@ class Server:
 
     def __init__(self, broker: Broker, clock: Clock, options: ServerOptions, guards: Guards = OPEN_GUARDS) -> None:
         self._options = options
-        gate = Gate(guards, clock, broker.key_hash)
-        tokens, admin = TokenService(broker, clock, gate), AdminService(broker, clock, gate)
+        authorizer = Authorizer(guards, clock, broker.key_hash)
+        tokens = TokenService(broker, clock, authorizer)
+        admin = AdminService(broker, clock, authorizer)
 
         def listener(listen: str | None) -> Listener | None:
             """For callers."""
             if listen is None:
                 return None
-            made = Listener(listen, options, clock, gate, (TOKEN_SERVICE, ADMIN_SERVICE))
-            tokens_pb2_grpc.add_TokenServiceServicer_to_server(tokens, made.services)
-            admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, made.services)
+            made = Listener(listen, options, clock, authorizer, (TOKEN_SERVICE, ADMIN_SERVICE))
+            tokens_pb2_grpc.add_TokenServiceServicer_to_server(cast("Any", tokens), made.services)
+            admin_pb2_grpc.add_AdminServiceServicer_to_server(cast("Any", admin), made.services)
             if options.reflection:
-                add_reflection(made.open_services, REFLECTED)
+                _add_reflection(made.open_services)
             return made
 
         main = listener(options.listen)
@@ -58,14 +66,14 @@ class Server:
         return {name: one for name, one in made.items() if one is not None}
 
     def bind(self) -> str:
-        """Take the addresses; the one of `listen` that callers dial. Raises OSError when one is taken."""
+        """Take the addresses. Returns the one of `listen`, as callers dial it. Raises OSError when one is taken."""
         self.health_address = self._probed.bind(None) if self._probed else None
         self.bearer_address = self._bearer.bind(self._credentials(certificates=False)) if self._bearer else None
         return self._main.bind(self._credentials(certificates=True))
 
     @property
     def further_addresses(self) -> dict[str, str]:
-        """Those beside `listen`, by the names of their settings."""
+        """All but `listen`, by the names of their settings."""
         both = {"bearer_listen": self.bearer_address, "health_listen": self.health_address}
         return {name: address for name, address in both.items() if address is not None}
 
@@ -77,7 +85,7 @@ class Server:
             listener.health.start()
 
     async def drain(self) -> None:
-        """Say to load balancers that this replica is going."""
+        """Tell load balancers that this replica is shutting down."""
         for listener in self._listeners.values():
             listener.health.drain()
 
@@ -101,3 +109,29 @@ class Server:
             return None
         asked = certificates and self._options.tls().client_ca is not None
         return server_credentials(self._options.tls, ask_for_certificate=asked)
+
+
+def _add_reflection(server: aio.Server) -> None:
+    """Serve grpc.reflection.v1, and v1alpha for older tools.
+
+    grpcio-reflection has v1alpha only. The messages of v1 are the same but for the name of their package.
+    """
+    _add_descriptors_of_v1()
+    servicer: Any = reflection.aio.ReflectionServicer(REFLECTED)
+    handler = _GRPC.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        reflection_pb2.ServerReflectionRequest.FromString,
+        reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    for name in (REFLECTION_V1, REFLECTION_V1ALPHA):
+        server.add_registered_method_handlers(name, {"ServerReflectionInfo": handler})
+
+
+def _add_descriptors_of_v1() -> None:
+    """Into the default pool, where reflection looks for what it shows."""
+    alpha = FileDescriptorProto()
+    reflection_pb2.DESCRIPTOR.CopyToProto(alpha)
+    text = text_format.MessageToString(alpha).replace("reflection.v1alpha", "reflection.v1")
+    v1 = text_format.Parse(text.replace("reflection/v1alpha", "reflection/v1"), FileDescriptorProto())
+    pool: Any = descriptor_pool.Default()
+    pool.AddSerializedFile(v1.SerializeToString())

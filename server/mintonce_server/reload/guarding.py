@@ -7,7 +7,7 @@ from pathlib import Path
 from ssl import SSLContext
 from typing import Any, Generic, TypeVar
 
-from mintonce_server.api.proving import Identify
+from mintonce_server.api.proof import Identify
 from mintonce_server.api.tls import TlsMaterial, load_tls
 from mintonce_server.auth.api_keys import ApiKeys, parse_api_keys
 from mintonce_server.auth.authorities import Authorities

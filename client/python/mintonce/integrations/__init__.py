@@ -1,1 +1,1 @@
-"""Each a file of its own, imported only when used: httpx, requests, grpc."""
+"""One module for each library, imported only where it is used: httpx, requests, grpc. Each is an extra of its name."""

@@ -1,4 +1,4 @@
-"""What an integration says when it could not report a 401."""
+"""What an integration logs when it cannot replace a token after a 401."""
 
 import logging
 from typing import Final
@@ -9,5 +9,5 @@ _LOGGER: Final = logging.getLogger("mintonce")
 
 
 def not_replaced(error: MintonceError) -> None:
-    """The caller gets the API's own 401, which is the truth; why no other token could be tried is told here."""
+    """Log why there is no other token to try. The caller gets the API's own 401."""
     _LOGGER.warning("the API answered 401, and the token could not be replaced: %s (%s)", error, error.reason)

@@ -1,4 +1,4 @@
-"""Call credentials for gRPC APIs behind the same OAuth domain."""
+"""Call credentials for gRPC APIs of the same OAuth domain. `mintonce[grpc]` names what it needs, which is grpcio."""
 
 import grpc
 

@@ -1,9 +1,14 @@
-"""`httpx.Client(auth=MintonceAuth(source))`: needs httpx 0.28 or later (`pip install 'mintonce[httpx]'`)."""
+"""`httpx.Client(auth=MintonceAuth(source))`: needs the extra `mintonce[httpx]`, which is httpx 0.28 or later."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
 
-import httpx
+try:
+    import httpx
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "mintonce.integrations.httpx needs httpx: pip install 'mintonce[httpx]'", name="httpx"
+    ) from error
 
 from mintonce.aio_source import AsyncTokenSource
 from mintonce.errors import MintonceError
@@ -17,7 +22,7 @@ class MintonceAuth(httpx.Auth):
 
     A TokenSource serves httpx.Client, and httpx.AsyncClient while the token lives; an AsyncTokenSource serves
     httpx.AsyncClient.
-    A request whose body was a stream is not repeated: it has been read. The token is rejected all the same.
+    A request whose body was a stream is not repeated, since it has been read. The token is still rejected.
     """
 
     def __init__(self, source: TokenSource | AsyncTokenSource) -> None:
@@ -41,7 +46,7 @@ class MintonceAuth(httpx.Auth):
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         source = self._source
-        # Waiting in a thread's way would stop the event loop: a TokenSource is only read here, never waited for.
+        # A TokenSource is only read here: waiting for it would block the event loop.
         token = source.token() if isinstance(source, TokenSource) else await source.get()
         request.headers["Authorization"] = token.header
         response = yield request
@@ -63,7 +68,7 @@ async def _reject(source: TokenSource | AsyncTokenSource, token: Token) -> Token
 
 
 def _was_refused(response: httpx.Response, token: Token) -> bool:
-    """A 401 to our token; not one of another host, after a redirect, to which httpx did not send it."""
+    """Whether it is a 401 to our token. After a redirect to another host, httpx does not send the token."""
     return response.status_code == 401 and response.request.headers.get("Authorization") == token.header
 
 

@@ -1,11 +1,16 @@
-"""`session.auth = MintonceAuth(source)`: needs requests 2.32 or later (`pip install 'mintonce[requests]'`)."""
+"""`session.auth = MintonceAuth(source)`: needs the extra `mintonce[requests]`, which is requests 2.32 or later."""
 
 from functools import partial
 from typing import Any, cast
 
-import requests
-from requests import cookies
-from requests.auth import AuthBase
+try:
+    import requests
+    from requests import cookies
+    from requests.auth import AuthBase
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "mintonce.integrations.requests needs requests: pip install 'mintonce[requests]'", name="requests"
+    ) from error
 
 from mintonce.errors import MintonceError
 from mintonce.integrations import _log
@@ -18,7 +23,7 @@ _extract_cookies: Any = cast("Any", cookies).extract_cookies_to_jar  # untyped t
 class MintonceAuth(AuthBase):
     """Sends the source's token. After a 401 it rejects the token and repeats the request once with the successor.
 
-    A request whose body was a stream that cannot be rewound is not repeated. The token is rejected all the same.
+    A request whose body was a stream that cannot be rewound is not repeated. The token is still rejected.
     """
 
     def __init__(self, source: TokenSource) -> None:
@@ -34,7 +39,7 @@ class MintonceAuth(AuthBase):
     def _answered(
         self, response: requests.Response, *, token: Token, position: int | None, **how: Any
     ) -> requests.Response:
-        # After a redirect to another host, requests did not send our token: its 401 says nothing about it.
+        # After a redirect to another host, requests does not send our token: a 401 then says nothing about it.
         if response.status_code != 401 or response.request.headers.get("Authorization") != token.header:
             return response
         try:
@@ -46,8 +51,8 @@ class MintonceAuth(AuthBase):
 
 
 def _repeat(response: requests.Response, token: Token, position: int, how: dict[str, Any]) -> requests.Response:
-    """Send the request of the response again. Past the session's hooks, so at most once."""
-    # The connection goes back to the pool only when its answer has been read.
+    """Send the request of the response again, without the session's hooks: so at most once."""
+    # The connection returns to the pool when its response has been read.
     _ = response.content
     response.close()
     request: Any = response.request.copy()  # requests types neither cookies nor bodies

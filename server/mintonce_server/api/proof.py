@@ -1,9 +1,8 @@
-"""Who calls: proven when a call begins, and again when what proofs are held against has changed."""
+"""Who calls: proven when a call begins, and again after what proofs are checked against has changed."""
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
-from mintonce_server.api.context import Context
 from mintonce_server.core.caller import ANONYMOUS, Caller
 from mintonce_server.core.errors import Unauthenticated
 from mintonce_server.core.ports import Clock
@@ -18,14 +17,21 @@ Version = Callable[[], int]
 UNCHANGING: Final[Version] = lambda: 0  # noqa: E731 - a function in one line, typed
 
 
+class Shown(Protocol):
+    """What a caller shows, of a transport."""
+
+    def metadata(self) -> Sequence[tuple[str, str | bytes]]: ...
+    def certificates(self) -> tuple[bytes | None, bytes]: ...
+
+
 class Proof:
-    """What a caller showed. It stays for as long as the call, since it may have to be looked at again."""
+    """What a caller showed. Kept as long as the call, to be checked again."""
 
     __slots__ = (
         "_authorization", "_caller", "_certificate", "_chain", "_clock", "_identify", "_version", "_version_of",
     )  # fmt: skip
 
-    def __init__(self, identify: Identify | None, version: Version, clock: Clock, context: Context) -> None:
+    def __init__(self, identify: Identify | None, version: Version, clock: Clock, shown: Shown) -> None:
         """Raises Unauthenticated."""
         self._identify = identify
         self._version_of = version
@@ -33,11 +39,8 @@ class Proof:
         self._caller = ANONYMOUS
         if identify is None:
             return
-        shown = context.auth_context()
-        self._certificate = b"".join(tuple(shown.get("x509_pem_cert") or ())[:1]) or None
-        self._chain = b"".join(tuple(shown.get("x509_pem_cert_chain") or ())[:1])
-        metadata = context.invocation_metadata() or ()
-        self._authorization = [str(value) for name, value in metadata if name == "authorization"]
+        self._certificate, self._chain = shown.certificates()
+        self._authorization = [str(value) for name, value in shown.metadata() if name == "authorization"]
         self._version = version()
         self._caller = identify(self._certificate, self._authorization, self._chain)
         self.seconds_left()
@@ -47,7 +50,7 @@ class Proof:
         return self._caller
 
     def check(self) -> float | None:
-        """Whether it still holds: the seconds that it will, or None. Raises Unauthenticated."""
+        """The seconds that it still holds; None: no end is known. Raises Unauthenticated when it does not."""
         if self._identify is not None and (version := self._version_of()) != self._version:
             caller = self._identify(self._certificate, self._authorization, self._chain)
             if caller.name != self._caller.name:
@@ -56,7 +59,7 @@ class Proof:
         return self.seconds_left()
 
     def seconds_left(self) -> float | None:
-        """None: for ever. Raises Unauthenticated when it is over."""
+        """None: no end is known. Raises Unauthenticated when it has expired."""
         if self._caller.valid_until is None:
             return None
         left = self._caller.valid_until - self._clock.unix()

@@ -1,0 +1,222 @@
+"""grpcio as a transport: from its contexts to our calls, and from what servicers return or raise to its answers.
+
+To gRPC the methods take streams: then it calls them as soon as the headers are there, and leaves the message to us. On
+the wire there is no difference.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, suppress
+from typing import Any, Final, NoReturn, cast
+
+import grpc
+from google.protobuf.message import DecodeError
+from grpc.aio import AbortError, ServicerContext
+
+from mintonce_server.api.admission import GONE, Admission
+from mintonce_server.api.calls import NOT_RECEIVED, UNREADABLE, Call, StatusError, unreadable
+from mintonce_server.api.status import abort
+
+Context = ServicerContext[Any, Any]
+"""What gRPC hands to a method together with the message."""
+Read = Callable[[bytes], object]
+Unary = Callable[[object, Call], Awaitable[object]]
+Streaming = Callable[[object, Call], AsyncGenerator[object]]
+Conversation = Callable[[object, Context], AsyncGenerator[object]]
+Handler = Any
+
+CONVERSATION_SECONDS: Final = 30.0
+_GRPC: Final[Any] = grpc  # the published types of handlers cannot be said without their type arguments
+
+
+class GrpcTransport:
+    """What gRPC's context of a call says.
+
+    Lets go of the context when the call ends: the context refers to its callbacks, and these to the call, so a
+    reference that stayed here would leave a cycle for the garbage collector after each call.
+    """
+
+    __slots__ = ("_context", "_metadata", "peer")
+
+    def __init__(self, context: Context) -> None:
+        self._context: Context | None = context
+        self._metadata: Sequence[tuple[str, str | bytes]] | None = None
+        self.peer = str(context.peer())
+
+    def metadata(self) -> Sequence[tuple[str, str | bytes]]:
+        if self._metadata is None:
+            found = self._context.invocation_metadata() if self._context else None
+            self._metadata = cast("Sequence[tuple[str, str | bytes]]", found or ())
+        return self._metadata
+
+    def certificates(self) -> tuple[bytes | None, bytes]:
+        shown = self._context.auth_context() if self._context else {}
+        certificate = b"".join(tuple(shown.get("x509_pem_cert") or ())[:1]) or None
+        return certificate, b"".join(tuple(shown.get("x509_pem_cert_chain") or ())[:1])
+
+    def seconds_left(self) -> float | None:
+        # None without a deadline, whatever the stubs say.
+        return cast("float | None", self._context.time_remaining()) if self._context else 0.0
+
+    def on_end(self, callback: Callable[[], None]) -> None:
+        def ended(_: object) -> None:
+            self._context = None
+            callback()
+
+        if self._context:
+            self._context.add_done_callback(cast("Any", ended))  # the published types want a class of theirs
+
+    async def read(self) -> bytes | None:
+        message: object = await self._context.read() if self._context else None
+        return message if isinstance(message, bytes) else None
+
+
+class Methods(grpc.GenericRpcHandler):
+    """All methods of a server.
+
+    They are not registered with gRPC by name: it would keep a queue of calls for each, and a flood of calls of several
+    methods would hold up those of any one of them for as long as all queues take together.
+    """
+
+    def __init__(self, unknown: Admission) -> None:
+        """`unknown`: admits calls of methods that do not exist."""
+
+        async def no_such_method(_: object, context: Context) -> None:
+            await _admitted(unknown, context, streams=True)
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "there is no such method")
+
+        self.by_name: dict[str, Handler] = {}
+        self._unknown: Handler = grpc.stream_stream_rpc_method_handler(cast("Any", no_such_method))
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
+        """The handler of a method, whether or not there is one."""
+        return self.by_name.get(handler_call_details.method, self._unknown)
+
+
+class Registry:
+    """Takes the place of a server for generated code. Puts the services that it adds behind an admission."""
+
+    def __init__(self, methods: Methods, admission: Admission) -> None:
+        self._methods = methods
+        self._admission = admission
+
+    def add_generic_rpc_handlers(self, _: object) -> None:
+        """Generated code registers everything twice; the other call has the names."""
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
+        """The service's methods by name."""
+        for name, handler in handlers.items():
+            self._methods.by_name[f"/{service}/{name}"] = _admitting(handler, self._admission)
+
+
+def _admitting(handler: Any, admission: Admission) -> Handler:
+    """The handler of a method, behind the admission."""
+    if handler.request_streaming:
+        return handler._replace(stream_stream=_conversation(handler.stream_stream, admission))
+    read = _lenient(handler.request_deserializer)
+    if handler.response_streaming:
+        many: Any = _streaming(handler.unary_stream, read, admission)
+        return _GRPC.stream_stream_rpc_method_handler(many, None, handler.response_serializer)
+    one: Any = _unary(handler.unary_unary, read, admission)
+    return _GRPC.stream_unary_rpc_method_handler(one, None, handler.response_serializer)
+
+
+def _unary(method: Unary, read: Read, admission: Admission) -> Callable[[object, Context], Awaitable[object]]:
+    async def handle(_: object, context: Context) -> object:
+        call = await _admitted(admission, context, streams=False)
+        request = await _request(read, admission, call)
+        try:
+            return await method(_readable(request), call)
+        except Exception as error:  # noqa: BLE001 - the last line: grpc would send the exception's text to the caller
+            await _fail(context, call, error)
+
+    return handle
+
+
+def _streaming(method: Streaming, read: Read, admission: Admission) -> Callable[[object, Context], Awaitable[None]]:
+    async def handle(_: object, context: Context) -> None:
+        call = await _admitted(admission, context, streams=True)
+        request = await _request(read, admission, call)
+        try:
+            async with aclosing(_answers(method, request, context, call)) as answers:
+                async for answer in answers:
+                    await context.write(answer)
+        except asyncio.CancelledError:
+            if context.done() or (why := call.why_dismissed()) is None:
+                raise
+            await _fail(context, call, why)
+
+    return handle
+
+
+async def _answers(method: Streaming, request: object, context: Context, call: Call) -> AsyncGenerator[object]:
+    try:
+        async with aclosing(method(_readable(request), call)) as answers:
+            async for answer in answers:
+                yield answer
+    except Exception as error:  # noqa: BLE001 - as above
+        await _fail(context, call, error)
+
+
+def _conversation(method: Conversation, admission: Admission) -> Callable[[object, Context], Awaitable[None]]:
+    """For reflection, whose callers send several messages: all of it within CONVERSATION_SECONDS."""
+
+    async def handle(requests: object, context: Context) -> None:
+        call = await _admitted(admission, context, streams=True)
+        try:
+            async with asyncio.timeout(CONVERSATION_SECONDS), aclosing(method(requests, context)) as answers:
+                async for answer in answers:
+                    await context.write(answer)
+        except TimeoutError:
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "this takes too long")
+        except DecodeError:
+            await _fail(context, call, unreadable())
+
+    return handle
+
+
+async def _admitted(admission: Admission, context: Context, *, streams: bool) -> Call:
+    call = admission.admit(GrpcTransport(context), streams=streams)
+    if call is None:
+        await _hang_up(context)
+    return call
+
+
+async def _hang_up(context: Context) -> NoReturn:
+    """For a call whose connection is closed: gRPC will say so in a moment, by cancelling this task."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(GONE):
+            await asyncio.get_running_loop().create_future()
+    await context.abort(grpc.StatusCode.CANCELLED, "the connection is closed")
+
+
+async def _request(read: Read, admission: Admission, call: Call) -> object:
+    message = None if call.refusal else await admission.message(call)
+    return NOT_RECEIVED if message is None else read(message)
+
+
+async def _fail(context: Context, call: Call, error: Exception) -> NoReturn:
+    """End the call with the error's status, and log it."""
+    if isinstance(error, AbortError):  # the call has been ended already
+        raise error
+    if isinstance(error, StatusError):
+        await context.abort(error.code, error.details)
+    await abort(context, call.log_failure(error), call.request_id())
+
+
+def _readable(request: object) -> object:
+    if request is UNREADABLE:
+        raise unreadable()
+    return request
+
+
+def _lenient(read: Callable[[bytes], object]) -> Read:
+    """UNREADABLE instead of DecodeError, for each of which gRPC would log a traceback."""
+
+    def reading(data: bytes) -> object:
+        try:
+            return read(data)
+        except DecodeError:
+            return UNREADABLE
+
+    return reading

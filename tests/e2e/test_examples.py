@@ -36,7 +36,7 @@ def api() -> Generator[str]:
             self.end_headers()
             self.wfile.write(b"hello" if good else b"no")
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named by the base class
+        def log_message(self, format: str, *args: object) -> None:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:

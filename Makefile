@@ -10,8 +10,8 @@ BIN := $(VENV)/bin
 GEN_BIN := .venv-gen/bin
 DOCS_BIN := .venv-docs/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
-# Folders with programs from npm: pyright, and the OAuth servers that tests mint from.
-NODE_LOCKS := $(wildcard tools/node/package-lock.json tests/*/package-lock.json tests/*/*/package-lock.json)
+# Folders with programs from npm: pyright, the OAuth servers that tests mint from, and the example for Node.
+NODE_LOCKS := $(wildcard tools/node/package-lock.json tests/*/package-lock.json tests/*/*/package-lock.json examples/*/package-lock.json)
 NODE_STAMPS := $(NODE_LOCKS:package-lock.json=node_modules/.installed)
 
 # What `make setup` installs: `dev` is everything, `run` only what `mintonced dev` needs. Same versions: either order works.

@@ -33,6 +33,7 @@ CHECKS: Mapping[str, list[str]] = {
     "readme": [PYTHON, "tools/readme.py"],
     "hygiene": [PYTHON, "tools/hygiene.py"],
     "audit": [PYTHON, "tools/audit.py"],
+    "workflows": [str(BIN / "zizmor"), "--offline", "--no-progress", "--quiet", "--color", "never", ".github"],
 }
 
 

@@ -8,9 +8,12 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -54,15 +57,42 @@ share a status code.
 """
 
 
+@cache
 def printed(command: str, *arguments: str) -> str:
-    """What the program prints, at a width that does not depend on the terminal. Raises RuntimeError if it fails."""
+    """What the program prints, at a width that does not depend on the terminal. Raises RuntimeError if it fails.
+
+    In a fork of this process, which has imported it: starting Python for each command would take a minute.
+    """
     program, *rest = command.split()
-    plain = os.environ | {"COLUMNS": "100", "NO_COLOR": "1", "PYTHON_COLORS": "0"}
-    whole = [str(BIN / program), *rest, *arguments]
-    done = subprocess.run(whole, env=plain, capture_output=True, text=True, check=False, timeout=60)
-    if done.returncode:  # what it says then must not get into a document
-        raise RuntimeError(f"`{command}` failed\n{done.stderr}")
-    return done.stdout
+    (entry,) = entry_points(group="console_scripts", name=program)
+    main = entry.load()
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        sys.stdout.flush()
+        child = os.fork()
+        if not child:
+            os.dup2(out.fileno(), 1)
+            os.dup2(err.fileno(), 2)
+            os.environ.update(COLUMNS="100", NO_COLOR="1", PYTHON_COLORS="0")
+            sys.argv = [program, *rest, *arguments]
+            os._exit(_exit_code(main))
+        _, status = os.waitpid(child, 0)
+        if status:  # what it says then must not get into a document
+            raise RuntimeError(f"`{command}` failed\n{_content(err)}")
+        return _content(out)
+
+
+def _exit_code(main: Callable[[], object]) -> int:
+    try:
+        code = main()
+    except SystemExit as end:
+        code = end.code
+    sys.stdout.flush()
+    return code if isinstance(code, int) else int(code is not None)
+
+
+def _content(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
 
 
 def help_text(command: str) -> str:

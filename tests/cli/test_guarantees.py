@@ -13,7 +13,17 @@ from mintonce_server.observability.journal import JOURNAL
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "docs" / "guarantees.md", ROOT / "docs" / "operating" / "runbook.md"]
 DOCUMENT = "".join(page.read_text() for page in PAGES)
+GUIDES = [
+    ROOT / "README.md",
+    *sorted(
+        page
+        for page in (ROOT / "docs").rglob("*.md")
+        if not {"reference", "reports", "decisions"} & set(page.relative_to(ROOT).parts)
+    ),
+]
 SOURCES = "".join(path.read_text() for path in (ROOT / "server").rglob("*.py"))
+WORDS = set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", SOURCES))
+NAMES_OF_OTHERS = {"core_pattern"}
 DEFAULTS = {row.name: row.default.strip('"') for row in reference()}
 FIELDS_OF_EVERY_LINE = {"timestamp", "level", "event", "logger", "request_id"}
 EVENTS = {name: set(kind.logged()) for kind, (name, _) in JOURNAL.items()}
@@ -42,6 +52,16 @@ def test_each_name_in_it_is_one_of_the_program() -> None:
     known |= {field for told in EVENTS.values() for field in told}
     others = [name for name in words(r"[a-z]+(?:_[a-z]+)+") if name not in known]
     assert [name for name in others if f'"{name}"' not in SOURCES] == []
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)
+def test_each_name_in_a_guide_is_one_of_the_program(page: Path) -> None:
+    """In code, outside of blocks."""
+    code = re.findall(r"`([^`\n]+)`", re.sub(r"^ *```.*?^ *```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE))
+    names = {name for text in code for name in re.findall(r"(?<![\w/=.-])[a-z]+(?:_[a-z]+)+(?![\w/(.]|=\w)", text)}
+    assert [
+        name for name in sorted(names - NAMES_OF_OTHERS) if not name.startswith("test_") and name not in WORDS
+    ] == []
 
 
 def test_each_reason_in_it_is_one_of_the_program() -> None:

@@ -34,7 +34,7 @@ def test_the_table_is_markdown() -> None:
 
 
 def test_mintonced_settings_prints_the_table(capsys: pytest.CaptureFixture[str]) -> None:
-    """README.md shows the same; `make lint` compares."""
+    """docs/reference/settings.md shows the same; `make lint` compares."""
     assert main(["settings"]) == 0
 
     assert capsys.readouterr().out.strip() == reference_table().strip()

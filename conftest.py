@@ -23,7 +23,7 @@ class _Worker(Protocol):
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     """Counts slow tests that `-m "not slow"` leaves out. With pytest-xdist, every worker collects all tests."""
     for item in items:
-        if item.get_closest_marker("slow") and NOT_SLOW in item.config.getoption("markexpr"):
+        if item.get_closest_marker("slow") and NOT_SLOW in str(item.config.getoption("markexpr")):
             item.config.stash[_left_out] = item.config.stash.get(_left_out, 0) + 1
 
 

@@ -5,7 +5,7 @@ the wire there is no difference.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, Final, NoReturn, cast
 
@@ -50,7 +50,7 @@ class GrpcTransport:
         return self._metadata
 
     def certificates(self) -> tuple[bytes | None, bytes]:
-        shown = self._context.auth_context() if self._context else {}
+        shown: Mapping[str, Iterable[bytes]] = self._context.auth_context() if self._context else {}
         certificate = b"".join(tuple(shown.get("x509_pem_cert") or ())[:1]) or None
         return certificate, b"".join(tuple(shown.get("x509_pem_cert_chain") or ())[:1])
 

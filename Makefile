@@ -24,7 +24,7 @@ unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test mutants lint format gen bench chaos attack soak simulate audit lock proto-baseline readme up down clean
+.PHONY: help setup run test mutants lint format gen bench chaos attack soak simulate audit lock proto-baseline readme man up down clean
 
 help: ## Say what there is
 	@echo "Usage: make TARGET"
@@ -80,6 +80,13 @@ proto-baseline: setup ## Take protos/ as they are for the released API; see CONT
 
 readme: setup ## Renew what the documents show of the programs: `--help`, the table of settings
 	@$(BIN)/python tools/readme.py --write
+
+man: setup ## Write manual pages of mintonce and mintonced into dist/man (read one: man dist/man/mintonce.1)
+	@mkdir -p dist/man
+	@$(BIN)/argparse-manpage --module mintonce.cli._parser --function parser --prog mintonce --project-name Mintonce --manual-title Mintonce \
+		--description "OAuth 2.0 access tokens that a fleet shares" --output dist/man/mintonce.1
+	@$(BIN)/argparse-manpage --module mintonce_server.cli.main --function _parser --prog mintonced --project-name Mintonce --manual-title Mintonce \
+		--description "mint OAuth 2.0 access tokens once for a fleet" --output dist/man/mintonced.1
 
 up: .mintonce/compose-client-secret .mintonce/compose-sealing-keys ## Start docker-compose.yml with a practice issuer (COMPOSE=podman-compose)
 	@$(COMPOSE_ENV) $(COMPOSE) --profile practice up -d --build

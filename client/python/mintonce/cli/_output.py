@@ -46,6 +46,12 @@ def let_go(descriptor: int = 1) -> None:
     os.close(nowhere)
 
 
+def script(text: str) -> None:
+    """Lines of our own making to standard output, as they are."""
+    with written():
+        print(text)
+
+
 def line(text: str) -> None:
     """To standard output, at once: a program may read it through a pipe. Control characters are escaped."""
     with written():

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 from mintonce import _channel
-from mintonce.cli import _commands
+from mintonce.cli import _commands, _completion
 from mintonce.cli._arguments import count, generation, utf8
 from mintonce.cli._credentials import add_credentials
 from mintonce.cli._durations import duration, positive_duration
@@ -39,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     _add_reject(commands)
     _add_rotate(commands)
     _add_ls(commands)
+    _add_completion(commands, result)
     return result
 
 
@@ -112,6 +113,16 @@ def _add_ls(commands: "_Commands") -> None:
     form.add_argument("--count", action="store_true", help="print only the number of tokens")
     _add_connection(ls, again=True)
     ls.set_defaults(run=_commands.ls)
+
+
+def _add_completion(commands: "_Commands", whole: argparse.ArgumentParser) -> None:
+    completion = commands.add_parser(
+        "completion",
+        help="print a script that completes commands in your shell",
+        description='Print a script that completes commands and options. For bash: eval "$(mintonce completion bash)"',
+    )
+    completion.add_argument("shell", choices=_completion.SHELLS)
+    completion.set_defaults(offline=lambda args: _completion.completion(whole, args.shell))
 
 
 def _add_connection(parser: argparse.ArgumentParser, *, again: bool) -> None:

@@ -25,7 +25,7 @@ unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-all mutants lint format gen bench chaos attack soak simulate house audit lock proto-baseline readme docs up down clean
+.PHONY: help setup run test test-all mutants lint format gen bench chaos attack soak simulate house audit lock proto-baseline readme docs man up down clean
 
 help: ## List the targets
 	@echo "Usage: make TARGET"
@@ -91,6 +91,13 @@ readme: setup ## Renew docs/reference and the blocks of `--help` in the document
 docs: $(DOCS_BIN)/.installed ## Make a site of docs/ in site/, with every link checked (ARGS="serve": show it while you write)
 	@$(DOCS_BIN)/zensical $(or $(ARGS),build --strict --clean)
 	@$(if $(ARGS),:,echo "The site is in site/: open site/index.html through a web server, or use make docs ARGS=serve")
+
+man: setup ## Write manual pages of mintonce and mintonced into dist/man (read one: man dist/man/mintonce.1)
+	@mkdir -p dist/man
+	@$(BIN)/argparse-manpage --module mintonce.cli._parser --function parser --prog mintonce --project-name Mintonce --manual-title Mintonce \
+		--description "OAuth 2.0 access tokens that a fleet shares" --output dist/man/mintonce.1
+	@$(BIN)/argparse-manpage --module mintonce_server.cli.main --function _parser --prog mintonced --project-name Mintonce --manual-title Mintonce \
+		--description "mint OAuth 2.0 access tokens once for a fleet" --output dist/man/mintonced.1
 
 up: .mintonce/compose-client-secret .mintonce/compose-sealing-keys ## Start docker-compose.yml with a practice issuer (COMPOSE=podman-compose)
 	@$(COMPOSE_ENV) $(COMPOSE) --profile practice up -d --build

@@ -101,7 +101,7 @@ def test_a_secret_is_no_argument() -> None:
     """Every flag about credentials names a file, a name or nothing."""
     code, out, _ = mintonce("--help")
     assert code == 0
-    section = out.partition("\ncredentials:\n")[2].partition("\n\n")[0] + out.partition("spoken when")[2]
+    section = out.partition("\ncredentials:\n")[2].partition("\n\n")[0] + out.partition("is given.")[2]
     flags = {word for word in section.split() if word.startswith("--")}
     assert flags == {
         "--tls",

@@ -27,7 +27,7 @@ class FileFault(Exception):
 
 
 class Watched(Generic[T]):
-    """What a loader makes of some files, made anew when their content changes. Thread-safe.
+    """A value loaded from files, loaded again when their content changes. Thread-safe.
 
     Nothing watches in the background: who asks for the value looks, at most once a second. The first load raises
     Refused; a later one that fails keeps the value and warns once, and again only when the fault is another one.
@@ -61,7 +61,7 @@ class Watched(Generic[T]):
         """The value. Reads the files when the last look is a second old."""
         if self._clock() >= self._look_at:
             with self._lock:
-                if self._clock() >= self._look_at:  # nobody else has just done so
+                if self._clock() >= self._look_at:  # no other thread has just done so
                     self._look()
                     self._look_at = self._clock() + LOOK_EVERY
         return self._value

@@ -1,4 +1,4 @@
-"""What a source does next, decided without I/O, threads or event loop. `source.py` and `aio_source.py` do it.
+"""Decides what a source does next, without I/O, threads or event loop. `aio_source.py` and `source.py` do it.
 
 All times are seconds; `now` and `…_at` are on the monotonic clock.
 """
@@ -16,13 +16,13 @@ from mintonce.token import Token
 BACKOFF_BASE: Final = 0.5
 BACKOFF_MAX: Final = 30.0
 GRACE_MAX: Final = 10.0
-"""A watch has this long after the refresh time to push the successor before it is asked for."""
+"""Seconds that a watch has after the refresh time to push the successor, before a fetch."""
 WATCH_MAX: Final = 1800.0
-"""A watch is opened anew at least this often, so that no dead connection and no uneven spread stays."""
+"""Seconds after which a watch is replaced at the latest, so that dead connections and uneven load do not stay."""
 WATCH_PROVEN: Final = 30.0
 """A watch that lasted this long was not a failure."""
 WATCH_UNIMPLEMENTED: Final = 600.0
-"""A server that has no WatchToken is asked again after this long: it may have been replaced."""
+"""Seconds until the next try at a server without WatchToken: it may have been replaced."""
 PAUSE_SHARE, PAUSE_MIN, PAUSE_MAX = 0.1, 0.2, 60.0
 """When a fetch brought nothing newer: ask again after this share of the remaining life."""
 RETRY_AFTER_MAX: Final = 300.0
@@ -63,7 +63,7 @@ class Follower:
     Attributes:
         token: the newest one; None once it is known to be rejected.
         last_error: why the last call failed; None since the last success.
-        setbacks: how many fetches have failed. Who waits for a token gives up when it rises.
+        setbacks: the number of failed fetches. A caller that waits for a token gives up when it rises.
         report_setbacks, report_error: the same for reports, and for fetches after one.
     """
 
@@ -130,7 +130,7 @@ class Follower:
         self._fetch_at = now + self._backoff(self._fetch_failures, error)
 
     def watch_ended(self, error: MintonceError | None, started_at: float, limit: float, now: float) -> None:
-        """A watch is over: at its limit, by an error, or (None) because somebody ended it."""
+        """A watch is over: at its limit, by an error, or (None) because it was cancelled or the server ended it."""
         at_limit = now >= started_at + limit - 0.1
         if error is None or (at_limit and error.code is grpc.StatusCode.DEADLINE_EXCEEDED):
             self._watch_failures = 0 if error else self._watch_failures
@@ -143,14 +143,14 @@ class Follower:
             self._watch_at = now + self._backoff(self._watch_failures, error)
 
     def want_report(self, generation: int, now: float) -> None:
-        """Somebody's token was refused. Raises the last error while its repetition must wait."""
+        """An API refused the token of this generation. Raises the last error while the next report must wait."""
         if self.report_error and (now < self._blocked_until or self._failing(now)):
             raise again(self.report_error)
         if generation > self._rejected:
             self._wanted_report = generation
 
     def reported(self, now: float) -> None:
-        """The server knows. Nobody gets that token any more; the server mints only when asked."""
+        """The server has accepted the report and serves that token no more. It mints at the next fetch."""
         self._rejected = self._wanted_report
         if self.token is not None and self.token.generation <= self._rejected:
             self.token = None
@@ -165,14 +165,14 @@ class Follower:
         self._blocked_until = now + self._backoff(1, error)
 
     def hurry(self, now: float) -> None:
-        """Somebody waits for a live token. Raises TokenExpired while a failed fetch must not be repeated yet."""
+        """A caller waits for a live token. Raises TokenExpired while the next fetch must wait."""
         if self._failing(now):
             raise self.expired()
         if self._fetch_failures == 0 and self.token is not None:
             self._fetch_at = min(self._fetch_at, now)
 
     def expired(self) -> TokenExpired:
-        """The error for whoever wants a token when none is live. Its cause is the last error."""
+        """The error when no token is live. Its cause is the last error."""
         last = self.last_error
         error = TokenExpired(
             f"the token is over and there is no successor: {last or 'it has not come yet'}",

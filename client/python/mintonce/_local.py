@@ -12,7 +12,7 @@ def is_local(target: str) -> bool:
     if target.startswith(_UNIX):
         return True
     scheme = next((each for each in _SCHEMES if target.startswith(each)), "")
-    # dns://SERVER/NAME asks a name server of somebody's choice; dns:///NAME does not.
+    # dns://SERVER/NAME names a name server that could be anywhere; dns:///NAME does not.
     rest = target.removeprefix(scheme).removeprefix("///")
     return bool(rest) and all(_is_loopback(address) for address in rest.split(","))
 

@@ -103,7 +103,7 @@ def bearer_from(environ: Mapping[str, str]) -> Bearer | None:
 
 
 def unusable(message: str, remedy: str) -> Refused:
-    """The error for credentials that nobody should connect with."""
+    """The error for credentials that must not be used."""
     return Refused(message, reason="CREDENTIALS", remedy=remedy)
 
 

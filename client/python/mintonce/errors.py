@@ -1,4 +1,4 @@
-"""What goes wrong, as seen by a caller. Two questions matter: is it worth trying again, and what is there to do?"""
+"""What a caller can get as an error. Two questions matter: may a retry help, and what can a person do?"""
 
 import copy
 
@@ -11,9 +11,9 @@ class MintonceError(Exception):
     Attributes:
         reason: why, as in ErrorReason of the API without its prefix ("UNKNOWN_CLIENT"), or one of the client's own:
             UNREACHABLE, DEADLINE_EXCEEDED, TOKEN_EXPIRED, CLOSED, NO_THREAD, CREDENTIALS (they cannot be used, or must
-            not be sent there), or the name of a gRPC status that came without a reason.
+            not be sent to that target), or the name of a gRPC status without a reason.
         remedy: what a person can do about it, a sentence. Tracebacks show it.
-        retry_after: seconds after which a later try may succeed; None when nobody said.
+        retry_after: seconds after which a later try may succeed; None if unknown.
         code: the gRPC status.
         issuer_error: the issuer's own code (RFC 6749, section 5.2); "" if it gave none.
         request_id: finds the call in the server's log; "" if the server gave none.
@@ -43,11 +43,11 @@ class MintonceError(Exception):
 
 
 class Refused(MintonceError):
-    """No, and the answer stays no until somebody mends the request, the policy or the client's registration."""
+    """Refused. A retry fails, too, until the request, the policy or the client's registration is corrected."""
 
 
 class Unavailable(MintonceError):
-    """Nothing could be had just now; a later try may succeed."""
+    """There is no token now; a later try may succeed."""
 
 
 class Unreachable(Unavailable):
@@ -55,7 +55,7 @@ class Unreachable(Unavailable):
 
 
 class TokenExpired(Unavailable):
-    """A source's token is over or rejected and it could get no successor. `__cause__` says why."""
+    """A source's token has expired or was rejected, and there is no successor. `__cause__` says why."""
 
 
 class Closed(MintonceError):
@@ -73,7 +73,7 @@ def closed(what: str) -> Closed:
 
 
 def again(error: MintonceError) -> MintonceError:
-    """An error to raise for one more caller. One object raised in many threads would pile up their tracebacks."""
+    """A copy of an error for one more caller. One object raised in many threads would collect their tracebacks."""
     fresh = copy.copy(error)
     fresh.__cause__ = error
     return fresh

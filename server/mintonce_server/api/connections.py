@@ -1,4 +1,4 @@
-"""Ends TCP connections of gRPC servers, which gRPC itself does not offer from Python."""
+"""Closes TCP connections of gRPC servers, for which gRPC has no call in Python."""
 
 import ctypes
 import os
@@ -12,7 +12,7 @@ from mintonce_server.observability.peers import address_of, normal
 DESCRIPTORS: Final = "/dev/fd"
 """This process's own, on Linux and macOS."""
 SHARE: Final = 2.0
-"""A search for connections takes as long as there are descriptors. This many times as long, there is no other one."""
+"""A search for connections takes longer with more descriptors. The next one starts after this many times as long."""
 
 Address = tuple[str, int]
 _LIBC: Final = ctypes.CDLL(None)
@@ -22,7 +22,7 @@ NOWHERE: Final[Address] = ("", 0)
 
 
 class Connections:
-    """Those to one TCP port of ours. `port` 0: to none."""
+    """The connections to one TCP port of this server. `port` 0: to none."""
 
     def __init__(self, clock: Clock) -> None:
         self.port = 0
@@ -31,7 +31,7 @@ class Connections:
         self._next_search = 0.0
 
     def close(self, peers: Collection[str]) -> set[str]:
-        """End the connections of these peers, as gRPC names them. Those whose connections were found and ended.
+        """Close the connections of these peers, as gRPC names them. Returns the peers whose connections were closed.
 
         To gRPC it looks as if the peer had hung up: it ends the calls and frees all that belongs to them. Peers on Unix
         sockets have no address, so their connections stay.
@@ -65,8 +65,8 @@ class Connections:
     def _end(self, address: Address) -> bool:
         descriptor = self._found.pop(address, -1)
         try:
-            # A duplicate stands for the same connection until we let it go, whatever gRPC does meanwhile. The number
-            # may have been given to another one since it was found: hence the second look.
+            # A duplicate stays the same connection until it is closed, whatever gRPC does meanwhile. The number may
+            # have been reused since it was found: hence the second check.
             with _duplicate(descriptor) as connection:
                 if self._peer(connection) != address:
                     return False
@@ -76,13 +76,13 @@ class Connections:
         return True
 
     def _peer(self, connection: socket.socket) -> Address:
-        # Our own port, too: a server that we are a client of could be at the peer's address.
+        # Compare our own port, too: a server that we are a client of could have the peer's address.
         ours = _address(connection.getsockname())[1] == self.port
         return _address(connection.getpeername()) if ours else NOWHERE
 
 
 def _abort(connection: socket.socket) -> None:
-    """End it with all that it has received and not read yet: a flood may have left megabytes there."""
+    """Close it and discard what it has received: a flood may have left megabytes there."""
     # Linux: to connect a TCP socket to no address resets its connection.
     if _LIBC.connect(connection.fileno(), _NO_ADDRESS, len(_NO_ADDRESS)) != 0:
         connection.shutdown(socket.SHUT_RDWR)
@@ -98,7 +98,7 @@ def _duplicate(descriptor: int) -> socket.socket:
 
 
 def _address(name: object) -> Address:
-    """What socket says, as gRPC's names have it."""
+    """What `socket` returns, as in gRPC's names."""
     if not isinstance(name, tuple) or len(cast("tuple[object, ...]", name)) < 2:
         return NOWHERE
     host, port = cast("tuple[str, int]", name)[:2]

@@ -17,7 +17,7 @@ from mintonce_server.core.token import Token
 
 MAX_PAGE_SIZE: Final = 1000
 MAX_PAGE_BYTES: Final = 1 << 20
-"""Bytes of the keys of a page. gRPC clients accept messages of 4 MiB unless they are told otherwise."""
+"""Bytes of the keys of a page. By default gRPC clients accept messages of up to 4 MiB."""
 MAX_PAGE_TOKEN: Final = 32 * 1024
 """Characters. The largest key needs three quarters of them."""
 MAX_LISTS_PER_CALLER: Final = 4

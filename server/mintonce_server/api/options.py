@@ -1,4 +1,4 @@
-"""How to listen, and what it means for gRPC's own options."""
+"""Where and how to listen, and the options of gRPC that follow from it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,32 +7,32 @@ from typing import Any, Final
 from mintonce_server.api.tls import TlsMaterial
 
 HANDSHAKE_SECONDS: Final = 10
-"""Time for the TLS handshake and the HTTP/2 preface; a peer that sends a byte a second cannot extend it."""
+"""For the TLS handshake and the HTTP/2 preface. A peer that sends one byte a second cannot extend it."""
 IDLE_SECONDS: Final = 900
 GRACE_SECONDS: Final = 30
-"""What a call under way gets when its connection has reached its age."""
-MOST_PENDING: Final = 2000
-"""Calls of one listener that have come and were not looked at yet. gRPC drops further ones, whoever the caller is. So
-many take less than a second, and a flood leaves room for other calls as soon as it pauses."""
+"""For calls under way on a connection that has reached max_connection_age."""
+MAX_PENDING: Final = 2000
+"""Calls of one listener that have arrived and are not handled yet. gRPC drops more, from any caller. This many take
+less than a second, and a flood leaves room for other calls as soon as it pauses."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """How to listen.
+    """Where and how to listen.
 
     Attributes:
         listen: host:port, with 0 for any free port, or unix:/path.
-        bearer_listen: as `listen`, for callers that show no certificate.
+        bearer_listen: as `listen`, for callers without a certificate.
         health_listen: as `listen`, in clear, for probes only.
-        socket_mode: who may reach a Unix socket.
-        tls: the certificates as they are now. None: in clear.
+        socket_mode: the permissions of a Unix socket.
+        tls: returns the current certificates. None: in clear.
         max_message_bytes, max_metadata_bytes: bytes.
-        max_concurrent_rpcs: calls of callers who are known, at a time, for each address.
-        max_streams_per_connection: calls at a time; clients wait with more.
-        max_wasted_calls: calls without an identity or a message, each second, before connections are closed.
+        max_concurrent_rpcs: calls of known callers at a time, for each address.
+        max_streams_per_connection: calls at a time. A client queues more.
+        max_wasted_calls: calls without an identity or a message per second, before connections are closed.
         message_timeout: seconds from a call's headers to its message.
-        handshake_seconds, idle_seconds: what a connection gets to say what it is, and to stay without a call.
-        max_connection_age: seconds; None: for ever.
+        handshake_seconds, idle_seconds: limits of the handshake, and of a connection without calls.
+        max_connection_age: seconds. None: no limit.
     """
 
     listen: str
@@ -58,14 +58,14 @@ def channel_options(options: ServerOptions) -> list[tuple[str, Any]]:
     chosen: list[tuple[str, Any]] = [
         ("grpc.max_receive_message_length", options.max_message_bytes),
         ("grpc.max_metadata_size", options.max_metadata_bytes),
-        # Beyond the soft limit requests may be refused at random: only the hard one is meant.
+        # Beyond the soft limit gRPC refuses requests at random, so both limits are the same.
         ("grpc.absolute_max_metadata_size", options.max_metadata_bytes),
         ("grpc.max_concurrent_streams", options.max_streams_per_connection),
         # gRPC's default of 1 counts streams that are over until they are freed: a channel that has more calls than
         # streams then loses a quarter of them.
         ("grpc.http.overload_protection", 0),
-        ("grpc.server.max_pending_requests", MOST_PENDING),
-        ("grpc.server.max_pending_requests_hard_limit", MOST_PENDING + 1),
+        ("grpc.server.max_pending_requests", MAX_PENDING),
+        ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING + 1),
         # Requests are small. A compressed one could become a thousand times as large before its size is looked at.
         ("grpc.compression_enabled_algorithms_bitset", 1),
         ("grpc.so_reuseport", int(options.so_reuseport)),
@@ -73,7 +73,7 @@ def channel_options(options: ServerOptions) -> list[tuple[str, Any]]:
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ("grpc.server_handshake_timeout_ms", int(options.handshake_seconds * 1000)),
         ("grpc.max_connection_idle_ms", int(options.idle_seconds * 1000)),
-        # Callers that vanished without a word are noticed, and their watches ended.
+        # Finds callers that have vanished, and ends their watches.
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
     ]

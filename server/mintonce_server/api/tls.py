@@ -1,4 +1,4 @@
-"""TLS of the gRPC port: certificates that change while connections go on."""
+"""TLS of the gRPC port, with certificates that change while connections stay open."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ from mintonce_server.core.errors import MintonceError
 
 
 class TlsError(MintonceError):
-    """A certificate, key or trust bundle cannot be used. The text holds no byte of them."""
+    """A certificate, key or CA bundle cannot be used. The message contains nothing of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class TlsMaterial:
-    """PEM. `client_ca`: who signs callers' certificates; None: callers show none."""
+    """PEM. `client_ca`: the CA bundle for client certificates. None: clients show none."""
 
     certificate: bytes
     key: bytes = field(repr=False)
@@ -30,11 +30,13 @@ class TlsMaterial:
 
 
 def load_tls(files: Sequence[bytes]) -> TlsMaterial:
-    """Certificate chain, its key, and perhaps the callers' CA. Raises TlsError when they do not fit together."""
+    """From the certificate chain, its key and, optionally, the CA bundle. Raises TlsError if they do not match."""
     certificate, key, *client_ca = files
     leaf = _certificates(certificate, "certificate_file")[0]
     if _public_bytes_of_key(key) != leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo):
-        raise TlsError("key_file is not the key of certificate_file", remedy="Write both anew, from one issuance.")
+        raise TlsError(
+            "key_file is not the key of certificate_file", remedy="Replace both with a matching certificate and key."
+        )
     if client_ca:
         _certificates(client_ca[0], "client_ca_file")
     not_after = leaf.not_valid_after_utc.timestamp()
@@ -42,7 +44,7 @@ def load_tls(files: Sequence[bytes]) -> TlsMaterial:
 
 
 def server_credentials(current: Callable[[], TlsMaterial], *, ask_for_certificate: bool) -> grpc.ServerCredentials:
-    """Asks `current` at each handshake. Connections that stand stay; max_connection_age ends them in time."""
+    """Calls `current` at each handshake. Open connections stay open; max_connection_age ends them in time."""
     given = current()
 
     def news() -> grpc.ServerCertificateConfiguration | None:
@@ -53,7 +55,7 @@ def server_credentials(current: Callable[[], TlsMaterial], *, ask_for_certificat
         return material.configuration(ask_for_certificate=ask_for_certificate)
 
     first = given.configuration(ask_for_certificate=ask_for_certificate)
-    # None says that nothing has changed; the stubs do not know.
+    # None means that nothing has changed; the stubs do not know that.
     fetch = cast("Callable[[], grpc.ServerCertificateConfiguration]", news)
     return grpc.dynamic_ssl_server_credentials(first, fetch, require_client_authentication=ask_for_certificate)
 
@@ -71,9 +73,9 @@ def _certificates(pem: bytes, name: str) -> list[x509.Certificate]:
 def _public_bytes_of_key(pem: bytes) -> bytes:
     try:
         key = load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError):  # TypeError: it wants a password
+    except (ValueError, TypeError):  # TypeError: it is encrypted
         key = None
-    # Raised out here: the library's text could say something of the key.
+    # Raised outside of the handler: the library's text could contain parts of the key.
     if key is None:
         raise TlsError("key_file holds no private key that can be read", remedy="Write it as PEM, without a password.")
     return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

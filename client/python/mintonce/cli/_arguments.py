@@ -21,7 +21,7 @@ def utf8(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        pass  # told below
+        pass  # raised below
     else:
         return text
     raise argparse.ArgumentTypeError("is not UTF-8: write it in UTF-8")

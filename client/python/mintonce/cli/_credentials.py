@@ -1,4 +1,4 @@
-"""The flags about TLS and bearers: each goes before the variable of its name. All name files, none takes a secret."""
+"""The flags for TLS and bearers. Each overrides the variable of its name. They take names of files, never a secret."""
 
 import argparse
 from collections.abc import Mapping
@@ -8,14 +8,14 @@ from mintonce import credentials
 from mintonce.cli._arguments import utf8
 
 _FLAGS: Final = (
-    ("--ca-file", credentials.CA_FILE, "PEM", "who may vouch for the server"),
+    ("--ca-file", credentials.CA_FILE, "PEM", "the CA bundle to verify the server with"),
     ("--certificate-file", credentials.CERTIFICATE_FILE, "PEM", "this caller's certificate"),
-    ("--key-file", credentials.KEY_FILE, "PEM", "its key, if it is not in the same file"),
+    ("--key-file", credentials.KEY_FILE, "PEM", "its private key, if it is in another file"),
     (
         "--server-name",
         credentials.SERVER_NAME,
         "NAME",
-        "what the server's certificate is for, if not the target's host",
+        "the name in the server's certificate, if it is not the target's host",
     ),
 )
 _BEARERS: Final = (
@@ -25,15 +25,15 @@ _BEARERS: Final = (
 
 
 def add_credentials(parser: argparse.ArgumentParser) -> None:
-    """Before the command or behind it, where absence (SUPPRESS) says nothing."""
-    group = parser.add_argument_group("credentials", "TLS is spoken when one of the first five says so.")
+    """Options before the command and after it. SUPPRESS: without a default, so that one does not undo the other."""
+    group = parser.add_argument_group("credentials", "The connection uses TLS if one of the first five is given.")
     group.add_argument(
         "--tls",
         action="store_const",
         const="true",
         dest=credentials.TLS,
         default=argparse.SUPPRESS,
-        help=f"speak TLS; this host's authorities vouch for the server (${credentials.TLS}=true)",
+        help=f"use TLS, and verify the server with this host's CAs (${credentials.TLS}=true)",
     )
     for flag, variable, metavar, what in _FLAGS:
         group.add_argument(
@@ -59,7 +59,7 @@ def with_flags(environ: Mapping[str, str], args: argparse.Namespace) -> dict[str
         result[credentials.TLS] = "true"
     bearers = {variable for _, variable, _ in _BEARERS}
     if given.keys() & bearers:
-        # Of one kind: the variable of the other kind counts no more.
+        # A flag of one kind overrides the variable of the other kind.
         for variable in bearers - given.keys():
             result.pop(variable, None)
     return result

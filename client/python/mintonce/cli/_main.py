@@ -8,6 +8,7 @@ from enum import IntEnum
 from io import StringIO
 
 from mintonce.cli import _output
+from mintonce.cli._completion import NoCompletion
 from mintonce.cli._credentials import with_flags
 from mintonce.cli._input import NoToken
 from mintonce.cli._parser import parser
@@ -36,6 +37,9 @@ def run(argv: Sequence[str] | None) -> int:
     except NoToken as error:
         _output.note(f"{error}. Give it the token that was refused, alone or behind `Bearer`.")
         return Exit.USAGE
+    except NoCompletion as error:
+        _output.note(str(error))
+        return Exit.USAGE
     except _output.Unwritable as error:
         _output.let_go()
         _output.note(f"standard output cannot be written: {error}. Make room there, or send it elsewhere.")
@@ -59,6 +63,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _done(args: argparse.Namespace) -> int:
+    if "offline" in args:
+        args.offline(args)
+        return Exit.DONE
     environ = with_flags(os.environ, args)
     with TokenClient(
         args.target, tls=tls_from(environ) or False, bearer=bearer_from(environ) or False, timeout=args.timeout

@@ -20,7 +20,7 @@ class Unwritable(Exception):
 
 @contextmanager
 def written() -> Generator[None]:
-    """What is printed inside is written at its end. Raises Unwritable; BrokenPipeError where no one reads any more."""
+    """Flush what is printed inside. Raises Unwritable, or BrokenPipeError if the reader has gone."""
     if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] # as Python has it when it is closed: >&-
         raise Unwritable("it is closed")
     try:
@@ -33,27 +33,33 @@ def written() -> Generator[None]:
 
 
 def prepare() -> None:
-    """A letter that the terminal's encoding does not have is shown as an escape."""
+    """Print escapes for letters that the terminal's encoding does not have."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def let_go(descriptor: int = 1) -> None:
-    """What is not written yet never will be: Python would try, and complain, at its exit."""
+    """Discard what is not written yet: Python would try again at its exit, and complain."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)
     os.close(nowhere)
 
 
+def script(text: str) -> None:
+    """Lines of our own making to standard output, as they are."""
+    with written():
+        print(text)
+
+
 def line(text: str) -> None:
-    """To standard output, at once: somebody may read it through a pipe. Nothing in it can command a terminal."""
+    """To standard output, at once: a program may read it through a pipe. Control characters are escaped."""
     with written():
         print(visible(text))
 
 
 def note(text: str) -> None:
-    """To standard error. Where that cannot be written, only the exit code is left to tell."""
+    """To standard error. If that cannot be written, only the exit code says it."""
     try:
         print(f"mintonce: {visible(text)}", file=sys.stderr, flush=True)
     except OSError:

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 from mintonce import _channel
-from mintonce.cli import _commands
+from mintonce.cli import _commands, _completion
 from mintonce.cli._arguments import count, generation, utf8
 from mintonce.cli._credentials import add_credentials
 from mintonce.cli._durations import duration, positive_duration
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 EXIT_CODES: Final = """\
 exit codes:
   0    done
-  1    the server said no, or the output cannot be written; asking again will not help until somebody mends it
-  2    the command line is wrong, or what is read from standard input
-  3    the server is out of reach or cannot help just now; ask again later
+  1    refused by the server, or the output cannot be written; a retry does not help until the cause is corrected
+  2    the command line, or what was read from standard input, is wrong
+  3    the server cannot be reached or has no token now; try again later
   130  interrupted
 """
 
@@ -39,11 +39,14 @@ def parser() -> argparse.ArgumentParser:
     _add_reject(commands)
     _add_rotate(commands)
     _add_ls(commands)
+    _add_completion(commands, result)
     return result
 
 
 def _add_get(commands: "_Commands") -> None:
-    get = commands.add_parser("get", help="print a token", description="Print the live token, minted if there is none.")
+    get = commands.add_parser(
+        "get", help="print a token", description="Print the live token; mint it if there is none."
+    )
     _add_key(get)
     form = get.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print everything about the token, as JSON")
@@ -56,12 +59,12 @@ def _add_get(commands: "_Commands") -> None:
 def _add_watch(commands: "_Commands") -> None:
     watch = commands.add_parser(
         "watch",
-        help="print a line for each successor of a token",
-        description="Print a line for the live token and one for each successor, until interrupted.",
+        help="print a line for each new token of a key",
+        description="Print a line for the live token, then one for each successor, until interrupted.",
     )
     _add_key(watch)
     watch.add_argument("--json", action="store_true", help="print JSON lines")
-    watch.add_argument("--show-token", action="store_true", help="print the token's text, too")
+    watch.add_argument("--show-token", action="store_true", help="also print the token itself")
     watch.add_argument("--count", type=count, default=0, metavar="N", help="stop after N tokens")
     _add_connection(watch, again=True)
     watch.set_defaults(run=_commands.watch)
@@ -70,9 +73,9 @@ def _add_watch(commands: "_Commands") -> None:
 def _add_reject(commands: "_Commands") -> None:
     reject = commands.add_parser(
         "reject",
-        help="say that an API refused a token",
-        description="Say that an API refused a token before its expiry: by default the current one. "
-        "The whole fleet stops serving it; the next `get` mints.",
+        help="report that an API refused a token",
+        description="Report that an API refused a token before its expiry: by default the current one. "
+        "All replicas stop serving it; the next `get` mints a new one.",
     )
     _add_key(reject)
     which = reject.add_mutually_exclusive_group()
@@ -94,7 +97,7 @@ def _add_rotate(commands: "_Commands") -> None:
 
 
 def _add_ls(commands: "_Commands") -> None:
-    ls = commands.add_parser("ls", help="list the live tokens", description="List the live tokens, never their text.")
+    ls = commands.add_parser("ls", help="list the live tokens", description="List the live tokens, without their text.")
     ls.add_argument("--client", type=utf8, default="", metavar="CLIENT", help="only tokens of this client")
     ls.add_argument(
         "--expiring", type=duration, metavar="DURATION", help="only tokens that expire within this time, as 1h"
@@ -112,8 +115,18 @@ def _add_ls(commands: "_Commands") -> None:
     ls.set_defaults(run=_commands.ls)
 
 
+def _add_completion(commands: "_Commands", whole: argparse.ArgumentParser) -> None:
+    completion = commands.add_parser(
+        "completion",
+        help="print a script that completes commands in your shell",
+        description='Print a script that completes commands and options. For bash: eval "$(mintonce completion bash)"',
+    )
+    completion.add_argument("shell", choices=_completion.SHELLS)
+    completion.set_defaults(offline=lambda args: _completion.completion(whole, args.shell))
+
+
 def _add_connection(parser: argparse.ArgumentParser, *, again: bool) -> None:
-    """Before the command or behind it: what is said behind it counts, and its absence there (`again`) says nothing."""
+    """Options before the command and after it. `again`: after it, where they win, and have no defaults."""
     parser.add_argument(
         "--target",
         type=utf8,

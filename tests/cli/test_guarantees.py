@@ -59,7 +59,9 @@ def test_each_file_that_is_named_is_there() -> None:
 def test_each_promise_names_a_test() -> None:
     """The last column of the table."""
     rows = DOCUMENT.partition("## The promises")[2].partition("**In one line")[0].splitlines()[4:]
-    assert [row for row in rows if row.startswith("|") and not re.search("`(tests|verification)/", row.split("|")[4])] == []
+    assert [
+        row for row in rows if row.startswith("|") and not re.search("`(tests|verification)/", row.split("|")[4])
+    ] == []
 
 
 def test_the_log_lines_are_what_the_program_writes() -> None:

@@ -40,7 +40,11 @@ def functions_of(path: str) -> frozenset[str]:
 
 def test_each_test_that_is_named_exists() -> None:
     """By file, or by file and function."""
-    named = [found for text in DOCUMENTS.values() for found in re.findall(r"`((?:tests|verification)/[\w/.]+?)(?:::(\w+))?`", text)]
+    named = [
+        found
+        for text in DOCUMENTS.values()
+        for found in re.findall(r"`((?:tests|verification)/[\w/.]+?)(?:::(\w+))?`", text)
+    ]
     assert len(named) > 30
     assert [path for path, _ in named if not (ROOT / path).exists()] == []
     assert [(path, name) for path, name in named if name and name not in functions_of(path)] == []
@@ -51,7 +55,8 @@ def test_each_threat_has_a_countermeasure_and_a_test_or_the_lack_of_one(threat: 
     """Nobody is told that something is shown when it is not."""
     assert threat["countermeasure"]
     assert re.fullmatch(
-        r"`(tests|verification)/[^`]+`(, `(tests|verification)/[^`]+`)*(; no test( yet)?: .+)?|no test( yet)?(: .+)?", threat["shown"]
+        r"`(tests|verification)/[^`]+`(, `(tests|verification)/[^`]+`)*(; no test( yet)?: .+)?|no test( yet)?(: .+)?",
+        threat["shown"],
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from mintonce_server.config import load
 from mintonce_server.core.secret import Secret
-from support.settings import COMPLETE, faults_of
+from support.settings import COMPLETE, issues_of
 
 WriteConfig = Callable[[str], Path]
 
@@ -75,7 +75,7 @@ def test_durations_are_seconds_or_texts(write_config: WriteConfig, written: str,
 @pytest.mark.parametrize("written", ["-1", '"3 parsecs"', "true", "nan", "inf", '"99999h"', "[1]"])
 def test_what_is_no_duration_is_a_fault(write_config: WriteConfig, written: str) -> None:
     """Neither negative, nor endless, nor a mere word."""
-    (fault,) = faults_of(write_config(f"drain_seconds = {written}" + COMPLETE), {})
+    (fault,) = issues_of(write_config(f"drain_seconds = {written}" + COMPLETE), {})
 
     assert fault.where.endswith("mintonce.toml: drain_seconds")
 
@@ -83,14 +83,14 @@ def test_what_is_no_duration_is_a_fault(write_config: WriteConfig, written: str)
 @pytest.mark.parametrize("text", ["listen = ", "\0", "[redis\n", "a = 1\na = 2", "[" * 5000])
 def test_a_file_that_is_not_toml_is_one_fault(write_config: WriteConfig, text: str) -> None:
     """What would be missing without the file is not told on top."""
-    (fault,) = faults_of(write_config(text), {})
+    (fault,) = issues_of(write_config(text), {})
 
     assert "mintonce.toml" in fault.where
 
 
 def test_an_absent_file_is_a_fault(tmp_path: Path) -> None:
     """A config file that was named must be there."""
-    (fault,) = faults_of(tmp_path / "absent.toml", {})
+    (fault,) = issues_of(tmp_path / "absent.toml", {})
 
     assert "No such file" in fault.what
 
@@ -99,7 +99,7 @@ def test_an_absent_file_hides_no_fault_of_the_environment(tmp_path: Path) -> Non
     """Only what would be missing is not told: it may stand in the file."""
     environ = {"MINTONCE_REDSI_URL": "x", "MINTONCE_CLIENT_SECRET_FILE": str(tmp_path / "absent")}
 
-    faults = faults_of(tmp_path / "absent.toml", environ)
+    faults = issues_of(tmp_path / "absent.toml", environ)
 
     assert {fault.where.removeprefix("variable ") for fault in faults} == {str(tmp_path / "absent.toml"), *environ}
 
@@ -123,6 +123,6 @@ def test_a_domain_in_the_environment_replaces_the_token_url_of_the_file(write_co
 
 def test_names_are_spelled_as_they_are(write_config: WriteConfig) -> None:
     """In a file `LISTEN` is not `listen`: TOML tells them apart."""
-    (fault,) = faults_of(write_config('LISTEN = "127.0.0.1:1"' + COMPLETE), {})
+    (fault,) = issues_of(write_config('LISTEN = "127.0.0.1:1"' + COMPLETE), {})
 
     assert fault.where.endswith("mintonce.toml: LISTEN")

@@ -47,7 +47,7 @@ def load_or_fault(config: Path | None, environ: dict[str, str]) -> None:
     try:
         load(config, environ)
     except SettingsError as error:
-        faults = error.faults
+        faults = error.issues
     else:
         return
     assert faults

@@ -6,7 +6,7 @@ import pytest
 
 from mintonce_server.config import load
 from support.certificates import Authority
-from support.settings import faults_of
+from support.settings import issues_of
 
 FAR = {"MINTONCE_LISTEN": "0.0.0.0:50051"}
 
@@ -54,7 +54,7 @@ def test_each_part_of_the_guard_is_needed(guarded: dict[str, str], missing: str,
     """Without it the server does not start, and says what is missing."""
     del guarded[missing]
 
-    (fault,) = faults_of(None, guarded)
+    (fault,) = issues_of(None, guarded)
 
     assert fault.where == f"variable {where}"
 
@@ -63,7 +63,7 @@ def test_a_far_store_needs_sealing_keys(smallest: dict[str, str]) -> None:
     """Who reads it, or its backups, must not have the tokens."""
     smallest["MINTONCE_REDIS_URL"] = "rediss://redis.internal:6379/0"
 
-    (fault,) = faults_of(None, smallest)
+    (fault,) = issues_of(None, smallest)
 
     assert "keygen" in fault.remedy
     assert load(None, {**smallest, "MINTONCE_INSECURE_STORE": "true"}).insecure_store
@@ -83,7 +83,7 @@ def test_a_store_in_clear_beyond_this_machine_must_be_said_out_loud(guarded: dic
     """Sealing hides what is stored, and not the password of the one who may delete it."""
     guarded["MINTONCE_REDIS_URL"] = url
 
-    (fault,) = faults_of(None, guarded)
+    (fault,) = issues_of(None, guarded)
 
     assert (fault.where, "rediss://" in fault.remedy) == ("variable MINTONCE_REDIS_URL", True)
     assert "MINTONCE_INSECURE_REDIS=true" in fault.remedy
@@ -114,7 +114,7 @@ def test_a_second_address_for_bearers_needs_somebody_to_believe(guarded: dict[st
     """A listener on which nobody could prove an identity is an oversight."""
     guarded["MINTONCE_BEARER_LISTEN"] = "0.0.0.0:50052"
 
-    (fault,) = faults_of(None, guarded)
+    (fault,) = issues_of(None, guarded)
 
     assert "api_keys_file" in fault.remedy
     assert load(None, {**guarded, "MINTONCE_API_KEYS_FILE": str(files / "keys.toml")}).bearer_listen
@@ -125,7 +125,7 @@ def test_a_key_that_others_may_read_is_refused(guarded: dict[str, str], files: P
     """It is no secret any more."""
     (files / name).chmod(0o640)
 
-    (fault,) = faults_of(None, guarded)
+    (fault,) = issues_of(None, guarded)
 
     assert "chmod 600" in fault.remedy
 
@@ -137,7 +137,7 @@ def test_what_decides_may_be_read_but_not_written_by_others(guarded: dict[str, s
     assert load(None, guarded).policy_file
 
     (files / name).chmod(0o664)
-    (fault,) = faults_of(None, guarded)
+    (fault,) = issues_of(None, guarded)
 
     assert "go-w" in fault.remedy
 
@@ -148,7 +148,7 @@ def test_a_config_file_that_others_may_write_is_refused(smallest: dict[str, str]
     config.write_text("")
     config.chmod(0o666)
 
-    (fault,) = faults_of(config, smallest)
+    (fault,) = issues_of(config, smallest)
 
     assert "can be written by others" in fault.what
 
@@ -159,8 +159,8 @@ def test_each_way_to_prove_a_client_needs_its_own(smallest: dict[str, str], file
     jwt = {**smallest, "MINTONCE_ISSUERS__DEFAULT__AUTH": "private_key_jwt"}
     mtls = {**smallest, "MINTONCE_ISSUERS__DEFAULT__AUTH": "tls_client_auth"}
 
-    assert [fault.where for fault in faults_of(None, jwt)] == ["variable MINTONCE_CLIENTS__DEFAULT__SIGNING_KEY_FILE"]
-    assert [fault.where for fault in faults_of(None, mtls)] == [
+    assert [fault.where for fault in issues_of(None, jwt)] == ["variable MINTONCE_CLIENTS__DEFAULT__SIGNING_KEY_FILE"]
+    assert [fault.where for fault in issues_of(None, mtls)] == [
         "variable MINTONCE_CLIENTS__DEFAULT__CERTIFICATE_FILE",
         "variable MINTONCE_CLIENTS__DEFAULT__KEY_FILE",
     ]
@@ -176,8 +176,8 @@ def test_keys_of_a_jwt_issuer_are_never_fetched_in_clear(smallest: dict[str, str
         "MINTONCE_JWT_ISSUERS__K8S__ISSUER": "https://kubernetes.default.svc",
         "MINTONCE_JWT_ISSUERS__K8S__AUDIENCES": "mintonce",
     }
-    (missing,) = faults_of(None, settings)
-    (plain,) = faults_of(None, {**settings, "MINTONCE_JWT_ISSUERS__K8S__JWKS_URL": "http://issuer.example.com/keys"})
+    (missing,) = issues_of(None, settings)
+    (plain,) = issues_of(None, {**settings, "MINTONCE_JWT_ISSUERS__K8S__JWKS_URL": "http://issuer.example.com/keys"})
 
     assert "jwks_url" in missing.remedy
     assert "https" in plain.what
@@ -195,7 +195,7 @@ def test_no_algorithm_with_a_shared_secret_can_be_set(smallest: dict[str, str], 
     }
     assert load(None, settings).jwt_issuers
 
-    assert faults_of(None, {**settings, "MINTONCE_JWT_ISSUERS__K8S__ALGORITHMS": algorithm})
+    assert issues_of(None, {**settings, "MINTONCE_JWT_ISSUERS__K8S__ALGORITHMS": algorithm})
 
 
 @pytest.mark.parametrize("option", ["ssl_ca_certs", "ssl_certfile", "ssl_keyfile"])
@@ -210,7 +210,7 @@ def test_tls_files_of_redis_are_closed_to_others(smallest: dict[str, str], tmp_p
     assert load(None, given).redis.safe_url == "rediss://127.0.0.1/0"
 
     files[option].chmod(0o644 if option == "ssl_keyfile" else 0o664)
-    (fault,) = faults_of(None, given)
+    (fault,) = issues_of(None, given)
 
     assert option in fault.what
     assert "chmod" in fault.remedy

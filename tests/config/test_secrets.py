@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from mintonce_server.common.files import is_open
 from mintonce_server.config import SettingsError, load
-from mintonce_server.config.files import is_open
 from mintonce_server.core.secret import Secret
 from support.settings import COMPLETE
 
@@ -53,7 +53,7 @@ def test_no_fault_repeats_a_value(write_config: WriteConfig, text: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load(write_config(text), {})
 
-    shown = "".join(traceback.format_exception(caught.value)) + caught.value.remedy + repr(caught.value.faults)
+    shown = "".join(traceback.format_exception(caught.value)) + caught.value.remedy + repr(caught.value.issues)
     assert CANARY not in shown
     assert caught.value.__context__ is None
 
@@ -112,7 +112,7 @@ def test_no_library_logs_what_was_read(
         (b"two\nlines", "control"),
         (b"a NUL\0", "control"),
         (b"x" * 5000, "more than"),
-        (b"x" * (2 << 20), "longer"),
+        (b"x" * (2 << 20), "larger"),
     ],
 )
 def test_a_file_that_holds_no_secret_is_a_fault(
@@ -144,7 +144,7 @@ def test_a_secret_is_not_read_from_a_folder_or_a_pipe(smallest: dict[str, str], 
     """Only regular files: reading a pipe could wait for ever."""
     del smallest["MINTONCE_CLIENT_SECRET"]
 
-    with pytest.raises(SettingsError, match="no regular file"):
+    with pytest.raises(SettingsError, match="not a regular file"):
         load(None, {**smallest, "MINTONCE_CLIENT_SECRET_FILE": str(tmp_path)})
 
 

@@ -14,10 +14,10 @@ from mintonce_server.api.listening import listen_on
 from mintonce_server.api.options import ServerOptions, channel_options
 from mintonce_server.api.receiving import Methods, Receiving
 from mintonce_server.api.wasted import WastedCalls
+from mintonce_server.common.network import network_of_peer
 from mintonce_server.core.ports import Clock
 from mintonce_server.core.supervise import Start
 from mintonce_server.observability.logs import get_logger
-from mintonce_server.observability.peers import network_of
 from mintonce_server.observability.quiet import Quiet
 
 MOST_NAMED: Final = 5
@@ -83,7 +83,7 @@ class Listener:
             "connections_closed",
             listen=self._listen,
             count=self._closed,
-            networks=sorted({network_of(peer) for peer in closed})[:MOST_NAMED],
+            networks=sorted({network_of_peer(peer) for peer in closed})[:MOST_NAMED],
             detail="they made too many calls without an identity or a message",
             left_out=left_out,
         )

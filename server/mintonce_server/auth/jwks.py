@@ -13,7 +13,8 @@ from joserfc.errors import SecurityWarning
 from joserfc.jwk import DictKey, ECKey, JWKRegistry, KeySet, OctKey, OKPKey, RSAKey
 
 from mintonce_server.auth.documents import json_object
-from mintonce_server.common.in_memory import as_file
+from mintonce_server.common.files import as_file
+from mintonce_server.common.oauth import JWT_ALGORITHMS
 from mintonce_server.core.errors import Foreign, MintonceError
 from mintonce_server.core.ports import Clock
 
@@ -21,14 +22,6 @@ MAX_BYTES: Final = 256 * 1024
 MAX_KEYS: Final = 100
 RSA_BITS: Final = range(2048, 8193)
 """At least what RFC 7518, section 3.3, demands; at most what is verified in no time."""
-
-ALGORITHMS: Final = frozenset(
-    {
-        *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
-        *("ES256", "ES384", "ES512", "EdDSA", "Ed25519", "Ed448"),
-    }
-)
-"""All that sign with a private key and verify with a public one."""
 
 Key = RSAKey | ECKey | OKPKey | OctKey  # the latter is never made here, but is part of the library's type
 _CURVES: Final = {"EC": {"P-256", "P-384", "P-521"}, "OKP": {"Ed25519", "Ed448"}}
@@ -85,7 +78,7 @@ def _is_for_us(entry: dict[str, object]) -> bool:
     return (
         (kind == "RSA" or (isinstance(kind, str) and curve in list(_CURVES.get(kind, ()))))
         and entry.get("use", "sig") == "sig"
-        and entry.get("alg", "RS256") in list(ALGORITHMS)
+        and entry.get("alg", "RS256") in JWT_ALGORITHMS
         and (not isinstance(operations, list) or "verify" in operations)
     )
 
@@ -138,7 +131,7 @@ class JwksUrl:
         clock: Clock,
         ca_file: str | None = None,
         verify: Callable[[], ssl.SSLContext] | None = None,
-        trouble: Callable[[JwksError], None],
+        on_error: Callable[[JwksError], None],
         pace: Pace = USUAL_PACE,
     ) -> None:
         """`verify`: whom to trust, as it is now, instead of `ca_file`."""
@@ -147,7 +140,7 @@ class JwksUrl:
         self._url = url
         self._clock = clock
         self._verify = verify or _always(_trusting(ca_file))
-        self._trouble = trouble
+        self._on_error = on_error
         self._pace = pace
         self._keys: KeySet | None = None
         self._document: bytes | None = None
@@ -183,7 +176,7 @@ class JwksUrl:
             if document != self._document:
                 self._keys, self._document = parse_jwks(document), document
         except JwksError as error:
-            self._trouble(error)
+            self._on_error(error)
             return False
         return True
 

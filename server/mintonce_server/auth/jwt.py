@@ -13,7 +13,8 @@ from joserfc.errors import SecurityWarning
 from joserfc.jwk import KeySet
 
 from mintonce_server.auth.documents import json_object
-from mintonce_server.auth.jwks import ALGORITHMS, JwksUrl, Key, Keys
+from mintonce_server.auth.jwks import JwksUrl, Key, Keys
+from mintonce_server.common.oauth import JWT_ALGORITHMS
 from mintonce_server.core.caller import Caller, CallerKind
 from mintonce_server.core.errors import MintonceError, Unauthenticated
 from mintonce_server.core.ports import Clock
@@ -38,7 +39,7 @@ class JwtIssuer:
         keys: Keys,
         leeway: float = 30.0,
     ) -> None:
-        if not ALGORITHMS.issuperset(algorithms):
+        if not set(algorithms) <= set(JWT_ALGORITHMS):
             raise ValueError("only asymmetric algorithms: a public key must never serve as a secret")
         self.name = name
         self.issuer = issuer

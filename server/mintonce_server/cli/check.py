@@ -61,13 +61,13 @@ async def run_check(config: Path | None, environ: Mapping[str, str] | None, prob
 
 def report_faults(error: SettingsError) -> Iterator[str]:
     """Every fault with its remedy."""
-    count = len(error.faults)
+    count = len(error.issues)
     yield f"{count} fault{'s'[: count != 1]} in the settings:"
-    for fault in error.faults:
+    for issue in error.issues:
         yield ""
-        yield visible(f"  {fault.where}")
-        yield visible(f"    {fault.what}")
-        yield visible(f"    → {fault.remedy}")
+        yield visible(f"  {issue.where}")
+        yield visible(f"    {issue.what}")
+        yield visible(f"    → {issue.remedy}")
     yield ""
     yield _verdict(count)
 

@@ -1,15 +1,24 @@
-"""What a Redis URL may say. The store reads it by itself (store/topology/url.py); here each fault gets its remedy."""
+"""What a Redis URL may contain, and the TLS files that it names. Each error has a remedy.
 
+The store parses the URL again by itself (store/topology/url.py).
+"""
+
+import ssl
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl
 
-from mintonce_server.common.urls import hosts_of, read_address, split_hosts_url
+from mintonce_server.common.files import FileError, read_file, require_not_writable, require_private
+from mintonce_server.common.network import hosts_of, read_address, split_hosts_url
+from mintonce_server.common.pem import PemError, holds_certificates, load_pair
 
 SINGLE: Final = ("redis", "rediss", "unix")
 SENTINEL: Final = ("redis+sentinel", "rediss+sentinel")
 CLUSTER: Final = ("redis+cluster", "rediss+cluster")
 
-TLS_OPTIONS: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname", "ssl_cert_reqs")
+TLS_FILE_OPTIONS: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+TLS_OPTIONS: Final = (*TLS_FILE_OPTIONS, "ssl_check_hostname", "ssl_cert_reqs")
 SENTINEL_OPTIONS: Final = ("sentinel_username", "sentinel_password")
 _WORDS: Final = {
     "ssl_check_hostname": ("true", "1", "yes", "false", "0", "no"),
@@ -23,8 +32,8 @@ REMEDY: Final = (
 )
 
 
-class _Wrong(Exception):
-    """What, and what to do about it."""
+class _Invalid(Exception):
+    """What is wrong, and what to do about it."""
 
     def __init__(self, what: str, remedy: str = REMEDY) -> None:
         super().__init__(what)
@@ -32,12 +41,12 @@ class _Wrong(Exception):
         self.remedy = remedy
 
 
-def fault_in(url: str) -> tuple[str, str] | None:
-    """What is wrong, and the remedy. Shows nothing of the URL but names of options."""
+def redis_url_error(url: str) -> tuple[str, str] | None:
+    """What is wrong with the URL, and the remedy. Repeats nothing of the URL but names of options."""
     try:
         _check(url)
-    except _Wrong as wrong:
-        return wrong.what, wrong.remedy
+    except _Invalid as error:
+        return error.what, error.remedy
     return None
 
 
@@ -48,46 +57,46 @@ def without_secrets(url: str) -> str:
 
 
 def is_encrypted(url: str) -> bool:
-    """Whether it asks for TLS."""
+    """Whether the URL selects TLS."""
     return url.startswith("rediss")
 
 
 def _check(url: str) -> None:
     parts = _split_or_none(url)
     if parts is None or parts.fragment:
-        raise _Wrong(_MALFORMED)
+        raise _Invalid(_MALFORMED)
     if parts.scheme not in (*SINGLE, *SENTINEL, *CLUSTER):
-        raise _Wrong("is not a URL of a Redis or Valkey server")
+        raise _Invalid("is not a URL of a Redis or Valkey server")
     if parts.scheme != "unix":
         _check_hosts(parts)
         _check_path(parts)
     elif not parts.path.startswith("/"):
-        raise _Wrong("names no socket by an absolute path")
+        raise _Invalid("does not name a socket by an absolute path")
     _check_options(parts)
 
 
 def _check_hosts(parts: SplitResult) -> None:
     hosts = hosts_of(parts)
     if "@" in parts.path + parts.query:
-        # A password that is not percent-encoded ends the host too early.
-        raise _Wrong(_MALFORMED)
+        # An unescaped password would end the host early.
+        raise _Invalid(_MALFORMED)
     if len(hosts) > 1 and parts.scheme in SINGLE:
-        raise _Wrong("names more than one host")
+        raise _Invalid("names more than one host")
     may_be_empty = hosts == [""] and parts.scheme in SINGLE
     if not may_be_empty and not all(map(_is_host, hosts)):
-        raise _Wrong(_MALFORMED)
+        raise _Invalid(_MALFORMED)
 
 
 def _check_path(parts: SplitResult) -> None:
     words = [word for word in parts.path.split("/") if word]
     if parts.scheme in SENTINEL:
         if not words:
-            raise _Wrong("does not say which service the Sentinels watch")
+            raise _Invalid("does not name the service that the Sentinels watch")
         del words[0]
     if len(words) > 1 or not all(word.isascii() and word.isdigit() for word in words):
-        raise _Wrong("names a database that is not a number")
+        raise _Invalid("names a database that is not a number")
     if parts.scheme in CLUSTER and words not in ([], ["0"]):
-        raise _Wrong("names a database, and a Cluster has number 0 only")
+        raise _Invalid("names a database, but a Cluster has only number 0")
 
 
 def _check_options(parts: SplitResult) -> None:
@@ -97,15 +106,15 @@ def _check_options(parts: SplitResult) -> None:
     known += SENTINEL_OPTIONS if parts.scheme in SENTINEL else ()
     unknown = sorted(options.keys() - set(known))
     if unknown:
-        have = f"Known are {', '.join(known)}." if known else "Leave the options out."
-        raise _Wrong(f"has options that are not known: {', '.join(unknown)}", have)
+        remedy = f"Known options: {', '.join(known)}." if known else "Remove the options."
+        raise _Invalid(f"has unknown options: {', '.join(unknown)}", remedy)
     if not options.get("db", "0").isdigit():
-        raise _Wrong("names a database that is not a number")
+        raise _Invalid("names a database that is not a number")
     for name, words in _WORDS.items():
         if options.get(name, words[0]).lower() not in words:
-            raise _Wrong(f"has an option {name} that is none of its words", f"Write one of {', '.join(words)}.")
+            raise _Invalid(f"has an option {name} with an unknown value", f"Use one of {', '.join(words)}.")
     if "ssl_keyfile" in options and "ssl_certfile" not in options:
-        raise _Wrong("has ssl_keyfile without ssl_certfile", "Name both, or a ssl_certfile that holds both.")
+        raise _Invalid("has ssl_keyfile without ssl_certfile", "Set both, or a ssl_certfile that contains both.")
 
 
 def _is_host(text: str) -> bool:
@@ -121,3 +130,52 @@ def _split_or_none(url: str) -> SplitResult | None:
         return split_hosts_url(url)
     except ValueError:
         return None
+
+
+def access_check_of(option: str, files: Collection[str]) -> Callable[[Path], None]:
+    """The access check for the file of one of TLS_FILE_OPTIONS: a file with a private key must be private."""
+    holds_key = option == "ssl_keyfile" or (option == "ssl_certfile" and "ssl_keyfile" not in files)
+    return require_private if holds_key else require_not_writable
+
+
+def tls_file_errors(url: str) -> Iterator[tuple[str, str]]:
+    """What is wrong with each TLS file that a valid URL names, and the remedy."""
+    options = dict(parse_qsl(split_hosts_url(url).query))
+    files = {option: Path(options[option]) for option in TLS_FILE_OPTIONS if options.get(option)}
+    contents: dict[str, bytes] = {}
+    has_failed = False
+    for option, file in files.items():
+        try:
+            contents[option] = read_file(file)
+            access_check_of(option, files)(file)
+        except FileError as error:
+            yield f"names '{file}' as {option}, which {error}", error.remedy
+            has_failed = True
+    if has_failed:
+        return
+    if "ssl_ca_certs" in contents and not holds_certificates(contents["ssl_ca_certs"]):
+        yield (
+            f"names '{files['ssl_ca_certs']}' as ssl_ca_certs, which holds no certificates in PEM",
+            "Name the certificate of the authority that signs Redis' certificate (-----BEGIN CERTIFICATE-----).",
+        )
+    if "ssl_certfile" in contents:
+        yield from _pair_errors(files, contents)
+
+
+def _pair_errors(files: dict[str, Path], contents: dict[str, bytes]) -> Iterator[tuple[str, str]]:
+    certificate, key = files["ssl_certfile"], files.get("ssl_keyfile")
+    try:
+        load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), contents["ssl_certfile"], contents.get("ssl_keyfile"))
+    except PemError as error:
+        if error.part == "pair":
+            held = f"'{key}' as ssl_keyfile" if key else f"'{certificate}' as ssl_certfile, without ssl_keyfile"
+            yield (
+                f"names {held}, which is not the key of the certificate in '{certificate}' (ssl_certfile)",
+                "Name the key that was generated with the certificate. Replace both files together.",
+            )
+        else:
+            and_key = f" and '{key}' as ssl_keyfile" if key else ", without ssl_keyfile"
+            yield (
+                f"names '{certificate}' as ssl_certfile{and_key}: they hold no certificate and unencrypted key in PEM",
+                "Write certificate (-----BEGIN CERTIFICATE-----) and key in PEM, the key without a password.",
+            )

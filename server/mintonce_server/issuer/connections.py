@@ -11,13 +11,14 @@ from typing import Any, Final
 import httpx
 
 from mintonce_server.common.causes import Peer, cause_of
-from mintonce_server.common.in_memory import as_file
+from mintonce_server.common.files import as_file
+from mintonce_server.common.network import is_loopback
 from mintonce_server.core.errors import Foreign, IssuerError, IssuerMalformed, IssuerUnavailable
 from mintonce_server.core.turns import AT_ONCE
 from mintonce_server.issuer.answer import Answer
 from mintonce_server.issuer.body import BadBody, read_bounded, unpack
 from mintonce_server.issuer.certificate import ClientCertificate
-from mintonce_server.issuer.options import EndpointOptions, is_loopback
+from mintonce_server.issuer.options import EndpointOptions
 from mintonce_server.issuer.request import MintRequest
 
 # At DEBUG these write down header values, Authorization among them; httpx writes whole URLs at INFO.

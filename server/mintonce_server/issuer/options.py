@@ -1,12 +1,13 @@
 """What the composition root says about an issuer and a client; plain values, checked where they are made."""
 
-import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
+from mintonce_server.common.network import is_loopback
+from mintonce_server.common.oauth import OWN_PARAMETERS
 from mintonce_server.core.secret import Secret
 from mintonce_server.issuer.certificate import ClientCertificate
 from mintonce_server.issuer.grant import AudienceCheck
@@ -18,11 +19,6 @@ AudienceParameter = Literal["audience", "resource"]
 
 TIMEOUT: Final = 10.0
 """Seconds for a whole mint, whatever its phases: the mint deadline of the lease protocol."""
-
-OWN_PARAMETERS: Final = frozenset(
-    {"grant_type", "client_id", "client_secret", "client_assertion", "client_assertion_type"}
-)
-"""What only Mintonce itself may say in a request: extra claims of these names are refused."""
 
 _VISIBLE = re.compile(r"[\x21-\x5b\x5d-\x7e]+")
 
@@ -131,11 +127,3 @@ def check_token_url(url: str, allow_http: bool) -> None:
         raise ValueError("token_url holds a fragment (#…): an endpoint has none (RFC 6749, section 3.2)")
     if parts.scheme == "http" and not allow_http and not is_loopback(host):
         raise ValueError("token_url is plain http:// beyond this machine: use https://, or set allow_http if meant")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the host can only be this machine: localhost, 127.0.0.0/8 or ::1."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name, not an address
-        return host == "localhost"

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from mintonce_server.common.network import network_of_peer
 from mintonce_server.core.bucket import Bucket
 from mintonce_server.core.caller import ANONYMOUS
 from mintonce_server.core.errors import AuditUnavailable
 from mintonce_server.core.ports import Clock
 from mintonce_server.observability.audit import CallRecord, Record, RepeatRecord
 from mintonce_server.observability.logs import get_logger
-from mintonce_server.observability.peers import network_of
 
 UNKNOWN: Final = "unknown"
 """The caller's name in a record when the caller is not known."""
@@ -121,4 +121,4 @@ class AuditRepeats:
 @lru_cache(1024)
 def _network(peer: str) -> str:
     """The calls of one connection come from the same place."""
-    return network_of(peer)
+    return network_of_peer(peer)

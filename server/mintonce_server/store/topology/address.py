@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Self
 
-from mintonce_server.common.urls import read_address
+from mintonce_server.common.network import read_address
 
 
 class Address(NamedTuple):

@@ -4,7 +4,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Final
 
-from mintonce_server.common.in_memory import as_file
+from mintonce_server.common.files import as_file
 from mintonce_server.store.topology.pool import as_told
 from mintonce_server.store.topology.url import Target
 

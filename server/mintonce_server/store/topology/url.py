@@ -6,7 +6,7 @@ from ssl import SSLContext
 from typing import Final, Literal
 from urllib.parse import SplitResult, parse_qsl, unquote
 
-from mintonce_server.common.urls import hosts_of, split_hosts_url
+from mintonce_server.common.network import hosts_of, split_hosts_url
 from mintonce_server.store.topology.address import Address
 
 Kind = Literal["single", "sentinel", "cluster"]

@@ -1,14 +1,13 @@
-"""Where the broker's events go: all to the log, each POST to the audit log; a token for another audience is logged."""
+"""Where the broker's events go: to the log, POSTs also to the audit log. Warns of tokens for another audience."""
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict
-from typing import Final
+from typing import Final, Protocol
 
 from mintonce_server.core import events
-from mintonce_server.core.errors import AuditUnavailable
+from mintonce_server.core.errors import AuditUnavailable, MintonceError
 from mintonce_server.core.ports import Clock
-from mintonce_server.issuer.grant import AUDIENCE_REMEDY, WrongAudience
 from mintonce_server.observability.audit import AuditLog, MintRecord
 from mintonce_server.observability.faults import FaultLog
 from mintonce_server.observability.journal import event_sink, guarded
@@ -17,18 +16,30 @@ from mintonce_server.observability.logs import get_logger
 WARN_EVERY: Final = 600.0
 """Seconds between two warnings about one key's audience."""
 WARNED_MAX: Final = 1024
-"""Keys that are remembered as warned about."""
+"""Keys for which the time of the last warning is kept."""
 WARNINGS_A_MINUTE: Final = 20
-"""Of all keys together."""
+"""For all keys together."""
 
 
-def sink_of(audit: AuditLog, unchecked: Collection[str], clock: Clock, faults: FaultLog) -> events.EventSink:
-    """`unchecked`: clients whose tokens may be for any audience without a word.
+class Granted(Protocol):
+    """What an issuer granted, though the token was refused because of it."""
 
-    Never raises, and what one of its parts raises keeps no event from the others.
-    """
+    @property
+    def scopes(self) -> tuple[str, ...]: ...
+
+    @property
+    def audience(self) -> tuple[str, ...]: ...
+
+
+GrantedOf = Callable[[MintonceError | None], Granted | None]
+"""The grant of a token that was refused with this error, if its error has one."""
+
+
+def sink_of(
+    audit: AuditLog, audiences: "AudienceWarnings", granted_of: GrantedOf, faults: FaultLog
+) -> events.EventSink:
+    """Never raises. An exception in one part does not keep the event from the others."""
     journal = guarded(event_sink(get_logger("mintonce")), faults)
-    audiences = AudienceWarnings(unchecked, clock)
 
     def look_at_posts(event: events.Event) -> None:
         if isinstance(event, events.Posted):
@@ -36,7 +47,7 @@ def sink_of(audit: AuditLog, unchecked: Collection[str], clock: Clock, faults: F
 
     def audit_posts(event: events.Event) -> None:
         if isinstance(event, events.Posted) and audit.is_on:
-            _audit_mint(audit, event)
+            _audit_mint(audit, event, granted_of)
 
     warnings, posts = guarded(look_at_posts, faults), guarded(audit_posts, faults)
 
@@ -52,16 +63,21 @@ def sink_of(audit: AuditLog, unchecked: Collection[str], clock: Clock, faults: F
 
 
 class AudienceWarnings:
-    """Says when a JWT names other audiences than the one that was asked for."""
+    """Warns when a JWT names other audiences than the requested one.
 
-    def __init__(self, unchecked: Collection[str], clock: Clock) -> None:
+    `unchecked`: clients whose tokens may be for any audience.
+    """
+
+    def __init__(self, unchecked: Collection[str], clock: Clock, granted_of: GrantedOf, remedy: str) -> None:
         self._unchecked = frozenset(unchecked)
         self._clock = clock
+        self._granted_of = granted_of
+        self._remedy = remedy
         self._warned: OrderedDict[str, float] = OrderedDict()
         self._minute, self._count = 0.0, 0
 
     def look_at(self, event: events.Posted) -> None:
-        asked, (_, granted) = event.key.audience, _granted(event)
+        asked, (_, granted) = event.key.audience, _granted(event, self._granted_of)
         if not asked or not granted or asked in granted or event.key.client in self._unchecked:
             return
         if self._is_due(event.key_hash):
@@ -72,7 +88,7 @@ class AudienceWarnings:
                 asked=asked,
                 granted=granted,
                 refused=event.error is not None,
-                remedy=AUDIENCE_REMEDY,
+                remedy=self._remedy,
             )
 
     def _is_due(self, key_hash: str) -> bool:
@@ -91,15 +107,15 @@ class AudienceWarnings:
         return True
 
 
-def _granted(event: events.Posted) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _granted(event: events.Posted, granted_of: GrantedOf) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Scopes and audience, also of a token that was refused because of them."""
-    if isinstance(event.error, WrongAudience):
-        return event.error.grant.scopes, event.error.grant.audience
+    if (refused := granted_of(event.error)) is not None:
+        return refused.scopes, refused.audience
     return event.scopes, event.audience
 
 
-def _audit_mint(audit: AuditLog, event: events.Posted) -> None:
-    error, (scopes, audience) = event.error, _granted(event)
+def _audit_mint(audit: AuditLog, event: events.Posted, granted_of: GrantedOf) -> None:
+    error, (scopes, audience) = event.error, _granted(event, granted_of)
     record = MintRecord(
         client=event.key.client,
         audience=event.key.audience,
@@ -119,5 +135,5 @@ def _audit_mint(audit: AuditLog, event: events.Posted) -> None:
     try:
         audit.write(record)
     except AuditUnavailable as trouble:
-        # The token is paid for: whoever wants it is audited, and refused, by itself.
+        # The token is already minted. A call that wants it writes its own audit record, and is refused if that fails.
         get_logger(__name__).error("audit_unavailable", detail=str(trouble), remedy=trouble.remedy, lost=asdict(record))

@@ -10,9 +10,8 @@ from mintonce_server.auth.jwks import JwksUrl
 from mintonce_server.config import Settings, load
 from mintonce_server.core.errors import MintonceError
 from mintonce_server.observability.clock import SystemClock
-from mintonce_server.reload.credentials import credentials_of
-from mintonce_server.reload.guarding import Guarding, Version
-from mintonce_server.reload.reloading import Reloader
+from mintonce_server.reload.access import AccessFiles, Version, client_credentials
+from mintonce_server.reload.files import Reloader
 from mintonce_server.store.keyring import new_keyring
 from support.certificates import Authority
 from support.clocks import ManualClock
@@ -43,7 +42,7 @@ def test_a_version_changes_when_one_of_its_values_is_replaced() -> None:
 
 
 class Bench:
-    """All files that guard something, a Guarding that reads them, and what its reloader says."""
+    """All files that guard something, an AccessFiles that loads them, and what its reloader says."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -68,15 +67,16 @@ class Bench:
             self.write(name)
         settings = load(None, self._environ())
         self.changes = 0
-        self.guarding = Guarding(settings, self.clock, self._count)
+        self.files = AccessFiles(settings, self.clock)
+        self.files.notify(on_access=self._count, on_credentials=lambda: None)
         self.credentials = {
-            name: credentials_of(name, client, self.guarding) for name, client in settings.clients.items()
+            name: client_credentials(name, client, self.files) for name, client in settings.clients.items()
         }
         self.reloader = Reloader(
-            self.guarding.watched,
+            self.files.values,
             self.clock,
-            loaded=self.loaded.append,
-            trouble=lambda _, error: self.trouble.append(error),
+            on_loaded=self.loaded.append,
+            on_error=lambda _, error: self.trouble.append(error),
         )
 
     def _count(self) -> None:
@@ -182,13 +182,13 @@ async def test_a_changed_file_is_told_to_watches_that_it_concerns(
 ) -> None:
     """Callers are proved again when proofs are held against something else; a policy is only held against them."""
     bench = Bench(tmp_path)
-    before = bench.guarding.identities()
+    before = bench.files.identities()
     bench.write(name, b"\n")
     for _ in range(4):  # files that belong together may be at odds for a moment
         await bench.reloader.check()
     assert len(bench.loaded) == 1
     assert bench.changes == (0 if proves is None else 1)
-    assert (bench.guarding.identities() != before) is bool(proves)
+    assert (bench.files.identities() != before) is bool(proves)
 
 
 def fetching(directory: Path) -> Settings:
@@ -204,7 +204,6 @@ def fetching(directory: Path) -> Settings:
             "MINTONCE_CLIENT_SECRET": "secret",
             "MINTONCE_REDIS_URL": "redis://127.0.0.1:1/0",
             "MINTONCE_POLICY_FILE": str(policy),
-            "MINTONCE_RELOAD_INTERVAL": "100ms",
             "MINTONCE_JWT_ISSUERS__CLUSTER__ISSUER": "https://issuer.example.com",
             "MINTONCE_JWT_ISSUERS__CLUSTER__AUDIENCES": "mintonce",
             "MINTONCE_JWT_ISSUERS__CLUSTER__JWKS_URL": "https://127.0.0.1:1/keys",
@@ -221,8 +220,9 @@ async def test_keys_that_were_fetched_anew_are_told_to_watches(tmp_path: Path, m
         return fetched[0]
 
     monkeypatch.setattr(JwksUrl, "__call__", newest)
-    guarding = Guarding(fetching(tmp_path), SystemClock(), lambda: told.append(1))
-    looking = asyncio.create_task(guarding.endless["fetched keys"]())
+    files = AccessFiles(fetching(tmp_path), SystemClock(), interval=0.1)
+    files.notify(on_access=lambda: told.append(1), on_credentials=lambda: None)
+    looking = asyncio.create_task(files.endless["fetched keys"]())
     try:
         await asyncio.sleep(0)
         fetched[0] = object()

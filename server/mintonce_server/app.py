@@ -25,9 +25,8 @@ from mintonce_server.observability.audit import AuditLog, ReloadRecord
 from mintonce_server.observability.audit_repeats import AuditRepeats
 from mintonce_server.observability.clock import SystemClock
 from mintonce_server.observability.event_sinks import AudienceWarnings, sink_of
-from mintonce_server.observability.faults import FaultLog
 from mintonce_server.observability.logs import get_logger
-from mintonce_server.observability.quiet import Reminder
+from mintonce_server.observability.quiet import FaultLog, Reminder
 from mintonce_server.reload.access import AccessFiles, StoreAccess, client_credentials, issuer_authorities
 from mintonce_server.reload.files import Reloader
 from mintonce_server.store.keyring import FIXED_KEYRING, Keyring

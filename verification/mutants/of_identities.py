@@ -63,8 +63,8 @@ PROOFS = (
     guard(
         "changed API keys are the same",
         "reload/access.py",
-        "self.access_changed)\n            self.identities.follow(keys)\n",
-        "self.access_changed)\n",
+        "parse_api_keys(content[0]), self.access_changed)\n            self.identities.follow(keys)\n",
+        "parse_api_keys(content[0]), self.access_changed)\n",
         "watches that are woken are not proved again",
         "app/test_access.py",
     ),

@@ -11,8 +11,8 @@ from typing import ClassVar, Final, Self, cast
 
 from mintonce_server.core.errors import AuditUnavailable
 from mintonce_server.core.ports import Clock
+from mintonce_server.observability.lines import timestamp
 from mintonce_server.observability.redaction import NAMES, Redactor
-from mintonce_server.observability.rendering import timestamp
 
 VERSION: Final = 1
 MAX_TEXT: Final = 2048

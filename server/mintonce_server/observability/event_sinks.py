@@ -9,9 +9,9 @@ from mintonce_server.core import events
 from mintonce_server.core.errors import AuditUnavailable, MintonceError
 from mintonce_server.core.ports import Clock
 from mintonce_server.observability.audit import AuditLog, MintRecord
-from mintonce_server.observability.faults import FaultLog
 from mintonce_server.observability.journal import event_sink, guarded
 from mintonce_server.observability.logs import get_logger
+from mintonce_server.observability.quiet import FaultLog
 
 WARN_EVERY: Final = 600.0
 """Seconds between two warnings about one key's audience."""

@@ -31,7 +31,7 @@ FULL: Final = Effort(
     HotEffort(rounds=40, loaded_calls=600, single_calls=100, reads=100_000),
     FleetEffort(replicas=4, callers=1000, rounds=20, pause=0.8, calls=500),
     # A key that was asked for is looked at once more, a minute later: what is idle comes after that. It lasts longer
-    # than revalidate_seconds. The lifetime gives each refresh two seconds, with jitter.
+    # than revalidate_interval. The lifetime gives each refresh two seconds, with jitter.
     KeysEffort(keys=100_000, settle=62.0, idle=12.0, refreshed=200, lifetime=20.0),
 )
 QUICK: Final = Effort(

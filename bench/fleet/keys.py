@@ -32,7 +32,7 @@ WARM_UP: Final = 500
 STEP: Final = 0.25
 STEPS: Final = 10
 LEAST_STEP: Final = 1000
-UNBOUNDED: Final = {"MAX_KEYS_PER_CLIENT": "1000000", "MINT_BURST": "1000000"}
+UNBOUNDED: Final = {"LIMITS__MAX_KEYS_PER_CLIENT": "1000000", "LIMITS__MINT_BURST": "1000000"}
 """Each first call for a key counts as one that may cause a mint."""
 
 

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_dev.valkey import EmbeddedValkey
 from mintonce_server.app import serve
-from mintonce_server.config import ClientSettings, IssuerSettings, RedisSettings, Settings
+from mintonce_server.config import ClientSettings, IssuerSettings, LogSettings, RedisSettings, Settings
 from mintonce_server.core.secret import Secret
 
 CLIENT: Final = "demo"
@@ -51,8 +51,7 @@ def _practice_issuer(options: SandboxOptions, secret: Secret) -> PracticeIssuer:
 def _settings(options: SandboxOptions, redis_url: str, token_url: str, secret: Secret) -> Settings:
     return Settings(
         listen=options.listen,
-        log_format="console",
-        log_level=options.log_level,
+        log=LogSettings(level=options.log_level, format="console"),
         reflection=True,
         redis=RedisSettings(url=Secret(redis_url)),
         issuers={"practice": IssuerSettings(token_url=token_url, request="json")},

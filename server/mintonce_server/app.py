@@ -5,6 +5,7 @@ import random
 import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
+from typing import Final
 
 from mintonce_server.api.authorize import Guards
 from mintonce_server.api.options import ServerOptions
@@ -38,6 +39,11 @@ _WAKE_REMEDY = (
     "Normal during a rolling update. Otherwise check which programs publish to {prefix}:wake in Redis, and that all "
     "replicas have the same index_key. Meanwhile waiting calls poll the store."
 )
+
+
+MAX_MESSAGE_BYTES: Final = 64 * 1024
+MAX_METADATA_BYTES: Final = 16 * 1024
+"""Of a request. Keys are far smaller."""
 
 
 async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[str], None]) -> None:
@@ -81,7 +87,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
                 await _try_store(store)
                 ready(address)
                 await stopping.wait()
-                await _drain(server, broker, settings.drain_seconds)
+                await _drain(server, broker, settings.drain_timeout)
             finally:
                 await server.stop(grace=0.0)
     get_logger(__name__).info("stopped")
@@ -93,7 +99,7 @@ async def prove_store(settings: Settings) -> Proof:
         keyring = AccessFiles(settings, SystemClock()).keyring()
     except MintonceError:  # reported by try_files
         keyring = FIXED_KEYRING
-    return await prove(settings.redis.url.reveal(), keyring.index_key, settings.redis.deadline, settings.redis.prefix)
+    return await prove(settings.redis.url.reveal(), keyring.index_key, settings.redis.timeout, settings.redis.prefix)
 
 
 async def try_files(settings: Settings) -> None:
@@ -143,8 +149,8 @@ async def store_of(settings: Settings, clock: Clock, keyring: Callable[[], Keyri
         clock=clock,
         keyring=keyring,
         identities=identities,
-        lease_seconds=settings.lease_seconds,
-        deadline=settings.redis.deadline,
+        lease_seconds=settings.lease_ttl,
+        deadline=settings.redis.timeout,
         trouble=lambda error: log.warning("wakes_interrupted", detail=str(error), remedy=error.remedy),
         dropped=lambda count: log.warning("wake_dropped", count=count, remedy=_WAKE_REMEDY.format(prefix=prefix)),
         alarm=lambda key_hash, what: log.error("record_unreadable", key_hash=key_hash, detail=what),
@@ -241,7 +247,7 @@ def _endpoint_options(issuer: IssuerSettings, settings: Settings) -> EndpointOpt
         request=issuer.request,
         auth=issuer.auth,
         audience_parameter=issuer.audience_parameter,
-        timeout=min(issuer.timeout, settings.mint_deadline),
+        timeout=settings.mint_timeout,
         http2=issuer.http2,
         default_lifetime=issuer.default_lifetime,
         ca_file=str(issuer.ca_file) if issuer.ca_file else None,
@@ -254,11 +260,11 @@ def _endpoint_options(issuer: IssuerSettings, settings: Settings) -> EndpointOpt
 
 def _broker_options(settings: Settings) -> BrokerOptions:
     return BrokerOptions(
-        mint_deadline=settings.mint_deadline,
+        mint_deadline=settings.mint_timeout,
         min_rotation_interval=settings.min_rotation_interval,
-        revalidate_within=settings.revalidate_seconds,
+        revalidate_within=settings.revalidate_interval,
         mint_in_outage=settings.store_outage == "mint",
-        max_keys_per_client=settings.max_keys_per_client,
+        max_keys_per_client=settings.limits.max_keys_per_client,
     )
 
 
@@ -270,23 +276,23 @@ def _server_options(settings: Settings, files: AccessFiles) -> ServerOptions:
         socket_mode=int(settings.socket_mode, 8),
         tls=files.tls,
         reflection=settings.reflection,
-        so_reuseport=settings.so_reuseport,
-        max_message_bytes=settings.max_message_bytes,
-        max_metadata_bytes=settings.max_metadata_bytes,
-        max_concurrent_rpcs=settings.max_concurrent_rpcs,
-        max_streams_per_connection=settings.max_streams_per_connection,
-        message_timeout=settings.message_timeout,
-        max_connection_age=settings.max_connection_age,
+        so_reuseport=False,
+        max_message_bytes=MAX_MESSAGE_BYTES,
+        max_metadata_bytes=MAX_METADATA_BYTES,
+        max_concurrent_rpcs=settings.limits.max_concurrent_rpcs,
+        max_streams_per_connection=settings.limits.max_streams_per_connection,
+        message_timeout=settings.limits.message_timeout,
+        max_connection_age=settings.limits.max_connection_age,
     )
 
 
 def _quota_options(settings: Settings) -> QuotaOptions:
     return QuotaOptions(
-        mints_per_second=settings.mints_per_second,
-        mint_burst=settings.mint_burst,
-        rejects_per_second=settings.rejects_per_second,
-        reject_burst=settings.reject_burst,
-        max_watches_per_caller=settings.max_watches_per_caller,
-        max_calls_per_caller=settings.max_calls_per_caller,
-        anonymous_callers=settings.anonymous_callers,
+        mints_per_second=settings.limits.mints_per_second,
+        mint_burst=settings.limits.mint_burst,
+        rejects_per_second=settings.limits.rejects_per_second,
+        reject_burst=settings.limits.reject_burst,
+        max_watches_per_caller=settings.limits.max_watches_per_caller,
+        max_calls_per_caller=settings.limits.max_calls_per_caller,
+        anonymous_callers=settings.limits.anonymous_callers,
     )

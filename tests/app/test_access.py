@@ -94,7 +94,7 @@ class Bench:
             "API_KEYS_FILE": "keys.toml",
             "JWT_ISSUERS__CLUSTER__JWKS_FILE": "jwks.json",
             "SEALING_KEYS_FILE": "sealing.toml",
-            "CLIENT_SECRET_FILE": "secret",
+            "CLIENT_SECRET_FILES": "secret",
             "TLS__CERTIFICATE_FILE": "server.crt",
             "TLS__KEY_FILE": "server.key",
             "CLIENTS__SIGNS__SIGNING_KEY_FILE": "signing.pem",
@@ -231,3 +231,43 @@ async def test_keys_that_were_fetched_anew_are_told_to_watches(tmp_path: Path, m
         looking.cancel()
         await asyncio.gather(looking, return_exceptions=True)
     assert told == [1]
+
+
+async def test_a_second_secret_may_come_and_go(tmp_path: Path) -> None:
+    """It is tried from the moment that its file appears, without a restart."""
+    changes: list[None] = []
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.touch(mode=0o600)
+    first.write_text("secret-one")
+    settings = load(
+        None,
+        {
+            "MINTONCE_OAUTH_DOMAIN": "acme.example.com",
+            "MINTONCE_CLIENT_ID": "id",
+            "MINTONCE_CLIENT_SECRET_FILES": f"{first},{second}",
+            "MINTONCE_REDIS_URL": "redis://127.0.0.1:1/0",
+        },
+    )
+    files = AccessFiles(settings, ManualClock())
+    files.notify(on_access=lambda: None, on_credentials=lambda: changes.append(None))
+    credentials = client_credentials("default", settings.clients["default"], files)
+    trouble: list[MintonceError] = []
+    reloader = Reloader(
+        files.values, ManualClock(), on_loaded=lambda _: None, on_error=lambda _, error: trouble.append(error)
+    )
+
+    async def now() -> list[str]:
+        await reloader.check()
+        return [secret.reveal() for secret in credentials.secrets()]
+
+    assert await now() == ["secret-one"]
+    second.touch(mode=0o600)
+    second.write_text("secret-two")
+    assert await now() == ["secret-one", "secret-two"]
+    second.unlink()
+    assert await now() == ["secret-one"]
+    assert (len(changes), trouble) == (2, [])
+
+    first.unlink()
+    assert await now() == ["secret-one"]
+    assert len(trouble) == 1

@@ -10,7 +10,14 @@ import pytest
 
 from mintonce_server.common.files import MAX_FILE_BYTES
 from mintonce_server.core.errors import InvalidRequest
-from mintonce_server.reload.files import PAIR_ATTEMPTS, READ_TIMEOUT, REPEAT_INTERVAL, FileValue, Reloader, UnusableAlone
+from mintonce_server.reload.files import (
+    PAIR_ATTEMPTS,
+    READ_TIMEOUT,
+    REPEAT_INTERVAL,
+    FileValue,
+    Reloader,
+    UnusableAlone,
+)
 from support.clocks import ManualClock
 
 

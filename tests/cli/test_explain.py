@@ -39,7 +39,7 @@ domain = "acme.example.com"
 [clients.billing]
 issuer = "acme"
 client_id = "id"
-client_secret_file = "secret"
+client_secret_files = ["secret"]
 audiences = ["{API}"]
 """
 

@@ -26,6 +26,7 @@ def guarded(smallest: dict[str, str], files: Path) -> dict[str, str]:
     return {
         **smallest,
         **FAR,
+        "MINTONCE_AUDIENCES": "*",
         "MINTONCE_TLS__CERTIFICATE_FILE": str(files / "server.pem"),
         "MINTONCE_TLS__KEY_FILE": str(files / "server.key"),
         "MINTONCE_TLS__CLIENT_CA_FILE": str(files / "ca.pem"),
@@ -214,3 +215,49 @@ def test_tls_files_of_redis_are_closed_to_others(smallest: dict[str, str], tmp_p
 
     assert option in fault.what
     assert "chmod" in fault.remedy
+
+
+@pytest.mark.parametrize("listener", ["MINTONCE_LISTEN", "MINTONCE_BEARER_LISTEN"])
+def test_any_audience_must_be_said_out_loud_beyond_loopback(
+    guarded: dict[str, str], files: Path, listener: str
+) -> None:
+    """It is the only default that leaves something open."""
+    del guarded["MINTONCE_LISTEN"], guarded["MINTONCE_AUDIENCES"]
+    guarded |= {listener: "0.0.0.0:50052", "MINTONCE_API_KEYS_FILE": str(files / "keys.toml")}
+
+    (issue,) = issues_of(None, guarded)
+
+    assert issue.where == "variable MINTONCE_AUDIENCES"
+    assert 'audiences = ["*"] (MINTONCE_AUDIENCES=*)' in issue.remedy
+    assert load(None, {**guarded, "MINTONCE_AUDIENCES": "*"}).clients["default"].audiences == ("*",)
+
+
+def test_the_second_secret_file_may_be_absent(smallest: dict[str, str], tmp_path: Path) -> None:
+    """It is there only while a secret is rotated. If it is there, it must be closed to others like the first."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.touch(mode=0o600)
+    first.write_text("a")
+    del smallest["MINTONCE_CLIENT_SECRET"]
+    smallest["MINTONCE_CLIENT_SECRET_FILES"] = f"{first}, {second}"
+    assert load(None, smallest).clients["default"].client_secret_files == (first, second)
+
+    second.touch(mode=0o644)
+    (issue,) = issues_of(None, smallest)
+    assert "chmod 600" in issue.remedy
+
+    first.unlink()
+    second.chmod(0o600)
+    (issue,) = issues_of(None, smallest)
+    assert issue.where == "variable MINTONCE_CLIENT_SECRET_FILES"
+
+
+def test_more_than_two_secrets_of_a_client_are_refused(smallest: dict[str, str], tmp_path: Path) -> None:
+    """Issuers accept at most two, while one is rotated."""
+    file = tmp_path / "secret"
+    file.touch(mode=0o600)
+    file.write_text("a")
+    del smallest["MINTONCE_CLIENT_SECRET"]
+
+    (issue,) = issues_of(None, {**smallest, "MINTONCE_CLIENT_SECRET_FILES": ",".join([str(file)] * 3)})
+
+    assert issue.where == "variable MINTONCE_CLIENT_SECRET_FILES"

@@ -32,7 +32,7 @@ async def check(directory: Path, url: str) -> Ended:
     secret.touch(mode=0o600)
     secret.write_text("a-client-secret")
     async with issuer() as domain:
-        settings = {"OAUTH_DOMAIN": domain, "CLIENT_ID": "a", "CLIENT_SECRET_FILE": str(secret), "REDIS_URL": url}
+        settings = {"OAUTH_DOMAIN": domain, "CLIENT_ID": "a", "CLIENT_SECRET_FILES": str(secret), "REDIS_URL": url}
         ended = await mintonced("check", directory=directory, settings=settings)
     assert "Traceback" not in ended.out + ended.err
     assert SECRET not in ended.out + ended.err

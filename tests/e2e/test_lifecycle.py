@@ -71,7 +71,7 @@ async def test_sigterm_sends_watches_elsewhere_at_once(tmp_path: Path, settings:
                 await anext(watch)
         async with asyncio.timeout(8.0):
             assert await server.process.wait() == 0
-        assert loop.time() - began < 5.0  # drain_seconds is 10
+        assert loop.time() - began < 5.0  # drain_timeout is 10 s
     assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
     assert is_clean(server)
 
@@ -82,7 +82,7 @@ async def test_a_call_longer_than_the_grace_is_cut_off(
     """A server that was told to end does end."""
     issuer.fault = Fault(hang=True)
     async with (
-        replica(tmp_path, settings | {"DRAIN_SECONDS": "0.5"}) as server,
+        replica(tmp_path, settings | {"DRAIN_TIMEOUT": "0.5"}) as server,
         AsyncTokenClient(server.target) as client,
     ):
         call = asyncio.create_task(client.get("default", AUDIENCE, timeout=8.0))

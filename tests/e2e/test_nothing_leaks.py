@@ -169,7 +169,7 @@ def test_no_value_shows_its_secret(tmp_path: Path) -> None:
         "MINTONCE_CONFIG": str(config_with_secrets(tmp_path)),
         "MINTONCE_OAUTH_DOMAIN": "issuer.example.com",
         "MINTONCE_CLIENT_ID": "some",
-        "MINTONCE_CLIENT_SECRET_FILE": str(tmp_path / "secret"),
+        "MINTONCE_CLIENT_SECRET_FILES": str(tmp_path / "secret"),
         "MINTONCE_REDIS_URL": f"redis://user:{CLIENT_SECRET}@127.0.0.1/0",
     }
     settings = load(None, environ)

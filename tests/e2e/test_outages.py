@@ -22,7 +22,7 @@ AUDIENCE = "https://api.example.com/"
 LIFETIME = 3.0
 REVALIDATE = 1.0
 STORE_DEADLINE = 0.25
-"""Seconds: the default of redis.deadline."""
+"""Seconds: the default of redis.timeout."""
 LEEWAY = 0.05 * LIFETIME
 """Seconds before its end from which on a token is served with a mark only (core.token.leeway)."""
 PATIENCE = 1.0
@@ -66,7 +66,7 @@ class Ordeal:
     async def begin(self) -> None:
         self.store = await self.stack.enter_async_context(single(self.directory / "store"))
         settings = smallest_settings(self.issuer, self.store.url)
-        settings |= {"REVALIDATE_SECONDS": f"{REVALIDATE}s", "MINT_DEADLINE": "1s"}
+        settings |= {"REVALIDATE_INTERVAL": f"{REVALIDATE}s", "MINT_TIMEOUT": "1s"}
         self.fleet: list[Served] = await start(self.stack, self.directory, settings, 2)
         self.token = (await self.fleet[0].get(AUDIENCE)).access_token
         assert (await self.fleet[1].get(AUDIENCE)).access_token == self.token

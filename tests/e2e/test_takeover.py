@@ -17,7 +17,7 @@ from support.waiting import wait_until
 
 AUDIENCE = "https://api.example.com/"
 LEASE = 3.0
-"""Seconds: the default of lease_seconds."""
+"""Seconds: the default of lease_ttl."""
 CALLERS = 20
 
 
@@ -51,7 +51,7 @@ async def test_a_replica_that_was_stopped_does_not_serve_what_was_rejected_meanw
 ) -> None:
     """Calls that lay waiting are the first thing it sees when it goes on; the wake message never reaches it."""
     async with AsyncExitStack() as stack:
-        one, sleeper = await start(stack, tmp_path, settings | {"REVALIDATE_SECONDS": "1s"}, 2)
+        one, sleeper = await start(stack, tmp_path, settings | {"REVALIDATE_INTERVAL": "1s"}, 2)
         rejected = await one.get(AUDIENCE)
         assert (await sleeper.get(AUDIENCE)).access_token == rejected.access_token
         os.kill(sleeper.server.process.pid, signal.SIGSTOP)
@@ -75,7 +75,7 @@ async def test_a_lease_holder_that_was_stopped_comes_back_too_late(
     """Stopped past its lease in the middle of the POST: one more POST, and afterwards all serve one token."""
     issuer.fault = Fault(latency=2.0, times=1)
     async with AsyncExitStack() as stack:
-        sleeper, other = await start(stack, tmp_path, settings | {"LEASE_SECONDS": "1s"}, 2)
+        sleeper, other = await start(stack, tmp_path, settings | {"LEASE_TTL": "1s"}, 2)
         late = asyncio.create_task(sleeper.ask(AUDIENCE))
         await wait_until(lambda: issuer.posts == 1)
         os.kill(sleeper.server.process.pid, signal.SIGSTOP)

@@ -8,7 +8,12 @@ from attack.fuzz_calls import READABLE, UNREADABLE, fuzz_calls, fuzz_proofs
 from mintonce import AsyncTokenClient
 from mintonce.credentials import ApiKeyFile
 
-PLENTY = {"MINTS_PER_SECOND": "1000", "MINT_BURST": "10000", "REJECTS_PER_SECOND": "1000", "REJECT_BURST": "10000"}
+PLENTY = {
+    "LIMITS__MINTS_PER_SECOND": "1000",
+    "LIMITS__MINT_BURST": "10000",
+    "LIMITS__REJECTS_PER_SECOND": "1000",
+    "LIMITS__REJECT_BURST": "10000",
+}
 
 
 async def test_any_request_ends_with_a_status_of_ours(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def _serve(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     settings = load(options.config)
     known = [client.client_secret for client in settings.clients.values() if client.client_secret]
-    logs.configure(settings.log_level, settings.log_format, known=known)
+    logs.configure(settings.log.level, settings.log.format, known=known)
     for failure in harden():
         logs.get_logger(__name__).warning("not_hardened", detail=failure)
     run_until_signal(lambda stopping: app.serve(settings, stopping, lambda _: None))

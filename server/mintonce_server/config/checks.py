@@ -22,12 +22,13 @@ from mintonce_server.config.issues import (
     file_issue,
     table,
     tables,
+    variable,
 )
 from mintonce_server.config.models import ClientSettings, IssuerSettings, JwtIssuerSettings, ServerSettings, Settings
 from mintonce_server.config.redis_url import is_encrypted, tls_file_errors
 
 _AUTHENTICATION: Final = "tls.client_ca_file, [jwt_issuers.NAME] or api_keys_file"
-_SECRET_FILES: Final = ("client_secret_file", "other_client_secret_file", "signing_key_file", "key_file")
+_SECRET_FILES: Final = ("signing_key_file", "key_file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ def check_access(settings: Settings, issues: Issues) -> Iterator[ValidationIssue
     for name, client in settings.clients.items():
         issuer = settings.issuers.get(client.issuer)
         yield from _check_client(name, client, issuer.auth if issuer else "client_secret_post", issues)
+        yield from _check_audiences(name, client, settings, issues)
     for path, file, check in _files(settings):
         if path not in issues.invalid:
             yield from _check_file(path, file, check, issues)
@@ -75,12 +77,6 @@ def _check_issuer(
             issues.where((*path, "token_url")),
             "is http:// to another machine: the client secret would be sent unencrypted",
             "Use https://; or, if this is intended, set insecure_issuer = true (MINTONCE_INSECURE_ISSUER=true).",
-        )
-    if "timeout" in issuer.model_fields_set and issuer.timeout > server.mint_deadline:
-        yield ValidationIssue(
-            issues.where((*path, "timeout")),
-            f"is longer than the mint deadline of {server.mint_deadline:g} s, which would cut it short",
-            "Lower it, or raise mint_deadline.",
         )
 
 
@@ -187,11 +183,29 @@ def _check_jwt_issuer(name: str, issuer: JwtIssuerSettings, issues: Issues) -> I
 def _check_client(name: str, client: ClientSettings, auth: str, issues: Issues) -> Iterator[ValidationIssue]:
     """Whether the client has the credentials that the issuer's `auth` needs."""
     needs = {"private_key_jwt": ("signing_key_file",), "tls_client_auth": ("certificate_file", "key_file")}
+    known = {path[2] for path in issues.invalid if path[:2] == ("clients", name) and len(path) == 3}
+    if "client_secret_files" in known:
+        known.add("client_secret")
     for setting in needs.get(auth, ("client_secret",)):
-        if getattr(client, setting) is None and ("clients", name, setting) not in issues.invalid:
+        if getattr(client, setting) is None and setting not in known:
             meaning = ClientSettings.model_fields[setting].description
             where = issues.where(("clients", name, setting))
             yield ValidationIssue(where, "is missing", f"Set it. {meaning}")
+
+
+def _check_audiences(
+    name: str, client: ClientSettings, settings: Settings, issues: Issues
+) -> Iterator[ValidationIssue]:
+    """Any audience is the only open default: a server for other machines must ask for it."""
+    path = ("clients", name, "audiences")
+    if "audiences" in client.model_fields_set or path in issues.invalid:
+        return
+    if any(map(listens_beyond_loopback, filter(None, (settings.listen, settings.bearer_listen)))):
+        yield ValidationIssue(
+            issues.where(path),
+            "is missing: other machines can reach this server, and the tokens could be for any audience",
+            f'List the audiences; or, if any is intended, set audiences = ["*"] ({variable(path)}=*).',
+        )
 
 
 def _check_file(
@@ -226,3 +240,6 @@ def _files(settings: Settings) -> Iterator[tuple[SettingPath, Path, Callable[[Pa
                 yield ("clients", name, setting), file, require_private
         if client.certificate_file:
             yield ("clients", name, "certificate_file"), client.certificate_file, require_not_writable
+        first, *others = client.client_secret_files or [None]
+        for file in filter(None, [first, *(other for other in others if other and other.exists())]):
+            yield ("clients", name, "client_secret_files"), file, require_private

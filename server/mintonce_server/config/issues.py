@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, cast
 
 from mintonce_server.common.files import FileError
+from mintonce_server.config.old_names import REMOVED, RENAMED
 from mintonce_server.core.errors import MintonceError
 from mintonce_server.core.text import visible
 
@@ -22,10 +23,12 @@ SHORT_VARIABLES: Final[dict[str, SettingPath]] = {
     "OAUTH_DOMAIN": ("issuers", "default", "domain"),
     "CLIENT_ID": ("clients", "default", "client_id"),
     "CLIENT_SECRET": ("clients", "default", "client_secret"),
-    "CLIENT_SECRET_FILE": ("clients", "default", "client_secret_file"),
+    "CLIENT_SECRET_FILES": ("clients", "default", "client_secret_files"),
     "AUDIENCES": ("clients", "default", "audiences"),
     "REDIS_URL": ("redis", "url"),
     "REDIS_URL_FILE": ("redis", "url_file"),
+    "LOG_LEVEL": ("log", "level"),
+    "LOG_FORMAT": ("log", "format"),
 }
 """Short names of variables. A minimal configuration needs no others."""
 
@@ -34,13 +37,13 @@ _VARIABLES: Final = {path: name for name, path in SHORT_VARIABLES.items()}
 NAMED_SECTIONS: Final = ("issuers", "clients", "jwt_issuers")
 """Sections whose tables have names that the operator chooses."""
 
-PLAIN_SECTIONS: Final = ("redis", "tls")
+PLAIN_SECTIONS: Final = ("limits", "log", "redis", "tls")
 """Sections that are one table."""
 
 ALTERNATIVES: Final = {
     "redis": ("url", "url_file"),
     "issuers": ("domain", "token_url"),
-    "clients": ("client_secret", "client_secret_file"),
+    "clients": ("client_secret", "client_secret_files"),
     "jwt_issuers": ("jwks_file", "jwks_url"),
 }
 """Pairs of settings with the same meaning: only one of a pair may be set."""
@@ -109,9 +112,38 @@ class Issues:
         """Add an issue about an environment variable itself."""
         self.found.append(ValidationIssue(f"variable {name}", what, remedy))
 
+    def add_old_name(self, path: SettingPath, name: str = "") -> bool:
+        """Add an issue if this was a setting of an earlier version. `name`: the variable, if one was used."""
+        where = f"variable {name}" if name else self.where(path)
+        if path in self.invalid or (issue := old_name_issue(path, where)) is None:
+            return False
+        self.found.append(issue)
+        new = renamed(path)
+        # What the old setting said is not missing: no second issue.
+        self.invalid |= {path, new} if new else {path}
+        return True
+
     def has_any_in(self, *path: str) -> bool:
         """Whether something in this table is known to be invalid."""
         return any(invalid[: len(path)] == path for invalid in self.invalid)
+
+
+def renamed(path: SettingPath) -> SettingPath | None:
+    """The present path of a renamed setting."""
+    section, setting = path[:-1], path[-1]
+    new = RENAMED.get(".".join((*section[:1], setting)))
+    # A dot: another section. Otherwise the new name stands in the same table.
+    return None if new is None else tuple(new.split(".")) if "." in new else (*section, new)
+
+
+def old_name_issue(path: SettingPath, where: str) -> ValidationIssue | None:
+    """The issue of a setting that was renamed or removed; None for others. `where` starts with "variable" for one."""
+    if (new := renamed(path)) is not None:
+        name = variable(new) if where.startswith("variable ") else dotted(new)
+        return ValidationIssue(where, f"renamed to {name}", "Use the new name; CHANGELOG.md lists all of them.")
+    if (reason := REMOVED.get(".".join((*path[:-1][:1], path[-1])))) is not None:
+        return ValidationIssue(where, f"removed: {reason}", "Delete it; CHANGELOG.md lists all changes.")
+    return None
 
 
 def file_issue(where: str, error: FileError) -> ValidationIssue:

@@ -25,6 +25,8 @@ from mintonce_server.config.models import (
     ClientSettings,
     IssuerSettings,
     JwtIssuerSettings,
+    LimitsSettings,
+    LogSettings,
     RedisSettings,
     ServerSettings,
     Settings,
@@ -37,6 +39,8 @@ from mintonce_server.core.secret import Secret
 _Model = TypeVar("_Model", bound=BaseModel)
 
 _SECTIONS: Final[dict[str, type[BaseModel]]] = {
+    "limits": LimitsSettings,
+    "log": LogSettings,
     "redis": RedisSettings,
     "tls": TlsSettings,
     "jwt_issuers": JwtIssuerSettings,
@@ -45,7 +49,7 @@ _SECTIONS: Final[dict[str, type[BaseModel]]] = {
 }
 _LOCAL_REDIS: Final = RedisSettings(url=Secret("unix:/"))
 _MINIMUM = (
-    "Set MINTONCE_OAUTH_DOMAIN, MINTONCE_CLIENT_ID and MINTONCE_CLIENT_SECRET_FILE;"
+    "Set MINTONCE_OAUTH_DOMAIN, MINTONCE_CLIENT_ID and MINTONCE_CLIENT_SECRET_FILES;"
     " or write a table [clients.NAME] into a file, and name it with --config."
 )
 
@@ -103,7 +107,8 @@ def _add_issue(detail: ErrorDetails, issues: Issues) -> None:
         case kind if kind == CUSTOM_ERROR:
             issues.add(path, context["what"], context["remedy"])
         case "extra_forbidden":
-            issues.add(path, "is not a setting", did_you_mean(path[-1], _model_at(path).model_fields))
+            if not issues.add_old_name(path):
+                issues.add(path, "is not a setting", did_you_mean(path[-1], _model_at(path).model_fields))
         case "missing":
             issues.add(path, "is missing", f"Set it. {_meaning(path)}")
         case "dict_type" if len(path) == 1 and path[0] in NAMED_SECTIONS:

@@ -21,6 +21,7 @@ from mintonce_server.config.types import (
     Name,
     Prefix,
     RedisUrl,
+    SecretFiles,
     SecretText,
     Section,
     Text,
@@ -79,25 +80,34 @@ class ServerSettings(Section):
     insecure_issuer: Flag = Field(
         default=False, description="Allow a non-loopback issuer with `http://`: client secrets are sent unencrypted."
     )
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], Lower, Kind("`debug`, `info`, `warning` or `error`")
-    ] = Field(default="info", description="Minimum log level.")
-    log_format: Annotated[Literal["json", "console"], Lower, Kind("`json` or `console`")] = Field(
-        default="json", description="Format of log lines."
-    )
     reflection: Flag = Field(default=False, description="Serve gRPC reflection.")
-    so_reuseport: Flag = Field(default=False, description="Let several processes listen on the same port.")
     store_outage: Annotated[Literal["mint", "refuse"], Lower, Kind("`mint` or `refuse`")] = Field(
         default="mint",
         description="During a store outage, if no valid token is in memory: mint without the store, or refuse.",
     )
-    drain_seconds: Duration = Field(
+    drain_timeout: Duration = Field(
         default=10.0, le=3600, description="Maximum time for calls in progress to finish on shutdown."
     )
-    max_message_bytes: int = Field(
-        default=65_536, ge=1024, le=2**24, description="The longest request that is accepted."
+    min_rotation_interval: Duration = Field(
+        default=30.0, le=86_400, description="Minimum interval between accepted rejections of one key."
     )
-    max_metadata_bytes: int = Field(default=16_384, ge=1024, le=2**20, description="The longest metadata of a request.")
+    mint_timeout: Duration = Field(
+        default=10.0, gt=0, le=300, description="Maximum time for a mint, including the request to the issuer."
+    )
+    lease_ttl: Duration = Field(
+        default=3.0, ge=0.5, le=60, description="A lease that is not renewed expires after this time."
+    )
+    revalidate_interval: Duration = Field(
+        default=5.0,
+        ge=0.1,
+        le=300,
+        description="Maximum time a cached token may be served without checking the store.",
+    )
+
+
+class LimitsSettings(Section):
+    """[limits]"""
+
     max_concurrent_rpcs: int = Field(
         default=10_000,
         ge=1,
@@ -143,23 +153,16 @@ class ServerSettings(Section):
         default=1.0, gt=0, le=10**6, description="Sustained rate of rejections per caller."
     )
     reject_burst: int = Field(default=20, ge=1, le=10**6, description="Burst size of rejections.")
-    reload_interval: Duration = Field(
-        default=1.0, ge=0.1, le=3600, description="How often files are checked for changes."
-    )
-    min_rotation_interval: Duration = Field(
-        default=30.0, le=86_400, description="Minimum interval between accepted rejections of one key."
-    )
-    mint_deadline: Duration = Field(
-        default=10.0, gt=0, le=300, description="Maximum time for a mint, including the request to the issuer."
-    )
-    lease_seconds: Duration = Field(
-        default=3.0, ge=0.5, le=60, description="A lease that is not renewed expires after this time."
-    )
-    revalidate_seconds: Duration = Field(
-        default=5.0,
-        ge=0.1,
-        le=300,
-        description="Maximum time a cached token may be served without checking the store.",
+
+
+class LogSettings(Section):
+    """[log]"""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Lower, Kind("`debug`, `info`, `warning` or `error`")
+    ] = Field(default="info", description="Minimum log level.")
+    format: Annotated[Literal["json", "console"], Lower, Kind("`json` or `console`")] = Field(
+        default="json", description="Format of log lines."
     )
 
 
@@ -177,7 +180,7 @@ class RedisSettings(Section):
         default="mintonce",
         description="Prefix of all names in Redis. Installations that share a Redis need different ones.",
     )
-    deadline: Duration = Field(default=0.25, gt=0, le=60, description="Maximum time for one operation of the store.")
+    timeout: Duration = Field(default=0.25, gt=0, le=60, description="Maximum time for one operation of the store.")
 
     @property
     def safe_url(self) -> str:
@@ -245,12 +248,6 @@ class IssuerSettings(Section):
         default="resource",
         description="Parameter of the audience in a form; `resource` is RFC 8707. JSON requests use `audience`.",
     )
-    timeout: Duration = Field(
-        default=10.0,
-        gt=0,
-        le=300,
-        description="How long one POST may take, all in all; never past the `mint_deadline`.",
-    )
     http2: Flag = Field(default=False, description="Offer HTTP/2.")
     default_lifetime: Duration | None = Field(
         default=None,
@@ -266,11 +263,14 @@ class ClientSettings(Section):
     issuer: Text = Field(default="default", description="Name of the issuer of this client's tokens.")
     client_id: Text = Field(min_length=1, description="The client's identifier at the issuer.")
     client_secret: SecretText | None = Field(
-        default=None, description="The client's secret. A file is safer: `client_secret_file`."
+        default=None, description="The client's secret. A file is safer: `client_secret_files`."
     )
-    client_secret_file: File | None = Field(default=None, description="File that contains only the secret.")
-    other_client_secret_file: File | None = Field(
-        default=None, description="A second secret, tried when the first is refused: while one is being rotated."
+    client_secret_files: SecretFiles | None = Field(
+        default=None,
+        min_length=1,
+        max_length=2,
+        description="Files that each contain only a secret. The second is tried if the issuer refuses the first; it may"
+        " be absent.",
     )
     signing_key_file: File | None = Field(default=None, description="Private key for `private_key_jwt` (PEM or JWK).")
     signing_algorithm: Annotated[
@@ -280,7 +280,9 @@ class ClientSettings(Section):
     certificate_file: File | None = Field(default=None, description="Certificate for `tls_client_auth` (PEM).")
     key_file: File | None = Field(default=None, description="Private key of that certificate (PEM).")
     audiences: Audiences = Field(
-        default=("*",), min_length=1, description='Audiences that its tokens may have; `["*"]`: any.'
+        default=("*",),
+        min_length=1,
+        description='Audiences of its tokens; `["*"]`: any. Required if a listener is not loopback.',
     )
     extra: Extra = Field(
         default_factory=dict[str, JsonValue], repr=False, description="Additional parameters of each token request."
@@ -303,6 +305,8 @@ class Settings(ServerSettings, BaseSettings):
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
+    limits: LimitsSettings = LimitsSettings()
+    log: LogSettings = LogSettings()
     redis: RedisSettings
     tls: TlsSettings | None = None
     jwt_issuers: dict[Name, JwtIssuerSettings] = Field(default_factory=dict[str, JwtIssuerSettings])

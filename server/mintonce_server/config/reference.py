@@ -11,6 +11,8 @@ from mintonce_server.config.models import (
     ClientSettings,
     IssuerSettings,
     JwtIssuerSettings,
+    LimitsSettings,
+    LogSettings,
     RedisSettings,
     ServerSettings,
     TlsSettings,
@@ -19,6 +21,8 @@ from mintonce_server.config.types import Kind
 
 _SECTIONS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("", ServerSettings),
+    ("limits.", LimitsSettings),
+    ("log.", LogSettings),
     ("redis.", RedisSettings),
     ("tls.", TlsSettings),
     ("jwt_issuers.NAME.", JwtIssuerSettings),

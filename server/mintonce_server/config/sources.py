@@ -31,8 +31,9 @@ from mintonce_server.config.issues import (
     table,
     tables,
 )
-from mintonce_server.config.models import RedisSettings, ServerSettings
-from mintonce_server.config.types import read_secret, url_of_domain
+from mintonce_server.config.models import LimitsSettings, RedisSettings, ServerSettings
+from mintonce_server.config.old_names import OLD_VARIABLES
+from mintonce_server.config.types import comma_separated, read_secret, url_of_domain
 
 CONFIG: Final = f"{PREFIX}CONFIG"
 _OF_CLIENTS: Final = (
@@ -95,8 +96,11 @@ class EnvironmentSource(EnvSettingsSource):
             return (parts[0], self._spelled(parts[0], parts[1]), *parts[2:])
         if parts[0] in (*NAMED_SECTIONS, *PLAIN_SECTIONS) or (parts[0] in _TOP and len(parts) == 1):
             return tuple(parts)
+        if self._issues.add_old_name(OLD_VARIABLES.get(short, tuple(parts)), name):
+            return None
         known = {*SHORT_VARIABLES, *(top.upper() for top in _TOP)}
         known |= {f"REDIS{DELIMITER}{field.upper()}" for field in RedisSettings.model_fields if "url" not in field}
+        known |= {f"LIMITS{DELIMITER}{field.upper()}" for field in LimitsSettings.model_fields}
         remedy = did_you_mean(name, (PREFIX + other for other in known))
         self._issues.add_variable(name, "is not a setting", remedy)
         return None
@@ -172,17 +176,19 @@ class ResolvingSource(InitSettingsSource):
                 self._add_token_url(path, given)
         elif path[0] in ("redis", "clients"):
             plain, file = ALTERNATIVES[path[0]]
-            if file in given:
-                self._read_file(path, given, plain, file)
+            listed = comma_separated(given.get(file))
+            first = cast("list[object]", listed)[0] if isinstance(listed, list) and listed else listed
+            if isinstance(first, str):
+                self._read_file(path, given, plain, file, Path(first))
 
-    def _read_file(self, path: SettingPath, given: dict[str, Any], plain: str, file: str) -> None:
+    def _read_file(self, path: SettingPath, given: dict[str, Any], plain: str, setting: str, file: Path) -> None:
         try:
-            given[plain] = read_secret(Path(str(given[file])))
+            given[plain] = read_secret(file)
         except FileError as error:
-            self._issues.add((*path, file), f"the file {error}", error.remedy)
+            self._issues.add((*path, setting), f"the file {error}", error.remedy)
             self._issues.invalid.add((*path, plain))
         else:
-            self._issues.origins[*path, plain] = self._issues.where((*path, file))
+            self._issues.origins[*path, plain] = self._issues.where((*path, setting))
 
     def _add_token_url(self, path: SettingPath, given: dict[str, Any]) -> None:
         domain, target = (*path, "domain"), (*path, "token_url")
@@ -237,6 +243,11 @@ def _resolve_files(values: dict[str, Any], directory: Path) -> None:
         for name, value in given.items():
             if name.endswith("_file") and isinstance(value, str) and value:
                 given[name] = str(directory / value)
+            elif name.endswith("_files") and isinstance(value, list):
+                entries = cast("list[object]", value)
+                given[name] = [
+                    str(directory / entry) if isinstance(entry, str) and entry else entry for entry in entries
+                ]
 
 
 def _folded(name: str) -> str:

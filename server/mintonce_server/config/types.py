@@ -220,7 +220,7 @@ def _split_or_none(url: str) -> SplitResult | None:
     return parts
 
 
-def _list(value: object) -> object:
+def comma_separated(value: object) -> object:
     """Environment variables have no lists: commas separate the items."""
     return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
 
@@ -265,14 +265,15 @@ RedisUrl = Annotated[Secret, PlainValidator(_redis_url), Kind("URL")]
 TokenUrl = Annotated[str, AfterValidator(_token_url), Kind("URL")]
 Listen = Annotated[str, AfterValidator(_listen), Kind("address")]
 Audience = Annotated[str, AfterValidator(_audience)]
-Audiences = Annotated[tuple[Audience, ...], BeforeValidator(_list), Kind("list of strings")]
+Audiences = Annotated[tuple[Audience, ...], BeforeValidator(comma_separated), Kind("list of strings")]
 Name = Annotated[str, AfterValidator(_client_name)]
-Texts = Annotated[tuple[str, ...], BeforeValidator(_list), Kind("list of strings")]
+SecretFiles = Annotated[tuple[Path, ...], BeforeValidator(comma_separated), Kind("list of files")]
+Texts = Annotated[tuple[str, ...], BeforeValidator(comma_separated), Kind("list of strings")]
 TrustDomains = Annotated[
-    tuple[Annotated[str, AfterValidator(_trust_domain)], ...], BeforeValidator(_list), Kind("list of strings")
+    tuple[Annotated[str, AfterValidator(_trust_domain)], ...], BeforeValidator(comma_separated), Kind("list of strings")
 ]
 Algorithms = Annotated[
-    tuple[Annotated[str, AfterValidator(_algorithm)], ...], BeforeValidator(_list), Kind("list of strings")
+    tuple[Annotated[str, AfterValidator(_algorithm)], ...], BeforeValidator(comma_separated), Kind("list of strings")
 ]
 HttpsUrl = Annotated[str, AfterValidator(_https_url), Kind("URL")]
 Prefix = Annotated[str, AfterValidator(_prefix), Kind("string")]

@@ -95,9 +95,7 @@ class Redactor:
             case None | bool():
                 return value
             case int() | float():
-                return (
-                    value if abs(value) < _MAX_NUMBER else "…"
-                )  # JSON parsers disagree about others
+                return value if abs(value) < _MAX_NUMBER else "…"  # JSON parsers disagree about others
             case str():
                 return self.text(value)
             case bytes() | bytearray():

@@ -117,9 +117,11 @@ class AccessFiles:
         files: Sequence[tuple[Path, AccessCheck]],
         load: Load[T],
         on_change: Callable[[], None] = ignore,
+        *,
+        may_be_absent: bool = False,
     ) -> FileValue[T]:
         """One more value of files."""
-        value = FileValue(name, files, load, on_change)
+        value = FileValue(name, files, load, on_change, may_be_absent=may_be_absent)
         self.values.append(value)
         return value
 
@@ -131,10 +133,12 @@ class AccessFiles:
         """Call the callback that is set at this moment."""
         self._on_credentials()
 
-    def secret(self, name: str, path: Path) -> FileValue[Secret]:
-        """A secret in a file of its own."""
+    def secret(self, name: str, path: Path, *, may_be_absent: bool = False) -> FileValue[Secret | None]:
+        """A secret in a file of its own; None while the file is absent, if it may be."""
 
-        def load(content: Sequence[bytes]) -> Secret:
+        def load(content: Sequence[bytes]) -> Secret | None:
+            if not content:
+                return None
             try:
                 secret = secret_in(content[0])
             except FileError as error:
@@ -142,7 +146,7 @@ class AccessFiles:
             know_secret(secret)
             return secret
 
-        return self.add(name, [(path, require_private)], load, self.credentials_changed)
+        return self.add(name, [(path, require_private)], load, self.credentials_changed, may_be_absent=may_be_absent)
 
     def _tls(self) -> FileValue[TlsMaterial] | None:
         if (tls := self._settings.tls) is None:
@@ -264,14 +268,12 @@ def client_credentials(name: str, client: ClientSettings, files: AccessFiles) ->
 
 
 def _secrets(name: str, client: ClientSettings, files: AccessFiles) -> Callable[[], Sequence[Secret]] | None:
-    sources: list[Callable[[], Secret]] = []
-    if client.client_secret_file:
-        sources.append(files.secret(f"secret of {name}", client.client_secret_file))
-    elif (fixed := client.client_secret) is not None:
-        sources.append(lambda: fixed)
-    if client.other_client_secret_file:
-        sources.append(files.secret(f"other secret of {name}", client.other_client_secret_file))
-    return (lambda: [source() for source in sources]) if sources else None
+    if (paths := client.client_secret_files) is not None:
+        first = files.secret(f"secret of {name}", paths[0])
+        others = [files.secret(f"second secret of {name}", path, may_be_absent=True) for path in paths[1:]]
+        return lambda: [secret for source in (first, *others) if (secret := source()) is not None]
+    fixed = client.client_secret
+    return (lambda: [fixed]) if fixed is not None else None
 
 
 def _signing_key(name: str, client: ClientSettings, files: AccessFiles) -> Callable[[], SigningKey] | None:

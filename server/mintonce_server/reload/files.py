@@ -54,8 +54,11 @@ class FileValue(Generic[T]):
         files: Sequence[tuple[Path, AccessCheck]],
         load: Load[T],
         on_change: Callable[[], None] = ignore,
+        *,
+        may_be_absent: bool = False,
     ) -> None:
-        """Loads the value. Raises MintonceError."""
+        """Loads the value. Raises MintonceError. `may_be_absent`: if no file exists, `load` gets an empty list."""
+        self._may_be_absent = may_be_absent
         self.name = name
         self._files = tuple(files)
         self._load = load
@@ -105,6 +108,8 @@ class FileValue(Generic[T]):
         return reading.result()
 
     def _read(self) -> list[bytes]:
+        if self._may_be_absent and not any(path.exists() for path, _ in self._files):
+            return []
         content = [_usable(read_file, path) for path, _ in self._files]
         for path, check in self._files:
             _usable(check, path)

@@ -20,6 +20,7 @@ from mintonce_dev.valkey import EmbeddedValkey
 START_WITHIN: Final = 30.0
 STOP_WITHIN: Final = 20.0
 CLIENT_ID: Final = "bench"
+TESTS: Final = Path(__file__).parents[2] / "tests"
 STEP: Final = 0.02
 
 
@@ -69,8 +70,8 @@ class Surroundings:
         file = self._directory / f"secret-{self._number()}"
         file.touch(0o600)
         file.write_text(secret)
-        words = ("--client-id", CLIENT_ID, "--secret-file", str(file), "--lifetime", str(lifetime), "--faults")
-        process = await self._start("mintonce_dev.practice_issuer", words, {}, asyncio.subprocess.PIPE)
+        words = ("--client-id", CLIENT_ID, "--secret-file", str(file), "--lifetime", str(lifetime))
+        process = await self._start("support.faulty_issuer", words, {"PYTHONPATH": str(TESTS)}, asyncio.subprocess.PIPE)
         assert process.stdout, "asked for above"
         async with asyncio.timeout(START_WITHIN):
             said = (await process.stdout.readline()).decode().split()

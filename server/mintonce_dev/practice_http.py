@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final, Protocol, cast
+from typing import Any, BinaryIO, Final, Protocol, cast
 
 from mintonce_dev.contract import MAX_REQUEST, TOKEN_PATH, TokenRequest
 
@@ -19,13 +19,16 @@ READ_AT_MOST: Final = 64 * MAX_REQUEST
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is sent back. A token may be in the body, so the repr leaves it out. `drip`: seconds between its bytes."""
+    """An answer. The body may contain a token, so the repr leaves it out."""
 
     status: int
     body: bytes = field(repr=False)
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    drip: float = 0.0
+
+    def write_to(self, file: BinaryIO, stopping: threading.Event) -> None:
+        """Send the body. `stopping` is set when the server is closed."""
+        file.write(self.body)
 
 
 class Pages(Protocol):
@@ -155,18 +158,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
-        if self.command != "HEAD" and reply.drip:
-            self._drip(reply)
-        elif self.command != "HEAD":
-            self.wfile.write(reply.body)
+        if self.command != "HEAD":
+            reply.write_to(cast("BinaryIO", self.wfile), self._practice.stopping)
         self.wfile.flush()
-
-    def _drip(self, reply: Reply) -> None:
-        """Byte by byte, until the other side has had enough or the server is closed."""
-        for byte in reply.body:
-            self.wfile.write(bytes((byte,)))
-            self.wfile.flush()
-            self._practice.stopping.wait(reply.drip)
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing on stderr: the POST log says it."""

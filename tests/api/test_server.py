@@ -15,14 +15,13 @@ from google.rpc.status_pb2 import Status
 from grpc.aio import AioRpcError, insecure_channel
 
 from mintonce.v1 import tokens_pb2, tokens_pb2_grpc
-from mintonce_dev.faults import Fault
-from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.api.options import ServerOptions
 from mintonce_server.api.probe import dialable, health_of
 from mintonce_server.api.server import Server
 from mintonce_server.core.broker import Broker
 from mintonce_server.observability import logs
 from mintonce_server.observability.clock import SystemClock
+from support.faulty_issuer import Fault, FaultyIssuer
 from support.house import AUDIENCE, CLIENT, House, house
 
 DEADLINE = 10.0
@@ -55,7 +54,7 @@ async def test_metadata_over_the_limit_is_turned_away(tokens: "tokens_pb2_grpc.T
 
 
 async def test_a_deadline_that_comes_first_is_told_with_a_reason_and_the_mint_goes_on(
-    issuer: PracticeIssuer, tokens: "tokens_pb2_grpc.TokenServiceAsyncStub"
+    issuer: FaultyIssuer, tokens: "tokens_pb2_grpc.TokenServiceAsyncStub"
 ) -> None:
     """The answer leaves a moment before the caller gives up; the next caller finds the token that was paid for."""
     issuer.fault = Fault(latency=1.0)
@@ -115,7 +114,7 @@ async def test_two_servers_share_a_port_where_so_reuseport_is_set(replica: House
 
 
 @pytest.mark.parametrize("reflection", [True, False])
-async def test_reflection_is_there_only_where_it_is_set(issuer: PracticeIssuer, reflection: bool) -> None:
+async def test_reflection_is_there_only_where_it_is_set(issuer: FaultyIssuer, reflection: bool) -> None:
     """It tells strangers what there is."""
     async with house(issuer.token_url) as replica:
         server = Server(replica.broker, SystemClock(), ServerOptions("127.0.0.1:0", reflection=reflection))
@@ -131,7 +130,7 @@ async def test_reflection_is_there_only_where_it_is_set(issuer: PracticeIssuer, 
 
 
 async def test_what_reflection_cannot_read_is_no_fault_of_ours(
-    issuer: PracticeIssuer, capsys: pytest.CaptureFixture[str]
+    issuer: FaultyIssuer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The caller is told what it did, and the log has no traceback for it: anybody may ask, as often as he likes."""
     logs.configure("info", "json")

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from mintonce import Refused, Token
-from mintonce_dev.faults import Fault
-from mintonce_dev.practice_issuer import PracticeIssuer
 from support.asking import Served, asking, start
 from support.eventually import eventually
+from support.faulty_issuer import Fault, FaultyIssuer
 from support.surroundings import posts
 from support.waiting import wait_until
 
@@ -36,7 +35,7 @@ def as_a_date(now: float) -> str:
 
 @pytest.mark.parametrize("form", [in_seconds, as_a_date])
 async def test_retry_after_is_kept_by_three_replicas_and_by_who_starts_meanwhile(
-    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer, form: Callable[[float], str]
+    tmp_path: Path, settings: dict[str, str], issuer: FaultyIssuer, form: Callable[[float], str]
 ) -> None:
     """However often callers ask: the second POST comes when its time has come, and not before."""
     async with AsyncExitStack() as stack:
@@ -58,7 +57,7 @@ async def test_retry_after_is_kept_by_three_replicas_and_by_who_starts_meanwhile
 
 
 async def test_a_new_credential_version_ends_what_was_refused_to_the_old_secret(
-    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
+    tmp_path: Path, settings: dict[str, str], issuer: FaultyIssuer
 ) -> None:
     """The refusal holds for 30 s for replicas with the old secret, and not at all for the first with the new one."""
     wrong = settings | {"CLIENT_SECRET": "a secret that was revoked"}
@@ -78,7 +77,7 @@ async def test_a_new_credential_version_ends_what_was_refused_to_the_old_secret(
 
 
 async def test_an_issuer_that_hands_out_the_rejected_token_again_stands_by_it(
-    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
+    tmp_path: Path, settings: dict[str, str], issuer: FaultyIssuer
 ) -> None:
     """No call fails: the token is served on, marked degraded, and the issuer is not asked in a loop."""
     async with AsyncExitStack() as stack:
@@ -95,7 +94,7 @@ async def test_an_issuer_that_hands_out_the_rejected_token_again_stands_by_it(
 
 
 async def test_a_mended_secret_works_within_seconds_at_every_replica(
-    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
+    tmp_path: Path, settings: dict[str, str], issuer: FaultyIssuer
 ) -> None:
     """Broken at both, mended at one and then at the other; refused once for each secret, however often callers ask."""
     right = settings["CLIENT_SECRET"]

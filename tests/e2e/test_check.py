@@ -108,7 +108,7 @@ async def test_tls_files_of_redis(tmp_path: Path, command: str) -> None:
     _, foreign_key = Authority(other).client()
     foreign_key.chmod(0o600)
     cases = {
-        f"ssl_ca_certs={tmp_path}/no.pem": f"names '{tmp_path}/no.pem' as ssl_ca_certs: the file cannot be read",
+        f"ssl_ca_certs={tmp_path}/no.pem": f"names '{tmp_path}/no.pem' as ssl_ca_certs, which cannot be read",
         f"ssl_ca_certs={foreign_key}": f"names '{foreign_key}' as ssl_ca_certs, which holds no certificates",
         f"ssl_certfile={certificate}&ssl_keyfile={foreign_key}": f"names '{foreign_key}' as ssl_keyfile, which is not",
         f"ssl_certfile={certificate}": f"names '{certificate}' as ssl_certfile, without ssl_keyfile",

@@ -11,10 +11,9 @@ import grpc
 import pytest
 
 from mintonce import AsyncTokenClient, MintonceError, Unavailable
-from mintonce_dev.faults import Fault
-from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_dev.valkey import EmbeddedValkey
 from support.commands import mintonced
+from support.faulty_issuer import Fault, FaultyIssuer
 from support.replicas import Replica, replica
 from support.waiting import wait_until
 
@@ -45,7 +44,7 @@ async def test_environment_variables_alone_make_a_server(tmp_path: Path, setting
 
 
 async def test_sigterm_lets_a_call_that_waits_for_a_slow_issuer_finish(
-    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
+    tmp_path: Path, settings: dict[str, str], issuer: FaultyIssuer
 ) -> None:
     """The caller gets its token, the process ends with 0, and the log has no complaint."""
     issuer.fault = Fault(latency=1.5)
@@ -77,7 +76,7 @@ async def test_sigterm_sends_watches_elsewhere_at_once(tmp_path: Path, settings:
 
 
 async def test_a_call_longer_than_the_grace_is_cut_off(
-    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
+    tmp_path: Path, settings: dict[str, str], issuer: FaultyIssuer
 ) -> None:
     """A server that was told to end does end."""
     issuer.fault = Fault(hang=True)
@@ -182,7 +181,7 @@ async def test_health_says_whether_it_serves(tmp_path: Path, settings: dict[str,
 
 
 async def test_a_second_sigterm_does_not_cut_the_drain_short(
-    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
+    tmp_path: Path, settings: dict[str, str], issuer: FaultyIssuer
 ) -> None:
     """Supervisors repeat themselves; the caller still gets its token."""
     issuer.fault = Fault(latency=1.0)
@@ -197,7 +196,7 @@ async def test_a_second_sigterm_does_not_cut_the_drain_short(
 
 
 async def test_a_second_interrupt_ends_it_at_once(
-    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
+    tmp_path: Path, settings: dict[str, str], issuer: FaultyIssuer
 ) -> None:
     """Whoever presses Ctrl-C twice means it."""
     issuer.fault = Fault(hang=True)

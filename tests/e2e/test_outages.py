@@ -11,9 +11,8 @@ import grpc
 import pytest
 
 from mintonce import Unavailable
-from mintonce_dev.faults import Fault
-from mintonce_dev.practice_issuer import PracticeIssuer
 from support.asking import Answer, Served, asking, start
+from support.faulty_issuer import Fault, FaultyIssuer
 from support.surroundings import claims, issuer_with_log, posts, smallest_settings
 from support.topologies import Topology, single
 from support.waiting import wait_until
@@ -30,18 +29,18 @@ PATIENCE = 1.0
 ON_THE_WAY = 0.1
 """Seconds that an answer may take, also that of the store, which a reader counts into the token's life."""
 
-Outage = Callable[[ExitStack, PracticeIssuer], None]
+Outage = Callable[[ExitStack, FaultyIssuer], None]
 
 
-def fails(_: ExitStack, issuer: PracticeIssuer) -> None:
+def fails(_: ExitStack, issuer: FaultyIssuer) -> None:
     issuer.fault = Fault(status=503)
 
 
-def hangs(_: ExitStack, issuer: PracticeIssuer) -> None:
+def hangs(_: ExitStack, issuer: FaultyIssuer) -> None:
     issuer.fault = Fault(hang=True)
 
 
-def is_gone(running: ExitStack, _: PracticeIssuer) -> None:
+def is_gone(running: ExitStack, _: FaultyIssuer) -> None:
     running.close()  # from now on connections are refused
 
 

@@ -8,10 +8,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from mintonce import MintonceError
-from mintonce_dev.faults import Fault
-from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_dev.valkey import EmbeddedValkey
 from support.asking import Answer, start
+from support.faulty_issuer import Fault, FaultyIssuer
 from support.servers import looking_into
 from support.waiting import wait_until
 
@@ -22,7 +21,7 @@ CALLERS = 20
 
 
 async def test_a_killed_lease_holder_costs_one_post_and_one_lease(
-    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
+    tmp_path: Path, settings: dict[str, str], issuer: FaultyIssuer
 ) -> None:
     """kill -9 between POST and commit: all callers elsewhere are answered within the lease and a second."""
     issuer.fault = Fault(latency=30.0, times=1)
@@ -47,7 +46,7 @@ async def test_a_killed_lease_holder_costs_one_post_and_one_lease(
 
 
 async def test_a_replica_that_was_stopped_does_not_serve_what_was_rejected_meanwhile(
-    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer, valkey: EmbeddedValkey
+    tmp_path: Path, settings: dict[str, str], issuer: FaultyIssuer, valkey: EmbeddedValkey
 ) -> None:
     """Calls that lay waiting are the first thing it sees when it goes on; the wake message never reaches it."""
     async with AsyncExitStack() as stack:
@@ -70,7 +69,7 @@ async def test_a_replica_that_was_stopped_does_not_serve_what_was_rejected_meanw
 
 
 async def test_a_lease_holder_that_was_stopped_comes_back_too_late(
-    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
+    tmp_path: Path, settings: dict[str, str], issuer: FaultyIssuer
 ) -> None:
     """Stopped past its lease in the middle of the POST: one more POST, and afterwards all serve one token."""
     issuer.fault = Fault(latency=2.0, times=1)

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 import pytest
 
 from mintonce import MintonceError, Origin, Unavailable
-from mintonce_dev.faults import Fault
 from mintonce_server.core.broker import BrokerOptions
+from support.faulty_issuer import Fault
 from support.fleet import Fleet
 
 Outage = Callable[[], AbstractContextManager[None]]

@@ -12,7 +12,7 @@ from chaos.issuers import QUIET
 from chaos.journals import steps_of
 from chaos.stage import Inject, Scenario, Stage
 
-from mintonce_dev.faults import Fault
+from support.faulty_issuer import Fault
 from support.history import Call
 from support.history_logs import names_of
 from support.waiting import wait_until

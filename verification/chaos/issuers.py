@@ -14,7 +14,7 @@ from chaos.rig import Rig
 from chaos.stage import Inject, Scenario, Stage
 from chaos.workload import Load
 
-from mintonce_dev.faults import Fault
+from support.faulty_issuer import Fault
 from support.history import Call
 
 TIMES: Final = 3

@@ -15,8 +15,8 @@ import httpx
 
 from mintonce import ApiKeyFile, AsyncTokenClient
 from mintonce_dev import tether
-from mintonce_dev.faults import NONE, Fault
 from support import measured_server
+from support.faulty_issuer import NONE, Fault
 from support.history import End, Post
 from support.history_logs import read_posts
 from support.history_story import told_once
@@ -27,6 +27,7 @@ LAST_WORDS: Final = 400
 START_WITHIN: Final = 30.0
 STOP_WITHIN: Final = 15.0
 _STEP: Final = 0.02
+TESTS: Final = Path(measured_server.__file__).parents[1]
 
 
 class Program:
@@ -236,13 +237,13 @@ class IssuerProgram(Program):
         """Until it listens."""
         self._secret.touch(mode=0o600)
         self._secret.write_text(self.secret)
-        words = ["-m", "mintonce_server", "practice-issuer", "--client-id", self._client_id, "--faults"]
+        words = ["-m", "support.faulty_issuer", "--client-id", self._client_id]
         words += ["--secret-file", str(self._secret), "--log", str(self._log), "--port", str(self.port)]
         words += ["--lifetime", str(self._lifetime)]
         for audience, seconds in self._lifetimes.items():
             words += ["--lifetime-of", f"{audience}={seconds}"]
         self._log.touch()
-        await self.launch(words, os.environ, "practice issuer: ")
+        await self.launch(words, {**os.environ, "PYTHONPATH": str(TESTS)}, "practice issuer: ")
 
     async def have(self, fault: Fault) -> None:
         """From now on."""

@@ -4,9 +4,9 @@ import os
 import sys
 from typing import Final
 
-from mintonce_dev import tether
+from mintonce_dev import die_with_parent
 
-_START: Final = (sys.executable, "-I", "-S", str(tether.__file__))
+_START: Final = (sys.executable, "-I", "-S", str(die_with_parent.__file__))
 
 
 def tied(module: str, *words: str) -> tuple[str, ...]:

@@ -13,11 +13,9 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Final, Self
 
-from mintonce_dev.contract import TOKEN_PATH, TokenRequest, Verdict, judge
+from mintonce_dev.contract import TOKEN_PATH, TokenRequest, Verdict, judge, practice_token
 from mintonce_dev.practice_http import PracticeServer, Reply, error_reply
-from mintonce_dev.practice_log import Post, PostLog
-from mintonce_dev.practice_page import POLICY, render
-from mintonce_dev.practice_token import practice_token
+from mintonce_dev.practice_log import POLICY, Post, PostLog, render
 from mintonce_server.core.secret import Secret
 
 LIFETIME: Final = 86_400.0

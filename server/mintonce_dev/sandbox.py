@@ -1,4 +1,4 @@
-"""What `mintonced dev` runs: an embedded Valkey, a practice issuer and the service, all on loopback."""
+"""`mintonced dev`: an embedded Valkey, a practice issuer and the service, all on loopback."""
 
 import asyncio
 import secrets
@@ -20,7 +20,7 @@ AUDIENCE: Final = "https://api.example.com/"
 
 @dataclass(frozen=True, slots=True)
 class SandboxOptions:
-    """`directory` keeps the tokens and the count of POSTs between runs. `lifetime` of the tokens in seconds."""
+    """`directory` keeps tokens and the count of POSTs between runs. `lifetime`: of tokens, in seconds."""
 
     directory: Path
     listen: str
@@ -30,7 +30,7 @@ class SandboxOptions:
 
 
 async def run(options: SandboxOptions, stopping: asyncio.Event, say: Callable[[str], None]) -> None:
-    """Until `stopping` is set. Raises OSError when a port is taken, and what the parts raise."""
+    """Run until `stopping` is set. Raises OSError if a port is in use, and what the parts raise."""
     secret = Secret(secrets.token_urlsafe(24))
     async with AsyncExitStack() as parts:
         valkey = await parts.enter_async_context(EmbeddedValkey(options.directory / "valkey"))
@@ -44,7 +44,7 @@ def _practice_issuer(options: SandboxOptions, secret: Secret) -> PracticeIssuer:
     try:
         return PracticeIssuer(clients={CLIENT: secret}, lifetime=options.lifetime, log=log, port=options.issuer_port)
     except OSError as error:
-        message = f"the practice issuer cannot have port {options.issuer_port}, or write {log}"
+        message = f"the practice issuer cannot use port {options.issuer_port}, or write {log}"
         raise OSError(f"{message} ({error.strerror})") from error
 
 
@@ -62,11 +62,11 @@ def _settings(options: SandboxOptions, redis_url: str, token_url: str, secret: S
 def _welcome(options: SandboxOptions, address: str, issuer_url: str) -> str:
     target = "" if address == "127.0.0.1:50051" else f" --target {address}"
     return f"""
-Mintonce runs on this machine, with all that it needs:
+Mintonce runs on this machine, with everything that it needs:
 
   server           {address}
-  practice issuer  {issuer_url}  (open it: it counts the POSTs)
-  tokens           {options.directory}  (they survive a restart; delete it to start anew)
+  practice issuer  {issuer_url}  (open it: it counts POSTs)
+  tokens           {options.directory}  (kept across restarts; delete it to start over)
 
 In another shell:
 
@@ -74,5 +74,5 @@ In another shell:
   .venv/bin/mintonce get {CLIENT} {AUDIENCE} --json{target}     # the same generation: one POST
   .venv/bin/mintonce ls{target}
 
-Ctrl-C stops all of it.
+Ctrl-C stops everything.
 """

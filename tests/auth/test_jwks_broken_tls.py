@@ -43,7 +43,12 @@ class Source:
             url, clock=SystemClock(), ca_file=str(ca), on_error=self.troubles.append, pace=ONLY_WHEN_ASKED
         )
         self._issuer = JwtIssuer(
-            name="k8s", issuer=ISSUER, audiences=frozenset({AUDIENCE}), algorithms=["ES256"], keys=self.keys
+            name="k8s",
+            issuer=ISSUER,
+            audiences=frozenset({AUDIENCE}),
+            algorithms=["ES256"],
+            keys=self.keys,
+            leeway=30.0,
         )
 
     def proves(self, signer: Signer) -> bool:

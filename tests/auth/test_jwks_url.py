@@ -99,7 +99,12 @@ class Source:
 
     def identify(self, signer: Signer) -> str:
         issuer = JwtIssuer(
-            name="k8s", issuer=ISSUER, audiences=frozenset({AUDIENCE}), algorithms=["ES256"], keys=self.keys
+            name="k8s",
+            issuer=ISSUER,
+            audiences=frozenset({AUDIENCE}),
+            algorithms=["ES256"],
+            keys=self.keys,
+            leeway=30.0,
         )
         known = Identifier(frozenset(), [issuer], lambda: None, CLOCK)
         return known.identify(None, [f"Bearer {signer.token(claims(CLOCK.unix()))}"]).name

@@ -10,7 +10,7 @@ import pytest
 
 from mintonce_dev.contract import MAX_REQUEST
 from mintonce_dev.practice_issuer import PracticeIssuer
-from mintonce_dev.practice_page import render
+from mintonce_dev.practice_log import render
 from mintonce_server.core.secret import Secret
 
 AUDIENCE = "https://api.example.com/"
@@ -103,7 +103,7 @@ def test_the_page_escapes_what_callers_sent(issuer: PracticeIssuer) -> None:
 
 def test_an_empty_page_says_so() -> None:
     """A newcomer sees it first."""
-    assert "Nobody has asked yet" in render([], count=0, minted=0, lifetime=60.0)
+    assert "No requests yet" in render([], count=0, minted=0, lifetime=60.0)
 
 
 @pytest.mark.parametrize(

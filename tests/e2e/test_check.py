@@ -53,7 +53,7 @@ async def test_a_good_store_is_fine(tmp_path: Path) -> None:
     async with single(tmp_path / "redis") as topology:
         ended = await check(tmp_path, topology.url)
     assert ended.code == 0
-    assert ended.out.splitlines()[-1] == "Verdict: fine."
+    assert ended.out.splitlines()[-1] == "Verdict: no faults."
     assert "keeps nothing on disk" in ended.out
 
 

@@ -11,10 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, cast
 
-from mintonce_dev.contract import TokenRequest, Verdict, judge
+from mintonce_dev.contract import TokenRequest, Verdict, judge, practice_token
 from mintonce_dev.practice_http import Reply, error_reply
 from mintonce_dev.practice_issuer import LIFETIME, PracticeIssuer, main, token_reply
-from mintonce_dev.practice_token import practice_token
 from mintonce_server.core.secret import Secret
 
 _SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]+)?")

@@ -14,7 +14,7 @@ from typing import Final
 import httpx
 
 from mintonce import ApiKeyFile, AsyncTokenClient
-from mintonce_dev import tether
+from mintonce_dev import die_with_parent
 from support import measured_server
 from support.faulty_issuer import NONE, Fault
 from support.history import End, Post
@@ -73,7 +73,7 @@ class Program:
         before = self.said.stat().st_size if self.said.exists() else 0
         with self.said.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), sys.executable, *words),
+                *(sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid()), sys.executable, *words),
                 env=environ,
                 cwd=self.said.parent,
                 stdin=asyncio.subprocess.DEVNULL,

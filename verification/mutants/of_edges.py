@@ -198,8 +198,8 @@ OTHERS = (
     edge(
         "a key server that breaks TLS",
         "auth/jwks.py",
-        "except Exception as error:\n            # Whatever",
-        "except (httpx.HTTPError, TimeoutError) as error:\n            # Whatever",
+        "except Exception as error:\n            # Any",
+        "except (httpx.HTTPError, TimeoutError) as error:\n            # Any",
         "the look for keys ends with it",
         "auth/test_jwks_broken_tls.py",
     ),

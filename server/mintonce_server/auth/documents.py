@@ -1,4 +1,4 @@
-"""JSON that somebody shows, read without surprises."""
+"""JSON from untrusted sources, parsed strictly."""
 
 import json
 from typing import Any, NoReturn, cast
@@ -7,8 +7,8 @@ from typing import Any, NoReturn, cast
 def json_object(data: bytes) -> dict[str, object] | None:
     """The one JSON object that the bytes are, or None.
 
-    Refused as well: names that occur twice, on which readers disagree (RFC 8725, section 2.4, has the like), NaN and
-    Infinity, and nesting too deep to read. No error goes out, because json's carries the whole text.
+    Also refused: duplicate names, which parsers treat differently (RFC 8725, section 2.4), NaN and Infinity, and
+    excessive nesting. No error is raised, because those of json contain the whole text.
     """
     try:
         parsed: object = json.loads(data, object_pairs_hook=_without_repetition, parse_constant=_no_json)

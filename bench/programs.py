@@ -16,7 +16,7 @@ from typing import Any, Final
 import grpc
 import httpx
 
-from mintonce_dev import tether
+from mintonce_dev import die_with_parent
 from mintonce_dev.valkey import EmbeddedValkey
 from mintonce_server.store.keyring import new_keyring
 from support.certificates import Authority, Issued
@@ -163,7 +163,7 @@ class Surroundings:
     ) -> asyncio.subprocess.Process:
         """It ends with this process, even if that is killed."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("MINTONCE_")}
-        tied = (sys.executable, "-I", "-S", str(tether.__file__), str(os.getpid()))
+        tied = (sys.executable, "-I", "-S", str(die_with_parent.__file__), str(os.getpid()))
         process = await asyncio.create_subprocess_exec(
             *(*tied, sys.executable, "-m", module, *words), env={**inherited, **environ}, stdout=stdout, stderr=stderr
         )

@@ -36,7 +36,7 @@ be readable by other users. Relative paths in the file are relative to its folde
 errors at once, each with a remedy.
 
 These short variables are enough for one client, which is then named `default`: `MINTONCE_OAUTH_DOMAIN`,
-`MINTONCE_CLIENT_ID`, `MINTONCE_CLIENT_SECRET_FILE` (or `MINTONCE_CLIENT_SECRET`), `MINTONCE_AUDIENCES`,
+`MINTONCE_CLIENT_ID`, `MINTONCE_CLIENT_SECRET_FILES` (or `MINTONCE_CLIENT_SECRET`), `MINTONCE_AUDIENCES`,
 `MINTONCE_REDIS_URL` (or `MINTONCE_REDIS_URL_FILE`).
 """
 

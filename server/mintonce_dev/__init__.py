@@ -1,1 +1,1 @@
-"""What `mintonced dev` runs besides the server itself. Nothing of it is for production."""
+"""What `mintonced dev` runs in addition to the server. Not for production."""

@@ -1,4 +1,4 @@
-"""The private folder that an embedded server lives in."""
+"""The private directory of an embedded server."""
 
 import asyncio
 import fcntl
@@ -12,20 +12,20 @@ from typing import Final
 from mintonce_server.core.errors import StoreUnavailable
 
 SOCKET_PATH_MAX: Final = 100
-"""Bytes. sun_path holds 108 on Linux and 104 on macOS, with the zero at the end."""
+"""Bytes. sun_path has 108 on Linux and 104 on macOS, including the terminating zero."""
 
-LOCK_PATIENCE: Final = 3.0
+LOCK_TIMEOUT: Final = 3.0
 """Seconds. A server whose parent was killed needs a moment to end."""
 
 _LOCK_POLL: Final = 0.02
 
 
 class Folder:
-    """0700, with a lock, the data, the configuration, and a socket if its path is short enough.
+    """Mode 0700. Contains a lock, data, configuration, and the socket if its path is short enough.
 
     Attributes:
-        socket: where the server listens; in a short private folder under the temporary one if need be.
-        lock: an open file. Hand it to the server too: the folder is in use until both have closed it.
+        socket: the listen address; in a private temporary directory if the path would be too long.
+        lock: an open file. Pass it to the server too: the directory is in use until both have closed it.
     """
 
     def __init__(self, directory: Path, lock: int) -> None:
@@ -41,29 +41,29 @@ class Folder:
 
     @classmethod
     async def take(cls, directory: Path) -> "Folder":
-        """Make it if need be, and lock it. Raises StoreUnavailable if another server uses it."""
+        """Create it if necessary, and lock it. Raises StoreUnavailable if another server uses it."""
         lock = _make(directory)
         try:
             await _lock(lock, directory)
             return cls(directory, lock)
-        except BaseException:  # cancellation too: nobody else would close the file
+        except BaseException:  # cancellation too: nothing else would close the file
             os.close(lock)
             raise
 
     def write_config(self, text: str) -> None:
-        """Only its owner may read it: a password is in it."""
+        """Readable by its owner only: it contains a password."""
         self.config.unlink(missing_ok=True)
         with open(os.open(self.config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
 
     def log_tail(self, lines: int = 5) -> str:
-        """The last that the server said."""
-        with suppress(FileNotFoundError):  # it never came so far
+        """The last lines of the server's log."""
+        with suppress(FileNotFoundError):  # the server did not start
             return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
         return ""
 
     def leave(self) -> None:
-        """Remove what is of no use without the server, and unlock."""
+        """Remove what is useless without the server, and unlock."""
         self.config.unlink(missing_ok=True)
         self.socket.unlink(missing_ok=True)
         if self._short:
@@ -79,8 +79,8 @@ def _make(directory: Path) -> int:
 
 async def _lock(lock: int, directory: Path) -> None:
     try:
-        async with asyncio.timeout(LOCK_PATIENCE):
-            while not _locked(lock):  # noqa: ASYNC110 - nothing tells when another process unlocks a file
+        async with asyncio.timeout(LOCK_TIMEOUT):
+            while not _locked(lock):  # noqa: ASYNC110 - unlocking by another process causes no event
                 await asyncio.sleep(_LOCK_POLL)
     except TimeoutError as error:
         raise StoreUnavailable(

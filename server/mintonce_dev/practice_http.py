@@ -1,4 +1,4 @@
-"""HTTP around a practice issuer: standard library only, a thread a connection."""
+"""The HTTP server of a practice issuer: standard library only, one thread per connection."""
 
 import json
 import socket
@@ -7,41 +7,44 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final, Protocol, cast
+from typing import Any, BinaryIO, Final, Protocol, cast
 
 from mintonce_dev.contract import MAX_REQUEST, TOKEN_PATH, TokenRequest
 
 IDLE: Final = 60.0
-"""Seconds after which a silent connection is closed."""
+"""Seconds after which an idle connection is closed."""
 
 READ_AT_MOST: Final = 64 * MAX_REQUEST
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is sent back. A token may be in the body, so the repr leaves it out. `drip`: seconds between its bytes."""
+    """An answer. The body may contain a token, so the repr leaves it out."""
 
     status: int
     body: bytes = field(repr=False)
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    drip: float = 0.0
+
+    def write_to(self, file: BinaryIO, stopping: threading.Event) -> None:
+        """Send the body. `stopping` is set when the server is closed."""
+        file.write(self.body)
 
 
 class Pages(Protocol):
-    """What is behind the server."""
+    """The handler of requests."""
 
     def token(self, request: TokenRequest) -> Reply | None:
-        """POST /oauth/token. May take its time; None: hang up without an answer."""
+        """POST /oauth/token. May block; None: close the connection without an answer."""
         ...
 
     def other(self, method: str, path: str, body: bytes) -> Reply:
-        """Everything else."""
+        """All other requests."""
         ...
 
 
 class PracticeServer(ThreadingHTTPServer):
-    """Closes its connections when it is closed, so that no thread outlives it."""
+    """Closes its connections when it is closed, so that its threads end."""
 
     daemon_threads = False
     request_queue_size = 128
@@ -57,14 +60,14 @@ class PracticeServer(ThreadingHTTPServer):
         super().__init__((host, port), _Handler)
 
     def server_bind(self) -> None:
-        # Not HTTPServer's, which looks the host's name up: slow where DNS is.
+        # Not HTTPServer's, which resolves the host's name: slow if DNS is.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def hang_up(self) -> None:
-        """Ends all connections, and those whose thread is only about to look at them."""
+        """Close all connections, including those that are just being accepted."""
         self.stopping.set()
         with self._lock:
             self._hung_up = True
@@ -82,7 +85,7 @@ class PracticeServer(ThreadingHTTPServer):
             self._open.discard(connection)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Says nothing about a caller that went away: that is practised here too."""
+        """Does not report disconnected callers."""
         if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
             super().handle_error(request, client_address)
 
@@ -90,7 +93,7 @@ class PracticeServer(ThreadingHTTPServer):
 def _shut(connection: socket.socket) -> None:
     try:
         connection.shutdown(socket.SHUT_RDWR)
-    except OSError:  # the other side was quicker
+    except OSError:  # the peer closed it first
         pass
 
 
@@ -99,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "practice-issuer"
     sys_version = ""
     timeout = IDLE
-    wbufsize = -1  # buffered: an answer leaves in one piece
+    wbufsize = -1  # buffered: an answer is sent at once
 
     def setup(self) -> None:
         super().setup()
@@ -133,13 +136,13 @@ class _Handler(BaseHTTPRequestHandler):
     do_DELETE = _do_other  # noqa: N815 - as above
 
     def _body(self) -> bytes | None:
-        """None when its length is not told. Of what is far too large, only the beginning."""
+        """None without a Content-Length. Of a body that is far too large, only the beginning."""
         text = self.headers.get("Content-Length", "0" if self.command != "POST" else "")
         if not (text.isascii() and text.isdigit()):
             self.close_connection = True
             return None
         length = int(text)
-        # Somewhat too large is read to its end all the same: closing earlier would reset the answer away.
+        # A body slightly over the limit is read completely: closing earlier could reset the connection first.
         if length > READ_AT_MOST:
             self.close_connection = True
         return self.rfile.read(min(length, READ_AT_MOST))
@@ -155,23 +158,14 @@ class _Handler(BaseHTTPRequestHandler):
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
-        if self.command != "HEAD" and reply.drip:
-            self._drip(reply)
-        elif self.command != "HEAD":
-            self.wfile.write(reply.body)
+        if self.command != "HEAD":
+            reply.write_to(cast("BinaryIO", self.wfile), self._practice.stopping)
         self.wfile.flush()
 
-    def _drip(self, reply: Reply) -> None:
-        """Byte by byte, until the other side has had enough or the server is closed."""
-        for byte in reply.body:
-            self.wfile.write(bytes((byte,)))
-            self.wfile.flush()
-            self._practice.stopping.wait(reply.drip)
-
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing on stderr: the POST log says it."""
+        """Nothing on stderr: the POST log records it."""
 
 
 def error_reply(status: int, error: str, description: str) -> Reply:
-    """An error as RFC 6749, section 5.2, has it."""
+    """An error as in RFC 6749, section 5.2."""
     return Reply(status, json.dumps({"error": error, "error_description": description}).encode())

@@ -1,20 +1,52 @@
-"""What a practice issuer writes down: one line for each POST, so that mints can be counted from outside."""
+"""The POSTs of a practice issuer: a log with one line for each, so that mints can be counted, and a page."""
 
 import json
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from html import escape
 from pathlib import Path
 from typing import IO, Final, cast
 
 KEPT: Final = 10_000
-"""Posts that are kept in memory for GET /posts; the file keeps all."""
+"""POSTs that are kept in memory for GET /posts; the file keeps all."""
+SHOWN: Final = 20
+"""Rows of the page."""
+
+POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
+"""Content-Security-Policy of the page, which loads nothing."""
+
+_PAGE: Final = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta http-equiv="refresh" content="5">
+<title>{minted} minted: practice issuer</title>
+<style>
+  :root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }}
+  body {{ max-width: 60rem; margin: 2rem auto; padding: 0 1rem }}
+  table {{ border-collapse: collapse; width: 100%; font-size: .9rem }}
+  th, td {{ text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #8886; overflow-wrap: anywhere }}
+  .count {{ font-size: 3rem; margin: 0 }}
+</style>
+<h1>Practice issuer</h1>
+<p class="count">{minted}</p>
+<p>tokens minted with {count} POSTs to <code>/oauth/token</code>. Each is valid for {lifetime} s. This server simulates
+an OAuth domain on your own machine: its tokens grant access to nothing. For scripts: <a href="/posts">/posts</a>.</p>
+<table>
+<thead><tr><th>Time (UTC)<th>Status<th>Client<th>Audience<th>Scope<th>Token id</thead>
+<tbody>
+{rows}
+</tbody>
+</table>
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One POST. Never the secret, never the token; `jti` names the token that was minted, "" if none was.
+    """One POST, without secret and token. `jti` identifies the minted token; "" if none was minted.
 
     `time`: seconds since 1970.
     """
@@ -33,10 +65,10 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
 
 
 class PostLog:
-    """Counts POSTs, in a file too if there is one: the count then goes on from an earlier run's. Thread-safe."""
+    """Counts POSTs. With a file, the count continues from earlier runs. Thread-safe."""
 
     def __init__(self, path: Path | None) -> None:
-        """Reads what is there. Raises OSError if the file cannot be read or appended to."""
+        """Reads the file. Raises OSError if it cannot be read or appended to."""
         self._lock = threading.Lock()
         self._last: deque[Post] = deque(maxlen=KEPT)
         self._count = 0
@@ -47,7 +79,7 @@ class PostLog:
 
     @property
     def count(self) -> int:
-        """POSTs to the token endpoint, refused ones too."""
+        """POSTs to the token endpoint, including refused ones."""
         return self._count
 
     @property
@@ -56,12 +88,12 @@ class PostLog:
         return self._minted
 
     def last(self) -> list[Post]:
-        """The last posts, oldest first."""
+        """The last POSTs, oldest first."""
         with self._lock:
             return list(self._last)
 
     def add(self, post: Post) -> None:
-        """The line is in the file before the issuer answers."""
+        """Writes the line before the issuer answers."""
         with self._lock:
             self._remember(post)
             if self._file is not None:
@@ -81,7 +113,7 @@ class PostLog:
             if post is not None:
                 self._remember(post)
         self._file = path.open("a", encoding="utf-8")
-        if text and not text.endswith("\n"):  # the last run was killed in the middle of a line
+        if text and not text.endswith("\n"):  # the last run was killed while writing a line
             self._file.write("\n")
 
     def _remember(self, post: Post) -> None:
@@ -90,8 +122,20 @@ class PostLog:
         self._minted += bool(post.jti)
 
 
+def render(posts: Sequence[Post], *, count: int, minted: int, lifetime: float) -> str:
+    """HTML with the counter and the last posts, newest first."""
+    rows = "\n".join(map(_row, reversed(posts[-SHOWN:]))) or '<tr><td colspan="6">No requests yet.'
+    return _PAGE.format(count=count, minted=minted, lifetime=f"{lifetime:g}", rows=rows)
+
+
+def _row(post: Post) -> str:
+    time = datetime.fromtimestamp(post.time, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    cells = (time, str(post.status), post.client_id, post.audience, post.scope, post.jti)
+    return "<tr>" + "".join(f"<td>{escape(cell)}" for cell in cells)
+
+
 def _parse(line: str) -> Post | None:
-    """None for half a line, which a killed run may leave."""
+    """None for an incomplete line of a killed run."""
     try:
         parsed: object = json.loads(line)
     except ValueError:

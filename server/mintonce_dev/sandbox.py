@@ -1,4 +1,4 @@
-"""What `mintonced dev` runs: an embedded Valkey, a practice issuer and the service, all on loopback."""
+"""`mintonced dev`: an embedded Valkey, a practice issuer and the service, all on loopback."""
 
 import asyncio
 import secrets
@@ -11,7 +11,7 @@ from typing import Final, Literal
 from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_dev.valkey import EmbeddedValkey
 from mintonce_server.app import serve
-from mintonce_server.config import ClientSettings, IssuerSettings, RedisSettings, Settings
+from mintonce_server.config import ClientSettings, IssuerSettings, LogSettings, RedisSettings, Settings
 from mintonce_server.core.secret import Secret
 
 CLIENT: Final = "demo"
@@ -20,7 +20,7 @@ AUDIENCE: Final = "https://api.example.com/"
 
 @dataclass(frozen=True, slots=True)
 class SandboxOptions:
-    """`directory` keeps the tokens and the count of POSTs between runs. `lifetime` of the tokens in seconds."""
+    """`directory` keeps tokens and the count of POSTs between runs. `lifetime`: of tokens, in seconds."""
 
     directory: Path
     listen: str
@@ -30,7 +30,7 @@ class SandboxOptions:
 
 
 async def run(options: SandboxOptions, stopping: asyncio.Event, say: Callable[[str], None]) -> None:
-    """Until `stopping` is set. Raises OSError when a port is taken, and what the parts raise."""
+    """Run until `stopping` is set. Raises OSError if a port is in use, and what the parts raise."""
     secret = Secret(secrets.token_urlsafe(24))
     async with AsyncExitStack() as parts:
         valkey = await parts.enter_async_context(EmbeddedValkey(options.directory / "valkey"))
@@ -44,15 +44,14 @@ def _practice_issuer(options: SandboxOptions, secret: Secret) -> PracticeIssuer:
     try:
         return PracticeIssuer(clients={CLIENT: secret}, lifetime=options.lifetime, log=log, port=options.issuer_port)
     except OSError as error:
-        message = f"the practice issuer cannot have port {options.issuer_port}, or write {log}"
+        message = f"the practice issuer cannot use port {options.issuer_port}, or write {log}"
         raise OSError(f"{message} ({error.strerror})") from error
 
 
 def _settings(options: SandboxOptions, redis_url: str, token_url: str, secret: Secret) -> Settings:
     return Settings(
         listen=options.listen,
-        log_format="console",
-        log_level=options.log_level,
+        log=LogSettings(level=options.log_level, format="console"),
         reflection=True,
         redis=RedisSettings(url=Secret(redis_url)),
         issuers={"practice": IssuerSettings(token_url=token_url, request="json")},

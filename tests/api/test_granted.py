@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 
 from mintonce import MintonceError
-from mintonce_dev.faults import NONE, Fault
-from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.policy import Policy, Rule
 from mintonce_server.core.ports import Acquired, Wish
 from mintonce_server.store.memory import MemoryStore
+from support.faulty_issuer import NONE, Fault, FaultyIssuer
 from support.gatehouse import ALL, Gatehouse, gatehouse, reason_of
 from support.house import AUDIENCE, CLIENT
 
@@ -39,14 +38,14 @@ def rule(name: str, *scopes: str) -> Rule:
 
 
 @pytest.fixture
-async def guarded(tmp_path: Path, issuer: PracticeIssuer) -> AsyncIterator[Gatehouse]:
+async def guarded(tmp_path: Path, issuer: FaultyIssuer) -> AsyncIterator[Gatehouse]:
     """billing may have what begins with "orders:" and ask for nothing, cart may ask for nothing, operator has all."""
     async with gatehouse(tmp_path, issuer) as running:
         running.policy = Policy([rule("billing", "", "orders:*"), rule("cart"), rule("operator", "*")])
         yield running
 
 
-async def test_a_caller_gets_what_its_rule_covers_and_no_more(guarded: Gatehouse, issuer: PracticeIssuer) -> None:
+async def test_a_caller_gets_what_its_rule_covers_and_no_more(guarded: Gatehouse, issuer: FaultyIssuer) -> None:
     """From the mint and from memory alike: one token, of which each caller is judged by itself."""
     issuer.fault = grants("orders:read orders:write")
     for _ in range(2):
@@ -58,7 +57,7 @@ async def test_a_caller_gets_what_its_rule_covers_and_no_more(guarded: Gatehouse
 
 
 async def test_the_audit_log_says_what_was_granted_and_the_caller_does_not_learn_it(
-    guarded: Gatehouse, issuer: PracticeIssuer
+    guarded: Gatehouse, issuer: FaultyIssuer
 ) -> None:
     """And what to do about it."""
     issuer.fault = grants("orders:read admin:all")
@@ -75,7 +74,7 @@ async def test_the_audit_log_says_what_was_granted_and_the_caller_does_not_learn
     assert record.detail == f"granted, and covered by no rule: admin:all. {REMEDY}"
 
 
-async def test_what_was_granted_stands_beside_what_was_asked_for(guarded: Gatehouse, issuer: PracticeIssuer) -> None:
+async def test_what_was_granted_stands_beside_what_was_asked_for(guarded: Gatehouse, issuer: FaultyIssuer) -> None:
     """Of a token that went out."""
     issuer.fault = grants("orders:write orders:read")
     async with guarded.caller("billing") as client:
@@ -85,9 +84,7 @@ async def test_what_was_granted_stands_beside_what_was_asked_for(guarded: Gateho
     assert (record.rule, record.detail) == ("billing", "")
 
 
-async def test_asking_for_nothing_is_denied_before_anything_is_minted(
-    guarded: Gatehouse, issuer: PracticeIssuer
-) -> None:
+async def test_asking_for_nothing_is_denied_before_anything_is_minted(guarded: Gatehouse, issuer: FaultyIssuer) -> None:
     """Where the rule lists scopes, and not the empty one among them."""
     guarded.policy = Policy([rule("billing", "orders:*")])
     reason, text = await reason_of(guarded.caller("billing"))
@@ -97,7 +94,7 @@ async def test_asking_for_nothing_is_denied_before_anything_is_minted(
         assert (await client.get(CLIENT, AUDIENCE, ["orders:read"])).access_token
 
 
-async def test_a_watch_is_not_sent_a_successor_with_more(guarded: Gatehouse, issuer: PracticeIssuer) -> None:
+async def test_a_watch_is_not_sent_a_successor_with_more(guarded: Gatehouse, issuer: FaultyIssuer) -> None:
     """It ends instead."""
     async with guarded.caller("billing") as client, client.watch(CLIENT, AUDIENCE) as watch:
         await anext(watch)
@@ -117,7 +114,7 @@ async def test_a_watch_is_not_sent_a_successor_with_more(guarded: Gatehouse, iss
     assert watched[1].granted_scopes == ("everything",)
 
 
-async def test_a_new_policy_is_held_against_what_was_granted(guarded: Gatehouse, issuer: PracticeIssuer) -> None:
+async def test_a_new_policy_is_held_against_what_was_granted(guarded: Gatehouse, issuer: FaultyIssuer) -> None:
     """A watch that has its token already ends when its rule no longer covers the token's scopes."""
     issuer.fault = grants("orders:read")
     async with guarded.caller("billing") as client, client.watch(CLIENT, AUDIENCE) as watch:
@@ -130,7 +127,7 @@ async def test_a_new_policy_is_held_against_what_was_granted(guarded: Gatehouse,
 
 
 async def test_a_token_from_the_store_is_judged_as_well(
-    guarded: Gatehouse, issuer: PracticeIssuer, tmp_path: Path
+    guarded: Gatehouse, issuer: FaultyIssuer, tmp_path: Path
 ) -> None:
     """Another replica minted it."""
     issuer.fault = grants("everything")
@@ -153,7 +150,7 @@ class StoreThatIsAway(MemoryStore):
 
 
 async def test_a_token_that_was_minted_without_the_store_is_judged_as_well(
-    tmp_path: Path, issuer: PracticeIssuer
+    tmp_path: Path, issuer: FaultyIssuer
 ) -> None:
     """In an outage, too."""
     async with gatehouse(tmp_path, issuer, store=StoreThatIsAway) as guarded:

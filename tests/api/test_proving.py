@@ -7,19 +7,18 @@ from pathlib import Path
 import pytest
 
 from mintonce import AsyncTokenClient, MintonceError
-from mintonce_dev.faults import Fault
-from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.api.authorize import Guards
 from mintonce_server.core.caller import Caller, CallerKind
 from mintonce_server.core.policy import Policy
 from mintonce_server.observability.clock import SystemClock
+from support.faulty_issuer import Fault, FaultyIssuer
 from support.gatehouse import Gatehouse, gatehouse, rule
 from support.house import AUDIENCE, CLIENT, KEY, house
 from support.waiting import wait_until
 
 
 @pytest.fixture
-async def guarded(tmp_path: Path, issuer: PracticeIssuer) -> AsyncIterator[Gatehouse]:
+async def guarded(tmp_path: Path, issuer: FaultyIssuer) -> AsyncIterator[Gatehouse]:
     async with gatehouse(tmp_path, issuer) as running:
         running.policy = Policy([rule("all", "key:*")])
         yield running
@@ -49,7 +48,7 @@ async def test_a_watch_ends_when_its_caller_s_key_is_taken_out(guarded: Gatehous
 
 
 async def test_a_token_that_comes_after_its_caller_s_key_went_is_not_handed_out(
-    guarded: Gatehouse, issuer: PracticeIssuer
+    guarded: Gatehouse, issuer: FaultyIssuer
 ) -> None:
     """To a get or to the beginning of a watch that had to wait for a mint."""
     issuer.fault = Fault(latency=0.5)
@@ -67,7 +66,7 @@ async def test_a_token_that_comes_after_its_caller_s_key_went_is_not_handed_out(
     assert reasons == ["UNAUTHENTICATED", "UNAUTHENTICATED"]
 
 
-async def test_a_proof_is_looked_at_again_only_when_something_has_changed(issuer: PracticeIssuer) -> None:
+async def test_a_proof_is_looked_at_again_only_when_something_has_changed(issuer: FaultyIssuer) -> None:
     """Signatures cost more than pushes. And another name for the same proof is another caller."""
     proven: list[str] = []
     names, version = ["key:a"], [0]

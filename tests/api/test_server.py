@@ -17,14 +17,13 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest as As
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionResponse
 
 from mintonce.v1 import tokens_pb2, tokens_pb2_grpc, types_pb2
-from mintonce_dev.faults import Fault
-from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.api.options import ServerOptions
 from mintonce_server.api.probe import dialable, health_of
 from mintonce_server.api.server import Server
 from mintonce_server.core.broker import Broker
 from mintonce_server.observability import logs
 from mintonce_server.observability.clock import SystemClock
+from support.faulty_issuer import Fault, FaultyIssuer
 from support.house import AUDIENCE, CLIENT, House, house
 
 DEADLINE = 10.0
@@ -60,7 +59,7 @@ async def test_metadata_over_the_limit_is_turned_away(tokens: "tokens_pb2_grpc.T
 
 
 async def test_a_deadline_that_comes_first_is_told_with_a_reason_and_the_mint_goes_on(
-    issuer: PracticeIssuer, tokens: "tokens_pb2_grpc.TokenServiceAsyncStub"
+    issuer: FaultyIssuer, tokens: "tokens_pb2_grpc.TokenServiceAsyncStub"
 ) -> None:
     """The answer leaves a moment before the caller gives up; the next caller finds the token that was paid for."""
     issuer.fault = Fault(latency=1.0)
@@ -121,7 +120,7 @@ async def test_two_servers_share_a_port_where_so_reuseport_is_set(replica: House
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
 @pytest.mark.parametrize("reflection", [True, False])
-async def test_reflection_is_there_only_where_it_is_set(issuer: PracticeIssuer, reflection: bool, version: str) -> None:
+async def test_reflection_is_there_only_where_it_is_set(issuer: FaultyIssuer, reflection: bool, version: str) -> None:
     """It tells strangers what there is."""
     async with house(issuer.token_url) as replica:
         server = Server(replica.broker, SystemClock(), ServerOptions("127.0.0.1:0", reflection=reflection))
@@ -136,7 +135,7 @@ async def test_reflection_is_there_only_where_it_is_set(issuer: PracticeIssuer, 
     assert (code is grpc.StatusCode.OK) is reflection
 
 
-async def test_reflection_names_every_service_and_describes_each(issuer: PracticeIssuer) -> None:
+async def test_reflection_names_every_service_and_describes_each(issuer: FaultyIssuer) -> None:
     """Its own two versions, too: tools ask for the description of everything that is listed."""
     async with house(issuer.token_url) as replica:
         server = Server(replica.broker, SystemClock(), ServerOptions("127.0.0.1:0", reflection=True))
@@ -165,7 +164,7 @@ async def test_reflection_names_every_service_and_describes_each(issuer: Practic
 
 
 async def test_what_reflection_cannot_read_is_no_fault_of_ours(
-    issuer: PracticeIssuer, capsys: pytest.CaptureFixture[str]
+    issuer: FaultyIssuer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The caller is told what it did, and the log has no traceback for it: anybody may ask, as often as he likes."""
     logs.configure("info", "json")

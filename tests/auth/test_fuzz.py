@@ -22,7 +22,16 @@ NOW = CLOCK.unix()
 KEYS = parse_jwks(SIGNER.jwks())
 KNOWN = Identifier(
     frozenset({"prod.example.com"}),
-    [JwtIssuer(name="k8s", issuer=ISSUER, audiences=frozenset({AUDIENCE}), algorithms=["ES256"], keys=lambda: KEYS)],
+    [
+        JwtIssuer(
+            name="k8s",
+            issuer=ISSUER,
+            audiences=frozenset({AUDIENCE}),
+            algorithms=["ES256"],
+            keys=lambda: KEYS,
+            leeway=30.0,
+        )
+    ],
     lambda: API_KEYS,
     CLOCK,
 )

@@ -40,10 +40,15 @@ class Source:
     def __init__(self, url: str, ca: Path) -> None:
         self.troubles: list[JwksError] = []
         self.keys = Watched(
-            url, clock=SystemClock(), ca_file=str(ca), trouble=self.troubles.append, pace=ONLY_WHEN_ASKED
+            url, clock=SystemClock(), ca_file=str(ca), on_error=self.troubles.append, pace=ONLY_WHEN_ASKED
         )
         self._issuer = JwtIssuer(
-            name="k8s", issuer=ISSUER, audiences=frozenset({AUDIENCE}), algorithms=["ES256"], keys=self.keys
+            name="k8s",
+            issuer=ISSUER,
+            audiences=frozenset({AUDIENCE}),
+            algorithms=["ES256"],
+            keys=self.keys,
+            leeway=30.0,
         )
 
     def proves(self, signer: Signer) -> bool:

@@ -95,11 +95,16 @@ class Source:
         self.troubles: asyncio.Queue[JwksError] = asyncio.Queue()
         self.ca = ca
         verify = lambda: trusting(self.ca.read_bytes())  # noqa: E731 - a function in one line
-        self.keys = Watched(url, clock=SystemClock(), verify=verify, trouble=self.troubles.put_nowait, pace=pace)
+        self.keys = Watched(url, clock=SystemClock(), verify=verify, on_error=self.troubles.put_nowait, pace=pace)
 
     def identify(self, signer: Signer) -> str:
         issuer = JwtIssuer(
-            name="k8s", issuer=ISSUER, audiences=frozenset({AUDIENCE}), algorithms=["ES256"], keys=self.keys
+            name="k8s",
+            issuer=ISSUER,
+            audiences=frozenset({AUDIENCE}),
+            algorithms=["ES256"],
+            keys=self.keys,
+            leeway=30.0,
         )
         known = Identifier(frozenset(), [issuer], lambda: None, CLOCK)
         return known.identify(None, [f"Bearer {signer.token(claims(CLOCK.unix()))}"]).name
@@ -283,4 +288,4 @@ def test_authorities_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     broken.write_text("rubbish")
     for path in (broken, tmp_path / "missing.pem"):
         with pytest.raises(JwksError):
-            JwksUrl("https://127.0.0.1/", clock=CLOCK, ca_file=str(path), trouble=lambda _: None)
+            JwksUrl("https://127.0.0.1/", clock=CLOCK, ca_file=str(path), on_error=lambda _: None)

@@ -209,7 +209,9 @@ def test_clusters_may_call_their_issuer_the_same() -> None:
     def cluster(name: str, signer: Signer) -> JwtIssuer:
         keys = parse_jwks(signer.jwks())
         audiences = frozenset({AUDIENCE})
-        return JwtIssuer(name=name, issuer=ISSUER, audiences=audiences, algorithms=["RS256"], keys=lambda: keys)
+        return JwtIssuer(
+            name=name, issuer=ISSUER, audiences=audiences, algorithms=["RS256"], keys=lambda: keys, leeway=30.0
+        )
 
     # Same kid, too: nothing but the signature is left.
     east, west = Signer("one"), Signer("one")

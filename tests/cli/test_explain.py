@@ -39,7 +39,7 @@ domain = "acme.example.com"
 [clients.billing]
 issuer = "acme"
 client_id = "id"
-client_secret_file = "secret"
+client_secret_files = ["secret"]
 audiences = ["{API}"]
 """
 
@@ -73,8 +73,8 @@ def test_a_denied_question_says_what_each_rule_for_the_caller_lacks(
     assert ask("key:pay", "x", "other", "--scope", "write", "--scope", "all", "--policy", policy) == 1
     assert capsys.readouterr().out.splitlines() == [
         "get: denied",
-        "  rule pay is for this caller, but not for this client, not for this audience, not for the scopes all write",
-        "  rule admin is for this caller, but does not allow get, not for the scopes all write",
+        "  rule pay matches this caller, but not for this client, not for this audience, not for the scopes all write",
+        "  rule admin matches this caller, but does not allow get, not for the scopes all write",
     ]
 
 
@@ -85,8 +85,8 @@ def test_what_the_issuer_grants_can_be_asked_about(policy: str, capsys: pytest.C
     assert capsys.readouterr().out.splitlines() == [
         "get: allowed by rule pay",
         "get: denied",
-        "  rule pay is for this caller, but not for the granted scope all",
-        "  rule admin is for this caller, but does not allow get, not for the granted scopes all read",
+        "  rule pay matches this caller, but not for the granted scope all",
+        "  rule admin matches this caller, but does not allow get, not for the granted scopes all read",
     ]
 
 
@@ -94,7 +94,7 @@ def test_a_question_without_a_scope_is_explained(policy: str, capsys: pytest.Cap
     """With what to write when it is meant."""
     Path(policy).write_text(POLICY.replace('"", "read"', '"read"'))
     assert ask("key:pay", "billing", API, "--policy", policy) == 1
-    assert '  rule pay is for this caller, but not without a scope (put "" among' in capsys.readouterr().out
+    assert '  rule pay matches this caller, but not without a scope (add "" to' in capsys.readouterr().out
 
 
 def test_several_acts_are_all_allowed_or_not(policy: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,8 +141,8 @@ def configured(tmp_path: Path, settings: str) -> str:
     ("client", "audience", "besides"),
     [
         ("billing", API, []),
-        ("billing", f"{API}v2", ["besides: client billing may not have tokens for this audience"]),
-        ("gone", API, ["besides: no client is registered as gone"]),
+        ("billing", f"{API}v2", ["also: client billing may not get tokens for this audience"]),
+        ("gone", API, ["also: no client is registered as gone"]),
     ],
 )
 def test_with_the_settings_it_tells_what_else_is_in_the_way(

@@ -11,7 +11,7 @@ from mintonce_server.api.health import LIVENESS, READINESS
 from mintonce_server.api.server import ADMIN_SERVICE, TOKEN_SERVICE
 from mintonce_server.cli.health import LISTEN, NoHealthAddress, address
 from mintonce_server.config import load
-from mintonce_server.config.server import ServerSettings
+from mintonce_server.config.models import ServerSettings
 from support.settings import COMPLETE
 
 HEAVY = {

@@ -52,7 +52,7 @@ def test_a_full_disk(words: list[str], tmp_path: Path) -> None:
     code, err = ended(words, tmp_path, ">/dev/full")
     assert code == 1
     assert "mintonced: standard output cannot be written: No space left on device\n" in err
-    assert err.endswith("\nMake room there, or send it elsewhere.\n")
+    assert err.endswith("\nFree space there, or redirect it.\n")
     assert "serve" not in err
     assert "Free the address" not in err
 

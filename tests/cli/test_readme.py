@@ -28,7 +28,7 @@ def test_the_configuration_file_in_the_readme_is_valid(tmp_path: Path) -> None:
     """With the secret files in place, it loads without a fault."""
     (text,) = blocks("toml")
     for client in tomllib.loads(text)["clients"].values():
-        secret = tmp_path / client["client_secret_file"]
+        secret = tmp_path / client["client_secret_files"][0]
         secret.parent.mkdir(exist_ok=True)
         secret.touch(mode=0o600)
         secret.write_text("a secret")
@@ -43,7 +43,7 @@ def test_the_configuration_file_in_the_readme_is_valid(tmp_path: Path) -> None:
 def test_the_guarded_configuration_is_valid(tmp_path: Path) -> None:
     """With the files in place that it names, no `insecure_…` setting is needed."""
     (text,) = blocks("toml", DEPLOY)
-    for name in re.findall(r'^\w+_file = "([^"/]+)"$', text, re.MULTILINE):
+    for name in re.findall(r'^\w+_files? = \[?"([^"/]+)"\]?$', text, re.MULTILINE):
         (tmp_path / name).touch(mode=0o600)
         (tmp_path / name).write_text("rediss://redis.internal:6379/0" if name == "redis-url" else "something")
     config = tmp_path / "mintonce.toml"

@@ -93,9 +93,9 @@ async def test_the_verdict_stands_last(write_config: WriteConfig) -> None:
 
     assert [code for code, _ in (fine, useless, faulty)] == [0, 1, 1]
     assert [text.splitlines()[-1] for _, text in (fine, useless, faulty)] == [
-        "Verdict: fine.",
-        "Verdict: 2 faults. Mend them, and check again.",
-        "Verdict: 3 faults. Mend them, and check again.",
+        "Verdict: no faults.",
+        "Verdict: 2 faults. Fix them, and check again.",
+        "Verdict: 3 faults. Fix them, and check again.",
     ]
     assert "a note" in fine[1]
     for part in ("it evicts", "→ Forbid it.", "it forgets", "→ Remind it.", "a note"):

@@ -7,7 +7,7 @@ import pytest
 
 from mintonce_server.config import load
 from mintonce_server.core.secret import Secret
-from support.settings import COMPLETE, faults_of
+from support.settings import COMPLETE, issues_of
 
 WriteConfig = Callable[[str], Path]
 
@@ -27,18 +27,18 @@ def test_a_variable_names_the_file(write_config: WriteConfig) -> None:
 
 def test_the_environment_wins_over_the_file_and_the_file_over_defaults(write_config: WriteConfig) -> None:
     """An operator can change one setting of one replica without a second file."""
-    config = write_config('log_level = "warning"\nlog_format = "console"' + COMPLETE)
+    config = write_config('[log]\nlevel = "warning"\nformat = "console"' + COMPLETE)
 
     settings = load(config, {"MINTONCE_LOG_LEVEL": "DEBUG", "MINTONCE_CLIENTS__BILLING__CLIENT_ID": "other"})
 
-    assert (settings.log_level, settings.log_format, settings.reflection) == ("debug", "console", False)
+    assert (settings.log.level, settings.log.format, settings.reflection) == ("debug", "console", False)
     assert settings.clients["billing"].client_id == "other"
     assert settings.clients["billing"].client_secret == Secret("billing-secret")
 
 
 def test_a_secret_in_the_environment_replaces_the_file_s_in_either_form(write_config: WriteConfig) -> None:
-    """A secret given by variable wins over a client_secret_file of the config file, which is then not even read."""
-    config = write_config(COMPLETE.replace('client_secret = "billing-secret"', 'client_secret_file = "absent"'))
+    """A secret given by variable wins over the client_secret_files of the config file, which is then not even read."""
+    config = write_config(COMPLETE.replace('client_secret = "billing-secret"', 'client_secret_files = ["absent"]'))
 
     settings = load(config, {"MINTONCE_CLIENTS__BILLING__CLIENT_SECRET": "from-environment"})
 
@@ -59,7 +59,7 @@ def test_files_in_a_config_file_count_from_its_folder(write_config: WriteConfig,
     (tmp_path / "secret").touch(mode=0o600)
     (tmp_path / "secret").write_text("beside\r\n")
 
-    config = write_config(COMPLETE.replace('client_secret = "billing-secret"', 'client_secret_file = "secret"'))
+    config = write_config(COMPLETE.replace('client_secret = "billing-secret"', 'client_secret_files = ["secret"]'))
 
     assert load(config, {}).clients["billing"].client_secret == Secret("beside")
 
@@ -69,37 +69,37 @@ def test_files_in_a_config_file_count_from_its_folder(write_config: WriteConfig,
 )
 def test_durations_are_seconds_or_texts(write_config: WriteConfig, written: str, seconds: float) -> None:
     """A number means seconds; a text says its unit."""
-    assert load(write_config(f"drain_seconds = {written}" + COMPLETE), {}).drain_seconds == seconds
+    assert load(write_config(f"drain_timeout = {written}" + COMPLETE), {}).drain_timeout == seconds
 
 
 @pytest.mark.parametrize("written", ["-1", '"3 parsecs"', "true", "nan", "inf", '"99999h"', "[1]"])
 def test_what_is_no_duration_is_a_fault(write_config: WriteConfig, written: str) -> None:
     """Neither negative, nor endless, nor a mere word."""
-    (fault,) = faults_of(write_config(f"drain_seconds = {written}" + COMPLETE), {})
+    (fault,) = issues_of(write_config(f"drain_timeout = {written}" + COMPLETE), {})
 
-    assert fault.where.endswith("mintonce.toml: drain_seconds")
+    assert fault.where.endswith("mintonce.toml: drain_timeout")
 
 
 @pytest.mark.parametrize("text", ["listen = ", "\0", "[redis\n", "a = 1\na = 2", "[" * 5000])
 def test_a_file_that_is_not_toml_is_one_fault(write_config: WriteConfig, text: str) -> None:
     """What would be missing without the file is not told on top."""
-    (fault,) = faults_of(write_config(text), {})
+    (fault,) = issues_of(write_config(text), {})
 
     assert "mintonce.toml" in fault.where
 
 
 def test_an_absent_file_is_a_fault(tmp_path: Path) -> None:
     """A config file that was named must be there."""
-    (fault,) = faults_of(tmp_path / "absent.toml", {})
+    (fault,) = issues_of(tmp_path / "absent.toml", {})
 
     assert "No such file" in fault.what
 
 
 def test_an_absent_file_hides_no_fault_of_the_environment(tmp_path: Path) -> None:
     """Only what would be missing is not told: it may stand in the file."""
-    environ = {"MINTONCE_REDSI_URL": "x", "MINTONCE_CLIENT_SECRET_FILE": str(tmp_path / "absent")}
+    environ = {"MINTONCE_REDSI_URL": "x", "MINTONCE_CLIENT_SECRET_FILES": str(tmp_path / "absent")}
 
-    faults = faults_of(tmp_path / "absent.toml", environ)
+    faults = issues_of(tmp_path / "absent.toml", environ)
 
     assert {fault.where.removeprefix("variable ") for fault in faults} == {str(tmp_path / "absent.toml"), *environ}
 
@@ -123,6 +123,6 @@ def test_a_domain_in_the_environment_replaces_the_token_url_of_the_file(write_co
 
 def test_names_are_spelled_as_they_are(write_config: WriteConfig) -> None:
     """In a file `LISTEN` is not `listen`: TOML tells them apart."""
-    (fault,) = faults_of(write_config('LISTEN = "127.0.0.1:1"' + COMPLETE), {})
+    (fault,) = issues_of(write_config('LISTEN = "127.0.0.1:1"' + COMPLETE), {})
 
     assert fault.where.endswith("mintonce.toml: LISTEN")

@@ -6,7 +6,7 @@ import pytest
 
 from mintonce_server.config import Settings, load
 from mintonce_server.core.secret import Secret
-from support.settings import faults_of
+from support.settings import issues_of
 
 
 def test_four_variables_register_a_client_named_default(smallest: dict[str, str]) -> None:
@@ -47,7 +47,7 @@ def test_a_secret_comes_from_a_file(smallest: dict[str, str], tmp_path: Path) ->
     file.write_text("from-a-file \n")
     del smallest["MINTONCE_CLIENT_SECRET"]
 
-    settings = load(None, {**smallest, "MINTONCE_CLIENT_SECRET_FILE": str(file)})
+    settings = load(None, {**smallest, "MINTONCE_CLIENT_SECRET_FILES": str(file)})
 
     assert settings.clients["default"].client_secret == Secret("from-a-file ")
 
@@ -65,7 +65,7 @@ def test_every_table_can_be_written_as_variables() -> None:
         None,
         {
             "MINTONCE_REDIS__URL": "unix:///run/valkey.sock",
-            "MINTONCE_REDIS__DEADLINE": "100ms",
+            "MINTONCE_REDIS__TIMEOUT": "100ms",
             "MINTONCE_ISSUERS__ACME__TOKEN_URL": "https://login.example.com/token",
             "MINTONCE_CLIENTS__BILLING__ISSUER": "acme",
             "MINTONCE_CLIENTS__BILLING__CLIENT_ID": "id",
@@ -75,7 +75,7 @@ def test_every_table_can_be_written_as_variables() -> None:
         },
     )
 
-    assert settings.redis.deadline == 0.1
+    assert settings.redis.timeout == 0.1
     assert settings.issuers["acme"].request == "form"
     assert settings.clients["billing"].extra == {"organization": "org_1"}
     assert settings.clients["billing"].keep_warm is True
@@ -104,13 +104,13 @@ def test_what_others_put_into_the_environment_is_no_fault(smallest: dict[str, st
 
 @pytest.mark.parametrize(
     ("wrong", "meant"),
-    [("MINTONCE_REDSI_URL", "MINTONCE_REDIS_URL"), ("MINTONCE_REDIS_DEADLINE", "MINTONCE_REDIS__DEADLINE")],
+    [("MINTONCE_REDSI_URL", "MINTONCE_REDIS_URL"), ("MINTONCE_REDIS_TIMEOUT", "MINTONCE_REDIS__TIMEOUT")],
 )
 def test_a_misspelled_variable_is_told_with_its_likely_meaning(
     smallest: dict[str, str], wrong: str, meant: str
 ) -> None:
     """No variable with our prefix is ignored in silence."""
-    (fault,) = faults_of(None, {**smallest, wrong: "x"})
+    (fault,) = issues_of(None, {**smallest, wrong: "x"})
 
     assert fault.where == f"variable {wrong}"
     assert meant in fault.remedy
@@ -118,18 +118,18 @@ def test_a_misspelled_variable_is_told_with_its_likely_meaning(
 
 def test_nothing_set_says_what_is_needed() -> None:
     """Whoever starts the program for the first time learns the names of the variables to set."""
-    text = " ".join(map(str, faults_of(None, {})))
+    text = " ".join(map(str, issues_of(None, {})))
 
-    for name in ("MINTONCE_OAUTH_DOMAIN", "MINTONCE_CLIENT_ID", "MINTONCE_CLIENT_SECRET_FILE", "MINTONCE_REDIS_URL"):
+    for name in ("MINTONCE_OAUTH_DOMAIN", "MINTONCE_CLIENT_ID", "MINTONCE_CLIENT_SECRET_FILES", "MINTONCE_REDIS_URL"):
         assert name in text
 
 
 def test_a_secret_and_a_file_for_it_are_one_too_many(smallest: dict[str, str], tmp_path: Path) -> None:
     """Which of the two counts is not guessed."""
-    (fault,) = faults_of(None, {**smallest, "MINTONCE_CLIENT_SECRET_FILE": str(tmp_path / "secret")})
+    (fault,) = issues_of(None, {**smallest, "MINTONCE_CLIENT_SECRET_FILES": str(tmp_path / "secret")})
 
     assert fault.where == "variable MINTONCE_CLIENT_SECRET"
-    assert "client_secret_file too" in fault.what
+    assert "client_secret_files too" in fault.what
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_secret_and_a_file_for_it_are_one_too_many(smallest: dict[str, str], t
 )
 def test_a_variable_that_is_not_utf_8_is_one_fault(smallest: dict[str, str], name: str) -> None:
     """Python hides such bytes in lone surrogates, at which the log, the issuer or the store would choke later."""
-    (fault,) = faults_of(None, {**smallest, name: b"caf\xe9".decode(errors="surrogateescape")})
+    (fault,) = issues_of(None, {**smallest, name: b"caf\xe9".decode(errors="surrogateescape")})
 
     assert (fault.where, fault.what) == (f"variable {name}", "is not UTF-8 text")
 
@@ -152,7 +152,7 @@ def test_the_name_of_a_secret_file_that_is_not_utf_8_is_one_fault(smallest: dict
     """It is not looked for."""
     del smallest["MINTONCE_CLIENT_SECRET"]
 
-    (fault,) = faults_of(None, {**smallest, "MINTONCE_CLIENT_SECRET_FILE": "\udce9"})
+    (fault,) = issues_of(None, {**smallest, "MINTONCE_CLIENT_SECRET_FILES": "\udce9"})
 
     assert fault.what == "is not UTF-8 text"
 
@@ -176,7 +176,7 @@ def test_a_variable_inside_of_another_one_is_a_fault(smallest: dict[str, str], o
     """One of the two would be ignored."""
     del smallest["MINTONCE_CLIENT_ID"]
 
-    (fault,) = faults_of(None, {**smallest, outer: "x", "MINTONCE_CLIENTS__DEFAULT__CLIENT_ID__X": "y"})
+    (fault,) = issues_of(None, {**smallest, outer: "x", "MINTONCE_CLIENTS__DEFAULT__CLIENT_ID__X": "y"})
 
     assert fault.where == "variable MINTONCE_CLIENTS__DEFAULT__CLIENT_ID__X"
     assert outer in fault.what
@@ -185,7 +185,7 @@ def test_a_variable_inside_of_another_one_is_a_fault(smallest: dict[str, str], o
 @pytest.mark.parametrize("name", ["MINTONCE_REDIS", "MINTONCE_CLIENTS", "MINTONCE_CLIENTS__DEFAULT"])
 def test_a_variable_cannot_stand_for_a_table(smallest: dict[str, str], name: str) -> None:
     """Nor is it ignored because other variables fill that table."""
-    assert f"variable {name}: is no table" in "\n".join(map(str, faults_of(None, {**smallest, name: "{}"})))
+    assert f"variable {name}: is not a table" in "\n".join(map(str, issues_of(None, {**smallest, name: "{}"})))
 
 
 def test_only_load_reads_the_environment(smallest: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +196,7 @@ def test_only_load_reads_the_environment(smallest: dict[str, str], monkeypatch: 
     loaded = load(None, smallest)
     by_hand = Settings(redis=loaded.redis, issuers=loaded.issuers, clients=loaded.clients)
 
-    assert (loaded.log_level, by_hand.log_level) == ("info", "info")
+    assert (loaded.log.level, by_hand.log.level) == ("info", "info")
 
 
 def test_the_environment_of_the_process_is_the_default(

@@ -7,24 +7,25 @@ import pytest
 
 from mintonce_server.config import load
 from support.redis_urls import BAD_URLS, GOOD_URLS
-from support.settings import COMPLETE, faults_of
+from support.settings import COMPLETE, issues_of
 
 WriteConfig = Callable[[str], Path]
 
 MANY_FAULTS = """
 lissten = "127.0.0.1:1"
 listen = "0.0.0.0:50051"
-lease_seconds = "long"
-max_message_bytes = "many"
+lease_ttl = "long"
+
+[limits]
+mint_burst = "many"
 
 [redis]
 url = "redis+sentinel://a,b,c"
-deadline = -1
+timeout = -1
 
 [issuers.acme]
 domain = "http://login.example.com"
 ca_file = "absent.pem"
-timeout = "1m"
 
 [issuers.other]
 reqest = "json"
@@ -32,7 +33,7 @@ reqest = "json"
 [clients."a b"]
 issuer = "acm"
 client_id = ""
-client_secret_file = "absent"
+client_secret_files = ["absent"]
 audiences = ["with space"]
 extra = { grant_type = "password" }
 """
@@ -40,27 +41,26 @@ extra = { grant_type = "password" }
 
 def test_all_faults_come_in_one_go(write_config: WriteConfig) -> None:
     """A fault in one setting hides no other: neither in its own table, nor between tables."""
-    faults = faults_of(write_config(MANY_FAULTS), {"MINTONCE_REDSI_URL": "x"})
+    faults = issues_of(write_config(MANY_FAULTS), {"MINTONCE_REDSI_URL": "x"})
 
     where = {fault.where.rpartition(": ")[2].removeprefix("variable ") for fault in faults}
     assert where == {
         "MINTONCE_REDSI_URL",
         "lissten",
         "listen",
-        "lease_seconds",
-        "max_message_bytes",
+        "lease_ttl",
+        "limits.mint_burst",
         "sealing_keys_file",
         "redis.url",
-        "redis.deadline",
+        "redis.timeout",
         "issuers.acme.domain",
         "issuers.acme.ca_file",
-        "issuers.acme.timeout",
         "issuers.other.reqest",
         "issuers.other.token_url",
         'clients."a b"',
         'clients."a b".issuer',
         'clients."a b".client_id',
-        'clients."a b".client_secret_file',
+        'clients."a b".client_secret_files',
         'clients."a b".audiences',
         'clients."a b".extra',
     }
@@ -69,7 +69,7 @@ def test_all_faults_come_in_one_go(write_config: WriteConfig) -> None:
 
 def test_each_fault_has_a_remedy(write_config: WriteConfig) -> None:
     """A fault says what is wrong and what a person can do."""
-    for fault in faults_of(write_config(MANY_FAULTS), {}):
+    for fault in issues_of(write_config(MANY_FAULTS), {}):
         assert fault.what
         assert fault.remedy.endswith((".", "?", ")"))
 
@@ -79,9 +79,9 @@ def test_each_fault_has_a_remedy(write_config: WriteConfig) -> None:
 )
 def test_listening_beyond_loopback_must_be_said_out_loud(smallest: dict[str, str], listen: str) -> None:
     """Callers prove no identity, so a server that others reach starts only when that is meant."""
-    smallest |= {"MINTONCE_LISTEN": listen, "MINTONCE_INSECURE_STORE": "true"}
+    smallest |= {"MINTONCE_LISTEN": listen, "MINTONCE_INSECURE_STORE": "true", "MINTONCE_AUDIENCES": "*"}
 
-    (fault,) = faults_of(None, smallest)
+    (fault,) = issues_of(None, smallest)
 
     assert "insecure_listen" in fault.remedy
     assert load(None, {**smallest, "MINTONCE_INSECURE_LISTEN": "true"}).listen == listen
@@ -109,7 +109,7 @@ def test_this_machine_alone_may_be_listened_on(smallest: dict[str, str], listen:
 )
 def test_a_malformed_listen_address_is_a_fault(smallest: dict[str, str], listen: str) -> None:
     """The address is checked here, not by a failing server."""
-    (fault,) = faults_of(None, {**smallest, "MINTONCE_LISTEN": listen})
+    (fault,) = issues_of(None, {**smallest, "MINTONCE_LISTEN": listen})
 
     assert fault.where == "variable MINTONCE_LISTEN"
 
@@ -119,7 +119,7 @@ def test_a_plain_http_issuer_must_be_said_out_loud(smallest: dict[str, str], dom
     """The client secret would travel in the clear."""
     smallest["MINTONCE_OAUTH_DOMAIN"] = domain
 
-    (fault,) = faults_of(None, smallest)
+    (fault,) = issues_of(None, smallest)
 
     assert "insecure_issuer" in fault.remedy
     assert load(None, {**smallest, "MINTONCE_INSECURE_ISSUER": "true"}).insecure_issuer
@@ -138,7 +138,7 @@ def test_a_plain_http_issuer_must_be_said_out_loud(smallest: dict[str, str], dom
 )
 def test_a_malformed_issuer_is_a_fault(smallest: dict[str, str], domain: str) -> None:
     """A token URL is absolute, without user, password or fragment."""
-    (fault,) = faults_of(None, {**smallest, "MINTONCE_OAUTH_DOMAIN": domain})
+    (fault,) = issues_of(None, {**smallest, "MINTONCE_OAUTH_DOMAIN": domain})
 
     assert fault.where == "variable MINTONCE_OAUTH_DOMAIN"
 
@@ -146,7 +146,7 @@ def test_a_malformed_issuer_is_a_fault(smallest: dict[str, str], domain: str) ->
 @pytest.mark.parametrize("url", [*BAD_URLS, "127.0.0.1:6379"])
 def test_a_malformed_store_url_is_a_fault(smallest: dict[str, str], url: str) -> None:
     """All that the store would refuse is, before anything starts, and nothing of it is shown."""
-    (fault,) = faults_of(None, {**smallest, "MINTONCE_REDIS_URL": url})
+    (fault,) = issues_of(None, {**smallest, "MINTONCE_REDIS_URL": url})
 
     assert fault.where == "variable MINTONCE_REDIS_URL"
     assert "the-password" not in str(fault)
@@ -166,25 +166,20 @@ def test_what_the_store_takes_is_no_fault(smallest: dict[str, str], url: str) ->
 
 def test_an_unknown_issuer_is_told_with_the_likely_one(write_config: WriteConfig) -> None:
     """A client mints from an issuer that is configured."""
-    (fault,) = faults_of(write_config(COMPLETE.replace('issuer = "acme"', 'issuer = "acne"')), {})
+    (fault,) = issues_of(write_config(COMPLETE.replace('issuer = "acme"', 'issuer = "acne"')), {})
 
     assert fault.remedy == "Did you mean acme?"
-
-
-def test_a_mint_deadline_caps_only_what_was_set(write_config: WriteConfig) -> None:
-    """Who lowers the mint deadline need not repeat it for each issuer."""
-    assert load(write_config("mint_deadline = 5" + COMPLETE), {}).mint_deadline == 5.0
 
 
 @pytest.mark.parametrize("text", ['redis = "x"', "clients = 1", "issuers = []", "[clients]\nbilling = 1"])
 def test_a_value_in_the_place_of_a_table_is_a_fault(write_config: WriteConfig, text: str) -> None:
     """Shapes are checked as well as values."""
-    assert any("is no table" in fault.what for fault in faults_of(write_config(text), {}))
+    assert any("is not a table" in fault.what for fault in issues_of(write_config(text), {}))
 
 
 def test_no_fault_can_command_a_terminal(write_config: WriteConfig) -> None:
     """Names that come from outside are shown without their control characters."""
-    faults = faults_of(write_config('"\\u001b[2J\\n" = 1' + COMPLETE), {})
+    faults = issues_of(write_config('"\\u001b[2J\\n" = 1' + COMPLETE), {})
 
     assert all(str(fault).isprintable() for fault in faults)
 
@@ -198,12 +193,12 @@ def test_names_in_redis_may_have_a_prefix(smallest: dict[str, str], prefix: str)
 @pytest.mark.parametrize("prefix", ["x" * 65, "a b", "a{b", "}", "mo*", "m?", "[ab]", "a\\", "ü", "a\n", "a/b", "~a"])
 def test_a_prefix_that_patterns_or_slots_would_read_is_a_fault(smallest: dict[str, str], prefix: str) -> None:
     """Braces would move keys of one token to several slots of a Cluster, and wildcards would fit others' names."""
-    (fault,) = faults_of(None, {**smallest, "MINTONCE_REDIS__PREFIX": prefix})
+    (fault,) = issues_of(None, {**smallest, "MINTONCE_REDIS__PREFIX": prefix})
     assert fault.where == "variable MINTONCE_REDIS__PREFIX"
     assert "letters" in fault.remedy
 
 
 def test_an_empty_prefix_is_a_fault(write_config: WriteConfig) -> None:
     """In a file; an empty variable counts as none."""
-    (fault,) = faults_of(write_config(COMPLETE.replace("[redis]\n", '[redis]\nprefix = ""\n')), {})
+    (fault,) = issues_of(write_config(COMPLETE.replace("[redis]\n", '[redis]\nprefix = ""\n')), {})
     assert "letters" in fault.remedy

@@ -13,8 +13,8 @@ from mintonce_server.config import SettingsError, load
 NAMES = st.sampled_from(
     [
         "LISTEN", "REDIS", "REDIS_URL", "REDIS__URL", "REDIS__URL_FILE", "OAUTH_DOMAIN", "CLIENT_ID", "CLIENT_SECRET",
-        "CLIENT_SECRET_FILE", "AUDIENCES", "CLIENTS", "CLIENTS__A", "CLIENTS__A__EXTRA", "CLIENTS__A__EXTRA__B",
-        "CLIENTS__A__ISSUER", "ISSUERS__A__DOMAIN", "ISSUERS__A__TOKEN_URL", "ISSUERS____DOMAIN", "LEASE_SECONDS", "_",
+        "CLIENT_SECRET_FILES", "AUDIENCES", "CLIENTS", "CLIENTS__A", "CLIENTS__A__EXTRA", "CLIENTS__A__EXTRA__B",
+        "CLIENTS__A__ISSUER", "ISSUERS__A__DOMAIN", "ISSUERS__A__TOKEN_URL", "ISSUERS____DOMAIN", "LEASE_TTL", "_",
         "", "LISTEN__X", "CLIENTS__A__CLIENT_ID__X",
     ]
 )  # fmt: skip
@@ -47,7 +47,7 @@ def load_or_fault(config: Path | None, environ: dict[str, str]) -> None:
     try:
         load(config, environ)
     except SettingsError as error:
-        faults = error.faults
+        faults = error.issues
     else:
         return
     assert faults
@@ -77,8 +77,8 @@ def test_any_bytes_as_config_file(data: bytes) -> None:
             [
                 "listen", "redis", "redis.url", "redis.url_file", "issuers", "issuers.a", "issuers.a.domain",
                 "issuers.a.request", "issuers.a.token_url", "clients.a", "clients.a.client_id",
-                "clients.a.client_secret", "clients.a.extra", "clients.a.client_secret_file", "clients.a.audiences",
-                'clients."".issuer', "mint_deadline",
+                "clients.a.client_secret", "clients.a.extra", "clients.a.client_secret_files", "clients.a.audiences",
+                'clients."".issuer', "mint_timeout",
             ]
         ),
         JSON,

@@ -6,7 +6,7 @@ import pytest
 
 from mintonce_server.config import load
 from support.certificates import Authority
-from support.settings import faults_of
+from support.settings import issues_of
 
 FAR = {"MINTONCE_LISTEN": "0.0.0.0:50051"}
 
@@ -26,6 +26,7 @@ def guarded(smallest: dict[str, str], files: Path) -> dict[str, str]:
     return {
         **smallest,
         **FAR,
+        "MINTONCE_AUDIENCES": "*",
         "MINTONCE_TLS__CERTIFICATE_FILE": str(files / "server.pem"),
         "MINTONCE_TLS__KEY_FILE": str(files / "server.key"),
         "MINTONCE_TLS__CLIENT_CA_FILE": str(files / "ca.pem"),
@@ -54,7 +55,7 @@ def test_each_part_of_the_guard_is_needed(guarded: dict[str, str], missing: str,
     """Without it the server does not start, and says what is missing."""
     del guarded[missing]
 
-    (fault,) = faults_of(None, guarded)
+    (fault,) = issues_of(None, guarded)
 
     assert fault.where == f"variable {where}"
 
@@ -63,7 +64,7 @@ def test_a_far_store_needs_sealing_keys(smallest: dict[str, str]) -> None:
     """Who reads it, or its backups, must not have the tokens."""
     smallest["MINTONCE_REDIS_URL"] = "rediss://redis.internal:6379/0"
 
-    (fault,) = faults_of(None, smallest)
+    (fault,) = issues_of(None, smallest)
 
     assert "keygen" in fault.remedy
     assert load(None, {**smallest, "MINTONCE_INSECURE_STORE": "true"}).insecure_store
@@ -83,7 +84,7 @@ def test_a_store_in_clear_beyond_this_machine_must_be_said_out_loud(guarded: dic
     """Sealing hides what is stored, and not the password of the one who may delete it."""
     guarded["MINTONCE_REDIS_URL"] = url
 
-    (fault,) = faults_of(None, guarded)
+    (fault,) = issues_of(None, guarded)
 
     assert (fault.where, "rediss://" in fault.remedy) == ("variable MINTONCE_REDIS_URL", True)
     assert "MINTONCE_INSECURE_REDIS=true" in fault.remedy
@@ -114,7 +115,7 @@ def test_a_second_address_for_bearers_needs_somebody_to_believe(guarded: dict[st
     """A listener on which nobody could prove an identity is an oversight."""
     guarded["MINTONCE_BEARER_LISTEN"] = "0.0.0.0:50052"
 
-    (fault,) = faults_of(None, guarded)
+    (fault,) = issues_of(None, guarded)
 
     assert "api_keys_file" in fault.remedy
     assert load(None, {**guarded, "MINTONCE_API_KEYS_FILE": str(files / "keys.toml")}).bearer_listen
@@ -125,7 +126,7 @@ def test_a_key_that_others_may_read_is_refused(guarded: dict[str, str], files: P
     """It is no secret any more."""
     (files / name).chmod(0o640)
 
-    (fault,) = faults_of(None, guarded)
+    (fault,) = issues_of(None, guarded)
 
     assert "chmod 600" in fault.remedy
 
@@ -137,7 +138,7 @@ def test_what_decides_may_be_read_but_not_written_by_others(guarded: dict[str, s
     assert load(None, guarded).policy_file
 
     (files / name).chmod(0o664)
-    (fault,) = faults_of(None, guarded)
+    (fault,) = issues_of(None, guarded)
 
     assert "go-w" in fault.remedy
 
@@ -148,7 +149,7 @@ def test_a_config_file_that_others_may_write_is_refused(smallest: dict[str, str]
     config.write_text("")
     config.chmod(0o666)
 
-    (fault,) = faults_of(config, smallest)
+    (fault,) = issues_of(config, smallest)
 
     assert "can be written by others" in fault.what
 
@@ -159,8 +160,8 @@ def test_each_way_to_prove_a_client_needs_its_own(smallest: dict[str, str], file
     jwt = {**smallest, "MINTONCE_ISSUERS__DEFAULT__AUTH": "private_key_jwt"}
     mtls = {**smallest, "MINTONCE_ISSUERS__DEFAULT__AUTH": "tls_client_auth"}
 
-    assert [fault.where for fault in faults_of(None, jwt)] == ["variable MINTONCE_CLIENTS__DEFAULT__SIGNING_KEY_FILE"]
-    assert [fault.where for fault in faults_of(None, mtls)] == [
+    assert [fault.where for fault in issues_of(None, jwt)] == ["variable MINTONCE_CLIENTS__DEFAULT__SIGNING_KEY_FILE"]
+    assert [fault.where for fault in issues_of(None, mtls)] == [
         "variable MINTONCE_CLIENTS__DEFAULT__CERTIFICATE_FILE",
         "variable MINTONCE_CLIENTS__DEFAULT__KEY_FILE",
     ]
@@ -176,8 +177,8 @@ def test_keys_of_a_jwt_issuer_are_never_fetched_in_clear(smallest: dict[str, str
         "MINTONCE_JWT_ISSUERS__K8S__ISSUER": "https://kubernetes.default.svc",
         "MINTONCE_JWT_ISSUERS__K8S__AUDIENCES": "mintonce",
     }
-    (missing,) = faults_of(None, settings)
-    (plain,) = faults_of(None, {**settings, "MINTONCE_JWT_ISSUERS__K8S__JWKS_URL": "http://issuer.example.com/keys"})
+    (missing,) = issues_of(None, settings)
+    (plain,) = issues_of(None, {**settings, "MINTONCE_JWT_ISSUERS__K8S__JWKS_URL": "http://issuer.example.com/keys"})
 
     assert "jwks_url" in missing.remedy
     assert "https" in plain.what
@@ -195,7 +196,7 @@ def test_no_algorithm_with_a_shared_secret_can_be_set(smallest: dict[str, str], 
     }
     assert load(None, settings).jwt_issuers
 
-    assert faults_of(None, {**settings, "MINTONCE_JWT_ISSUERS__K8S__ALGORITHMS": algorithm})
+    assert issues_of(None, {**settings, "MINTONCE_JWT_ISSUERS__K8S__ALGORITHMS": algorithm})
 
 
 @pytest.mark.parametrize("option", ["ssl_ca_certs", "ssl_certfile", "ssl_keyfile"])
@@ -210,7 +211,53 @@ def test_tls_files_of_redis_are_closed_to_others(smallest: dict[str, str], tmp_p
     assert load(None, given).redis.safe_url == "rediss://127.0.0.1/0"
 
     files[option].chmod(0o644 if option == "ssl_keyfile" else 0o664)
-    (fault,) = faults_of(None, given)
+    (fault,) = issues_of(None, given)
 
     assert option in fault.what
     assert "chmod" in fault.remedy
+
+
+@pytest.mark.parametrize("listener", ["MINTONCE_LISTEN", "MINTONCE_BEARER_LISTEN"])
+def test_any_audience_must_be_said_out_loud_beyond_loopback(
+    guarded: dict[str, str], files: Path, listener: str
+) -> None:
+    """It is the only default that leaves something open."""
+    del guarded["MINTONCE_LISTEN"], guarded["MINTONCE_AUDIENCES"]
+    guarded |= {listener: "0.0.0.0:50052", "MINTONCE_API_KEYS_FILE": str(files / "keys.toml")}
+
+    (issue,) = issues_of(None, guarded)
+
+    assert issue.where == "variable MINTONCE_AUDIENCES"
+    assert 'audiences = ["*"] (MINTONCE_AUDIENCES=*)' in issue.remedy
+    assert load(None, {**guarded, "MINTONCE_AUDIENCES": "*"}).clients["default"].audiences == ("*",)
+
+
+def test_the_second_secret_file_may_be_absent(smallest: dict[str, str], tmp_path: Path) -> None:
+    """It is there only while a secret is rotated. If it is there, it must be closed to others like the first."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.touch(mode=0o600)
+    first.write_text("a")
+    del smallest["MINTONCE_CLIENT_SECRET"]
+    smallest["MINTONCE_CLIENT_SECRET_FILES"] = f"{first}, {second}"
+    assert load(None, smallest).clients["default"].client_secret_files == (first, second)
+
+    second.touch(mode=0o644)
+    (issue,) = issues_of(None, smallest)
+    assert "chmod 600" in issue.remedy
+
+    first.unlink()
+    second.chmod(0o600)
+    (issue,) = issues_of(None, smallest)
+    assert issue.where == "variable MINTONCE_CLIENT_SECRET_FILES"
+
+
+def test_more_than_two_secrets_of_a_client_are_refused(smallest: dict[str, str], tmp_path: Path) -> None:
+    """Issuers accept at most two, while one is rotated."""
+    file = tmp_path / "secret"
+    file.touch(mode=0o600)
+    file.write_text("a")
+    del smallest["MINTONCE_CLIENT_SECRET"]
+
+    (issue,) = issues_of(None, {**smallest, "MINTONCE_CLIENT_SECRET_FILES": ",".join([str(file)] * 3)})
+
+    assert issue.where == "variable MINTONCE_CLIENT_SECRET_FILES"

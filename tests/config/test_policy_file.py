@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mintonce_server.config import Fault, SettingsError
+from mintonce_server.common.files import MAX_FILE_BYTES
+from mintonce_server.config import SettingsError, ValidationIssue
 from mintonce_server.config.policy_file import (
-    MAX_BYTES,
-    MAX_FAULTS,
+    MAX_ISSUES,
     MAX_PATTERNS,
     MAX_RULES,
     parse_policy,
@@ -30,11 +30,11 @@ audiences = ["https://api.example.com/"]
 """
 
 
-def faults_of(data: str | bytes) -> list[str]:
+def issues_of(data: str | bytes) -> list[str]:
     """Where and what of each fault."""
     with pytest.raises(SettingsError) as caught:
         parse_policy(data.encode() if isinstance(data, str) else data, "p.toml")
-    return [f"{fault.where}: {fault.what}" for fault in caught.value.faults]
+    return [f"{fault.where}: {fault.what}" for fault in caught.value.issues]
 
 
 def test_a_file_becomes_rules_in_their_order() -> None:
@@ -49,31 +49,31 @@ def test_a_file_becomes_rules_in_their_order() -> None:
 @pytest.mark.parametrize(
     ("given", "fault"),
     [
-        ("", "p.toml: there is no rule, so nobody could have anything"),
-        ("rules = []", "p.toml: there is no rule, so nobody could have anything"),
-        ("rules = 1", "p.toml: rules: is no list of tables"),
-        ("rules = [1]", "p.toml: rules: is no list of tables"),
-        ("[rules]", "p.toml: rules: is no list of tables"),
+        ("", "p.toml: there is no rule, so every call would be denied"),
+        ("rules = []", "p.toml: there is no rule, so every call would be denied"),
+        ("rules = 1", "p.toml: rules: is not a list of tables"),
+        ("rules = [1]", "p.toml: rules: is not a list of tables"),
+        ("[rules]", "p.toml: rules: is not a list of tables"),
         ("[[rules]", "p.toml: this is not TOML (at line 1, column 8)"),
         (b"\xff", "p.toml: this is not UTF-8 text"),
         ("a=" + "[" * 5000, "p.toml: this is nested too deeply"),
-        ("a=" + "9" * 5000, "p.toml: there is a number in it that is too long"),
-        (b"#" * (MAX_BYTES + 1), f"p.toml: the file is longer than {MAX_BYTES} bytes"),
-        ("[[rules]]\n" * (MAX_RULES + 1), f"p.toml: rules: there are more than {MAX_RULES}"),
-        (f"rule = 1\n{RULE}", "p.toml: rule: is no key of a policy"),
+        ("a=" + "9" * 5000, "p.toml: it contains a number that is too long"),
+        (b"#" * (MAX_FILE_BYTES + 1), f"p.toml: the file is larger than {MAX_FILE_BYTES} bytes"),
+        ("[[rules]]\n" * (MAX_RULES + 1), f"p.toml: rules: more than {MAX_RULES}"),
+        (f"rule = 1\n{RULE}", "p.toml: rule: is not a key of a policy"),
         (RULE.replace('"pay"', '"a b"', 1), "p.toml: rule 1: name: is malformed"),
         (RULE.replace('"pay"', "1", 1), "p.toml: rule 1: name: is malformed"),
-        (RULE.replace('"pay"', '"open"', 1), "p.toml: rule 1: name: is that of a server without a policy"),
+        (RULE.replace('"pay"', '"open"', 1), "p.toml: rule 1: name: is reserved for servers without a policy"),
         (RULE.replace('name = "pay"', ""), "p.toml: rule 1: name: is missing"),
-        (RULE + RULE, "p.toml: rule 2: name: is that of an earlier rule, too"),
-        (RULE.replace("callers", "caller"), "p.toml: rule 1: caller: is no key of a rule"),
+        (RULE + RULE, "p.toml: rule 2: name: is also that of an earlier rule"),
+        (RULE.replace("callers", "caller"), "p.toml: rule 1: caller: is not a key of a rule"),
         (RULE.replace('callers = ["key:pay"]', ""), "p.toml: rule 1: callers: is missing"),
-        (RULE.replace('["key:pay"]', '"key:pay"'), "p.toml: rule 1: callers: is no list of texts"),
-        (RULE.replace('"key:pay"', '"key:pay", 1'), "p.toml: rule 1: callers: is no list of texts"),
+        (RULE.replace('["key:pay"]', '"key:pay"'), "p.toml: rule 1: callers: is not a list of strings"),
+        (RULE.replace('"key:pay"', '"key:pay", 1'), "p.toml: rule 1: callers: is not a list of strings"),
         (RULE.replace('"key:pay"', ""), "p.toml: rule 1: callers: is an empty list"),
         (f"{RULE}scopes = []", "p.toml: rule 1: scopes: is an empty list"),
         (f"{RULE}may = []", "p.toml: rule 1: may: is an empty list"),
-        (f'{RULE}may = ["get", "GET"]', "p.toml: rule 1: may, entry 2: is nothing that a caller can do"),
+        (f'{RULE}may = ["get", "GET"]', "p.toml: rule 1: may, entry 2: is not an operation"),
         (RULE.replace('["billing"]', '["a", ""]'), "p.toml: rule 1: clients, entry 2: is empty"),
         (RULE.replace("key:pay", ""), "p.toml: rule 1: callers, entry 1: is empty"),
         (RULE.replace("key:pay", "key:***"), "p.toml: rule 1: callers, entry 1: has three or more * in a row"),
@@ -85,12 +85,12 @@ def test_a_file_becomes_rules_in_their_order() -> None:
 )
 def test_a_fault_is_told_with_its_place(given: str | bytes, fault: str) -> None:
     """Rules are counted from 1, and so are the entries of a list."""
-    assert fault in faults_of(given)
+    assert fault in issues_of(given)
 
 
 def test_all_faults_are_told_at_once() -> None:
     """Of all rules."""
-    found = faults_of("x = 1\n[[rules]]\n[[rules]]\nname = 1\ncallers = []\nclients = ['ä']\naudiences = ['a b']")
+    found = issues_of("x = 1\n[[rules]]\n[[rules]]\nname = 1\ncallers = []\nclients = ['ä']\naudiences = ['a b']")
     assert [re.sub(": (is|has) .*", "", fault) for fault in found] == [
         "p.toml: x",
         "p.toml: rule 1: name",
@@ -108,19 +108,19 @@ def test_a_misspelt_key_has_a_proposal() -> None:
     """And a misspelt act."""
     with pytest.raises(SettingsError) as caught:
         parse_policy(f'{RULE}scope = ["a"]\nmay = ["wacth"]'.encode(), "p.toml")
-    assert [fault.remedy for fault in caught.value.faults] == ["Did you mean scopes?", "Did you mean watch?"]
+    assert [fault.remedy for fault in caught.value.issues] == ["Did you mean scopes?", "Did you mean watch?"]
 
 
 def test_one_fault_is_enough_for_no_policy_at_all() -> None:
     """Half of a policy could lack what somebody needs, or allow what somebody has just taken away."""
-    assert len(faults_of(f"{RULE}\n[[rules]]\nname = 'x'")) == 3
+    assert len(issues_of(f"{RULE}\n[[rules]]\nname = 'x'")) == 3
 
 
 def test_a_file_of_another_kind_does_not_fill_the_log() -> None:
     """Nor does the name of a key without end."""
-    found = faults_of("".join(f"k{number} = 1\n" for number in range(500)))
-    assert len(found) == MAX_FAULTS
-    assert max(map(len, faults_of("k" * 10_000 + " = 1"))) < 200
+    found = issues_of("".join(f"k{number} = 1\n" for number in range(500)))
+    assert len(found) == MAX_ISSUES
+    assert max(map(len, issues_of("k" * 10_000 + " = 1"))) < 200
 
 
 def test_no_fault_repeats_a_value() -> None:
@@ -143,8 +143,8 @@ def test_patterns_that_match_no_registered_client_are_remarked() -> None:
     more = RULE.replace("pay", "more").replace('"billing"', '"led*", "bil*"')
     policy = parse_policy(f"{RULE}{more}".encode(), "p.toml", {"ledger"})
     assert policy.remarks == (
-        "rule pay: no client that is registered here matches the pattern 'billing'",
-        "rule more: no client that is registered here matches the pattern 'bil*'",
+        "rule pay: no registered client matches the pattern 'billing'",
+        "rule more: no registered client matches the pattern 'bil*'",
     )
     assert parse_policy(RULE.encode(), "p.toml").remarks == ()
 
@@ -204,9 +204,9 @@ x
 @given(st.one_of(st.binary(max_size=200), st.lists(pieces, max_size=12).map(lambda parts: "".join(parts).encode())))
 def test_whatever_a_file_holds_it_is_a_policy_or_a_list_of_faults(data: bytes) -> None:
     """Never another exception; and the faults can be shown on a terminal."""
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[ValidationIssue, ...] = ()
     try:
         parse_policy(data, "p.toml")
     except SettingsError as error:
-        faults = error.faults
+        faults = error.issues
     assert all(str(fault).isprintable() for fault in faults)

@@ -18,8 +18,8 @@ def test_names_and_defaults_are_those_of_the_models() -> None:
     rows = {row.name: row for row in reference()}
 
     assert rows["listen"].default == '"127.0.0.1:50051"'
-    assert rows["redis.deadline"][1:3] == ("duration", '"250ms"')
-    assert rows["clients.NAME.audiences"][1:3] == ("list of texts", '["*"]')
+    assert rows["redis.timeout"][1:3] == ("duration", '"250ms"')
+    assert rows["clients.NAME.audiences"][1:3] == ("list of strings", '["*"]')
     assert {name.removeprefix("clients.NAME.") for name in rows if name.startswith("clients.")} == set(
         ClientSettings.model_fields
     )

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from mintonce_server.common.files import is_open
 from mintonce_server.config import SettingsError, load
-from mintonce_server.config.files import is_open
 from mintonce_server.core.secret import Secret
 from support.settings import COMPLETE
 
@@ -18,9 +18,9 @@ CANARY = "canary5ecret"
 # Each is wrong, and holds a secret where somebody may put one by mistake.
 MISPLACED = [
     f'listen = "{CANARY}"',
-    f'log_level = "{CANARY}"',
-    f'lease_seconds = "{CANARY}"',
-    f'max_message_bytes = "{CANARY}"',
+    f'[log]\nlevel = "{CANARY}"',
+    f'lease_ttl = "{CANARY}"',
+    f'[limits]\nmint_burst = "{CANARY}"',
     f'reflection = "{CANARY}"',
     f'unknown = "{CANARY}"',
     f'redis = "{CANARY}"',
@@ -36,7 +36,7 @@ MISPLACED = [
     f'[issuers.a]\nrequest = "{CANARY}"',
     f'[clients.a]\nclient_secret = ["{CANARY}"]',
     f'[clients.a]\nclient_secret = "{CANARY}\\n"',
-    f'[clients.a]\nclient_secret = "{CANARY}"\nclient_secret_file = "x"',
+    f'[clients.a]\nclient_secret = "{CANARY}"\nclient_secret_files = ["x"]',
     f'[clients.a]\nissuer = "{CANARY}"',
     f'[clients.a]\naudiences = ["{CANARY} {CANARY}"]',
     f'[clients.a]\nextra = {{ client_secret = "{CANARY}" }}',
@@ -53,7 +53,7 @@ def test_no_fault_repeats_a_value(write_config: WriteConfig, text: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load(write_config(text), {})
 
-    shown = "".join(traceback.format_exception(caught.value)) + caught.value.remedy + repr(caught.value.faults)
+    shown = "".join(traceback.format_exception(caught.value)) + caught.value.remedy + repr(caught.value.issues)
     assert CANARY not in shown
     assert caught.value.__context__ is None
 
@@ -112,7 +112,7 @@ def test_no_library_logs_what_was_read(
         (b"two\nlines", "control"),
         (b"a NUL\0", "control"),
         (b"x" * 5000, "more than"),
-        (b"x" * (2 << 20), "longer"),
+        (b"x" * (2 << 20), "larger"),
     ],
 )
 def test_a_file_that_holds_no_secret_is_a_fault(
@@ -125,7 +125,7 @@ def test_a_file_that_holds_no_secret_is_a_fault(
     del smallest["MINTONCE_CLIENT_SECRET"]
 
     with pytest.raises(SettingsError, match=what):
-        load(None, {**smallest, "MINTONCE_CLIENT_SECRET_FILE": str(file)})
+        load(None, {**smallest, "MINTONCE_CLIENT_SECRET_FILES": str(file)})
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o620, 0o604])
@@ -137,23 +137,26 @@ def test_a_secret_file_that_others_can_read_is_a_fault(smallest: dict[str, str],
     del smallest["MINTONCE_CLIENT_SECRET"]
 
     with pytest.raises(SettingsError, match="chmod 600"):
-        load(None, {**smallest, "MINTONCE_CLIENT_SECRET_FILE": str(file)})
+        load(None, {**smallest, "MINTONCE_CLIENT_SECRET_FILES": str(file)})
 
 
 def test_a_secret_is_not_read_from_a_folder_or_a_pipe(smallest: dict[str, str], tmp_path: Path) -> None:
     """Only regular files: reading a pipe could wait for ever."""
     del smallest["MINTONCE_CLIENT_SECRET"]
 
-    with pytest.raises(SettingsError, match="no regular file"):
-        load(None, {**smallest, "MINTONCE_CLIENT_SECRET_FILE": str(tmp_path)})
+    with pytest.raises(SettingsError, match="not a regular file"):
+        load(None, {**smallest, "MINTONCE_CLIENT_SECRET_FILES": str(tmp_path)})
+
+
+FILE_ONLY = COMPLETE.replace('client_secret = "billing-secret"', 'client_secret_files = ["billing-secret"]')
 
 
 @pytest.mark.parametrize(
     ("config", "secret"),
     [
         (COMPLETE, True),
-        (COMPLETE.replace("client_secret =", "client_secret_file ="), False),
-        (COMPLETE.replace("client_secret =", "client_secret_file =").replace("redis://", "redis://:x@"), True),
+        (FILE_ONLY, False),
+        (FILE_ONLY.replace("redis://", "redis://:x@"), True),
     ],
 )
 def test_a_config_file_with_a_secret_must_be_closed(write_config: WriteConfig, config: str, secret: bool) -> None:

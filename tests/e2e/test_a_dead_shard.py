@@ -52,7 +52,7 @@ async def broken(tmp_path: Path, issuer: PracticeIssuer) -> AsyncIterator[Broken
         store = await stack.enter_async_context(cluster(tmp_path / "store"))
         for node in store.servers:
             await node.command("CONFIG", "SET", "cluster-require-full-coverage", "no")
-        settings = smallest_settings(issuer, store.url) | {"REVALIDATE_SECONDS": f"{REVALIDATE}s"}
+        settings = smallest_settings(issuer, store.url) | {"REVALIDATE_INTERVAL": f"{REVALIDATE}s"}
         (one,) = await start(stack, tmp_path, settings, 1)
         (hears_nothing,) = await start(stack, tmp_path, settings, 1, (deaf_server.PROGRAM,))
         hasher = hasher_of(settings)

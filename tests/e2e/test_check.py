@@ -32,7 +32,7 @@ async def check(directory: Path, url: str) -> Ended:
     secret.touch(mode=0o600)
     secret.write_text("a-client-secret")
     async with issuer() as domain:
-        settings = {"OAUTH_DOMAIN": domain, "CLIENT_ID": "a", "CLIENT_SECRET_FILE": str(secret), "REDIS_URL": url}
+        settings = {"OAUTH_DOMAIN": domain, "CLIENT_ID": "a", "CLIENT_SECRET_FILES": str(secret), "REDIS_URL": url}
         ended = await mintonced("check", directory=directory, settings=settings)
     assert "Traceback" not in ended.out + ended.err
     assert SECRET not in ended.out + ended.err
@@ -53,7 +53,7 @@ async def test_a_good_store_is_fine(tmp_path: Path) -> None:
     async with single(tmp_path / "redis") as topology:
         ended = await check(tmp_path, topology.url)
     assert ended.code == 0
-    assert ended.out.splitlines()[-1] == "Verdict: fine."
+    assert ended.out.splitlines()[-1] == "Verdict: no faults."
     assert "does not persist data" in ended.out
 
 
@@ -112,7 +112,7 @@ async def test_tls_files_of_redis(tmp_path: Path, command: str) -> None:
     _, foreign_key = Authority(other).client()
     foreign_key.chmod(0o600)
     cases = {
-        f"ssl_ca_certs={tmp_path}/no.pem": f"names '{tmp_path}/no.pem' as ssl_ca_certs: the file cannot be read",
+        f"ssl_ca_certs={tmp_path}/no.pem": f"names '{tmp_path}/no.pem' as ssl_ca_certs, which cannot be read",
         f"ssl_ca_certs={foreign_key}": f"names '{foreign_key}' as ssl_ca_certs, which holds no certificates",
         f"ssl_certfile={certificate}&ssl_keyfile={foreign_key}": f"names '{foreign_key}' as ssl_keyfile, which is not",
         f"ssl_certfile={certificate}": f"names '{certificate}' as ssl_certfile, without ssl_keyfile",

@@ -25,7 +25,7 @@ async def test_each_mints_one_token_and_says_what_is_wrong(
             path = tmp_path / f"{name}.toml"
             path.touch(mode=0o600)
             path.write_text(keys)
-            more = {"SEALING_KEYS_FILE": str(path), "REVALIDATE_SECONDS": "100ms"}
+            more = {"SEALING_KEYS_FILE": str(path), "REVALIDATE_INTERVAL": "100ms"}
             fleet += await start(stack, tmp_path, settings | more, 1)
         texts = {(await served.get(AUDIENCE)).access_token for _ in range(ROUNDS) for served in fleet}
         alarms = [served.server.events("record_unreadable") for served in fleet]

@@ -25,7 +25,7 @@ AUDIENCES = [f"https://api-{n}.example.com/" for n in range(5)]
 async def fleet(tmp_path: Path, settings: dict[str, str]) -> AsyncIterator[list[Served]]:
     """Three replicas; between any two looks at the store a second passes."""
     async with AsyncExitStack() as stack:
-        yield await start(stack, tmp_path, settings | {"REVALIDATE_SECONDS": "2s"}, 3)
+        yield await start(stack, tmp_path, settings | {"REVALIDATE_INTERVAL": "2s"}, 3)
 
 
 async def restarted(valkey: EmbeddedValkey) -> None:

@@ -80,7 +80,7 @@ async def test_an_empty_read_only_store_ends_no_replica(
 ) -> None:
     """Three replicas and 40 keys in use: memory carries every key through it, and not one more POST comes of it."""
     async with AsyncExitStack() as stack:
-        quick = {"REVALIDATE_SECONDS": "500ms", "REDIS__DEADLINE": "250ms"}
+        quick = {"REVALIDATE_INTERVAL": "500ms", "REDIS__TIMEOUT": "250ms"}
         fleet = await start(stack, tmp_path, settings | quick, 3)
         command = await stack.enter_async_context(looking_into(valkey.url))
         for served in fleet:
@@ -173,7 +173,7 @@ async def test_garbled_replies_of_the_store_end_no_replica(tmp_path: Path, issue
         topology = await stack.enter_async_context(single(tmp_path / "server"))
         proxy = await stack.enter_async_context(fault_proxy(topology.servers[0].port))
         url = f"{topology.url.rpartition(':')[0]}:{proxy.port}/0"
-        quick = {"REVALIDATE_SECONDS": "200ms", "REDIS__DEADLINE": "250ms"}
+        quick = {"REVALIDATE_INTERVAL": "200ms", "REDIS__TIMEOUT": "250ms"}
         (served,) = await start(stack, tmp_path, smallest_settings(issuer, url) | quick, 1)
         token = await served.get(AUDIENCE)
         async with asking([served], AUDIENCE, timeout=5.0) as answers:

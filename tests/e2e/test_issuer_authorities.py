@@ -50,7 +50,6 @@ async def test_an_authority_follows_its_file(tmp_path: Path, issuer: PracticeIss
             "CLIENT_ID": CLIENT_ID,
             "CLIENT_SECRET": CLIENT_SECRET,
             "REDIS_URL": valkey.url,
-            "RELOAD_INTERVAL": "100ms",
         }
         (served,) = await start(stack, tmp_path, settings, 1)
         await served.get("https://one.example.com/")

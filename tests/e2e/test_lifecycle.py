@@ -11,10 +11,9 @@ import grpc
 import pytest
 
 from mintonce import AsyncTokenClient, MintonceError, Unavailable
-from mintonce_dev.faults import Fault
-from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_dev.valkey import EmbeddedValkey
 from support.commands import mintonced
+from support.faulty_issuer import Fault, FaultyIssuer
 from support.replicas import Replica, replica
 from support.waiting import wait_until
 
@@ -46,7 +45,7 @@ async def test_environment_variables_alone_make_a_server(tmp_path: Path, setting
 
 @pytest.mark.slow
 async def test_sigterm_lets_a_call_that_waits_for_a_slow_issuer_finish(
-    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
+    tmp_path: Path, settings: dict[str, str], issuer: FaultyIssuer
 ) -> None:
     """The caller gets its token, the process ends with 0, and the log has no complaint."""
     issuer.fault = Fault(latency=1.5)
@@ -72,19 +71,19 @@ async def test_sigterm_sends_watches_elsewhere_at_once(tmp_path: Path, settings:
                 await anext(watch)
         async with asyncio.timeout(8.0):
             assert await server.process.wait() == 0
-        assert loop.time() - began < 5.0  # drain_seconds is 10
+        assert loop.time() - began < 5.0  # drain_timeout is 10 s
     assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
     assert is_clean(server)
 
 
 @pytest.mark.slow
 async def test_a_call_longer_than_the_grace_is_cut_off(
-    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
+    tmp_path: Path, settings: dict[str, str], issuer: FaultyIssuer
 ) -> None:
     """A server that was told to end does end."""
     issuer.fault = Fault(hang=True)
     async with (
-        replica(tmp_path, settings | {"DRAIN_SECONDS": "0.5"}) as server,
+        replica(tmp_path, settings | {"DRAIN_TIMEOUT": "0.5"}) as server,
         AsyncTokenClient(server.target) as client,
     ):
         call = asyncio.create_task(client.get("default", AUDIENCE, timeout=8.0))
@@ -187,7 +186,7 @@ async def test_health_says_whether_it_serves(tmp_path: Path, settings: dict[str,
 
 @pytest.mark.slow
 async def test_a_second_sigterm_does_not_cut_the_drain_short(
-    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
+    tmp_path: Path, settings: dict[str, str], issuer: FaultyIssuer
 ) -> None:
     """Supervisors repeat themselves; the caller still gets its token."""
     issuer.fault = Fault(latency=1.0)
@@ -202,7 +201,7 @@ async def test_a_second_sigterm_does_not_cut_the_drain_short(
 
 
 async def test_a_second_interrupt_ends_it_at_once(
-    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
+    tmp_path: Path, settings: dict[str, str], issuer: FaultyIssuer
 ) -> None:
     """Whoever presses Ctrl-C twice means it."""
     issuer.fault = Fault(hang=True)

@@ -9,11 +9,10 @@ from typing import Any, cast
 from redis.asyncio import Redis
 
 from mintonce import Token
-from mintonce_dev.faults import Fault
-from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_dev.valkey import EmbeddedValkey
 from mintonce_server.store.keyring import new_keyring
 from support.asking import Served, start
+from support.faulty_issuer import Fault, FaultyIssuer
 from support.leaks import LeakChecker
 from support.surroundings import CLIENT_SECRET
 from support.waiting import wait_until
@@ -45,7 +44,7 @@ async def overheard(redis: Any) -> AsyncGenerator[list[str]]:
         await asyncio.gather(listening, return_exceptions=True)
 
 
-async def lived_through(served: Served, issuer: PracticeIssuer) -> list[Token]:
+async def lived_through(served: Served, issuer: FaultyIssuer) -> list[Token]:
     """All that callers and operators do; the tokens that they got."""
     client = served.client
     tokens = [await client.get("canary-client", AUDIENCE), await client.get("canary-client", AUDIENCE, [SCOPE])]
@@ -58,7 +57,7 @@ async def lived_through(served: Served, issuer: PracticeIssuer) -> list[Token]:
 
 
 async def test_the_store_shows_no_token_secret_client_or_audience(
-    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer, valkey: EmbeddedValkey
+    tmp_path: Path, settings: dict[str, str], issuer: FaultyIssuer, valkey: EmbeddedValkey
 ) -> None:
     """Neither in its dump on disk, nor in what goes to it or out on its channels; and the audit log shows no secret."""
     keys, config = tmp_path / "keys.toml", tmp_path / "mintonce.toml"

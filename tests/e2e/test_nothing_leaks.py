@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 
 from mintonce import AsyncTokenClient, MintonceError, Token
-from mintonce_dev.faults import Fault
-from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_dev.valkey import EmbeddedValkey
 from mintonce_server.config import load
 from mintonce_server.core.broker import Served
@@ -22,6 +20,7 @@ from mintonce_server.core.secret import Secret
 from mintonce_server.core.token import Minted, Origin
 from mintonce_server.core.token import Token as CoreToken
 from mintonce_server.issuer.options import ClientCredentials
+from support.faulty_issuer import Fault, FaultyIssuer
 from support.leaks import LeakChecker
 from support.replicas import replica
 from support.surroundings import CLIENT_SECRET
@@ -82,7 +81,7 @@ class Story:
         self.found += self.leaks.find_in_exception(caught.value)
 
 
-async def live_through_it(story: Story, issuer: PracticeIssuer, valkey: EmbeddedValkey) -> None:
+async def live_through_it(story: Story, issuer: FaultyIssuer, valkey: EmbeddedValkey) -> None:
     """Mints, refusals, garbage, rejections, outages."""
     client = story.client
     token = await story.get(AUDIENCE)
@@ -117,7 +116,7 @@ async def live_through_it(story: Story, issuer: PracticeIssuer, valkey: Embedded
 
 @pytest.mark.slow
 async def test_a_server_tells_no_secret_whatever_happens_to_it(
-    tmp_path: Path, issuer: PracticeIssuer, valkey: EmbeddedValkey, settings: dict[str, str]
+    tmp_path: Path, issuer: FaultyIssuer, valkey: EmbeddedValkey, settings: dict[str, str]
 ) -> None:
     """At the most talkative log level: neither in its log nor in its arguments nor in what it answers to others."""
     leaks = LeakChecker()
@@ -170,7 +169,7 @@ def test_no_value_shows_its_secret(tmp_path: Path) -> None:
         "MINTONCE_CONFIG": str(config_with_secrets(tmp_path)),
         "MINTONCE_OAUTH_DOMAIN": "issuer.example.com",
         "MINTONCE_CLIENT_ID": "some",
-        "MINTONCE_CLIENT_SECRET_FILE": str(tmp_path / "secret"),
+        "MINTONCE_CLIENT_SECRET_FILES": str(tmp_path / "secret"),
         "MINTONCE_REDIS_URL": f"redis://user:{CLIENT_SECRET}@127.0.0.1/0",
     }
     settings = load(None, environ)

@@ -69,13 +69,13 @@ auth = "client_secret_basic"
 [clients.orders]
 issuer = "post"
 client_id = "by-post"
-client_secret_file = "secret"
+client_secret_files = ["secret"]
 audiences = ["{AUDIENCE}"]
 
 [clients.billing]
 issuer = "basic"
 client_id = "by-basic"
-client_secret_file = "secret"
+client_secret_files = ["secret"]
 """)
     config.chmod(0o600)
     texts: list[str] = []

@@ -11,9 +11,8 @@ import grpc
 import pytest
 
 from mintonce import Unavailable
-from mintonce_dev.faults import Fault
-from mintonce_dev.practice_issuer import PracticeIssuer
 from support.asking import Answer, Served, asking, start
+from support.faulty_issuer import Fault, FaultyIssuer
 from support.surroundings import claims, issuer_with_log, posts, smallest_settings
 from support.topologies import Topology, single
 from support.waiting import wait_until
@@ -22,7 +21,7 @@ AUDIENCE = "https://api.example.com/"
 LIFETIME = 3.0
 REVALIDATE = 1.0
 STORE_DEADLINE = 0.25
-"""Seconds: the default of redis.deadline."""
+"""Seconds: the default of redis.timeout."""
 LEEWAY = 0.05 * LIFETIME
 """Seconds before its end from which on a token is served with a mark only (core.token.leeway)."""
 PATIENCE = 1.0
@@ -30,18 +29,18 @@ PATIENCE = 1.0
 ON_THE_WAY = 0.1
 """Seconds that an answer may take, also that of the store, which a reader counts into the token's life."""
 
-Outage = Callable[[ExitStack, PracticeIssuer], None]
+Outage = Callable[[ExitStack, FaultyIssuer], None]
 
 
-def fails(_: ExitStack, issuer: PracticeIssuer) -> None:
+def fails(_: ExitStack, issuer: FaultyIssuer) -> None:
     issuer.fault = Fault(status=503)
 
 
-def hangs(_: ExitStack, issuer: PracticeIssuer) -> None:
+def hangs(_: ExitStack, issuer: FaultyIssuer) -> None:
     issuer.fault = Fault(hang=True)
 
 
-def is_gone(running: ExitStack, _: PracticeIssuer) -> None:
+def is_gone(running: ExitStack, _: FaultyIssuer) -> None:
     running.close()  # from now on connections are refused
 
 
@@ -66,7 +65,7 @@ class Ordeal:
     async def begin(self) -> None:
         self.store = await self.stack.enter_async_context(single(self.directory / "store"))
         settings = smallest_settings(self.issuer, self.store.url)
-        settings |= {"REVALIDATE_SECONDS": f"{REVALIDATE}s", "MINT_DEADLINE": "1s"}
+        settings |= {"REVALIDATE_INTERVAL": f"{REVALIDATE}s", "MINT_TIMEOUT": "1s"}
         self.fleet: list[Served] = await start(self.stack, self.directory, settings, 2)
         self.token = (await self.fleet[0].get(AUDIENCE)).access_token
         assert (await self.fleet[1].get(AUDIENCE)).access_token == self.token

@@ -42,7 +42,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Topology]:
 
 @pytest.fixture
 def usual(issuer: PracticeIssuer, store: Topology) -> dict[str, str]:
-    return smallest_settings(issuer, store.url) | {"REVALIDATE_SECONDS": f"{REVALIDATE}s", "REDIS__DEADLINE": "500ms"}
+    return smallest_settings(issuer, store.url) | {"REVALIDATE_INTERVAL": f"{REVALIDATE}s", "REDIS__TIMEOUT": "500ms"}
 
 
 async def minted_alone(served: Served) -> Token:

@@ -37,7 +37,7 @@ async def test_a_record_of_the_next_release_is_a_miss(
 ) -> None:
     """Who holds a live token goes on with it; who has none mints once, and that is all that it costs."""
     async with AsyncExitStack() as stack:
-        fleet = await start(stack, tmp_path, settings | {"REVALIDATE_SECONDS": "1s"}, 2)
+        fleet = await start(stack, tmp_path, settings | {"REVALIDATE_INTERVAL": "1s"}, 2)
         old = await fleet[0].get(AUDIENCE)
         await fleet[1].get(AUDIENCE)
         command = await stack.enter_async_context(looking_into(valkey.url))

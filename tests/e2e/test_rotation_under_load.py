@@ -103,7 +103,7 @@ class House:
         return {
             **smallest_settings(issuer, redis_url),
             "CLIENT_SECRET": "",
-            "CLIENT_SECRET_FILE": str(self.secret),
+            "CLIENT_SECRET_FILES": str(self.secret),
             "TLS__CERTIFICATE_FILE": str(self.served.certificate),
             "TLS__KEY_FILE": str(self.served.key),
             "TLS__CLIENT_CA_FILE": str(self.authority.ca),
@@ -111,7 +111,6 @@ class House:
             "POLICY_FILE": str(self.policy),
             "SEALING_KEYS_FILE": str(self.keyring),
             "AUDIT_FILE": str(self.directory / "audit.jsonl"),
-            "RELOAD_INTERVAL": "100ms",
         }
 
     def caller(self) -> Tls:

@@ -138,7 +138,7 @@ class Fleet:
 @asynccontextmanager
 async def fleet(directory: Path, issuer: PracticeIssuer, store: Store) -> AsyncGenerator[Fleet]:
     """At the end it is seen that nothing was noticed."""
-    settings = smallest_settings(issuer, "") | {"REDIS_URL_FILE": str(store.url_file), "RELOAD_INTERVAL": "100ms"}
+    settings = smallest_settings(issuer, "") | {"REDIS_URL_FILE": str(store.url_file)}
     del settings["REDIS_URL"]
     until = asyncio.Event()
     async with AsyncExitStack() as stack:

@@ -10,21 +10,20 @@ from pathlib import Path
 import pytest
 
 from mintonce import MintonceError
-from mintonce_dev.faults import Fault
-from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_dev.valkey import EmbeddedValkey
 from support.asking import Answer, start
+from support.faulty_issuer import Fault, FaultyIssuer
 from support.servers import looking_into
 from support.waiting import wait_until
 
 AUDIENCE = "https://api.example.com/"
 LEASE = 3.0
-"""Seconds: the default of lease_seconds."""
+"""Seconds: the default of lease_ttl."""
 CALLERS = 20
 
 
 async def test_a_killed_lease_holder_costs_one_post_and_one_lease(
-    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
+    tmp_path: Path, settings: dict[str, str], issuer: FaultyIssuer
 ) -> None:
     """kill -9 between POST and commit: all callers elsewhere are answered within the lease and a second."""
     issuer.fault = Fault(latency=30.0, times=1)
@@ -50,11 +49,11 @@ async def test_a_killed_lease_holder_costs_one_post_and_one_lease(
 
 @pytest.mark.slow
 async def test_a_replica_that_was_stopped_does_not_serve_what_was_rejected_meanwhile(
-    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer, valkey: EmbeddedValkey
+    tmp_path: Path, settings: dict[str, str], issuer: FaultyIssuer, valkey: EmbeddedValkey
 ) -> None:
     """Calls that lay waiting are the first thing it sees when it goes on; the wake message never reaches it."""
     async with AsyncExitStack() as stack:
-        one, sleeper = await start(stack, tmp_path, settings | {"REVALIDATE_SECONDS": "1s"}, 2)
+        one, sleeper = await start(stack, tmp_path, settings | {"REVALIDATE_INTERVAL": "1s"}, 2)
         rejected = await one.get(AUDIENCE)
         assert (await sleeper.get(AUDIENCE)).access_token == rejected.access_token
         os.kill(sleeper.server.process.pid, signal.SIGSTOP)
@@ -74,12 +73,12 @@ async def test_a_replica_that_was_stopped_does_not_serve_what_was_rejected_meanw
 
 @pytest.mark.slow
 async def test_a_lease_holder_that_was_stopped_comes_back_too_late(
-    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
+    tmp_path: Path, settings: dict[str, str], issuer: FaultyIssuer
 ) -> None:
     """Stopped past its lease in the middle of the POST: one more POST, and afterwards all serve one token."""
     issuer.fault = Fault(latency=2.0, times=1)
     async with AsyncExitStack() as stack:
-        sleeper, other = await start(stack, tmp_path, settings | {"LEASE_SECONDS": "1s"}, 2)
+        sleeper, other = await start(stack, tmp_path, settings | {"LEASE_TTL": "1s"}, 2)
         late = asyncio.create_task(sleeper.ask(AUDIENCE))
         await wait_until(lambda: issuer.posts == 1)
         os.kill(sleeper.server.process.pid, signal.SIGSTOP)

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mintonce_dev.faults import NONE, Fault
-from mintonce_dev.practice_issuer import PracticeIssuer
 from support.asking import Answer, Served, start
+from support.faulty_issuer import NONE, Fault, FaultyIssuer
 from support.peers import read_request
 from support.surroundings import posts
 from support.waiting import wait_until
@@ -30,7 +29,7 @@ async def ask(fleet: list[Served], timeout: float = 3.0) -> list[Answer]:
 
 @pytest.mark.slow
 async def test_a_rate_limit_of_the_tenant_costs_two_posts(
-    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
+    tmp_path: Path, settings: dict[str, str], issuer: FaultyIssuer
 ) -> None:
     """Until the time that the issuer named, whatever is asked for; afterwards every key gets its token."""
     async with AsyncExitStack() as stack:
@@ -52,7 +51,7 @@ async def test_a_rate_limit_of_the_tenant_costs_two_posts(
 
 @pytest.mark.slow
 async def test_an_issuer_that_is_back_serves_every_key_within_two_seconds(
-    tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer
+    tmp_path: Path, settings: dict[str, str], issuer: FaultyIssuer
 ) -> None:
     """However long it was away: no key waits out a back-off of its own."""
     async with AsyncExitStack() as stack:

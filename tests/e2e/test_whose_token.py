@@ -63,7 +63,7 @@ def of_tenants(url: str, redis_url: str) -> list[Mapping[str, str]]:
         "CLIENT_ID": "id-a",
         "CLIENT_SECRET": "a-secret-of-a-test",
         "REDIS_URL": redis_url,
-        "REVALIDATE_SECONDS": f"{REVALIDATE}s",
+        "REVALIDATE_INTERVAL": f"{REVALIDATE}s",
     }
     changes: tuple[Mapping[str, str], ...] = (
         {"ISSUERS__DEFAULT__TOKEN_URL": f"{url}/b/oauth/token"},
@@ -178,7 +178,7 @@ async def test_two_installations_share_one_redis(
             assert issuer.posts == 3
             await keygen(tmp_path, "--rotate", "keys.toml", "--after", "0")
             ended = await mintonced("reseal", directory=tmp_path, settings=here)
-            assert ended.out == "sealed anew: 1; newest key before: 0; unreadable: 0\n"
+            assert ended.out == "resealed: 1; already with the newest key: 0; unreadable: 0\n"
             assert (await two.get(AUDIENCE)).access_token == tokens[1].access_token
         assert [token.generation for token in sent] == [tokens[1].generation]
         assert await parts_of(command, "mintonce:two") == untouched

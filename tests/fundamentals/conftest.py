@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_dev.valkey import EmbeddedValkey
+from support.faulty_issuer import FaultyIssuer
 from support.fleet import Fleet
 from support.servers import looking_into, valkey_binary, without_ttl
 from support.surroundings import issuer_with_log
@@ -36,14 +36,14 @@ async def redis_url(valkey: EmbeddedValkey) -> AsyncGenerator[str]:
 
 
 @pytest.fixture
-def issuer(tmp_path: Path) -> Iterator[PracticeIssuer]:
+def issuer(tmp_path: Path) -> Iterator[FaultyIssuer]:
     """An OAuth domain whose tokens live an hour. It counts the POSTs: the witness of every claim here."""
     with issuer_with_log(tmp_path / "posts.jsonl", lifetime=3600.0) as running:
         yield running
 
 
 @pytest_asyncio.fixture
-async def fleet(issuer: PracticeIssuer, redis_url: str) -> AsyncIterator[Fleet]:
+async def fleet(issuer: FaultyIssuer, redis_url: str) -> AsyncIterator[Fleet]:
     running = Fleet(issuer, redis_url)
     yield running
     await running.stop()

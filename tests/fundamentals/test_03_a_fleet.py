@@ -3,7 +3,7 @@
 import asyncio
 
 from mintonce import Origin
-from mintonce_dev.faults import Fault
+from support.faulty_issuer import Fault
 from support.fleet import Fleet
 
 

@@ -1,6 +1,6 @@
 """5. A caller with a long job may ask for more life than is left: min_ttl."""
 
-from mintonce_dev.faults import Fault
+from support.faulty_issuer import Fault
 from support.fleet import Fleet
 from support.waiting import wait_until
 

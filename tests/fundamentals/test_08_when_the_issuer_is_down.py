@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from mintonce import MintonceError, Refused, Token, Unavailable
-from mintonce_dev.faults import Fault
+from support.faulty_issuer import Fault
 from support.fleet import Fleet
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mintonce import MintonceError, Origin, Unavailable
-from mintonce_dev.faults import Fault
+from support.faulty_issuer import Fault
 from support.fleet import Fleet
 from support.options import BROKER_OPTIONS
 

@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from mintonce import Unavailable
-from mintonce_dev.faults import Fault
+from support.faulty_issuer import Fault
 from support.fleet import Fleet
 from support.house import AUDIENCE, CLIENT
 from support.waiting import wait_until

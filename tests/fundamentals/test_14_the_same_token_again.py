@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from mintonce import MintonceError
-from mintonce_dev.faults import NONE, Fault
+from support.faulty_issuer import NONE, Fault
 from support.fleet import Fleet
 from support.house import AUDIENCE, CLIENT
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.core.ports import Issuer
 from mintonce_server.core.secret import Secret
 from mintonce_server.issuer import ClientCredentials, TokenEndpoint
 from support.clocks import ManualClock
 from support.endpoints import CLIENT_ID, SECRET, IssuerAt, endpoint_options
+from support.faulty_issuer import FaultyIssuer
 
 
 @pytest.fixture
@@ -19,8 +19,8 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def practice() -> Iterator[PracticeIssuer]:
-    with PracticeIssuer({CLIENT_ID: Secret(SECRET)}) as issuer:
+def practice() -> Iterator[FaultyIssuer]:
+    with FaultyIssuer({CLIENT_ID: Secret(SECRET)}) as issuer:
         yield issuer
 
 

@@ -2,8 +2,6 @@
 
 import pytest
 
-from mintonce_dev.faults import Fault
-from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.core.errors import IssuerRefused, IssuerUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Issuer
@@ -12,6 +10,7 @@ from mintonce_server.issuer import ClientCredentials
 from mintonce_server.issuer.auth import SecretsInOrder
 from mintonce_server.issuer.response import Answer, was_not_authenticated
 from support.endpoints import CLIENT_ID, SECRET, IssuerAt
+from support.faulty_issuer import Fault, FaultyIssuer
 
 KEY = TokenKey.of("orders", "https://api.example.com/")
 GOOD = Secret(SECRET)
@@ -21,7 +20,7 @@ BAD, WORSE, WORST = (Secret(f"wr0ng-secret-{number}") for number in range(3))
 class Client:
     """The contents of a client's files, and its issuer."""
 
-    def __init__(self, issuer_at: IssuerAt, practice: PracticeIssuer, *secrets: Secret) -> None:
+    def __init__(self, issuer_at: IssuerAt, practice: FaultyIssuer, *secrets: Secret) -> None:
         self.secrets = secrets
         self._practice = practice
         credentials = ClientCredentials(CLIENT_ID, client_secrets=lambda: self.secrets)
@@ -35,7 +34,7 @@ class Client:
 
 
 async def test_a_new_secret_that_the_issuer_does_not_know_yet_fails_nothing(
-    issuer_at: IssuerAt, practice: PracticeIssuer
+    issuer_at: IssuerAt, practice: FaultyIssuer
 ) -> None:
     """One more POST finds the valid secret, and from then on it comes first."""
     client = Client(issuer_at, practice, BAD, GOOD)
@@ -43,7 +42,7 @@ async def test_a_new_secret_that_the_issuer_does_not_know_yet_fails_nothing(
 
 
 async def test_the_newest_comes_first_again_when_the_secrets_change(
-    issuer_at: IssuerAt, practice: PracticeIssuer
+    issuer_at: IssuerAt, practice: FaultyIssuer
 ) -> None:
     """The secret that worked may soon be withdrawn."""
     client = Client(issuer_at, practice, BAD, GOOD)
@@ -55,7 +54,7 @@ async def test_the_newest_comes_first_again_when_the_secrets_change(
 
 
 async def test_when_the_one_that_worked_is_withdrawn_the_other_is_tried(
-    issuer_at: IssuerAt, practice: PracticeIssuer
+    issuer_at: IssuerAt, practice: FaultyIssuer
 ) -> None:
     """The end of a rotation: nothing fails."""
     client = Client(issuer_at, practice, BAD, GOOD)
@@ -66,7 +65,7 @@ async def test_when_the_one_that_worked_is_withdrawn_the_other_is_tried(
 
 @pytest.mark.parametrize("secrets", [(BAD, WORSE), (BAD, WORSE, WORST, GOOD), (BAD, BAD), (BAD,)])
 async def test_there_is_one_more_post_at_most(
-    issuer_at: IssuerAt, practice: PracticeIssuer, secrets: tuple[Secret, ...]
+    issuer_at: IssuerAt, practice: FaultyIssuer, secrets: tuple[Secret, ...]
 ) -> None:
     """With any number of secrets; and never the same secret twice, because issuers lock clients out."""
     client = Client(issuer_at, practice, *secrets)
@@ -82,7 +81,7 @@ def test_a_third_secret_is_left_alone() -> None:
 
 @pytest.mark.parametrize(("status", "kind"), [(500, IssuerUnavailable), (403, IssuerRefused)])
 async def test_other_failures_are_not_the_secrets_fault(
-    issuer_at: IssuerAt, practice: PracticeIssuer, status: int, kind: type[Exception]
+    issuer_at: IssuerAt, practice: FaultyIssuer, status: int, kind: type[Exception]
 ) -> None:
     """One POST, as usual."""
     practice.fault = Fault(status=status)

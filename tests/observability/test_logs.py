@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from mintonce_server.core.secret import Secret
 from mintonce_server.observability import logs
+from mintonce_server.observability.lines import as_console, as_json
 from mintonce_server.observability.quiet import AT_ONCE
-from mintonce_server.observability.rendering import as_console, as_json
 
 Configure = Callable[..., io.StringIO]
 

@@ -11,8 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from mintonce_dev.binary import find_binary
-from mintonce_dev.valkey import EmbeddedValkey
+from mintonce_dev.valkey import EmbeddedValkey, find_binary
 from mintonce_server.core.errors import StoreUnavailable
 from support.eventually import eventually
 from support.servers import looking_into, redis_binary, valkey_binary

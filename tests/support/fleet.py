@@ -4,11 +4,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from mintonce import AsyncTokenClient, Token
-from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.core.broker import BrokerOptions
 from mintonce_server.core.ports import Wake
 from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store.redis import RedisStore
+from support.faulty_issuer import FaultyIssuer
 from support.house import AUDIENCE, CLIENT, HASHER, House, house
 from support.surroundings import CLIENT_SECRET
 
@@ -46,7 +46,7 @@ class Replica:
 class Fleet:
     """All that runs at one time on one store. Use it in an `async with`; leaving it stops every replica."""
 
-    def __init__(self, issuer: PracticeIssuer, redis_url: str) -> None:
+    def __init__(self, issuer: FaultyIssuer, redis_url: str) -> None:
         self.issuer = issuer
         # A machine that stood still for a moment is no outage: a replica that took it for one would mint alone.
         self.store_deadline = 5.0

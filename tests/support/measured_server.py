@@ -65,13 +65,14 @@ def main(skew: float, arguments: list[str]) -> int:
     """The exit code. Only the wall clock is off: a monotonic one cannot be set."""
     # This folder came first on the path, since it is this program's.
     sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != Path(__file__).parent.resolve()]
-    from mintonce_server import app, hardening
+    from mintonce_server import app
+    from mintonce_server.cli import process
     from mintonce_server.config import Settings
     from mintonce_server.observability.clock import SystemClock
 
     if way := os.environ.get(ISSUER_WAY):
         lead_through(*way.split())
-    harden, serve, tasks = hardening.harden, app.serve, os.environ.get(TASKS_FILE)
+    harden, serve, tasks = process.harden, app.serve, os.environ.get(TASKS_FILE)
 
     def harden_but_stay_dumpable() -> Iterator[str]:
         yield from harden()
@@ -86,7 +87,7 @@ def main(skew: float, arguments: list[str]) -> int:
                 counting.cancel()
 
     # Before the command line is imported, which takes the functions from there.
-    hardening.harden, app.serve = harden_but_stay_dumpable, serve_and_count
+    process.harden, app.serve = harden_but_stay_dumpable, serve_and_count
     SystemClock.unix = lambda self: time.time() + skew  # type: ignore[method-assign] # that is the point
     sys.argv[1:] = arguments
     from mintonce_server.__main__ import main as mintonced

@@ -16,7 +16,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from mintonce_dev import tether
+from mintonce_dev import die_with_parent
 
 PASSWORD: Final = "a-pass/word@for:tests"
 """Of throw-away servers. It has in it what a URL must encode."""
@@ -82,7 +82,7 @@ class Node:
             config.touch(mode=0o600)
             config.write_text("\n".join((*self._usual(), *self._lines)) + "\n")
         with self.log.open("ab") as log:
-            tied = (sys.executable, "-I", "-S", tether.__file__, str(os.getpid()))
+            tied = (sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid()))
             words = (str(self._binary), str(config), *(["--sentinel"] if self.sentinel else []))
             # Not by asyncio: a fixture of a session, and tests with loops of their own, start and end the same node.
             self._process = subprocess.Popen([*tied, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -58,7 +58,7 @@ async def replica(
     log = directory / f"replica-{len(list(directory.glob('replica-*')))}.log"
     environ = {name: value for name, value in os.environ.items() if not name.startswith("MINTONCE_")}
     # Four times the usual deadline: where the machine stands still for a moment, no replica shall mint alone.
-    usual = {"LISTEN": "127.0.0.1:0", "REDIS__DEADLINE": "1s"}
+    usual = {"LISTEN": "127.0.0.1:0", "REDIS__TIMEOUT": "1s"}
     environ |= {f"MINTONCE_{name}": value for name, value in (usual | dict(settings)).items()}
     with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(

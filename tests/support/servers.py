@@ -7,7 +7,7 @@ from typing import Protocol, cast
 
 from redis.asyncio import Redis
 
-from mintonce_dev.binary import in_wheel
+from mintonce_dev.valkey import in_wheel
 
 
 def valkey_binary() -> Path:

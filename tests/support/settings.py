@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mintonce_server.config import Fault, SettingsError, load
+from mintonce_server.config import SettingsError, ValidationIssue, load
 
 COMPLETE = """
 [redis]
@@ -22,8 +22,8 @@ client_secret = "billing-secret"
 """A config file that has all that is needed."""
 
 
-def faults_of(config: Path | None, environ: Mapping[str, str]) -> tuple[Fault, ...]:
+def issues_of(config: Path | None, environ: Mapping[str, str]) -> tuple[ValidationIssue, ...]:
     """What is wrong with settings that cannot be used."""
     with pytest.raises(SettingsError) as caught:
         load(config, environ)
-    return caught.value.faults
+    return caught.value.issues

@@ -9,17 +9,16 @@ from typing import Any
 
 from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.core.secret import Secret
+from support.faulty_issuer import FaultyIssuer
 
 CLIENT_ID = "my-client-id"
 CLIENT_SECRET = "practice-secret-canary"  # of the practice issuer in a test only
 
 
 @contextmanager
-def issuer_with_log(log: Path, lifetime: float) -> Generator[PracticeIssuer]:
+def issuer_with_log(log: Path, lifetime: float) -> Generator[FaultyIssuer]:
     """An OAuth domain that knows one client and any audience. `lifetime` of its tokens in seconds."""
-    with PracticeIssuer(
-        clients={CLIENT_ID: Secret(CLIENT_SECRET)}, audiences=None, lifetime=lifetime, log=log
-    ) as issuer:
+    with FaultyIssuer(clients={CLIENT_ID: Secret(CLIENT_SECRET)}, audiences=None, lifetime=lifetime, log=log) as issuer:
         yield issuer
 
 

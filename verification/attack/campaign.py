@@ -20,7 +20,8 @@ from mintonce_dev.valkey import EmbeddedValkey
 from support.surroundings import issuer_with_log
 
 PLENTY: Final = {
-    "MINTS_PER_SECOND": "1000", "MINT_BURST": "100000", "REJECTS_PER_SECOND": "1000", "REJECT_BURST": "100000",
+    "LIMITS__MINTS_PER_SECOND": "1000", "LIMITS__MINT_BURST": "100000",
+    "LIMITS__REJECTS_PER_SECOND": "1000", "LIMITS__REJECT_BURST": "100000",
     "LOG_LEVEL": "info",
 }  # fmt: skip
 SILENT: Final = 2000

@@ -79,7 +79,7 @@ def _read(reader: Callable[[bytes], object], data: bytes) -> None:
     try:
         reader(data)
     except SettingsError as error:
-        told = [str(fault) for fault in error.faults] or [""]
+        told = [str(fault) for fault in error.issues] or [""]
     except MintonceError as error:
         told = [str(error), error.remedy]
     assert all(line and line.isprintable() for line in told)

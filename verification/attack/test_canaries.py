@@ -15,14 +15,13 @@ from attack.arena import VICTIM_AUDIENCE, arena
 
 from mintonce import AsyncTokenClient, MintonceError
 from mintonce.credentials import ApiKeyFile
-from mintonce_dev.faults import Fault
-from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_dev.valkey import EmbeddedValkey
 from mintonce_server.core.events import MintStarted
 from mintonce_server.core.secret import Secret
 from mintonce_server.issuer.auth import ClientProof
 from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store.redis import RedisStore
+from support.faulty_issuer import Fault, FaultyIssuer
 from support.house import AUDIENCE, CLIENT, HASHER, House, house
 from support.leaks import LeakChecker
 from support.surroundings import CLIENT_SECRET, issuer_with_log
@@ -58,7 +57,7 @@ def shown(leaks: LeakChecker) -> list[str]:
     return sorted(found)
 
 
-async def lived_through(replica: House, issuer: PracticeIssuer, leaks: LeakChecker) -> None:
+async def lived_through(replica: House, issuer: FaultyIssuer, leaks: LeakChecker) -> None:
     """A token in memory, one on its way, one refused, one rejected, a watch."""
     async with AsyncTokenClient(replica.target) as client, client.watch(CLIENT, AUDIENCE, timeout=20.0) as watch:
         leaks.know_token((await anext(watch)).access_token)

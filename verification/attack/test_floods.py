@@ -15,7 +15,12 @@ from attack.prober import Prober
 SECONDS = 0.6
 """Of each flood."""
 BURST, RATE = 30, 5
-LIMITS = {"MINT_BURST": str(BURST), "MINTS_PER_SECOND": str(RATE), "MAX_WATCHES_PER_CALLER": "100", "LOG_LEVEL": "info"}
+LIMITS = {
+    "LIMITS__MINT_BURST": str(BURST),
+    "LIMITS__MINTS_PER_SECOND": str(RATE),
+    "LIMITS__MAX_WATCHES_PER_CALLER": "100",
+    "LOG_LEVEL": "info",
+}
 KEYS_EACH = 3
 """Of a mint; what an invented key leaves that nothing was minted for is nothing."""
 MOST_MEMORY = 150 << 20

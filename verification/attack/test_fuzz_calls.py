@@ -9,7 +9,12 @@ from attack.fuzz_calls import READABLE, UNREADABLE, fuzz_calls, fuzz_proofs
 from mintonce import AsyncTokenClient
 from mintonce.credentials import ApiKeyFile
 
-PLENTY = {"MINTS_PER_SECOND": "1000", "MINT_BURST": "10000", "REJECTS_PER_SECOND": "1000", "REJECT_BURST": "10000"}
+PLENTY = {
+    "LIMITS__MINTS_PER_SECOND": "1000",
+    "LIMITS__MINT_BURST": "10000",
+    "LIMITS__REJECTS_PER_SECOND": "1000",
+    "LIMITS__REJECT_BURST": "10000",
+}
 
 
 @pytest.mark.slow

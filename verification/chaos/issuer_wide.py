@@ -14,7 +14,7 @@ from chaos.stage import Inject, Scenario, Stage
 from history.checker import Call
 from history.logs import names_of
 
-from mintonce_dev.faults import Fault
+from support.faulty_issuer import Fault
 from support.waiting import wait_until
 
 KEYS: Final = 16

@@ -15,7 +15,7 @@ from chaos.stage import Inject, Scenario, Stage
 from chaos.workload import Load
 from history.checker import Call
 
-from mintonce_dev.faults import Fault
+from support.faulty_issuer import Fault
 
 TIMES: Final = 3
 """Callers at each replica."""

@@ -17,9 +17,9 @@ from history.logs import read_posts
 from history.story import told_once
 
 from mintonce import ApiKeyFile, AsyncTokenClient
-from mintonce_dev import tether
-from mintonce_dev.faults import NONE, Fault
+from mintonce_dev import die_with_parent
 from support import measured_server
+from support.faulty_issuer import NONE, Fault
 from support.surroundings import CLIENT_ID, CLIENT_SECRET
 
 LAST_WORDS: Final = 400
@@ -27,6 +27,7 @@ LAST_WORDS: Final = 400
 START_WITHIN: Final = 30.0
 STOP_WITHIN: Final = 15.0
 _STEP: Final = 0.02
+TESTS: Final = Path(measured_server.__file__).parents[1]
 
 
 class Program:
@@ -72,7 +73,7 @@ class Program:
         before = self.said.stat().st_size if self.said.exists() else 0
         with self.said.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), sys.executable, *words),
+                *(sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid()), sys.executable, *words),
                 env=environ,
                 cwd=self.said.parent,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -236,13 +237,13 @@ class IssuerProgram(Program):
         """Until it listens."""
         self._secret.touch(mode=0o600)
         self._secret.write_text(self.secret)
-        words = ["-m", "mintonce_server", "practice-issuer", "--client-id", self._client_id, "--faults"]
+        words = ["-m", "support.faulty_issuer", "--client-id", self._client_id]
         words += ["--secret-file", str(self._secret), "--log", str(self._log), "--port", str(self.port)]
         words += ["--lifetime", str(self._lifetime)]
         for audience, seconds in self._lifetimes.items():
             words += ["--lifetime-of", f"{audience}={seconds}"]
         self._log.touch()
-        await self.launch(words, os.environ, "practice issuer: ")
+        await self.launch(words, {**os.environ, "PYTHONPATH": str(TESTS)}, "practice issuer: ")
 
     async def have(self, fault: Fault) -> None:
         """From now on."""

@@ -74,17 +74,17 @@ class Setup:
             "REDIS_URL": store_url,
             "LISTEN": "127.0.0.1:0",
             "LOG_LEVEL": "debug",
-            "REDIS__DEADLINE": str(self.store),
-            "LEASE_SECONDS": str(self.lease),
-            "REVALIDATE_SECONDS": str(self.revalidate),
+            "REDIS__TIMEOUT": str(self.store),
+            "LEASE_TTL": str(self.lease),
+            "REVALIDATE_INTERVAL": str(self.revalidate),
             "MIN_ROTATION_INTERVAL": str(self.min_rotation),
-            "MINT_DEADLINE": str(self.mint),
-            "DRAIN_SECONDS": "1",
+            "MINT_TIMEOUT": str(self.mint),
+            "DRAIN_TIMEOUT": "1",
             # All callers of a run share two names; what one of them may do at most is tested elsewhere.
-            "MINTS_PER_SECOND": "1000",
-            "MINT_BURST": "10000",
-            "REJECTS_PER_SECOND": "1000",
-            "REJECT_BURST": "10000",
+            "LIMITS__MINTS_PER_SECOND": "1000",
+            "LIMITS__MINT_BURST": "10000",
+            "LIMITS__REJECTS_PER_SECOND": "1000",
+            "LIMITS__REJECT_BURST": "10000",
         }
 
 

@@ -30,7 +30,7 @@ WRONG_SECRET: Final = "a-secret-of-nobody"
 ASKED_FOR: Final = 2.0
 """Seconds that callers ask on for what is refused, so that a storm would show."""
 RELOADED_WITHIN: Final = 2.0
-"""`reload_interval` and a second."""
+"""Files are checked every second, and watches a second later."""
 WELL_WITHIN: Final = 10.0
 Writer = Callable[[Member], Callers]
 """Who writes down the calls of a replica."""
@@ -171,7 +171,7 @@ async def replaced(stage: Stage) -> None:
     for file in files.values():
         _write(file, CLIENT_SECRET)
     usual = settings_of(stage.rig, CLIENTS__DEFAULT__CLIENT_SECRET="")
-    settings = {name: usual | {"CLIENTS__DEFAULT__CLIENT_SECRET_FILE": str(file)} for name, file in files.items()}
+    settings = {name: usual | {"CLIENTS__DEFAULT__CLIENT_SECRET_FILES": str(file)} for name, file in files.items()}
     held, *cold = [*_keys(stage), f"https://long-{stage.name}.guest-{KEYS}.example.com/"]
     async with (
         other_issuer(stage) as issuer,

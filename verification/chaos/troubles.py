@@ -7,7 +7,7 @@ from chaos.crashes import TRAPPED_WITHIN, answer_on_its_way
 from chaos.stage import Inject, Scenario, Stage
 from chaos.workload import Load
 
-from mintonce_dev.faults import Fault
+from support.faulty_issuer import Fault
 
 STORM: Final = 240
 HOUR: Final = 3600.0

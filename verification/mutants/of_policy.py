@@ -3,8 +3,8 @@
 from mutants.mutant import Mutant
 
 GRANTED = ("tests/api/test_granted.py", "tests/core/test_policy.py")
-PROVING = ("tests/api/test_proving.py", "tests/auth/test_authorities.py", "tests/app/test_guarding.py")
-GRANTS = ("tests/issuer/test_grant.py", "tests/app/test_sinks.py")
+PROVING = ("tests/api/test_proving.py", "tests/auth/test_authorities.py", "tests/app/test_access.py")
+GRANTS = ("tests/issuer/test_grant.py", "tests/observability/test_event_sinks.py")
 
 POLICY = (
     Mutant(
@@ -81,17 +81,17 @@ POLICY = (
     ),
     Mutant(
         "fetched keys that are not announced",
-        "reload/guarding.py",
-        "                self._on_change()\n",
+        "reload/access.py",
+        "                self.access_changed()\n",
         "                pass\n",
         "a watch goes on after the key of its JWT left the issuer's set",
         PROVING,
     ),
     Mutant(
         "an open file is taken",
-        "reload/reloading.py",
-        "        self.check()\n",
-        "",
+        "reload/files.py",
+        "            _usable(check, path)\n",
+        "            pass\n",
         "a secret that others can read or write is loaded",
         PROVING,
     ),

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from soak.fleet import WITNESS, Fleet
 from soak.keys import ISSUER_FAILS_FOR
 
-from mintonce_dev.faults import Fault as IssuerFault
+from support.faulty_issuer import Fault as IssuerFault
 
 LASTS: Final = (1.0, 6.0)
 PAUSE: Final = (3.0, 10.0)

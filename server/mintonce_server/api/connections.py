@@ -6,8 +6,8 @@ import socket
 from collections.abc import Collection
 from typing import Final, cast
 
+from mintonce_server.common.network import address_of_peer, normalized_ip
 from mintonce_server.core.ports import Clock
-from mintonce_server.observability.peers import address_of, normal
 
 DESCRIPTORS: Final = "/dev/fd"
 """This process's own, on Linux and macOS."""
@@ -37,7 +37,9 @@ class Connections:
         sockets have no address, so their connections stay.
         """
         wanted = (
-            {address: peer for peer in peers if (address := address_of(peer))} if self.port else dict[Address, str]()
+            {address: peer for peer in peers if (address := address_of_peer(peer))}
+            if self.port
+            else dict[Address, str]()
         )
         if not wanted.keys() <= self._found.keys() and (now := self._clock.monotonic()) >= self._next_search:
             self._search()
@@ -102,4 +104,4 @@ def _address(name: object) -> Address:
     if not isinstance(name, tuple) or len(cast("tuple[object, ...]", name)) < 2:
         return NOWHERE
     host, port = cast("tuple[str, int]", name)[:2]
-    return normal(host) or "", port
+    return normalized_ip(host) or "", port

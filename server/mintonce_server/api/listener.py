@@ -13,10 +13,10 @@ from mintonce_server.api.connections import Connections
 from mintonce_server.api.health import HEALTH_SERVICE, Health
 from mintonce_server.api.options import ServerOptions, channel_options
 from mintonce_server.api.transport import Methods, Registry
+from mintonce_server.common.network import network_of_peer
 from mintonce_server.core.ports import Clock
 from mintonce_server.core.supervise import Start
 from mintonce_server.observability.logs import get_logger
-from mintonce_server.observability.peers import network_of
 from mintonce_server.observability.quiet import Quiet
 
 MAX_NAMED: Final = 5
@@ -88,7 +88,7 @@ class Listener:
             "connections_closed",
             listen=self._listen,
             count=self._closed,
-            networks=sorted({network_of(peer) for peer in closed})[:MAX_NAMED],
+            networks=sorted({network_of_peer(peer) for peer in closed})[:MAX_NAMED],
             detail="they made too many calls without an identity or a message",
             left_out=left_out,
         )

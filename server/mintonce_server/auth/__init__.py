@@ -1,1 +1,1 @@
-"""Who a caller is, from what it shows: a certificate, a JWT, an API key. Knows nothing of gRPC."""
+"""Authentication of callers by certificate, JWT or API key. Independent of gRPC."""

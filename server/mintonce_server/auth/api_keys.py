@@ -1,4 +1,4 @@
-"""API keys for small set-ups: long random texts, of which the server knows only hashes."""
+"""API keys for small installations: long random strings, of which the server knows only hashes."""
 
 import hashlib
 import re
@@ -12,7 +12,7 @@ from mintonce_server.core.errors import MintonceError, Unauthenticated
 from mintonce_server.core.secret import Secret
 
 PREFIX: Final = "mok_"
-"""What every API key begins with, so that it is told from a JWT, and found by scanners for secrets."""
+"""Prefix of every API key: distinguishes it from a JWT, and lets secret scanners find it."""
 
 MAX_KEY: Final = 128
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -24,24 +24,24 @@ class ApiKeysError(MintonceError):
 
 
 class ApiKeys:
-    """Names by hash. How long the look-up of a hash takes tells nothing: nobody can aim at a hash without the key."""
+    """Callers' names by hash. Look-ups need no constant time: nobody can choose a hash without knowing its key."""
 
     def __init__(self, names: Mapping[bytes, str]) -> None:
         self._names = dict(names)
 
     def caller(self, key: str) -> Caller:
-        """Whose key it is. Raises Unauthenticated."""
+        """The owner of the key. Raises Unauthenticated."""
         name = self._names.get(_digest(key)) if len(key) <= MAX_KEY and key.isascii() else None
         if name is None:
-            raise Unauthenticated("the API key is not known", remedy="Get a new one: `mintonced apikey NAME` makes it.")
+            raise Unauthenticated("the API key is unknown", remedy="Get a new one: `mintonced apikey NAME` makes one.")
         return Caller(f"key:{name}", CallerKind.API_KEY)
 
 
 def parse_api_keys(data: bytes) -> ApiKeys:
-    """From TOML: a table [keys] of NAME = "sha256:…", or a list of such while a key is being changed.
+    """Parse TOML: a table [keys] of NAME = "sha256:…", or a list of hashes while a key is being rotated.
 
-    SHA-256 without salt or stretching is enough: the keys have 256 random bits, so there is nothing to guess.
-    Raises ApiKeysError, which shows names only.
+    SHA-256 without salt or stretching is enough, because the keys have 256 random bits.
+    Raises ApiKeysError, which contains names only.
     """
     names: dict[bytes, str] = {}
     for name, hashes in _table(data).items():
@@ -54,12 +54,14 @@ def parse_api_keys(data: bytes) -> ApiKeys:
                     f"the hash of {name} is malformed", remedy='Write "sha256:…", as `mintonced apikey NAME` prints it.'
                 )
             if names.setdefault(bytes.fromhex(found[1]), name) != name:
-                raise ApiKeysError(f"{name} has the key of somebody else", remedy="Make each caller a key of its own.")
+                raise ApiKeysError(
+                    f"{name} has the same key as another caller", remedy="Make a separate key for each caller."
+                )
     return ApiKeys(names)
 
 
 def new_api_key(name: str) -> tuple[Secret, str]:
-    """A key, and the line for the server's file. Raises ApiKeysError for a malformed name."""
+    """A new key, and the line for the server's file. Raises ApiKeysError if the name is malformed."""
     if not _NAME.fullmatch(name):
         raise ApiKeysError("the name is malformed", remedy="Use 1 to 64 of A-Z a-z 0-9 . _ -")
     key = PREFIX + secrets.token_urlsafe(32)
@@ -75,7 +77,10 @@ def _table(data: bytes) -> Mapping[str, object]:
         document = tomllib.loads(data.decode())
     except (ValueError, RecursionError):
         document = None
-    # Raised out here: the parser's error carries the whole text.
+    # Raised outside of the handler: the parser's error contains the whole text.
     if document is None or set(document) - {"keys"} or not isinstance(document.get("keys", {}), dict):
-        raise ApiKeysError("the file of API keys is not TOML with one table [keys]", remedy="Write [keys], then lines.")
+        raise ApiKeysError(
+            "the file of API keys is not TOML with one table [keys]",
+            remedy='Write [keys], then lines NAME = "sha256:…".',
+        )
     return dict(document.get("keys", {}))

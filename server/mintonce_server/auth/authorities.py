@@ -1,4 +1,4 @@
-"""Who signs callers' certificates. TLS looks when a connection begins; here one that goes on is looked at again."""
+"""Certificate authorities of callers. TLS verifies a chain when a connection starts; this verifies it again later."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -10,13 +10,13 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from mintonce_server.core.errors import Unauthenticated
 
 MAX_CHAIN: Final = 10
-"""Certificates between a caller's and an authority that are looked at."""
+"""Maximum number of intermediate certificates that are considered."""
 REMEMBERED: Final = 4096
-"""Certificates that were found to be signed by an authority, or not."""
+"""Number of cached results."""
 
 
 class Authorities:
-    """`trusted`: their certificates (PEM) as they are now; None: callers show none."""
+    """`trusted`: their current certificates (PEM); None: client certificates are not used."""
 
     def __init__(self, trusted: Callable[[], bytes | None]) -> None:
         self._trusted = trusted
@@ -26,9 +26,9 @@ class Authorities:
         self._vouch = lru_cache(REMEMBERED)(self._vouches)
 
     def check(self, certificate: bytes, chain: bytes) -> None:
-        """Raises Unauthenticated for a certificate that only authorities have signed that were removed meanwhile.
+        """Raises Unauthenticated if only authorities that were removed since have signed the certificate.
 
-        While none was, TLS has seen to it. `chain`: what the caller showed between its certificate and an authority.
+        While none was removed, the verification by TLS is sufficient. `chain`: the caller's intermediate certificates.
         """
         if (pem := self._trusted()) is not self._pem:
             before, self._pem, self._now = self._now, pem, _read(pem)
@@ -36,12 +36,12 @@ class Authorities:
             self._vouch.cache_clear()
         if self._was_one_removed and not self._vouch(certificate, chain):
             raise Unauthenticated(
-                "the client certificate is of an authority that is no longer trusted",
-                remedy="Get a certificate of an authority that the server trusts now (tls.client_ca_file).",
+                "the authority of the client certificate is no longer trusted",
+                remedy="Get a certificate from an authority in tls.client_ca_file of the server.",
             )
 
     def _vouches(self, certificate: bytes, chain: bytes) -> bool:
-        """Whether signatures lead to an authority of now. Dates and constraints were looked at by TLS."""
+        """Whether signatures lead to a current authority. TLS has verified dates and constraints."""
         between = _read(chain)[:MAX_CHAIN]
         seen: set[x509.Certificate] = set()
         ahead = _read(certificate)[:1]

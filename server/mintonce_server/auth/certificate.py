@@ -1,4 +1,4 @@
-"""SPIFFE identities from client certificates (X.509-SVID). TLS has verified the chain; here the name is read."""
+"""SPIFFE identities from client certificates (X.509-SVID). TLS has verified the chain; this reads the name."""
 
 import re
 import warnings
@@ -23,7 +23,7 @@ _SPIFFE_ID = re.compile(r"spiffe://(?P<domain>[a-z0-9._-]{1,255})(?P<path>(/[A-Z
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What a certificate says. Times are seconds since 1970."""
+    """The content of a certificate. Times are seconds since 1970."""
 
     name: str
     domain: str
@@ -32,46 +32,49 @@ class Named:
 
 
 def caller_of_certificate(pem: bytes, trust_domains: frozenset[str], now_unix: float) -> Caller:
-    """The caller whom the certificate names. Only its one URI SAN counts: no DNS name, no common name.
+    """The caller that the certificate names by its only URI SAN. DNS names and the common name are ignored.
 
     Raises Unauthenticated.
     """
     named = _read(pem)
     if isinstance(named, str):
-        raise Unauthenticated(f"the client certificate {named}", remedy="Use an X.509-SVID: one SPIFFE ID as URI SAN.")
+        raise Unauthenticated(
+            f"the client certificate {named}", remedy="Use an X.509-SVID with one SPIFFE ID as URI SAN."
+        )
     if named.domain not in trust_domains:
         raise Unauthenticated(
-            "the client certificate is of a trust domain that is not trusted here",
-            remedy="Add it to tls.trust_domains of the server, or use a certificate of a domain that is there.",
+            "the trust domain of the client certificate is not trusted",
+            remedy="Add it to tls.trust_domains of the server, or use a certificate of a trusted domain.",
         )
     if not named.not_before <= now_unix < named.not_after:
         raise Unauthenticated(
-            "the client certificate is not valid now", remedy="Renew it; if it is new, see whether the clocks agree."
+            "the client certificate is not valid now",
+            remedy="Renew it; if it is new, check the clocks of both machines.",
         )
     return Caller(named.name, CallerKind.CERTIFICATE, named.not_after)
 
 
 @lru_cache(maxsize=1024)
 def _read(pem: bytes) -> Named | str:
-    """What the certificate says, or what is wrong with it. Remembered: it is asked for at each call."""
+    """The content of the certificate, or what is wrong with it. Cached, because each call needs it."""
     try:
         with warnings.catch_warnings():
-            # Of serial numbers and the like, which do not count here: TLS has taken the certificate.
+            # About serial numbers and the like, which do not matter: TLS has accepted the certificate.
             warnings.simplefilter("ignore", CryptographyDeprecationWarning)
             certificate = x509.load_pem_x509_certificate(pem)
             extensions = certificate.extensions
     except (ValueError, x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType):
         return "cannot be read"
     if _is_authority(extensions):
-        return "is that of a certificate authority"
+        return "is one of a certificate authority"
     if not _is_for_clients(extensions):
-        return "is not for clients, by its extended key usage"
+        return "is not for clients, according to its extended key usage"
     uris = _uris(extensions)
     if len(uris) != 1:
         return f"has {len(uris) or 'no'} URI SAN{'s'[: len(uris) > 1]} where one is expected"
     found = _SPIFFE_ID.fullmatch(uris[0])
     if found is None or len(uris[0]) > MAX_ID or {".", ".."} & set(found["path"].split("/")):
-        return "has a URI SAN that is no SPIFFE ID of a workload"
+        return "has a URI SAN that is not the SPIFFE ID of a workload"
     return Named(
         uris[0],
         found["domain"],
@@ -81,14 +84,14 @@ def _read(pem: bytes) -> Named | str:
 
 
 def _is_authority(extensions: x509.Extensions) -> bool:
-    """X.509-SVID, sections 4.1 and 4.3: a leaf is no authority, and may sign neither certificates nor lists."""
+    """X.509-SVID, sections 4.1 and 4.3: a leaf is not an authority, and may sign neither certificates nor CRLs."""
     constraints = _value(extensions, x509.BasicConstraints)
     usage = _value(extensions, x509.KeyUsage)
     return bool((constraints and constraints.ca) or (usage and (usage.key_cert_sign or usage.crl_sign)))
 
 
 def _is_for_clients(extensions: x509.Extensions) -> bool:
-    """RFC 5280, section 4.2.1.12: where it says what it is for, that must be among it."""
+    """RFC 5280, section 4.2.1.12: an extended key usage, if present, must allow client authentication."""
     uses = _value(extensions, x509.ExtendedKeyUsage)
     wanted = {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
     return uses is None or bool(wanted & set(uses))

@@ -1,4 +1,4 @@
-"""One identity for each call, from all that came with it."""
+"""One identity for each call, from its certificate and metadata."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -15,7 +15,7 @@ _BEARER: Final = "bearer "
 
 
 class Identifier:
-    """What a caller says decides alone: a bad `authorization` never falls back to the certificate."""
+    """If a call has `authorization`, only that counts: an invalid one never falls back to the certificate."""
 
     def __init__(
         self,
@@ -32,9 +32,9 @@ class Identifier:
         self._authorities = authorities
 
     def identify(self, certificate_pem: bytes | None, authorization: Sequence[str], chain_pem: bytes = b"") -> Caller:
-        """`chain_pem`: certificates between the caller's and its authority. Raises Unauthenticated."""
+        """`chain_pem`: the caller's intermediate certificates. Raises Unauthenticated."""
         if len(authorization) > 1:
-            raise Unauthenticated("there are several authorizations", remedy="Send one.")
+            raise Unauthenticated("the call has several authorization headers", remedy="Send one.")
         if authorization:
             return self._of_bearer(authorization[0])
         if certificate_pem is not None:
@@ -42,17 +42,17 @@ class Identifier:
             if self._authorities is not None:
                 self._authorities.check(certificate_pem, chain_pem)
             return caller
-        raise Unauthenticated("the caller shows no proof of identity", remedy=f"Send {self._kinds()}.")
+        raise Unauthenticated("the call has no credentials", remedy=f"Send {self._kinds()}.")
 
     def _of_bearer(self, authorization: str) -> Caller:
         if authorization[: len(_BEARER)].lower() != _BEARER:
-            raise Unauthenticated("the authorization is no bearer", remedy=f"Send {self._kinds()}.")
+            raise Unauthenticated("the authorization is not a bearer token", remedy=f"Send {self._kinds()}.")
         text = authorization[len(_BEARER) :].strip()
         if text.startswith(PREFIX) and (keys := self._api_keys()) is not None:
             return keys.caller(text)
-        refusal = Unauthenticated("the JWT is of an issuer that is not known", remedy=f"Send {self._kinds()}.")
+        refusal = Unauthenticated("the issuer of the JWT is unknown", remedy=f"Send {self._kinds()}.")
         named = issuer_of(text)
-        # Several may have the same name: so have all Kubernetes clusters by default. Their keys tell them apart.
+        # Several issuers may have the same name, as Kubernetes clusters do by default. Their keys differ.
         for issuer in self._issuers:
             if issuer.issuer == named:
                 try:

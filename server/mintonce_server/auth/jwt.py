@@ -1,4 +1,4 @@
-"""JWTs that callers show (RFC 7519), verified here and nowhere else: nobody is asked (RFC 8725 has the pitfalls)."""
+"""JWTs of callers (RFC 7519), verified locally. RFC 8725 lists the pitfalls."""
 
 import base64
 import hashlib
@@ -12,7 +12,8 @@ from joserfc import jws
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import KeySet
 
-from mintonce_server.auth.jwks import ALGORITHMS, JwksUrl, Key, Keys
+from mintonce_server.auth.jwks import JwksUrl, Key, Keys
+from mintonce_server.common.oauth import JWT_ALGORITHMS
 from mintonce_server.common.strict_json import parse_object
 from mintonce_server.core.caller import Caller, CallerKind
 from mintonce_server.core.errors import MintonceError, Unauthenticated
@@ -22,11 +23,11 @@ MAX_JWT: Final = 8192
 REMEMBERED: Final = 1024
 _SUBJECT = re.compile(r"[\x21-\x7e]{1,512}")
 _FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-_REMEDY: Final = "Send a fresh JWT of an issuer that the server trusts, with the audience that it expects."
+_REMEDY: Final = "Send a valid JWT from an issuer that the server trusts, with the expected audience."
 
 
 class JwtIssuer:
-    """One issuer of callers' JWTs. `keys`: the current ones. ValueError for an algorithm that is not asymmetric."""
+    """One issuer of callers' JWTs. Raises ValueError for an algorithm that is not asymmetric."""
 
     def __init__(
         self,
@@ -36,21 +37,21 @@ class JwtIssuer:
         audiences: frozenset[str],
         algorithms: Sequence[str],
         keys: Keys,
-        leeway: float = 30.0,
+        leeway: float,
     ) -> None:
-        if not ALGORITHMS.issuperset(algorithms):
+        if not set(algorithms) <= set(JWT_ALGORITHMS):
             raise ValueError("only asymmetric algorithms: a public key must never serve as a secret")
         self.name = name
         self.issuer = issuer
         self._audiences = audiences
-        # Not strict: RFC 7515, section 4, wants unknown parameters ignored; those that matter are refused below.
+        # Not strict: RFC 7515, section 4, says to ignore unknown parameters. Critical ones are refused below.
         self._registry = jws.JWSRegistry(algorithms=list(algorithms), strict_check_header=False)
         self._keys = keys
         self._leeway = leeway
         self._verified: OrderedDict[bytes, tuple[KeySet, Caller]] = OrderedDict()
 
     def caller(self, token: str, clock: Clock) -> Caller:
-        """Whom the JWT names. Raises Unauthenticated."""
+        """The caller that the JWT names. Raises Unauthenticated."""
         keys, digest, now = self._current_keys(), hashlib.sha256(token.encode()).digest(), clock.unix()
         known = self._verified.pop(digest, None)
         if known is not None and known[0] is keys and now < (known[1].valid_until or 0.0):
@@ -67,40 +68,42 @@ class JwtIssuer:
             return self._keys()
         except MintonceError:
             pass
-        raise Unauthenticated("the keys to verify this JWT are not here", remedy="Try again soon.", retry_after=5.0)
+        raise Unauthenticated(
+            "the keys to verify this JWT are not available", remedy="Try again soon.", retry_after=5.0
+        )
 
     def _claims(self, token: str, keys: KeySet) -> Mapping[str, object]:
-        """Of a token whose signature is right, by one of the keys that the settings or the issuer's URL named."""
+        """The claims of a JWT whose signature is valid for one of the issuer's keys."""
         header = _part(token, 0)
-        # What could lead to another key, or to rules that we do not know, is refused before it is looked at.
+        # Parameters that could select another key or unknown rules are refused before anything else.
         if header is None or {"jwk", "jku", "x5u", "x5c", "crit", "b64", "zip"} & header.keys():
-            raise _refused("its header is not one of a signed JWT")
+            raise _refused("its header is not that of a signed JWT")
         key = _named(header.get("kid"), keys)
         if key is None:
             if isinstance(self._keys, JwksUrl):
                 self._keys.want()
-            raise _refused("it names no key of the issuer")
+            raise _refused("its kid is not a key of the issuer")
         try:
             with warnings.catch_warnings():
-                # RFC 9864 renames EdDSA to Ed25519; issuers go on saying the old name for long.
+                # RFC 9864 renames EdDSA to Ed25519; many issuers still use the old name.
                 warnings.simplefilter("ignore", SecurityWarning)
                 claims = parse_object(jws.deserialize_compact(token, key, registry=self._registry).payload)
-        except Exception:  # noqa: BLE001 - what a stranger sends is refused, whatever the library makes of it
+        except Exception:  # noqa: BLE001 - untrusted input is refused, whatever the library raises
             claims = None
         if claims is None:
-            raise _refused("its signature does not hold, or its algorithm is not accepted")
+            raise _refused("its signature is invalid, or its algorithm is not accepted")
         return claims
 
     def _caller(self, claims: Mapping[str, object], now: float) -> Caller:
         if claims.get("iss") != self.issuer:
-            raise _refused("it is of another issuer")
+            raise _refused("it is from another issuer")
         audiences = claims.get("aud")
         named = {audiences} if isinstance(audiences, str) else set(_texts(audiences))
         if not named & self._audiences:
             raise _refused("it is for another audience")
         expires = _time(claims, "exp")
         if expires is None:
-            raise _refused("it never expires")
+            raise _refused("it has no expiry")
         if now >= expires + self._leeway:
             raise _refused("it has expired")
         for claim in ("nbf", "iat"):
@@ -109,23 +112,23 @@ class JwtIssuer:
                 raise _refused("it is not valid yet")
         subject = claims.get("sub")
         if not isinstance(subject, str) or not _SUBJECT.fullmatch(subject):
-            raise _refused("it names no subject")
+            raise _refused("it has no valid subject")
         return Caller(f"jwt:{self.name}:{subject}", CallerKind.JWT, expires + self._leeway)
 
 
 def issuer_of(token: str) -> str:
-    """The `iss` of a JWT that nobody has verified yet: to find out who can. Raises Unauthenticated."""
+    """The unverified `iss` of a JWT, to find the issuer that can verify it. Raises Unauthenticated."""
     if len(token) > MAX_JWT or not _FORM.fullmatch(token):
-        raise _refused("it has not the form of a signed JWT")
+        raise _refused("it does not have the form of a signed JWT")
     claims = _part(token, 1)
     issuer = claims.get("iss") if claims else None
     if not isinstance(issuer, str):
-        raise _refused("it names no issuer")
+        raise _refused("it has no issuer")
     return issuer
 
 
 def _named(kid: object, keys: KeySet) -> Key | None:
-    """The key of the id; without one, the only key. Which of several is meant is not guessed."""
+    """The key with this id; without an id, the only key. If there are several, none."""
     if kid is None:
         return keys.keys[0] if len(keys.keys) == 1 else None
     return next((key for key in keys if key.kid == kid), None)

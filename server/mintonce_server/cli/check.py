@@ -1,4 +1,4 @@
-"""`mintonced check`: what is wrong with the settings; or what they mean, and whether store and issuers answer."""
+"""`mintonced check`: issues of the settings; if there are none, a summary, and probes of store and issuers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -14,12 +14,12 @@ from mintonce_server.issuer.http import issuer_peer, trust
 from mintonce_server.store.survey import StoreReport
 
 PROBE_SECONDS: Final = 5.0
-"""The deadline of a probe."""
+"""Timeout of a probe."""
 STORE_SECONDS: Final = 15.0
-"""The deadline of the store's: it does much, with each server that keeps keys."""
+"""Timeout of the store's probe, which runs many operations on each server with keys."""
 
-_FINE: Final = {"files": "they fit", "store": "reached; it does all that the service needs"}
-"""What is said of a probe that found no trouble; others: reached."""
+_FINE: Final = {"files": "usable", "store": "reached; it supports everything that the service needs"}
+"""What is printed for a successful probe; default: reached."""
 
 FINE: Final = 0
 FAULTY: Final = 1
@@ -27,7 +27,7 @@ FAULTY: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Probes:
-    """How to see whether the others are there. Each raises MintonceError, with a remedy, when they are not."""
+    """Functions that test dependencies. Each raises MintonceError, with a remedy, on failure."""
 
     store: Callable[[Settings], Awaitable[StoreReport | None]]
     issuer: Callable[[IssuerSettings], Awaitable[None]]
@@ -36,7 +36,7 @@ class Probes:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a probe found. Without faults, all is well. `notes`: what one should know."""
+    """The result of a probe. `notes`: information that is not a fault."""
 
     what: str
     faults: Sequence[Cause] = ()
@@ -44,9 +44,9 @@ class Outcome:
 
 
 async def run_check(config: Path | None, environ: Mapping[str, str] | None, probes: Probes, out: TextIO) -> int:
-    """Write the report, the verdict last; return the exit code. `environ`: None for the process's own.
+    """Write the report, with the verdict last; return the exit code. `environ`: None for that of the process.
 
-    Mints nothing, and leaves nothing in the store.
+    Mints nothing and leaves nothing in the store.
     """
     try:
         settings = load(config) if environ is None else load(config, environ)
@@ -60,28 +60,30 @@ async def run_check(config: Path | None, environ: Mapping[str, str] | None, prob
 
 
 def report_faults(error: SettingsError) -> Iterator[str]:
-    """Every fault with its remedy."""
-    count = len(error.faults)
+    """Every issue with its remedy."""
+    count = len(error.issues)
     yield f"{count} fault{'s'[: count != 1]} in the settings:"
-    for fault in error.faults:
+    for issue in error.issues:
         yield ""
-        yield visible(f"  {fault.where}")
-        yield visible(f"    {fault.what}")
-        yield visible(f"    → {fault.remedy}")
+        yield visible(f"  {issue.where}")
+        yield visible(f"    {issue.what}")
+        yield visible(f"    → {issue.remedy}")
     yield ""
     yield _verdict(count)
 
 
 def describe(settings: Settings) -> Iterator[str]:
-    """What the server would do, without any secret."""
-    yield "The settings are fine."
-    yield _row("listen", f"{settings.listen}{', open to all who reach it' if settings.insecure_listen else ''}")
-    in_clear = ", in clear" if settings.insecure_redis else ""
-    names = f"names begin with {settings.redis.prefix}"
+    """A summary of the settings, without secrets."""
+    yield "The settings are valid."
+    yield _row(
+        "listen", f"{settings.listen}{', open to everyone who can reach it' if settings.insecure_listen else ''}"
+    )
+    in_clear = ", without TLS" if settings.insecure_redis else ""
+    names = f"prefix {settings.redis.prefix}"
     yield _row("store", f"{settings.redis.safe_url}{in_clear}; {names}; in an outage: {settings.store_outage}")
-    yield _row("callers", ", ".join(_callers(settings)) or "anybody: nobody is asked who he is")
-    yield _row("policy", str(settings.policy_file) if settings.policy_file else "all may have all")
-    sealed = "by sealing_keys_file" if settings.sealing_keys_file else "by keys that everybody knows"
+    yield _row("callers", ", ".join(_callers(settings)) or "not authenticated")
+    yield _row("policy", str(settings.policy_file) if settings.policy_file else "none: everything is allowed")
+    sealed = "with sealing_keys_file" if settings.sealing_keys_file else "with publicly known keys"
     yield _row("sealed", sealed)
     yield _row("audit", str(settings.audit_file) if settings.audit_file else "none")
     for name, issuer in settings.issuers.items():
@@ -100,7 +102,7 @@ def _callers(settings: Settings) -> Iterator[str]:
 
 
 def report_outcomes(outcomes: list[Outcome]) -> Iterator[str]:
-    """What each probe found: notes, and faults with their remedies. The verdict is the last line."""
+    """The results of the probes: notes, and faults with their remedies. The verdict is the last line."""
     for outcome in outcomes:
         if not outcome.faults:
             yield _row("probe", f"{outcome.what}: {_FINE.get(outcome.what, 'reached')}")
@@ -114,12 +116,12 @@ def report_outcomes(outcomes: list[Outcome]) -> Iterator[str]:
 
 def _verdict(faults: int) -> str:
     if not faults:
-        return "Verdict: fine."
-    return f"Verdict: {faults} fault{'s'[: faults != 1]}. Mend {'it' if faults == 1 else 'them'}, and check again."
+        return "Verdict: no faults."
+    return f"Verdict: {faults} fault{'s'[: faults != 1]}. Fix {'it' if faults == 1 else 'them'}, and check again."
 
 
 async def probe_issuer(issuer: IssuerSettings) -> None:
-    """Connect to the issuer's host, and speak TLS with it if the URL says https. Sends no request.
+    """Connect to the issuer's host, with TLS if the URL is https. Sends no request.
 
     Raises IssuerUnavailable.
     """
@@ -131,9 +133,9 @@ async def probe_issuer(issuer: IssuerSettings) -> None:
         raise IssuerUnavailable(str(error), remedy="Name a file with certificates in PEM as ca_file.") from error
     try:
         _, writer = await asyncio.open_connection(host, url.port or (443 if tls else 80), ssl=tls)
-        writer.transport.abort()  # a polite end would wait for the other side's
+        writer.transport.abort()  # a graceful close would wait for the peer
         await writer.wait_closed()
-    except (OSError, UnicodeError) as error:  # UnicodeError: a name that IDNA refuses
+    except (OSError, UnicodeError) as error:  # UnicodeError: an invalid host name
         cause = cause_of(error, issuer_peer(host)) or Cause(
             f"no connection to the issuer at {host} ({type(error).__name__})",
             "Check the host name and port in token_url, DNS, firewall and proxy.",

@@ -1,4 +1,4 @@
-"""`mintonced explain`: which rule of the policy decides, or what keeps each rule from allowing it."""
+"""`mintonced explain`: which rule of the policy allows a call, or why each rule does not."""
 
 import argparse
 import sys
@@ -19,41 +19,43 @@ _KINDS: Final = ("spiffe://", "jwt:", "key:", "anonymous")
 
 
 class NoPolicy(MintonceError):
-    """There are settings, but no policy to explain."""
+    """The settings name no policy."""
 
 
 def add_explain(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
     parser.add_argument("caller", metavar="CALLER", help="spiffe://DOMAIN/PATH, jwt:ISSUER:SUBJECT, key:NAME")
     parser.add_argument("client", metavar="CLIENT", help="name of the OAuth client")
-    parser.add_argument("audience", metavar="AUDIENCE", help='what the token is for; "" for none')
-    parser.add_argument("--scope", action="append", default=[], metavar="SCOPE", help="may be repeated")
+    parser.add_argument("audience", metavar="AUDIENCE", help='audience of the token; "" for none')
+    parser.add_argument(
+        "--scope", action="append", default=[], metavar="SCOPE", help="requested scope; may be repeated"
+    )
     parser.add_argument(
         "--granted",
         action="append",
         default=[],
         metavar="SCOPE",
-        help="what the issuer grants, where that is not what was asked for; may be repeated",
+        help="granted scope, if the issuer grants others than requested; may be repeated",
     )
     parser.add_argument(
-        "--act", action="append", choices=[act.value for act in Act], help="may be repeated; default: get"
+        "--act", action="append", choices=[act.value for act in Act], help="operation; may be repeated; default: get"
     )
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--policy", type=Path, metavar="FILE", help="a policy file, in use or not yet")
+    source.add_argument("--policy", type=Path, metavar="FILE", help="a policy file, deployed or not")
     source.add_argument("--config", type=Path, metavar="FILE", help="the server's TOML file; default: $MINTONCE_CONFIG")
 
 
 def run_explain(options: argparse.Namespace) -> int:
-    """Print the report. 0: all of it is allowed; 1: it is not. Raises MintonceError for what cannot be asked."""
+    """Print the report. 0: everything is allowed; 1: something is not. Raises MintonceError for invalid arguments."""
     key = TokenKey.of(options.client, options.audience, options.scope)
     acts = [Act(act) for act in options.act or ("get",)]
     policy, audiences = _sources(options)
-    hitches = [] if audiences is None else list(_hitches(key, audiences))
+    obstacles = [] if audiences is None else list(_obstacles(key, audiences))
     question, granted = (key.client, key.audience, key.scopes), tuple(sorted(set(options.granted)))
     report = explain(policy, options.caller, *question, acts, granted)
-    sys.stdout.writelines(f"{line}\n" for line in (*report, *hitches))
+    sys.stdout.writelines(f"{line}\n" for line in (*report, *obstacles))
     allowed = all(policy.decide(options.caller, act, *question, granted).allowed for act in acts)
-    return ALLOWED if allowed and not hitches else DENIED
+    return ALLOWED if allowed and not obstacles else DENIED
 
 
 def explain(
@@ -74,9 +76,9 @@ def explain(
         yield f"{act}: denied"
         misses = policy.near_misses(caller, act, client, audience, scopes, granted)
         for miss in misses:
-            yield visible(f"  rule {miss.rule.name} is for this caller, but {_lacks(miss, act)}")
+            yield visible(f"  rule {miss.rule.name} matches this caller, but {_lacks(miss, act)}")
         if not misses:
-            yield f"  no rule is for this caller{_hint(caller)}"
+            yield f"  no rule matches this caller{_hint(caller)}"
 
 
 def _lacks(miss: Misses, act: Act) -> str:
@@ -85,7 +87,7 @@ def _lacks(miss: Misses, act: Act) -> str:
         "not for this client" if miss.client else "",
         "not for this audience" if miss.audience else "",
         f"not for the scope{'s'[: len(miss.scopes) > 1]} {' '.join(miss.scopes)}" if miss.scopes else "",
-        'not without a scope (put "" among its scopes, if that is meant)' if miss.no_scope else "",
+        'not without a scope (add "" to its scopes, if intended)' if miss.no_scope else "",
         f"not for the granted scope{'s'[: len(miss.granted) > 1]} {' '.join(miss.granted)}" if miss.granted else "",
     ]
     return ", ".join(filter(None, lacks))
@@ -94,26 +96,26 @@ def _lacks(miss: Misses, act: Act) -> str:
 def _hint(caller: str) -> str:
     if caller.startswith(_KINDS):
         return ""
-    return ": callers are called spiffe://DOMAIN/PATH, jwt:ISSUER:SUBJECT or key:NAME"
+    return ": names of callers are spiffe://DOMAIN/PATH, jwt:ISSUER:SUBJECT or key:NAME"
 
 
 def _sources(options: argparse.Namespace) -> tuple[Policy, Mapping[str, Sequence[str]] | None]:
-    """The policy; and, when the settings were read, for each client the audiences that it may have."""
+    """The policy and, if the settings were read, the allowed audiences of each client."""
     if options.policy is not None:
         return read_policy(options.policy), None
     settings = load(options.config)
     if settings.policy_file is None:
         raise NoPolicy(
-            "no policy_file is set: everybody who reaches the server may have everything",
+            "no policy_file is set: everyone who can reach the server may get everything",
             remedy="Set policy_file, or name a file with --policy.",
         )
     audiences = {name: client.audiences for name, client in settings.clients.items()}
     return read_policy(settings.policy_file, audiences.keys()), audiences
 
 
-def _hitches(key: TokenKey, audiences: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """What is in the way besides the policy."""
+def _obstacles(key: TokenKey, audiences: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Obstacles outside of the policy."""
     if key.client not in audiences:
-        yield f"besides: no client is registered as {key.client}"
+        yield f"also: no client is registered as {key.client}"
     elif key.audience not in audiences[key.client] and "*" not in audiences[key.client]:
-        yield f"besides: client {key.client} may not have tokens for this audience; see `audiences` in its settings"
+        yield f"also: client {key.client} may not get tokens for this audience; see `audiences` in its settings"

@@ -1,6 +1,6 @@
-"""`mintonced health`: asks a running server. It has a parser of its own, and imports neither grpc nor the settings.
+"""`mintonced health`: queries a running server. It has its own parser, and imports neither grpc nor the settings.
 
-Probes run every few seconds in every container: with all that `mintonced` imports, each cost 0.7 s of CPU.
+Probes run every few seconds in every container: with all imports of `mintonced`, each would cost 0.7 s of CPU.
 """
 
 import argparse
@@ -16,18 +16,18 @@ from mintonce_server.core.errors import MintonceError
 DEADLINE: Final = 2.0
 LISTEN: Final = "127.0.0.1:50051"
 """The default of `listen`."""
-TEXT: Final = "ask a running server whether it serves"
+TEXT: Final = "query the health of a running server"
 
 _TLS_REMEDY: Final = (
-    "Ask at health_listen, such as 127.0.0.1:50053: set it if there is none. To call the port with TLS, give a client "
-    "the certificate of its authority: mintonce --ca-file FILE."
+    "Query health_listen, such as 127.0.0.1:50053; set it if it is not set. To call the TLS port, give a client the "
+    "certificate of its authority: mintonce --ca-file FILE."
 )
 _PREFIX: Final = "MINTONCE_"
 _MAX_CONFIG: Final = 1 << 20
 
 
 class NoHealthAddress(MintonceError):
-    """There is no address that a probe could ask."""
+    """There is no address that a probe can query."""
 
 
 def main(argv: list[str]) -> int:
@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
     except NoHealthAddress as error:
         return _complain(str(error), error.remedy)
     except NoSuchService as error:
-        return _complain(str(error), "Services of a Mintonce server are readiness and liveness.")
+        return _complain(str(error), "A Mintonce server has the services readiness and liveness.")
     except SpeaksTls as error:
         return _complain(str(error), _TLS_REMEDY)
     except ConnectionError as error:
@@ -49,9 +49,9 @@ def main(argv: list[str]) -> int:
 
 
 def address(config: Path | None, environ: Mapping[str, str]) -> str:
-    """Where the server with these settings answers probes. Raises NoHealthAddress.
+    """The address where a server with these settings answers probes. Raises NoHealthAddress.
 
-    A probe shows no certificate, so where there is TLS it needs an address of its own.
+    A probe has no certificate, so a TLS server needs a separate address.
     """
     said = {name.removeprefix(_PREFIX).lower(): text for name, text in environ.items() if name.startswith(_PREFIX)}
     chosen = config or said.get("config")
@@ -67,29 +67,27 @@ def address(config: Path | None, environ: Mapping[str, str]) -> str:
 
 
 def _read(config: Path) -> dict[str, Any]:
-    import tomllib  # most containers have no such file
+    import tomllib  # most containers have no config file
 
     try:
         with config.open("rb") as file:
             return tomllib.loads(file.read(_MAX_CONFIG).decode())
     except (OSError, ValueError) as error:  # ValueError: not TOML, or not UTF-8
-        raise NoHealthAddress(
-            f"{config} cannot be read", remedy="`mintonced check` says what is wrong with it."
-        ) from error
+        raise NoHealthAddress(f"{config} cannot be read", remedy="Run `mintonced check` for the reason.") from error
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mintonced health", description=f"{TEXT[0].upper()}{TEXT[1:]}.")
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file; default: $MINTONCE_CONFIG")
-    parser.add_argument("--target", metavar="ADDRESS", help="HOST:PORT or unix:/PATH; default: by the settings")
+    parser.add_argument("--target", metavar="ADDRESS", help="HOST:PORT or unix:/PATH; default: from the settings")
     parser.add_argument(
-        "--service", default="", metavar="NAME", help="readiness (the default) or liveness; others by their full name"
+        "--service", default="", metavar="NAME", help="readiness (default) or liveness; others by full name"
     )
     return parser
 
 
 def _complain(what: str, remedy: str) -> int:
-    from mintonce_server.core.text import visible  # a server that serves needs none of it
+    from mintonce_server.core.text import visible  # not needed if the server serves
 
     print(f"mintonced: {visible(what)}\n{visible(remedy)}", file=sys.stderr)
     return 1

@@ -1,4 +1,4 @@
-"""Standard output of `mintonced`: what cannot be written is told as that, whatever was about to be printed."""
+"""Standard output of `mintonced`: a failed write is reported as such, whichever command printed."""
 
 import os
 import sys
@@ -9,11 +9,11 @@ from typing import Final, TextIO
 from mintonce_server.core.text import visible
 
 LOST: Final = 1
-"""The exit code where nobody got what was to be said."""
+"""The exit code if the output could not be written."""
 
 
 class Unwritable(Exception):
-    """Not an OSError: commands handle those. `why`: "" where the reader is gone, as in `mintonced check | head`."""
+    """Not an OSError: commands handle those. `why`: "" if the reader is gone, as in `mintonced check | head`."""
 
     def __init__(self, why: str) -> None:
         super().__init__(why)
@@ -21,7 +21,7 @@ class Unwritable(Exception):
 
 
 class _Output(TextIOWrapper):
-    """As Python's own, but for its errors. A letter that the terminal's encoding does not have becomes an escape."""
+    """Like Python's own, with other errors. Characters that the terminal cannot encode become escapes."""
 
     def write(self, text: str, /) -> int:
         try:
@@ -37,13 +37,13 @@ class _Output(TextIOWrapper):
 
 
 class _Closed(_Output):
-    """In place of what Python leaves out when it is closed (>&-): else what is printed is lost without a word."""
+    """Replaces the stream that Python sets to None if it is closed (>&-), so that output is not lost silently."""
 
     def write(self, text: str, /) -> int:
         raise Unwritable("it is closed")
 
 
-def told(run: Callable[[], int]) -> int:
+def with_output(run: Callable[[], int]) -> int:
     """The exit code of a command that may print."""
     try:
         sys.stdout = _output(sys.stdout)
@@ -54,7 +54,7 @@ def told(run: Callable[[], int]) -> int:
     except Unwritable as error:
         _let_go()
         if error.why:
-            remedy = "Make room there, or send it elsewhere."
+            remedy = "Free space there, or redirect it."
             sys.stderr.write(f"mintonced: standard output cannot be written: {visible(error.why)}\n{remedy}\n")
         return LOST
 
@@ -76,7 +76,7 @@ def _unwritable(error: OSError) -> Unwritable:
 
 
 def _let_go() -> None:
-    """What is not written yet never will be: Python would try, and complain, at its exit."""
+    """Discard what is still buffered: Python would try to write it at exit, and print an error."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)

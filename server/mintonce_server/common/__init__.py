@@ -1,1 +1,1 @@
-"""What several parts need and no part owns. Knows the standard library only."""
+"""Code that several parts need and no part owns. Standard library only."""

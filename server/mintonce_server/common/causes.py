@@ -1,6 +1,6 @@
-"""What a failed connection means, and what to do about it. `mintonced check` and the running service say the same.
+"""Causes of failed connections, with remedies. `mintonced check` and the running service report the same.
 
-Decides by the type and the code of an exception, never by its text, which may repeat what the peer sent.
+Uses the type and the code of an exception, never its text, which may repeat what the peer sent.
 """
 
 import errno
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 DEEPEST: Final = 10
-"""Exceptions of a chain that are looked at."""
+"""Maximum number of exceptions of a chain that are considered."""
 
 
 class Cause(NamedTuple):
-    """A sentence without its full stop, and a remedy."""
+    """A sentence without full stop, and a remedy."""
 
     what: str
     remedy: str
@@ -23,15 +23,15 @@ class Cause(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The other end, as it is called in a sentence.
+    """The other end of a connection, and the words for it in a sentence.
 
     Attributes:
         name: such as "the store at redis:6379".
-        setting: where its address stands.
-        authorities: the setting that names the authorities that we trust.
-        own: the setting that names our certificate.
-        clear: how an address without TLS begins, such as "redis://".
-        tls: how one with TLS begins.
+        setting: the setting of its address.
+        authorities: the setting of the authorities that are trusted.
+        own: the setting of our certificate.
+        clear: the start of an address without TLS, such as "redis://".
+        tls: the start of an address with TLS.
     """
 
     name: str
@@ -43,19 +43,19 @@ class Peer:
 
 
 class SpeaksTls(ConnectionError):
-    """We spoke in clear to a port that wants TLS."""
+    """A connection without TLS to a port that expects TLS."""
 
 
 class SpeaksClear(ConnectionError):
-    """We spoke TLS to a port that is in clear."""
+    """A TLS connection to a port without TLS."""
 
 
 class SpeaksHttp(ConnectionError):
-    """An HTTP server, where another kind was expected."""
+    """An HTTP server instead of the expected kind."""
 
 
 _NO_AUTHORITY: Final = frozenset({2, 18, 19, 20, 21})
-"""OpenSSL's numbers for a certificate that no trusted authority has signed."""
+"""OpenSSL's codes for a certificate that no trusted authority has signed."""
 _OTHER_NAME: Final = frozenset({62, 63, 64})
 _EXPIRED, _NOT_YET = 10, 9
 
@@ -80,7 +80,7 @@ _NO_ROUTE: Final = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETD
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The exception and what is below it, outermost first. Below a timeout is what it interrupted, and no cause."""
+    """The exception and its causes, outermost first. What a timeout interrupted is not a cause."""
     for _ in range(DEEPEST):
         if error is None:
             return
@@ -89,7 +89,7 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def cause_of(error: BaseException, peer: Peer) -> Cause | None:
-    """None for what is neither TLS nor the network. TLS counts before the network: it says more."""
+    """None if it concerns neither TLS nor the network. TLS has precedence, because it is more specific."""
     found = list(chain(error))
     for each in found:
         if isinstance(each, SpeaksTls | SpeaksClear | SpeaksHttp):
@@ -109,12 +109,12 @@ def _wrong_language(error: SpeaksTls | SpeaksClear | SpeaksHttp, peer: Peer) -> 
     if isinstance(error, SpeaksTls):
         return Cause(
             f"{peer.name} wants TLS, and {peer.setting} says {peer.clear}",
-            f"Write {peer.tls} into {peer.setting}, or the port that is in clear.",
+            f"Use {peer.tls} in {peer.setting}, or the port without TLS.",
         )
     if isinstance(error, SpeaksClear):
         return Cause(
             f"{peer.name} does not speak TLS, and {peer.setting} says {peer.tls}",
-            f"Write the port that speaks TLS into {peer.setting}; or {peer.clear} if it is meant to be in clear.",
+            f"Use the TLS port in {peer.setting}; or {peer.clear} if no TLS is intended.",
         )
     return Cause(f"{peer.name} is an HTTP server", f"Check the host and the port in {peer.setting}.")
 
@@ -123,26 +123,26 @@ def _their_certificate(code: int, peer: Peer) -> Cause:
     if code == _EXPIRED:
         return Cause(
             f"the certificate of {peer.name}, or that of its authority, has expired",
-            "Renew the certificate. If it is still valid, set the clock of this machine.",
+            "Renew the certificate. If it is still valid, correct the clock of this machine.",
         )
     if code == _NOT_YET:
         return Cause(
             f"the certificate of {peer.name} is not valid yet",
-            "Set the clock of this machine, or replace the certificate.",
+            "Correct the clock of this machine, or replace the certificate.",
         )
     if code in _OTHER_NAME:
         return Cause(
             f"the certificate of {peer.name} does not name the host in {peer.setting}",
-            f"Write a name that the certificate has into {peer.setting}, or give it a certificate for this host.",
+            f"Use a name of the certificate in {peer.setting}, or issue a certificate for this host.",
         )
     if code in _NO_AUTHORITY:
         return Cause(
             f"the certificate of {peer.name} is signed by an authority that is not trusted here",
-            f"Name the file with the certificate of its authority by {peer.authorities}.",
+            f"Set the certificate of its authority with {peer.authorities}.",
         )
     return Cause(
-        f"the certificate of {peer.name} does not hold (OpenSSL's code {code})",
-        f"Replace the certificate, and see that {peer.authorities} names its authority.",
+        f"the certificate of {peer.name} is not valid (OpenSSL's code {code})",
+        f"Replace the certificate, and check that {peer.authorities} contains its authority.",
     )
 
 
@@ -150,24 +150,24 @@ def _tls(reason: str, peer: Peer) -> Cause:
     if reason in _IN_CLEAR:
         return _wrong_language(SpeaksClear(), peer)
     if reason in _MISSING:
-        return Cause(f"{peer.name} wants a certificate of ours, and none is set", f"Name one by {peer.own}.")
+        return Cause(f"{peer.name} wants a certificate of ours, and none is set", f"Set one with {peer.own}.")
     if reason in _REFUSED:
         return Cause(
             f"{peer.name} refuses our certificate: {_REFUSED[reason]}",
-            f"Replace the certificate that {peer.own} names, or let {peer.name} trust its authority.",
+            f"Replace the certificate in {peer.own}, or let {peer.name} trust its authority.",
         )
     if reason in _NO_VERSION:
-        return Cause(f"{peer.name} speaks no version of TLS that we speak", "Allow TLS 1.2 or 1.3 there.")
+        return Cause(f"{peer.name} supports no common version of TLS", "Enable TLS 1.2 or 1.3 there.")
     if reason in _NO_AGREEMENT:
         return Cause(
-            f"{peer.name} found nothing in common with us in the TLS handshake",
-            f"See whether it wants a certificate ({peer.own}), and which ciphers it allows.",
+            f"the TLS handshake with {peer.name} failed: no common parameters",
+            f"Check whether it requires a client certificate ({peer.own}), and which ciphers it allows.",
         )
     if reason in _NO_SUCH_NAME:
         return Cause(f"{peer.name} has no certificate for that name", f"Check the host name in {peer.setting}.")
     return Cause(
         f"the TLS connection to {peer.name} broke ({reason or 'no reason given'})",
-        f"See what listens there, and what stands in its log. Is the address in {peer.setting} right?",
+        f"Check its log, and the address in {peer.setting}.",
     )
 
 
@@ -176,17 +176,18 @@ def _network(error: OSError, peer: Peer) -> Cause | None:
         return Cause(f"the name of {peer.name} is not found", f"Check the host name in {peer.setting}, and DNS.")
     if isinstance(error, ConnectionRefusedError):
         return Cause(
-            f"nothing listens at the port of {peer.name}", f"Start it, or mend the host and the port in {peer.setting}."
+            f"nothing listens at the port of {peer.name}",
+            f"Start it, or correct the host and the port in {peer.setting}.",
         )
     if isinstance(error, FileNotFoundError):
-        return Cause(f"there is no socket of {peer.name}", f"Start it, or mend the path in {peer.setting}.")
+        return Cause(f"there is no socket of {peer.name}", f"Start it, or correct the path in {peer.setting}.")
     if isinstance(error, PermissionError):
-        return Cause(f"this user may not open {peer.name}", "Give the user rights on the socket and its folder.")
+        return Cause(f"this user may not open {peer.name}", "Grant the user access to the socket and its directory.")
     if isinstance(error, ConnectionResetError | BrokenPipeError | ConnectionAbortedError):
         return Cause(
             f"{peer.name} hung up",
-            f"See its log. With TLS: does it trust our certificate, or want one ({peer.own})? Is the port in "
-            f"{peer.setting} right?",
+            f"Check its log and the port in {peer.setting}. With TLS, check whether it requires or rejects our "
+            f"certificate ({peer.own}).",
         )
     if error.errno in _NO_ROUTE:
         return Cause(f"no network leads to {peer.name}", "Check routes, firewall and proxy.")

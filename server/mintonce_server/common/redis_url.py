@@ -6,7 +6,7 @@ from ssl import SSLContext
 from typing import Final, Literal, NamedTuple, Self
 from urllib.parse import SplitResult, parse_qsl, unquote
 
-from mintonce_server.common.urls import hosts_of, read_address, split_hosts_url
+from mintonce_server.common.network import hosts_of, read_address, split_hosts_url
 
 Kind = Literal["single", "sentinel", "cluster"]
 

@@ -1,73 +1,245 @@
-"""What must be true of several settings at once. Decides, and says; the only I/O is a look at the files of ca_file."""
+"""Rules that concern several settings, or the files that they name. Pure except for looking at those files."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 from urllib.parse import urlsplit
 
-from mintonce_server.config.faults import Fault, did_you_mean
-from mintonce_server.config.files import FileFault, read_regular
-from mintonce_server.config.findings import Findings, table, tables
-from mintonce_server.config.models import IssuerSettings
-from mintonce_server.config.server import ServerSettings
-from mintonce_server.config.types import is_loopback
+from mintonce_server.common.files import FileError, read_file, require_not_writable, require_private
+from mintonce_server.common.network import (
+    hosts_of,
+    is_loopback,
+    listens_beyond_loopback,
+    read_address,
+    split_hosts_url,
+)
+from mintonce_server.config.issues import (
+    Issues,
+    SettingPath,
+    ValidationIssue,
+    did_you_mean,
+    file_issue,
+    table,
+    tables,
+    variable,
+)
+from mintonce_server.config.models import ClientSettings, IssuerSettings, JwtIssuerSettings, ServerSettings, Settings
+from mintonce_server.config.redis_url import is_encrypted, tls_file_errors
+
+_AUTHENTICATION: Final = "tls.client_ca_file, [jwt_issuers.NAME] or api_keys_file"
+_SECRET_FILES: Final = ("signing_key_file", "key_file")
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts that are valid in themselves, less what is faulty in them: those faults are told already."""
+    """Sections that are valid by themselves, without their invalid settings, which have issues already."""
 
     server: ServerSettings | None
     issuers: dict[str, IssuerSettings]
 
 
-def check(parts: Parts, values: dict[str, Any], findings: Findings) -> Iterator[Fault]:
-    """All faults between the parts. `values`: all that was found, valid or not."""
+def check_issuers(parts: Parts, values: dict[str, Any], issues: Issues) -> Iterator[ValidationIssue]:
+    """Issues of issuers, and of the clients that name them. `values`: all that was found, valid or not."""
     if parts.server is not None:
         for name, issuer in parts.issuers.items():
-            yield from _check_issuer(name, issuer, parts.server, findings)
-    yield from _check_issuer_names(values, findings)
+            yield from _check_issuer(name, issuer, parts.server, issues)
+    yield from _check_issuer_names(values, issues)
     for name, issuer in parts.issuers.items():
-        yield from _check_ca_file(name, issuer, findings)
+        if issuer.ca_file is not None:
+            yield from _check_file(("issuers", name, "ca_file"), issuer.ca_file, None, issues)
 
 
-def _check_issuer(name: str, issuer: IssuerSettings, server: ServerSettings, findings: Findings) -> Iterator[Fault]:
+def check_access(settings: Settings, issues: Issues) -> Iterator[ValidationIssue]:
+    """Issues of the settings that restrict access. `settings` may lack what is known to be invalid."""
+    yield from _check_listeners(settings, issues)
+    yield from _check_callers(settings, issues)
+    yield from _check_redis(settings, issues)
+    yield from _check_sealing(settings, issues)
+    for name, jwt_issuer in settings.jwt_issuers.items():
+        yield from _check_jwt_issuer(name, jwt_issuer, issues)
+    for name, client in settings.clients.items():
+        issuer = settings.issuers.get(client.issuer)
+        yield from _check_client(name, client, issuer.auth if issuer else "client_secret_post", issues)
+        yield from _check_audiences(name, client, settings, issues)
+    for path, file, check in _files(settings):
+        if path not in issues.invalid:
+            yield from _check_file(path, file, check, issues)
+
+
+def _check_issuer(
+    name: str, issuer: IssuerSettings, server: ServerSettings, issues: Issues
+) -> Iterator[ValidationIssue]:
     path = ("issuers", name)
     url = urlsplit(issuer.token_url)
     if url.scheme == "http" and not is_loopback(url.hostname or "") and not server.insecure_issuer:
-        yield Fault(
-            findings.where((*path, "token_url")),
-            "is plain http:// beyond this machine: the secret would travel in the clear",
-            "Use https://; or, if it is meant, set insecure_issuer = true (MINTONCE_INSECURE_ISSUER=true).",
-        )
-    if "timeout" in issuer.model_fields_set and issuer.timeout > server.mint_deadline:
-        yield Fault(
-            findings.where((*path, "timeout")),
-            f"is longer than the mint deadline of {server.mint_deadline:g} s, which would cut it short",
-            "Lower it, or raise mint_deadline.",
+        yield ValidationIssue(
+            issues.where((*path, "token_url")),
+            "is http:// to another machine: the client secret would be sent unencrypted",
+            "Use https://; or, if this is intended, set insecure_issuer = true (MINTONCE_INSECURE_ISSUER=true).",
         )
 
 
-def _check_ca_file(name: str, issuer: IssuerSettings, findings: Findings) -> Iterator[Fault]:
-    if issuer.ca_file is not None:
-        try:
-            read_regular(issuer.ca_file)
-        except FileFault as error:
-            yield error.at(findings.where(("issuers", name, "ca_file")))
-
-
-def _check_issuer_names(values: dict[str, Any], findings: Findings) -> Iterator[Fault]:
-    """Works on what was found, so that one fault in an issuer makes no second one in its clients."""
+def _check_issuer_names(values: dict[str, Any], issues: Issues) -> Iterator[ValidationIssue]:
+    """Works on all that was found, so that an invalid issuer causes no second issue in its clients."""
     issuers = table(values, "issuers") or {}
     for path, client in tables(values):
         here = (*path, "issuer")
         wanted = client.get("issuer", "default")
-        if path[0] != "clients" or not isinstance(wanted, str) or wanted in issuers or here in findings.spoiled:
+        if path[0] != "clients" or not isinstance(wanted, str) or wanted in issuers or here in issues.invalid:
             continue
-        yield Fault(findings.where(here), "names no issuer that is configured", _which(issuers, wanted))
+        remedy = "Set MINTONCE_OAUTH_DOMAIN, or write a table [issuers.NAME] with token_url."
+        yield ValidationIssue(
+            issues.where(here), "is not a configured issuer", did_you_mean(wanted, issuers) if issuers else remedy
+        )
 
 
-def _which(issuers: dict[str, object], wanted: str) -> str:
-    if issuers:
-        return did_you_mean(wanted, issuers)
-    return "Set MINTONCE_OAUTH_DOMAIN, or write a table [issuers.NAME] with token_url."
+def _check_listeners(settings: Settings, issues: Issues) -> Iterator[ValidationIssue]:
+    has_no_tls = settings.tls is None and not issues.has_any_in("tls")
+    if listens_beyond_loopback(settings.listen) and not settings.insecure_listen:
+        if has_no_tls:
+            yield ValidationIssue(
+                issues.where(("listen",)),
+                "is reachable from other machines without TLS: tokens would be sent unencrypted",
+                "Set [tls] with certificate_file and key_file; or listen on 127.0.0.1 or unix:/PATH; or, if only"
+                " callers can reach it, set insecure_listen = true (MINTONCE_INSECURE_LISTEN=true).",
+            )
+        elif settings.tls is not None and not settings.authenticates_callers:
+            yield ValidationIssue(
+                issues.where(("listen",)),
+                "is reachable from other machines, and callers are not authenticated: everyone could get tokens",
+                f"Set {_AUTHENTICATION}; or, if only callers can reach it, set insecure_listen = true"
+                " (MINTONCE_INSECURE_LISTEN=true).",
+            )
+    if settings.bearer_listen is None:
+        return
+    if has_no_tls and not settings.bearer_listen.startswith("unix:"):
+        yield ValidationIssue(
+            issues.where(("bearer_listen",)), "has no TLS", "Set [tls] with certificate_file and key_file."
+        )
+    if not settings.jwt_issuers and not settings.api_keys_file:
+        yield ValidationIssue(
+            issues.where(("bearer_listen",)),
+            "accepts no kind of credentials",
+            "Set [jwt_issuers.NAME] or api_keys_file.",
+        )
+
+
+def _check_callers(settings: Settings, issues: Issues) -> Iterator[ValidationIssue]:
+    if settings.authenticates_callers and settings.policy_file is None:
+        yield ValidationIssue(
+            issues.where(("policy_file",)),
+            "is missing: callers are authenticated, but no policy says which tokens they may get",
+            "Write a policy file as docs/security/policy.md describes.",
+        )
+    if settings.tls and settings.tls.client_ca_file and not settings.tls.trust_domains:
+        yield ValidationIssue(
+            issues.where(("tls", "trust_domains")),
+            "is missing: without it no client certificate identifies a caller",
+            "Set the SPIFFE trust domain of the certificates' URI, such as prod.example.com.",
+        )
+
+
+def _check_redis(settings: Settings, issues: Issues) -> Iterator[ValidationIssue]:
+    url, where = settings.redis.url.reveal(), issues.where(("redis", "url"))
+    for what, remedy in tls_file_errors(url):
+        yield ValidationIssue(where, what, remedy)
+    if _is_remote(url) and not is_encrypted(url) and not settings.insecure_redis:
+        yield ValidationIssue(
+            where,
+            "is another machine without TLS: on the way, the password can be read and commands changed",
+            "Use TLS (rediss://, rediss+sentinel://, rediss+cluster://) or a Unix socket; or, if only Mintonce and"
+            " Redis share the network, set insecure_redis = true (MINTONCE_INSECURE_REDIS=true).",
+        )
+
+
+def _check_sealing(settings: Settings, issues: Issues) -> Iterator[ValidationIssue]:
+    if settings.sealing_keys_file or settings.insecure_store:
+        return
+    listens = [settings.listen, *([settings.bearer_listen] if settings.bearer_listen else [])]
+    if any(map(listens_beyond_loopback, listens)) or _is_remote(settings.redis.url.reveal()):
+        yield ValidationIssue(
+            issues.where(("sealing_keys_file",)),
+            "is missing: tokens would be readable in the store and in its backups",
+            "Make one with `mintonced keygen` and set it; or, if this is intended, set insecure_store = true"
+            " (MINTONCE_INSECURE_STORE=true).",
+        )
+
+
+def _is_remote(redis_url: str) -> bool:
+    parts = split_hosts_url(redis_url)
+    if parts.scheme == "unix":
+        return False
+    hosts = [read_address(host, default_port=1)[0].lower() for host in hosts_of(parts) if host]
+    return not all(map(is_loopback, hosts))
+
+
+def _check_jwt_issuer(name: str, issuer: JwtIssuerSettings, issues: Issues) -> Iterator[ValidationIssue]:
+    if issuer.jwks_file is None and issuer.jwks_url is None and not issues.has_any_in("jwt_issuers", name):
+        where = issues.where(("jwt_issuers", name, "jwks_file"))
+        yield ValidationIssue(where, "is missing", "Set jwks_file, or jwks_url with https://.")
+
+
+def _check_client(name: str, client: ClientSettings, auth: str, issues: Issues) -> Iterator[ValidationIssue]:
+    """Whether the client has the credentials that the issuer's `auth` needs."""
+    needs = {"private_key_jwt": ("signing_key_file",), "tls_client_auth": ("certificate_file", "key_file")}
+    known = {path[2] for path in issues.invalid if path[:2] == ("clients", name) and len(path) == 3}
+    if "client_secret_files" in known:
+        known.add("client_secret")
+    for setting in needs.get(auth, ("client_secret",)):
+        if getattr(client, setting) is None and setting not in known:
+            meaning = ClientSettings.model_fields[setting].description
+            where = issues.where(("clients", name, setting))
+            yield ValidationIssue(where, "is missing", f"Set it. {meaning}")
+
+
+def _check_audiences(
+    name: str, client: ClientSettings, settings: Settings, issues: Issues
+) -> Iterator[ValidationIssue]:
+    """Any audience is the only open default: a server for other machines must ask for it."""
+    path = ("clients", name, "audiences")
+    if "audiences" in client.model_fields_set or path in issues.invalid:
+        return
+    if any(map(listens_beyond_loopback, filter(None, (settings.listen, settings.bearer_listen)))):
+        yield ValidationIssue(
+            issues.where(path),
+            "is missing: other machines can reach this server, and the tokens could be for any audience",
+            f'List the audiences; or, if any is intended, set audiences = ["*"] ({variable(path)}=*).',
+        )
+
+
+def _check_file(
+    path: SettingPath, file: Path, check: Callable[[Path], None] | None, issues: Issues
+) -> Iterator[ValidationIssue]:
+    try:
+        read_file(file)
+        if check is not None:
+            check(file)
+    except FileError as error:
+        yield file_issue(issues.where(path), error)
+
+
+def _files(settings: Settings) -> Iterator[tuple[SettingPath, Path, Callable[[Path], None]]]:
+    """Each file that controls access, with the required protection."""
+    for setting in ("api_keys_file", "policy_file"):
+        if file := getattr(settings, setting):
+            yield (setting,), file, require_not_writable
+    if settings.sealing_keys_file:
+        yield ("sealing_keys_file",), settings.sealing_keys_file, require_private
+    if tls := settings.tls:
+        yield ("tls", "certificate_file"), tls.certificate_file, require_not_writable
+        yield ("tls", "key_file"), tls.key_file, require_private
+        if tls.client_ca_file:
+            yield ("tls", "client_ca_file"), tls.client_ca_file, require_not_writable
+    for name, issuer in settings.jwt_issuers.items():
+        if issuer.jwks_file:
+            yield ("jwt_issuers", name, "jwks_file"), issuer.jwks_file, require_not_writable
+    for name, client in settings.clients.items():
+        for setting in _SECRET_FILES:
+            if file := getattr(client, setting):
+                yield ("clients", name, setting), file, require_private
+        if client.certificate_file:
+            yield ("clients", name, "certificate_file"), client.certificate_file, require_not_writable
+        first, *others = client.client_secret_files or [None]
+        for file in filter(None, [first, *(other for other in others if other and other.exists())]):
+            yield ("clients", name, "client_secret_files"), file, require_private

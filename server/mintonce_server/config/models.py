@@ -1,26 +1,29 @@
-"""The settings themselves: frozen values, each with its meaning, from which the settings reference is made."""
+"""The settings: frozen values, each with its meaning. The settings reference is generated from them."""
 
 from contextvars import ContextVar
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, JsonValue
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from mintonce_server.config.part import File, Part
 from mintonce_server.config.redis_url import without_secrets
-from mintonce_server.config.server import ServerSettings
 from mintonce_server.config.types import (
     Algorithms,
     Audiences,
     Duration,
+    File,
     Flag,
     HttpsUrl,
     Kind,
+    Listen,
     Lower,
+    Mode,
     Name,
     Prefix,
     RedisUrl,
+    SecretFiles,
     SecretText,
+    Section,
     Text,
     Texts,
     TokenUrl,
@@ -31,11 +34,139 @@ from mintonce_server.config.types import (
 Extra = Annotated[dict[str, JsonValue], AfterValidator(claims), Kind("table")]
 
 
-_sources: ContextVar[tuple[PydanticBaseSettingsSource, ...]] = ContextVar("sources", default=())
-# The hook of pydantic-settings takes no arguments of ours.
+class ServerSettings(Section):
+    """The top level."""
+
+    listen: Listen = Field(
+        default="127.0.0.1:50051", description="Address of the gRPC server: `HOST:PORT` or `unix:/PATH`."
+    )
+    bearer_listen: Listen | None = Field(
+        default=None,
+        description="Additional TLS address for callers with a JWT or an API key, without a certificate.",
+    )
+    health_listen: Listen | None = Field(
+        default=None, description="Additional address without TLS for health probes. Serves only grpc.health.v1."
+    )
+    socket_mode: Mode = Field(default="0600", description="File mode of a `unix:` socket.")
+    insecure_listen: Flag = Field(
+        default=False, description="Allow a non-loopback listener without TLS or caller authentication."
+    )
+    api_keys_file: File | None = Field(
+        default=None, description="Hashed API keys of callers. `mintonced apikey NAME` makes one."
+    )
+    policy_file: File | None = Field(
+        default=None, description="Which callers may get which tokens; see docs/security/policy.md."
+    )
+    audit_file: File | None = Field(
+        default=None, description="Audit log: one line for each decision and each mint; see docs/security/audit.md."
+    )
+    audit_interval: Duration = Field(
+        default=60.0,
+        ge=1,
+        le=86_400,
+        description="Repeated refusals of one caller or network are counted and written once per interval.",
+    )
+    sealing_keys_file: File | None = Field(
+        default=None, description="Keys that encrypt tokens in the store. `mintonced keygen` makes them."
+    )
+    insecure_store: Flag = Field(
+        default=False,
+        description="Allow a non-loopback listener or store without `sealing_keys_file`: the store then shows tokens.",
+    )
+    insecure_redis: Flag = Field(
+        default=False,
+        description="Allow a non-loopback Redis without TLS: the password and all commands can be read and changed.",
+    )
+    insecure_issuer: Flag = Field(
+        default=False, description="Allow a non-loopback issuer with `http://`: client secrets are sent unencrypted."
+    )
+    reflection: Flag = Field(default=False, description="Serve gRPC reflection.")
+    store_outage: Annotated[Literal["mint", "refuse"], Lower, Kind("`mint` or `refuse`")] = Field(
+        default="mint",
+        description="During a store outage, if no valid token is in memory: mint without the store, or refuse.",
+    )
+    drain_timeout: Duration = Field(
+        default=10.0, le=3600, description="Maximum time for calls in progress to finish on shutdown."
+    )
+    min_rotation_interval: Duration = Field(
+        default=30.0, le=86_400, description="Minimum interval between accepted rejections of one key."
+    )
+    mint_timeout: Duration = Field(
+        default=10.0, gt=0, le=300, description="Maximum time for a mint, including the request to the issuer."
+    )
+    lease_ttl: Duration = Field(
+        default=3.0, ge=0.5, le=60, description="A lease that is not renewed expires after this time."
+    )
+    revalidate_interval: Duration = Field(
+        default=5.0,
+        ge=0.1,
+        le=300,
+        description="Maximum time a cached token may be served without checking the store.",
+    )
 
 
-class RedisSettings(Part):
+class LimitsSettings(Section):
+    """[limits]"""
+
+    max_concurrent_rpcs: int = Field(
+        default=10_000,
+        ge=1,
+        le=2**20,
+        description="Maximum concurrent calls per address, watches included. Callers without a valid identity have a"
+        " quota of their own.",
+    )
+    max_streams_per_connection: int = Field(
+        default=2000,
+        ge=1,
+        le=10**6,
+        description="Maximum concurrent calls per connection, watches included. Clients queue further ones.",
+    )
+    message_timeout: Duration = Field(
+        default=5.0, ge=0.1, le=300, description="Maximum time between the headers and the message of a call."
+    )
+    max_connection_age: Duration = Field(
+        default=1800.0,
+        gt=0,
+        description="Maximum age of a connection. Callers reconnect, which ends access with a revoked certificate.",
+    )
+    max_keys_per_client: int = Field(
+        default=10_000,
+        ge=1,
+        le=10**7,
+        description="Maximum cached keys per client and replica, shared fairly by callers. Unused keys are evicted.",
+    )
+    max_watches_per_caller: int = Field(
+        default=1000, ge=1, le=10**6, description="Maximum concurrent watches per caller."
+    )
+    max_calls_per_caller: int = Field(default=2000, ge=1, le=10**6, description="Maximum concurrent calls per caller.")
+    anonymous_callers: int = Field(
+        default=10,
+        ge=1,
+        le=10**6,
+        description="If callers are not authenticated, all of them together have the limits of this many callers.",
+    )
+    mints_per_second: float = Field(
+        default=20.0, gt=0, le=10**6, description="Sustained rate of calls per caller that may cause a mint."
+    )
+    mint_burst: int = Field(default=500, ge=1, le=10**6, description="Burst size of calls that may cause a mint.")
+    rejects_per_second: float = Field(
+        default=1.0, gt=0, le=10**6, description="Sustained rate of rejections per caller."
+    )
+    reject_burst: int = Field(default=20, ge=1, le=10**6, description="Burst size of rejections.")
+
+
+class LogSettings(Section):
+    """[log]"""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Lower, Kind("`debug`, `info`, `warning` or `error`")
+    ] = Field(default="info", description="Minimum log level.")
+    format: Annotated[Literal["json", "console"], Lower, Kind("`json` or `console`")] = Field(
+        default="json", description="Format of log lines."
+    )
+
+
+class RedisSettings(Section):
     """[redis]"""
 
     url: RedisUrl = Field(
@@ -43,13 +174,13 @@ class RedisSettings(Part):
     )
     url_file: File | None = Field(
         default=None,
-        description="A file that holds the URL, when a password is in it. Read again for a new user or password.",
+        description="File that contains the URL. A new user or password in it takes effect at run time.",
     )
     prefix: Prefix = Field(
         default="mintonce",
-        description="Names in Redis begin with it. Installations that share one need different ones.",
+        description="Prefix of all names in Redis. Installations that share a Redis need different ones.",
     )
-    deadline: Duration = Field(default=0.25, gt=0, le=60, description="How long one operation of the store may take.")
+    timeout: Duration = Field(default=0.25, gt=0, le=60, description="Maximum time for one operation of the store.")
 
     @property
     def safe_url(self) -> str:
@@ -57,129 +188,139 @@ class RedisSettings(Part):
         return without_secrets(self.url.reveal())
 
 
-class TlsSettings(Part):
+class TlsSettings(Section):
     """[tls]"""
 
-    certificate_file: File = Field(description="The server's certificate, with those between it and its CA (PEM).")
+    certificate_file: File = Field(description="The server's certificate, followed by intermediate certificates (PEM).")
     key_file: File = Field(description="The private key of the certificate (PEM).")
     client_ca_file: File | None = Field(
-        default=None, description="Who signs callers' certificates (PEM). Then each caller at `listen` must show one."
+        default=None, description="CA bundle for client certificates (PEM). Enables mTLS on `listen`."
     )
     trust_domains: TrustDomains = Field(
-        default=(), description="SPIFFE trust domains that callers may be of, such as `prod.example.com`."
+        default=(), description="SPIFFE trust domains of accepted client certificates, such as `prod.example.com`."
     )
 
 
-class JwtIssuerSettings(Part):
+class JwtIssuerSettings(Section):
     """[jwt_issuers.NAME]"""
 
-    issuer: Text = Field(min_length=1, description="What `iss` of a caller's JWT must be, to the letter.")
-    audiences: Texts = Field(min_length=1, description="One of these must be in `aud`.")
+    issuer: Text = Field(min_length=1, description="Required value of `iss` in a caller's JWT.")
+    audiences: Texts = Field(min_length=1, description="`aud` must contain one of these.")
     jwks_file: File | None = Field(
-        default=None, description="The issuer's public keys (RFC 7517). This, or `jwks_url`."
+        default=None, description="The issuer's public keys (RFC 7517). Either this or `jwks_url`."
     )
-    jwks_url: HttpsUrl | None = Field(default=None, description="Where to fetch them, by https.")
-    ca_file: File | None = Field(default=None, description="Certificate authorities to trust for `jwks_url` (PEM).")
+    jwks_url: HttpsUrl | None = Field(default=None, description="URL of the issuer's public keys (`https://`).")
+    ca_file: File | None = Field(default=None, description="CA bundle for `jwks_url` (PEM). Default: the system's.")
     algorithms: Algorithms = Field(
-        default=("RS256", "ES256"), min_length=1, description="Signature algorithms to accept; only asymmetric ones."
+        default=("RS256", "ES256"), min_length=1, description="Accepted signature algorithms, asymmetric only."
     )
-    leeway: Duration = Field(default=30.0, le=60, description="How far clocks may differ.")
+    leeway: Duration = Field(default=30.0, le=60, description="Accepted clock skew.")
 
 
-class IssuerSettings(Part):
+class IssuerSettings(Section):
     """[issuers.NAME]"""
 
-    token_url: TokenUrl = Field(description="The token endpoint. This, or `domain`.")
+    token_url: TokenUrl = Field(description="The token endpoint. Either this or `domain`.")
     domain: Text | None = Field(default=None, description="An OAuth domain: short for `https://DOMAIN/oauth/token`.")
     request: Annotated[Literal["json", "form"], Kind("`json` or `form`")] = Field(
         default="form",
-        description="How the request is written: `json`, or `form` as in RFC 6749. With `domain`: `json`.",
+        description="Format of token requests: `form` (RFC 6749) or `json`. With `domain`, the default is `json`.",
     )
     auth: Annotated[
         Literal["client_secret_post", "client_secret_basic", "private_key_jwt", "tls_client_auth"],
         Kind("`client_secret_post`, `client_secret_basic`, `private_key_jwt` or `tls_client_auth`"),
     ] = Field(
         default="client_secret_post",
-        description="How a client proves itself: a secret in the body or by HTTP Basic, a signed JWT, a certificate.",
+        description="How clients authenticate: secret in the body, HTTP Basic, signed JWT, or client certificate.",
     )
     assertion_audience: Text | None = Field(
         default=None, description="`aud` of the JWT of `private_key_jwt`. Default: the token URL."
     )
     allow_bound_tokens: Flag = Field(
-        default=False, description="Share tokens that are bound to a certificate or key, which callers cannot use."
+        default=False,
+        description="Accept tokens bound to a certificate or key (`cnf`), which callers without that key cannot use.",
     )
     audience_check: Annotated[Literal["warn", "refuse", "off"], Lower, Kind("`warn`, `refuse` or `off`")] = Field(
         default="warn",
-        description="When a JWT's `aud` does not name the audience that was asked for: log it, refuse it, or take it.",
+        description="If a JWT's `aud` lacks the requested audience: log a warning, refuse the token, or ignore it.",
     )
     audience_parameter: Annotated[Literal["audience", "resource"], Kind("`audience` or `resource`")] = Field(
-        default="resource", description="What a form calls the audience; `resource` is RFC 8707. JSON says `audience`."
-    )
-    timeout: Duration = Field(
-        default=10.0,
-        gt=0,
-        le=300,
-        description="How long one POST may take, all in all; never past the `mint_deadline`.",
+        default="resource",
+        description="Parameter of the audience in a form; `resource` is RFC 8707. JSON requests use `audience`.",
     )
     http2: Flag = Field(default=False, description="Offer HTTP/2.")
     default_lifetime: Duration | None = Field(
         default=None,
         gt=1,
-        description="How long a token lives when the issuer does not say. Else the JWT's `exp` counts.",
+        description="Token lifetime if the response has no `expires_in`. Default: `exp` of the JWT.",
     )
-    ca_file: File | None = Field(
-        default=None, description="Certificate authorities to trust (PEM) instead of the usual ones."
-    )
+    ca_file: File | None = Field(default=None, description="CA bundle for the issuer (PEM). Default: the system's.")
 
 
-class ClientSettings(Part):
+class ClientSettings(Section):
     """[clients.NAME]"""
 
-    issuer: Text = Field(default="default", description="The name of the issuer that this client mints from.")
-    client_id: Text = Field(min_length=1, description="What the issuer calls the client.")
+    issuer: Text = Field(default="default", description="Name of the issuer of this client's tokens.")
+    client_id: Text = Field(min_length=1, description="The client's identifier at the issuer.")
     client_secret: SecretText | None = Field(
-        default=None, description="The client's secret. Better in a file: `client_secret_file`."
+        default=None, description="The client's secret. A file is safer: `client_secret_files`."
     )
-    client_secret_file: File | None = Field(default=None, description="A file that holds the secret, and nothing else.")
-    other_client_secret_file: File | None = Field(
-        default=None, description="A second secret, tried when the first is refused: while one is being rotated."
+    client_secret_files: SecretFiles | None = Field(
+        default=None,
+        min_length=1,
+        max_length=2,
+        description="Files that each contain only a secret. The second is tried if the issuer refuses the first; it may"
+        " be absent.",
     )
-    signing_key_file: File | None = Field(default=None, description="The key of `private_key_jwt` (PEM).")
+    signing_key_file: File | None = Field(default=None, description="Private key for `private_key_jwt` (PEM or JWK).")
     signing_algorithm: Annotated[
         Literal["RS256", "PS256", "ES256", "EdDSA"], Kind("`RS256`, `PS256`, `ES256` or `EdDSA`")
-    ] = Field(default="RS256", description="What it signs with.")
-    signing_key_id: Text | None = Field(default=None, description="`kid` of the JWT. Default: none.")
-    certificate_file: File | None = Field(default=None, description="The certificate of `tls_client_auth` (PEM).")
-    key_file: File | None = Field(default=None, description="The private key of that certificate (PEM).")
+    ] = Field(default="RS256", description="Signature algorithm for `private_key_jwt`.")
+    signing_key_id: Text | None = Field(default=None, description="`kid` of the signed JWT. Default: none.")
+    certificate_file: File | None = Field(default=None, description="Certificate for `tls_client_auth` (PEM).")
+    key_file: File | None = Field(default=None, description="Private key of that certificate (PEM).")
     audiences: Audiences = Field(
-        default=("*",), min_length=1, description='What its tokens may be for; `["*"]`: anything.'
+        default=("*",),
+        min_length=1,
+        description='Audiences of its tokens; `["*"]`: any. Required if a listener is not loopback.',
     )
     extra: Extra = Field(
-        default_factory=dict[str, JsonValue], repr=False, description="Claims that travel with each request."
+        default_factory=dict[str, JsonValue], repr=False, description="Additional parameters of each token request."
     )
     credential_version: int = Field(
         default=1,
         ge=1,
         le=2**31,
-        description="Raise it after a leak: the tokens of older secrets then count no more.",
+        description="Increase it after a leak: tokens minted with older credentials are no longer served.",
     )
-    keep_warm: Flag = Field(default=False, description="Renew its tokens even when nobody asks for them.")
+    keep_warm: Flag = Field(default=False, description="Refresh its tokens even if they are not requested.")
+
+
+_sources: Final[ContextVar[tuple[PydanticBaseSettingsSource, ...]]] = ContextVar("sources", default=())
+# A context variable, because the hook of pydantic-settings takes no arguments of ours.
 
 
 class Settings(ServerSettings, BaseSettings):
-    """All that the program is told. Made by hand, it asks no source: only `load` reads the environment and files."""
+    """All settings. Constructed directly, it reads no source: only `load` reads the environment and files."""
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
+    limits: LimitsSettings = LimitsSettings()
+    log: LogSettings = LogSettings()
     redis: RedisSettings
     tls: TlsSettings | None = None
     jwt_issuers: dict[Name, JwtIssuerSettings] = Field(default_factory=dict[str, JwtIssuerSettings])
     issuers: dict[Name, IssuerSettings]
     clients: dict[Name, ClientSettings]
 
+    @property
+    def authenticates_callers(self) -> bool:
+        """Whether callers must prove who they are."""
+        return bool((self.tls and self.tls.client_ca_file) or self.jwt_issuers or self.api_keys_file)
+
     @classmethod
     def from_sources(cls, *sources: PydanticBaseSettingsSource) -> Self:
-        """What the sources say; earlier ones win. Raises ValidationError, which holds the values: keep it in."""
+        """Merge the sources; earlier ones win. Raises ValidationError, which holds values and must not leak."""
         token = _sources.set(sources)
         try:
             return cls.model_validate({})
@@ -195,5 +336,5 @@ class Settings(ServerSettings, BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The hook of pydantic-settings. None of its own sources is taken: sources.py says why."""
+        """The hook of pydantic-settings. config/sources.py says why its sources are not used as they are."""
         return (init_settings, *_sources.get())

@@ -1,4 +1,4 @@
-"""The settings reference, made from the models, so that it cannot be out of date."""
+"""The settings reference, generated from the models."""
 
 import json
 from collections.abc import Iterator
@@ -11,14 +11,18 @@ from mintonce_server.config.models import (
     ClientSettings,
     IssuerSettings,
     JwtIssuerSettings,
+    LimitsSettings,
+    LogSettings,
     RedisSettings,
+    ServerSettings,
     TlsSettings,
 )
-from mintonce_server.config.server import ServerSettings
 from mintonce_server.config.types import Kind
 
-_PARTS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
+_SECTIONS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("", ServerSettings),
+    ("limits.", LimitsSettings),
+    ("log.", LogSettings),
     ("redis.", RedisSettings),
     ("tls.", TlsSettings),
     ("jwt_issuers.NAME.", JwtIssuerSettings),
@@ -29,7 +33,7 @@ _HEAD = "| Setting | Type | Default | Meaning |\n|---|---|---|---|\n"
 
 
 class Row(NamedTuple):
-    """One setting. `default` is written as in TOML; "" when there is none."""
+    """One setting. `default` is written as in TOML; "" if there is none."""
 
     name: str
     type: str
@@ -50,13 +54,13 @@ def reference_table() -> str:
 
 
 def _rows() -> Iterator[Row]:
-    for prefix, model in _PARTS:
+    for prefix, model in _SECTIONS:
         for name, info in model.model_fields.items():
             yield Row(prefix + name, _kind(info), _default(info, _kind(info)), info.description or "")
 
 
 def _kind(info: FieldInfo) -> str:
-    # A type that is not one of ours is a whole number; those of optional settings are found inside the union.
+    # Types without a Kind are whole numbers. The Kind of an optional setting is inside of the union.
     candidates = [
         info.metadata,
         *(getattr(part, "__metadata__", ()) for part in getattr(info.annotation, "__args__", ())),

@@ -1,32 +1,39 @@
-"""The environment and the config file, as sources of pydantic-settings, which merges and validates what they say.
+"""The environment and the config file as sources of pydantic-settings, which merges and validates what they contain.
 
-Added here is what it does not do: it skips unknown variables and absent config files in silence, it tells the name of a
-field but not of the variable or the file, and its errors carry the values, secrets among them.
+Why its own sources are not used as they are: EnvSettingsSource silently ignores unknown variables and decodes JSON in
+values; TomlConfigSettingsSource silently ignores a missing file, and reads files of any size that anyone may write.
+Neither says in which variable or file a value stood, and the errors of both contain values, secrets among them.
 """
 
 import re
 import tomllib
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final, cast
 
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource
 
-from mintonce_server.config.faults import Fault, SettingPath, did_you_mean, dotted
-from mintonce_server.config.files import FileFault, read_regular, refuse_if_open, refuse_if_writable
-from mintonce_server.config.findings import (
+from mintonce_server.common.files import FileError, read_file, require_not_writable, require_private
+from mintonce_server.config.issues import (
+    ALTERNATIVES,
     DELIMITER,
-    NAMED,
-    PLAIN,
+    NAMED_SECTIONS,
+    PLAIN_SECTIONS,
     PREFIX,
-    SHORTCUTS,
-    TWO_WAYS,
-    Findings,
+    SHORT_VARIABLES,
+    Issues,
+    SettingPath,
+    did_you_mean,
+    dotted,
+    file_issue,
     table,
     tables,
 )
-from mintonce_server.config.server import ServerSettings
+from mintonce_server.config.models import LimitsSettings, RedisSettings, ServerSettings
+from mintonce_server.config.old_names import OLD_VARIABLES
+from mintonce_server.config.types import comma_separated, read_secret, url_of_domain
 
 CONFIG: Final = f"{PREFIX}CONFIG"
 _OF_CLIENTS: Final = (
@@ -35,7 +42,7 @@ _OF_CLIENTS: Final = (
 _NOT_SETTINGS: Final = frozenset({CONFIG, *(PREFIX + name for name in _OF_CLIENTS)})
 _TOP: Final = frozenset(ServerSettings.model_fields)
 
-# Kubernetes tells every pod about every Service: one that is called mintonce or mintonce-redis makes such variables.
+# Kubernetes sets such variables in every pod if there is a Service named mintonce or mintonce-redis.
 _KUBERNETES = re.compile(
     r"MINTONCE_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)", re.ASCII
 )
@@ -43,105 +50,161 @@ _POSITION = re.compile(r"\(at [^()]*\)\Z")
 
 
 class EnvironmentSource(EnvSettingsSource):
-    """The variables that begin with MINTONCE_; two underscores lead into a table.
+    """The variables that begin with MINTONCE_; two underscores separate the parts of a path.
 
-    `names`: the values of the config file, whose spelling of issuers and clients the variables take over.
+    `names`: the values of the config file, which define how names of issuers and clients are spelled.
     """
 
     def __init__(
-        self, settings: type[BaseSettings], environ: Mapping[str, str], names: dict[str, Any], findings: Findings
+        self, settings: type[BaseSettings], environ: Mapping[str, str], names: dict[str, Any], issues: Issues
     ) -> None:
         super().__init__(settings, case_sensitive=True, env_prefix="", env_nested_delimiter=DELIMITER)
         self._names = names
-        self._findings = findings
+        self._issues = issues
         self.env_vars = {DELIMITER.join(path): value for path, value in self._read(environ).items()}
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
-        """A variable is text: JSON in it means nothing, so that a secret cannot be mistaken for some."""
+        """A variable is a string: JSON in it is not decoded, so that a secret cannot be mistaken for JSON."""
         return value
 
     def _read(self, environ: Mapping[str, str]) -> dict[SettingPath, str]:
         names: dict[SettingPath, str] = {}
         for name in sorted(environ):
-            # An empty variable counts as none: that is what `${SECRET:-}` in a compose file leaves behind.
+            # An empty variable counts as unset: `${SECRET:-}` in a compose file results in one.
             if not name.startswith(PREFIX) or name in _NOT_SETTINGS or _KUBERNETES.fullmatch(name) or not environ[name]:
                 continue
             path = self._path_of(name)
             if path is None:
                 continue
             if path in names:
-                self._note(name, f"says the same as {names[path]}", "Set only one of them.")
+                self._issues.add_variable(name, f"sets the same as {names[path]}", "Set only one of them.")
             names[path] = name
-            self._findings.origins[path] = f"variable {name}"
+            self._issues.origins[path] = f"variable {name}"
             if not _is_unicode(environ[name]):
-                self._findings.spoil(path, "is not UTF-8 text", "Set it anew, as UTF-8.")
+                self._issues.add(path, "is not UTF-8 text", "Set it again, as UTF-8.")
         for path, name in names.items():
             if outer := next((names[path[:end]] for end in range(1, len(path)) if path[:end] in names), None):
-                self._note(name, f"stands inside of {outer}, which is set too", "Set only one of them.")
+                self._issues.add_variable(name, f"is part of {outer}, which is also set", "Set only one of them.")
         return {path: environ[name] for path, name in names.items()}
-
-    def _note(self, name: str, what: str, remedy: str) -> None:
-        self._findings.faults.append(Fault(f"variable {name}", what, remedy))
 
     def _path_of(self, name: str) -> SettingPath | None:
         short = name.removeprefix(PREFIX)
-        if short in SHORTCUTS:
-            return SHORTCUTS[short]
+        if short in SHORT_VARIABLES:
+            return SHORT_VARIABLES[short]
         parts = [part.lower() for part in short.split(DELIMITER)]
-        if parts[0] in NAMED and len(parts) > 1:
+        if parts[0] in NAMED_SECTIONS and len(parts) > 1:
             return (parts[0], self._spelled(parts[0], parts[1]), *parts[2:])
-        if parts[0] in (*NAMED, *PLAIN) or (parts[0] in _TOP and len(parts) == 1):
+        if parts[0] in (*NAMED_SECTIONS, *PLAIN_SECTIONS) or (parts[0] in _TOP and len(parts) == 1):
             return tuple(parts)
-        known = {*SHORTCUTS, *(top.upper() for top in _TOP), "REDIS__DEADLINE", "REDIS__PREFIX"}
+        if self._issues.add_old_name(OLD_VARIABLES.get(short, tuple(parts)), name):
+            return None
+        known = {*SHORT_VARIABLES, *(top.upper() for top in _TOP)}
+        known |= {f"REDIS{DELIMITER}{field.upper()}" for field in RedisSettings.model_fields if "url" not in field}
+        known |= {f"LIMITS{DELIMITER}{field.upper()}" for field in LimitsSettings.model_fields}
         remedy = did_you_mean(name, (PREFIX + other for other in known))
-        self._note(name, "is no setting", remedy)
+        self._issues.add_variable(name, "is not a setting", remedy)
         return None
 
     def _spelled(self, section: str, name: str) -> str:
-        """The name as the config file spells it: variables have neither small letters nor `.` and `-`."""
+        """The name as the config file spells it: variables have neither lower case letters nor `.` and `-`."""
         same = (other for other in table(self._names, section) or () if _folded(other) == _folded(name))
         return next(same, name)
 
 
 class ConfigFileSource(InitSettingsSource):
-    """The TOML file, if there is one, less what the environment says in another way.
+    """The TOML file, if there is one, without the settings whose alternative the environment sets."""
 
-    Not TomlConfigSettingsSource: besides what is said above, that one reads whatever size and whoever else may read it.
-    """
-
-    def __init__(self, settings: type[BaseSettings], config: Path | None, findings: Findings) -> None:
+    def __init__(self, settings: type[BaseSettings], config: Path | None, issues: Issues) -> None:
         values: dict[str, Any] = {}
         if config is not None:
-            findings.config = str(config)
+            issues.config = str(config)
             try:
                 values = _read_toml(config)
-            except FileFault as error:
-                findings.complete = False
-                findings.faults.append(error.at(findings.config))
-        _note_origins(findings, values, ())
+            except FileError as error:
+                issues.complete = False
+                issues.found.append(file_issue(issues.config, error))
+        _note_origins(issues, values, ())
         if config is not None:
-            _anchor_files(values, config.parent)
+            _resolve_files(values, config.parent)
         super().__init__(settings, values)
         self.values = values
 
     def __call__(self) -> dict[str, Any]:
-        """The environment is asked before this source: `current_state` is what it says."""
+        """pydantic-settings calls the environment source first: `current_state` holds its values."""
         for path, given in tables(self.values):
-            if path[0] not in TWO_WAYS:
-                continue
-            said = table(self.current_state, *path) or {}
-            one, other = TWO_WAYS[path[0]]
-            for way, instead in ((one, other), (other, one)):
-                if instead in said:
-                    given.pop(way, None)
+            in_environment = table(self.current_state, *path) or {}
+            pair = ALTERNATIVES.get(path[0], ())
+            for setting, alternative in (pair, pair[::-1]) if pair else ():
+                if alternative in in_environment:
+                    given.pop(setting, None)
         return self.values
 
 
+class ResolvingSource(InitSettingsSource):
+    """The last source: adds secrets from files and token URLs from domains, and overrides nothing.
+
+    Not SecretsSettingsSource: that one finds files by their names in one folder; here settings name each file.
+    """
+
+    def __init__(self, settings: type[BaseSettings], issues: Issues) -> None:
+        super().__init__(settings, {})
+        self.values: dict[str, Any] = {}
+        """After the call: all that was found, merged and completed."""
+        self._issues = issues
+
+    def __call__(self) -> dict[str, Any]:
+        values = deepcopy(self.current_state)
+        for section in ("redis", *NAMED_SECTIONS):
+            values.setdefault(section, {})  # a missing setting is then reported by its own name
+        for path, given in tables(values):
+            if not self._has_both(path, given):
+                self._complete(path, given)
+        self.values = values
+        return values
+
+    def _has_both(self, path: SettingPath, given: dict[str, Any]) -> bool:
+        one, other = ALTERNATIVES.get(path[0], ("", ""))
+        both = one in given and other in given
+        if both:
+            self._issues.add((*path, one), f"is set, and {other} too", f"Set either {one} or {other}.")
+            self._issues.invalid.add((*path, other))
+        return both
+
+    def _complete(self, path: SettingPath, given: dict[str, Any]) -> None:
+        if path[0] == "issuers":
+            if "domain" in given:
+                self._add_token_url(path, given)
+        elif path[0] in ("redis", "clients"):
+            plain, file = ALTERNATIVES[path[0]]
+            listed = comma_separated(given.get(file))
+            first = cast("list[object]", listed)[0] if isinstance(listed, list) and listed else listed
+            if isinstance(first, str):
+                self._read_file(path, given, plain, file, Path(first))
+
+    def _read_file(self, path: SettingPath, given: dict[str, Any], plain: str, setting: str, file: Path) -> None:
+        try:
+            given[plain] = read_secret(file)
+        except FileError as error:
+            self._issues.add((*path, setting), f"the file {error}", error.remedy)
+            self._issues.invalid.add((*path, plain))
+        else:
+            self._issues.origins[*path, plain] = self._issues.where((*path, setting))
+
+    def _add_token_url(self, path: SettingPath, given: dict[str, Any]) -> None:
+        domain, target = (*path, "domain"), (*path, "token_url")
+        if isinstance(given["domain"], str) and domain not in self._issues.invalid:
+            given["token_url"] = url_of_domain(given["domain"])
+            self._issues.origins[target] = self._issues.where(domain)
+        else:
+            self._issues.invalid.add(target)  # only the domain itself is reported
+        given.setdefault("request", "json")
+
+
 def _read_toml(config: Path) -> dict[str, Any]:
-    values = _parse(read_regular(config))
+    values = _parse(read_file(config))
     if _holds_secret(values):
-        refuse_if_open(config)
-    refuse_if_writable(config)
+        require_private(config)
+    require_not_writable(config)
     return values
 
 
@@ -151,35 +214,40 @@ def _parse(data: bytes) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         # Only the position: the message may quote a character of a secret, newer ones carry the whole document.
         position = _POSITION.search(str(error))
-        what = f"this is not TOML {position[0]}" if position else "this is not TOML"
+        what = f"is not TOML {position[0]}" if position else "is not TOML"
     except UnicodeDecodeError:
-        what = "this is not UTF-8 text"
+        what = "is not UTF-8 text"
     except (RecursionError, ValueError):  # the latter: a number of thousands of digits
-        what = "this is nested too deeply"
-    raise FileFault(what, "Mend the file; https://toml.io says how TOML is written.")
+        what = "is nested too deeply"
+    raise FileError(what, "Fix the syntax; see https://toml.io.")
 
 
 def _holds_secret(values: dict[str, Any]) -> bool:
-    """Whether a client_secret, or a URL with a password, stands in the file itself."""
+    """Whether a client_secret, or a URL with a password, stands in the config file itself."""
     url = (table(values, "redis") or {}).get("url")
     secrets = (given.get("client_secret") for path, given in tables(values) if path[0] == "clients")
     return (isinstance(url, str) and "@" in url) or any(secret is not None for secret in secrets)
 
 
-def _note_origins(findings: Findings, values: dict[str, Any], path: SettingPath) -> None:
+def _note_origins(issues: Issues, values: dict[str, Any], path: SettingPath) -> None:
     for name, value in values.items():
         here = (*path, name)
-        findings.origins[here] = f"{findings.config}: {dotted(here)}"
-        if isinstance(value, dict) and len(here) < 3:  # deeper there are only values, such as `extra`
-            _note_origins(findings, cast("dict[str, Any]", value), here)
+        issues.origins[here] = f"{issues.config}: {dotted(here)}"
+        if isinstance(value, dict) and len(here) < 3:  # deeper there are only values, such as those of `extra`
+            _note_origins(issues, cast("dict[str, Any]", value), here)
 
 
-def _anchor_files(values: dict[str, Any], directory: Path) -> None:
-    """File names in a config file count from that file; those in variables count from the working directory."""
+def _resolve_files(values: dict[str, Any], directory: Path) -> None:
+    """Relative paths in a config file start from its folder; those in variables from the working directory."""
     for given in (values, *(found for _, found in tables(values))):
         for name, value in given.items():
             if name.endswith("_file") and isinstance(value, str) and value:
                 given[name] = str(directory / value)
+            elif name.endswith("_files") and isinstance(value, list):
+                entries = cast("list[object]", value)
+                given[name] = [
+                    str(directory / entry) if isinstance(entry, str) and entry else entry for entry in entries
+                ]
 
 
 def _folded(name: str) -> str:
@@ -187,5 +255,5 @@ def _folded(name: str) -> str:
 
 
 def _is_unicode(text: str) -> bool:
-    """Python hides bytes of a variable that are not UTF-8 in lone surrogates, which nothing beyond it can take."""
+    """Python represents bytes of a variable that are not UTF-8 as lone surrogates, which cannot be encoded again."""
     return not any("\ud800" <= char <= "\udfff" for char in text)

@@ -7,7 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from mintonce_server.common.in_memory import as_file
+from mintonce_server.common.files import as_file
 from mintonce_server.core.secret import Secret
 
 

@@ -12,11 +12,12 @@ import httpx
 
 from mintonce_server.common.bounded_body import BadBody, decompress, read_bounded
 from mintonce_server.common.causes import Peer, cause_of
-from mintonce_server.common.in_memory import as_file
+from mintonce_server.common.files import as_file
+from mintonce_server.common.network import is_loopback
 from mintonce_server.core.errors import Foreign, IssuerError, IssuerMalformed, IssuerUnavailable
 from mintonce_server.core.turns import AT_ONCE
 from mintonce_server.issuer.certificate import ClientCertificate
-from mintonce_server.issuer.options import EndpointOptions, is_loopback
+from mintonce_server.issuer.options import EndpointOptions
 from mintonce_server.issuer.request import MintRequest
 from mintonce_server.issuer.response import Answer
 

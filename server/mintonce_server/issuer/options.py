@@ -1,12 +1,13 @@
 """How to reach an issuer, and a client's credentials: plain values, checked when they are created."""
 
-import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
+from mintonce_server.common.network import is_loopback
+from mintonce_server.common.oauth import OWN_PARAMETERS
 from mintonce_server.core.secret import Secret
 from mintonce_server.issuer.certificate import ClientCertificate
 from mintonce_server.issuer.response import AudienceCheck
@@ -16,10 +17,6 @@ JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON
 Dialect = Literal["json", "form"]
 AudienceParameter = Literal["audience", "resource"]
 
-OWN_PARAMETERS: Final = frozenset(
-    {"grant_type", "client_id", "client_secret", "client_assertion", "client_assertion_type"}
-)
-"""Request parameters that only Mintonce sets: extra claims with these names are refused."""
 
 _VISIBLE = re.compile(r"[\x21-\x5b\x5d-\x7e]+")
 
@@ -129,11 +126,3 @@ def check_token_url(url: str, allow_http: bool) -> None:
         raise ValueError("token_url holds a fragment (#…): an endpoint has none (RFC 6749, section 3.2)")
     if parts.scheme == "http" and not allow_http and not is_loopback(host):
         raise ValueError("token_url is plain http:// to another host: use https://, or set allow_http if intended")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the host can only be this machine: localhost, 127.0.0.0/8 or ::1."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name, not an address
-        return host == "localhost"

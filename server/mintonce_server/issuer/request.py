@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlencode
 
+from mintonce_server.common.oauth import OWN_PARAMETERS
 from mintonce_server.core.key import TokenKey
 from mintonce_server.issuer.auth import ClientProof
-from mintonce_server.issuer.options import JSON, OWN_PARAMETERS, AudienceParameter, Dialect
+from mintonce_server.issuer.options import JSON, AudienceParameter, Dialect
 
 GRANT_TYPE: Final = "client_credentials"
 

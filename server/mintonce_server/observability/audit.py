@@ -1,4 +1,4 @@
-"""The audit log: requests, decisions and mints, one JSON object a line; docs/security/audit.md."""
+"""The audit log: calls, decisions, mints. One JSON object per line; see docs/security/audit.md."""
 
 import json
 import os
@@ -11,23 +11,23 @@ from typing import ClassVar, Final, Self, cast
 
 from mintonce_server.core.errors import AuditUnavailable
 from mintonce_server.core.ports import Clock
+from mintonce_server.observability.lines import timestamp
 from mintonce_server.observability.redaction import NAMES, Redactor
-from mintonce_server.observability.rendering import timestamp
 
 VERSION: Final = 1
 MAX_TEXT: Final = 2048
-"""Characters. What is longer is cut, and ends with "…"; no name, audience or scope that is valid is."""
+"""Characters. Longer texts are cut, and end with "…". Valid names, audiences and scopes are shorter."""
 MAX_ITEMS: Final = 64
-"""In a list: core.key.MAX_SCOPES."""
+"""Of a list; the same as core.key.MAX_SCOPES."""
 
-# O_NONBLOCK: a pipe that nobody reads is an error, not a wait of all calls. Regular files do not care.
+# O_NONBLOCK: a full pipe is then an error, and does not block all calls. No effect on regular files.
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _REDACTOR: Final = Redactor()
-_OFTEN: Final = 256
-"""Characters of a text that is worth remembering."""
-# Proven, or ours.
+_CACHED: Final = 256
+"""Maximum characters of a text whose masked form is cached."""
+# Authenticated, or our own: not masked.
 _OURS: Final = frozenset({"caller", "rule", "key", "token_sha256"})
-_LISTED: Final = NAMES | {"detail"}  # which names scopes
+_LISTED: Final = NAMES | {"detail"}  # it names scopes
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,11 @@ class CallRecord:
     """One call, or one token of a watch.
 
     Attributes:
-        client: for a list, the one whose tokens are listed.
-        generation, token_sha256: of the token that went out, or that the caller rejects by the one or the other; 0 and
-            "" for none. The latter has 16 digits.
-        granted_scopes, granted_audience: of the token that went out, or was withheld because of them.
-        detail: why, where `reason` alone does not say it.
+        client: for a list, the client whose tokens are listed.
+        generation, token_sha256: of the returned token, or what identifies the token that the caller rejects; 0 and ""
+            for none. The latter has 16 digits.
+        granted_scopes, granted_audience: of the returned token, or of one that was withheld because of them.
+        detail: the cause, if `reason` is not specific enough.
     """
 
     kind: ClassVar[str] = "call"
@@ -66,7 +66,7 @@ class CallRecord:
 
 @dataclass(frozen=True, slots=True)
 class MintRecord:
-    """One POST to an issuer. `seconds`: how long it took. `granted_…`: what the issuer said that the token is for."""
+    """One POST to an issuer. `seconds`: its duration. `granted_…`: scopes and audience of the token."""
 
     kind: ClassVar[str] = "mint"
 
@@ -88,7 +88,7 @@ class MintRecord:
 
 @dataclass(frozen=True, slots=True)
 class ReloadRecord:
-    """A file that decides was read anew. `outcome`: loaded or refused."""
+    """A file that controls access was reloaded. `outcome`: loaded or refused."""
 
     kind: ClassVar[str] = "reload"
 
@@ -98,7 +98,7 @@ class ReloadRecord:
 
 @dataclass(frozen=True, slots=True)
 class RepeatRecord:
-    """More refused calls like one that was written before. One of `caller` and `network` is ""."""
+    """Further refused calls like one that was written before. One of `caller` and `network` is ""."""
 
     kind: ClassVar[str] = "repeat"
 
@@ -116,10 +116,9 @@ Record = CallRecord | MintRecord | ReloadRecord | RepeatRecord
 
 
 class AuditLog:
-    """Each record is written before the answer goes out, whole, by one write: nothing is queued, so nothing is lost.
+    """Writes each record before the answer is sent, with one write: nothing is queued, so nothing is lost.
 
-    Use it in a `with`. A file that it makes is for this user alone. `path` None: there is no audit log, and `is_on` is
-    False.
+    Use it in a `with`. New files are private. `path` None: there is no audit log, and `is_on` is False.
     """
 
     def __init__(self, path: Path | None, clock: Clock) -> None:
@@ -138,18 +137,18 @@ class AuditLog:
         return self._path is not None
 
     def write(self, record: Record) -> None:
-        """Raises AuditUnavailable; whoever gets it hands out nothing."""
+        """Raises AuditUnavailable; callers must then not return a token."""
         if self._path is None:
             return
         try:
             line = self._line(record)
             with self._lock:
                 self._write_all(line)
-        except Exception as error:  # what cannot be recorded is not handed out, whatever the reason
+        except Exception as error:  # what cannot be recorded is not returned, whatever the reason
             raise self._unavailable(error) from error
 
     def reopen(self) -> bool:
-        """After a rotation: go on in the file that has the name now. Whether there was one. Raises AuditUnavailable."""
+        """After a log rotation, switch to the new file. Whether there was one. Raises AuditUnavailable."""
         if self._path is None:
             return False
         with self._lock:
@@ -174,7 +173,7 @@ class AuditLog:
         return json.dumps({**head, **values}, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
 
     def _write_all(self, line: bytes) -> None:
-        # A disk that was full kept the beginning of a line. It must not swallow this one, too.
+        # A full disk may have left the beginning of a line: start a new one.
         rest = b"\n" + line if self._torn else line
         while rest:
             written = os.write(self._descriptor, rest)
@@ -187,7 +186,7 @@ class AuditLog:
             return os.path.samestat(path.stat(), os.fstat(self._descriptor))
         except FileNotFoundError:
             return False
-        except OSError as error:  # the folder is closed to us, say: what is open goes on
+        except OSError as error:  # such as no access to the directory: keep the open file
             raise self._unavailable(error) from error
 
     def _opened(self, path: Path) -> int:
@@ -200,19 +199,19 @@ class AuditLog:
         why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
         return AuditUnavailable(
             f"the audit log cannot be written: {why}",
-            remedy=f"Make room, or let the server write {self._path}.",
+            remedy=f"Free space, or let the server write {self._path}.",
             retry_after=1.0,
         )
 
 
 def _ends_torn(path: Path) -> bool:
-    """Whether whoever wrote before ended in the middle of a line."""
+    """Whether the file ends in the middle of a line."""
     try:
         if not path.is_file():  # a pipe, a terminal
             return False
         with path.open("rb") as file:
             return file.seek(0, os.SEEK_END) > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n"
-    except OSError:  # it may be written and not read: an empty line does no harm
+    except OSError:  # writable but not readable: an empty line does no harm
         return True
 
 
@@ -231,13 +230,13 @@ def _safe(name: str, value: object) -> object:
 
 
 def _masked(text: str, is_name: bool) -> str:
-    # Whole, and then cut: half of a token may look like none.
-    return _cut(_masked_often(text, is_name) if len(text) <= _OFTEN else _searched(text, is_name))
+    # Mask, then cut: half of a token may not match the pattern of one.
+    return _cut(_masked_cached(text, is_name) if len(text) <= _CACHED else _searched(text, is_name))
 
 
 @lru_cache(1024)
-def _masked_often(text: str, is_name: bool) -> str:
-    """The same clients, audiences and scopes come again and again, and the search takes most of a record's time."""
+def _masked_cached(text: str, is_name: bool) -> str:
+    """The same names recur, and masking takes most of the time of a record."""
     return _searched(text, is_name)
 
 

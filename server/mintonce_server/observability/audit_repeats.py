@@ -1,7 +1,7 @@
-"""Refused calls in the audit log: the first of each kind as it is, the others as a number.
+"""Refused calls in the audit log: the first of each kind is written, the others are counted.
 
-A refusal costs its caller nothing. Written down one by one, refusals would let anyone who reaches the port fill the
-disk, and the server hands out nothing while it cannot write the log.
+A refusal costs its caller nothing. Without this, anyone who reaches the port could fill the disk, and the server
+returns no tokens while it cannot write the log.
 """
 
 import asyncio
@@ -11,33 +11,33 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from mintonce_server.common.network import network_of_peer
 from mintonce_server.core.caller import ANONYMOUS
 from mintonce_server.core.errors import AuditUnavailable
 from mintonce_server.core.limits import Bucket
 from mintonce_server.core.ports import Clock
 from mintonce_server.observability.audit import CallRecord, Record, RepeatRecord
 from mintonce_server.observability.logs import get_logger
-from mintonce_server.observability.peers import network_of
 
 UNKNOWN: Final = "unknown"
-"""The caller's name in a record when the caller is not known."""
+"""The caller's name in a record if the caller is not authenticated."""
 ALLOWED: Final = "allow"
 OTHERS: Final = "others"
-"""In place of a network, for calls from more networks than are counted apart."""
+"""Used instead of a network when there are too many networks to count separately."""
 MOST_NETWORKS: Final = 1000
-"""Rows of callers without a name, counted at a time."""
+"""Maximum rows of unauthenticated callers."""
 MOST_CALLERS: Final = 5000
-"""Rows of callers who are known; when one more comes, the oldest is written down early."""
+"""Maximum rows of authenticated callers; beyond it, the oldest count is written early."""
 FIRST_AT_ONCE: Final = 200
 FIRST_PER_SECOND: Final = 5.0
-"""Lines about callers without a name who were not seen lately: addresses of networks are cheap where there is IPv6."""
+"""Rate of lines about new networks of unauthenticated callers: with IPv6, addresses are cheap."""
 TICK: Final = 1.0
 
 Write = Callable[[Record], None]
 
 
 class _Row(NamedTuple):
-    """What is counted together. One of `caller` and `network` is empty."""
+    """Calls that are counted together. One of `caller` and `network` is empty."""
 
     caller: str
     network: str
@@ -54,7 +54,7 @@ class _Count:
 
 
 class AuditRepeats:
-    """Stands before the audit log. Its builder runs `run`, and calls `close` at the end."""
+    """A filter in front of the audit log. Needs `run` as a task, and `close` at the end."""
 
     def __init__(self, write: Write, clock: Clock, interval: float) -> None:
         self._write = write
@@ -65,24 +65,24 @@ class AuditRepeats:
         self._firsts = Bucket(FIRST_PER_SECOND, FIRST_AT_ONCE, clock.monotonic())
 
     def write(self, record: Record) -> None:
-        """Write the record, or count it when one like it was written within the interval. Raises AuditUnavailable."""
+        """Write the record, or count it if a similar one was written within the interval. Raises AuditUnavailable."""
         if isinstance(record, CallRecord) and record.decision != ALLOWED:
             self._refused(record)
         else:
             self._write(record)
 
     async def run(self) -> None:
-        """Write down the counts whose interval is over, endlessly."""
+        """Endless. Write the counts whose interval is over."""
         while True:
             await asyncio.sleep(TICK)
             self.flush(self._clock.monotonic() - self._interval)
 
     def close(self) -> None:
-        """Write down all counts."""
+        """Write all counts."""
         self.flush(self._clock.monotonic())
 
     def flush(self, until: float) -> None:
-        """Write down the counts that began at this time or before. Those that cannot be written are kept."""
+        """Write the counts that began at this time or before. Counts that cannot be written are kept."""
         try:
             for rows in (self._known, self._unknown):
                 while rows and next(iter(rows.values())).since <= until:
@@ -120,5 +120,5 @@ class AuditRepeats:
 
 @lru_cache(1024)
 def _network(peer: str) -> str:
-    """The calls of one connection come from the same place."""
-    return network_of(peer)
+    """Cached, because all calls of a connection have the same peer."""
+    return network_of_peer(peer)

@@ -1,10 +1,10 @@
-"""The clock of the program."""
+"""The system clock."""
 
 import time
 
 
 class SystemClock:
-    """The only reader of time, as core/ports.py wants its Clock. Tests use clocks of their own, which they can turn."""
+    """The only reader of time; implements Clock of core/ports.py. Tests use clocks that they can set."""
 
     def monotonic(self) -> float:
         """Seconds; never goes back."""

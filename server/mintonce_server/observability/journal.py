@@ -1,4 +1,4 @@
-"""What the broker says, written down: each event of core/events.py as one line."""
+"""Logs the broker's events: each event of core/events.py is one line."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -24,11 +24,11 @@ JOURNAL: Final[Mapping[type[events.Event], tuple[str, str]]] = {
     events.Reissued: ("issuer_reissued_rejected_token", WARNING),
     events.StoreFailed: ("store_failed", WARNING),
 }
-"""Name and level of each event: what costs a mint or goes wrong is told, what is everyday life only at debug."""
+"""Name and level of each event: mints and failures are logged, routine events only at debug."""
 
 
 def event_sink(logger: Logger) -> events.EventSink:
-    """A sink that logs. What the logger's level suppresses costs a look into a table."""
+    """A sink that logs. Events below the logger's level cost one table look-up."""
     writers = {kind: _writer(logger, kind, name, level) for kind, (name, level) in JOURNAL.items()}
 
     def sink(event: events.Event) -> None:
@@ -39,7 +39,7 @@ def event_sink(logger: Logger) -> events.EventSink:
 
 
 def guarded(sink: events.EventSink, report: Callable[[str, Exception], None]) -> events.EventSink:
-    """The sink, but its exceptions go to `report`: what is written down never decides what becomes of a token."""
+    """The sink, with its exceptions passed to `report`: a failing log must not affect a token."""
 
     def write(event: events.Event) -> None:
         try:
@@ -59,9 +59,9 @@ def _writer(logger: Logger, kind: type[events.Event], name: str, level: str) -> 
 
 
 def _nothing(_: events.Event) -> None:
-    """What becomes of an event that nobody wants to read."""
+    """For events below the level."""
 
 
 def _short(value: object) -> object:
-    """Seconds to the millisecond's tenth: more digits say nothing."""
+    """Seconds, rounded to 0.1 ms."""
     return round(value, 4) if isinstance(value, float) else value

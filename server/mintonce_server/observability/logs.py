@@ -1,4 +1,4 @@
-"""Logs: one event a line, on stderr, without secrets. What libraries log goes the same way."""
+"""Logs: one event per line, on stderr, without secrets. What libraries log goes the same way."""
 
 import logging
 import threading
@@ -7,69 +7,70 @@ from contextvars import ContextVar, Token
 from typing import Any, Final, Literal, TextIO, cast
 
 import structlog
-from structlog.typing import EventDict, FilteringBoundLogger
+from structlog.processors import ExceptionRenderer, add_log_level
+from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 from mintonce_server.core.secret import Secret
 from mintonce_server.observability.clock import SystemClock
-from mintonce_server.observability.outlet import Outlet
+from mintonce_server.observability.lines import Outlet, as_console, as_json, exception_text, timestamp
 from mintonce_server.observability.quiet import Quiet
-from mintonce_server.observability.redaction import NAMES, Redactor
-from mintonce_server.observability.rendering import as_console, as_json, exception_text, timestamp
+from mintonce_server.observability.redaction import Redactor
 
 Format = Literal["json", "console"]
 Logger = FilteringBoundLogger
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 SAME_KIND: Final = 40
-"""Lines of a library are of one kind when their texts, before anything is filled in, begin alike for so long."""
+"""Lines of a library are of one kind if the first characters of their unformatted texts are the same."""
 MAX_REQUEST_ID: Final = 64
 
-# They log requests with queries and headers; what is below a warning of theirs is never written, at any level of ours.
+# They log requests with queries and headers: below warning they are never logged, at any level of ours.
 _TALKATIVE: Final = ("httpx", "httpcore", "hpack", "h2")
 
 _CONTAINERS = (Mapping, list, tuple, set, frozenset, bytes, bytearray)
+_HEAD: Final = ("timestamp", "level", "event", "request_id", "caller")
 
 _request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 _caller: ContextVar[str | None] = ContextVar("caller", default=None)
 
 
 class _Output:
-    """Where lines go, and how they look."""
+    """The chain of structlog's processors, and where lines go."""
 
     def __init__(self, level: int, format: Format, stream: TextIO | None, redactor: Redactor) -> None:
         self.level = level
-        self._render = as_json if format == "json" else as_console
         self.redactor = redactor
+        self._as_line = as_json if format == "json" else as_console
         self._clock = SystemClock()
         self._outlet = Outlet(stream, self._clock)
         self._lock = threading.RLock()
+        self._processors: tuple[Processor, ...] = (
+            add_log_level,
+            self._add_head,
+            ExceptionRenderer(exception_text),
+            redactor,
+        )
 
-    def write(self, level: str, event: str, fields: EventDict) -> None:
-        """Write one event. Never raises: a log line must not decide what becomes of what it is about."""
+    def line(self, method: str, event: EventDict) -> str:
+        """Run the processors. Never raises: a failing log call must not affect what it is about."""
         try:
-            line = self._line(level, event, fields)
+            for processor in self._processors:
+                event = cast("EventDict", processor(None, method, event))
+            return self._as_line(event, self.redactor.line)
         except Exception as error:  # noqa: BLE001 - such as a value whose repr raises
-            failed: dict[str, object] = {"level": "error", "event": "log_failed", "detail": type(error).__name__}
-            line = self._render(failed, {}, self.redactor.line)
+            failed: EventDict = {"level": "error", "event": "log_failed", "detail": type(error).__name__}
+            return self._as_line(failed, self.redactor.line)
+
+    def write(self, line: str) -> None:
+        """Write one line. Never raises."""
         with self._lock:
             try:
                 self._outlet.write(line, self._lost)
-            except (OSError, ValueError):  # a reader that went away, a closed stream: there is nowhere left to say so
+            except (OSError, ValueError):  # the reader is gone, or the stream closed: there is no place to report it
                 pass
 
-    def _lost(self, count: int) -> str:
-        return self._line(
-            "warning",
-            "log_lines_lost",
-            {
-                "count": count,
-                "detail": "whatever reads stderr stood still",
-                "remedy": "See why the log's reader is slow.",
-            },
-        )
-
     def masked_arguments(self, arguments: object) -> Any:
-        """Arguments of a %-format with containers masked: as part of the text, names in them would tell nothing."""
+        """Arguments of a %-format with containers masked: in the formatted text, their names could not be parsed."""
         if isinstance(arguments, tuple):
             return tuple(self._masked_argument(item) for item in cast("tuple[object, ...]", arguments))
         return self._masked_argument(arguments)
@@ -77,31 +78,38 @@ class _Output:
     def _masked_argument(self, argument: object) -> object:
         return self.redactor.value(cast("object", argument)) if isinstance(argument, _CONTAINERS) else argument
 
-    def _line(self, level: str, event: str, fields: EventDict) -> str:
-        head: EventDict = {"timestamp": timestamp(self._clock.unix()), "level": level, "event": event}
+    def _add_head(self, _logger: object, _method: str, event: EventDict) -> EventDict:
+        """A processor: time and context come first, and no field can replace them."""
+        head: EventDict = dict.fromkeys(_HEAD[:3])
+        head["timestamp"], head["level"] = timestamp(self._clock.unix()), event["level"]
+        head["event"] = str(event.get("event", ""))
         if (request_id := _request_id.get()) is not None:
             head["request_id"] = request_id
         if (caller := _caller.get()) is not None:
             head["caller"] = caller
-        exception = exception_text(fields.pop("exc_info", None))
-        tail: EventDict = {} if exception is None else {"exception": exception}
-        # The head comes first, and no field can pretend to be part of it.
-        rest = {name: value for name, value in {**fields, **tail}.items() if name not in head}
-        ordered: EventDict = {**head, **rest}
-        names = {name: self.redactor.names(value) for name, value in ordered.items() if name in NAMES}
-        masked = {name: self.redactor.field(name, value) for name, value in ordered.items() if name not in NAMES}
-        return self._render(masked, names, self.redactor.line)
+        return {**head, **{name: value for name, value in event.items() if name not in head}}
+
+    def _lost(self, count: int) -> str:
+        return self.line(
+            "warning",
+            {
+                "event": "log_lines_lost",
+                "count": count,
+                "detail": "the reader of stderr did not read",
+                "remedy": "Find out why the reader of the log is slow.",
+            },
+        )
 
 
 _output = _Output(LEVELS["info"], "json", None, Redactor())
 
 
 def configure(level: str, format: Format, stream: TextIO | None = None, known: Iterable[Secret] = ()) -> None:
-    """Set up logging for the program; again, to change it.
+    """Set up logging for the program. May be called again to change it.
 
-    `stream`: None for stderr. `known`: secrets that are searched for in every line, whatever it is about.
+    `stream`: None for stderr. `known`: secrets that are masked in every line.
     """
-    global _output  # noqa: PLW0603 - like stdlib's root logger, there is one a process
+    global _output  # noqa: PLW0603 - like stdlib's root logger, there is one per process
     _output = _Output(LEVELS[level], format, stream, Redactor(known))
     root = logging.getLogger()
     for handler in root.handlers[:]:
@@ -114,37 +122,37 @@ def configure(level: str, format: Format, stream: TextIO | None = None, known: I
 
 
 def know_secret(secret: Secret) -> None:
-    """One more that is searched for in every line: those in files change."""
+    """One more secret to mask in every line, for those that are loaded later."""
     _output.redactor.know(secret)
 
 
 def get_logger(name: str) -> Logger:
     """A logger whose suppressed levels cost next to nothing.
 
-    Ask after `configure`: the level is fixed by then. The rest (format, stream, known secrets) follows `configure`.
+    Call it after `configure`: the level is fixed then. The rest (format, stream, known secrets) follows `configure`.
     """
     wrapper = structlog.make_filtering_bound_logger(_output.level)
-    logger = cast("Logger", structlog.wrap_logger(None, [_write], wrapper, dict))
-    return logger.bind(logger=name)  # a bound one: the proxy that wrap_logger gives is ten times slower
+    logger = cast("Logger", structlog.wrap_logger(_Writer(), [_as_line], wrapper, dict))
+    return logger.bind(logger=name)  # bound: the proxy that wrap_logger returns is ten times slower
 
 
 def bind_request_id(request_id: str) -> "BoundRequestId":
-    """From now on, lines of this task and of those that it starts carry the id. Call it plainly or in a `with`."""
+    """Add the id to all lines of this task and its child tasks. Call it alone or in a `with`."""
     return BoundRequestId(_request_id.set(request_id[:MAX_REQUEST_ID]))
 
 
 def bound_request_id() -> str | None:
-    """Of this task's call, if it has one yet."""
+    """The id of this task's call, if it has one yet."""
     return _request_id.get()
 
 
 def bind_caller(name: str) -> None:
-    """From now on, lines of this task and of those that it starts say who called."""
+    """Add the caller to all lines of this task and its child tasks."""
     _caller.set(name)
 
 
 class BoundRequestId:
-    """Ends the binding when its `with` block does."""
+    """Ends the binding when its `with` block ends."""
 
     def __init__(self, token: Token[str | None]) -> None:
         self._token = token
@@ -156,10 +164,24 @@ class BoundRequestId:
         _request_id.reset(self._token)
 
 
-class _Bridge(logging.Handler):
-    """Brings what is logged by the standard library's means to the same output.
+class _Writer:
+    """The logger that structlog wraps: takes finished lines."""
 
-    At a bounded rate for each kind of line: callers can make gRPC log every one of their calls.
+    def msg(self, line: str) -> None:
+        _output.write(line)
+
+    debug = info = warning = error = critical = exception = msg
+
+
+def _as_line(_logger: object, method: str, event: EventDict) -> str:
+    """structlog's processor chain as one processor, so that `configure` can replace it, and no exception gets out."""
+    return _output.line(method, event)
+
+
+class _Bridge(logging.Handler):
+    """Brings what is logged through the standard library to the same output.
+
+    At a bounded rate for each kind of line: callers can make gRPC log each of their calls.
     """
 
     def __init__(self, level: int) -> None:
@@ -171,17 +193,12 @@ class _Bridge(logging.Handler):
             return
         more = {"left_out": left_out} if left_out else {}
         level = next((name for name, number in reversed(LEVELS.items()) if record.levelno >= number), "debug")
-        _output.write(level, _message(record), {"logger": record.name, "exc_info": record.exc_info, **more})
+        event = {"event": _message(record), "logger": record.name, "exc_info": record.exc_info, **more}
+        _output.write(_output.line(level, event))
 
 
 def _message(record: logging.LogRecord) -> str:
     try:
         return str(record.msg) % _output.masked_arguments(record.args) if record.args else str(record.msg)
-    except Exception as error:  # noqa: BLE001 - the library's slip; stdlib's own handler would print all arguments
+    except Exception as error:  # noqa: BLE001 - a bug of the library; stdlib's own handler would print all arguments
         return f"a log call of {record.module} cannot be formatted: {type(error).__name__}"
-
-
-def _write(_: object, method: str, event: EventDict) -> EventDict:
-    """The only processor."""
-    _output.write(method, str(event.pop("event", "")), event)
-    raise structlog.DropEvent  # it is written: nothing is left to do for structlog

@@ -1,6 +1,6 @@
-"""Keeping secrets out of what is written, in three nets: by type, by the name of a field, by the look of a text.
+"""Masking of secrets in logs: by the type of a value, by the name of a field, by the pattern of a text.
 
-Whoever logs leaves secrets out in the first place; this is for the day when somebody forgets.
+Code that logs must not pass secrets in the first place; this is a safety net.
 """
 
 import re
@@ -8,22 +8,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Final, cast
 
+from structlog.typing import EventDict
+
 from mintonce_server.core.secret import MASK, Secret
 
 MAX_DEPTH: Final = 6
 MAX_ITEMS: Final = 50
 MAX_TEXT: Final = 8192
-"""Characters. What is longer is cut: a log line is no place for a document."""
+"""Characters. Longer texts are cut."""
 
 _MAX_NUMBER: Final = 10**18
 
 NAMES: Final = frozenset(
     {"caller", "client", "audience", "scopes", "granted_scopes", "granted_audience", "asked", "granted"}
 )
-"""Fields that hold names. A scope may well be called `token:read`, and an account `my-token:web`: no secrets."""
+"""Fields that hold names. A scope may be called `token:read`, and an account `my-token:web`: these are no secrets."""
 
 _MIN_KNOWN: Final = 6
-"""A shorter secret is not searched for: it would mask parts of ordinary words."""
+"""Shorter secrets are not searched for: they would mask parts of ordinary words."""
 
 # Compared without case, "_", "-" and ".": `access_token`, `accessToken`, `X-Api-Key`, `set-cookie`.
 _SECRET_ENDINGS = (
@@ -45,8 +47,8 @@ _URLS: Final[_Shapes] = (
     (re.compile(r"(?i)(https?://[^\s\"'\\?]*)\?[^\s\"'\\]+"), rf"\1?{MASK}"),
 )
 
-# Each can be used on a rendered line too: none takes away a quote, a backslash or a bracket. Tokens first, so that
-# "Authorization: Bearer x" loses x and not only "Bearer".
+# All are safe for rendered lines: none removes a quote, a backslash or a bracket. Tokens first, so that x is masked in
+# "Authorization: Bearer x", and not only "Bearer".
 _SHAPES: Final[_Shapes] = (
     *_JWTS,
     (re.compile(r"(?i)\b(bearer|dpop)\s+(?!\[redacted)[^\s\"'\\,;)}\]]+"), rf"\1 {MASK}"),
@@ -60,12 +62,12 @@ _SHAPES: Final[_Shapes] = (
     ),
 )
 
-# Only for texts that are not rendered yet: there, a quote opens a value, which may have spaces.
+# Only for texts that are not rendered yet: there, a quote starts a value, which may contain spaces.
 _QUOTED = re.compile(rf"(?i)({_NAME}{_SEPARATOR})(b?)([\"'])(?:(?!\3)[^\\]|\\.)*\3")
 
 
 class Redactor:
-    """Masks. `known` are secrets of no particular look, such as client secrets: they are found wherever they stand."""
+    """Masks secrets; a structlog processor. `known`: secrets without a pattern, such as client secrets."""
 
     def __init__(self, known: Iterable[Secret] = ()) -> None:
         self._known: list[str] = []
@@ -76,20 +78,24 @@ class Redactor:
         return "Redactor()"
 
     def know(self, secret: Secret) -> None:
-        """Search for this one, too. Longer ones first: one may be a part of another."""
+        """Mask this secret, too. Longer ones first: one may be part of another."""
         text = secret.reveal()
         if len(text) >= _MIN_KNOWN and text not in self._known:
             self._known = sorted((*self._known, text), key=len, reverse=True)
 
+    def __call__(self, _logger: object, _method: str, event: EventDict) -> EventDict:
+        """A processor of structlog."""
+        return {name: self.names(value) if name in NAMES else self.field(name, value) for name, value in event.items()}
+
     def value(self, value: object, depth: int = 0) -> object:
-        """The value as something that may be written: plain texts, numbers, lists, tables."""
+        """The value as strings, numbers, lists and tables that may be written."""
         match value:
             case Secret():
                 return MASK
             case None | bool():
                 return value
             case int() | float():
-                return value if abs(value) < _MAX_NUMBER else "…"  # beyond it, and with nan, JSON readers stumble
+                return value if abs(value) < _MAX_NUMBER else "…"  # JSON parsers disagree about others
             case str():
                 return self.text(value)
             case bytes() | bytearray():
@@ -106,7 +112,7 @@ class Redactor:
                 return self.text(_repr(value))
 
     def field(self, name: object, value: object, depth: int = 0) -> object:
-        """The value of a field, masked whatever it is if the name tells that it is secret."""
+        """The value of a field, masked entirely if its name is that of a secret."""
         return MASK if is_secret_name(name) else self.value(value, depth + 1)
 
     def text(self, text: str) -> str:
@@ -118,7 +124,7 @@ class Redactor:
         return _masked(self._without_known(line), _SHAPES)
 
     def name(self, text: str) -> str:
-        """A name as it is: only what looks like a JWT, or is the user or query part of a URL, is masked."""
+        """A name, in which only JWTs and the user and query parts of URLs are masked."""
         return _masked(self._without_known(text), (*_JWTS, *_URLS))
 
     def names(self, value: object) -> object:
@@ -140,14 +146,14 @@ class Redactor:
 
     def _items(self, items: Iterable[object], depth: int) -> object:
         listed = list(items)
-        # A pair with a telling name: gRPC metadata and HTTP headers come as such.
+        # A pair whose first item is the name of a secret: gRPC metadata and HTTP headers are such pairs.
         if len(listed) == 2 and is_secret_name(listed[0]):
             return [listed[0], MASK]
         return [self.value(item, depth + 1) for item in listed[:MAX_ITEMS]]
 
 
 def is_secret_name(name: object) -> bool:
-    """Whether the value of such a field is secret whatever it is."""
+    """Whether any value of such a field is secret."""
     if isinstance(name, bytes):
         name = name.decode("latin-1")
     return isinstance(name, str) and re.sub(r"[-_. ]", "", name).lower().endswith(_SECRET_ENDINGS)
@@ -160,7 +166,7 @@ def _masked(text: str, shapes: _Shapes) -> str:
 
 
 def _cut(text: str) -> str:
-    """The beginning and the end of a long text: of a traceback, the end says the most."""
+    """The beginning and the end of a long text: the end of a traceback is the most useful part."""
     return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT // 2]} … {text[-MAX_TEXT // 2 :]}"
 
 

@@ -4,7 +4,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Final
 
-from mintonce_server.common.in_memory import as_file
+from mintonce_server.common.files import as_file
 from mintonce_server.common.redis_url import Target
 
 _MISMATCH: Final = "KEY_VALUES_MISMATCH"

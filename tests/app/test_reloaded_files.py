@@ -4,12 +4,25 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mintonce_server.common.files import MAX_FILE_BYTES
 from mintonce_server.core.errors import InvalidRequest
-from mintonce_server.reload.reloading import MAX_BYTES, PATIENCE, SHOUT_EVERY, Definite, Reloader, Watched
+from mintonce_server.reload.files import (
+    PAIR_ATTEMPTS,
+    READ_TIMEOUT,
+    REPEAT_INTERVAL,
+    FileValue,
+    Reloader,
+    UnusableAlone,
+)
 from support.clocks import ManualClock
+
+
+def no_check(_: Path) -> None:
+    """For files that anyone may access."""
 
 
 class Bench:
@@ -24,13 +37,24 @@ class Bench:
         """What others do while a change settles."""
         for path in paths:
             path.write_bytes(b"first")
-        watched = Watched("it", paths, self._load, self.values.append)
-        self.reloader = Reloader(
-            [watched],  # type: ignore[list-item] # of bytes is one of objects here: only this bench looks
+        self.value = self.loading(*paths)
+        self.reloader = self.reloading(self.value)
+
+    def loading(self, *paths: Path) -> FileValue[Any]:
+        """A value of these files; what it becomes is noted."""
+        value: FileValue[bytes] = FileValue(
+            "it", [(path, no_check) for path in paths], self._load, lambda: self.values.append(value())
+        )
+        return value
+
+    def reloading(self, value: FileValue[Any], read_timeout: float = READ_TIMEOUT) -> Reloader:
+        return Reloader(
+            [value],
             self.clock,
             pause=self._pause,
-            loaded=self.loaded.append,
-            trouble=lambda name, error: self.trouble.append(str(error)),
+            on_loaded=self.loaded.append,
+            on_error=lambda _, error: self.trouble.append(str(error)),
+            read_timeout=read_timeout,
         )
 
     async def _pause(self, _seconds: float) -> None:
@@ -38,7 +62,7 @@ class Bench:
 
     def _load(self, files: Sequence[bytes]) -> bytes:
         if b"broken" in files:
-            raise Definite("this file is broken", remedy="Mend it.")
+            raise UnusableAlone("this file is broken", remedy="Mend it.")
         if any(data == b"bad" for data in files) or len(set(files)) > 1:
             raise InvalidRequest("these files are at odds", remedy="Mend them.")
         return files[0]
@@ -63,8 +87,7 @@ async def test_a_link_that_leads_elsewhere_is_a_change(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "old")
     (tmp_path / "new").write_bytes(b"new")
     os.symlink(tmp_path / "old", path)
-    linked = Watched("it", [path], bench._load, bench.values.append)
-    reloader = Reloader([linked], bench.clock, loaded=bench.loaded.append, trouble=lambda *_: None)  # type: ignore[list-item] # as above
+    reloader = bench.reloading(bench.loading(path))
     os.symlink(tmp_path / "new", tmp_path / "swap")
     (tmp_path / "swap").replace(path)
     await reloader.check()
@@ -80,7 +103,7 @@ async def test_what_is_broken_changes_nothing_and_is_told(tmp_path: Path, spoil:
         case "bad":
             path.write_bytes(b"bad")
         case "huge":
-            path.write_bytes(b"x" * (MAX_BYTES + 1))
+            path.write_bytes(b"x" * (MAX_FILE_BYTES + 1))
         case "directory":
             path.unlink()
             path.mkdir()
@@ -90,7 +113,7 @@ async def test_what_is_broken_changes_nothing_and_is_told(tmp_path: Path, spoil:
         await bench.reloader.check()
     assert (bench.values, len(bench.trouble)) == ([], 1)
 
-    bench.clock.advance(SHOUT_EVERY)
+    bench.clock.advance(REPEAT_INTERVAL)
     await bench.reloader.check()
     assert len(bench.trouble) == 2
 
@@ -107,12 +130,12 @@ async def test_another_reason_is_told_at_once(tmp_path: Path) -> None:
     bench = Bench(path)
     path.unlink()
     await bench.reloader.check()
-    path.write_bytes(b"x" * (MAX_BYTES + 1))
+    path.write_bytes(b"x" * (MAX_FILE_BYTES + 1))
     for _ in range(3):
         await bench.reloader.check()
 
     first, second = bench.trouble
-    assert "is no file" in first
+    assert "No such file" in first
     assert "larger than" in second
 
 
@@ -127,7 +150,7 @@ async def test_two_files_that_belong_together_may_be_written_one_after_the_other
     assert (bench.values, bench.trouble) == ([b"second"], [])
 
     one.write_bytes(b"third")
-    for _ in range(PATIENCE):
+    for _ in range(PAIR_ATTEMPTS):
         await bench.reloader.check()
     assert len(bench.trouble) == 1
 
@@ -156,64 +179,64 @@ async def test_what_is_being_written_is_left_for_the_next_look(tmp_path: Path) -
 
 
 async def test_a_change_between_loading_and_watching_is_a_change(tmp_path: Path) -> None:
-    """The program tells from what it was loaded, rather than that the file is read once more."""
+    """A change is one from the bytes that were loaded, not from those that the reloader saw first."""
     path = tmp_path / "file"
     bench = Bench(path)
     path.write_bytes(b"second")
-    watched = Watched("it", [path], bench._load, bench.values.append, initial=[b"first"])
-    reloader = Reloader([watched], bench.clock, loaded=bench.loaded.append, trouble=lambda *_: None)  # type: ignore[list-item] # as above
-    await reloader.check()
+    await bench.reloading(bench.value).check()
     assert bench.values == [b"second"]
 
 
 async def test_what_a_library_says_about_a_bad_file_is_not_repeated(tmp_path: Path) -> None:
     """Such texts quote what they did not understand, and that may be a secret."""
     path = tmp_path / "file"
-    bench = Bench(path)
+    path.write_bytes(b"7")
     trouble: list[str] = []
-    watched = Watched("it", [path], lambda files: int(files[0]), lambda _: None)
-    reloader = Reloader([watched], bench.clock, loaded=lambda _: None, trouble=lambda _, e: trouble.append(repr(e)))  # type: ignore[list-item] # as above
+    number: FileValue[Any] = FileValue("it", [(path, no_check)], lambda files: int(files[0]))
+    reloader = Reloader(
+        [number], ManualClock(), on_loaded=lambda _: None, on_error=lambda _, error: trouble.append(repr(error))
+    )
     path.write_bytes(b"hunter2")
     await reloader.check()
     (told,) = trouble
-    assert "is not understood (ValueError)" in told
+    assert "cannot be parsed (ValueError)" in told
     assert "hunter2" not in told
 
 
 async def test_a_disk_that_hangs_holds_up_nobody_for_ever(tmp_path: Path) -> None:
     """It keeps one thread, however often it is looked at, and what it says in the end is taken."""
     disk = threading.Event()
+    disk.set()
     reads: list[None] = []
 
     class Hanging(type(Path())):  # type: ignore[misc] # which kind of path it is depends on the system
-        def is_file(self) -> bool:
+        def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
             reads.append(None)
             disk.wait()
-            return True
+            status: os.stat_result = super().stat(follow_symlinks=follow_symlinks)
+            return status
 
+    path = Hanging(tmp_path / "file")
     bench = Bench(tmp_path / "file")
-    trouble: list[str] = []
-    watched = Watched("it", [Hanging(tmp_path / "file")], bench._load, bench.values.append, initial=[b"before"])
-    reloader = Reloader(
-        [watched],  # type: ignore[list-item] # as above
-        bench.clock,
-        read_deadline=0.05,
-        loaded=lambda _: None,
-        trouble=lambda _, error: trouble.append(str(error)),
-    )
+    value = bench.loading(path)
+    reloader = bench.reloading(value, read_timeout=0.05)
+    reads.clear()
+    disk.clear()
+    path.write_bytes(b"second")
     for _ in range(3):
         await reloader.check()
+    trouble = bench.trouble
     assert (len(reads), len(trouble)) == (1, 1)
     assert "was not read within 0.05 s" in trouble[0]
 
     disk.set()
-    assert watched.reading is not None
-    await watched.reading
+    assert value.reading is not None
+    await value.reading
     await reloader.check()
-    assert bench.values == [b"first"]
+    assert bench.values == [b"second"]
 
 
-@pytest.mark.parametrize("part", ["load", "apply", "loaded", "trouble", "besides"])
+@pytest.mark.parametrize("part", ["load", "apply", "on_loaded", "on_error", "on_tick"])
 async def test_whatever_fails_the_other_files_are_looked_at(tmp_path: Path, part: str) -> None:
     """A fault of one is reported or told, and the next look comes."""
     faults: list[str] = []
@@ -226,21 +249,23 @@ async def test_whatever_fails_the_other_files_are_looked_at(tmp_path: Path, part
         """For the parts that are well."""
 
     def load(files: Sequence[bytes]) -> bytes:
-        if part in ("load", "trouble"):
+        if part in ("load", "on_error") and files != [b"first"]:
             raise KeyError(part)
         return files[0]
 
     for name in ("one", "two"):
         (tmp_path / name).write_bytes(b"first")
-    one = Watched("one", [tmp_path / "one"], load, fails if part == "apply" else nothing)
-    two = Watched("two", [tmp_path / "two"], lambda files: files[0], taken.append)
+    one: FileValue[Any] = FileValue("one", [(tmp_path / "one", no_check)], load, fails if part == "apply" else nothing)
+    two: FileValue[Any] = FileValue(
+        "two", [(tmp_path / "two", no_check)], lambda files: files[0], lambda: taken.append(two())
+    )
     reloader = Reloader(
-        [one, two],  # type: ignore[list-item] # of bytes is one of objects here
+        [one, two],
         ManualClock(),
-        loaded=fails if part == "loaded" else nothing,
-        trouble=fails if part == "trouble" else nothing,
-        besides=fails if part == "besides" else nothing,
-        faults=lambda where, _: faults.append(where),
+        on_loaded=fails if part == "on_loaded" else nothing,
+        on_error=fails if part == "on_error" else nothing,
+        on_tick=fails if part == "on_tick" else nothing,
+        on_fault=lambda where, _: faults.append(where),
     )
     for name in ("one", "two"):
         (tmp_path / name).write_bytes(b"second")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mintonce_server.observability.peers import address_of, network_of, normal
+from mintonce_server.common.network import address_of_peer, network_of_peer, normalized_ip
 
 
 @pytest.mark.parametrize(
@@ -22,11 +22,11 @@ from mintonce_server.observability.peers import address_of, network_of, normal
 )
 def test_an_address_and_its_network(peer: str, address: tuple[str, int] | None, network: str) -> None:
     """An IPv4 address that IPv6 wraps is the IPv4 address."""
-    assert address_of(peer) == address
-    assert network_of(peer) == network
+    assert address_of_peer(peer) == address
+    assert network_of_peer(peer) == network
 
 
 def test_addresses_have_one_way_of_writing() -> None:
     """So that gRPC's and the operating system's can be compared."""
-    assert normal("2001:DB8:0::0:1") == normal("2001:db8::1") == "2001:db8::1"
-    assert normal("localhost") is None
+    assert normalized_ip("2001:DB8:0::0:1") == normalized_ip("2001:db8::1") == "2001:db8::1"
+    assert normalized_ip("localhost") is None

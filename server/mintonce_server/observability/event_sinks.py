@@ -1,36 +1,47 @@
-"""Where the broker's events go: all to the log, each POST to the audit log; a token for another audience is logged."""
+"""Where the broker's events go: to the log, POSTs also to the audit log. Warns of tokens for another audience."""
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict
-from typing import Final, TypeGuard
+from typing import Final, Protocol, TypeGuard
 
 from mintonce_server.core import events
-from mintonce_server.core.errors import AuditUnavailable
+from mintonce_server.core.errors import AuditUnavailable, MintonceError
 from mintonce_server.core.ports import Clock
-from mintonce_server.issuer.response import AUDIENCE_REMEDY, WrongAudience
 from mintonce_server.observability.audit import AuditLog, MintRecord
-from mintonce_server.observability.faults import FaultLog
 from mintonce_server.observability.journal import event_sink, guarded
 from mintonce_server.observability.logs import get_logger
+from mintonce_server.observability.quiet import FaultLog
 
 WARN_EVERY: Final = 600.0
 """Seconds between two warnings about one key's audience."""
 WARNED_MAX: Final = 1024
-"""Keys that are remembered as warned about."""
+"""Keys for which the time of the last warning is kept."""
 WARNINGS_A_MINUTE: Final = 20
-"""Of all keys together."""
+"""For all keys together."""
 
 Post = events.Minted | events.MintFailed
 
 
-def sink_of(audit: AuditLog, unchecked: Collection[str], clock: Clock, faults: FaultLog) -> events.EventSink:
-    """`unchecked`: clients whose tokens may be for any audience without a word.
+class Granted(Protocol):
+    """What an issuer granted, though the token was refused because of it."""
 
-    Never raises, and what one of its parts raises keeps no event from the others.
-    """
+    @property
+    def scopes(self) -> tuple[str, ...]: ...
+
+    @property
+    def audience(self) -> tuple[str, ...]: ...
+
+
+GrantedOf = Callable[[MintonceError | None], Granted | None]
+"""The grant of a token that was refused with this error, if its error has one."""
+
+
+def sink_of(
+    audit: AuditLog, audiences: "AudienceWarnings", granted_of: GrantedOf, faults: FaultLog
+) -> events.EventSink:
+    """Never raises. An exception in one part does not keep the event from the others."""
     journal = guarded(event_sink(get_logger("mintonce")), faults)
-    audiences = AudienceWarnings(unchecked, clock)
 
     def look_at_posts(event: events.Event) -> None:
         if _is_post(event):
@@ -38,7 +49,7 @@ def sink_of(audit: AuditLog, unchecked: Collection[str], clock: Clock, faults: F
 
     def audit_posts(event: events.Event) -> None:
         if audit.is_on and _is_post(event):
-            _audit_mint(audit, event)
+            _audit_mint(audit, event, granted_of)
 
     warnings, posts = guarded(look_at_posts, faults), guarded(audit_posts, faults)
 
@@ -54,16 +65,21 @@ def sink_of(audit: AuditLog, unchecked: Collection[str], clock: Clock, faults: F
 
 
 class AudienceWarnings:
-    """Says when a JWT names other audiences than the one that was asked for."""
+    """Warns when a JWT names other audiences than the requested one.
 
-    def __init__(self, unchecked: Collection[str], clock: Clock) -> None:
+    `unchecked`: clients whose tokens may be for any audience.
+    """
+
+    def __init__(self, unchecked: Collection[str], clock: Clock, granted_of: GrantedOf, remedy: str) -> None:
         self._unchecked = frozenset(unchecked)
         self._clock = clock
+        self._granted_of = granted_of
+        self._remedy = remedy
         self._warned: OrderedDict[str, float] = OrderedDict()
         self._minute, self._count = 0.0, 0
 
     def look_at(self, event: Post) -> None:
-        asked, (_, granted) = event.key.audience, _granted(event)
+        asked, (_, granted) = event.key.audience, _granted(event, self._granted_of)
         if not asked or not granted or asked in granted or event.key.client in self._unchecked:
             return
         if self._is_due(event.key_hash):
@@ -74,7 +90,7 @@ class AudienceWarnings:
                 asked=asked,
                 granted=granted,
                 refused=isinstance(event, events.MintFailed),
-                remedy=AUDIENCE_REMEDY,
+                remedy=self._remedy,
             )
 
     def _is_due(self, key_hash: str) -> bool:
@@ -94,23 +110,22 @@ class AudienceWarnings:
 
 
 def _is_post(event: events.Event) -> TypeGuard[Post]:
-    """Whether a POST was made, and this is what came of it."""
+    """Whether this is the result of a POST."""
     return isinstance(event, events.Minted) or (isinstance(event, events.MintFailed) and event.posted)
 
 
-def _granted(event: Post) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _granted(event: Post, granted_of: GrantedOf) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Scopes and audience, also of a token that was refused because of them."""
     if isinstance(event, events.Minted):
         return event.scopes, event.audience
-    if isinstance(event.error, WrongAudience):
-        return event.error.grant.scopes, event.error.grant.audience
-    return (), ()
+    refused = granted_of(event.error)
+    return (refused.scopes, refused.audience) if refused is not None else ((), ())
 
 
-def _audit_mint(audit: AuditLog, event: Post) -> None:
+def _audit_mint(audit: AuditLog, event: Post, granted_of: GrantedOf) -> None:
     minted = event if isinstance(event, events.Minted) else None
     error = event.error if isinstance(event, events.MintFailed) else None
-    scopes, audience = _granted(event)
+    scopes, audience = _granted(event, granted_of)
     record = MintRecord(
         client=event.key.client,
         audience=event.key.audience,
@@ -130,5 +145,5 @@ def _audit_mint(audit: AuditLog, event: Post) -> None:
     try:
         audit.write(record)
     except AuditUnavailable as trouble:
-        # The token is paid for: whoever wants it is audited, and refused, by itself.
+        # The token is already minted. A call that wants it writes its own audit record, and is refused if that fails.
         get_logger(__name__).error("audit_unavailable", detail=str(trouble), remedy=trouble.remedy, lost=asdict(record))

@@ -10,9 +10,8 @@ from mintonce_server.auth.jwks import JwksUrl
 from mintonce_server.config import Settings, load
 from mintonce_server.core.errors import MintonceError
 from mintonce_server.observability.clock import SystemClock
-from mintonce_server.reload.credentials import credentials_of
-from mintonce_server.reload.guarding import Guarding, Version
-from mintonce_server.reload.reloading import Reloader
+from mintonce_server.reload.access import AccessFiles, Version, client_credentials
+from mintonce_server.reload.files import Reloader
 from mintonce_server.store.keyring import new_keyring
 from support.certificates import Authority
 from support.clocks import ManualClock
@@ -43,7 +42,7 @@ def test_a_version_changes_when_one_of_its_values_is_replaced() -> None:
 
 
 class Bench:
-    """All files that guard something, a Guarding that reads them, and what its reloader says."""
+    """All files that guard something, an AccessFiles that loads them, and what its reloader says."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -68,15 +67,16 @@ class Bench:
             self.write(name)
         settings = load(None, self._environ())
         self.changes = 0
-        self.guarding = Guarding(settings, self.clock, self._count)
+        self.files = AccessFiles(settings, self.clock)
+        self.files.notify(on_access=self._count, on_credentials=lambda: None)
         self.credentials = {
-            name: credentials_of(name, client, self.guarding) for name, client in settings.clients.items()
+            name: client_credentials(name, client, self.files) for name, client in settings.clients.items()
         }
         self.reloader = Reloader(
-            self.guarding.watched,
+            self.files.values,
             self.clock,
-            loaded=self.loaded.append,
-            trouble=lambda _, error: self.trouble.append(error),
+            on_loaded=self.loaded.append,
+            on_error=lambda _, error: self.trouble.append(error),
         )
 
     def _count(self) -> None:
@@ -94,7 +94,7 @@ class Bench:
             "API_KEYS_FILE": "keys.toml",
             "JWT_ISSUERS__CLUSTER__JWKS_FILE": "jwks.json",
             "SEALING_KEYS_FILE": "sealing.toml",
-            "CLIENT_SECRET_FILE": "secret",
+            "CLIENT_SECRET_FILES": "secret",
             "TLS__CERTIFICATE_FILE": "server.crt",
             "TLS__KEY_FILE": "server.key",
             "CLIENTS__SIGNS__SIGNING_KEY_FILE": "signing.pem",
@@ -182,13 +182,13 @@ async def test_a_changed_file_is_told_to_watches_that_it_concerns(
 ) -> None:
     """Callers are proved again when proofs are held against something else; a policy is only held against them."""
     bench = Bench(tmp_path)
-    before = bench.guarding.identities()
+    before = bench.files.identities()
     bench.write(name, b"\n")
     for _ in range(4):  # files that belong together may be at odds for a moment
         await bench.reloader.check()
     assert len(bench.loaded) == 1
     assert bench.changes == (0 if proves is None else 1)
-    assert (bench.guarding.identities() != before) is bool(proves)
+    assert (bench.files.identities() != before) is bool(proves)
 
 
 def fetching(directory: Path) -> Settings:
@@ -204,7 +204,6 @@ def fetching(directory: Path) -> Settings:
             "MINTONCE_CLIENT_SECRET": "secret",
             "MINTONCE_REDIS_URL": "redis://127.0.0.1:1/0",
             "MINTONCE_POLICY_FILE": str(policy),
-            "MINTONCE_RELOAD_INTERVAL": "100ms",
             "MINTONCE_JWT_ISSUERS__CLUSTER__ISSUER": "https://issuer.example.com",
             "MINTONCE_JWT_ISSUERS__CLUSTER__AUDIENCES": "mintonce",
             "MINTONCE_JWT_ISSUERS__CLUSTER__JWKS_URL": "https://127.0.0.1:1/keys",
@@ -221,8 +220,9 @@ async def test_keys_that_were_fetched_anew_are_told_to_watches(tmp_path: Path, m
         return fetched[0]
 
     monkeypatch.setattr(JwksUrl, "__call__", newest)
-    guarding = Guarding(fetching(tmp_path), SystemClock(), lambda: told.append(1))
-    looking = asyncio.create_task(guarding.endless["fetched keys"]())
+    files = AccessFiles(fetching(tmp_path), SystemClock(), interval=0.1)
+    files.notify(on_access=lambda: told.append(1), on_credentials=lambda: None)
+    looking = asyncio.create_task(files.endless["fetched keys"]())
     try:
         await asyncio.sleep(0)
         fetched[0] = object()
@@ -231,3 +231,43 @@ async def test_keys_that_were_fetched_anew_are_told_to_watches(tmp_path: Path, m
         looking.cancel()
         await asyncio.gather(looking, return_exceptions=True)
     assert told == [1]
+
+
+async def test_a_second_secret_may_come_and_go(tmp_path: Path) -> None:
+    """It is tried from the moment that its file appears, without a restart."""
+    changes: list[None] = []
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.touch(mode=0o600)
+    first.write_text("secret-one")
+    settings = load(
+        None,
+        {
+            "MINTONCE_OAUTH_DOMAIN": "acme.example.com",
+            "MINTONCE_CLIENT_ID": "id",
+            "MINTONCE_CLIENT_SECRET_FILES": f"{first},{second}",
+            "MINTONCE_REDIS_URL": "redis://127.0.0.1:1/0",
+        },
+    )
+    files = AccessFiles(settings, ManualClock())
+    files.notify(on_access=lambda: None, on_credentials=lambda: changes.append(None))
+    credentials = client_credentials("default", settings.clients["default"], files)
+    trouble: list[MintonceError] = []
+    reloader = Reloader(
+        files.values, ManualClock(), on_loaded=lambda _: None, on_error=lambda _, error: trouble.append(error)
+    )
+
+    async def now() -> list[str]:
+        await reloader.check()
+        return [secret.reveal() for secret in credentials.secrets()]
+
+    assert await now() == ["secret-one"]
+    second.touch(mode=0o600)
+    second.write_text("secret-two")
+    assert await now() == ["secret-one", "secret-two"]
+    second.unlink()
+    assert await now() == ["secret-one"]
+    assert (len(changes), trouble) == (2, [])
+
+    first.unlink()
+    assert await now() == ["secret-one"]
+    assert len(trouble) == 1

@@ -1,0 +1,47 @@
+"""The process of `mintonced`: what it exposes to other processes, and how signals end it."""
+
+import asyncio
+import ctypes
+import os
+import resource
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final
+
+_PR_SET_DUMPABLE: Final = 4
+
+
+def harden() -> Iterator[str]:
+    """No core dumps, no debugger or /proc/PID/environ for other processes of this user, new files private.
+
+    Yields a sentence for the log for each step that failed.
+    """
+    os.umask(0o077)
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (OSError, ValueError) as error:
+        yield f"core dumps cannot be disabled: {error}"
+    if sys.platform == "linux":
+        try:
+            if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+                yield f"the process stays dumpable: {os.strerror(ctypes.get_errno())}"
+        except (OSError, AttributeError) as error:  # a libc without prctl
+            yield f"the process stays dumpable: {error}"
+
+
+def run_until_signal(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Run until SIGTERM or SIGINT, which set the event. A second SIGINT ends the process at once."""
+
+    async def body() -> None:
+        stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def interrupt() -> None:
+            stopping.set()
+            loop.remove_signal_handler(signal.SIGINT)
+
+        loop.add_signal_handler(signal.SIGTERM, stopping.set)
+        loop.add_signal_handler(signal.SIGINT, interrupt)
+        await work(stopping)
+
+    asyncio.run(body())

@@ -13,7 +13,7 @@ from mintonce import MintonceError
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.policy import Policy, Rule
-from mintonce_server.core.ports import Acquired, Wish
+from mintonce_server.core.ports import Acquired, AcquireRequest
 from mintonce_server.store.memory import MemoryStore
 from support.faulty_issuer import NONE, Fault, FaultyIssuer
 from support.gatehouse import ALL, Gatehouse, gatehouse, reason_of
@@ -145,7 +145,7 @@ async def test_a_token_from_the_store_is_judged_as_well(
 class StoreThatIsAway(MemoryStore):
     """Gives no lease."""
 
-    async def acquire(self, key: TokenKey, wish: Wish) -> Acquired:
+    async def acquire(self, key: TokenKey, request: AcquireRequest) -> Acquired:
         raise StoreUnavailable("the store is away", remedy="Wait.")
 
 

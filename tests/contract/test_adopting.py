@@ -2,7 +2,7 @@
 
 from mintonce_server.core.errors import Reason
 from mintonce_server.core.ports import Backoff, Clock, Failure, Hit, TokenStore, Wait
-from support.samples import KEY, adopted, as_lease, lease_of, minted, shared, wish
+from support.samples import KEY, acquire_request, adopted, as_lease, lease_of, minted, shared
 
 
 async def test_the_number_is_above_the_provisional_one_and_all_others(store: TokenStore, clock: Clock) -> None:
@@ -19,26 +19,26 @@ async def test_a_back_off_is_no_hindrance(store: TokenStore, clock: Clock) -> No
     """The issuer is not called. Its back-off still applies to mints."""
     await store.fail(await lease_of(store), Failure(Reason.ISSUER_THROTTLED), 30.0)
     await adopted(store, clock)
-    assert isinstance(await store.acquire(KEY, wish(newer_than=2**52)), Backoff)
+    assert isinstance(await store.acquire(KEY, acquire_request(newer_than=2**52)), Backoff)
 
 
 async def test_a_newer_token_of_the_fleet_is_taken_instead(store: TokenStore, clock: Clock) -> None:
     """Two replicas minted in an outage: the fleet settles on one of the two tokens."""
     token = await adopted(store, clock)
-    answer = await store.acquire(KEY, wish(newer_than=token.generation - 1, adopt=True))
+    answer = await store.acquire(KEY, acquire_request(newer_than=token.generation - 1, adopt=True))
     assert isinstance(answer, Hit)
 
 
 async def test_another_replicas_lease_comes_first(store: TokenStore, clock: Clock) -> None:
     """Its token, or the next attempt, settles which token counts."""
     await lease_of(store)
-    assert isinstance(await store.acquire(KEY, wish(adopt=True)), Wait)
+    assert isinstance(await store.acquire(KEY, acquire_request(adopt=True)), Wait)
 
 
 async def test_the_lease_of_an_adoption_is_known_by_its_nonce(store: TokenStore) -> None:
     """A lost reply costs nothing."""
-    first = as_lease(await store.acquire(KEY, wish("mine", adopt=True)))
-    assert as_lease(await store.acquire(KEY, wish("mine", adopt=True))).generation == first.generation
+    first = as_lease(await store.acquire(KEY, acquire_request("mine", adopt=True)))
+    assert as_lease(await store.acquire(KEY, acquire_request("mine", adopt=True))).generation == first.generation
 
 
 async def test_a_lease_names_the_live_token_and_its_life(store: TokenStore, clock: Clock) -> None:
@@ -54,11 +54,11 @@ async def test_a_back_off_for_the_time_of_a_token_ends_with_the_token(store: Tok
     token = await shared(store, clock)
     lease = await lease_of(store, newer_than=token.generation)
     await store.fail(lease, Failure(Reason.ISSUER_MALFORMED, while_live=True), 90.0)
-    answer = await store.acquire(KEY, wish(newer_than=token.generation))
+    answer = await store.acquire(KEY, acquire_request(newer_than=token.generation))
     assert isinstance(answer, Backoff)
     assert answer.token is not None
     await store.reject(KEY, token.generation, 30.0)
-    assert as_lease(await store.acquire(KEY, wish())).rejected == token.access_token.fingerprint()
+    assert as_lease(await store.acquire(KEY, acquire_request())).rejected == token.access_token.fingerprint()
 
 
 async def test_a_token_that_repeats_a_rejected_one_says_so(store: TokenStore, clock: Clock) -> None:

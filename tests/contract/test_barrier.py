@@ -2,7 +2,7 @@
 
 from mintonce_server.core.ports import Clock, Hit, Lease, Refusal, TokenStore
 from mintonce_server.core.token import Token
-from support.samples import KEY, as_lease, lease_of, minted, shared, wish
+from support.samples import KEY, acquire_request, as_lease, lease_of, minted, shared
 
 PRINT = "0123456789abcdef0123456789abcdef"
 
@@ -11,7 +11,7 @@ async def test_the_next_generation_lies_above_the_barrier(store: TokenStore) -> 
     """Then no replica that remembers the rejection treats the new token as an old one."""
     rejected = (await lease_of(store)).generation + 600_000_000
     assert await store.raise_barrier(KEY, rejected, PRINT, 30.0)
-    lease = as_lease(await store.acquire(KEY, wish()))
+    lease = as_lease(await store.acquire(KEY, acquire_request()))
     assert lease.generation > rejected
     assert lease.rejected == PRINT
 
@@ -30,7 +30,7 @@ async def test_saying_it_again_does_not_touch_what_came_after(store: TokenStore,
     await store.raise_barrier(KEY, old.generation + 1_000_000, PRINT, 0.0)
     newer = await shared(store, clock)
     assert await store.raise_barrier(KEY, old.generation + 1_000_000, PRINT, 0.0)
-    assert isinstance(await store.acquire(KEY, wish(newer_than=newer.generation - 1)), Hit)
+    assert isinstance(await store.acquire(KEY, acquire_request(newer_than=newer.generation - 1)), Hit)
 
 
 async def test_a_record_does_not_fall_more_often_than_by_rejections(store: TokenStore, clock: Clock) -> None:
@@ -38,7 +38,7 @@ async def test_a_record_does_not_fall_more_often_than_by_rejections(store: Token
     await store.reject(KEY, (await shared(store, clock)).generation, 30.0)
     token = await shared(store, clock)
     assert not await store.raise_barrier(KEY, token.generation + 1_000_000, PRINT, 30.0)
-    assert isinstance(await store.acquire(KEY, wish()), Hit)
+    assert isinstance(await store.acquire(KEY, acquire_request()), Hit)
 
 
 async def test_without_a_record_it_costs_nothing_and_delays_no_rejection(store: TokenStore, clock: Clock) -> None:
@@ -61,7 +61,7 @@ async def test_a_record_above_the_barrier_stays(store: TokenStore, clock: Clock)
     """It is the successor of the rejected token."""
     token = await shared(store, clock)
     assert await store.raise_barrier(KEY, token.generation - 1, PRINT, 30.0)
-    assert isinstance(await store.acquire(KEY, wish()), Hit)
+    assert isinstance(await store.acquire(KEY, acquire_request()), Hit)
     assert (await store.reject(KEY, token.generation, 30.0)).retry_after is None
 
 
@@ -69,7 +69,7 @@ async def test_a_mint_in_flight_below_the_barrier_does_not_count(store: TokenSto
     """Its lease is gone, so that the next mint can begin at once."""
     lease = await lease_of(store)
     await store.raise_barrier(KEY, lease.generation, PRINT, 30.0)
-    assert isinstance(await store.acquire(KEY, wish()), Lease)
+    assert isinstance(await store.acquire(KEY, acquire_request()), Lease)
     assert await store.commit(lease, minted(clock)) is Refusal.REJECTED
 
 

@@ -4,12 +4,12 @@ from mintonce_server.core.errors import Reason
 from mintonce_server.core.ports import Clock, Failure, Hit, Lease, Refusal, TokenStore
 from mintonce_server.core.token import Token
 from support.eventually import eventually
-from support.samples import KEY, as_lease, lease_of, load_all, minted, shared, wish
+from support.samples import KEY, acquire_request, as_lease, lease_of, load_all, minted, shared
 
 
 async def _next_lease(store: TokenStore, *, cv: int = 1) -> Lease:
     """After the present one expired."""
-    ask = wish("the next", cv=cv)
+    ask = acquire_request("the next", cv=cv)
     return as_lease(await eventually(lambda: store.acquire(KEY, ask), lambda answer: isinstance(answer, Lease)))
 
 
@@ -21,7 +21,7 @@ async def _current(store: TokenStore) -> int:
 async def test_a_commit_ends_the_lease(store: TokenStore, clock: Clock) -> None:
     """The next mint can begin at once."""
     token = await shared(store, clock)
-    assert isinstance(await store.acquire(KEY, wish(newer_than=token.generation)), Lease)
+    assert isinstance(await store.acquire(KEY, acquire_request(newer_than=token.generation)), Lease)
 
 
 async def test_a_commit_after_a_lost_reply_gives_the_same_answer(store: TokenStore, clock: Clock) -> None:
@@ -69,7 +69,7 @@ async def test_what_was_minted_before_a_reject_is_refused(store: TokenStore, clo
     in_flight = await lease_of(store, newer_than=token.generation)
     await store.reject(KEY, token.generation, 30.0)
     assert await store.commit(in_flight, minted(clock)) is Refusal.REJECTED
-    assert isinstance(await store.acquire(KEY, wish()), Lease)
+    assert isinstance(await store.acquire(KEY, acquire_request()), Lease)
 
 
 async def test_a_token_of_an_old_secret_is_refused(hasty: TokenStore, store: TokenStore, clock: Clock) -> None:
@@ -83,7 +83,7 @@ async def test_a_token_that_is_over_already_is_refused(store: TokenStore, clock:
     """Its lease ends nevertheless, so that no caller waits in vain."""
     lease = await lease_of(store)
     assert await store.commit(lease, minted(clock, lifetime=5.0, age=6.0)) is Refusal.DEAD
-    assert isinstance(await store.acquire(KEY, wish()), Lease)
+    assert isinstance(await store.acquire(KEY, acquire_request()), Lease)
 
 
 async def test_a_commit_forgets_the_failures_before_it(store: TokenStore, clock: Clock) -> None:
@@ -99,6 +99,6 @@ async def test_a_commit_forgets_the_failures_before_it(store: TokenStore, clock:
 async def test_a_token_is_nowhere_in_the_repr(store: TokenStore, clock: Clock) -> None:
     """What the store returns can be printed."""
     token = await store.commit(await lease_of(store), minted(clock, "the-secret-text"))
-    hit = await store.acquire(KEY, wish())
+    hit = await store.acquire(KEY, acquire_request())
     assert isinstance(hit, Hit)
     assert "the-secret-text" not in repr([token, hit, await load_all(store, [KEY])])

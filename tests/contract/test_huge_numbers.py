@@ -4,7 +4,7 @@ import pytest
 
 from mintonce_server.core.ports import Clock, TokenStore, Wait
 from mintonce_server.core.token import Token
-from support.samples import KEY, as_lease, lease_of, minted, wish
+from support.samples import KEY, acquire_request, as_lease, lease_of, minted
 
 HUGE = [2**53 - 1, 2**53, 2**60 + 1, 2**62]
 
@@ -14,7 +14,7 @@ async def test_a_lease_of_a_huge_generation_is_not_found_again(store: TokenStore
     """Its number is rounded when it is written, and counts as missing when it is read."""
     lease = await lease_of(store, nonce="mine", newer_than=newer_than)
     assert lease.generation == int(float(newer_than + 1))
-    assert as_lease(await store.acquire(KEY, wish("mine"))).generation == 0
+    assert as_lease(await store.acquire(KEY, acquire_request("mine"))).generation == 0
 
 
 @pytest.mark.parametrize("newer_than", HUGE)
@@ -24,7 +24,7 @@ async def test_a_token_of_a_huge_generation_is_no_record_to_a_script(
     """A commit writes it and does not end its lease; the next script sees no token."""
     lease = await lease_of(store, newer_than=newer_than)
     assert isinstance(await store.commit(lease, minted(clock)), Token)
-    assert isinstance(await store.acquire(KEY, wish()), Wait)
+    assert isinstance(await store.acquire(KEY, acquire_request()), Wait)
     assert not (await store.reject(KEY, lease.generation, 0.0)).was_current
 
 

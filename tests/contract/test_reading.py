@@ -3,7 +3,7 @@
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Clock, TokenStore
 from support.eventually import eventually
-from support.samples import HASHER, KEY, OTHER, any_token, lease_of, load_all, minted, shared, wish
+from support.samples import HASHER, KEY, OTHER, acquire_request, any_token, lease_of, load_all, minted, shared
 
 
 async def test_tokens_are_loaded_in_the_order_of_their_keys(store: TokenStore, clock: Clock) -> None:
@@ -68,7 +68,7 @@ async def test_a_generation_is_of_a_token_and_of_nothing_else(store: TokenStore,
     assert await store.generations([KEY]) == [0]
     await store.commit(lease, minted(clock))
     assert await store.generations([KEY]) == [lease.generation]
-    await store.acquire(KEY, wish(newer_than=lease.generation))
+    await store.acquire(KEY, acquire_request(newer_than=lease.generation))
     assert await store.generations([KEY]) == [lease.generation]
     await store.reject(KEY, lease.generation, 30.0)
     assert await store.generations([KEY]) == [0]

@@ -8,7 +8,7 @@ from mintonce_server.core.errors import Reason
 from mintonce_server.core.ports import Backoff, Clock, Failure, Hit, Lease, Refusal, Rejection, TokenStore
 from mintonce_server.core.token import Token
 from support.eventually import eventually
-from support.samples import KEY, adopted, lease_of, minted, shared, wish
+from support.samples import KEY, acquire_request, adopted, lease_of, minted, shared
 
 OTHER = Rejection(was_current=False)
 UNKNOWN = Rejection(was_current=False, known=False)
@@ -34,7 +34,7 @@ async def test_saying_it_again_changes_nothing(store: TokenStore, clock: Clock) 
     successor = await shared(store, clock)
     answers = await asyncio.gather(*(store.reject(KEY, token.generation, 0.0) for _ in range(10)))
     assert answers == [current(token)] * 10
-    assert isinstance(await store.acquire(KEY, wish(newer_than=successor.generation - 1)), Hit)
+    assert isinstance(await store.acquire(KEY, acquire_request(newer_than=successor.generation - 1)), Hit)
 
 
 async def test_a_token_that_was_replaced_already_is_none_of_our_business(store: TokenStore, clock: Clock) -> None:
@@ -43,7 +43,7 @@ async def test_a_token_that_was_replaced_already_is_none_of_our_business(store: 
     newer = await store.commit(await lease_of(store, newer_than=old.generation), minted(clock))
     assert isinstance(newer, Token)
     assert await store.reject(KEY, old.generation, 30.0) == OTHER
-    assert isinstance(await store.acquire(KEY, wish()), Hit)
+    assert isinstance(await store.acquire(KEY, acquire_request()), Hit)
 
 
 @pytest.mark.parametrize("ahead", [1, 2**53, 2**62, 2**63 - 1])
@@ -53,7 +53,7 @@ async def test_a_generation_that_never_was_changes_nothing(store: TokenStore, cl
     token = await shared(store, clock)
     generation = ahead if ahead > token.generation else token.generation + ahead
     assert await store.reject(KEY, generation, 30.0) == UNKNOWN
-    assert isinstance(await store.acquire(KEY, wish()), Hit)
+    assert isinstance(await store.acquire(KEY, acquire_request()), Hit)
     assert (
         token.generation
         < (await lease_of(store, newer_than=token.generation)).generation
@@ -116,7 +116,7 @@ async def test_a_buggy_caller_cannot_burn_tokens(store: TokenStore, clock: Clock
     answer = await store.reject(KEY, token.generation, 30.0)
     assert answer.retry_after is not None
     assert 25.0 < answer.retry_after <= 30.0
-    assert isinstance(await store.acquire(KEY, wish()), Hit)
+    assert isinstance(await store.acquire(KEY, acquire_request()), Hit)
 
 
 async def test_after_the_interval_it_may_be_rejected(store: TokenStore, clock: Clock) -> None:
@@ -135,7 +135,7 @@ async def test_a_rejection_ends_the_mint_in_flight(store: TokenStore, clock: Clo
     in_flight = await lease_of(store, newer_than=token.generation)
     await store.reject(KEY, token.generation, 30.0)
     assert await store.renew(in_flight) is None
-    answer = await store.acquire(KEY, wish())
+    answer = await store.acquire(KEY, acquire_request())
     assert isinstance(answer, Lease)
     assert answer.generation > in_flight.generation
 
@@ -147,7 +147,7 @@ async def test_a_rejection_does_not_end_a_backoff(store: TokenStore, clock: Cloc
         await lease_of(store, newer_than=token.generation), Failure(Reason.ISSUER_THROTTLED, "slow_down"), 30.0
     )
     await store.reject(KEY, token.generation, 30.0)
-    answer = await store.acquire(KEY, wish())
+    answer = await store.acquire(KEY, acquire_request())
     assert isinstance(answer, Backoff)
     assert answer.token is None
 

@@ -8,7 +8,7 @@ import pytest
 from mintonce_server.core.errors import Reason
 from mintonce_server.core.ports import Backoff, Clock, Failure, Hit, Lease, Refusal, TokenStore
 from mintonce_server.core.token import Token
-from support.samples import HASHER, KEY, OTHER, as_lease, lease_of, load_all, minted, shared, wish
+from support.samples import HASHER, KEY, OTHER, acquire_request, as_lease, lease_of, load_all, minted, shared
 
 
 def lost(clock: Clock, generation: int, *, text: str = "lost", lifetime: float = 100.0, age: float = 0.0) -> Token:
@@ -26,7 +26,7 @@ async def test_an_empty_store_takes_it_back_as_it_was(store: TokenStore, clock: 
     """Everything that the issuer said about it, under the same generation."""
     token = lost(clock, 1_700_000_000_000)
     assert isinstance(await store.restore(token), Token)
-    answer = await store.acquire(KEY, wish())
+    answer = await store.acquire(KEY, acquire_request())
     assert isinstance(answer, Hit)
     found = answer.token
     assert (found.key, found.generation, found.access_token) == (KEY, token.generation, token.access_token)
@@ -104,7 +104,7 @@ async def test_what_was_rejected_is_refused_as_rejected_whatever_its_credentials
     """With old credentials alone, a replica may keep its token. After a rejection it must not."""
     token = await shared(store, clock, cv=1)
     await store.reject(KEY, token.generation, 30.0)
-    await store.acquire(KEY, wish("newer", cv=2))
+    await store.acquire(KEY, acquire_request("newer", cv=2))
     assert await store.restore(token) is Refusal.REJECTED
 
 
@@ -112,7 +112,7 @@ async def test_it_brings_its_credential_version_back(store: TokenStore, clock: C
     """An emptied store did not know the new secret: tokens of the old one are refused again."""
     assert isinstance(await store.restore(replace(lost(clock, 8), credential_version=2)), Token)
     assert await store.restore(lost(clock, 9)) is Refusal.OLD_CREDENTIALS
-    assert isinstance(await store.acquire(KEY, wish(cv=3)), Lease)
+    assert isinstance(await store.acquire(KEY, acquire_request(cv=3)), Lease)
 
 
 async def test_a_back_off_goes_on(store: TokenStore, clock: Clock) -> None:
@@ -120,7 +120,7 @@ async def test_a_back_off_goes_on(store: TokenStore, clock: Clock) -> None:
     await store.fail(await lease_of(store), Failure(Reason.ISSUER_THROTTLED), 30.0)
     token = lost(clock, 7)
     await store.restore(token)
-    answer = await store.acquire(KEY, wish(newer_than=7))
+    answer = await store.acquire(KEY, acquire_request(newer_than=7))
     assert isinstance(answer, Backoff)
     assert (answer.failure.reason, answer.token and answer.token.generation) == (Reason.ISSUER_THROTTLED, 7)
 
@@ -167,7 +167,7 @@ async def test_a_restored_token_can_be_rejected(store: TokenStore, clock: Clock)
     token = lost(clock, 7)
     await store.restore(token)
     assert (await store.reject(KEY, 7, 30.0)).was_current
-    assert as_lease(await store.acquire(KEY, wish())).rejected == token.access_token.fingerprint()
+    assert as_lease(await store.acquire(KEY, acquire_request())).rejected == token.access_token.fingerprint()
 
 
 @pytest.mark.parametrize("newer_than", [0, 7, 2**52])

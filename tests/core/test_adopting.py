@@ -4,10 +4,10 @@ import asyncio
 
 from mintonce_server.core.errors import Reason
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.ports import Acquired, Backoff, Failure, Wish
+from mintonce_server.core.ports import Acquired, AcquireRequest, Backoff, Failure
 from mintonce_server.core.token import Token
 from support.clocks import ManualClock
-from support.samples import KEY, lease_of, load_all, named, wish
+from support.samples import KEY, acquire_request, lease_of, load_all, named
 from support.troubled_store import ALL
 from support.workbench import Workbench, a_moment
 
@@ -30,7 +30,7 @@ async def test_the_issuer_s_back_off_does_not_matter() -> None:
     (kept,) = await load_all(bench.store, [KEY])
     assert kept is not None
     assert kept.access_token == token.access_token
-    assert isinstance(await bench.store.acquire(KEY, wish(newer_than=kept.generation)), Backoff)
+    assert isinstance(await bench.store.acquire(KEY, acquire_request(newer_than=kept.generation)), Backoff)
     assert bench.issuer.mints == 1
 
 
@@ -70,8 +70,8 @@ async def test_who_looks_while_a_token_is_numbered_waits_for_its_number() -> Non
     bench.issuer.text = None
     behind, acquire = asyncio.Event(), bench.store.acquire
 
-    async def slowly(key: TokenKey, wish: Wish) -> Acquired:
-        answer = await acquire(key, wish)
+    async def slowly(key: TokenKey, request: AcquireRequest) -> Acquired:
+        answer = await acquire(key, request)
         bench.store.acquire = acquire  # type: ignore[method-assign] # only the first one is slow
         await behind.wait()
         return answer

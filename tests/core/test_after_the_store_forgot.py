@@ -1,7 +1,7 @@
 """What the upkeep makes of a store that forgot: it acts on what it hears, and does not go round in circles."""
 
 from mintonce_server.core.token import Token
-from support.samples import KEY, wish
+from support.samples import KEY, acquire_request
 from support.waiting import wait_until
 from support.workbench import Workbench, a_moment
 
@@ -41,7 +41,7 @@ async def test_a_token_of_replaced_credentials_is_not_offered_without_end() -> N
     bench = Workbench()
     await held(bench)
     bench.store.lose(KEY)
-    await bench.store.acquire(KEY, wish("newer", cv=2))
+    await bench.store.acquire(KEY, acquire_request("newer", cv=2))
     assert await asked_in_peace(bench) <= 2
 
 

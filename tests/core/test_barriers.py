@@ -2,7 +2,7 @@
 
 from mintonce_server.core import events
 from support.clocks import ManualClock
-from support.samples import KEY, as_lease, lease_of, load_all, named, wish
+from support.samples import KEY, acquire_request, as_lease, lease_of, load_all, named
 from support.troubled_store import ALL
 from support.workbench import OPTIONS, Workbench
 
@@ -67,4 +67,4 @@ async def test_without_a_token_in_the_store_nothing_is_raised() -> None:
     rejected_through = await remembering(bench)
     await bench.catch_up()
     assert not bench.events(events.BarrierRaised)
-    assert as_lease(await bench.store.acquire(KEY, wish())).generation < rejected_through
+    assert as_lease(await bench.store.acquire(KEY, acquire_request())).generation < rejected_through

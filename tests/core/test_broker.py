@@ -83,13 +83,13 @@ async def test_live_tokens_are_served_to_their_true_end_while_the_issuer_is_down
 
 
 async def test_who_wants_more_life_than_can_be_had_gets_the_best_there_is_marked() -> None:
-    """min_remaining is a wish."""
+    """min_ttl is a wish."""
     bench = Workbench()
     old = (await bench.get()).token
     bench.issuer.fails = refused
     bench.clock.advance(2400.0)
     assert not (await bench.get()).degraded
-    served = await bench.get(min_remaining=1500.0)
+    served = await bench.get(min_ttl=1500.0)
     assert (named(served.token), served.degraded) == (named(old), True)
 
 
@@ -98,7 +98,7 @@ async def test_who_wants_more_life_gets_a_successor_that_all_share() -> None:
     bench = Workbench()
     await bench.get()
     bench.clock.advance(2400.0)
-    answers = await asyncio.gather(*(bench.get(min_remaining=1500.0) for _ in range(1000)))
+    answers = await asyncio.gather(*(bench.get(min_ttl=1500.0) for _ in range(1000)))
     assert len({served.token.generation for served in answers}) == 1
     assert bench.issuer.mints == 2
     assert (await bench.get()).token == answers[0].token
@@ -109,10 +109,10 @@ async def test_a_wish_for_more_than_half_a_life_is_read_as_half() -> None:
     bench = Workbench()
     await bench.get()
     bench.clock.advance(1700.0)
-    await bench.get(min_remaining=1e9)
+    await bench.get(min_ttl=1e9)
     assert bench.issuer.mints == 1
     bench.clock.advance(200.0)
-    await bench.get(min_remaining=1e9)
+    await bench.get(min_ttl=1e9)
     assert bench.issuer.mints == 2
 
 

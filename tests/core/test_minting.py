@@ -9,7 +9,7 @@ from mintonce_server.core.errors import IssuerRefused, IssuerThrottled
 from mintonce_server.core.ports import Lease, Refusal
 from mintonce_server.core.token import REFRESH_SHARE, Origin, Token
 from support import samples
-from support.samples import KEY, lease_of, named, wish
+from support.samples import KEY, acquire_request, lease_of, named
 from support.scripted_issuer import refused, throttled
 from support.troubled_store import ALL
 from support.waiting import wait_until
@@ -109,7 +109,9 @@ async def test_a_refused_refresh_with_old_credentials_waits_for_the_next_one() -
     """Not five seconds, but until the token it did get is due."""
     bench = Workbench()
     token = (await bench.get()).token
-    await bench.store.acquire(KEY, wish(cv=2, newer_than=token.generation))  # somebody with a new secret begins
+    await bench.store.acquire(
+        KEY, acquire_request(cv=2, newer_than=token.generation)
+    )  # somebody with a new secret begins
     bench.clock.advance(token.refresh_at - bench.clock.monotonic())
     for _ in range(20):
         await bench.refresh()
@@ -286,7 +288,7 @@ async def test_a_slow_post_keeps_its_lease() -> None:
         while bench.store.calls["renew"] < 3:
             await asyncio.sleep(0.01)
             bench.clock.advance(0.01)
-    assert not isinstance(await bench.store.acquire(KEY, wish("another")), Lease)
+    assert not isinstance(await bench.store.acquire(KEY, acquire_request("another")), Lease)
     bench.issuer.gate.set()
     await caller
     assert not bench.events(events.CommitRefused)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.secret import Secret
-from mintonce_server.core.token import Minted, Token, leeway, refresh_after, wanted
+from mintonce_server.core.token import Minted, Token, expiry_margin, refresh_after, wanted
 
 DAY = 86_400.0
 lifetimes = st.floats(min_value=1.0, max_value=30 * DAY)
@@ -26,7 +26,7 @@ def test_a_refresh_starts_before_the_leeway_and_inside_the_window(lifetime: floa
     """Successors are minted ahead: nobody ever waits for one in the normal course."""
     start = refresh_after(lifetime, key_hash, 1)
     window = min(900.0, 0.1 * lifetime)
-    assert lifetime - window <= start < lifetime - leeway(lifetime)
+    assert lifetime - window <= start < lifetime - expiry_margin(lifetime)
 
 
 @given(hashes)
@@ -46,14 +46,14 @@ def test_keys_do_not_refresh_all_at_once() -> None:
 @pytest.mark.parametrize(("lifetime", "expected"), [(DAY, 30.0), (600.0, 30.0), (60.0, 3.0)])
 def test_the_leeway_is_30_seconds_or_5_percent(lifetime: float, expected: float) -> None:
     """With less left, a token is replaced before it is served."""
-    assert leeway(lifetime) == expected
+    assert expiry_margin(lifetime) == expected
 
 
 def test_at_most_half_a_lifetime_is_granted_to_min_remaining() -> None:
     """A wish for more than a token's life would otherwise mint at every call."""
-    assert wanted(100.0, min_remaining=99.0) == 50.0
-    assert wanted(100.0, min_remaining=20.0) == 20.0
-    assert wanted(100.0, min_remaining=0.0) == 5.0
+    assert wanted(100.0, min_ttl=99.0) == 50.0
+    assert wanted(100.0, min_ttl=20.0) == 20.0
+    assert wanted(100.0, min_ttl=0.0) == 5.0
 
 
 def test_a_token_is_live_until_its_last_moment_but_comfortable_only_until_the_leeway() -> None:

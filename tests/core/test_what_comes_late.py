@@ -6,10 +6,10 @@ import pytest
 
 from mintonce_server.core.errors import IssuerError, WaitTimedOut
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.ports import Acquired, Lease, Wish
+from mintonce_server.core.ports import Acquired, AcquireRequest, Lease
 from mintonce_server.core.token import Token
 from support.clocks import ManualClock
-from support.samples import KEY, as_lease, lease_of, minted, named, wish
+from support.samples import KEY, acquire_request, as_lease, lease_of, minted, named
 from support.scripted_issuer import unavailable
 from support.troubled_store import ALL
 from support.waiting import wait_until
@@ -64,9 +64,9 @@ async def test_a_token_rejected_under_its_number_gets_no_second_one(monkeypatch:
     bench.store.down = frozenset()
     acquire = bench.store.acquire
 
-    async def late(key: TokenKey, wanted: Wish) -> Acquired:
+    async def late(key: TokenKey, wanted: AcquireRequest) -> Acquired:
         monkeypatch.undo()
-        lease = as_lease(await acquire(key, wish(newer_than=token.generation)))
+        lease = as_lease(await acquire(key, acquire_request(newer_than=token.generation)))
         first = token.adopted(lease.generation, lease.unix_minus_monotonic, reissued=False)
         await bench.store.restore(first)
         await bench.store.reject(KEY, lease.generation, 30.0)
@@ -75,7 +75,7 @@ async def test_a_token_rejected_under_its_number_gets_no_second_one(monkeypatch:
     monkeypatch.setattr(bench.store, "acquire", late)
     await bench.catch_up()
     assert await bench.store.load([KEY]) == [None]
-    assert isinstance(await bench.store.acquire(KEY, wish()), Lease)
+    assert isinstance(await bench.store.acquire(KEY, acquire_request()), Lease)
     assert bench.broker.peek(KEY) is None
 
 

@@ -10,7 +10,7 @@ from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Backoff, Failure, Refusal, WakeKind
 from mintonce_server.core.reconcile import RESTORED_AT_ONCE
 from mintonce_server.core.token import Origin, Token
-from support.samples import KEY, lease_of, load_all, minted, named, wish
+from support.samples import KEY, acquire_request, lease_of, load_all, minted, named
 from support.troubled_store import ALL
 from support.waiting import wait_until
 from support.workbench import OPTIONS, Workbench
@@ -242,7 +242,7 @@ async def test_giving_back_ends_no_back_off() -> None:
     bench.store.lose(KEY)
     await bench.store.fail(await lease_of(bench.store), Failure(Reason.ISSUER_THROTTLED), 30.0)
     await bench.catch_up()
-    answer = await bench.store.acquire(KEY, wish(newer_than=token.generation))
+    answer = await bench.store.acquire(KEY, acquire_request(newer_than=token.generation))
     assert isinstance(answer, Backoff)
     assert named(answer.token) == named(token)
 
@@ -274,7 +274,7 @@ async def test_a_rejected_token_of_replaced_credentials_is_served_no_more() -> N
     token = (await bench.get()).token
     bench.store.silent = True
     await bench.store.reject(KEY, token.generation, 30.0)
-    await bench.store.acquire(KEY, wish("newer", cv=2))
+    await bench.store.acquire(KEY, acquire_request("newer", cv=2))
     bench.clock.advance(BOUND + 0.1)
     assert named((await bench.get()).token) != named(token)
     assert bench.issuer.mints == 2
@@ -285,7 +285,7 @@ async def test_a_token_of_replaced_credentials_goes_on_where_it_is() -> None:
     bench = Workbench()
     token = (await bench.get()).token
     bench.store.lose(KEY)
-    await bench.store.acquire(KEY, wish("newer", cv=2))
+    await bench.store.acquire(KEY, acquire_request("newer", cv=2))
     bench.clock.advance(3.1)  # whoever it was went away without minting
     assert await bench.store.restore(token) is Refusal.OLD_CREDENTIALS
     for _ in range(5):
@@ -303,7 +303,7 @@ async def test_a_token_minted_alone_with_replaced_credentials_goes_on_where_it_i
     bench.store.down = ALL
     token = (await bench.get()).token
     bench.store.down = frozenset()
-    await bench.store.acquire(KEY, wish("newer", cv=2))
+    await bench.store.acquire(KEY, acquire_request("newer", cv=2))
     bench.clock.advance(BOUND + 0.1)  # it went away without minting
     await bench.get()
     assert bench.store.calls["restore"] == 1

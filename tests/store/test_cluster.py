@@ -22,7 +22,7 @@ from mintonce_server.store.topology.routing import SlotMap
 from support.eventually import eventually
 from support.nodes import Node
 from support.reaching import DEADLINE, mended, new_key, reaching, writes
-from support.samples import KEY, any_token, load_all, shared, wish
+from support.samples import KEY, acquire_request, any_token, load_all, shared
 from support.topologies import NODE_TIMEOUT_MS, ClusterTopology, cluster
 
 CHANNEL = USUAL.wake_channel
@@ -71,7 +71,7 @@ async def test_a_moved_slot_is_followed(topology: ClusterTopology, clock: Clock)
     async with reaching(topology.url, clock) as store:
         token = await shared(store, clock)
         await topology.migrate(_record(store))
-        assert isinstance(await store.acquire(KEY, wish()), Hit)
+        assert isinstance(await store.acquire(KEY, acquire_request()), Hit)
         await topology.migrate(_record(store))
         assert await _generations(store, [new_key(), KEY, new_key()]) == [None, token.generation, None]
 
@@ -85,7 +85,7 @@ async def test_a_slot_on_its_way_is_followed(topology: ClusterTopology, clock: C
         await topology.begin_migration(slot, source, target)
         await topology.carry(slot, source, target)
         assert await _generations(store, [KEY, new_key()]) == [token.generation, None]
-        acquiring = asyncio.create_task(store.acquire(KEY, wish()))
+        acquiring = asyncio.create_task(store.acquire(KEY, acquire_request()))
         await topology.end_migration(slot, target)
         assert isinstance(await acquiring, Hit)
 
@@ -112,7 +112,7 @@ async def test_a_planned_failover_goes_unnoticed(topology: ClusterTopology, cloc
         token = await shared(store, clock)
         await topology.fail_over(await topology.primary_of(_record(store)))
         assert await _generations(store, [KEY]) == [token.generation]
-        assert isinstance(await store.acquire(KEY, wish()), Hit)
+        assert isinstance(await store.acquire(KEY, acquire_request()), Hit)
 
 
 async def test_a_stopped_server_delays_no_look(topology: ClusterTopology, clock: Clock) -> None:

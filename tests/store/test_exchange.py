@@ -15,7 +15,7 @@ from mintonce_server.store.notifications import GAP
 from support.fault_proxy import FaultProxy, Passing, fault_proxy
 from support.garbage import REPLIES
 from support.reaching import new_key
-from support.samples import HASHER, wish
+from support.samples import HASHER, acquire_request
 from support.topologies import single
 from support.waiting import wait_until
 
@@ -44,9 +44,9 @@ def _asks(passing: Passing) -> bool:
 async def test_what_is_under_way_is_answered(tmp_path: Path, clock: Clock) -> None:
     """On the old connection, without a repetition; the next command uses a new one, and the old one is closed."""
     async with _exchanging(tmp_path, clock) as (store, proxy, target):
-        await store.acquire(new_key(), wish())
+        await store.acquire(new_key(), acquire_request())
         held = proxy.trap(_answers)
-        asked = asyncio.create_task(store.acquire(new_key(), wish()))
+        asked = asyncio.create_task(store.acquire(new_key(), acquire_request()))
         await held.sprung.wait()
         await store.exchange(target)
         again = proxy.trap(_asks)
@@ -54,7 +54,7 @@ async def test_what_is_under_way_is_answered(tmp_path: Path, clock: Clock) -> No
         assert isinstance(await asked, Lease)
         assert not again.sprung.is_set()
         again.let_go()
-        assert isinstance(await store.acquire(new_key(), wish()), Lease)
+        assert isinstance(await store.acquire(new_key(), acquire_request()), Lease)
         await wait_until(lambda: len(proxy._connections) == 1)
 
 
@@ -62,7 +62,7 @@ async def test_the_next_exchange_does_not_wait_for_what_is_under_way(tmp_path: P
     """Files may change again while an old connection is in use; at the end no connection is left open."""
     async with _exchanging(tmp_path, clock) as (store, proxy, target):
         held = proxy.trap(_answers)
-        asked = asyncio.create_task(store.acquire(new_key(), wish()))
+        asked = asyncio.create_task(store.acquire(new_key(), acquire_request()))
         await held.sprung.wait()
         async with asyncio.timeout(link.LINGER / 2):
             for _ in range(3):

@@ -20,7 +20,7 @@ from mintonce_server.store.link import Link, open_servers
 from mintonce_server.store.notifications import GAP, Notifications
 from mintonce_server.store.sealing import Sealer
 from mintonce_server.store.topology.servers import Commands, Pipeline, Scannable, Servers, Shard
-from support.samples import HASHER, KEY, OTHER, lease_of, minted, shared, wish
+from support.samples import HASHER, KEY, OTHER, acquire_request, lease_of, minted, shared
 from support.servers import Command
 
 PORTS: Final[tuple[type[Any], ...]] = (Servers, Commands, Scannable, Pipeline)
@@ -86,7 +86,7 @@ class Bench:
         """Every operation of the store."""
         store = self.store
         return [
-            lambda: store.acquire(KEY, wish()),
+            lambda: store.acquire(KEY, acquire_request()),
             lambda: store.commit(lease, minted(self._clock)),
             lambda: store.fail(lease, Failure(Reason.ISSUER_UNAVAILABLE), 0.0),
             lambda: store.renew(lease),
@@ -111,7 +111,7 @@ async def bench(url: str, command: Command, clock: Clock) -> AsyncIterator[Bench
 @pytest.mark.parametrize("point", [point for point in POINTS if point.method not in NOT_IN_THE_WAY], ids=str)
 async def test_whatever_fails_below_is_an_outage(bench: Bench, point: Point, clock: Clock) -> None:
     """Any exception, before or after the work: StoreUnavailable, or the right answer."""
-    await bench.store.acquire(KEY, wish())
+    await bench.store.acquire(KEY, acquire_request())
     token, lease = await _begun(bench, clock)
     for error in ERRORS:
         for when in ("before", "after"):

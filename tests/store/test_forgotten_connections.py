@@ -20,7 +20,7 @@ from support.eventually import eventually
 from support.fault_proxy import Fate, FaultProxy, Passing, fault_proxy
 from support.nodes import PASSWORD, Node, free_ports
 from support.reaching import new_key
-from support.samples import HASHER, wish
+from support.samples import HASHER, acquire_request
 from support.servers import valkey_binary
 from support.waiting import wait_until
 
@@ -93,7 +93,7 @@ async def _reaching(url: str, clock: Clock, deadline: float = DEADLINE) -> Async
 
 async def _many(store: RedisStore, count: int = pool.MAX_CONNECTIONS) -> None:
     """In parallel, so that each needs its own connection."""
-    answers = await asyncio.gather(*(store.acquire(new_key(), wish()) for _ in range(count)))
+    answers = await asyncio.gather(*(store.acquire(new_key(), acquire_request()) for _ in range(count)))
     assert all(isinstance(answer, Lease) for answer in answers)
 
 
@@ -106,7 +106,7 @@ async def test_forgotten_connections_cost_nothing(kind: str, tmp_path: Path, clo
         for proxy in proxies:
             proxy.forget()
         await _many(store)
-        assert isinstance(await store.acquire(new_key(), wish()), Lease)
+        assert isinstance(await store.acquire(new_key(), acquire_request()), Lease)
 
 
 async def test_pipelines_too(tmp_path: Path, clock: Clock) -> None:
@@ -138,9 +138,9 @@ def _answers(passing: Passing) -> bool:
 async def test_a_slow_server_may_still_answer_the_first_try(tmp_path: Path, clock: Clock) -> None:
     """The second attempt runs in parallel."""
     async with _single(tmp_path) as (url, (proxy,), _), _reaching(url, clock) as store:
-        await store.acquire(new_key(), wish())
+        await store.acquire(new_key(), acquire_request())
         slow = proxy.trap(_answers)
-        asked = asyncio.create_task(store.acquire(new_key(), wish()))
+        asked = asyncio.create_task(store.acquire(new_key(), acquire_request()))
         await slow.sprung.wait()
         second = proxy.trap(_answers)
         await second.sprung.wait()

@@ -16,7 +16,7 @@ from mintonce_server.core.token import MAX_LIFETIME, Token
 from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store import RedisStore
 from mintonce_server.store.names import USUAL
-from support.samples import HASHER, KEY, any_token, load_all, minted, shared, wish
+from support.samples import HASHER, KEY, acquire_request, any_token, load_all, minted, shared
 from support.servers import Command, looking_into, valkey_binary
 
 LIFETIME = 100.0
@@ -90,13 +90,13 @@ async def _all_reads(stage: Stage, record: dict[str, bytes | None], meta: dict[s
         assert all(_is_right(stage, token, committed) for token in (await store.list("", 10, any_token)).tokens)
         assert len(await store.generations([KEY])) == 1
         await store.reseal()
-        answer = await store.acquire(KEY, wish())
+        answer = await store.acquire(KEY, acquire_request())
         assert isinstance(answer, Hit | Lease | Wait | Backoff)
         if isinstance(answer, Hit | Backoff):
             assert _is_right(stage, answer.token, committed)
         if isinstance(answer, Lease):
             assert isinstance(await store.commit(answer, minted(stage.clock, "next")), Token)
-            after = await store.acquire(KEY, wish())
+            after = await store.acquire(KEY, acquire_request())
             assert isinstance(after, Hit)
             assert after.token.access_token.reveal() == "next"
 
@@ -127,7 +127,7 @@ def test_what_is_known_of_a_key_may_be_damaged(stage: Stage, changes: dict[str, 
         async with _store(stage, []) as (store, command):
             committed = await shared(store, stage.clock, lifetime=LIFETIME)
             await _write(command, USUAL.keys(store.key_hash(KEY))[2], changes)
-            answer = await store.acquire(KEY, wish())
+            answer = await store.acquire(KEY, acquire_request())
             if isinstance(answer, Hit | Backoff):
                 assert _is_right(stage, answer.token, committed)
             if isinstance(answer, Lease):

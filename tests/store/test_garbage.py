@@ -17,7 +17,7 @@ from mintonce_server.store.notifications import GAP
 from support.eventually import eventually
 from support.fault_proxy import FaultProxy, fault_proxy
 from support.garbage import REPLIES
-from support.samples import HASHER, KEY, OTHER, lease_of, minted, shared, wish
+from support.samples import HASHER, KEY, OTHER, acquire_request, lease_of, minted, shared
 from support.topologies import Topology, single
 
 SPOKEN_TO_SUBSCRIBERS = ("no number", "no length", "a negative count", "nested 3,000 deep", "an HTTP answer",
@@ -47,7 +47,7 @@ async def garbled(topology: Topology, clock: Clock) -> AsyncIterator[tuple[Redis
 def _acts(store: RedisStore, clock: Clock, lease: Lease, token: Token) -> dict[str, Callable[[], Awaitable[object]]]:
     """Each method that sends a request."""
     acts: dict[str, Callable[[], Awaitable[object]]] = {
-        "acquire": lambda: store.acquire(KEY, wish()),
+        "acquire": lambda: store.acquire(KEY, acquire_request()),
         "commit": lambda: store.commit(lease, minted(clock)),
         "fail": lambda: store.fail(lease, Failure(Reason.ISSUER_UNAVAILABLE), 0.0),
         "renew": lambda: store.renew(lease),

@@ -10,7 +10,7 @@ from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import Keyring, SealingKey
 from mintonce_server.store.names import USUAL
 from mintonce_server.store.redis import Resealed
-from support.samples import KEY, OTHER, any_token, load_all, minted, named, shared, wish
+from support.samples import KEY, OTHER, acquire_request, any_token, load_all, minted, named, shared
 from support.servers import Command
 
 BEFORE: Final = {KEY.client: "the old tenant", OTHER.client: "unchanged"}
@@ -44,14 +44,14 @@ async def test_the_old_tenants_token_is_a_miss(url: str, command: Command, clock
         await shared(old, clock)
         assert await load_all(new, [KEY]) == [None]
         assert await new.generations([KEY]) == [0]
-        assert isinstance(await new.acquire(KEY, wish()), Lease)
+        assert isinstance(await new.acquire(KEY, acquire_request()), Lease)
 
 
 async def test_other_clients_keep_theirs(url: str, command: Command, clock: Clock) -> None:
     """Only the client that has moved mints."""
     async with store_of(url, clock, BEFORE) as old, store_of(url, clock, AFTER) as new:
         token = await shared(old, clock, OTHER)
-        assert isinstance(await new.acquire(OTHER, wish()), Hit)
+        assert isinstance(await new.acquire(OTHER, acquire_request()), Hit)
         assert [named(found) for found in await load_all(new, [OTHER])] == [named(token)]
 
 
@@ -61,7 +61,7 @@ async def test_replicas_with_old_and_new_settings_serve_their_own_tenants(
     """During a rolling update: no commit, rejection or restore of one changes the record of the other."""
     async with store_of(url, clock, BEFORE) as old, store_of(url, clock, AFTER) as new:
         theirs = await shared(old, clock)
-        lease = await new.acquire(KEY, wish())
+        lease = await new.acquire(KEY, acquire_request())
         assert isinstance(lease, Lease)
         ours = await new.commit(lease, minted(clock, "of-the-new-tenant"))
         assert isinstance(ours, Token)

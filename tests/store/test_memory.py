@@ -12,7 +12,7 @@ from mintonce_server.store import MemoryStore
 from mintonce_server.store.memory import QUEUED_MAX
 from mintonce_server.store.memory_server import BRIEF_MS, MemoryServer
 from support.clocks import ManualClock
-from support.samples import HASHER, KEY, OTHER, any_token, lease_of, minted, shared, wish
+from support.samples import HASHER, KEY, OTHER, acquire_request, any_token, lease_of, minted, shared
 
 
 @pytest.fixture
@@ -29,18 +29,18 @@ async def test_a_lease_holds_to_its_end_and_no_longer(store: MemoryStore, clock:
     """Three seconds by default."""
     await lease_of(store)
     clock.advance(2.999)
-    assert isinstance(await store.acquire(KEY, wish()), Wait)
+    assert isinstance(await store.acquire(KEY, acquire_request()), Wait)
     clock.advance(0.001)
-    assert isinstance(await store.acquire(KEY, wish()), Lease)
+    assert isinstance(await store.acquire(KEY, acquire_request()), Lease)
 
 
 async def test_a_token_is_served_up_to_its_expiry_margin(store: MemoryStore, clock: ManualClock) -> None:
     """A lifetime of 100 s, a margin of 5 s."""
     await shared(store, clock)
     clock.advance(94.9)
-    assert isinstance(await store.acquire(KEY, wish()), Hit)
+    assert isinstance(await store.acquire(KEY, acquire_request()), Hit)
     clock.advance(0.1)
-    assert isinstance(await store.acquire(KEY, wish()), Lease)
+    assert isinstance(await store.acquire(KEY, acquire_request()), Lease)
 
 
 async def test_a_token_is_there_up_to_its_expiry(store: MemoryStore, clock: ManualClock) -> None:
@@ -57,9 +57,9 @@ async def test_a_backoff_ends_on_time(store: MemoryStore, clock: ManualClock) ->
     """And not before."""
     await store.fail(await lease_of(store), Failure(Reason.ISSUER_UNAVAILABLE), 10.0)
     clock.advance(9.9)
-    assert isinstance(await store.acquire(KEY, wish()), Backoff)
+    assert isinstance(await store.acquire(KEY, acquire_request()), Backoff)
     clock.advance(0.1)
-    assert isinstance(await store.acquire(KEY, wish()), Lease)
+    assert isinstance(await store.acquire(KEY, acquire_request()), Lease)
 
 
 async def test_the_interval_between_rejections_ends_on_time(store: MemoryStore, clock: ManualClock) -> None:
@@ -116,7 +116,7 @@ async def test_a_back_off_that_the_clock_was_set_back_under_does_not_count(
     """Issuers ask for five minutes at most, so the key is not blocked for the hour that the clock went back."""
     await store.fail(await lease_of(store), Failure(Reason.ISSUER_UNAVAILABLE), 10.0)
     clock.step(-3600.0)
-    assert isinstance(await store.acquire(KEY, wish()), Lease)
+    assert isinstance(await store.acquire(KEY, acquire_request()), Lease)
 
 
 async def test_a_rejection_in_the_future_puts_off_no_other(store: MemoryStore, clock: ManualClock) -> None:

@@ -17,7 +17,7 @@ from mintonce_server.core.ports import Clock, Hit, Lease
 from mintonce_server.store import RedisStore
 from support.eventually import eventually
 from support.reaching import mended, new_key, reaching, writes
-from support.samples import HASHER, KEY, lease_of, shared, wish
+from support.samples import HASHER, KEY, acquire_request, lease_of, shared
 from support.servers import looking_into
 from support.tls import handing_on
 from support.topologies import single
@@ -39,7 +39,7 @@ async def test_a_stopped_server_is_given_up_within_the_deadline(own_server: Embe
         os.kill(own_server.pid, signal.SIGSTOP)
         try:
             started = clock.monotonic()
-            for operation in (store.acquire(KEY, wish()), store.load([KEY]), store.ping()):
+            for operation in (store.acquire(KEY, acquire_request()), store.load([KEY]), store.ping()):
                 with pytest.raises(StoreUnavailable, match=r"did not answer within 0\.25 s") as caught:
                     await operation
                 assert caught.value.retry_after
@@ -58,7 +58,7 @@ async def test_it_serves_again_when_the_server_goes_on(own_server: EmbeddedValke
                 await store.load([KEY])
         finally:
             os.kill(own_server.pid, signal.SIGCONT)
-        answer = await store.acquire(KEY, wish())
+        answer = await store.acquire(KEY, acquire_request())
         assert isinstance(answer, Hit)
         assert answer.token.generation == token.generation
 
@@ -136,7 +136,7 @@ async def test_an_emptied_read_only_server_is_an_outage_and_no_more(tmp_path: Pa
 
         async def go_on() -> None:
             while clock.monotonic() < ends:
-                (outcome,) = await asyncio.gather(store.acquire(new_key(), wish()), return_exceptions=True)
+                (outcome,) = await asyncio.gather(store.acquire(new_key(), acquire_request()), return_exceptions=True)
                 seen.add(type(outcome))
 
         callers = [asyncio.create_task(go_on()) for _ in range(40)]

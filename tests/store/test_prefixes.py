@@ -15,7 +15,7 @@ from mintonce_server.store.keyring import Keyring, SealingKey
 from mintonce_server.store.names import USUAL, Names
 from mintonce_server.store.notifications import GAP
 from mintonce_server.store.redis import Resealed
-from support.samples import KEY, OTHER, any_token, as_lease, lease_of, load_all, minted, named, shared, wish
+from support.samples import KEY, OTHER, acquire_request, any_token, as_lease, lease_of, load_all, minted, named, shared
 from support.servers import Command, names
 
 OLD, NEW = (SealingKey.of(bytes([number]) * 32) for number in (1, 2))
@@ -52,9 +52,9 @@ async def test_each_mints_for_itself(installed: Two, clock: Clock) -> None:
     token = await shared(installed.one, clock)
     assert await load_all(installed.two, [KEY]) == [None]
     assert await installed.two.generations([KEY]) == [0]
-    lease = as_lease(await installed.two.acquire(KEY, wish()))
-    assert isinstance(await installed.one.acquire(OTHER, wish()), Lease)
-    assert isinstance(await installed.two.acquire(OTHER, wish()), Lease)
+    lease = as_lease(await installed.two.acquire(KEY, acquire_request()))
+    assert isinstance(await installed.one.acquire(OTHER, acquire_request()), Lease)
+    assert isinstance(await installed.two.acquire(OTHER, acquire_request()), Lease)
     other = await installed.two.commit(lease, minted(clock, "of-the-other"))
     assert isinstance(other, Token)
     assert [named(found) for found in await load_all(installed.one, [KEY])] == [named(token)]

@@ -12,7 +12,7 @@ from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store import RedisStore
 from mintonce_server.store.names import USUAL
 from mintonce_server.store.record import decode, encode
-from support.samples import HASHER, KEY, OTHER, any_token, as_lease, lease_of, minted, shared, wish
+from support.samples import HASHER, KEY, OTHER, acquire_request, any_token, as_lease, lease_of, minted, shared
 from support.servers import Command
 
 MINTED = minted(SystemClock(), "the-text")
@@ -74,10 +74,10 @@ async def test_a_record_of_another_release_is_replaced(store: RedisStore, comman
     await _spoil(store, command, '{"v":2}')
     assert await store.load([KEY]) == [None]
     assert (await store.list("", 10, any_token)).tokens == []
-    lease = as_lease(await store.acquire(KEY, wish()))
+    lease = as_lease(await store.acquire(KEY, acquire_request()))
     assert lease.generation > unreadable.generation
     assert isinstance(await store.commit(lease, minted(clock)), Token)
-    assert isinstance(await store.acquire(KEY, wish()), Hit)
+    assert isinstance(await store.acquire(KEY, acquire_request()), Hit)
 
 
 async def test_a_record_under_a_wrong_name_is_noticed(store: RedisStore, command: Command, clock: Clock) -> None:
@@ -86,7 +86,7 @@ async def test_a_record_under_a_wrong_name_is_noticed(store: RedisStore, command
     await _spoil(store, command, encode(token_of(MINTED, OTHER)))
     assert await store.load([KEY]) == [None]
     assert (await store.list("", 10, any_token)).tokens == []
-    as_lease(await store.acquire(KEY, wish()))
+    as_lease(await store.acquire(KEY, acquire_request()))
 
 
 async def test_a_backoff_shows_nothing_unreadable(store: RedisStore, command: Command, clock: Clock) -> None:
@@ -94,7 +94,7 @@ async def test_a_backoff_shows_nothing_unreadable(store: RedisStore, command: Co
     token = await shared(store, clock)
     await _spoil(store, command, "rubbish")
     await store.fail(await lease_of(store, newer_than=token.generation), Failure(Reason.ISSUER_UNAVAILABLE), 30.0)
-    answer = await store.acquire(KEY, wish())
+    answer = await store.acquire(KEY, acquire_request())
     assert isinstance(answer, Backoff)
     assert answer.token is None
 
@@ -104,7 +104,7 @@ async def test_a_reason_of_another_release_reads_as_trouble(store: RedisStore, c
     await store.fail(await lease_of(store), Failure(Reason.ISSUER_REFUSED, "invalid_client"), 30.0)
     _, _, meta = USUAL.keys(store.key_hash(KEY))
     await command("HSET", meta, "failure", "ISSUER_ON_HOLIDAY until_monday")
-    answer = await store.acquire(KEY, wish())
+    answer = await store.acquire(KEY, acquire_request())
     assert isinstance(answer, Backoff)
     assert answer.failure == Failure(Reason.ISSUER_UNAVAILABLE, "until_monday")
 
@@ -117,6 +117,6 @@ async def test_an_error_code_that_is_none_is_left_out(
     await store.fail(await lease_of(store), Failure(Reason.ISSUER_REFUSED, "invalid_client"), 30.0)
     _, _, meta = USUAL.keys(store.key_hash(KEY))
     await command("HSET", meta, "failure", f"ISSUER_REFUSED {code}")
-    answer = await store.acquire(KEY, wish())
+    answer = await store.acquire(KEY, acquire_request())
     assert isinstance(answer, Backoff)
     assert answer.failure == Failure(Reason.ISSUER_REFUSED, "")

@@ -19,7 +19,7 @@ from mintonce_server.store.keyring import Keyring, SealingKey
 from mintonce_server.store.names import USUAL
 from mintonce_server.store.redis import Resealed
 from support.lossy import lossy
-from support.samples import KEY, OTHER, lease_of, load_all, minted, shared, wish
+from support.samples import KEY, OTHER, acquire_request, lease_of, load_all, minted, shared
 from support.servers import Command
 
 MANY_RECORDS = """for i = 1, 1500 do
@@ -92,10 +92,10 @@ async def test_who_lacks_the_key_is_told_once_and_finds_a_miss(url: str, command
     async with store_with(url, OLD) as theirs, store_with(url, NEW, told=told) as ours:
         await shared(theirs, clock)
         assert await load_all(ours, [KEY]) == [None]
-        lease = await ours.acquire(KEY, wish())
+        lease = await ours.acquire(KEY, acquire_request())
         assert isinstance(lease, Lease)
         assert isinstance(await ours.commit(lease, minted(clock, "ours")), Token)
-        assert isinstance(await ours.acquire(KEY, wish()), Hit)
+        assert isinstance(await ours.acquire(KEY, acquire_request()), Hit)
 
     assert [key_hash for key_hash, _ in told] == [ours.key_hash(KEY)]
     assert OLD.id.hex() in told[0][1]
@@ -132,7 +132,7 @@ async def test_a_dump_of_everything_shows_nothing(url: str, command: Command, cl
 async def test_keys_that_somebody_invents_are_soon_gone(url: str, command: Command) -> None:
     """A token that was never minted leaves nothing behind that lives as long as a token."""
     async with store_with(url, OLD) as store:
-        await store.acquire(KEY, wish())
+        await store.acquire(KEY, acquire_request())
         ttl = await command("PTTL", USUAL.keys(store.key_hash(KEY))[2])
     assert isinstance(ttl, int)
     assert 0 < ttl <= 3_600_000

@@ -15,7 +15,7 @@ from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store import RedisStore
 from mintonce_server.store.names import USUAL
 from mintonce_server.store.record import FIELDS, Row, encode
-from support.samples import HASHER, KEY, OTHER, any_token, as_lease, minted, shared, wish
+from support.samples import HASHER, KEY, OTHER, acquire_request, any_token, as_lease, minted, shared
 from support.servers import Command
 
 DAY = 86_400_000
@@ -54,7 +54,7 @@ async def test_a_later_expiry_is_not_believed(watched: Watched, command: Command
     await command("PEXPIREAT", RECORD, later)
     assert await store.load([KEY]) == [None]
     assert (await store.list("", 10, any_token)).tokens == []
-    assert as_lease(await store.acquire(KEY, wish())).generation > token.generation
+    assert as_lease(await store.acquire(KEY, acquire_request())).generation > token.generation
     assert [key_hash for key_hash, _ in watched.alarms] == [store.key_hash(KEY)]
 
 
@@ -62,7 +62,7 @@ async def test_a_later_expiry_within_the_lifetime_is_not_believed(
     watched: Watched, command: Command, clock: Clock
 ) -> None:
     """A token at half of its lifetime does not start again."""
-    lease = as_lease(await watched.store.acquire(KEY, wish()))
+    lease = as_lease(await watched.store.acquire(KEY, acquire_request()))
     token = await watched.store.commit(lease, minted(clock, lifetime=100.0, age=50.0))
     assert isinstance(token, Token)
     later = int(token.expiry_unix * 1000) + 40_000
@@ -75,7 +75,7 @@ async def test_a_sooner_expiry_is_believed(watched: Watched, command: Command, c
     """Whoever can delete a record can shorten its lifetime as well."""
     token = await shared(watched.store, clock, lifetime=100.0)
     await command("HSET", RECORD, "exp", int(token.expiry_unix * 1000) - 20_000)
-    answer = await watched.store.acquire(KEY, wish())
+    answer = await watched.store.acquire(KEY, acquire_request())
     assert isinstance(answer, Hit)
     assert answer.token.remaining(clock.monotonic()) <= 80.0
     assert not watched.alarms
@@ -89,28 +89,28 @@ async def test_another_credential_version_is_not_believed(
     await shared(watched.store, clock, cv=1)
     await command("HSET", RECORD, "cv", version)
     assert await watched.store.load([KEY]) == [None]
-    as_lease(await watched.store.acquire(KEY, wish(cv=version)))
+    as_lease(await watched.store.acquire(KEY, acquire_request(cv=version)))
     assert watched.alarms
 
 
 async def test_a_lease_without_an_end_holds_nobody_up(watched: Watched, command: Command) -> None:
     """Replicas write leases that expire. One without a TTL would block the key until an operator removes it."""
     await command("HSET", LEASE, "nonce", "of nobody", "f", 5)
-    as_lease(await watched.store.acquire(KEY, wish()))
+    as_lease(await watched.store.acquire(KEY, acquire_request()))
     assert int(str(await command("PTTL", LEASE))) > 0
 
 
 async def test_a_back_off_longer_than_any_issuer_asks_for_holds_nobody_up(watched: Watched, command: Command) -> None:
     """It was written by another program, or before the store's clock was set back."""
-    await watched.store.fail(as_lease(await watched.store.acquire(KEY, wish())), REFUSED, 10.0)
+    await watched.store.fail(as_lease(await watched.store.acquire(KEY, acquire_request())), REFUSED, 10.0)
     await command("HSET", META, "until", 2**52)
-    as_lease(await watched.store.acquire(KEY, wish()))
+    as_lease(await watched.store.acquire(KEY, acquire_request()))
 
 
 async def test_the_longest_back_off_that_an_issuer_asks_for_holds(watched: Watched) -> None:
     """For all of five minutes."""
-    await watched.store.fail(as_lease(await watched.store.acquire(KEY, wish())), REFUSED, 300.0)
-    answer = await watched.store.acquire(KEY, wish())
+    await watched.store.fail(as_lease(await watched.store.acquire(KEY, acquire_request())), REFUSED, 300.0)
+    answer = await watched.store.acquire(KEY, acquire_request())
     assert isinstance(answer, Backoff)
     assert answer.seconds > 250.0
 
@@ -142,7 +142,9 @@ async def test_what_is_known_of_a_key_ends_an_hour_after_its_token(
     watched: Watched, command: Command, clock: Clock
 ) -> None:
     """Expired keys do not fill the store. A rejection does not shorten it: its barrier outlives the token."""
-    await watched.store.commit(as_lease(await watched.store.acquire(KEY, wish())), minted(clock, lifetime=1000.0))
+    await watched.store.commit(
+        as_lease(await watched.store.acquire(KEY, acquire_request())), minted(clock, lifetime=1000.0)
+    )
     left = int(str(await command("PTTL", META)))
     assert 1000_000 + HOUR - 60_000 < left <= 1000_000 + HOUR
     (token,) = await watched.store.load([KEY])
@@ -155,7 +157,7 @@ async def test_refusals_of_credentials_that_were_replaced_do_not_pile_up(watched
     """Only those with a current back-off are kept."""
     refused = Failure(Reason.ISSUER_REFUSED, of_proof=True)
     for number in range(5):
-        lease = as_lease(await watched.store.acquire(KEY, wish(proof=f"secret {number}")))
+        lease = as_lease(await watched.store.acquire(KEY, acquire_request(proof=f"secret {number}")))
         await watched.store.fail(lease, refused, 0.0)
     fields = cast("list[bytes]", await command("HKEYS", META))
     assert len([field for field in fields if field.startswith(b"no:")]) == 1

@@ -14,7 +14,7 @@ from mintonce_server.store import RedisStore
 from mintonce_server.store.names import USUAL
 from support.clocks import ManualClock
 from support.options import BROKER_OPTIONS
-from support.samples import HASHER, KEY, lease_of, load_all, minted, wish
+from support.samples import HASHER, KEY, acquire_request, lease_of, load_all, minted
 from support.scripted_issuer import ScriptedIssuer
 from support.servers import Command
 
@@ -146,5 +146,5 @@ async def test_a_record_of_the_release_before_has_no_fingerprint(replica: Replic
     (loaded,) = await load_all(replica.store, [KEY])
     assert loaded
     assert (await replica.store.reject(KEY, token.generation, 30.0)).was_current
-    lease = await lease_of(replica.store, nonce=wish().nonce)
+    lease = await lease_of(replica.store, nonce=acquire_request().nonce)
     assert lease.rejected == ""

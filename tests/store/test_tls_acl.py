@@ -20,7 +20,7 @@ from mintonce_server.store import RedisStore
 from mintonce_server.store.notifications import GAP
 from support.nodes import Node, free_ports
 from support.reaching import reaching
-from support.samples import HASHER, KEY, OTHER, any_token, lease_of, load_all, minted, shared, wish
+from support.samples import HASHER, KEY, OTHER, acquire_request, any_token, lease_of, load_all, minted, shared
 from support.servers import redis_binary, valkey_binary
 from support.tls import Authority, knows_tls, speaking_tls
 from support.topologies import SERVICE, cluster, sentinel
@@ -77,7 +77,7 @@ async def everything(store: RedisStore, clock: Clock) -> None:
         assert await anext(wakes) == GAP
         token = await shared(store, clock)
         assert await anext(wakes) == Wake(WakeKind.COMMIT, store.key_hash(KEY), token.generation)
-        assert isinstance(await store.acquire(KEY, wish()), Hit)
+        assert isinstance(await store.acquire(KEY, acquire_request()), Hit)
         assert isinstance(await store.restore(token), Token)
         assert [found and found.generation for found in await load_all(store, [KEY])] == [token.generation]
         assert await store.generations([KEY]) == [token.generation]
@@ -92,7 +92,7 @@ async def _misfortunes(store: RedisStore, clock: Clock) -> None:
     lease = await lease_of(store, OTHER)
     assert await store.renew(lease) is not None
     await store.fail(lease, Failure(Reason.ISSUER_UNAVAILABLE, ""), 60.0)
-    assert isinstance(await store.acquire(OTHER, wish()), Backoff)
+    assert isinstance(await store.acquire(OTHER, acquire_request()), Backoff)
     renewed = await lease_of(store, OTHER, cv=2, proof="wrong")
     await store.fail(renewed, Failure(Reason.ISSUER_REFUSED, of_proof=True), 60.0)
     renewed = await lease_of(store, OTHER, cv=2, proof="mended")

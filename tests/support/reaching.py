@@ -11,7 +11,7 @@ from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Clock, Lease
 from mintonce_server.store import RedisStore
 from support.eventually import eventually
-from support.samples import HASHER, wish
+from support.samples import HASHER, acquire_request
 
 DEADLINE = 0.25
 LATE = 0.2
@@ -42,7 +42,7 @@ async def writes(store: RedisStore, key: TokenKey | None = None) -> bool:
     """Whether it takes a write. Fails if it takes longer than its deadline to say so."""
     began = time.monotonic()
     try:
-        return isinstance(await store.acquire(key or new_key(), wish()), Lease)
+        return isinstance(await store.acquire(key or new_key(), acquire_request()), Lease)
     except StoreUnavailable:
         return False
     finally:

@@ -6,7 +6,7 @@ from typing import Final
 
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
-from mintonce_server.core.ports import Acquired, Clock, Lease, TokenStore, Wish
+from mintonce_server.core.ports import Acquired, AcquireRequest, Clock, Lease, TokenStore
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.token import Minted, Token
 
@@ -22,17 +22,17 @@ def any_token(_: Token) -> bool:
     return True
 
 
-def wish(
+def acquire_request(
     nonce: str = "",
     *,
     cv: int = 1,
     newer_than: int = 0,
-    min_remaining: float = 0.0,
+    min_ttl: float = 0.0,
     adopt: bool = False,
     proof: str = "",
-) -> Wish:
+) -> AcquireRequest:
     """With a new nonce, unless one is given."""
-    return Wish(nonce or f"try-{next(_tries)}", cv, newer_than, min_remaining, adopt, proof)
+    return AcquireRequest(nonce or f"try-{next(_tries)}", cv, newer_than, min_ttl, adopt, proof)
 
 
 def minted(clock: Clock, text: str = "a-token", *, lifetime: float = 100.0, age: float = 0.0) -> Minted:
@@ -44,7 +44,7 @@ async def lease_of(
     store: TokenStore, key: TokenKey = KEY, nonce: str = "", *, cv: int = 1, newer_than: int = 0, proof: str = ""
 ) -> Lease:
     """The lease, which must be free."""
-    return as_lease(await store.acquire(key, wish(nonce, cv=cv, newer_than=newer_than, proof=proof)))
+    return as_lease(await store.acquire(key, acquire_request(nonce, cv=cv, newer_than=newer_than, proof=proof)))
 
 
 def as_lease(answer: Acquired) -> Lease:
@@ -73,7 +73,7 @@ async def adopted(store: TokenStore, clock: Clock, text: str = "minted-alone", *
     """A token in the store that a replica minted without it, and served under a provisional number so far ahead."""
     mint, number = minted(clock, text), int(clock.unix() * 1_000_000) + ahead
     alone = Token.of(mint, KEY, store.key_hash(KEY), number, 1, clock.unix() - clock.monotonic(), provisional=True)
-    lease = as_lease(await store.acquire(KEY, wish(newer_than=number, adopt=True)))
+    lease = as_lease(await store.acquire(KEY, acquire_request(newer_than=number, adopt=True)))
     token = alone.adopted(lease.generation, lease.unix_minus_monotonic, reissued=False)
     answer = await store.restore(token)
     assert isinstance(answer, Token), answer

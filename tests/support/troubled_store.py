@@ -9,6 +9,7 @@ from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import (
     Acquired,
+    AcquireRequest,
     Admitted,
     Backoff,
     Clock,
@@ -18,7 +19,6 @@ from mintonce_server.core.ports import (
     Rejection,
     Wait,
     Wake,
-    Wish,
 )
 from mintonce_server.core.token import Minted, Token
 from mintonce_server.store.memory import MemoryStore
@@ -95,9 +95,9 @@ class TroubledStore(MemoryStore):
     def published(self) -> list[Wake]:
         return self._publisher.published
 
-    async def acquire(self, key: TokenKey, wish: Wish) -> Acquired:
+    async def acquire(self, key: TokenKey, request: AcquireRequest) -> Acquired:
         self._begin("acquire", key)
-        answer = await super().acquire(key, wish)
+        answer = await super().acquire(key, request)
         self._end("acquire")
         return answer
 

@@ -54,8 +54,8 @@ class Workbench:
         other.broker = other._build()
         return other
 
-    async def get(self, key: TokenKey = KEY, min_remaining: float = 0.0, deadline: float = PATIENCE) -> Served:
-        return await self.broker.get(key, min_remaining, deadline)
+    async def get(self, key: TokenKey = KEY, min_ttl: float = 0.0, deadline: float = PATIENCE) -> Served:
+        return await self.broker.get(key, min_ttl, deadline)
 
     def asking(self, key: TokenKey = KEY, deadline: float = PATIENCE) -> asyncio.Task[Served]:
         """A caller that has begun to wait."""

@@ -55,14 +55,14 @@ class Callers:
         member: Called,
         audience: str,
         deadline: float = 5.0,
-        min_remaining: float = 0.0,
+        min_ttl: float = 0.0,
         caller: str = FLEET,
         client: AsyncTokenClient | None = None,
     ) -> Call:
         """One GetToken. Never raises: what came out is in the record. `client`: of another caller than usual."""
         client, began = client or member.client, time.time()
         try:
-            token = await client.get(CLIENT, audience, min_ttl=min_remaining or None, timeout=deadline)
+            token = await client.get(CLIENT, audience, min_ttl=min_ttl or None, timeout=deadline)
         except MintonceError as error:
             return self._failed("get", member, audience, began, deadline, error)
         return self._keep(_brought("get", member, audience, began, deadline, token, caller))

@@ -22,7 +22,7 @@ from mintonce_server.core.secret import Secret
 from mintonce_server.core.supervise import Start, Supervisor
 from mintonce_server.core.token import Minted
 from support.options import BROKER_OPTIONS
-from support.samples import HASHER, wish
+from support.samples import HASHER, acquire_request
 from support.troubled_store import TroubledStore
 
 KEYS: Final = [TokenKey.of("billing", f"https://api-{number}.example.com/") for number in range(4)]
@@ -180,7 +180,7 @@ class House:
 
     async def leases_left(self) -> list[TokenKey]:
         """Keys that a caller who comes now would have to wait for."""
-        return [key for key in KEYS if isinstance(await self.store.acquire(key, wish()), Wait)]
+        return [key for key in KEYS if isinstance(await self.store.acquire(key, acquire_request()), Wait)]
 
 
 @asynccontextmanager

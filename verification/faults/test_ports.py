@@ -13,7 +13,7 @@ from faults.ports import ERRORS, Point, When, points, protocols
 from mintonce_server.core import ports
 from mintonce_server.core.errors import IssuerError
 from mintonce_server.core.ports import Backoff
-from support.samples import wish
+from support.samples import acquire_request
 
 POINTS: Final = [point for protocol in protocols(ports) for point in points(protocol)]
 BY_APP: Final = frozenset({"TokenStore.ping", "TokenStore.close"})
@@ -51,7 +51,7 @@ def test_a_mint_that_raises_frees_its_lease_at_once(error: Callable[[], Exceptio
         house = House(0)
         with house.faults.at(Point("Issuer", "mint"), "before", error, 1), pytest.raises(IssuerError):
             await house.brokers[0].get(KEYS[0], 0.0, 5.0)
-        return await house.store.acquire(KEYS[0], wish())
+        return await house.store.acquire(KEYS[0], acquire_request())
 
     assert isinstance(virtual_time.run(scene()), Backoff)
 

@@ -132,7 +132,7 @@ class Bounds:
         clock: between two clocks or logs of this host, for events in a strict order.
         expiry: a JWT's `exp` is in whole seconds; it may be so much earlier than what `expires_in` said.
         mint: a POST is given up after so long.
-        early: share of a token's life after which a successor is expected (half of it with min_remaining).
+        early: share of a token's life after which a successor is expected (half of it with min_ttl).
     """
 
     lease: float = 3.0

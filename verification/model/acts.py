@@ -47,7 +47,7 @@ class Acts:
                 lease=HORIZON - world.now,
                 version=version,
                 newer_than=newer_than,
-                min_remaining=0,
+                min_ttl=0,
                 clock=world.now,
                 adopt=adopt is not None,
             )

@@ -30,7 +30,7 @@ def acquire(
     lease: int,
     version: int,
     newer_than: int,
-    min_remaining: int,
+    min_ttl: int,
     clock: int,
     adopt: bool = False,
 ) -> Outcome[Acquired]:
@@ -42,7 +42,7 @@ def acquire(
     # A record counts if it is not barred and not of older credentials than the asker's.
     row = record if record and record.generation > meta.barrier and record.version >= version else None
     # 1. HIT: a live token, new enough, with enough left.
-    if row and row.generation > newer_than and row.expiry - now > max(row.leeway, min(min_remaining, row.cap)):
+    if row and row.generation > newer_than and row.expiry - now > max(row.leeway, min(min_ttl, row.cap)):
         return Outcome(state, Hit(row))
     live = (row.print, row.expiry - now) if row else ("", 0)
     # 2. The lease is ours: the reply was lost.

@@ -71,15 +71,15 @@ ACQUIRE = (
     lua(
         "a HIT inside the leeway",
         "acquire",
-        "math.max(number(record[4]), math.min(wish, number(record[5])))",
-        "math.min(wish, number(record[5]))",
+        "math.max(number(record[4]), math.min(min_ttl, number(record[5])))",
+        "math.min(min_ttl, number(record[5]))",
         "tokens are served that end on their way",
     ),
     lua(
-        "an endless wish",
+        "an endless min_ttl",
         "acquire",
-        "math.min(wish, number(record[5]))",
-        "wish",
+        "math.min(min_ttl, number(record[5]))",
+        "min_ttl",
         "who wants more than there can be mints each time",
     ),
     lua(

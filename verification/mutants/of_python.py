@@ -47,7 +47,7 @@ PROTOCOL = (
     core(
         "a nonce whose POST is spent",
         "mint",
-        "                        wish = replace(wish, nonce=secrets.token_hex(16))\n",
+        "                        request = replace(request, nonce=secrets.token_hex(16))\n",
         "",
         "a store that forgot its refusal hands out the same lease again: two POSTs for one generation",
         "minting",

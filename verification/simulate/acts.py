@@ -50,18 +50,18 @@ class Act:
 class Get(Act):
     """GetToken."""
 
-    min_remaining: float = 0.0
+    min_ttl: float = 0.0
     deadline: float = 15.0
     cancel: float | None = None
 
     def begin(self, call: "Call") -> None:
-        if self.min_remaining:
+        if self.min_ttl:
             wishes = call.fleet.ledger.wishes.setdefault(call.key, [])
-            wishes.append((call.fleet.world.now + self.deadline + 30.0, self.min_remaining))
+            wishes.append((call.fleet.world.now + self.deadline + 30.0, self.min_ttl))
         call.start("get", self._get, self.deadline + LATE, self.deadline, self.cancel)
 
     async def _get(self, call: "Call") -> None:
-        call.served(await product.get(call.broker, call.key, self.min_remaining, self.deadline))
+        call.served(await product.get(call.broker, call.key, self.min_ttl, self.deadline))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.events import Event
 from mintonce_server.core.key import KeyHasher, TokenKey
-from mintonce_server.core.ports import Acquired, Clock, Hit, Issuer, Lease, Refusal, Wake, WakeKind, Wish
+from mintonce_server.core.ports import Acquired, AcquireRequest, Clock, Hit, Issuer, Lease, Refusal, Wake, WakeKind
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.token import Token
 from mintonce_server.store.memory import MemoryStore
@@ -89,14 +89,14 @@ class ReplicaStore(MemoryStore):
         self._queue: asyncio.Queue[Wake] | None = None
         self._gone = False
 
-    async def acquire(self, key: TokenKey, wish: Wish) -> Acquired:
+    async def acquire(self, key: TokenKey, request: AcquireRequest) -> Acquired:
         """A lease that was answered is remembered: it is what allows the next POST."""
         self.leases.pop(key, None)
         asked_at = self._now()
-        answer = await super().acquire(key, wish)
+        answer = await super().acquire(key, request)
         if isinstance(answer, Hit):
             self._learned(answer.token)
-        if isinstance(answer, Lease) and not getattr(wish, "adopt", False):
+        if isinstance(answer, Lease) and not getattr(request, "adopt", False):
             self.leases[key] = (answer.generation, asked_at)
         return answer
 
@@ -162,9 +162,9 @@ def background(broker: Broker, clock: Clock, report: Callable[[str, Exception], 
     return [supervisor.keep(name, start) for name, start in endless().items()]
 
 
-async def get(broker: Broker, key: TokenKey, min_remaining: float, deadline: float) -> Served:
+async def get(broker: Broker, key: TokenKey, min_ttl: float, deadline: float) -> Served:
     """As api/service.py does it."""
-    return broker.peek(key, min_remaining) or await broker.get(key, min_remaining, deadline)
+    return broker.peek(key, min_ttl) or await broker.get(key, min_ttl, deadline)
 
 
 def watch(broker: Broker, key: TokenKey, deadline: float) -> AsyncGenerator[Served, None]:

@@ -37,7 +37,7 @@ AHEAD = 1_000_000_000
 """Milliseconds."""
 NEWER = strategies.sampled_from([None, None, 0, 0, 3 * AHEAD])
 """Than nothing, than the current one, than any that the server knows of."""
-WISHES = strategies.sampled_from([0.0, 0.0, 480.0, 10_000.0])
+MIN_TTLS = strategies.sampled_from([0.0, 0.0, 480.0, 10_000.0])
 BACK_OFFS = strategies.sampled_from([0.0, 300.0])
 INTERVALS = strategies.sampled_from([0.0, 300.0])
 LATE = strategies.sampled_from([0.0, 0.0, 5.0, LIFETIME])
@@ -75,12 +75,12 @@ class ScriptsMachine(RuleBasedStateMachine):
         self.leases: list[ports.Lease] = []
         self.generations = [1]
 
-    @rule(nonce=NONCES, version=VERSIONS, newer=NEWER, wish=WISHES, times=TIMES, adopt=SELDOM)
-    def acquire(self, nonce: str, version: int, newer: int | None, wish: float, times: int, adopt: bool) -> None:
+    @rule(nonce=NONCES, version=VERSIONS, newer=NEWER, min_ttl=MIN_TTLS, times=TIMES, adopt=SELDOM)
+    def acquire(self, nonce: str, version: int, newer: int | None, min_ttl: float, times: int, adopt: bool) -> None:
         """A replica asks, now and then for a newer token than there is, or for a number for one that it has."""
         record = self.seen.state.record
         newer_than = (record.generation if record else 1) + newer if newer is not None else 0
-        asked = ports.Wish(nonce, version, newer_than, wish, adopt)
+        asked = ports.AcquireRequest(nonce, version, newer_than, min_ttl, adopt)
 
         def model(state: State, moment: Moment) -> Outcome[Acquired]:
             return scripts.acquire(
@@ -90,7 +90,7 @@ class ScriptsMachine(RuleBasedStateMachine):
                 lease=ms(LEASE_SECONDS),
                 version=version,
                 newer_than=newer_than,
-                min_remaining=ms(wish),
+                min_ttl=ms(wish),
                 clock=moment.clock,
                 adopt=adopt,
             )

@@ -6,7 +6,7 @@ from typing import assert_never
 from model import values
 
 from mintonce_server.core import ports
-from mintonce_server.core.token import MIN_REMAINING_SHARE, Token, leeway
+from mintonce_server.core.token import MIN_TTL_SHARE, Token, expiry_margin
 from mintonce_server.store.record import Payload
 
 
@@ -28,8 +28,8 @@ def as_token(token: Token, now: float) -> values.Token:
         version=token.credential_version,
         ttl=ms(token.remaining(now)),
         latest=ms(token.expiry_unix),
-        leeway=ms(leeway(token.lifetime)),
-        cap=ms(MIN_REMAINING_SHARE * token.lifetime),
+        leeway=ms(expiry_margin(token.lifetime)),
+        cap=ms(MIN_TTL_SHARE * token.lifetime),
         payload=said(Payload.of(token)),
         print=token.access_token.fingerprint(),
         provisional=token.served_as,

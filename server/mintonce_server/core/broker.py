@@ -110,7 +110,7 @@ class Broker:
         """The same, started once."""
         return [start() for start in self.endless().values()]
 
-    def peek(self, key: TokenKey, min_remaining: float = 0.0) -> Served | None:
+    def peek(self, key: TokenKey, min_ttl: float = 0.0) -> Served | None:
         """The hot path: no I/O, no lock, no await. None: call `get`."""
         entry = self._cache.get(key)
         if entry is None:
@@ -120,7 +120,7 @@ class Broker:
         if token is None:
             return None
         entry.asked_again = True
-        if not token.has_min_ttl(now, min_remaining):
+        if not token.has_min_ttl(now, min_ttl):
             return None
         if self._cache.is_confirmed(entry, now):
             return Served(token, Origin.MEMORY, token.reissued)
@@ -128,7 +128,7 @@ class Broker:
         return Served(token, Origin.MEMORY, degraded=True) if self._cache.is_store_away(entry, now) else None
 
     async def get(
-        self, key: TokenKey, min_remaining: float, deadline: float, admit: Admit = _freely, caller: str = ""
+        self, key: TokenKey, min_ttl: float, deadline: float, admit: Admit = _freely, caller: str = ""
     ) -> Served:
         """A live token within `deadline` seconds, minted if need be.
 
@@ -138,7 +138,7 @@ class Broker:
             admit: called first if this call may cause a mint; raises when the caller must not.
             caller: its name; its share of the client's keys in memory is bounded.
         """
-        if served := self.peek(key, min_remaining):
+        if served := self.peek(key, min_ttl):
             return served
         held = self._cache.get(key)
         if key not in self._flights and (held is None or held.live(self._clock.monotonic()) is None):
@@ -150,7 +150,7 @@ class Broker:
         patience = min(deadline, token.max_wait(now)) if token else deadline
         try:
             async with _waiting_at_most(patience):
-                obtained = await self._fetcher.fetch(entry, min_remaining)
+                obtained = await self._fetcher.fetch(entry, min_ttl)
         except (IssuerError, StoreUnavailable, WaitTimedOut) as error:
             later = self._clock.monotonic()
             # A caller that waited for the store's answer, or long enough without one, gets the live token.
@@ -161,7 +161,7 @@ class Broker:
                 return Served(token, Origin.MEMORY, degraded=True)
             if isinstance(error, WaitTimedOut) and patience < deadline:
                 # The live token has just ended: from now on it is worth waiting.
-                return await self.get(key, min_remaining, deadline - (later - now), admit, caller)
+                return await self.get(key, min_ttl, deadline - (later - now), admit, caller)
             raise
         return Served(obtained.token, obtained.origin, obtained.trouble is not None or obtained.token.reissued)
 

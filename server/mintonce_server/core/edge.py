@@ -9,6 +9,7 @@ from mintonce_server.core.errors import IssuerError, IssuerUnavailable, StoreUna
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import (
     Acquired,
+    AcquireRequest,
     Admitted,
     Backoff,
     Failure,
@@ -19,7 +20,6 @@ from mintonce_server.core.ports import (
     TokenStore,
     Wait,
     Wake,
-    Wish,
 )
 from mintonce_server.core.token import Minted, Token
 
@@ -41,8 +41,8 @@ class StoreEdge:
         self._sink = sink
         self.key_hash = store.key_hash
 
-    async def acquire(self, key: TokenKey, wish: Wish) -> Acquired:
-        return await self._run("acquire", self._store.acquire(key, wish))
+    async def acquire(self, key: TokenKey, request: AcquireRequest) -> Acquired:
+        return await self._run("acquire", self._store.acquire(key, request))
 
     async def commit(self, lease: Lease, minted: Minted) -> Token | Refusal:
         return await self._run("commit", self._store.commit(lease, minted))

@@ -39,7 +39,7 @@ class Fetcher:
         self._clock = clock
 
     async def fetch(
-        self, entry: Entry, min_remaining: float = 0.0, newer_than: int = 0, cause: Cause | None = None
+        self, entry: Entry, min_ttl: float = 0.0, newer_than: int = 0, cause: Cause | None = None
     ) -> Obtained:
         """A token with that much left and of a higher generation; or what is live all the same, with the trouble.
 
@@ -48,7 +48,7 @@ class Fetcher:
         """
         while True:
             obtained, started_here = await self._flights.run(
-                entry.key, lambda: self._fetch(entry, min_remaining, newer_than, cause)
+                entry.key, lambda: self._fetch(entry, min_ttl, newer_than, cause)
             )
             token, now = obtained.token, self._clock.monotonic()
             if token.generation <= entry.rejected_through or not token.is_live(now):
@@ -62,11 +62,11 @@ class Fetcher:
             is_old = isinstance(obtained.trouble, StoreUnavailable) and token.generation <= newer_than
             if started_here or (obtained.trouble is not None and not is_old):
                 return obtained
-            if token.generation > newer_than and token.has_min_ttl(now, min_remaining):
+            if token.generation > newer_than and token.has_min_ttl(now, min_ttl):
                 return obtained
 
-    async def _fetch(self, entry: Entry, min_remaining: float, newer_than: int, cause: Cause | None) -> Obtained:
-        obtained = await self._obtain(entry, min_remaining, newer_than, cause)
+    async def _fetch(self, entry: Entry, min_ttl: float, newer_than: int, cause: Cause | None) -> Obtained:
+        obtained = await self._obtain(entry, min_ttl, newer_than, cause)
         for _ in range(ASKED_AT_MOST):
             trouble = obtained.trouble
             if trouble is None:
@@ -77,18 +77,18 @@ class Fetcher:
                     break
                 # The token is the cause of the trouble. It is over here, soon by the store's clock too: then it ends.
                 await asyncio.sleep(trouble.retry_after or 0.0)
-            obtained = await self._obtain(entry, min_remaining, newer_than, cause)
+            obtained = await self._obtain(entry, min_ttl, newer_than, cause)
         if obtained.trouble is not None and obtained.token.generation <= entry.rejected_through:
             raise obtained.trouble
         self._cache.put(entry, obtained.token, obtained.confirmed_at)
         return obtained
 
-    async def _obtain(self, entry: Entry, min_remaining: float, newer_than: int, cause: Cause | None) -> Obtained:
+    async def _obtain(self, entry: Entry, min_ttl: float, newer_than: int, cause: Cause | None) -> Obtained:
         obtained, budget = None, WaitBudget()
         while obtained is None:
             asked_at = self._clock.monotonic()
             try:
-                obtained = await self._from_store(entry, min_remaining, newer_than, cause or _cause(entry))
+                obtained = await self._from_store(entry, min_ttl, newer_than, cause or _cause(entry))
             except StoreUnavailable as outage:
                 self._cache.store_failed([entry], asked_at, outage)
                 if entry.live(self._clock.monotonic()):
@@ -99,18 +99,18 @@ class Fetcher:
             return replace(obtained, token=entry.token)
         return obtained
 
-    async def _from_store(self, entry: Entry, min_remaining: float, newer_than: int, cause: Cause) -> Obtained:
+    async def _from_store(self, entry: Entry, min_ttl: float, newer_than: int, cause: Cause) -> Obtained:
         doubts = entry.doubts
-        obtained = await self._ask(entry, min_remaining, newer_than, cause)
+        obtained = await self._ask(entry, min_ttl, newer_than, cause)
         for _ in range(ASKED_AT_MOST - 1):
             if entry.doubts == doubts or obtained.origin is Origin.MINT:
                 break
             # A hint of a rejection came, perhaps after the store had answered.
             doubts = entry.doubts
-            obtained = await self._ask(entry, min_remaining, newer_than, cause)
+            obtained = await self._ask(entry, min_ttl, newer_than, cause)
         return obtained
 
-    async def _ask(self, entry: Entry, min_remaining: float, newer_than: int, cause: Cause) -> Obtained:
+    async def _ask(self, entry: Entry, min_ttl: float, newer_than: int, cause: Cause) -> Obtained:
         now = self._clock.monotonic()
         held = entry.live(now)
         if (held and not self._cache.is_confirmed(entry, now)) or (held is None and entry.rejected_through):
@@ -118,11 +118,11 @@ class Fetcher:
             # where such a store has a successor of what was rejected, under a number that is too low.
             await self._reconciler.confirm([entry])
             token = None if entry.is_gone else entry.live(now)
-            if token and token.generation > newer_than and token.has_min_ttl(now, min_remaining):
+            if token and token.generation > newer_than and token.has_min_ttl(now, min_ttl):
                 return Obtained(token, Origin.MEMORY, entry.confirmed_at)
         # Rejected here is rejected, and over is over, even if the store lost the rejection or its clock was set back.
         newer_than = max(newer_than, entry.rejected_through, entry.over(now))
-        return await self._minter.obtain(entry, newer_than, min_remaining, cause)
+        return await self._minter.obtain(entry, newer_than, min_ttl, cause)
 
 
 def _cause(entry: Entry) -> Cause:

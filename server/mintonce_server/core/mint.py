@@ -20,7 +20,7 @@ from mintonce_server.core.errors import (
 )
 from mintonce_server.core.events import Cause
 from mintonce_server.core.mint_attempt import Attempt, MintAttempts, Overtaken
-from mintonce_server.core.ports import Backoff, Clock, Hit, Lease, Refusal, TokenStore, Wait, Wish
+from mintonce_server.core.ports import AcquireRequest, Backoff, Clock, Hit, Lease, Refusal, TokenStore, Wait
 from mintonce_server.core.single_flight import Wakeups
 from mintonce_server.core.token import Minted, Origin, Token
 from mintonce_server.core.turns import PATIENCE
@@ -109,16 +109,16 @@ class LeasedMinter:
         self._attempts = attempts
         self._mint_deadline = mint_deadline
 
-    async def obtain(self, entry: Entry, newer_than: int, min_remaining: float, cause: Cause) -> Obtained:
+    async def obtain(self, entry: Entry, newer_than: int, min_ttl: float, cause: Cause) -> Obtained:
         """Raises IssuerError, StoreUnavailable, or WaitTimedOut after FLIGHT_BOUND."""
         client, key_hash = entry.client, entry.key_hash
         proof = edge.proof(client, self._sink)
-        wish = Wish(secrets.token_hex(16), client.credential_version, newer_than, min_remaining, proof=proof)
+        request = AcquireRequest(secrets.token_hex(16), client.credential_version, newer_than, min_ttl, proof=proof)
         started, waited = self._clock.monotonic(), False
         with self._wakeups.listen(key_hash) as woken:
             while (asked_at := self._clock.monotonic()) - started < FLIGHT_BOUND:
                 woken.clear()
-                match await self._store.acquire(entry.key, wish):
+                match await self._store.acquire(entry.key, request):
                     case Hit(token):
                         if waited:
                             self._sink(events.Waited(key_hash, token.generation, self._clock.monotonic() - started))
@@ -133,13 +133,13 @@ class LeasedMinter:
                     case Backoff(failure, seconds, token):
                         return _settle(token, asked_at, error_of(failure, seconds))
                     case Lease() as lease:
-                        obtained = await self._with_lease(entry, lease, asked_at, wish, cause)
+                        obtained = await self._with_lease(entry, lease, asked_at, request, cause)
                         if obtained is not None:
                             if obtained.token.reissued and obtained.origin is Origin.MINT:
                                 self._sink(events.Reissued(key_hash, client.name, lease.generation, entry.rejected_by))
                             return obtained
                         # One POST a nonce: a store that forgot its refusal must not hand out this lease again.
-                        wish = replace(wish, nonce=secrets.token_hex(16))
+                        request = replace(request, nonce=secrets.token_hex(16))
         raise WaitTimedOut(
             f"other replicas held the lease of this key for {FLIGHT_BOUND:.0f} s without a token",
             remedy="Look for lease_lost and commit_refused events in the servers' logs.",
@@ -147,7 +147,7 @@ class LeasedMinter:
         )
 
     async def _with_lease(
-        self, entry: Entry, lease: Lease, asked_at: float, wish: Wish, cause: Cause
+        self, entry: Entry, lease: Lease, asked_at: float, request: AcquireRequest, cause: Cause
     ) -> Obtained | None:
         """Mint and commit. None: the lease or the token was overtaken, so ask the store again."""
         try:
@@ -156,7 +156,7 @@ class LeasedMinter:
             self._sink(events.LeaseLost(entry.key_hash, lease.generation))
             return None
         except IssuerError as error:
-            return await self._failed(entry.key_hash, lease, error, wish)
+            return await self._failed(entry.key_hash, lease, error, request)
         left = minted.lifetime - (self._clock.monotonic() - minted.started_at)
         repeats = minted.access_token.fingerprint() == lease.current
         if repeats and left <= lease.current_left + SAME_END:
@@ -184,12 +184,12 @@ class LeasedMinter:
         )
         await self._share_failure(entry.key_hash, lease, error, while_live=True)
 
-    async def _failed(self, key_hash: str, lease: Lease, error: IssuerError, wish: Wish) -> Obtained:
+    async def _failed(self, key_hash: str, lease: Lease, error: IssuerError, request: AcquireRequest) -> Obtained:
         """Share the failure with the fleet, and take what is live all the same."""
         asked_at = self._clock.monotonic()
         try:
             await self._store.fail(lease, failure_of(error), error.retry_after or 0.0)
-            answer = await self._store.acquire(lease.key, wish)
+            answer = await self._store.acquire(lease.key, request)
         except StoreUnavailable as outage:
             self._sink(events.StoreFailed(key_hash, str(outage), minting=False))
             raise error from outage

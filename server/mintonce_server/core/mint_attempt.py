@@ -34,7 +34,7 @@ class Attempt:
 
     Attributes:
         failures: mints of this key that failed in a row before.
-        proof: see ports.Wish.
+        proof: see ports.AcquireRequest.
         may_begin: whether the lease is still held. Asked at the last moment, too, because waiting takes time. May
             raise StoreUnavailable.
     """

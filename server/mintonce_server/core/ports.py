@@ -35,14 +35,14 @@ class Issuer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class AcquireRequest:
     """What a caller of `acquire` accepts.
 
     Attributes:
         nonce: names this try. The same nonce finds its own lease again, so a lost reply costs nothing.
         credential_version: records and negative records of an older one count as absent.
         newer_than: only a token of a higher generation will do. 0: any.
-        min_remaining: seconds that should be left, see `token.wanted`.
+        min_ttl: seconds that should be left, see `token.wanted`.
         adopt: the lease is wanted for a token that was minted without the store. Back-offs do not matter then.
         proof: of the issuer's `proof`: a refusal of another credential does not matter. "": none is known.
     """
@@ -50,7 +50,7 @@ class Wish:
     nonce: str
     credential_version: int
     newer_than: int = 0
-    min_remaining: float = 0.0
+    min_ttl: float = 0.0
     adopt: bool = False
     proof: str = field(default="", repr=False)
 
@@ -90,7 +90,7 @@ class Lease:
         rejected: fingerprint of the token that was rejected last, or "".
         current: fingerprint of the live token in the store, or "".
         current_left: seconds that it has left, 0 without one.
-        proof: of the wish.
+        proof: of the request.
     """
 
     key: TokenKey
@@ -232,7 +232,7 @@ class TokenStore(IssuerGate, Protocol):
         """The key's name in the store, on the wake channel and in logs."""
         ...
 
-    async def acquire(self, key: TokenKey, wish: Wish) -> Acquired:
+    async def acquire(self, key: TokenKey, request: AcquireRequest) -> Acquired:
         """HIT, WAIT, BACKOFF, or the LEASE."""
         ...
 

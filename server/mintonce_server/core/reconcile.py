@@ -14,6 +14,7 @@ from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.mint import TOO_SHORT
 from mintonce_server.core.ports import (
+    AcquireRequest,
     Backoff,
     Clock,
     Hit,
@@ -23,7 +24,6 @@ from mintonce_server.core.ports import (
     Wait,
     Wake,
     WakeKind,
-    Wish,
 )
 from mintonce_server.core.single_flight import Wakeups
 from mintonce_server.core.token import Token
@@ -260,8 +260,8 @@ class Reconciler:
         if live.remaining(asked_at) <= TOO_SHORT:
             return
         newest = max(entry.newest, live.generation)
-        wish = Wish(secrets.token_hex(16), live.credential_version, newer_than=newest, adopt=True)
-        match await self._store.acquire(entry.key, wish):
+        request = AcquireRequest(secrets.token_hex(16), live.credential_version, newer_than=newest, adopt=True)
+        match await self._store.acquire(entry.key, request):
             case Hit(token):
                 self._cache.put(entry, token, asked_at)
             case Lease() as lease if live.access_token.fingerprint() == lease.rejected and not live.reissued:

@@ -16,11 +16,11 @@ REFRESH_WINDOW_MAX: Final = 15 * 60.0
 REFRESH_JITTER: Final = 0.4
 """A key's refresh starts somewhere in the first 40 % of its window, so that many keys do not refresh at once."""
 
-LEEWAY_SHARE: Final = 0.05
-LEEWAY_MAX: Final = 30.0
+EXPIRY_MARGIN_SHARE: Final = 0.05
+EXPIRY_MARGIN_MAX: Final = 30.0
 LIVE_PATIENCE: Final = 1.0
-MIN_REMAINING_SHARE: Final = 0.5
-"""A wish for more than half of the lifetime is read as half: otherwise each call would mint."""
+MIN_TTL_SHARE: Final = 0.5
+"""More than half of the lifetime is treated as half: otherwise each call would mint."""
 
 
 class Origin(StrEnum):
@@ -141,23 +141,23 @@ class Token:
         """Whether a resource server would still take it."""
         return now < self.expires_at
 
-    def has_min_ttl(self, now: float, min_remaining: float = 0.0) -> bool:
+    def has_min_ttl(self, now: float, min_ttl: float = 0.0) -> bool:
         """Whether to serve it without trying for a better one."""
-        return self.expires_at - now > wanted(self.lifetime, min_remaining)
+        return self.expires_at - now > wanted(self.lifetime, min_ttl)
 
     def max_wait(self, now: float) -> float:
         """Seconds that a caller who may have this live token waits for a better one. It is not over meanwhile."""
         return min(LIVE_PATIENCE, self.remaining(now) / 2)
 
 
-def wanted(lifetime: float, min_remaining: float) -> float:
+def wanted(lifetime: float, min_ttl: float) -> float:
     """How much life a token must have left to be served without trying for a better one."""
-    return max(leeway(lifetime), min(min_remaining, MIN_REMAINING_SHARE * lifetime))
+    return max(expiry_margin(lifetime), min(min_ttl, MIN_TTL_SHARE * lifetime))
 
 
-def leeway(lifetime: float) -> float:
+def expiry_margin(lifetime: float) -> float:
     """With less than this left, a token is replaced before it is served."""
-    return min(LEEWAY_MAX, LEEWAY_SHARE * lifetime)
+    return min(EXPIRY_MARGIN_MAX, EXPIRY_MARGIN_SHARE * lifetime)
 
 
 def refresh_after(lifetime: float, key_hash: str, generation: int) -> float:

@@ -104,7 +104,7 @@ class Rehearsal:
             lease=SCRATCH_MS,
             credential_version=1,
             newer_than=0,
-            min_remaining=0,
+            min_ttl=0,
             adopt=False,
             proof="",
         )

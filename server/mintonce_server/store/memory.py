@@ -14,6 +14,7 @@ from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import (
     Acquired,
+    AcquireRequest,
     Admitted,
     Backoff,
     Clock,
@@ -26,9 +27,8 @@ from mintonce_server.core.ports import (
     Wait,
     Wake,
     WakeKind,
-    Wish,
 )
-from mintonce_server.core.token import MIN_REMAINING_SHARE, Minted, Token, leeway
+from mintonce_server.core.token import MIN_TTL_SHARE, Minted, Token, expiry_margin
 from mintonce_server.store.memory_server import MemoryServer
 from mintonce_server.store.memory_values import (
     Busy,
@@ -70,20 +70,20 @@ class MemoryStore:
         """The key's name in the store, on the wake channel and in logs."""
         return self._hash(key)
 
-    async def acquire(self, key: TokenKey, wish: Wish) -> Acquired:
+    async def acquire(self, key: TokenKey, request: AcquireRequest) -> Acquired:
         """HIT, WAIT, BACKOFF, or the LEASE."""
         key_hash, asked_at = self._hash(key), self._clock.monotonic()
         answer = await self._ask(
             lambda: partial(
                 self.server.acquire,
                 key_hash,
-                nonce=wish.nonce,
+                nonce=request.nonce,
                 lease=_ms(self._lease_seconds),
-                cv=wish.credential_version,
-                newer_than=wish.newer_than,
-                min_remaining=_ms(wish.min_remaining),
-                adopt=wish.adopt,
-                proof=self._hash.of_proof(wish.proof),
+                cv=request.credential_version,
+                newer_than=request.newer_than,
+                min_ttl=_ms(request.min_ttl),
+                adopt=request.adopt,
+                proof=self._hash.of_proof(request.proof),
             )
         )
         match answer:
@@ -96,8 +96,8 @@ class MemoryStore:
             case Granted(generation, ms, failures, known, now):
                 return Lease(
                     key=key,
-                    nonce=wish.nonce,
-                    credential_version=wish.credential_version,
+                    nonce=request.nonce,
+                    credential_version=request.credential_version,
                     generation=generation,
                     expires_at=asked_at + ms / 1000,
                     unix_minus_monotonic=now / 1000 - self._clock.monotonic(),
@@ -105,7 +105,7 @@ class MemoryStore:
                     rejected=known.rejected_print,
                     current=known.live_print,
                     current_left=known.live_left / 1000,
-                    proof=wish.proof,
+                    proof=request.proof,
                 )
 
     async def commit(self, lease: Lease, minted: Minted) -> Token | Refusal:
@@ -244,8 +244,8 @@ class MemoryStore:
             f=token.generation,
             exp=_ms(token.expiry_unix),
             cv=token.credential_version,
-            leeway=_ms(leeway(token.lifetime)),
-            cap=_ms(MIN_REMAINING_SHARE * token.lifetime),
+            leeway=_ms(expiry_margin(token.lifetime)),
+            cap=_ms(MIN_TTL_SHARE * token.lifetime),
             payload=Payload.of(token),
             fingerprint=token.access_token.fingerprint(),
             provisional=token.served_as,

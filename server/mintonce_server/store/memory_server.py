@@ -58,7 +58,7 @@ class MemoryServer:
         lease: int,
         cv: int,
         newer_than: int,
-        min_remaining: int,
+        min_ttl: int,
         adopt: bool,
         proof: str = "",
     ) -> Found | Granted | Busy | Denied:
@@ -70,7 +70,7 @@ class MemoryServer:
         if record and f > _lua(meta.bar) and record.exp > now and record.cv >= cv:
             row = _row(record, f, now)
         # 1. HIT: a live token, new enough, with enough left.
-        if record and row and f > newer_than and row.remaining > max(record.leeway, min(min_remaining, record.cap)):
+        if record and row and f > newer_than and row.remaining > max(record.leeway, min(min_ttl, record.cap)):
             return Found(row)
         live = (record.fingerprint, row.remaining) if record and row else ("", 0)
         known = Known(meta.rejected_print, *live)

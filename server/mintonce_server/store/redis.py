@@ -11,6 +11,7 @@ from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import (
     Acquired,
+    AcquireRequest,
     Admitted,
     Backoff,
     Clock,
@@ -21,9 +22,8 @@ from mintonce_server.core.ports import (
     Rejection,
     Wait,
     Wake,
-    Wish,
 )
-from mintonce_server.core.token import MIN_REMAINING_SHARE, Minted, Token, leeway
+from mintonce_server.core.token import MIN_TTL_SHARE, Minted, Token, expiry_margin
 from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
 from mintonce_server.store.link import Link, open_servers
 from mintonce_server.store.names import PREFIX, Names
@@ -135,14 +135,14 @@ class RedisStore:
         """The key's name in the store, on the wake channel and in logs."""
         return self._hash(key)
 
-    async def acquire(self, key: TokenKey, wish: Wish) -> Acquired:
+    async def acquire(self, key: TokenKey, request: AcquireRequest) -> Acquired:
         """HIT, WAIT, BACKOFF, or the LEASE. If a record cannot be read, only a newer one counts."""
-        key_hash, newer_than = self._hash(key), wish.newer_than
+        key_hash, newer_than = self._hash(key), request.newer_than
         for _ in range(UNREADABLE_MAX):
             asked_at = self._clock.monotonic()
-            reply = await self._acquire(key_hash, wish, newer_than)
+            reply = await self._acquire(key_hash, request, newer_than)
             with self._link.reading():
-                question = Question(key, key_hash, wish, asked_at, self._clock.monotonic())
+                question = Question(key, key_hash, request, asked_at, self._clock.monotonic())
                 answer = read_acquire(reply, question, self._opening)
             if not isinstance(answer, int):
                 return answer
@@ -262,17 +262,17 @@ class RedisStore:
         """At most `limit` live tokens that `wanted` selects, of one client or ("") of all."""
         return await self._reader.listing(client, limit, wanted)
 
-    async def _acquire(self, key_hash: str, wish: Wish, newer_than: int) -> Sequence[object]:
+    async def _acquire(self, key_hash: str, request: AcquireRequest, newer_than: int) -> Sequence[object]:
         return await self._link.run(
             lambda: self._scripts.acquire(
                 key_hash,
-                nonce=wish.nonce,
+                nonce=request.nonce,
                 lease=_ms(self._lease_seconds),
-                credential_version=wish.credential_version,
+                credential_version=request.credential_version,
                 newer_than=newer_than,
-                min_remaining=_ms(wish.min_remaining),
-                adopt=wish.adopt,
-                proof=self._hash.of_proof(wish.proof),
+                min_ttl=_ms(request.min_ttl),
+                adopt=request.adopt,
+                proof=self._hash.of_proof(request.proof),
             )
         )
 
@@ -289,8 +289,8 @@ class RedisStore:
             ttl=_ms(token.remaining(now)),
             latest=_ms(token.expiry_unix),
             credential_version=token.credential_version,
-            expiry_margin=_ms(leeway(token.lifetime)),
-            cap=_ms(MIN_REMAINING_SHARE * token.lifetime),
+            expiry_margin=_ms(expiry_margin(token.lifetime)),
+            cap=_ms(MIN_TTL_SHARE * token.lifetime),
             payload=self._sealer.seal(encode(token).encode(), token.key_hash, token.generation),
             fingerprint=token.access_token.fingerprint(),
             provisional=token.served_as,

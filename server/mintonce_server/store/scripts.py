@@ -14,6 +14,7 @@ from mintonce_server.core.issuer_state import ALONE_MS, FIRST_MS, FRESH_MS, MOST
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import (
     Acquired,
+    AcquireRequest,
     Admitted,
     Backoff,
     Failure,
@@ -23,7 +24,6 @@ from mintonce_server.core.ports import (
     Rejection,
     Wait,
     WakeKind,
-    Wish,
 )
 from mintonce_server.core.text import error_code
 from mintonce_server.core.token import MAX_LIFETIME, Token
@@ -90,7 +90,7 @@ class Scripts:
         lease: int,
         credential_version: int,
         newer_than: int,
-        min_remaining: int,
+        min_ttl: int,
         adopt: bool,
         proof: str,
     ) -> Sequence[object]:
@@ -100,7 +100,7 @@ class Scripts:
             lease,
             credential_version,
             newer_than,
-            min_remaining,
+            min_ttl,
             self._brief,
             int(adopt),
             BACK_OFF_MS,
@@ -123,7 +123,7 @@ class Scripts:
         provisional: int,
         restored: bool,
     ) -> Sequence[object]:
-        """[OK | DUP, expiry] | [STALE | REJECTED | OLD_CREDENTIALS | DEAD]. `cap`: limits min_remaining.
+        """[OK | DUP, expiry] | [STALE | REJECTED | OLD_CREDENTIALS | DEAD]. `cap`: limits min_ttl.
 
         `latest`: the latest expiry by the store's clock. `provisional`: the number that `generation` replaces, or 0.
         """
@@ -213,7 +213,7 @@ class Question:
 
     key: TokenKey
     key_hash: str
-    wish: Wish
+    request: AcquireRequest
     asked_at: float
     answered_at: float
 
@@ -300,8 +300,8 @@ def _lease(grant: Sequence[object], question: Question) -> Lease:
         case [int(generation), int(ms), int(failures), bytes(rejected), bytes(live), int(left), int(store_now)]:
             return Lease(
                 key=question.key,
-                nonce=question.wish.nonce,
-                credential_version=question.wish.credential_version,
+                nonce=question.request.nonce,
+                credential_version=question.request.credential_version,
                 generation=generation,
                 expires_at=question.asked_at + ms / 1000,
                 unix_minus_monotonic=store_now / 1000 - question.answered_at,
@@ -309,7 +309,7 @@ def _lease(grant: Sequence[object], question: Question) -> Lease:
                 rejected=rejected.decode(errors="replace"),
                 current=live.decode(errors="replace"),
                 current_left=left / 1000,
-                proof=question.wish.proof,
+                proof=question.request.proof,
             )
         case _:
             raise UnexpectedReply

@@ -5,7 +5,7 @@
 --   | {WAIT, ms} | {BACKOFF, failure, ms, live row?}. row: generation, ms left, expiry, credential version, payload
 -- adopt: "1" for a generation of a token that was already minted: back-offs are ignored
 local nonce, lease_ms, meta_ms = ARGV[1], ARGV[2], ARGV[6]
-local cv, newer_than, wish = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local cv, newer_than, min_ttl = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local record = redis.call('HMGET', KEYS[1], 'f', 'exp', 'payload', 'leeway', 'cap', 'cv', 'print')
@@ -16,7 +16,7 @@ if f > bar and number(record[2]) > now and number(record[6]) >= cv then
   row = {f, number(record[2]) - now, number(record[2]), number(record[6]), record[3] or ''}
 end
 -- 1. HIT: a live token, new enough, with enough left (core.token.wanted).
-if row and f > newer_than and row[2] > math.max(number(record[4]), math.min(wish, number(record[5]))) then
+if row and f > newer_than and row[2] > math.max(number(record[4]), math.min(min_ttl, number(record[5]))) then
   return {'HIT', row}
 end
 -- 2. The lease is the caller's: the reply was lost. 3. It is another holder's.

@@ -90,7 +90,7 @@ class ScriptsMachine(RuleBasedStateMachine):
                 lease=ms(LEASE_SECONDS),
                 version=version,
                 newer_than=newer_than,
-                min_ttl=ms(wish),
+                min_ttl=ms(min_ttl),
                 clock=moment.clock,
                 adopt=adopt,
             )

@@ -1,6 +1,7 @@
 """The arguments of `mintonce`."""
 
 import argparse
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
@@ -122,7 +123,7 @@ def _add_completion(commands: "_Commands", whole: argparse.ArgumentParser) -> No
         description='Print a script that completes commands and options. For bash: eval "$(mintonce completion bash)"',
     )
     completion.add_argument("shell", choices=_completion.SHELLS)
-    completion.set_defaults(offline=lambda args: _completion.completion(whole, args.shell))
+    completion.set_defaults(offline=partial(_completion.completion, whole))
 
 
 def _add_connection(parser: argparse.ArgumentParser, *, again: bool) -> None:

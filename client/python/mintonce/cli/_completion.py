@@ -32,6 +32,7 @@ def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
     for action in parser._actions:  # noqa: SLF001 - as shtab does: argparse has no other way
         yield action
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - its only name
-            commands = cast("dict[str, argparse.ArgumentParser]", action.choices)
+            subparsers: Any = action
+            commands = cast("dict[str, argparse.ArgumentParser]", subparsers.choices)
             for command in commands.values():
                 yield from _actions(command)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from mintonce import _channel
 from mintonce.cli import _commands, _completion
-from mintonce.cli._arguments import count, generation, utf8
+from mintonce.cli._arguments import count, duration, generation, positive_duration, utf8
 from mintonce.cli._credentials import add_credentials
-from mintonce.cli._durations import duration, positive_duration
 
 if TYPE_CHECKING:
     # argparse gives the type no public name, and at run time no parameter.

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from mintonce.cli._durations import duration, positive_duration, shown
+from mintonce.cli._arguments import duration, positive_duration, shown
 
 
 @pytest.mark.parametrize(

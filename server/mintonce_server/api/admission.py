@@ -162,12 +162,13 @@ class Admission:
         self._waiting.pop(call, None)
         call.dismiss(why)
 
-    def _ended(self, call: Call) -> None:
+    def _ended(self, call: Call, _: object) -> None:
         """The call has ended: its answer has been sent, or never will be."""
         for seats in call.seats:
             seats.free()
         self._unknown.remove(call)
         call.task = None
+        call.transport.release()
 
 
 class WastedCalls:

@@ -62,8 +62,12 @@ class Transport(Protocol):
         """Until the caller's deadline. None: it has none."""
         ...
 
-    def on_end(self, callback: Callable[[], None]) -> None:
-        """Call back when the answer has been sent, or never will be."""
+    def on_end(self, callback: Callable[[object], None]) -> None:
+        """Call back, with anything, when the answer has been sent, or never will be."""
+        ...
+
+    def release(self) -> None:
+        """The call has ended: let go of what belongs to it."""
         ...
 
     async def read(self) -> bytes | None:

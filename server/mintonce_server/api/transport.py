@@ -58,13 +58,12 @@ class GrpcTransport:
         # None without a deadline, whatever the stubs say.
         return cast("float | None", self._context.time_remaining()) if self._context else 0.0
 
-    def on_end(self, callback: Callable[[], None]) -> None:
-        def ended(_: object) -> None:
-            self._context = None
-            callback()
-
+    def on_end(self, callback: Callable[[object], None]) -> None:
         if self._context:
-            self._context.add_done_callback(cast("Any", ended))  # the published types want a class of theirs
+            self._context.add_done_callback(cast("Any", callback))  # the published types want a class of theirs
+
+    def release(self) -> None:
+        self._context = None
 
     async def read(self) -> bytes | None:
         message: object = await self._context.read() if self._context else None

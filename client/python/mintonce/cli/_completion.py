@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from mintonce.cli import _output
 
@@ -31,6 +31,8 @@ def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
     """Of the parser and its commands."""
     for action in parser._actions:  # noqa: SLF001 - as shtab does: argparse has no other way
         yield action
-        if isinstance(action.choices, dict):
-            for command in action.choices.values():
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - its only name
+            subparsers: Any = action
+            commands = cast("dict[str, argparse.ArgumentParser]", subparsers.choices)
+            for command in commands.values():
                 yield from _actions(command)

@@ -64,7 +64,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _done(args: argparse.Namespace) -> int:
     if "offline" in args:
-        args.offline(args)
+        args.offline(args.shell)
         return Exit.DONE
     environ = with_flags(os.environ, args)
     with TokenClient(

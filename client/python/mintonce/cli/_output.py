@@ -9,7 +9,7 @@ from io import TextIOWrapper
 
 from mintonce._text import visible
 from mintonce._wire import TokenSummary
-from mintonce.cli._durations import shown
+from mintonce.cli._arguments import shown
 from mintonce.errors import MintonceError
 from mintonce.token import Token
 

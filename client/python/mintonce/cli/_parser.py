@@ -1,14 +1,14 @@
 """The arguments of `mintonce`."""
 
 import argparse
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 from mintonce import _channel
 from mintonce.cli import _commands, _completion
-from mintonce.cli._arguments import count, generation, utf8
+from mintonce.cli._arguments import count, duration, generation, positive_duration, utf8
 from mintonce.cli._credentials import add_credentials
-from mintonce.cli._durations import duration, positive_duration
 
 if TYPE_CHECKING:
     # argparse gives the type no public name, and at run time no parameter.
@@ -122,7 +122,7 @@ def _add_completion(commands: "_Commands", whole: argparse.ArgumentParser) -> No
         description='Print a script that completes commands and options. For bash: eval "$(mintonce completion bash)"',
     )
     completion.add_argument("shell", choices=_completion.SHELLS)
-    completion.set_defaults(offline=lambda args: _completion.completion(whole, args.shell))
+    completion.set_defaults(offline=partial(_completion.completion, whole))
 
 
 def _add_connection(parser: argparse.ArgumentParser, *, again: bool) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import signal
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from typing import Final
 
@@ -81,9 +81,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.check_now)
             try:
                 await server.start()
-                names = sorted(settings.clients)
-                where = {"listen": address, **server.further_addresses}
-                get_logger(__name__).info("serving", **where, store=settings.redis.safe_url, clients=names)
+                _announce(settings, {"listen": address, **server.further_addresses})
                 await _try_store(store)
                 ready(address)
                 await stopping.wait()
@@ -91,6 +89,11 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
             finally:
                 await server.stop(grace=0.0)
     get_logger(__name__).info("stopped")
+
+
+def _announce(settings: Settings, addresses: Mapping[str, str]) -> None:
+    names = sorted(settings.clients)
+    get_logger(__name__).info("serving", **addresses, store=settings.redis.safe_url, clients=names)
 
 
 async def prove_store(settings: Settings) -> StoreReport:

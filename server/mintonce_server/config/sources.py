@@ -177,7 +177,8 @@ class ResolvingSource(InitSettingsSource):
         elif path[0] in ("redis", "clients"):
             plain, file = ALTERNATIVES[path[0]]
             listed = comma_separated(given.get(file))
-            first = cast("list[object]", listed)[0] if isinstance(listed, list) and listed else listed
+            names = cast("list[object]", listed) if isinstance(listed, list) else [listed]
+            first = names[0] if names else None
             if isinstance(first, str):
                 self._read_file(path, given, plain, file, Path(first))
 

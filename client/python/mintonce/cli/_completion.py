@@ -1,7 +1,7 @@
 """`mintonce completion SHELL`: completion of commands and options, made by shtab."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, cast
 
 from mintonce.cli import _output
@@ -31,8 +31,11 @@ def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
     """Of the parser and its commands."""
     for action in parser._actions:  # noqa: SLF001 - as shtab does: argparse has no other way
         yield action
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - its only name
-            subparsers: Any = action
-            commands = cast("dict[str, argparse.ArgumentParser]", subparsers.choices)
-            for command in commands.values():
-                yield from _actions(command)
+        for command in _commands(action):
+            yield from _actions(command)
+
+
+def _commands(action: Any) -> Iterable[argparse.ArgumentParser]:
+    """The parsers of commands, if the action is about commands."""
+    commands = cast("dict[str, argparse.ArgumentParser]", action.choices)
+    return commands.values() if isinstance(action, argparse._SubParsersAction) else ()  # noqa: SLF001 - its only name

@@ -43,7 +43,7 @@ def assert_one_fault(ended: Ended, what: str, remedy: str) -> None:
     """And nothing else is wrong."""
     lines = ended.out.splitlines()
     assert ended.code == 1
-    assert lines[-1] == "Verdict: 1 fault. Mend it, and check again."
+    assert lines[-1] == "Verdict: 1 fault. Fix it, and check again."
     assert [what in line for line in lines if line.startswith("  fault ")] == [True], ended.out
     assert [remedy in line for line in lines if "→" in line] == [True], ended.out
 
@@ -128,4 +128,4 @@ async def test_tls_files_of_redis(tmp_path: Path, command: str) -> None:
         assert "Traceback" not in said
         assert SECRET not in said
         if command == "check":
-            assert said.splitlines()[-1] == "Verdict: 1 fault. Mend it, and check again."
+            assert said.splitlines()[-1] == "Verdict: 1 fault. Fix it, and check again."

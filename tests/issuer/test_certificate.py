@@ -160,7 +160,7 @@ async def test_a_certificate_that_the_server_refuses_is_in_the_remedy(
         credentials = ClientCredentials("id", certificate=lambda: foreign)
         with pytest.raises(IssuerUnavailable) as caught:
             await issuer_at(url, credentials, auth="tls_client_auth", ca_file=str(authority.ca)).mint(KEY)
-    assert "trust our certificate" in caught.value.remedy
+    assert "rejects our certificate" in caught.value.remedy
 
 
 def test_it_needs_tls(issuer_at: IssuerAt, pair: tuple[bytes, bytes]) -> None:

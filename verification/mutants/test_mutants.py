@@ -20,8 +20,8 @@ from mintonce_dev.valkey import EmbeddedValkey
 from mintonce_server.store import scripts
 from support.servers import valkey_binary
 
-UNSHRUNK = settings(SETTINGS, phases=[Phase.generate])
-"""That a test fails is all there is to know here, not the shortest way to it."""
+UNSHRUNK = settings(SETTINGS, max_examples=1000, phases=[Phase.generate])
+"""The first failing example is enough: it need not be the shortest. Most mutants fail within 80, some later."""
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -23,7 +23,7 @@ async def test_an_idle_replica_mints_with_a_lease(tmp_path: Path, issuer: Practi
         proxy = await stack.enter_async_context(fault_proxy(store.servers[0].port))
         url = store.url.replace(f":{store.servers[0].port}/", f":{proxy.port}/")
         # No revalidation: it would keep one connection in use.
-        settings = smallest_settings(issuer, url) | {"REVALIDATE_INTERVAL": "300s"}
+        settings = smallest_settings(issuer, url) | {"REVALIDATE_INTERVAL": "300s", "LOG_LEVEL": "debug"}
         one, other = await start(stack, tmp_path, settings, 2)
         cold = [f"https://api-{number}.example.com/" for number in range(5)]
         await asyncio.gather(*(one.get(f"{audience}warm") for audience in cold))

@@ -35,7 +35,7 @@ def test_every_event_has_a_name_and_a_level() -> None:
     [
         (events.MintStarted(HASH, "billing", 7, events.Cause.ABSENT), "mint_started", "debug"),
         (events.Minted(HASH, KEY, 7, events.Cause.ABSENT, 0.1, 86400.0, "ab", ""), "minted", "info"),
-        (events.Committed(HASH, 7), "committed", "info"),
+        (events.Committed(HASH, 7), "committed", "debug"),
         (events.CommitRefused(HASH, 7, Refusal.STALE), "commit_refused", "warning"),
         (events.LeaseLost(HASH, 7), "lease_lost", "warning"),
         (events.Waited(HASH, 7, 0.2), "waited", "debug"),

@@ -52,7 +52,7 @@ def decode(metadata: Iterable[tuple[str, str | bytes]]) -> Details:
     try:
         return _read(_parse("Status", packed))
     except DecodeError:
-        # Whoever wrote this does not speak google.rpc. The status code still says what matters.
+        # The sender does not use google.rpc. The status code still says what matters.
         return Details()
 
 

@@ -204,7 +204,7 @@ class Authorizer:
                 client=key.client if key else scope.client,
                 audience=key.audience if key else "",
                 scopes=key.scopes if key else (),
-                key=self._key_hash(key) if key else "",
+                key=judged.key_hash if judged else self._key_hash(key) if key else "",
                 decision=_decision(reason),
                 rule=scope.rule,
                 status=status,

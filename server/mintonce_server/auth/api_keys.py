@@ -24,7 +24,7 @@ class ApiKeysError(MintonceError):
 
 
 class ApiKeys:
-    """Callers' names by hash. Look-ups need no constant time: nobody can choose a hash without knowing its key."""
+    """Callers' names by hash. Look-ups need no constant time: a hash cannot be chosen without knowing its key."""
 
     def __init__(self, names: Mapping[bytes, str]) -> None:
         self._names = dict(names)

@@ -6,7 +6,7 @@ from typing import Final
 from mintonce_server.auth.api_keys import PREFIX, ApiKeys
 from mintonce_server.auth.authorities import Authorities
 from mintonce_server.auth.certificate import caller_of_certificate
-from mintonce_server.auth.jwt import JwtIssuer, issuer_of
+from mintonce_server.auth.jwt import JwtIssuer, digest_of, issuer_of
 from mintonce_server.core.caller import Caller
 from mintonce_server.core.errors import Unauthenticated
 from mintonce_server.core.ports import Clock
@@ -50,6 +50,10 @@ class Identifier:
         text = authorization[len(_BEARER) :].strip()
         if text.startswith(PREFIX) and (keys := self._api_keys()) is not None:
             return keys.caller(text)
+        digest, now = digest_of(text), self._clock.unix()
+        for issuer in self._issuers:  # a JWT that was verified before is not parsed again
+            if (caller := issuer.known(digest, now)) is not None:
+                return caller
         refusal = Unauthenticated("the issuer of the JWT is unknown", remedy=f"Send {self._kinds()}.")
         named = issuer_of(text)
         # Several issuers may have the same name, as Kubernetes clusters do by default. Their keys differ.

@@ -26,6 +26,11 @@ _FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _REMEDY: Final = "Send a valid JWT from an issuer that the server trusts, with the expected audience."
 
 
+def digest_of(token: str) -> bytes:
+    """The name of a JWT among those that were verified."""
+    return hashlib.sha256(token.encode()).digest()
+
+
 class JwtIssuer:
     """One issuer of callers' JWTs. Raises ValueError for an algorithm that is not asymmetric."""
 
@@ -50,15 +55,22 @@ class JwtIssuer:
         self._leeway = leeway
         self._verified: OrderedDict[bytes, tuple[KeySet, Caller]] = OrderedDict()
 
+    def known(self, digest: bytes, now: float) -> Caller | None:
+        """The caller of a JWT that was verified before, by its SHA-256; None: verify it."""
+        known = self._verified.get(digest)
+        if known is None or now >= (known[1].valid_until or 0.0) or known[0] is not self._current_keys():
+            return None
+        self._verified.move_to_end(digest)
+        return known[1]
+
     def caller(self, token: str, clock: Clock) -> Caller:
         """The caller that the JWT names. Raises Unauthenticated."""
-        keys, digest, now = self._current_keys(), hashlib.sha256(token.encode()).digest(), clock.unix()
-        known = self._verified.pop(digest, None)
-        if known is not None and known[0] is keys and now < (known[1].valid_until or 0.0):
-            caller = known[1]
-        else:
-            caller = self._caller(self._claims(token, keys), now)
+        keys, digest, now = self._current_keys(), digest_of(token), clock.unix()
+        if (caller := self.known(digest, now)) is not None:
+            return caller
+        caller = self._caller(self._claims(token, keys), now)
         self._verified[digest] = (keys, caller)
+        self._verified.move_to_end(digest)
         while len(self._verified) > REMEMBERED:
             self._verified.popitem(last=False)
         return caller

@@ -13,10 +13,11 @@ class Secret:
     Code that needs the text calls `reveal()`: a search for that word finds every use.
     """
 
-    __slots__ = ("_text",)
+    __slots__ = ("_sha256", "_text")
 
     def __init__(self, text: str) -> None:
         self._text = text
+        self._sha256: bytes | None = None
 
     def reveal(self) -> str:
         """The text itself. Put it on the wire at once; never into a message."""
@@ -24,7 +25,9 @@ class Secret:
 
     def sha256(self) -> bytes:
         """The SHA-256 of the UTF-8 text: 32 bytes."""
-        return hashlib.sha256(self._text.encode()).digest()
+        if self._sha256 is None:  # each call that hands out a token needs it
+            self._sha256 = hashlib.sha256(self._text.encode()).digest()
+        return self._sha256
 
     def fingerprint(self) -> str:
         """32 hex digits that tell whether two texts are the same, and of a token's text nothing else."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -26,7 +27,12 @@ _REDACTOR: Final = Redactor()
 _CACHED: Final = 256
 """Maximum characters of a text whose masked form is cached."""
 # Authenticated, or our own: not masked.
-_OURS: Final = frozenset({"caller", "rule", "key", "token_sha256"})
+_OURS: Final = frozenset(
+    {"caller", "rule", "key", "token_sha256", "caller_kind", "act", "decision", "status", "cause", "outcome"}
+)
+_OWN_REQUEST_ID: Final = re.compile(r"[0-9a-f]{16}")
+"""As this server makes them. Each is new, so a cache of masked texts would not help. Those of callers may be anything."""
+_ENCODE: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _LISTED: Final = NAMES | {"detail"}  # it names scopes
 
 
@@ -113,6 +119,10 @@ class RepeatRecord:
 
 
 Record = CallRecord | MintRecord | ReloadRecord | RepeatRecord
+_FIELDS: Final = {
+    kind.kind: tuple(item.name for item in fields(kind))
+    for kind in (CallRecord, MintRecord, ReloadRecord, RepeatRecord)
+}
 
 
 class AuditLog:
@@ -169,8 +179,8 @@ class AuditLog:
 
     def _line(self, record: Record) -> bytes:
         head = {"v": VERSION, "kind": record.kind, "time": timestamp(self._clock.unix())}
-        values = {item.name: _safe(item.name, getattr(record, item.name)) for item in fields(record)}
-        return json.dumps({**head, **values}, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
+        values = {name: _safe(name, getattr(record, name)) for name in _FIELDS[record.kind]}
+        return _ENCODE({**head, **values}).encode("ascii") + b"\n"
 
     def _write_all(self, line: bytes) -> None:
         # A full disk may have left the beginning of a line: start a new one.
@@ -217,7 +227,7 @@ def _ends_torn(path: Path) -> bool:
 
 def _safe(name: str, value: object) -> object:
     match value:
-        case str() if name in _OURS:
+        case str() if name in _OURS or (name == "request_id" and _OWN_REQUEST_ID.fullmatch(value)):
             return _cut(str(value))
         case str():
             return _masked(str(value), name in _LISTED)

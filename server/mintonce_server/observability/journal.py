@@ -12,7 +12,7 @@ JOURNAL: Final[Mapping[type[events.Event], tuple[str, str]]] = {
     events.MintStarted: ("mint_started", DEBUG),
     events.Minted: ("minted", INFO),
     events.MintFailed: ("mint_failed", WARNING),
-    events.Committed: ("committed", INFO),
+    events.Committed: ("committed", DEBUG),
     events.CommitRefused: ("commit_refused", WARNING),
     events.LeaseLost: ("lease_lost", WARNING),
     events.Waited: ("waited", DEBUG),

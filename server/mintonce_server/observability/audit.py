@@ -4,7 +4,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -24,14 +24,12 @@ MAX_ITEMS: Final = 64
 # O_NONBLOCK: a full pipe is then an error, and does not block all calls. No effect on regular files.
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _REDACTOR: Final = Redactor()
-_CACHED: Final = 256
-"""Maximum characters of a text whose masked form is cached."""
 # Authenticated, or our own: not masked.
 _OURS: Final = frozenset(
     {"caller", "rule", "key", "token_sha256", "caller_kind", "act", "decision", "status", "cause", "outcome"}
 )
 _OWN_REQUEST_ID: Final = re.compile(r"[0-9a-f]{16}")
-"""As this server makes them. Each is new, so a cache of masked texts would not help. Those of callers may be anything."""
+"""As this server makes them: each is new, so a cache does not help. Those of callers may contain anything."""
 _ENCODE: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _LISTED: Final = NAMES | {"detail"}  # it names scopes
 
@@ -178,9 +176,9 @@ class AuditLog:
             self._descriptor = -1
 
     def _line(self, record: Record) -> bytes:
-        head = {"v": VERSION, "kind": record.kind, "time": timestamp(self._clock.unix())}
-        values = {name: _safe(name, getattr(record, name)) for name in _FIELDS[record.kind]}
-        return _ENCODE({**head, **values}).encode("ascii") + b"\n"
+        head = f'"v":{VERSION},"kind":"{record.kind}","time":"{timestamp(self._clock.unix())}"'
+        members = [_member(name, getattr(record, name)) for name in _FIELDS[record.kind]]
+        return f"{{{head},{','.join(members)}}}\n".encode("ascii")
 
     def _write_all(self, line: bytes) -> None:
         # A full disk may have left the beginning of a line: start a new one.
@@ -225,9 +223,22 @@ def _ends_torn(path: Path) -> bool:
         return True
 
 
+def _member(name: str, value: Hashable) -> str:
+    """One member of the line's JSON object."""
+    if name == "request_id" and _OWN_REQUEST_ID.fullmatch(str(value)):
+        return f'"request_id":"{value}"'
+    return _encoded(name, value)
+
+
+@lru_cache(512)
+def _encoded(name: str, value: Hashable) -> str:
+    """Cached: the same names recur, and masking and encoding take most of the time of a record."""
+    return f'"{name}":{_ENCODE(_safe(name, value))}'
+
+
 def _safe(name: str, value: object) -> object:
     match value:
-        case str() if name in _OURS or (name == "request_id" and _OWN_REQUEST_ID.fullmatch(value)):
+        case str() if name in _OURS:
             return _cut(str(value))
         case str():
             return _masked(str(value), name in _LISTED)
@@ -241,17 +252,7 @@ def _safe(name: str, value: object) -> object:
 
 def _masked(text: str, is_name: bool) -> str:
     # Mask, then cut: half of a token may not match the pattern of one.
-    return _cut(_masked_cached(text, is_name) if len(text) <= _CACHED else _searched(text, is_name))
-
-
-@lru_cache(1024)
-def _masked_cached(text: str, is_name: bool) -> str:
-    """The same names recur, and masking takes most of the time of a record."""
-    return _searched(text, is_name)
-
-
-def _searched(text: str, is_name: bool) -> str:
-    return _REDACTOR.name(text) if is_name else _REDACTOR.line(text)
+    return _cut(_REDACTOR.name(text) if is_name else _REDACTOR.line(text))
 
 
 def _cut(text: str) -> str:

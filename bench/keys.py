@@ -17,7 +17,7 @@ WARM_UP: Final = 200
 """Keys before the first measurement, so that what gRPC, httpx and redis-py allocate once does not count."""
 STEP: Final = 0.25
 KIB: Final = 1024
-UNBOUNDED: Final = {"MAX_KEYS_PER_CLIENT": "1000000", "MINT_BURST": "1000000"}
+UNBOUNDED: Final = {"LIMITS__MAX_KEYS_PER_CLIENT": "1000000", "LIMITS__MINT_BURST": "1000000"}
 """The first call for a key counts as one that can cause a mint."""
 
 

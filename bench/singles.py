@@ -69,7 +69,7 @@ async def measure_singles(effort: SinglesEffort) -> SinglesMeasured:
     # A Valkey for each server: on the same one, each would hear of the other's mints.
     async with surroundings() as here, surroundings() as there, _redis_get() as redis_get:
         issuer = await here.issuer()
-        settings = {"MINT_BURST": "100000"}
+        settings = {"LIMITS__MINT_BURST": "100000"}
         clear = await here.server(issuer, settings)
         guarded = await there.server(issuer, settings, guarded=True)
         async with (

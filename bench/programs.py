@@ -144,7 +144,7 @@ class Surroundings:
             while (serving := _serving(log)) is None:
                 if process.returncode is not None:
                     raise RuntimeError(f"mintonced did not start:\n{log.read_text()}")
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.02)  # another process writes the log: nothing here hears of it
         return Program(str(serving["listen"]), process.pid, self.guard.caller() if guarded else None)
 
     async def empty(self, *, guarded: bool = False) -> Program:

@@ -63,6 +63,26 @@ def test_what_looks_like_a_token_is_masked(tmp_path: Path) -> None:
     assert "eyJ" not in path.read_text()
 
 
+@pytest.mark.parametrize(
+    ("request_id", "written"),
+    [
+        ("0123456789abcdef", "0123456789abcdef"),
+        ("job-4711", "job-4711"),
+        ("eyJ" + "hbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln", "[redacted]"),
+        ('0123456789abcdef","decision":"allow', '0123456789abcdef","decision":"allow'),
+    ],
+    ids=["ours", "a caller's", "a token", "a forged member"],
+)
+def test_a_request_id_of_a_caller_is_masked_and_escaped(tmp_path: Path, request_id: str, written: str) -> None:
+    """Only those that the server made are written without a look."""
+    path = tmp_path / "audit.jsonl"
+    with AuditLog(path, CLOCK) as audit:
+        audit.write(replace(CALL, request_id=request_id, decision="deny"))
+
+    (line,) = lines(path)
+    assert (line["request_id"], line["decision"]) == (written, "deny")
+
+
 def test_who_called_is_written_as_it_is(tmp_path: Path) -> None:
     """It is proven and no secret; masked, all accounts of a namespace with an unlucky name would look alike."""
     path = tmp_path / "audit.jsonl"

@@ -107,6 +107,7 @@ def test_tls_files_that_do_not_fit_are_refused_before_anything_is_sent(tmp_path:
     with pytest.raises(Refused) as caught:
         watched(certificates.tls(mutual=True))
     assert caught.value.reason == "CREDENTIALS"
+    assert "openssl pkcs8 -topk8 -nocrypt -in KEY -out KEY.p8" in caught.value.remedy
     assert "secret text" not in str(caught.value)
     assert caught.value.__context__ is None
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from trustme import KeyType
 
 from mintonce import (
     ApiKeyFile,
@@ -62,6 +64,23 @@ def test_the_key_may_be_in_the_certificates_file(tls_server: TlsServer, certific
     with TokenClient(tls_server.target, tls=Tls(certificates.ca_file, both)) as client:
         client.get(CLIENT, AUDIENCE)
     assert tls_server.callers == ["first"]
+
+
+@pytest.mark.parametrize("form", ["PRIVATE", "EC PRIVATE", "RSA PRIVATE"])
+def test_keys_may_have_any_form_that_openssl_writes(
+    tls_server: TlsServer, certificates: Certificates, form: str
+) -> None:
+    """PKCS#8, SEC1 and PKCS#1, in PEM."""
+    key_type = KeyType.RSA if form == "RSA PRIVATE" else KeyType.ECDSA
+    issued = certificates.authority.issue_cert("client.test", common_name="other", key_type=key_type)
+    key = load_pem_private_key(issued.private_key_pem.bytes(), None)
+    layout = PrivateFormat.PKCS8 if form == "PRIVATE" else PrivateFormat.TraditionalOpenSSL
+    certificates.certificate_file.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+    certificates.key_file.write_bytes(key.private_bytes(Encoding.PEM, layout, NoEncryption()))
+    assert certificates.key_file.read_text().startswith(f"-----BEGIN {form} KEY-----")
+    with TokenClient(tls_server.target, tls=certificates.tls(mutual=True)) as client:
+        client.get(CLIENT, AUDIENCE)
+    assert tls_server.callers == ["other"]
 
 
 def test_a_server_of_another_name_is_known_by_server_name_alone(certificates: Certificates) -> None:

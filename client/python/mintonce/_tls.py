@@ -11,7 +11,8 @@ from mintonce.credentials import Tls
 
 _REMEDY: Final = (
     "The files must be there, be PEM, and belong together: see MINTONCE_CA_FILE, MINTONCE_CERTIFICATE_FILE and "
-    "MINTONCE_KEY_FILE, their --options, or tls=Tls(…)."
+    "MINTONCE_KEY_FILE, their --options, or tls=Tls(…). A key that has a password or another form: "
+    "openssl pkcs8 -topk8 -nocrypt -in KEY -out KEY.p8"
 )
 
 

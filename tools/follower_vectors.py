@@ -152,6 +152,7 @@ class Walk:
         jitter = self._draw()
         self._player = Player(first, self._now, jitter)
         self._token_ends = first["expires_at"]
+        self.is_close = False
         self.case: Case = {"name": name, "token": first, "now": self._now, "jitter": jitter, "events": []}
 
     def run(self, events: int) -> Case:
@@ -170,10 +171,19 @@ class Walk:
     def _add(self, **event: Any) -> None:
         do = event.pop("do")
         whole = {"do": do, "now": self._now, "jitter": self._draw(), **event}
+        self.is_close |= self._near_border()
         whole["expect"] = self._player.play(whole)
+        self.is_close |= self._near_border()
         self.case["events"].append(whole)
         if whole["expect"]["result"] is True:
             self._token_ends = event["token"]["expires_at"]
+
+    def _near_border(self) -> bool:
+        """Whether it is a rounding error that decides: a client that counts in nanoseconds would differ."""
+        follower = self._player.follower
+        borders = [getattr(follower, f"_{name}") for name in ("fetch_at", "watch_at", "blocked_until")]
+        borders += [follower.token.expires_at] if follower.token else []
+        return any(0 < abs(border - self._now) < 1e-6 for border in borders)
 
     def _of_caller(self) -> dict[str, Any]:
         self._to(self._now + self._seconds(1.0))
@@ -259,8 +269,9 @@ def cases(name: str) -> Iterator[Case]:
     seen: set[object] = set()
     kept = 0
     for number in range(WALKS):
-        case = Walk(f"{name}-{number}", THEMES[name]).run(7)
-        new = _shown(case) - seen
+        walk = Walk(f"{name}-{number}", THEMES[name])
+        case = walk.run(7)
+        new = set[object]() if walk.is_close else _shown(case) - seen
         # Early on everything is new: later cases need less to be worth their room.
         if len(new) >= (4 if number < 100 else 3 if number < 600 else 2):
             seen |= new

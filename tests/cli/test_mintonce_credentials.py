@@ -94,7 +94,7 @@ def test_the_document_shows_what_the_program_prints(certificates: Certificates) 
     _, _, err = mintonce(
         *GET, "--target", "mintonce.example:50051", "--api-key-file", certificates.directory / "key", COLUMNS="110"
     )
-    assert err in (DOCS / "clients.md").read_text()
+    assert err in (DOCS / "clients" / "index.md").read_text()
 
 
 def test_a_secret_is_no_argument() -> None:

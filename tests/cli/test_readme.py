@@ -10,7 +10,7 @@ from mintonce_server.config import load
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-CLIENTS = ROOT / "docs" / "clients.md"
+CLIENTS = ROOT / "docs" / "clients" / "python.md"
 DEPLOY = ROOT / "docs" / "operating" / "deploy.md"
 
 

@@ -5,10 +5,9 @@ import random
 import signal
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
-from typing import Final
 
 from mintonce_server.api.authorize import Guards
-from mintonce_server.api.options import ServerOptions
+from mintonce_server.api.options import HANDSHAKE_SECONDS, IDLE_SECONDS, MAX_WASTED_CALLS, ServerOptions
 from mintonce_server.api.server import Server
 from mintonce_server.config import IssuerSettings, Settings
 from mintonce_server.core.broker import Broker, BrokerOptions
@@ -41,8 +40,6 @@ _WAKE_REMEDY = (
 )
 
 
-MAX_MESSAGE_BYTES: Final = 64 * 1024
-MAX_METADATA_BYTES: Final = 16 * 1024
 """Of a request. Keys are far smaller."""
 
 
@@ -282,13 +279,13 @@ def _server_options(settings: Settings, files: AccessFiles) -> ServerOptions:
         socket_mode=int(settings.socket_mode, 8),
         tls=files.tls,
         reflection=settings.reflection,
-        so_reuseport=False,
-        max_message_bytes=MAX_MESSAGE_BYTES,
-        max_metadata_bytes=MAX_METADATA_BYTES,
         max_concurrent_rpcs=settings.limits.max_concurrent_rpcs,
         max_streams_per_connection=settings.limits.max_streams_per_connection,
+        max_wasted_calls=MAX_WASTED_CALLS,
         message_timeout=settings.limits.message_timeout,
         max_connection_age=settings.limits.max_connection_age,
+        handshake_seconds=HANDSHAKE_SECONDS,
+        idle_seconds=IDLE_SECONDS,
     )
 
 

@@ -14,6 +14,7 @@ from mintonce_server.store import RedisStore, link
 from mintonce_server.store.notifications import GAP
 from support.fault_proxy import FaultProxy, Passing, fault_proxy
 from support.garbage import REPLIES
+from support.options import redis_store
 from support.reaching import new_key
 from support.samples import HASHER, acquire_request
 from support.topologies import single
@@ -26,7 +27,7 @@ async def _exchanging(
 ) -> AsyncGenerator[tuple[RedisStore, FaultProxy, Target]]:
     async with single(directory / "server") as topology, fault_proxy(topology.servers[0].port) as proxy:
         url = topology.url.replace(f":{topology.servers[0].port}/", f":{proxy.port}/")
-        store = RedisStore.connect(url, hasher=HASHER, clock=clock, deadline=deadline)
+        store = redis_store(url, hasher=HASHER, clock=clock, deadline=deadline)
         try:
             yield store, proxy, parse_redis_url(url)
         finally:

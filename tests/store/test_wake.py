@@ -20,6 +20,7 @@ from mintonce_server.store.names import USUAL
 from mintonce_server.store.notifications import GAP, REMEMBERED, SAME_WITHIN, Notifications, Once, wakes
 from mintonce_server.store.topology.servers import Subscription
 from support.eventually import eventually
+from support.options import redis_store
 from support.samples import HASHER, KEY, shared
 from support.servers import Command, looking_into
 
@@ -30,7 +31,7 @@ NOTIFICATIONS = Notifications(FIXED_KEYRING.index_key)
 
 @asynccontextmanager
 async def _store(url: str, clock: Clock, troubles: list[StoreUnavailable]) -> AsyncGenerator[RedisStore]:
-    store = RedisStore.connect(url, hasher=HASHER, clock=clock, deadline=2.0, on_error=troubles.append)
+    store = redis_store(url, hasher=HASHER, clock=clock, deadline=2.0, on_error=troubles.append)
     try:
         yield store
     finally:

@@ -24,6 +24,7 @@ from mintonce_server.core.ports import Clock, TokenStore
 from mintonce_server.observability.audit import CallRecord
 from mintonce_server.observability.clock import SystemClock
 from support.house import AUDIENCE, CLIENT, HASHER, House, house
+from support.options import LEASE_SECONDS
 
 ALL = frozenset(Act)
 
@@ -72,7 +73,7 @@ async def gatehouse(
     directory: Path,
     issuer: PracticeIssuer,
     quotas: QuotaOptions | None = None,
-    store: TokenStore | Callable[[KeyHasher, Clock], TokenStore] | None = None,
+    store: TokenStore | Callable[[KeyHasher, Clock, float], TokenStore] | None = None,
     server_options: ServerOptions | None = None,
     broker_options: BrokerOptions | None = None,
 ) -> AsyncGenerator[Gatehouse]:
@@ -88,7 +89,7 @@ async def gatehouse(
     identify = Identifier(frozenset(), [], lambda: gate.known, clock).identify
     limits = Quotas(quotas, clock) if quotas else None
     guards = Guards(identify, lambda: gate.policy, limits, write, lambda: gate.version)
-    made_for_it = store(HASHER, clock) if callable(store) else store
+    made_for_it = store(HASHER, clock, LEASE_SECONDS) if callable(store) else store
     async with house(
         issuer.token_url,
         store=made_for_it,

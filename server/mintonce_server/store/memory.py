@@ -59,7 +59,7 @@ class MemoryStore:
     """
 
     def __init__(
-        self, hasher: KeyHasher, clock: Clock, lease_seconds: float = 3.0, server: MemoryServer | None = None
+        self, hasher: KeyHasher, clock: Clock, lease_seconds: float, server: MemoryServer | None = None
     ) -> None:
         self.server = server or MemoryServer(clock)
         self._hash = hasher

@@ -9,12 +9,12 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from mintonce_server.api.authorize import Guards
 from mintonce_server.api.options import HANDSHAKE_SECONDS, IDLE_SECONDS, MAX_WASTED_CALLS, ServerOptions
 from mintonce_server.api.server import Server
+from mintonce_server.common.clock import Clock, SystemClock
 from mintonce_server.config import IssuerSettings, Settings
 from mintonce_server.core.broker import Broker, BrokerOptions
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.errors import AuditUnavailable, MintonceError, StoreUnavailable
 from mintonce_server.core.limits import QuotaOptions, Quotas
-from mintonce_server.core.ports import Clock
 from mintonce_server.core.supervise import Supervisor
 from mintonce_server.core.turns import Turns
 from mintonce_server.issuer.auth import client_identity
@@ -23,7 +23,6 @@ from mintonce_server.issuer.options import EndpointOptions
 from mintonce_server.issuer.response import AUDIENCE_REMEDY, Grant, WrongAudience
 from mintonce_server.observability.audit import AuditLog, ReloadRecord
 from mintonce_server.observability.audit_repeats import AuditRepeats
-from mintonce_server.observability.clock import SystemClock
 from mintonce_server.observability.event_sinks import AudienceWarnings, sink_of
 from mintonce_server.observability.logs import get_logger
 from mintonce_server.observability.quiet import FaultLog, Reminder

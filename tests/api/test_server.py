@@ -19,9 +19,9 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionResponse
 from mintonce.v1 import tokens_pb2, tokens_pb2_grpc, types_pb2
 from mintonce_server.api.probe import dialable, health_of
 from mintonce_server.api.server import Server
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.broker import Broker
 from mintonce_server.observability import logs
-from mintonce_server.observability.clock import SystemClock
 from support.faulty_issuer import Fault, FaultyIssuer
 from support.house import AUDIENCE, CLIENT, House, house
 from support.options import listen_options

@@ -13,9 +13,9 @@ from mintonce import AsyncTokenClient, MintonceError
 from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.api import admission
 from mintonce_server.api.authorize import Guards
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.limits import Quotas
 from mintonce_server.core.policy import OPEN, Policy
-from mintonce_server.observability.clock import SystemClock
 from support.gatehouse import gatehouse, rule
 from support.house import AUDIENCE, CLIENT, House, house
 from support.http2 import GET_TOKEN, Peer, header_block, message, peer

@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 
 from mintonce_dev.valkey import EmbeddedValkey
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.ports import TokenStore
-from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store import MemoryStore
 from mintonce_server.store.memory_server import MemoryServer
 from support.nodes import Node

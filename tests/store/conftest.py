@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from mintonce_dev.valkey import EmbeddedValkey
-from mintonce_server.observability.clock import SystemClock
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.store import RedisStore
 from support.options import redis_store
 from support.samples import HASHER

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.common.redis_url import Target, parse_redis_url
 from mintonce_server.core.errors import StoreUnavailable
-from mintonce_server.core.ports import Clock, Lease
+from mintonce_server.core.ports import Lease
 from mintonce_server.store import RedisStore, link
 from mintonce_server.store.notifications import GAP
 from support.fault_proxy import FaultProxy, Passing, fault_proxy

@@ -10,9 +10,10 @@ from urllib.parse import quote
 import pytest
 from redis.asyncio.connection import Connection
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.common.redis_url import Address, parse_redis_url
 from mintonce_server.core.errors import StoreUnavailable
-from mintonce_server.core.ports import Clock, Lease
+from mintonce_server.core.ports import Lease
 from mintonce_server.store import RedisStore
 from mintonce_server.store.notifications import GAP
 from mintonce_server.store.topology import pool

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mintonce_dev.valkey import EmbeddedValkey
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.ports import Backoff, Hit, Lease, Wait
 from mintonce_server.core.token import MAX_LIFETIME, Token
-from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store import RedisStore
 from mintonce_server.store.names import USUAL
 from support.options import redis_store

@@ -9,8 +9,9 @@ from typing import cast
 import pytest
 import pytest_asyncio
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import Reason, StoreUnavailable
-from mintonce_server.core.ports import Admitted, Clock, Failure, Lease, Refusal, Wake, WakeKind
+from mintonce_server.core.ports import Admitted, Failure, Lease, Refusal, Wake, WakeKind
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.notifications import GAP

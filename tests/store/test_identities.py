@@ -4,7 +4,8 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
-from mintonce_server.core.ports import Clock, Hit, Lease
+from mintonce_server.common.clock import Clock
+from mintonce_server.core.ports import Hit, Lease
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import Keyring, SealingKey

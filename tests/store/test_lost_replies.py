@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 import pytest_asyncio
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import Reason
-from mintonce_server.core.ports import Clock, Failure, Refusal
+from mintonce_server.core.ports import Failure, Refusal
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from support.lossy import Lossy, lossy

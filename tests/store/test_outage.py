@@ -12,8 +12,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from mintonce_dev.valkey import EmbeddedValkey
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import StoreUnavailable
-from mintonce_server.core.ports import Clock, Hit, Lease
+from mintonce_server.core.ports import Hit, Lease
 from mintonce_server.store import RedisStore
 from support.eventually import eventually
 from support.options import redis_store

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 
-from mintonce_server.core.ports import Clock, Lease, Wake, WakeKind
+from mintonce_server.common.clock import Clock
+from mintonce_server.core.ports import Lease, Wake, WakeKind
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import Keyring, SealingKey

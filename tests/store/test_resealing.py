@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Hit, Lease
 from mintonce_server.core.token import Token
-from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import Keyring, SealingKey
 from mintonce_server.store.names import USUAL

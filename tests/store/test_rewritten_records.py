@@ -7,11 +7,11 @@ from typing import cast
 import pytest
 import pytest_asyncio
 
+from mintonce_server.common.clock import Clock, SystemClock
 from mintonce_server.core.errors import Reason
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.ports import Backoff, Clock, Failure, Hit
+from mintonce_server.core.ports import Backoff, Failure, Hit
 from mintonce_server.core.token import Token
-from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store import RedisStore
 from mintonce_server.store.names import USUAL
 from mintonce_server.store.record import FIELDS, Row, encode

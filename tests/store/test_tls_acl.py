@@ -13,8 +13,9 @@ import pytest_asyncio
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import Reason, StoreUnavailable
-from mintonce_server.core.ports import Admitted, Backoff, Clock, Failure, Hit, Wait, Wake, WakeKind
+from mintonce_server.core.ports import Admitted, Backoff, Failure, Hit, Wait, Wake, WakeKind
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.notifications import GAP

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.common.redis_url import Address, parse_redis_url
-from mintonce_server.core.ports import Clock
 from support.options import redis_store
 from support.redis_urls import BAD_URLS, GOOD_URLS
 from support.samples import HASHER

@@ -11,8 +11,9 @@ from random import Random
 import pytest
 
 from mintonce_dev.valkey import EmbeddedValkey
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import StoreUnavailable
-from mintonce_server.core.ports import Clock, Wake, WakeKind
+from mintonce_server.core.ports import Wake, WakeKind
 from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import FIXED_KEYRING
 from mintonce_server.store.link import Link

@@ -4,9 +4,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from mintonce import AsyncTokenClient, Token
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.broker import BrokerOptions
 from mintonce_server.core.ports import Wake
-from mintonce_server.observability.clock import SystemClock
 from support.faulty_issuer import FaultyIssuer
 from support.house import AUDIENCE, CLIENT, HASHER, House, house
 from support.options import redis_store

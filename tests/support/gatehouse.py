@@ -15,14 +15,14 @@ from mintonce_server.api.authorize import Guards
 from mintonce_server.api.options import ServerOptions
 from mintonce_server.auth.api_keys import ApiKeys, new_api_key, parse_api_keys
 from mintonce_server.auth.identify import Identifier
+from mintonce_server.common.clock import Clock, SystemClock
 from mintonce_server.core.broker import BrokerOptions
 from mintonce_server.core.errors import AuditUnavailable
 from mintonce_server.core.key import KeyHasher
 from mintonce_server.core.limits import QuotaOptions, Quotas
 from mintonce_server.core.policy import Act, Policy, Rule
-from mintonce_server.core.ports import Clock, TokenStore
+from mintonce_server.core.ports import TokenStore
 from mintonce_server.observability.audit import CallRecord
-from mintonce_server.observability.clock import SystemClock
 from support.house import AUDIENCE, CLIENT, HASHER, House, house
 from support.options import LEASE_SECONDS
 

@@ -11,15 +11,15 @@ from typing import TypeVar
 from mintonce_server.api.authorize import OPEN_GUARDS, Guards
 from mintonce_server.api.options import ServerOptions
 from mintonce_server.api.server import Server
+from mintonce_server.common.clock import Clock, SystemClock
 from mintonce_server.core.broker import Broker, BrokerOptions
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.events import Event
 from mintonce_server.core.key import KeyHasher, TokenKey
-from mintonce_server.core.ports import Clock, TokenStore
+from mintonce_server.core.ports import TokenStore
 from mintonce_server.core.secret import Secret
 from mintonce_server.issuer.endpoint import TokenEndpoint
 from mintonce_server.issuer.options import ClientCredentials
-from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store.memory import MemoryStore
 from support.endpoints import endpoint_options
 from support.options import BROKER_OPTIONS, LEASE_SECONDS, listen_options

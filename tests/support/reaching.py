@@ -6,9 +6,10 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.ports import Clock, Lease
+from mintonce_server.core.ports import Lease
 from mintonce_server.store import RedisStore
 from support.eventually import eventually
 from support.options import redis_store

@@ -15,8 +15,8 @@ from redis import Redis
 
 from mintonce.v1 import tokens_pb2, types_pb2
 from mintonce_dev.practice_issuer import PracticeIssuer
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.key import TokenKey
-from mintonce_server.observability.clock import SystemClock
 from support.house import CLIENT, HASHER, House, house
 from support.options import BROKER_OPTIONS, redis_store
 from support.surroundings import posts

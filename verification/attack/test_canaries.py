@@ -16,10 +16,10 @@ from attack.arena import VICTIM_AUDIENCE, arena
 from mintonce import AsyncTokenClient, MintonceError
 from mintonce.credentials import ApiKeyFile
 from mintonce_dev.valkey import EmbeddedValkey
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.events import MintStarted
 from mintonce_server.core.secret import Secret
 from mintonce_server.issuer.auth import ClientProof
-from mintonce_server.observability.clock import SystemClock
 from support.faulty_issuer import Fault, FaultyIssuer
 from support.house import AUDIENCE, CLIENT, HASHER, House, house
 from support.leaks import LeakChecker

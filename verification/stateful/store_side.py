@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from stateful.translating import said
 
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.ports import Wake
-from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store.names import USUAL
 from mintonce_server.store.record import decode
 from mintonce_server.store.scripts import BRIEF_MS, META_MS

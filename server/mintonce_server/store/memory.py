@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import (
@@ -17,7 +18,6 @@ from mintonce_server.core.ports import (
     AcquireRequest,
     Admitted,
     Backoff,
-    Clock,
     Failure,
     Hit,
     Lease,

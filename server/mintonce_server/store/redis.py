@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.common.redis_url import Target
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
@@ -14,7 +15,6 @@ from mintonce_server.core.ports import (
     AcquireRequest,
     Admitted,
     Backoff,
-    Clock,
     Failure,
     Lease,
     Listing,

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from fnmatch import fnmatchcase
-from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, cast
 

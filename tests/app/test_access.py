@@ -7,9 +7,9 @@ import pytest
 
 from mintonce_server.auth.api_keys import new_api_key
 from mintonce_server.auth.jwks import JwksUrl
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.config import Settings, load
 from mintonce_server.core.errors import MintonceError
-from mintonce_server.observability.clock import SystemClock
 from mintonce_server.reload.access import AccessFiles, Version, client_credentials
 from mintonce_server.reload.files import Reloader
 from mintonce_server.store.keyring import new_keyring

@@ -15,8 +15,8 @@ import pytest
 from mintonce_server.auth.identify import Identifier
 from mintonce_server.auth.jwks import MAX_BYTES, JwksError, JwksUrl, Pace, trusting
 from mintonce_server.auth.jwt import JwtIssuer
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.errors import Unauthenticated
-from mintonce_server.observability.clock import SystemClock
 from support.certificates import Authority
 from support.clocks import ManualClock
 from support.jwts import AUDIENCE, ISSUER, SUBJECT, Signer, claims

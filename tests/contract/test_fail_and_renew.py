@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import Reason
-from mintonce_server.core.ports import Backoff, Clock, Failure, Lease, TokenStore, Wait
+from mintonce_server.core.ports import Backoff, Failure, Lease, TokenStore, Wait
 from support.eventually import eventually
 from support.samples import KEY, acquire_request, as_lease, lease_of, shared
 

@@ -1,7 +1,8 @@
 """Reading tokens without touching leases."""
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.ports import Clock, TokenStore
+from mintonce_server.core.ports import TokenStore
 from support.eventually import eventually
 from support.samples import HASHER, KEY, OTHER, acquire_request, any_token, lease_of, load_all, minted, shared
 

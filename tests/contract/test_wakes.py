@@ -6,8 +6,9 @@ from typing import cast
 
 from contract.conftest import Server
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import Reason
-from mintonce_server.core.ports import Clock, Failure, TokenStore, Wake, WakeKind
+from mintonce_server.core.ports import Failure, TokenStore, Wake, WakeKind
 from support.samples import KEY, lease_of, minted, shared
 
 GAP = Wake(WakeKind.GAP, "", 0)

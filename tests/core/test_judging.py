@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.reconcile import Verdict, judge
 from mintonce_server.core.token import Token
-from mintonce_server.observability.clock import SystemClock
 from support.samples import KEY, minted
 
 

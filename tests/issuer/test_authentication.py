@@ -91,7 +91,7 @@ def signing() -> ClientCredentials:
 
 def certified() -> ClientCredentials:
     """With a new certificate. Only its text counts here."""
-    certificate = ClientCertificate(f"certificate {next(NUMBERS)}", Secret("key"))
+    certificate = ClientCertificate(b"certificate %d" % next(NUMBERS), Secret("key"))
     return ClientCredentials("id", certificate=lambda: certificate)
 
 

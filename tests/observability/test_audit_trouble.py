@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.errors import AuditUnavailable
 from mintonce_server.observability.audit import MAX_TEXT, AuditLog, ReloadRecord
-from mintonce_server.observability.clock import SystemClock
 
 CLOCK = SystemClock()
 

@@ -9,9 +9,10 @@ import pytest
 import pytest_asyncio
 from redis.crc import key_slot
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.ports import Clock, Hit, Wake, WakeKind
+from mintonce_server.core.ports import Hit, Wake, WakeKind
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import FIXED_KEYRING

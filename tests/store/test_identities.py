@@ -4,12 +4,14 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
-from mintonce_server.core.ports import Clock, Hit, Lease
+from mintonce_server.common.clock import Clock
+from mintonce_server.core.ports import Hit, Lease
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import Keyring, SealingKey
 from mintonce_server.store.names import USUAL
 from mintonce_server.store.redis import Resealed
+from support.options import redis_store
 from support.samples import KEY, OTHER, acquire_request, any_token, load_all, minted, named, shared
 from support.servers import Command
 
@@ -24,7 +26,7 @@ async def store_of(
 ) -> AsyncGenerator[RedisStore]:
     """A replica's store; `alarms` gets the reports of unreadable records."""
     keyring, told = Keyring(b"index", keys or (OLD,)), alarms if alarms is not None else list[str]()
-    store = RedisStore.connect(
+    store = redis_store(
         url,
         clock=clock,
         keyring=lambda: keyring,

@@ -9,16 +9,17 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Hit, Lease
 from mintonce_server.core.token import Token
-from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import Keyring, SealingKey
 from mintonce_server.store.names import USUAL
 from mintonce_server.store.redis import Resealed
 from support.lossy import lossy
+from support.options import redis_store
 from support.samples import KEY, OTHER, acquire_request, lease_of, load_all, minted, shared
 from support.servers import Command
 
@@ -42,7 +43,7 @@ async def store_with(
     def alarm(key_hash: str, what: str) -> None:
         heard.append((key_hash, what))
 
-    store = RedisStore.connect(
+    store = redis_store(
         url, clock=SystemClock(), keyring=lambda: keyring, lease_seconds=60.0, deadline=5.0, on_unreadable=alarm
     )
     try:

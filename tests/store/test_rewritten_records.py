@@ -7,14 +7,15 @@ from typing import cast
 import pytest
 import pytest_asyncio
 
+from mintonce_server.common.clock import Clock, SystemClock
 from mintonce_server.core.errors import Reason
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.ports import Backoff, Clock, Failure, Hit
+from mintonce_server.core.ports import Backoff, Failure, Hit
 from mintonce_server.core.token import Token
-from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store import RedisStore
 from mintonce_server.store.names import USUAL
 from mintonce_server.store.record import FIELDS, Row, encode
+from support.options import redis_store
 from support.samples import HASHER, KEY, OTHER, acquire_request, any_token, as_lease, minted, shared
 from support.servers import Command
 
@@ -39,9 +40,7 @@ async def watched(url: str, command: Command, clock: SystemClock) -> AsyncIterat
     def alarm(key_hash: str, why: str) -> None:
         made.alarms.append((key_hash, why))
 
-    made = Watched(
-        RedisStore.connect(url, hasher=HASHER, clock=clock, lease_seconds=60.0, deadline=5.0, on_unreadable=alarm)
-    )
+    made = Watched(redis_store(url, hasher=HASHER, clock=clock, lease_seconds=60.0, deadline=5.0, on_unreadable=alarm))
     yield made
     await made.store.close()
 

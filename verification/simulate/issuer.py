@@ -10,9 +10,9 @@ from typing import Final
 
 from simulate.loop import OUTSIDE, SimulatedLoop
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import IssuerError, IssuerUnavailable
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.ports import Clock
 from mintonce_server.core.token import Minted
 from mintonce_server.issuer.response import Answer, RequestContext, read_answer
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from mintonce_server import app
 from mintonce_server.auth.api_keys import new_api_key
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.common.files import atomic_write
 from mintonce_server.config import load
 from mintonce_server.core.errors import MintonceError
-from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store.keyring import new_keyring, with_new_key
 
 

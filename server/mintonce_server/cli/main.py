@@ -110,6 +110,17 @@ def _settings(_: argparse.Namespace) -> int:
     return 0
 
 
+def _completion(options: argparse.Namespace) -> int:
+    # Only here: `serve` does not import the client. The wheel has both.
+    from mintonce.cli import _completion as client  # pyright: ignore[reportPrivateUsage] - the same distribution
+
+    try:
+        client.completion(options.parser, options.shell)
+    except client.NoCompletion as error:
+        return _complain(str(error), "")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mintonced",
@@ -128,12 +139,18 @@ def _parser() -> argparse.ArgumentParser:
         if run is not _settings:
             command.add_argument("--config", type=Path, metavar="FILE", help="TOML file; default: $MINTONCE_CONFIG")
         if run is _check:
-            commands.add_parser("health", help=health.TEXT)
+            health.add_health(commands.add_parser("health", help=health.TEXT))
     add_keygen(_command(commands, "keygen", run_keygen, "print a new file of sealing keys, or add a key to a file"))
     add_apikey(_command(commands, "apikey", run_apikey, "make an API key for a caller"))
     add_explain(_command(commands, "explain", run_explain, "show which rule of the policy decides, and why"))
     _add_dev(_command(commands, "dev", _dev, "run server, store and practice issuer on this machine, to try it out"))
     commands.add_parser(PRACTICE_ISSUER, help="run only the practice issuer")
+    completion = _command(commands, "completion", _completion, "print a script that completes commands in your shell")
+    completion.description = (
+        'Print a script that completes commands and options. For bash: eval "$(mintonced completion bash)"'
+    )
+    completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    completion.set_defaults(parser=parser)
     return parser
 
 

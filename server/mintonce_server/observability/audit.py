@@ -10,8 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Final, Self, cast
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import AuditUnavailable
-from mintonce_server.core.ports import Clock
 from mintonce_server.observability.lines import timestamp
 from mintonce_server.observability.redaction import NAMES, Redactor
 

@@ -8,9 +8,9 @@ import pytest
 
 from mintonce import AsyncTokenClient, MintonceError
 from mintonce_server.api.authorize import Guards
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.caller import Caller, CallerKind
 from mintonce_server.core.policy import Policy
-from mintonce_server.observability.clock import SystemClock
 from support.faulty_issuer import Fault, FaultyIssuer
 from support.gatehouse import Gatehouse, gatehouse, rule
 from support.house import AUDIENCE, CLIENT, KEY, house

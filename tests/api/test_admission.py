@@ -12,19 +12,18 @@ from mintonce import AsyncTokenClient
 from mintonce.v1 import tokens_pb2, types_pb2
 from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.api import admission
-from mintonce_server.api.options import ServerOptions
 from mintonce_server.core.policy import Policy
 from mintonce_server.observability import logs
 from mintonce_server.observability.quiet import AT_ONCE
 from support.gatehouse import Gatehouse, gatehouse, rule
 from support.house import AUDIENCE, CLIENT, house
 from support.http2 import END_HEADERS, END_STREAM, GET_TOKEN, RST_STREAM, Peer, header_block, message, peer
-from support.options import QUOTA_OPTIONS
+from support.options import QUOTA_OPTIONS, listen_options
 from support.waiting import wait_until
 
 ANY = "127.0.0.1:0"
 SOON = 0.2
-OPTIONS = ServerOptions(ANY, message_timeout=SOON)
+OPTIONS = listen_options(ANY, message_timeout=SOON)
 WANTED = message(
     tokens_pb2.GetTokenRequest(key=types_pb2.TokenKey(client=CLIENT, audience=AUDIENCE)).SerializeToString()
 )
@@ -75,7 +74,7 @@ async def test_a_message_that_does_not_come_in_time_ends_the_call(guarded: Gateh
 
 async def test_messages_are_waited_for_at_each_address(issuer: PracticeIssuer) -> None:
     """Also where several have the same setting, such as port 0."""
-    options = ServerOptions(ANY, bearer_listen=ANY, health_listen=ANY, message_timeout=SOON)
+    options = listen_options(ANY, bearer_listen=ANY, health_listen=ANY, message_timeout=SOON)
     async with house(issuer.token_url, server_options=options) as replica:
         server = replica.server
         for target in (replica.target, server.bearer_address, server.health_address):
@@ -119,7 +118,7 @@ async def test_one_connection_has_so_many_streams_and_a_channel_waits_with_more(
     issuer: PracticeIssuer,
 ) -> None:
     """Who does not keep to it gets a refusal for each stream beyond."""
-    options = ServerOptions(ANY, max_streams_per_connection=5)
+    options = listen_options(ANY, max_streams_per_connection=5)
     async with house(issuer.token_url, server_options=options) as replica:
         async with peer(replica.target) as wire:
             await wait_until(lambda: wire.settings)
@@ -137,7 +136,7 @@ async def test_calls_without_a_message_make_room_for_one_another(
     """Where callers have no names, the connection with most of them loses its oldest; another one does not."""
     monkeypatch.setattr(admission, "MAX_WAITING", 20)
     async with (
-        house(issuer.token_url, server_options=ServerOptions(ANY)) as replica,
+        house(issuer.token_url, server_options=listen_options(ANY)) as replica,
         peer(replica.target) as flooder,
         peer(replica.target) as other,
     ):

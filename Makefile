@@ -54,9 +54,10 @@ format: setup ## Format the code, and fix what ruff can fix
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format .
 
-gen: setup $(GEN_BIN)/.installed ## Generate client/python/mintonce/v1 from protos/, and its blocking half from the asyncio half
+gen: setup $(GEN_BIN)/.installed ## Generate client/python/mintonce/v1 from protos/, its blocking half from the asyncio half, and the follower vectors
 	@$(GEN_BIN)/python tools/generate.py --write
 	@$(BIN)/python tools/unasync.py --write
+	@$(BIN)/python tools/follower_vectors.py --write
 
 bench: setup ## Measure a server, guarded and in clear, against grpcio alone; five minutes (ARGS="--help" says more)
 	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)

@@ -29,6 +29,7 @@ CHECKS: Mapping[str, list[str]] = {
     "breaking": [str(BIN / "buf"), "breaking", "--against", "protos/baseline.binpb"],
     "generated": [".venv-gen/bin/python", "tools/generate.py"],
     "unasync": [PYTHON, "tools/unasync.py"],
+    "vectors": [PYTHON, "tools/follower_vectors.py"],
     "sizes": [PYTHON, "tools/sizes.py"],
     "readme": [PYTHON, "tools/readme.py"],
     "hygiene": [PYTHON, "tools/hygiene.py"],

@@ -6,7 +6,7 @@ import itertools
 import grpc
 import pytest
 
-from mintonce import AsyncTokenClient, AsyncTokenSource, Closed, Refused, TokenExpired, Unavailable
+from mintonce import AsyncTokenClient, AsyncTokenSource, Closed, Refused, TokenExpired, Unavailable, Unreachable
 from support.scripted_server import AUDIENCE, CLIENT, ScriptedServer
 from support.waiting import wait_until
 
@@ -113,6 +113,100 @@ async def test_a_reject_ends_at_its_deadline(server: ScriptedServer) -> None:
             await source.reject(await source.get(), timeout=0.1)
         assert caught.value.reason == "DEADLINE_EXCEEDED"
         gate.set()
+
+
+async def test_after_closing_every_read_raises_closed(server: ScriptedServer) -> None:
+    """Although the token lives on."""
+    source = await AsyncTokenSource.open(CLIENT, AUDIENCE, via=server.target)
+    token = source.token()
+    await source.aclose()
+    for read in (source.token, source.header):
+        with pytest.raises(Closed):
+            read()
+    for wait in (source.get, lambda: source.reject(token), lambda: source.wait_until_updated(token)):
+        with pytest.raises(Closed):
+            await wait()
+
+
+@pytest.mark.parametrize("closed_meanwhile", [False, True])
+@pytest.mark.parametrize("waits", ["open", "get", "reject", "wait_until_updated"])
+async def test_a_caller_that_is_cancelled_gets_its_cancellation(
+    server: ScriptedServer, waits: str, closed_meanwhile: bool
+) -> None:
+    """And never Closed, even if the source is closed in the same moment."""
+    server.lifetime, server.refresh_in = (0.0, 0.0) if waits == "get" else (3600.0, 3000.0)
+    source = AsyncTokenSource(CLIENT, AUDIENCE, via=server.target, timeout=30.0)
+    gates = [server.hold("RejectToken")]
+    if waits == "open":
+        gates.append(server.hold("GetToken"))
+        waiting = asyncio.create_task(source.__aenter__())
+        await wait_until(lambda: server.calls["GetToken"])
+    else:
+        await source.__aenter__()
+        gates.append(server.hold("GetToken"))
+        given = () if waits == "get" else (source.token(),)
+        waiting = asyncio.create_task(getattr(source, waits)(*given))
+        await wait_until(lambda: server.calls["WatchToken"] or server.calls.total() > 1)
+    waiting.cancel()
+    if closed_meanwhile:
+        await source.aclose()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await source.aclose()
+    for gate in gates:
+        gate.set()
+
+
+@pytest.mark.parametrize("closed_meanwhile", [False, True])
+async def test_a_cancelled_call_of_a_client_is_a_cancellation_too(
+    server: ScriptedServer, closed_meanwhile: bool
+) -> None:
+    """For all calls, and for a watch."""
+    gates = [server.hold(method) for method in ("GetToken", "RejectToken", "WatchToken")]
+    client = AsyncTokenClient(server.target)
+    calls = [
+        client.get(CLIENT, AUDIENCE),
+        client.reject(CLIENT, AUDIENCE, generation=101),
+        anext(client.watch(CLIENT, AUDIENCE)),
+    ]
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    await wait_until(lambda: server.calls.total() == len(tasks))
+    for task in tasks:
+        task.cancel()
+    if closed_meanwhile:
+        await client.close()
+    for task in tasks:
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    await client.close()
+    for gate in gates:
+        gate.set()
+
+
+async def test_it_can_wait_for_a_server_that_is_not_there_yet(server: ScriptedServer) -> None:
+    """Where everything starts in any order. By default it fails at once."""
+    await asyncio.to_thread(server.stop)
+    with pytest.raises(Unreachable):
+        await AsyncTokenSource.open(CLIENT, AUDIENCE, via=server.target)
+    opening = asyncio.create_task(AsyncTokenSource.open(CLIENT, AUDIENCE, via=server.target, wait_for_server=30.0))
+    with pytest.raises(Unreachable):
+        async with AsyncTokenClient(server.target) as probe:
+            await probe.get(CLIENT, AUDIENCE)
+    server.start()
+    source = await opening
+    assert source.token().generation == 101
+    await source.aclose()
+
+
+async def test_closing_ends_the_wait_for_a_server(server: ScriptedServer) -> None:
+    """At once, with nothing left behind."""
+    await asyncio.to_thread(server.stop)
+    source = AsyncTokenSource(CLIENT, AUDIENCE, via=server.target, wait_for_server=3600.0)
+    opening = asyncio.create_task(source.__aenter__())
+    await asyncio.sleep(0)
+    await source.aclose()
+    with pytest.raises(Closed):
+        await opening
 
 
 async def test_closing_ends_the_task_and_a_shared_client_stays_open(server: ScriptedServer) -> None:

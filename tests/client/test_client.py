@@ -8,6 +8,9 @@ from time import monotonic
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
 
 from mintonce import (
     AsyncTokenClient,
@@ -18,6 +21,7 @@ from mintonce import (
     TokenClient,
     Unavailable,
     Unreachable,
+    _status,
 )
 from mintonce.v1 import tokens_pb2, types_pb2
 from support.scripted_server import AUDIENCE, CLIENT, ScriptedServer
@@ -92,12 +96,26 @@ def test_a_refusal_says_why_and_what_to_do(server: ScriptedServer) -> None:
         (grpc.StatusCode.RESOURCE_EXHAUSTED, "LIMIT_EXCEEDED", Unavailable),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, "", Unavailable),
         (grpc.StatusCode.UNAVAILABLE, "AUDIT_UNAVAILABLE", Unavailable),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "ROTATION_TOO_SOON", Unavailable),
+        (grpc.StatusCode.FAILED_PRECONDITION, "ISSUER_REFUSED", Refused),
+        (grpc.StatusCode.UNAVAILABLE, "NEW_IN_NEXT_YEARS_SERVER", Unavailable),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "NEW_IN_NEXT_YEARS_SERVER", Unavailable),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, "NEW_IN_NEXT_YEARS_SERVER", Unavailable),
+        (grpc.StatusCode.ABORTED, "NEW_IN_NEXT_YEARS_SERVER", Unavailable),
+        (grpc.StatusCode.INVALID_ARGUMENT, "NEW_IN_NEXT_YEARS_SERVER", Refused),
+        (grpc.StatusCode.NOT_FOUND, "NEW_IN_NEXT_YEARS_SERVER", Refused),
+        (grpc.StatusCode.UNAUTHENTICATED, "NEW_IN_NEXT_YEARS_SERVER", Refused),
+        (grpc.StatusCode.PERMISSION_DENIED, "NEW_IN_NEXT_YEARS_SERVER", Refused),
+        (grpc.StatusCode.FAILED_PRECONDITION, "NEW_IN_NEXT_YEARS_SERVER", Refused),
+        (grpc.StatusCode.INTERNAL, "NEW_IN_NEXT_YEARS_SERVER", MintonceError),
+        (grpc.StatusCode.ABORTED, "", Unavailable),
+        (grpc.StatusCode.DATA_LOSS, "", MintonceError),
     ],
 )
 def test_the_kind_of_an_error_says_whether_to_try_again(
     server: ScriptedServer, code: grpc.StatusCode, reason: str, kind: type[MintonceError]
 ) -> None:
-    """Unavailable may pass, Refused will not."""
+    """Unavailable may pass, Refused will not. Of a reason that is newer than the client, the code says which."""
     server.fail("GetToken", code, reason, retry_after=1.5)
     with TokenClient(server.target) as client, pytest.raises(MintonceError) as caught:
         client.get(CLIENT, AUDIENCE)
@@ -111,6 +129,15 @@ def test_details_that_are_not_google_rpc_count_as_not_said(server: ScriptedServe
     server._failures["GetToken"] = (grpc.StatusCode.INTERNAL, "x", (("grpc-status-details-bin", b"\xff\xff"),), 9)
     with TokenClient(server.target) as client, pytest.raises(MintonceError, match="INTERNAL without a reason"):
         client.get(CLIENT, AUDIENCE)
+
+
+def test_a_delay_counts_without_a_reason_and_is_never_negative() -> None:
+    """A proxy may say when to come again, too."""
+    for seconds, kept in ((2.5, 2.5), (-3.0, 0.0)):
+        status = Status(code=8)
+        status.details.add().Pack(RetryInfo(retry_delay=Duration(seconds=int(seconds), nanos=int(seconds % 1 * 1e9))))
+        packed = (("grpc-status-details-bin", status.SerializeToString()),)
+        assert _status.decode(packed) == _status.Details(retry_after=kept)
 
 
 def test_no_server_names_the_address_that_was_tried(server: ScriptedServer) -> None:

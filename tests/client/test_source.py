@@ -2,7 +2,7 @@
 
 import gc
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 
@@ -229,10 +229,88 @@ def test_closing_ends_the_thread_and_the_watch(server: ScriptedServer) -> None:
     source.close()
     source.close()
     assert f"mintonce-{CLIENT}" not in {each.name for each in threading.enumerate()}
-    refused = source.get()
-    with pytest.raises(Closed):
-        source.reject(refused)
     gc.collect()
+
+
+def test_after_closing_every_read_raises_closed(server: ScriptedServer) -> None:
+    """Although the token lives on: a program that uses a closed source has a mistake that should show at once."""
+    source = TokenSource(CLIENT, AUDIENCE, via=server.target)
+    token = source.get()
+    source.close()
+    reads: list[Callable[[], object]] = [
+        source.get,
+        source.token,
+        source.header,
+        lambda: source.reject(token),
+        lambda: source.wait_until_updated(token),
+    ]
+    for read in reads:
+        with pytest.raises(Closed):
+            read()
+    assert token.is_live
+
+
+@pytest.mark.parametrize("waits", ["get", "reject", "wait_until_updated"])
+def test_who_waits_when_it_is_closed_gets_closed(server: ScriptedServer, waits: str) -> None:
+    """At once, not at the deadline."""
+    server.lifetime, server.refresh_in = (0.0, 0.0) if waits == "get" else (3600.0, 3000.0)
+    gates = [server.hold("RejectToken")]
+    source = TokenSource(CLIENT, AUDIENCE, via=server.target, timeout=30.0)
+    gates.append(server.hold("GetToken"))
+    given = () if waits == "get" else (source.get(),)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(getattr(source, waits), *given)
+        server.wait_for(lambda calls: calls["WatchToken"] if waits == "wait_until_updated" else calls.total() > 1)
+        started = monotonic()
+        source.close()
+        with pytest.raises(Closed):
+            waiting.result()
+        assert monotonic() - started < 15.0
+    for gate in gates:
+        gate.set()
+
+
+@pytest.mark.parametrize("wait", [30.0, 0.0])
+def test_it_can_wait_for_a_server_that_is_not_there_yet(server: ScriptedServer, wait: float) -> None:
+    """Where everything starts in any order. By default a wrong address shows at once."""
+    server.stop()
+    if not wait:
+        with pytest.raises(Unreachable):
+            TokenSource(CLIENT, AUDIENCE, via=server.target)
+        return
+    with ThreadPoolExecutor(1) as pool, TokenClient(server.target) as probe:
+        opening = pool.submit(TokenSource, CLIENT, AUDIENCE, via=server.target, wait_for_server=wait)
+        with pytest.raises(Unreachable):
+            probe.get(CLIENT, AUDIENCE)
+        server.start()
+        with opening.result() as source:
+            assert source.token().generation == 101
+
+
+def test_a_server_that_drains_is_waited_for_too(server: ScriptedServer) -> None:
+    """Its successor has the address soon."""
+    server.fail("GetToken", grpc.StatusCode.UNAVAILABLE, "DRAINING", times=5)
+    with TokenSource(CLIENT, AUDIENCE, via=server.target, wait_for_server=30.0) as source:
+        assert source.token().generation == 101
+
+
+def test_the_wait_for_a_server_ends(server: ScriptedServer) -> None:
+    """With the error of the last try, and with nothing left behind."""
+    server.stop()
+    started = monotonic()
+    with pytest.raises(Unreachable) as caught:
+        TokenSource(CLIENT, AUDIENCE, via=server.target, wait_for_server=0.5)
+    assert server.target in str(caught.value)
+    assert monotonic() - started >= 0.5
+    assert f"mintonce-{CLIENT}" not in {each.name for each in threading.enumerate()}
+
+
+def test_a_refusal_is_not_waited_for(server: ScriptedServer) -> None:
+    """Only a server that is not there may come."""
+    server.fail("GetToken", grpc.StatusCode.NOT_FOUND, "UNKNOWN_CLIENT")
+    with pytest.raises(Refused):
+        TokenSource(CLIENT, AUDIENCE, via=server.target, wait_for_server=3600.0)
+    assert server.calls["GetToken"] == 1
 
 
 def test_a_shared_client_is_left_open(server: ScriptedServer) -> None:

@@ -208,6 +208,10 @@ class Follower:
         return min(PAUSE_MAX, max(PAUSE_MIN, PAUSE_SHARE * remaining))
 
     def _backoff(self, failures: int, error: MintonceError | None = None) -> float:
-        """Full jitter, on top of what the server asked for."""
-        asked = min((error and error.retry_after) or 0.0, RETRY_AFTER_MAX)
-        return asked + self._jitter() * min(BACKOFF_MAX, BACKOFF_BASE * 2.0**failures)
+        return backoff(failures, error, self._jitter)
+
+
+def backoff(failures: int, error: MintonceError | None, jitter: Callable[[], float] = random.random) -> float:
+    """Seconds until the next try: full jitter, on top of what the server asked for."""
+    asked = min((error and error.retry_after) or 0.0, RETRY_AFTER_MAX)
+    return asked + jitter() * min(BACKOFF_MAX, BACKOFF_BASE * 2.0**failures)

@@ -66,7 +66,7 @@ def _read(status: Any) -> Details:
                 reason, metadata = info.reason, {entry.key: entry.value for entry in info.metadata}
         elif kind == _RETRY_INFO:
             delay = _parse("RetryInfo", detail.value).retry_delay
-            retry_after = delay.seconds + delay.nanos / 1e9
+            retry_after = max(0.0, delay.seconds + delay.nanos / 1e9)
     return Details(reason, metadata, retry_after)
 
 

@@ -22,6 +22,7 @@ _PASSING: Final = frozenset(
         "DRAINING",
         "LIMIT_EXCEEDED",
         "AUDIT_UNAVAILABLE",
+        "ROTATION_TOO_SOON",
     }
 )
 _REFUSAL_CODES: Final = frozenset(
@@ -33,6 +34,15 @@ _REFUSAL_CODES: Final = frozenset(
         grpc.StatusCode.FAILED_PRECONDITION,
     }
 )
+_PASSING_CODES: Final = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.ABORTED,
+    }
+)
+_NEITHER: Final = frozenset({"INTERNAL"})
 _LONGEST_TEXT: Final = 2000
 _LONGEST_NAME: Final = 64
 _TEXTS: Final = ("remedy", "issuer_error", "request_id")
@@ -48,15 +58,16 @@ def translate(error: grpc.RpcError, link: _unreachable.Link) -> MintonceError:
     """What a failed call means. Raise it `from` the error."""
     metadata = cast("Iterable[tuple[str, str | bytes]]", error.trailing_metadata() or ())
     details = _status.decode(metadata)
-    return _said(error, details) if details.reason else _unsaid(error, link)
+    if details.reason:
+        return _said(error, details)
+    said_nothing = _unsaid(error, link)
+    said_nothing.retry_after = details.retry_after
+    return said_nothing
 
 
 def _said(error: grpc.RpcError, details: _status.Details) -> MintonceError:
     """The server gave a reason."""
-    if details.reason in _REFUSALS:
-        kind: type[MintonceError] = Refused
-    else:
-        kind = Unavailable if details.reason in _PASSING else MintonceError
+    kind = _kind(details.reason, error.code())
     said = {name: visible(details.metadata.get(name, ""), _LONGEST_TEXT) for name in _TEXTS}
     return kind(
         visible(error.details() or details.reason, _LONGEST_TEXT),
@@ -65,6 +76,21 @@ def _said(error: grpc.RpcError, details: _status.Details) -> MintonceError:
         code=error.code(),
         **said,
     )
+
+
+def _kind(reason: str, code: grpc.StatusCode) -> type[MintonceError]:
+    """By the reason; one that only a newer server knows, by the status code."""
+    if reason in _REFUSALS:
+        return Refused
+    if reason in _PASSING:
+        return Unavailable
+    return MintonceError if reason in _NEITHER else _kind_by_code(code)
+
+
+def _kind_by_code(code: grpc.StatusCode) -> type[MintonceError]:
+    if code in _REFUSAL_CODES:
+        return Refused
+    return Unavailable if code in _PASSING_CODES else MintonceError
 
 
 def _unsaid(error: grpc.RpcError, link: _unreachable.Link) -> MintonceError:
@@ -91,8 +117,7 @@ def _unsaid(error: grpc.RpcError, link: _unreachable.Link) -> MintonceError:
             code=code,
         )
     # The text stays out: a server's unexpected failure may quote anything.
-    kind = Refused if code in _REFUSAL_CODES else MintonceError
-    return kind(
+    return _kind_by_code(code)(
         f"{target} answered {code.name} without a reason",
         reason=code.name,
         remedy=_UNSAID_REMEDIES.get(code, _OTHER_PEER),

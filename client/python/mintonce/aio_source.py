@@ -2,6 +2,7 @@
 
 # ruff: noqa: ASYNC109 - a `timeout` is the deadline of the gRPC call, and must mean the same in both halves
 
+import itertools
 from collections.abc import Callable, Iterable
 from time import monotonic
 from types import TracebackType
@@ -12,11 +13,11 @@ import grpc
 from mintonce import _asyncio as _io
 from mintonce import _channel, _wire
 from mintonce._connection import must_own
-from mintonce._follow import Fetch, Follower, Pause, Report, Watch
+from mintonce._follow import Fetch, Follower, Pause, Report, Watch, backoff
 from mintonce.aio import AsyncTokenClient
 from mintonce.aio import AsyncWatch as WatchCall
 from mintonce.credentials import Bearer, Tls
-from mintonce.errors import MintonceError, again, closed, no_successor
+from mintonce.errors import MintonceError, Unreachable, again, closed, no_successor
 from mintonce.token import Token
 
 
@@ -47,6 +48,8 @@ class AsyncTokenSource:
     #     via: a TokenClient to share, which stays the caller's to close; or a target for a client of its own.
     #     tls, bearer, credentials: as those of TokenClient, when the source makes its own client.
     #     timeout: seconds that a call, or a wait in `get` and `reject`, may take.
+    #     wait_for_server: seconds to wait here for a server that is not there yet, as when a whole system starts. Other
+    #         errors end the wait at once. By default there is none.
     # """
     # --- both
 
@@ -61,9 +64,11 @@ class AsyncTokenSource:
         bearer: Bearer | Literal[False] | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         timeout: float = _channel.DEFAULT_TIMEOUT,
+        wait_for_server: float = 0.0,
     ) -> None:
         self._key = (client, audience, tuple(_wire.scopes_of(scopes)))
         self._timeout = timeout
+        self._wait_for_server = wait_for_server
         self._via = via
         if isinstance(via, AsyncTokenClient):
             must_own(tls, bearer, credentials)
@@ -93,10 +98,19 @@ class AsyncTokenSource:
         bearer: Bearer | Literal[False] | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         timeout: float = _channel.DEFAULT_TIMEOUT,
+        wait_for_server: float = 0.0,
     ) -> Self:
         """A source that is ready. Close it when done."""
         source = cls(
-            client, audience, scopes, via=via, tls=tls, bearer=bearer, credentials=credentials, timeout=timeout
+            client,
+            audience,
+            scopes,
+            via=via,
+            tls=tls,
+            bearer=bearer,
+            credentials=credentials,
+            timeout=timeout,
+            wait_for_server=wait_for_server,
         )
         return await source.__aenter__()
 
@@ -104,14 +118,16 @@ class AsyncTokenSource:
 
     async def get(self, timeout: float | None = None) -> Token:
         """The live token: a memory read. Waits for a successor if it has expired; raises TokenExpired if none comes."""
-        token = self._follower.token if self._follower else None
+        follower = self._follower
+        token = follower.token if follower else None
         if token is not None and monotonic() < token.expires_at:
             return token
         return await self._await_live(timeout)
 
     def token(self) -> Token:
         """As `get`, but never waits."""
-        token = self._follower.token if self._follower else None
+        follower = self._follower
+        token = follower.token if follower else None
         if token is not None and monotonic() < token.expires_at:
             return token
         raise self._dead()
@@ -144,10 +160,10 @@ class AsyncTokenSource:
             seen = state.report_setbacks
             self._kick()
             await self._wait(lambda: state.successor(generation, monotonic()) or state.report_setbacks != seen, timeout)
+            self._must_run()
             newer = state.successor(generation, monotonic())
             if newer is not None:
                 return newer
-            self._must_run()
             raise again(state.report_error) if state.report_setbacks != seen and state.report_error else no_successor()
 
     async def wait_until_updated(self, than: Token, timeout: float | None = None) -> Token:
@@ -155,17 +171,18 @@ class AsyncTokenSource:
         state = self._state
         with self._changed:
             await self._wait(lambda: state.successor(than.generation, monotonic()) is not None, timeout)
+            self._must_run()
             newer = state.successor(than.generation, monotonic())
         if newer is None:
-            self._must_run()
             raise no_successor()
         return newer
 
     async def aclose(self) -> None:
-        """End the task, and the client if it is the source's own."""
+        """End the task, and the client if it is the source's own. Later reads raise Closed."""
+        self._closed = True
+        self._follower = None  # it holds the token that `get` and `token` read
         if self._worker is None or not self._worker.is_foreign:
             with self._changed:
-                self._closed = True
                 self._kick()
                 self._changed.notify_all()
         if self._worker is not None:
@@ -173,8 +190,7 @@ class AsyncTokenSource:
 
     async def __aenter__(self) -> Self:
         # --- async
-        if self._closed:
-            raise closed("source")
+        self._must_be_open()
         if self._worker is None:
             await self._start()
         # --- both
@@ -192,12 +208,28 @@ class AsyncTokenSource:
         else:
             self._client = AsyncTokenClient(via, tls=self._tls, bearer=self._bearer, credentials=self._credentials)
         try:
-            first = await self._fetch(self._client)
+            first = await self._first(self._client)
+            self._must_be_open()
         except BaseException:  # cancellation and Ctrl-C, too: nothing else would close the channel
             await self._release()
             raise
         self._follower = Follower(first, monotonic())
         self._worker = _io.Worker(self._run, f"mintonce-{self._key[0]}", self.aclose)
+
+    async def _first(self, client: AsyncTokenClient) -> Token:
+        """Tries again, if so wished, while there is no server."""
+        give_up_at = monotonic() + self._wait_for_server
+        for failures in itertools.count(1):
+            try:
+                return await self._fetch(client)
+            except MintonceError as error:
+                left = give_up_at - monotonic()
+                if left <= 0 or not (isinstance(error, Unreachable) or error.reason == "DRAINING"):
+                    raise
+                pause = min(left, backoff(failures, error))
+            await _io.pause(self._wake, pause)
+            self._must_be_open()
+        raise AssertionError  # for type checkers: the loop has no end
 
     @property
     def _state(self) -> Follower:
@@ -213,17 +245,23 @@ class AsyncTokenSource:
             seen = state.setbacks
             self._kick()
             await self._wait(lambda: state.live(monotonic()) or state.setbacks != seen, timeout)
+            self._must_run()
             token = state.live(monotonic())
             if token is None:
-                raise self._dead()
+                raise state.expired()
             return token
 
     def _dead(self) -> MintonceError:
         self._must_run()
         return self._state.expired()
 
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise closed("source")
+
     def _must_run(self) -> None:
-        if self._closed or self._worker is None:
+        self._must_be_open()
+        if self._worker is None:
             raise closed("source")
         self._worker.must_run()
 

@@ -1,5 +1,6 @@
 """A token that is always at hand, for threads. Made from aio_source.py by `make gen`: change that file."""
 
+import itertools
 from collections.abc import Callable, Iterable
 from time import monotonic
 from types import TracebackType
@@ -10,11 +11,11 @@ import grpc
 from mintonce import _blocking as _io
 from mintonce import _channel, _wire
 from mintonce._connection import must_own
-from mintonce._follow import Fetch, Follower, Pause, Report, Watch
+from mintonce._follow import Fetch, Follower, Pause, Report, Watch, backoff
 from mintonce.client import TokenClient
 from mintonce.client import Watch as WatchCall
 from mintonce.credentials import Bearer, Tls
-from mintonce.errors import MintonceError, again, closed, no_successor
+from mintonce.errors import MintonceError, Unreachable, again, closed, no_successor
 from mintonce.token import Token
 
 
@@ -33,6 +34,8 @@ class TokenSource:
         via: a TokenClient to share, which stays the caller's to close; or a target for a client of its own.
         tls, bearer, credentials: as those of TokenClient, when the source makes its own client.
         timeout: seconds that a call, or a wait in `get` and `reject`, may take.
+        wait_for_server: seconds to wait here for a server that is not there yet, as when a whole system starts. Other
+            errors end the wait at once. By default there is none.
     """
 
     def __init__(
@@ -46,9 +49,11 @@ class TokenSource:
         bearer: Bearer | Literal[False] | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         timeout: float = _channel.DEFAULT_TIMEOUT,
+        wait_for_server: float = 0.0,
     ) -> None:
         self._key = (client, audience, tuple(_wire.scopes_of(scopes)))
         self._timeout = timeout
+        self._wait_for_server = wait_for_server
         self._via = via
         if isinstance(via, TokenClient):
             must_own(tls, bearer, credentials)
@@ -66,14 +71,16 @@ class TokenSource:
 
     def get(self, timeout: float | None = None) -> Token:
         """The live token: a memory read. Waits for a successor if it has expired; raises TokenExpired if none comes."""
-        token = self._follower.token if self._follower else None
+        follower = self._follower
+        token = follower.token if follower else None
         if token is not None and monotonic() < token.expires_at:
             return token
         return self._await_live(timeout)
 
     def token(self) -> Token:
         """As `get`, but never waits."""
-        token = self._follower.token if self._follower else None
+        follower = self._follower
+        token = follower.token if follower else None
         if token is not None and monotonic() < token.expires_at:
             return token
         raise self._dead()
@@ -98,10 +105,10 @@ class TokenSource:
             seen = state.report_setbacks
             self._kick()
             self._wait(lambda: state.successor(generation, monotonic()) or state.report_setbacks != seen, timeout)
+            self._must_run()
             newer = state.successor(generation, monotonic())
             if newer is not None:
                 return newer
-            self._must_run()
             raise again(state.report_error) if state.report_setbacks != seen and state.report_error else no_successor()
 
     def wait_until_updated(self, than: Token, timeout: float | None = None) -> Token:
@@ -109,17 +116,18 @@ class TokenSource:
         state = self._state
         with self._changed:
             self._wait(lambda: state.successor(than.generation, monotonic()) is not None, timeout)
+            self._must_run()
             newer = state.successor(than.generation, monotonic())
         if newer is None:
-            self._must_run()
             raise no_successor()
         return newer
 
     def close(self) -> None:
-        """End the thread and its call, and the client if it is the source's own."""
+        """End the thread and its call, and the client if it is the source's own. Later reads raise Closed."""
+        self._closed = True
+        self._follower = None  # it holds the token that `get` and `token` read
         if self._worker is None or not self._worker.is_foreign:
             with self._changed:
-                self._closed = True
                 self._kick()
                 self._changed.notify_all()
         if self._worker is not None:
@@ -138,12 +146,28 @@ class TokenSource:
         else:
             self._client = TokenClient(via, tls=self._tls, bearer=self._bearer, credentials=self._credentials)
         try:
-            first = self._fetch(self._client)
+            first = self._first(self._client)
+            self._must_be_open()
         except BaseException:  # cancellation and Ctrl-C, too: nothing else would close the channel
             self._release()
             raise
         self._follower = Follower(first, monotonic())
         self._worker = _io.Worker(self._run, f"mintonce-{self._key[0]}", self.close)
+
+    def _first(self, client: TokenClient) -> Token:
+        """Tries again, if so wished, while there is no server."""
+        give_up_at = monotonic() + self._wait_for_server
+        for failures in itertools.count(1):
+            try:
+                return self._fetch(client)
+            except MintonceError as error:
+                left = give_up_at - monotonic()
+                if left <= 0 or not (isinstance(error, Unreachable) or error.reason == "DRAINING"):
+                    raise
+                pause = min(left, backoff(failures, error))
+            _io.pause(self._wake, pause)
+            self._must_be_open()
+        raise AssertionError  # for type checkers: the loop has no end
 
     @property
     def _state(self) -> Follower:
@@ -159,17 +183,23 @@ class TokenSource:
             seen = state.setbacks
             self._kick()
             self._wait(lambda: state.live(monotonic()) or state.setbacks != seen, timeout)
+            self._must_run()
             token = state.live(monotonic())
             if token is None:
-                raise self._dead()
+                raise state.expired()
             return token
 
     def _dead(self) -> MintonceError:
         self._must_run()
         return self._state.expired()
 
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise closed("source")
+
     def _must_run(self) -> None:
-        if self._closed or self._worker is None:
+        self._must_be_open()
+        if self._worker is None:
             raise closed("source")
         self._worker.must_run()
 

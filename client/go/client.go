@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"time"
@@ -208,6 +209,12 @@ func (c *Client) Close() error {
 	c.connection.close()
 	return nil
 }
+
+// String names the client by its target.
+func (c *Client) String() string { return fmt.Sprintf("Client(target=%q)", c.connection.way.target) }
+
+// GoString is String, for %#v.
+func (c *Client) GoString() string { return c.String() }
 
 // call makes one call with a deadline.
 func call[T any](ctx context.Context, c *Client, timeout time.Duration, do func(context.Context, *line) (T, error)) (T, error) {

@@ -3,6 +3,7 @@ package mintonce
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -87,18 +88,20 @@ func (s *Source) Token(ctx context.Context) (*Token, error) {
 	return s.await(ctx)
 }
 
-// Peek returns the live token, and false if there is none. It never waits.
-func (s *Source) Peek() (*Token, bool) {
+// Peek returns the live token and never waits. It fails with ErrExpired if there is none.
+func (s *Source) Peek() (*Token, error) {
 	if token := s.fresh.Load(); token != nil {
-		return token, true
+		return token, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, false
+		return nil, closedError("source")
 	}
-	token := s.follower.live(now())
-	return token, token != nil
+	if token := s.follower.live(now()); token != nil {
+		return token, nil
+	}
+	return nil, s.follower.expired()
 }
 
 // Reject reports that a resource server refused the token (401). It returns the successor when that is here.
@@ -182,6 +185,14 @@ func (s *Source) Close() error {
 	s.release()
 	return nil
 }
+
+// String names the source by its key.
+func (s *Source) String() string {
+	return fmt.Sprintf("Source(client=%q, audience=%q, scopes=%q)", s.key.Client, s.key.Audience, s.key.Scopes)
+}
+
+// GoString is String, for %#v.
+func (s *Source) GoString() string { return s.String() }
 
 // first gets the first token. It waits for a server that is not there yet, for limit at most.
 func (s *Source) first(ctx context.Context, limit time.Duration) (*Token, error) {

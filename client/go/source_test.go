@@ -212,8 +212,8 @@ func TestTheTokenIsServedToItsEndWithoutAServer(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	if _, ok := source.Peek(); ok {
-		t.Error("Peek gives a dead token")
+	if got, err := source.Peek(); !errors.Is(err, mintonce.ErrExpired) {
+		t.Errorf("Peek gives %v, %v", got, err)
 	}
 	// The server comes back on the same port.
 	server.Lives(time.Hour, time.Hour)
@@ -351,8 +351,8 @@ func TestAfterARejectNothingDeadIsServed(t *testing.T) {
 		!errors.Is(err, mintonce.ErrRefused) {
 		t.Errorf("got %v", err)
 	}
-	if got, ok := source.Peek(); ok {
-		t.Errorf("Peek gives %v", got)
+	if got, err := source.Peek(); !errors.Is(err, mintonce.ErrExpired) {
+		t.Errorf("Peek gives %v, %v", got, err)
 	}
 	if got, err := source.Token(t.Context()); !errors.Is(err, mintonce.ErrExpired) {
 		t.Errorf("got %v, %v", got, err)
@@ -418,8 +418,8 @@ func TestCloseEndsEverything(t *testing.T) {
 	if _, err := source.Reject(t.Context(), token); !errors.Is(err, mintonce.ErrClosed) {
 		t.Errorf("Reject: %v", err)
 	}
-	if _, ok := source.Peek(); ok {
-		t.Error("Peek gives a token")
+	if _, err := source.Peek(); !errors.Is(err, mintonce.ErrClosed) {
+		t.Errorf("Peek: %v", err)
 	}
 	eventually(t, "the watch ends", func() bool { return server.Watching() == 0 })
 	eventually(t, "the goroutines end", func() bool { return runtime.NumGoroutine() <= before+1 })

@@ -2,9 +2,9 @@ package mintonce
 
 import (
 	"context"
-	"strings"
 	"time"
 
+	rpccode "google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -156,20 +156,4 @@ func unsaid(state *status.Status, link link) *Error {
 }
 
 // codeName is the name of a code as the gRPC specification writes it, such as NOT_FOUND.
-func codeName(code codes.Code) string {
-	var name strings.Builder
-	for i, r := range code.String() {
-		if i > 0 && r >= 'A' && r <= 'Z' {
-			name.WriteByte('_')
-		}
-		name.WriteRune(r)
-	}
-	switch text := strings.ToUpper(name.String()); text {
-	case "CANCELED":
-		return "CANCELLED"
-	case "O_K":
-		return "OK"
-	default:
-		return text
-	}
-}
+func codeName(code codes.Code) string { return rpccode.Code(code).String() }

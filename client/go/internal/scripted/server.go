@@ -4,6 +4,7 @@ package scripted
 import (
 	"context"
 	"fmt"
+	"log"
 	"net"
 	"sync"
 	"testing"
@@ -36,7 +37,7 @@ type Server struct {
 	pb.UnimplementedTokenServiceServer
 	pb.UnimplementedAdminServiceServer
 
-	t       testing.TB
+	fatal   func(...any)
 	options []grpc.ServerOption
 
 	mu          sync.Mutex
@@ -66,14 +67,25 @@ type failure struct {
 // New starts a server, with a token that has generation 101. It ends with the test.
 func New(t testing.TB, options ...grpc.ServerOption) *Server {
 	t.Helper()
+	s := newServer(t.Fatal, options)
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// NewOutsideTests is New for examples, which have no testing.TB.
+func NewOutsideTests() (s *Server, stop func()) {
+	s = newServer(log.Fatal, nil)
+	return s, s.Stop
+}
+
+func newServer(fatal func(...any), options []grpc.ServerOption) *Server {
 	s := &Server{
-		t: t, options: options, address: "127.0.0.1:0", changed: make(chan struct{}), generation: 100,
+		fatal: fatal, options: options, address: "127.0.0.1:0", changed: make(chan struct{}), generation: 100,
 		lifetime: time.Hour, refresh: 48 * time.Minute, calls: map[string]int{}, metadata: map[string]metadata.MD{},
 		failures: map[string]failure{}, holds: map[string]chan struct{}{},
 	}
 	s.Publish()
 	s.Start()
-	t.Cleanup(s.Stop)
 	return s
 }
 
@@ -82,7 +94,6 @@ func (s *Server) Target() string { return s.address }
 
 // Start starts it again on the same address, after Stop.
 func (s *Server) Start() {
-	s.t.Helper()
 	var listener net.Listener
 	var err error
 	for range 100 { // the port of a moment ago may be busy for a moment
@@ -92,7 +103,7 @@ func (s *Server) Start() {
 		time.Sleep(20 * time.Millisecond)
 	}
 	if err != nil {
-		s.t.Fatal(err)
+		s.fatal(err)
 	}
 	s.Serve(listener)
 }

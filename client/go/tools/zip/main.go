@@ -1,5 +1,4 @@
-// Command zip ROOT FILE VERSION writes the client's module as the go command would fetch it from the commit that is checked
-// out in the repository ROOT.
+// Command zip FOLDER FILE VERSION writes the client's module, of which FOLDER is a clean copy, as a module proxy serves it.
 package main
 
 import (
@@ -12,22 +11,19 @@ import (
 	modzip "golang.org/x/mod/zip"
 )
 
-const (
-	path   = "github.com/mintonce/mintonce/client/go"
-	folder = "client/go"
-)
+const path = "github.com/mintonce/mintonce/client/go"
 
 func main() {
 	log.SetFlags(0)
 	if len(os.Args) != 4 {
-		log.Fatal("usage: zip ROOT FILE VERSION")
+		log.Fatal("usage: zip FOLDER FILE VERSION")
 	}
-	root, name, version := os.Args[1], os.Args[2], os.Args[3]
+	folder, name, version := os.Args[1], os.Args[2], os.Args[3]
 	file, err := os.Create(name)
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := modzip.CreateFromVCS(file, module.Version{Path: path, Version: version}, root, "HEAD", folder); err != nil {
+	if err := modzip.CreateFromDir(file, module.Version{Path: path, Version: version}, folder); err != nil {
 		log.Fatal(err)
 	}
 	if err := file.Close(); err != nil {

@@ -57,6 +57,7 @@ type Server struct {
 	watching    int
 	watchNotice error
 	delay       time.Duration
+	trailer     metadata.MD
 }
 
 type failure struct {
@@ -176,6 +177,13 @@ func (s *Server) Change(change func(*pb.Token)) {
 	change(s.token)
 }
 
+// RawTrailer comes with each failure.
+func (s *Server) RawTrailer(name, value string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trailer = metadata.Pairs(name, value)
+}
+
 // Delay makes GetToken answer so much later, with what it had when the call came.
 func (s *Server) Delay(delay time.Duration) {
 	s.mu.Lock()
@@ -266,7 +274,11 @@ func (s *Server) enter(ctx context.Context, method string) error {
 			delete(s.failures, method)
 		}
 	}
+	trailer := s.trailer
 	s.mu.Unlock()
+	if fails && trailer != nil {
+		_ = grpc.SetTrailer(ctx, trailer)
+	}
 	if gate != nil {
 		select {
 		case <-gate:

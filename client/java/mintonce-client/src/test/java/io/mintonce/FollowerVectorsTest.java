@@ -64,6 +64,7 @@ class FollowerVectorsTest {
     }
   }
 
+  @SuppressWarnings("StatementSwitchToExpressionSwitch") // each event is a statement
   private static @Nullable Object result(Follower follower, JsonObject event, double now) {
     switch (event.get("do").getAsString()) {
       case "offer":

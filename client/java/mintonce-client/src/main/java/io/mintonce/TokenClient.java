@@ -93,7 +93,19 @@ public final class TokenClient implements AutoCloseable {
    * @return the tokens; close it to end the call
    */
   public TokenWatch watch(TokenKey key) {
-    return new TokenWatch(this, key);
+    return new TokenWatch(this, key, null);
+  }
+
+  /**
+   * As {@link #watch(TokenKey)}, for a limited time: then it ends with {@link
+   * UnavailableException}.
+   *
+   * @param key which token
+   * @param limit how long to watch
+   * @return the tokens; close it to end the call
+   */
+  public TokenWatch watch(TokenKey key, Duration limit) {
+    return new TokenWatch(this, key, ConnectionBuilder.positive(limit));
   }
 
   /**

@@ -49,7 +49,7 @@ public final class TokenSource implements AutoCloseable {
   /**
    * What reads without the lock. Null after the close, and while the token is known to be rejected.
    */
-  private volatile @Nullable Token snapshot;
+  private volatile @Nullable Snapshot snapshot;
 
   private final CopyOnWriteArrayList<Listener> listeners = new CopyOnWriteArrayList<>();
 
@@ -76,7 +76,7 @@ public final class TokenSource implements AutoCloseable {
     this.timeout = builder.timeout();
     this.executor = builder.executor;
     this.follower = new Follower(first, Clock.now(), TokenSource::jitter);
-    this.snapshot = first;
+    this.snapshot = new Snapshot(first);
   }
 
   /**
@@ -108,8 +108,8 @@ public final class TokenSource implements AutoCloseable {
    * @return the token
    */
   public Token get(Duration timeout) {
-    Token token = snapshot;
-    return token != null && token.isLive() ? token : Futures.await(awaitLive(timeout));
+    Snapshot held = snapshot;
+    return held != null && held.isLive() ? held.token : Futures.await(awaitLive(timeout));
   }
 
   /**
@@ -118,9 +118,9 @@ public final class TokenSource implements AutoCloseable {
    * @return the token to come; it is here already unless it is over
    */
   public CompletableFuture<Token> getAsync() {
-    Token token = snapshot;
-    return token != null && token.isLive()
-        ? CompletableFuture.completedFuture(token)
+    Snapshot held = snapshot;
+    return held != null && held.isLive()
+        ? CompletableFuture.completedFuture(held.token)
         : forCallers(() -> awaitLive(timeout));
   }
 
@@ -131,9 +131,9 @@ public final class TokenSource implements AutoCloseable {
    * @throws TokenExpiredException if it is over and no successor is here
    */
   public Token token() {
-    Token token = snapshot;
-    if (token != null && token.isLive()) {
-      return token;
+    Snapshot held = snapshot;
+    if (held != null && held.isLive()) {
+      return held.token;
     }
     lock.lock();
     try {
@@ -154,9 +154,9 @@ public final class TokenSource implements AutoCloseable {
    * @return the token; empty if it is over and no successor is here
    */
   public Optional<Token> peek() {
-    Token token = snapshot;
-    if (token != null && token.isLive()) {
-      return Optional.of(token);
+    Snapshot held = snapshot;
+    if (held != null && held.isLive()) {
+      return Optional.of(held.token);
     }
     lock.lock();
     try {
@@ -264,7 +264,7 @@ public final class TokenSource implements AutoCloseable {
         return;
       }
       closed = true;
-      snapshot = null;
+      hold(null);
       interrupt();
       running = call;
       for (Waiter waiter : waiters) {
@@ -286,7 +286,8 @@ public final class TokenSource implements AutoCloseable {
 
   @Override
   public String toString() {
-    return "TokenSource[" + key + ", " + snapshot + "]";
+    Snapshot held = snapshot;
+    return "TokenSource[" + key + ", " + (held == null ? "no token" : held.token) + "]";
   }
 
   // ---- callers that wait
@@ -455,7 +456,7 @@ public final class TokenSource implements AutoCloseable {
 
   private void report(long generation) {
     CompletableFuture<Boolean> answer = client.withTimeout(timeout).rejectAsync(key, generation);
-    hold(answer);
+    underWay(answer);
     answer.whenComplete(
         (wasCurrent, error) -> {
           if (error == null) {
@@ -469,7 +470,7 @@ public final class TokenSource implements AutoCloseable {
 
   private void fetch() {
     CompletableFuture<Token> answer = client.withTimeout(timeout).getAsync(key);
-    hold(answer);
+    underWay(answer);
     answer.whenComplete(
         (token, error) -> {
           if (error == null) {
@@ -542,7 +543,7 @@ public final class TokenSource implements AutoCloseable {
     start();
   }
 
-  private void hold(CompletableFuture<?> answer) {
+  private void underWay(CompletableFuture<?> answer) {
     boolean unwanted;
     lock.lock();
     try {
@@ -570,7 +571,9 @@ public final class TokenSource implements AutoCloseable {
       before = follower.token();
       change.accept(now);
       after = follower.token();
-      snapshot = after;
+      if (!Objects.equals(after, before)) {
+        hold(after);
+      }
       for (Waiter waiter : waiters) {
         Runnable outcome = waiter.outcome(now);
         if (outcome != null) {
@@ -583,6 +586,15 @@ public final class TokenSource implements AutoCloseable {
     outcomes.forEach(Runnable::run);
     if (after != null && !after.equals(before)) {
       listeners.forEach(Listener::updated);
+    }
+  }
+
+  /** With the lock held, or before anybody reads: what reads get from now on. */
+  private void hold(@Nullable Token token) {
+    Snapshot old = snapshot;
+    snapshot = token == null ? null : new Snapshot(token);
+    if (old != null) {
+      old.alarm.cancel(false);
     }
   }
 
@@ -630,6 +642,35 @@ public final class TokenSource implements AutoCloseable {
 
   private static double jitter() {
     return ThreadLocalRandom.current().nextDouble();
+  }
+
+  /**
+   * A token as reads find it. To look at the clock costs several times as much as all else: far
+   * from the end a read does without it, until an alarm goes off, which may be late by {@link
+   * #CLOSE} and no harm done.
+   */
+  private static final class Snapshot {
+    /**
+     * Seconds before the end from which each read looks at the clock; half the life if that is
+     * less.
+     */
+    private static final double CLOSE = 30;
+
+    private final Token token;
+    private final Future<?> alarm;
+    private volatile boolean farFromEnd;
+
+    Snapshot(Token token) {
+      this.token = token;
+      double remaining = token.expiresAt() - Clock.now();
+      farFromEnd = remaining > 0;
+      alarm =
+          Background.after(remaining - Math.min(CLOSE, remaining / 2), () -> farFromEnd = false);
+    }
+
+    boolean isLive() {
+      return farFromEnd || token.isLive();
+    }
   }
 
   /** Somebody who waits for a token. */
@@ -687,9 +728,10 @@ public final class TokenSource implements AutoCloseable {
 
     private void call() {
       while (true) {
-        Token token;
+        @Nullable Token token;
         synchronized (this) {
-          token = snapshot;
+          Snapshot held = snapshot;
+          token = held == null ? null : held.token;
           if (token == null || token.equals(told) || !listeners.contains(this)) {
             scheduled = false;
             return;

@@ -2,6 +2,7 @@ package io.mintonce;
 
 import io.mintonce.TokenClient.WatchCall;
 import io.mintonce.TokenClient.WatchListener;
+import java.time.Duration;
 import java.util.Iterator;
 import java.util.NoSuchElementException;
 import java.util.concurrent.CancellationException;
@@ -17,11 +18,11 @@ public final class TokenWatch implements Iterator<Token>, AutoCloseable {
   private final WatchCall call;
   private @Nullable Event head;
 
-  TokenWatch(TokenClient client, TokenKey key) {
+  TokenWatch(TokenClient client, TokenKey key, @Nullable Duration limit) {
     call =
         client.watch(
             key,
-            null,
+            limit,
             new WatchListener() {
               @Override
               public void onToken(Token token) {

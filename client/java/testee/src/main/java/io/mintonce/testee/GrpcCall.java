@@ -1,11 +1,11 @@
 package io.mintonce.testee;
 
-import com.google.gson.JsonObject;
 import io.grpc.CallOptions;
 import io.grpc.ChannelCredentials;
 import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
+import io.grpc.ManagedChannelBuilder;
 import io.grpc.MethodDescriptor;
 import io.grpc.StatusRuntimeException;
 import io.grpc.TlsChannelCredentials;
@@ -21,42 +21,41 @@ import java.util.concurrent.TimeUnit;
 
 /** One call of a gRPC API with the call credentials. */
 final class GrpcCall {
+  private static final MethodDescriptor<byte[], byte[]> METHOD =
+      MethodDescriptor.newBuilder(new Bytes(), new Bytes())
+          .setType(MethodDescriptor.MethodType.UNARY)
+          .setFullMethodName("mintonce.v1.TokenService/GetToken")
+          .build();
+
   private GrpcCall() {}
 
-  static Map<String, Object> call(TokenSource source, JsonObject request) throws IOException {
-    String ca = Operations.text(request, "ca_file", "");
-    ChannelCredentials credentials =
-        ca.isEmpty()
-            ? InsecureChannelCredentials.create()
-            : TlsChannelCredentials.newBuilder().trustManager(new File(ca)).build();
-    ManagedChannel channel =
-        Grpc.newChannelBuilder(Operations.text(request, "target", ""), credentials).build();
+  static Map<String, Object> call(TokenSource source, Arguments arguments) throws IOException {
+    ChannelCredentials credentials = InsecureChannelCredentials.create();
+    String name = "";
+    if (arguments.has("tls")) {
+      Arguments tls = new Arguments(arguments.object("tls"));
+      credentials =
+          TlsChannelCredentials.newBuilder().trustManager(new File(tls.text("ca_file"))).build();
+      name = tls.text("server_name");
+    }
+    ManagedChannelBuilder<?> builder =
+        Grpc.newChannelBuilder(arguments.text("target"), credentials);
+    if (!name.isEmpty()) {
+      builder.overrideAuthority(name);
+    }
+    ManagedChannel channel = builder.build();
     try {
       CallOptions options =
           CallOptions.DEFAULT
               .withCallCredentials(new MintonceCallCredentials(source))
-              .withDeadlineAfter(
-                  Operations.number(request, "timeout_ms", 10_000), TimeUnit.MILLISECONDS);
-      byte[] unused =
-          ClientCalls.blockingUnaryCall(
-              channel,
-              method(Operations.text(request, "method", "test.Api/Call")),
-              options,
-              new byte[0]);
+              .withDeadlineAfter(10, TimeUnit.SECONDS);
+      ClientCalls.blockingUnaryCall(channel, METHOD, options, new byte[0]);
       return Map.of("code", "OK");
     } catch (StatusRuntimeException e) {
       return Map.of("code", e.getStatus().getCode().name());
     } finally {
       channel.shutdownNow();
     }
-  }
-
-  private static MethodDescriptor<byte[], byte[]> method(String name) {
-    Bytes bytes = new Bytes();
-    return MethodDescriptor.newBuilder(bytes, bytes)
-        .setType(MethodDescriptor.MethodType.UNARY)
-        .setFullMethodName(name.startsWith("/") ? name.substring(1) : name)
-        .build();
   }
 
   private static final class Bytes implements MethodDescriptor.Marshaller<byte[]> {

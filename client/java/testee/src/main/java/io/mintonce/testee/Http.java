@@ -1,25 +1,19 @@
 package io.mintonce.testee;
 
-import com.google.api.client.http.ByteArrayContent;
-import com.google.api.client.http.GenericUrl;
-import com.google.api.client.http.HttpContent;
-import com.google.api.client.http.InputStreamContent;
-import com.google.api.client.http.javanet.NetHttpTransport;
-import com.google.auth.http.HttpCredentialsAdapter;
-import com.google.gson.JsonObject;
 import io.mintonce.TokenSource;
-import io.mintonce.googleauth.MintonceCredentials;
 import io.mintonce.http.AuthorizedHttpClient;
 import io.mintonce.okhttp.MintonceInterceptor;
 import io.mintonce.spring.MintonceExchangeFilter;
 import io.mintonce.spring.MintonceRequestInterceptor;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpRequest.BodyPublisher;
 import java.net.http.HttpRequest.BodyPublishers;
+import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
@@ -30,124 +24,158 @@ import okhttp3.OkHttpClient;
 import okhttp3.Request;
 import okhttp3.RequestBody;
 import okio.BufferedSink;
-import okio.Okio;
+import okio.ByteString;
 import org.jspecify.annotations.Nullable;
 import org.springframework.http.HttpMethod;
 import org.springframework.http.client.JdkClientHttpRequestFactory;
 import org.springframework.http.client.reactive.JdkClientHttpConnector;
 import org.springframework.web.client.RestClient;
 import org.springframework.web.reactive.function.client.WebClient;
-import reactor.core.publisher.Mono;
 
 /** One request by an adapter. */
 final class Http {
-  private static final byte[] BODY = "the body".getBytes(StandardCharsets.UTF_8);
+  private static final OkHttpClient OKHTTP = new OkHttpClient();
 
   private Http() {}
 
-  static Map<String, Object> call(TokenSource source, JsonObject request) throws Exception {
-    String adapter = Operations.text(request, "adapter", "java.net.http");
-    String method = Operations.text(request, "method", "GET");
-    String url = Operations.text(request, "url", "");
-    String body = Operations.text(request, "body", "none");
-    int status =
-        switch (adapter) {
-          case "java.net.http" -> jdk(source, method, url, body, false);
-          case "java.net.http-async" -> jdk(source, method, url, body, true);
-          case "okhttp" -> okhttp(source, method, url, body);
-          case "spring-rest" -> rest(source, method, url, body);
-          case "spring-web" -> web(source, method, url, body);
-          case "google-auth" -> googleAuth(source, method, url, body);
-          default -> throw new IllegalArgumentException("no such adapter: " + adapter);
-        };
-    return Map.of("status", status);
-  }
+  /** What to send: nothing, a text, or a stream that can be read once. */
+  private record Sent(ByteString content, boolean isNone, boolean isStream) {
+    byte[] bytes() {
+      return content.toByteArray();
+    }
 
-  private static int jdk(TokenSource source, String method, String url, String body, boolean async)
-      throws Exception {
-    BodyPublisher publisher =
-        switch (body) {
-          case "text" -> BodyPublishers.ofByteArray(BODY);
-          case "stream" -> BodyPublishers.ofInputStream(() -> new ByteArrayInputStream(BODY));
-          default -> BodyPublishers.noBody();
-        };
-    HttpRequest request = HttpRequest.newBuilder(URI.create(url)).method(method, publisher).build();
-    AuthorizedHttpClient client =
-        AuthorizedHttpClient.wrap(HttpClient.newHttpClient(), source).followingRedirects();
-    return async
-        ? client.sendAsync(request, BodyHandlers.ofString()).get().statusCode()
-        : client.send(request, BodyHandlers.ofString()).statusCode();
-  }
-
-  private static int okhttp(TokenSource source, String method, String url, String body)
-      throws IOException {
-    OkHttpClient client =
-        new OkHttpClient.Builder().addInterceptor(new MintonceInterceptor(source)).build();
-    RequestBody sent =
-        switch (body) {
-          case "text" -> RequestBody.create(BODY, MediaType.get("text/plain"));
-          case "stream" -> new OneShot();
-          default ->
-              method.equals("GET") || method.equals("HEAD")
-                  ? null
-                  : RequestBody.create(new byte[0]);
-        };
-    Request request = new Request.Builder().url(url).method(method, sent).build();
-    try (var response = client.newCall(request).execute()) {
-      return response.code();
+    static Sent of(Arguments arguments) {
+      if (!arguments.has("body")) {
+        return new Sent(ByteString.EMPTY, true, false);
+      }
+      Arguments body = new Arguments(arguments.object("body"));
+      boolean stream = body.has("stream");
+      String text = body.text(stream ? "stream" : "text");
+      return new Sent(ByteString.encodeUtf8(text), false, stream);
     }
   }
 
-  private static int rest(TokenSource source, String method, String url, String body) {
+  private record Got(int status, String body) {}
+
+  static Map<String, Object> call(TokenSource source, Arguments arguments) throws Exception {
+    String method = arguments.text("method").isEmpty() ? "GET" : arguments.text("method");
+    String url = arguments.text("url");
+    Sent sent = Sent.of(arguments);
+    Got got =
+        switch (arguments.text("adapter")) {
+          case "java-net-http" -> jdk(source, method, url, sent, false);
+          case "java-net-http-async" -> jdk(source, method, url, sent, true);
+          case "okhttp" -> okhttp(source, method, url, sent);
+          case "spring-rest" -> rest(source, method, url, sent);
+          case "spring-web" -> web(source, method, url, sent);
+          default -> throw new UnsupportedOperationException("no such adapter");
+        };
+    return Map.of("status", got.status, "body", got.body);
+  }
+
+  private static Got jdk(TokenSource source, String method, String url, Sent sent, boolean async)
+      throws Exception {
+    BodyPublisher publisher = BodyPublishers.ofByteArray(sent.bytes());
+    if (sent.isNone) {
+      publisher = BodyPublishers.noBody();
+    } else if (sent.isStream) {
+      InputStream once = new ByteArrayInputStream(sent.bytes());
+      publisher = BodyPublishers.ofInputStream(() -> once);
+    }
+    HttpRequest request = HttpRequest.newBuilder(URI.create(url)).method(method, publisher).build();
+    AuthorizedHttpClient client =
+        AuthorizedHttpClient.wrap(HttpClient.newHttpClient(), source).followingRedirects();
+    HttpResponse<String> response =
+        async
+            ? client.sendAsync(request, BodyHandlers.ofString()).get()
+            : client.send(request, BodyHandlers.ofString());
+    return new Got(response.statusCode(), response.body());
+  }
+
+  private static Got okhttp(TokenSource source, String method, String url, Sent sent)
+      throws IOException {
+    OkHttpClient client =
+        OKHTTP.newBuilder().addInterceptor(new MintonceInterceptor(source)).build();
+    RequestBody body = null;
+    if (sent.isStream) {
+      body = new OneShot(sent.bytes());
+    } else if (!sent.isNone || method.equals("POST") || method.equals("PUT")) {
+      body = RequestBody.create(sent.bytes());
+    }
+    Request request = new Request.Builder().url(url).method(method, body).build();
+    try (var response = client.newCall(request).execute()) {
+      return new Got(response.code(), Objects.requireNonNull(response.body()).string());
+    } finally {
+      OKHTTP.connectionPool().evictAll();
+    }
+  }
+
+  private static Got rest(TokenSource source, String method, String url, Sent sent) {
+    noStream(sent);
+    // Redirects are for the library below; the JDK's would take the header to other hosts.
     RestClient client =
         RestClient.builder()
             .requestFactory(new JdkClientHttpRequestFactory(HttpClient.newHttpClient()))
             .requestInterceptor(new MintonceRequestInterceptor(source))
             .build();
     var request = client.method(HttpMethod.valueOf(method)).uri(url);
-    if (!body.equals("none")) {
-      request.body(BODY);
+    if (!sent.isNone) {
+      request.body(sent.bytes());
     }
-    return Objects.requireNonNull(
-        request.exchange((sent, response) -> response.getStatusCode().value()));
+    Got got =
+        Objects.requireNonNull(
+            request.exchange(
+                (to, response) ->
+                    new Got(
+                        response.getStatusCode().value(),
+                        new String(response.getBody().readAllBytes(), StandardCharsets.UTF_8))));
+    return noRedirect(got);
   }
 
-  private static int web(TokenSource source, String method, String url, String body) {
+  private static Got web(TokenSource source, String method, String url, Sent sent) {
+    noStream(sent);
     WebClient client =
         WebClient.builder()
             .clientConnector(new JdkClientHttpConnector(HttpClient.newHttpClient()))
             .filter(new MintonceExchangeFilter(source))
             .build();
     var request = client.method(HttpMethod.valueOf(method)).uri(url);
-    if (!body.equals("none")) {
-      request.bodyValue(BODY);
+    if (!sent.isNone) {
+      request.bodyValue(sent.bytes());
     }
-    return Objects.requireNonNull(
-        request
-            .exchangeToMono(
-                response -> response.releaseBody().then(Mono.just(response.statusCode().value())))
-            .block(Duration.ofSeconds(30)));
+    Got got =
+        Objects.requireNonNull(
+            request
+                .exchangeToMono(
+                    response ->
+                        response
+                            .bodyToMono(String.class)
+                            .defaultIfEmpty("")
+                            .map(body -> new Got(response.statusCode().value(), body)))
+                .block(Duration.ofSeconds(30)));
+    return noRedirect(got);
   }
 
-  private static int googleAuth(TokenSource source, String method, String url, String body)
-      throws IOException {
-    HttpContent content =
-        switch (body) {
-          case "text" -> new ByteArrayContent("text/plain", BODY);
-          case "stream" -> new InputStreamContent("text/plain", new ByteArrayInputStream(BODY));
-          default -> null;
-        };
-    var response =
-        new NetHttpTransport()
-            .createRequestFactory(new HttpCredentialsAdapter(new MintonceCredentials(source)))
-            .buildRequest(method, new GenericUrl(url), content)
-            .setThrowExceptionOnExecuteError(false)
-            .execute();
-    response.disconnect();
-    return response.getStatusCode();
+  private static void noStream(Sent sent) {
+    if (sent.isStream) {
+      throw new UnsupportedOperationException("Spring makes the body again, or holds it in memory");
+    }
+  }
+
+  private static Got noRedirect(Got got) {
+    if (got.status / 100 == 3) {
+      throw new UnsupportedOperationException("this client follows no redirects");
+    }
+    return got;
   }
 
   private static final class OneShot extends RequestBody {
+    private final byte[] bytes;
+
+    OneShot(byte[] bytes) {
+      this.bytes = bytes;
+    }
+
     @Override
     public @Nullable MediaType contentType() {
       return null;
@@ -160,9 +188,7 @@ final class Http {
 
     @Override
     public void writeTo(BufferedSink sink) throws IOException {
-      try (var in = Okio.source(new ByteArrayInputStream(BODY))) {
-        sink.writeAll(in);
-      }
+      sink.write(bytes);
     }
   }
 }

@@ -1,16 +1,16 @@
 package io.mintonce.testee;
 
-import com.google.gson.Gson;
+import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
-import io.mintonce.MintonceException;
 import java.io.BufferedReader;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
-import java.util.concurrent.CancellationException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -19,20 +19,12 @@ import java.util.concurrent.FutureTask;
 
 /** One JSON object a line on standard input; each gets one on standard output, in any order. */
 public final class Main {
-  private static final Gson JSON = new Gson();
-
   private final PrintStream out =
-      new PrintStream(
-          new java.io.FileOutputStream(java.io.FileDescriptor.out), true, StandardCharsets.UTF_8);
-  private final Operations operations = new Operations();
+      new PrintStream(new FileOutputStream(FileDescriptor.out), true, StandardCharsets.UTF_8);
+  private final Warnings warnings = new Warnings();
+  private final Operations operations = new Operations(warnings);
   private final Map<Long, Future<?>> running = new ConcurrentHashMap<>();
-  private final ExecutorService threads =
-      Executors.newCachedThreadPool(
-          task -> {
-            Thread thread = new Thread(task, "testee");
-            thread.setDaemon(true);
-            return thread;
-          });
+  private final ExecutorService threads = Executors.newCachedThreadPool();
 
   private Main() {}
 
@@ -52,44 +44,44 @@ public final class Main {
       }
     }
     operations.closeAll();
+    threads.shutdown();
   }
 
   private void accept(JsonObject request) {
     long id = request.get("id").getAsLong();
     if (request.get("op").getAsString().equals("cancel")) {
-      long target = request.get(request.has("target_id") ? "target_id" : "cancel").getAsLong();
-      Future<?> task = running.get(target);
-      answer(id, "ok", Map.of("cancelled", task != null && task.cancel(true)), 0);
+      Future<?> task = running.get(request.get("of").getAsLong());
+      if (task != null) {
+        task.cancel(true);
+      }
+      answer(id, new Outcomes.Answer(new JsonObject(), null, null));
       return;
     }
-    FutureTask<?> task = new FutureTask<>(() -> handle(id, request), null);
+    FutureTask<?> task =
+        new FutureTask<>(
+            () -> {
+              Outcomes.Answer answer = operations.answer(request);
+              running.remove(id);
+              answer(id, answer);
+            },
+            null);
     running.put(id, task);
     threads.execute(task);
   }
 
-  private void handle(long id, JsonObject request) {
-    long startedAt = System.nanoTime();
-    String outcome = "ok";
-    Object content;
-    try {
-      content = operations.run(request);
-    } catch (Throwable e) {
-      outcome = "error";
-      content = Outcomes.error(e);
-      if (!(e instanceof MintonceException || e instanceof CancellationException)) {
-        e.printStackTrace();
-      }
+  private synchronized void answer(long id, Outcomes.Answer answer) {
+    JsonObject line = new JsonObject();
+    line.addProperty("id", id);
+    if (answer.ok() != null) {
+      line.add("ok", answer.ok());
     }
-    Thread.interrupted(); // a cancelled call leaves the thread interrupted
-    running.remove(id);
-    answer(id, outcome, content, (System.nanoTime() - startedAt) / 1_000_000);
-  }
-
-  private synchronized void answer(long id, String outcome, Object content, long tookMillis) {
-    JsonObject answer = new JsonObject();
-    answer.addProperty("id", id);
-    answer.add(outcome, JSON.toJsonTree(content));
-    answer.addProperty("took_ms", tookMillis);
-    out.println(answer);
+    if (answer.error() != null) {
+      line.add("error", answer.error());
+    }
+    JsonElement tokens = answer.tokens();
+    if (tokens != null) {
+      line.add("tokens", tokens);
+    }
+    out.println(Outcomes.JSON.toJson(line));
   }
 }

@@ -3,17 +3,11 @@ package io.mintonce.testee;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
-import io.mintonce.ConnectionBuilder;
-import io.mintonce.MintonceException;
-import io.mintonce.Tls;
 import io.mintonce.Token;
 import io.mintonce.TokenClient;
-import io.mintonce.TokenKey;
+import io.mintonce.TokenPage;
 import io.mintonce.TokenSource;
 import io.mintonce.TokenWatch;
-import java.io.PrintWriter;
-import java.io.StringWriter;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HexFormat;
@@ -22,46 +16,34 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import org.jspecify.annotations.Nullable;
 
 /** What the suite can ask for. */
 final class Operations {
-  private static final long DEFAULT_TIMEOUT_MILLIS = 10_000;
+  private static final Duration DEFAULT_TIMEOUT = Duration.ofSeconds(10);
 
   private final Map<String, TokenSource> sources = new ConcurrentHashMap<>();
   private final Map<String, TokenClient> clients = new ConcurrentHashMap<>();
-  private final Map<String, Map<Long, Token>> seen = new ConcurrentHashMap<>();
+  private final Map<Long, Token> answered = new ConcurrentHashMap<>();
+  private final Warnings warnings;
+  private volatile @Nullable Throwable lastError;
 
-  Object run(JsonObject request) throws Exception {
-    String operation = request.get("op").getAsString();
-    return switch (operation) {
-      case "hello" -> hello();
-      case "open" -> open(request);
-      case "get" -> token(request, source(request).get(timeout(request)));
-      case "token" -> token(request, source(request).token());
-      case "reject" -> token(request, source(request).reject(refused(request), timeout(request)));
-      case "updates" -> updates(request);
-      case "close" -> close(request);
-      case "client_open" -> clientOpen(request);
-      case "client_close" -> clientClose(request);
-      case "client_get" -> Outcomes.token(client(request).get(key(request)));
-      case "client_watch" -> clientWatch(request);
-      case "client_reject" -> clientReject(request);
-      case "client_list" -> Map.of("tokens", client(request).listTokens("", 0, "").tokens().size());
-      case "client_rotate" -> {
-        var rotation = client(request).rotate(key(request));
-        yield Map.of(
-            "previous_generation",
-            rotation.previousGeneration(),
-            "generation",
-            rotation.generation());
-      }
-      case "print" -> print(request);
-      case "burst" -> burst(request);
-      case "http" -> Http.call(source(request), request);
-      case "grpc_call" -> GrpcCall.call(source(request), request);
-      default -> throw new IllegalArgumentException("unknown op: " + operation);
-    };
+  Operations(Warnings warnings) {
+    this.warnings = warnings;
+  }
+
+  Outcomes.Answer answer(JsonObject request) {
+    JsonArray tokens = new JsonArray();
+    try {
+      return new Outcomes.Answer(run(request, tokens), null, null);
+    } catch (Throwable e) {
+      Throwable error = Outcomes.unwrapped(e);
+      lastError = error;
+      return new Outcomes.Answer(null, Outcomes.error(error), tokens.isEmpty() ? null : tokens);
+    }
   }
 
   void closeAll() {
@@ -69,266 +51,283 @@ final class Operations {
     clients.values().forEach(TokenClient::close);
   }
 
-  private static Map<String, Object> hello() {
-    return Map.of(
-        "language",
-        "java",
-        "version",
-        "0.1.0",
-        "features",
-        List.of(
-            "retry",
-            "unix",
-            "rotate",
-            "list",
-            "http:java.net.http",
-            "http:java.net.http-async",
-            "http:okhttp",
-            "http:spring-rest",
-            "http:spring-web",
-            "http:google-auth",
-            "grpc:call-credentials"));
+  private JsonElement run(JsonObject request, JsonArray tokens) throws Exception {
+    Arguments arguments = new Arguments(request);
+    return switch (arguments.text("op")) {
+      case "hello" -> hello();
+      case "open" -> open(arguments);
+      case "token" -> read(arguments);
+      case "get" -> token(get(arguments));
+      case "reject" -> token(reject(arguments));
+      case "updated" -> token(updated(arguments));
+      case "close" -> close(arguments);
+      case "client_open" -> clientOpen(arguments);
+      case "client_get" -> token(clientGet(arguments));
+      case "client_watch" -> clientWatch(arguments, tokens);
+      case "client_reject" -> clientReject(arguments);
+      case "client_rotate" -> {
+        var rotation = client(arguments).rotate(arguments.key());
+        yield json(
+            Map.of(
+                "previous_generation",
+                rotation.previousGeneration(),
+                "generation",
+                rotation.generation()));
+      }
+      case "client_list" -> list(arguments);
+      case "print" ->
+          json(
+              Map.of(
+                  "texts", Prints.of(source(arguments), List.copyOf(clients.values()), lastError)));
+      case "logs" -> json(Map.of("warnings", warnings.texts()));
+      case "burst" -> burst(arguments);
+      case "http" -> json(Http.call(source(arguments), arguments));
+      case "grpc_call" -> json(GrpcCall.call(source(arguments), arguments));
+      default -> throw new UnsupportedOperationException("no such op");
+    };
   }
 
-  private Object open(JsonObject request) {
+  private static JsonElement hello() {
+    return json(
+        Map.of(
+            "protocol",
+            1,
+            "language",
+            "java",
+            "version",
+            "0.1.0",
+            "runtime",
+            "java " + Runtime.version(),
+            "features",
+            List.of(
+                "cancel",
+                "dns",
+                "unix",
+                "rotate",
+                "list",
+                "http:java-net-http",
+                "http:java-net-http-async",
+                "http:okhttp",
+                "http:spring-rest",
+                "http:spring-web",
+                "grpc:grpc-java")));
+  }
+
+  private JsonElement open(Arguments arguments) {
     TokenSource.Builder builder =
-        TokenSource.builder(text(request, "client", ""))
-            .audience(text(request, "audience", ""))
-            .scopes(scopes(request));
-    String via = text(request, "via", "");
-    if (via.isEmpty()) {
-      connect(builder, request);
-    } else {
-      builder.via(client(request));
+        TokenSource.builder(arguments.text("client"))
+            .audience(arguments.text("audience"))
+            .scopes(arguments.scopes());
+    arguments.connect(builder);
+    if (arguments.has("via")) {
+      builder.via(client(arguments.text("via")));
     }
-    builder.timeout(timeout(request));
-    if (has(request, "wait_for_server_ms")) {
-      builder.waitForServer(Duration.ofMillis(request.get("wait_for_server_ms").getAsLong()));
-    }
+    arguments.millis("wait_for_server_ms").ifPresent(builder::waitForServer);
     TokenSource source = builder.open();
-    sources.put(text(request, "source", ""), source);
-    return token(request, source.token());
+    sources.put(arguments.text("source"), source);
+    return token(source.token());
   }
 
-  private Object close(JsonObject request) {
-    TokenSource source = sources.get(text(request, "source", ""));
-    if (source != null) {
-      source.close();
+  private JsonElement read(Arguments arguments) {
+    TokenSource source = source(arguments);
+    Token token = source.token();
+    for (long i = arguments.number("count", 1); i > 1; i--) {
+      token = source.token();
     }
-    return Map.of();
+    return token(token);
   }
 
-  private Object updates(JsonObject request) {
-    TokenSource source = source(request);
-    int count = number(request, "n", 1);
-    List<Object> tokens = new ArrayList<>();
-    Token last = source.get();
-    if (has(request, "than")) {
-      last = Optional.ofNullable(seen(request).get(request.get("than").getAsLong())).orElse(last);
+  private Token get(Arguments arguments) {
+    TokenSource source = source(arguments);
+    return arguments.millis("timeout_ms").map(source::get).orElseGet(source::get);
+  }
+
+  private Token reject(Arguments arguments) {
+    TokenSource source = source(arguments);
+    Token token = answered.get(arguments.number("generation", 0));
+    if (token == null) {
+      throw new IllegalStateException("no token of this generation was answered");
     }
-    while (tokens.size() < count) {
-      last = source.awaitUpdate(last, timeout(request));
-      tokens.add(token(request, last));
+    return arguments
+        .millis("timeout_ms")
+        .map(timeout -> source.reject(token, timeout))
+        .orElseGet(() -> source.reject(token));
+  }
+
+  private Token updated(Arguments arguments) {
+    TokenSource source = source(arguments);
+    Token than = answered.get(arguments.number("than", 0));
+    if (than == null) {
+      throw new IllegalStateException("no token of this generation was answered");
     }
-    return Map.of("tokens", tokens);
+    return source.awaitUpdate(than, arguments.millis("timeout_ms").orElse(DEFAULT_TIMEOUT));
   }
 
-  private Object clientOpen(JsonObject request) {
-    clients.put(text(request, "via", text(request, "name", "")), newClient(request));
-    return Map.of();
+  private JsonElement close(Arguments arguments) {
+    if (arguments.has("conn")) {
+      client(arguments).close();
+    } else {
+      source(arguments).close();
+    }
+    return new JsonObject();
   }
 
-  private Object clientClose(JsonObject request) {
-    client(request).close();
-    return Map.of();
+  private JsonElement clientOpen(Arguments arguments) {
+    TokenClient.Builder builder = TokenClient.builder();
+    arguments.connect(builder);
+    clients.put(arguments.text("conn"), builder.build());
+    return new JsonObject();
   }
 
-  private Object clientWatch(JsonObject request) {
-    List<Object> tokens = new ArrayList<>();
-    try (TokenWatch watch = client(request).watch(key(request))) {
-      while (tokens.size() < number(request, "n", 1) && watch.hasNext()) {
-        tokens.add(Outcomes.token(watch.next()));
+  private Token clientGet(Arguments arguments) {
+    TokenClient client = client(arguments);
+    TokenClient timed = arguments.millis("timeout_ms").map(client::withTimeout).orElse(client);
+    return arguments
+        .millis("min_ttl_ms")
+        .map(life -> timed.get(arguments.key(), life))
+        .orElseGet(() -> timed.get(arguments.key()));
+  }
+
+  private JsonElement clientWatch(Arguments arguments, JsonArray tokens) {
+    Optional<Duration> limit = arguments.millis("timeout_ms");
+    TokenClient client = client(arguments);
+    try (TokenWatch watch =
+        limit
+            .map(each -> client.watch(arguments.key(), each))
+            .orElseGet(() -> client.watch(arguments.key()))) {
+      while (tokens.size() < arguments.number("count", 1) && watch.hasNext()) {
+        tokens.add(token(watch.next()));
       }
     }
-    return Map.of("tokens", tokens);
+    JsonObject answer = new JsonObject();
+    answer.add("tokens", tokens);
+    return answer;
   }
 
-  private Object clientReject(JsonObject request) {
-    TokenClient client = client(request);
-    if (has(request, "generation")) {
-      return Map.of(
-          "was_current", client.reject(key(request), request.get("generation").getAsLong()));
+  private JsonElement clientReject(Arguments arguments) {
+    TokenClient client = client(arguments);
+    boolean wasCurrent;
+    if (arguments.has("generation")) {
+      wasCurrent = client.reject(arguments.key(), arguments.number("generation", 0));
+    } else {
+      // Without either there is nothing that would compile: an empty hash is the nearest to it.
+      byte[] hash = HexFormat.of().parseHex(arguments.text("sha256"));
+      wasCurrent = client.reject(arguments.key(), hash);
     }
-    byte[] hash = HexFormat.of().parseHex(text(request, "sha256", ""));
-    return Map.of("was_current", client.reject(key(request), hash));
+    return json(Map.of("was_current", wasCurrent));
   }
 
-  /** All that could end up in a log. */
-  private Object print(JsonObject request) {
-    TokenSource source = source(request);
-    List<String> printed = new ArrayList<>();
-    printed.add(source.toString());
-    source
-        .peek()
-        .ifPresent(
-            token -> {
-              printed.add(token.toString());
-              printed.add(String.format("%s", token));
-              printed.add(List.of(token).toString());
-              printed.add(Outcomes.token(token).toString());
-            });
-    try {
-      source.reject(source.token());
-    } catch (MintonceException e) {
-      StringWriter trace = new StringWriter();
-      e.printStackTrace(new PrintWriter(trace, true));
-      printed.add(trace.toString());
-      printed.add(e.getMessage() + e.remedy());
-    }
-    return Map.of("printed", printed);
+  private JsonElement list(Arguments arguments) {
+    TokenPage page =
+        client(arguments)
+            .listTokens(
+                arguments.text("client"),
+                (int) arguments.number("page_size", 0),
+                arguments.text("page_token"));
+    List<Object> tokens = new ArrayList<>();
+    page.tokens()
+        .forEach(
+            each ->
+                tokens.add(
+                    Map.of(
+                        "client", each.key().client(),
+                        "audience", each.key().audience(),
+                        "scopes", each.key().scopes(),
+                        "generation", each.generation())));
+    return json(Map.of("tokens", tokens, "next_page_token", page.nextPageToken()));
   }
 
-  private Object burst(JsonObject request) {
-    TokenSource source = source(request);
-    JsonElement inner = request.get("of");
-    String operation =
-        inner != null && inner.isJsonPrimitive()
-            ? inner.getAsString()
-            : text(request, "call", "get");
-    Token refused = operation.equals("reject") ? refused(request) : null;
-    List<CompletableFuture<Token>> calls = new ArrayList<>();
-    for (int i = 0; i < number(request, "n", 1); i++) {
-      calls.add(refused == null ? source.getAsync() : source.rejectAsync(refused));
-    }
-    List<Object> results = new ArrayList<>();
-    for (CompletableFuture<Token> call : calls) {
+  /** By the asynchronous calls where there are some, else by threads. */
+  private JsonElement burst(Arguments arguments) throws Exception {
+    JsonObject request = arguments.object("of");
+    Arguments inner = new Arguments(request);
+    int count = (int) arguments.number("n", 1);
+    JsonArray results = new JsonArray();
+    boolean plain = !inner.has("timeout_ms");
+    if (plain && inner.text("op").equals("get")) {
+      join(results, count, () -> source(inner).getAsync());
+    } else if (plain && inner.text("op").equals("reject")) {
+      Token token = answered.get(inner.number("generation", 0));
+      if (token == null) {
+        throw new IllegalStateException("no token of this generation was answered");
+      }
+      join(results, count, () -> source(inner).rejectAsync(token));
+    } else {
+      ExecutorService threads = Executors.newFixedThreadPool(count);
       try {
-        results.add(Map.of("ok", token(request, call.get())));
-      } catch (Exception e) {
-        results.add(Map.of("error", Outcomes.error(e)));
+        List<Future<Outcomes.Answer>> answers = new ArrayList<>();
+        for (int i = 0; i < count; i++) {
+          answers.add(threads.submit(() -> answer(request)));
+        }
+        for (Future<Outcomes.Answer> each : answers) {
+          results.add(result(each.get()));
+        }
+      } finally {
+        threads.shutdownNow();
       }
     }
-    return Map.of("results", results);
+    JsonObject answer = new JsonObject();
+    answer.add("results", results);
+    return answer;
   }
 
-  private TokenSource source(JsonObject request) {
-    TokenSource source = sources.get(text(request, "source", ""));
+  private void join(
+      JsonArray results, int count, java.util.function.Supplier<CompletableFuture<Token>> call)
+      throws InterruptedException {
+    List<CompletableFuture<Token>> calls = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      calls.add(call.get());
+    }
+    for (CompletableFuture<Token> each : calls) {
+      Outcomes.Answer answer;
+      try {
+        answer = new Outcomes.Answer(token(each.get()), null, null);
+      } catch (java.util.concurrent.ExecutionException e) {
+        Throwable error = Outcomes.unwrapped(e);
+        lastError = error;
+        answer = new Outcomes.Answer(null, Outcomes.error(error), null);
+      }
+      results.add(result(answer));
+    }
+  }
+
+  private static JsonObject result(Outcomes.Answer answer) {
+    JsonObject result = new JsonObject();
+    if (answer.ok() != null) {
+      result.add("ok", answer.ok());
+    }
+    if (answer.error() != null) {
+      result.add("error", answer.error());
+    }
+    return result;
+  }
+
+  private TokenSource source(Arguments arguments) {
+    TokenSource source = sources.get(arguments.text("source"));
     if (source == null) {
-      throw new IllegalArgumentException("no such source");
+      throw new IllegalStateException("no such source");
     }
     return source;
   }
 
-  private TokenClient client(JsonObject request) {
-    TokenClient known = clients.get(text(request, "via", ""));
-    TokenClient client = known != null ? known : newClient(request);
-    if (known == null) {
-      clients.put("own-" + clients.size(), client);
+  private TokenClient client(Arguments arguments) {
+    return client(arguments.text("conn"));
+  }
+
+  private TokenClient client(String name) {
+    TokenClient client = clients.get(name);
+    if (client == null) {
+      throw new IllegalStateException("no such client");
     }
     return client;
   }
 
-  private static TokenClient newClient(JsonObject request) {
-    TokenClient.Builder builder = TokenClient.builder();
-    connect(builder, request);
-    return builder.timeout(timeout(request)).build();
-  }
-
-  /** The token of the generation that is named, else the current one. */
-  private Token refused(JsonObject request) {
-    TokenSource source = source(request);
-    if (has(request, "generation")) {
-      Token known = seen(request).get(request.get("generation").getAsLong());
-      if (known != null) {
-        return known;
-      }
-    }
-    return source.token();
-  }
-
-  private Object token(JsonObject request, Token token) {
-    seen(request).put(token.generation(), token);
+  private JsonObject token(Token token) {
+    answered.put(token.generation(), token);
     return Outcomes.token(token);
   }
 
-  private Map<Long, Token> seen(JsonObject request) {
-    return seen.computeIfAbsent(text(request, "source", ""), name -> new ConcurrentHashMap<>());
-  }
-
-  private static void connect(ConnectionBuilder<?> builder, JsonObject request) {
-    if (has(request, "target")) {
-      builder.target(request.get("target").getAsString());
-    }
-    JsonElement tls = request.get("tls");
-    if (tls != null && tls.isJsonObject()) {
-      builder.tls(tls(tls.getAsJsonObject()));
-    } else if (tls != null && tls.isJsonPrimitive()) {
-      if (tls.getAsBoolean()) {
-        builder.tls(Tls.ofSystem());
-      } else {
-        builder.plaintext();
-      }
-    }
-    if (has(request, "bearer_file")) {
-      JsonElement file = request.get("bearer_file");
-      if (file.getAsJsonPrimitive().isBoolean()) {
-        builder.noBearer();
-      } else {
-        builder.bearerFile(Path.of(file.getAsString()));
-      }
-    }
-    if (has(request, "api_key_file")) {
-      builder.apiKeyFile(Path.of(request.get("api_key_file").getAsString()));
-    }
-  }
-
-  private static Tls tls(JsonObject tls) {
-    Tls.Builder builder = Tls.builder();
-    Optional.ofNullable(path(tls, "ca_file")).ifPresent(builder::caFile);
-    Optional.ofNullable(path(tls, "certificate_file")).ifPresent(builder::certificateFile);
-    Optional.ofNullable(path(tls, "key_file")).ifPresent(builder::keyFile);
-    if (has(tls, "server_name")) {
-      builder.serverName(tls.get("server_name").getAsString());
-    }
-    return builder.build();
-  }
-
-  private static TokenKey key(JsonObject request) {
-    return TokenKey.of(text(request, "client", ""), text(request, "audience", ""), scopes(request));
-  }
-
-  private static String[] scopes(JsonObject request) {
-    JsonElement scopes = request.get("scopes");
-    if (scopes == null || scopes.isJsonNull()) {
-      return new String[0];
-    }
-    if (scopes.isJsonPrimitive()) {
-      return new String[] {scopes.getAsString()};
-    }
-    JsonArray all = scopes.getAsJsonArray();
-    return all.asList().stream().map(JsonElement::getAsString).toArray(String[]::new);
-  }
-
-  private static @Nullable Path path(JsonObject from, String name) {
-    return has(from, name) ? Path.of(from.get(name).getAsString()) : null;
-  }
-
-  private static Duration timeout(JsonObject request) {
-    return Duration.ofMillis(
-        has(request, "timeout_ms")
-            ? request.get("timeout_ms").getAsLong()
-            : DEFAULT_TIMEOUT_MILLIS);
-  }
-
-  static String text(JsonObject from, String name, String otherwise) {
-    return has(from, name) ? from.get(name).getAsString() : otherwise;
-  }
-
-  static int number(JsonObject from, String name, int otherwise) {
-    return has(from, name) ? from.get(name).getAsInt() : otherwise;
-  }
-
-  private static boolean has(JsonObject from, String name) {
-    return from.has(name) && !from.get(name).isJsonNull();
+  private static JsonElement json(Object value) {
+    return Outcomes.JSON.toJsonTree(value);
   }
 }

@@ -1,1 +1,12 @@
+//! Servers for tests, which answer as they are told: a mintonced and an HTTP API.
 
+#![allow(missing_docs, clippy::missing_panics_doc, clippy::must_use_candidate, clippy::unwrap_used)] // for tests only
+
+pub mod api;
+pub mod certificates;
+mod pb;
+mod refusal;
+mod server;
+
+pub use refusal::Refusal;
+pub use server::{Request, Server, Token};

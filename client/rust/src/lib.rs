@@ -20,6 +20,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod adapters;
 mod admin;
 mod client;
 mod clock;
@@ -46,6 +47,11 @@ mod watch;
 mod wire;
 mod worker;
 
+#[cfg(feature = "reqwest-middleware")]
+pub use adapters::reqwest::MintonceMiddleware;
+pub use adapters::tonic::MintonceInterceptor;
+#[cfg(feature = "tower")]
+pub use adapters::tower::{CloneBody, CopyBody, MintonceLayer, MintonceService, NeverCopy};
 pub use admin::{ListTokens, Rotation, TokenPage, TokenSummary};
 pub use client::{Client, ClientBuilder, Rejected};
 pub use credentials::Tls;

@@ -38,8 +38,13 @@ impl ListTokens {
     }
 
     pub(crate) fn to_message(&self) -> Result<pb::ListTokensRequest> {
-        let page_size = i32::try_from(self.page_size).map_err(|_| Error::invalid("the page_size is out of range"))?;
-        Ok(pb::ListTokensRequest { client: self.client.clone(), page_size, page_token: self.page_token.clone() })
+        let page_size =
+            i32::try_from(self.page_size).map_err(|_| Error::invalid("the page_size is out of range"))?;
+        Ok(pb::ListTokensRequest {
+            client: self.client.clone(),
+            page_size,
+            page_token: self.page_token.clone(),
+        })
     }
 }
 
@@ -88,7 +93,11 @@ pub struct Rotation {
 impl TokenPage {
     pub(crate) fn from_message(message: pb::ListTokensResponse) -> Self {
         Self {
-            tokens: message.tokens.into_iter().map(TokenSummary::from_message).collect(),
+            tokens: message
+                .tokens
+                .into_iter()
+                .map(TokenSummary::from_message)
+                .collect(),
             next_page_token: message.next_page_token,
             incomplete: message.incomplete,
         }
@@ -112,6 +121,9 @@ impl TokenSummary {
 
 impl Rotation {
     pub(crate) fn from_message(message: &pb::RotateTokenResponse) -> Self {
-        Self { previous_generation: message.previous_generation, generation: message.generation }
+        Self {
+            previous_generation: message.previous_generation,
+            generation: message.generation,
+        }
     }
 }

@@ -129,7 +129,11 @@ impl ClientBuilder {
         let environment = |name: &str| std::env::var_os(name);
         let connection = Connection::new(self.target.as_deref(), self.tls, self.bearer, &environment)?;
         Ok(Client {
-            inner: Arc::new(Inner { connection, throttle: Throttle::new(), closed: watch::Sender::new(false) }),
+            inner: Arc::new(Inner {
+                connection,
+                throttle: Throttle::new(),
+                closed: watch::Sender::new(false),
+            }),
             timeout: self.timeout.unwrap_or(DEFAULT_TIMEOUT),
         })
     }
@@ -144,7 +148,10 @@ impl Client {
     /// The same connection with another time that a call may take.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
-        Self { inner: self.inner.clone(), timeout }
+        Self {
+            inner: self.inner.clone(),
+            timeout,
+        }
     }
 
     /// Where the server is, as it was said.
@@ -161,16 +168,23 @@ impl Client {
     /// As [`get`](Self::get); a token with less life than `min_ttl` is replaced first. The server honours at most half of
     /// a token's life.
     pub async fn get_with_min_ttl(&self, key: &TokenKey, min_ttl: Duration) -> Result<Token> {
-        let min_ttl = prost_types::Duration::try_from(min_ttl)
-            .map_err(|_| Error::invalid("the min_ttl is out of range").with_remedy("Give at most ten thousand years."))?;
+        let min_ttl = prost_types::Duration::try_from(min_ttl).map_err(|_| {
+            Error::invalid("the min_ttl is out of range").with_remedy("Give at most ten thousand years.")
+        })?;
         self.get_token(key, Some(min_ttl)).await
     }
 
     async fn get_token(&self, key: &TokenKey, min_ttl: Option<prost_types::Duration>) -> Result<Token> {
-        let request = pb::GetTokenRequest { key: Some(key.to_message()), min_ttl };
+        let request = pb::GetTokenRequest {
+            key: Some(key.to_message()),
+            min_ttl,
+        };
         let (response, sent_at) = self
             .call(Policy::Repeat, &request, |wire, request| async move {
-                Ok(TokenServiceClient::new(wire).get_token(request).await?.into_inner())
+                Ok(TokenServiceClient::new(wire)
+                    .get_token(request)
+                    .await?
+                    .into_inner())
             })
             .await?;
         Token::from_message(response.token, sent_at)
@@ -192,18 +206,32 @@ impl Client {
     async fn watch_within(&self, key: &TokenKey, limit: Option<Duration>) -> Result<Watch> {
         let started_at = tokio::time::Instant::now();
         let limit = limit.map(|limit| limit.min(LONGEST_TIMEOUT));
-        let request = pb::WatchTokenRequest { key: Some(key.to_message()) };
+        let request = pb::WatchTokenRequest {
+            key: Some(key.to_message()),
+        };
         let opening = self.attempts(Policy::Repeat, limit, &request, |wire, request| async move {
             // The channel closes when it is let go: the watch keeps it.
-            let mut stream: Streaming<_> = TokenServiceClient::new(wire.clone()).watch_token(request).await?.into_inner();
+            let mut stream: Streaming<_> = TokenServiceClient::new(wire.clone())
+                .watch_token(request)
+                .await?
+                .into_inner();
             let first = stream.message().await?;
             Ok((stream, first, wire))
         });
         let ((stream, first, wire), sent_at) = self.until_closed(limit, opening).await?;
-        let first = first.map(|first| Token::from_message(first.token, sent_at)).transpose()?;
+        let first = first
+            .map(|first| Token::from_message(first.token, sent_at))
+            .transpose()?;
         let closed = self.inner.closed.subscribe();
         let link = self.inner.connection.link().clone();
-        Ok(Watch::new(stream, first, limit.map(|limit| started_at + limit), closed, link, wire))
+        Ok(Watch::new(
+            stream,
+            first,
+            limit.map(|limit| started_at + limit),
+            closed,
+            link,
+            wire,
+        ))
     }
 
     /// Report that an API refused a token: `&token`, its generation, or the SHA-256 of its text.
@@ -217,10 +245,16 @@ impl Client {
                 pb::reject_token_request::Rejected::AccessTokenSha256(digest.to_vec())
             }
         };
-        let request = pb::RejectTokenRequest { key: Some(key.to_message()), rejected: Some(rejected) };
+        let request = pb::RejectTokenRequest {
+            key: Some(key.to_message()),
+            rejected: Some(rejected),
+        };
         let (response, _) = self
             .call(Policy::Repeat, &request, |wire, request| async move {
-                Ok(TokenServiceClient::new(wire).reject_token(request).await?.into_inner())
+                Ok(TokenServiceClient::new(wire)
+                    .reject_token(request)
+                    .await?
+                    .into_inner())
             })
             .await?;
         Ok(response.was_current)
@@ -231,7 +265,10 @@ impl Client {
         let request = which.to_message()?;
         let (response, _) = self
             .call(Policy::Repeat, &request, |wire, request| async move {
-                Ok(AdminServiceClient::new(wire).list_tokens(request).await?.into_inner())
+                Ok(AdminServiceClient::new(wire)
+                    .list_tokens(request)
+                    .await?
+                    .into_inner())
             })
             .await?;
         Ok(TokenPage::from_message(response))
@@ -239,10 +276,15 @@ impl Client {
 
     /// Mint the successor of a key's token now. The old one is served until then. For operators; never repeated by itself.
     pub async fn rotate(&self, key: &TokenKey) -> Result<Rotation> {
-        let request = pb::RotateTokenRequest { key: Some(key.to_message()) };
+        let request = pb::RotateTokenRequest {
+            key: Some(key.to_message()),
+        };
         let (response, _) = self
             .call(Policy::Once, &request, |wire, request| async move {
-                Ok(AdminServiceClient::new(wire).rotate_token(request).await?.into_inner())
+                Ok(AdminServiceClient::new(wire)
+                    .rotate_token(request)
+                    .await?
+                    .into_inner())
             })
             .await?;
         Ok(Rotation::from_message(&response))
@@ -266,7 +308,8 @@ impl Client {
         F: Future<Output = Result<T, Status>>,
     {
         let limit = Some(self.timeout.min(LONGEST_TIMEOUT));
-        self.until_closed(limit, self.attempts(policy, limit, message, send)).await
+        self.until_closed(limit, self.attempts(policy, limit, message, send))
+            .await
     }
 
     /// Send the message until it is answered or the policy says that it is enough. With the answer comes the time just
@@ -310,7 +353,11 @@ impl Client {
         }
     }
 
-    async fn until_closed<T>(&self, limit: Option<Duration>, work: impl Future<Output = Result<T>>) -> Result<T> {
+    async fn until_closed<T>(
+        &self,
+        limit: Option<Duration>,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         let mut closed = self.inner.closed.subscribe();
         let limited = async {
             match limit {
@@ -330,6 +377,9 @@ impl Client {
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("target", &self.target()).field("timeout", &self.timeout).finish_non_exhaustive()
+        f.debug_struct("Client")
+            .field("target", &self.target())
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
     }
 }

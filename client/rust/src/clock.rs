@@ -56,12 +56,17 @@ mod coarse {
         // `Instant` is the precise clock. It is read second: whatever passes between the two makes the result earlier.
         let precise = read(libc::CLOCK_MONOTONIC);
         let ahead = at.saturating_duration_since(Instant::now()).as_nanos();
-        precise.saturating_add(i64::try_from(ahead).unwrap_or(i64::MAX)).saturating_sub(MARGIN)
+        precise
+            .saturating_add(i64::try_from(ahead).unwrap_or(i64::MAX))
+            .saturating_sub(MARGIN)
     }
 
     #[inline]
     fn read(clock: libc::clockid_t) -> i64 {
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
         // SAFETY: `time` is a valid timespec to write to. The call cannot fail for these two clocks; if it did, zero
         // would mean "long before", so a failure is turned into "long after": then only the precise clock counts.
         let failed = unsafe { libc::clock_gettime(clock, &raw mut time) } != 0;
@@ -69,7 +74,9 @@ mod coarse {
             return i64::MAX;
         }
         #[allow(clippy::unnecessary_cast, clippy::cast_lossless)] // they are i32 on some 32-bit machines
-        (time.tv_sec as i64).saturating_mul(1_000_000_000).saturating_add(time.tv_nsec as i64)
+        (time.tv_sec as i64)
+            .saturating_mul(1_000_000_000)
+            .saturating_add(time.tv_nsec as i64)
     }
 }
 

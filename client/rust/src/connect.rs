@@ -75,8 +75,14 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 type Stream = Box<dyn Io>;
 
 impl Dialler {
-    pub(crate) fn new(target: Arc<Target>, tls: Option<(Arc<rustls::ClientConfig>, ServerName<'static>)>) -> Self {
-        Self { target, tls: tls.map(|(config, name)| (config.into(), name)) }
+    pub(crate) fn new(
+        target: Arc<Target>,
+        tls: Option<(Arc<rustls::ClientConfig>, ServerName<'static>)>,
+    ) -> Self {
+        Self {
+            target,
+            tls: tls.map(|(config, name)| (config.into(), name)),
+        }
     }
 
     async fn connect(self) -> Result<Stream, Failure> {
@@ -84,8 +90,13 @@ impl Dialler {
             Place::Tcp(endpoints) => Box::new(connect_tcp(endpoints).await?),
             Place::Unix(path) => connect_unix(path).await?,
         };
-        let Some((connector, name)) = self.tls else { return Ok(stream) };
-        let stream = connector.connect(name, stream).await.map_err(|error| handshake_failure(&error))?;
+        let Some((connector, name)) = self.tls else {
+            return Ok(stream);
+        };
+        let stream = connector
+            .connect(name, stream)
+            .await
+            .map_err(|error| handshake_failure(&error))?;
         Ok(Box::new(stream))
     }
 }
@@ -102,7 +113,9 @@ impl Service<Uri> for Dialler {
     fn call(&mut self, _: Uri) -> Self::Future {
         let connecting = self.clone().connect();
         Box::pin(async move {
-            let stream = timeout(TIMEOUT, connecting).await.unwrap_or(Err(Failure::NoAnswer))?;
+            let stream = timeout(TIMEOUT, connecting)
+                .await
+                .unwrap_or(Err(Failure::NoAnswer))?;
             Ok(TokioIo::new(stream))
         })
     }
@@ -112,7 +125,11 @@ impl Service<Uri> for Dialler {
 async fn connect_tcp(endpoints: &[(String, u16)]) -> Result<TcpStream, Failure> {
     let mut addresses = Vec::new();
     for (host, port) in endpoints {
-        addresses.extend(lookup_host((host.as_str(), *port)).await.map_err(|_| Failure::NoSuchName)?);
+        addresses.extend(
+            lookup_host((host.as_str(), *port))
+                .await
+                .map_err(|_| Failure::NoSuchName)?,
+        );
     }
     let mut attempts = JoinSet::new(); // dropped, it ends those that are slower
     let mut failure = Failure::NoSuchName;
@@ -159,14 +176,21 @@ async fn connect_unix(_: &std::path::Path) -> Result<Stream, Failure> {
 fn io_failure(error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Failure::NothingListens,
-        io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Failure::NoAnswer,
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Failure::HungUp,
+        io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            Failure::NoAnswer
+        }
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+            Failure::HungUp
+        }
         kind => Failure::Other(kind.to_string()),
     }
 }
 
 fn handshake_failure(error: &io::Error) -> Failure {
-    let Some(error_of_tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
+    let Some(error_of_tls) = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+    else {
         return io_failure(error);
     };
     match error_of_tls {
@@ -180,9 +204,13 @@ fn handshake_failure(error: &io::Error) -> Failure {
 
 fn certificate_fault(fault: &CertificateError) -> CertificateFault {
     match fault {
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => CertificateFault::OtherName,
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            CertificateFault::OtherName
+        }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => CertificateFault::Expired,
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => CertificateFault::NotYetValid,
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            CertificateFault::NotYetValid
+        }
         _ => CertificateFault::UnknownAuthority,
     }
 }

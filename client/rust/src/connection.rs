@@ -84,7 +84,10 @@ impl Connection {
         let target = Arc::new(Target::resolve(target, environment)?);
         let tls = tls.or_else(|| Tls::from_environment(environment))?;
         let bearer = bearer.or_else(|| bearer_from_environment(environment))?;
-        if tls.as_ref().is_some_and(|tls| tls.key_file.is_some() && tls.certificate_file.is_none()) {
+        if tls
+            .as_ref()
+            .is_some_and(|tls| tls.key_file.is_some() && tls.certificate_file.is_none())
+        {
             return Err(Error::usage("Tls: key_file needs certificate_file"));
         }
         if bearer.is_some() && tls.is_none() && !target.is_local() {
@@ -128,7 +131,10 @@ impl Connection {
         if !line.as_ref().is_some_and(is_current) {
             *line = None;
         }
-        let line = line.get_or_insert_with(|| Line { channel: self.open(tls.clone()), tls });
+        let line = line.get_or_insert_with(|| Line {
+            channel: self.open(tls.clone()),
+            tls,
+        });
         (Wire(line.channel.clone()), bearer)
     }
 
@@ -169,8 +175,15 @@ fn in_clear(target: &Target) -> Error {
 
 fn origin(link: &Link) -> Result<Uri> {
     let scheme = if link.tls { "https" } else { "http" };
-    let authority = link.server_name.clone().unwrap_or_else(|| link.target.authority());
-    let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query("/").build();
+    let authority = link
+        .server_name
+        .clone()
+        .unwrap_or_else(|| link.target.authority());
+    let uri = Uri::builder()
+        .scheme(scheme)
+        .authority(authority)
+        .path_and_query("/")
+        .build();
     uri.map_err(|_| Error::invalid("the target or the server name is none that HTTP allows"))
 }
 
@@ -178,7 +191,9 @@ fn server_name(link: &Link) -> Result<ServerName<'static>> {
     let name = link.server_name.as_deref().unwrap_or_else(|| link.target.host());
     let name = ServerName::try_from(name.to_owned());
     match name {
-        Err(_) if link.tls => Err(Error::invalid("the server name is none that a certificate can have")),
+        Err(_) if link.tls => Err(Error::invalid(
+            "the server name is none that a certificate can have",
+        )),
         Err(_) => ServerName::try_from("localhost").map_err(|_| Error::invalid("no server name")),
         Ok(name) => Ok(name),
     }

@@ -88,11 +88,14 @@ impl Tls {
             server_name: text(environment, SERVER_NAME)?,
         };
         if let (Some(false), Some(given)) = (wanted, given) {
-            return Err(Error::unusable(format!("{TLS} says no, but {given} is set")).with_remedy("Unset one of them."));
+            return Err(Error::unusable(format!("{TLS} says no, but {given} is set"))
+                .with_remedy("Unset one of them."));
         }
         if tls.key_file.is_some() && tls.certificate_file.is_none() {
-            return Err(Error::unusable(format!("{KEY_FILE} is set without {CERTIFICATE_FILE}"))
-                .with_remedy("Set both, or neither."));
+            return Err(
+                Error::unusable(format!("{KEY_FILE} is set without {CERTIFICATE_FILE}"))
+                    .with_remedy("Set both, or neither."),
+            );
         }
         Ok((given.is_some() || wanted == Some(true)).then_some(tls))
     }
@@ -101,8 +104,10 @@ impl Tls {
 /// The file of the bearer that the environment names.
 pub(crate) fn bearer_from_environment(environment: Environment<'_>) -> Result<Option<PathBuf>> {
     match (value(environment, BEARER_FILE), value(environment, API_KEY_FILE)) {
-        (Some(_), Some(_)) => Err(Error::unusable(format!("{BEARER_FILE} and {API_KEY_FILE} are both set"))
-            .with_remedy("A call has one identity: set one of them.")),
+        (Some(_), Some(_)) => Err(
+            Error::unusable(format!("{BEARER_FILE} and {API_KEY_FILE} are both set"))
+                .with_remedy("A call has one identity: set one of them."),
+        ),
         (token, key) => Ok(token.or(key).map(PathBuf::from)),
     }
 }
@@ -150,7 +155,10 @@ fn authorization(content: &[u8], path: &Path) -> Result<MetadataValue<Ascii>, Fa
         return Err(format!("{path} has more than {LONGEST} bytes"));
     }
     let foreign = || format!("{path} holds something else than one bearer token (RFC 6750, section 2.1)");
-    let text = std::str::from_utf8(bearer).ok().filter(|text| is_b64token(text)).ok_or_else(foreign)?;
+    let text = std::str::from_utf8(bearer)
+        .ok()
+        .filter(|text| is_b64token(text))
+        .ok_or_else(foreign)?;
     let mut value = MetadataValue::try_from(format!("Bearer {text}")).map_err(|_| foreign())?;
     value.set_sensitive(true);
     Ok(value)
@@ -168,7 +176,12 @@ mod tests {
     use super::*;
 
     fn environment(pairs: &'static [(&str, &str)]) -> impl Fn(&str) -> Option<OsString> {
-        |name| pairs.iter().find(|(each, _)| *each == name).map(|(_, value)| value.into())
+        |name| {
+            pairs
+                .iter()
+                .find(|(each, _)| *each == name)
+                .map(|(_, value)| value.into())
+        }
     }
 
     fn tls(pairs: &'static [(&str, &str)]) -> Result<Option<Tls>> {
@@ -193,10 +206,22 @@ mod tests {
 
     #[test]
     fn a_file_turns_tls_on() {
-        let expected = Tls::new().ca_file("ca").certificate_file("c").key_file("k").server_name("n");
-        let pairs = &[(CA_FILE, "ca"), (CERTIFICATE_FILE, "c"), (KEY_FILE, "k"), (SERVER_NAME, "n")];
+        let expected = Tls::new()
+            .ca_file("ca")
+            .certificate_file("c")
+            .key_file("k")
+            .server_name("n");
+        let pairs = &[
+            (CA_FILE, "ca"),
+            (CERTIFICATE_FILE, "c"),
+            (KEY_FILE, "k"),
+            (SERVER_NAME, "n"),
+        ];
         assert_eq!(tls(pairs).unwrap(), Some(expected));
-        assert_eq!(tls(&[(CERTIFICATE_FILE, "c")]).unwrap(), Some(Tls::new().certificate_file("c")));
+        assert_eq!(
+            tls(&[(CERTIFICATE_FILE, "c")]).unwrap(),
+            Some(Tls::new().certificate_file("c"))
+        );
     }
 
     #[test]
@@ -219,10 +244,25 @@ mod tests {
     #[test]
     fn a_bearer_is_one_word_of_rfc_6750() {
         let path = Path::new("the-file");
-        assert_eq!(authorization(b" abc.d-_~+/==\n", path).unwrap().to_str().unwrap(), "Bearer abc.d-_~+/==");
-        for bad in [&b"two words"[..], b"", b"\n", b"secret=x", b"===", b"caf\xc3\xa9", b"\xff", &[b'a'; 8193]] {
+        assert_eq!(
+            authorization(b" abc.d-_~+/==\n", path).unwrap().to_str().unwrap(),
+            "Bearer abc.d-_~+/=="
+        );
+        for bad in [
+            &b"two words"[..],
+            b"",
+            b"\n",
+            b"secret=x",
+            b"===",
+            b"caf\xc3\xa9",
+            b"\xff",
+            &[b'a'; 8193],
+        ] {
             let fault = authorization(bad, path).unwrap_err();
-            assert!(fault.starts_with("the-file ") && !fault.contains("secret"), "{fault}");
+            assert!(
+                fault.starts_with("the-file ") && !fault.contains("secret"),
+                "{fault}"
+            );
         }
         assert!(!format!("{:?}", authorization(b"hidden", path)).contains("hidden"));
     }

@@ -46,7 +46,9 @@ pub(crate) struct Details {
 impl Details {
     /// What is absent, foreign or malformed counts as not said: the status code still says what matters.
     pub(crate) fn from_metadata(metadata: &MetadataMap) -> Self {
-        let packed = metadata.get_bin(MOVED_DETAILS).and_then(|value| value.to_bytes().ok());
+        let packed = metadata
+            .get_bin(MOVED_DETAILS)
+            .and_then(|value| value.to_bytes().ok());
         packed.and_then(|packed| Self::read(&packed)).unwrap_or_default()
     }
 

@@ -57,7 +57,10 @@ impl Error {
     /// Whether a later try may succeed without anything being corrected.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
-        matches!(self.0.kind, Kind::Unavailable | Kind::Unreachable | Kind::TokenExpired)
+        matches!(
+            self.0.kind,
+            Kind::Unavailable | Kind::Unreachable | Kind::TokenExpired
+        )
     }
 
     /// Why, as in `ErrorReason` of the API without its prefix (`UNKNOWN_CLIENT`), or one of the client's own:
@@ -146,7 +149,9 @@ impl Error {
     /// For a use after closing.
     pub(crate) fn closed(what: &str) -> Self {
         Self::new(Kind::Closed, "CLOSED", format!("the {what} is closed"))
-            .with_remedy(format!("Keep the {what} open as long as it is used; close it last."))
+            .with_remedy(format!(
+                "Keep the {what} open as long as it is used; close it last."
+            ))
             .with_code(Code::Cancelled)
     }
 
@@ -167,7 +172,10 @@ impl Error {
 
     /// For a source without a live token.
     pub(crate) fn token_expired(last: Option<&Self>) -> Self {
-        let why = last.map_or_else(|| "it has not come yet".to_owned(), |last| last.message().to_owned());
+        let why = last.map_or_else(
+            || "it has not come yet".to_owned(),
+            |last| last.message().to_owned(),
+        );
         let mut error = Self::new(
             Kind::TokenExpired,
             "TOKEN_EXPIRED",
@@ -190,9 +198,13 @@ impl Error {
 
     /// For a wait that has run out.
     pub(crate) fn no_successor() -> Self {
-        Self::new(Kind::Unavailable, "DEADLINE_EXCEEDED", "no successor of the token came in time")
-            .with_remedy("Allow more time, or look into the server's log.")
-            .with_code(Code::DeadlineExceeded)
+        Self::new(
+            Kind::Unavailable,
+            "DEADLINE_EXCEEDED",
+            "no successor of the token came in time",
+        )
+        .with_remedy("Allow more time, or look into the server's log.")
+        .with_code(Code::DeadlineExceeded)
     }
 }
 

@@ -50,7 +50,12 @@ impl<T: Clone> Watched<T> {
         Ok(Self {
             paths,
             load: Box::new(load),
-            state: Mutex::new(State { value, digest, fault: Fault::new(), look_at }),
+            state: Mutex::new(State {
+                value,
+                digest,
+                fault: Fault::new(),
+                look_at,
+            }),
         })
     }
 
@@ -77,7 +82,11 @@ impl<T: Clone> Watched<T> {
         let known = self.lock().digest;
         let found = read_all(&self.paths).and_then(|contents| {
             let digest = digest(&contents);
-            if digest == known { Ok(None) } else { Ok(Some(((self.load)(&contents)?, digest))) }
+            if digest == known {
+                Ok(None)
+            } else {
+                Ok(Some(((self.load)(&contents)?, digest)))
+            }
         });
         let mut state = self.lock();
         match found {
@@ -121,7 +130,9 @@ fn read(path: &Path) -> Result<Vec<u8>, Fault> {
         return Err(format!("{} is not a regular file", path.display()));
     }
     let mut content = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut content).map_err(unreadable)?;
+    file.take(LARGEST + 1)
+        .read_to_end(&mut content)
+        .map_err(unreadable)?;
     if content.len() as u64 > LARGEST {
         return Err(format!("{} has more than {LARGEST} bytes", path.display()));
     }

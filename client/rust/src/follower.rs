@@ -160,7 +160,13 @@ impl Follower {
     }
 
     /// A watch is over: at its limit, by an error, or (`None`) because it was cancelled or the server ended it.
-    pub(crate) fn watch_ended(&mut self, error: Option<Error>, started_at: Instant, limit: Duration, now: Instant) {
+    pub(crate) fn watch_ended(
+        &mut self,
+        error: Option<Error>,
+        started_at: Instant,
+        limit: Duration,
+        now: Instant,
+    ) {
         let lasted = now.saturating_duration_since(started_at).as_secs_f64();
         let at_limit = lasted >= limit.as_secs_f64() - 0.1;
         match error {
@@ -169,10 +175,15 @@ impl Follower {
                 self.watch_failures = 0;
                 self.watch_at = now;
             }
-            Some(error) if error.code() == Code::Unimplemented => self.watch_at = now + seconds(WATCH_UNIMPLEMENTED),
+            Some(error) if error.code() == Code::Unimplemented => {
+                self.watch_at = now + seconds(WATCH_UNIMPLEMENTED)
+            }
             Some(error) => {
-                self.watch_failures =
-                    if lasted >= WATCH_PROVEN { 1 } else { self.watch_failures.saturating_add(1) };
+                self.watch_failures = if lasted >= WATCH_PROVEN {
+                    1
+                } else {
+                    self.watch_failures.saturating_add(1)
+                };
                 self.watch_at = now + self.backoff(self.watch_failures, Some(&error));
                 self.last_error = Some(error);
             }
@@ -195,7 +206,11 @@ impl Follower {
     /// The server has accepted the report and serves that token no more. It mints at the next fetch.
     pub(crate) fn reported(&mut self, now: Instant) {
         self.rejected = self.wanted_report;
-        if self.token.as_ref().is_some_and(|token| token.generation() <= self.rejected) {
+        if self
+            .token
+            .as_ref()
+            .is_some_and(|token| token.generation() <= self.rejected)
+        {
             self.token = None;
             self.fetch_failures = 0;
             self.fetch_at = now;
@@ -232,7 +247,8 @@ impl Follower {
             return false;
         }
         // A lower generation counts only when nothing else lives: the store has lost its history then.
-        self.live(now).is_none_or(|live| token.generation() > live.generation())
+        self.live(now)
+            .is_none_or(|live| token.generation() > live.generation())
     }
 
     fn failing(&self, now: Instant) -> bool {
@@ -242,13 +258,18 @@ impl Follower {
     /// When to fetch if no watch has pushed the successor: a little after the refresh time, spread.
     fn due(&mut self, token: &Token, now: Instant) -> Instant {
         let refresh_at = token.refresh_at().max(now);
-        let rest = token.expires_at().saturating_duration_since(refresh_at).as_secs_f64();
+        let rest = token
+            .expires_at()
+            .saturating_duration_since(refresh_at)
+            .as_secs_f64();
         let grace = GRACE_MAX.min(rest / 2.0);
         refresh_at + seconds(grace * (0.5 + (self.jitter)() / 2.0))
     }
 
     fn pause(&self, now: Instant) -> Duration {
-        let rest = self.live(now).map_or(0.0, |token| (token.expires_at() - now).as_secs_f64());
+        let rest = self
+            .live(now)
+            .map_or(0.0, |token| (token.expires_at() - now).as_secs_f64());
         seconds((PAUSE_SHARE * rest).clamp(PAUSE_MIN, PAUSE_MAX))
     }
 
@@ -259,7 +280,9 @@ impl Follower {
 
 /// Full jitter, on top of what the server asked for.
 pub(crate) fn backoff(failures: u32, error: Option<&Error>, jitter: f64) -> Duration {
-    let asked = error.and_then(Error::retry_after).map_or(0.0, |asked| asked.as_secs_f64().min(RETRY_AFTER_MAX));
+    let asked = error
+        .and_then(Error::retry_after)
+        .map_or(0.0, |asked| asked.as_secs_f64().min(RETRY_AFTER_MAX));
     // Beyond 2^6 it is the maximum anyway.
     let grown = BACKOFF_BASE * f64::from(2_u32.pow(failures.min(16)));
     seconds(asked + jitter * BACKOFF_MAX.min(grown))

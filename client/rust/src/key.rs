@@ -18,7 +18,11 @@ pub struct TokenKey {
 impl TokenKey {
     /// `client`: the name under which the OAuth client is registered with the server.
     pub fn new(client: impl Into<String>) -> Self {
-        Self { client: client.into(), audience: String::new(), scopes: Vec::new() }
+        Self {
+            client: client.into(),
+            audience: String::new(),
+            scopes: Vec::new(),
+        }
     }
 
     /// The API that the token is for. Default: the issuer's.
@@ -34,7 +38,12 @@ impl TokenKey {
     pub fn scopes<S: AsRef<str>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.scopes = scopes
             .into_iter()
-            .flat_map(|text| text.as_ref().split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+            .flat_map(|text| {
+                text.as_ref()
+                    .split_whitespace()
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            })
             .collect();
         self
     }

@@ -1,6 +1,13 @@
 //! The messages and stubs of `mintonce.v1`. Not public: their fields print the token.
 
-#![allow(clippy::pedantic, clippy::all, missing_docs, unreachable_pub, unused_qualifications, dead_code)]
+#![allow(
+    clippy::pedantic,
+    clippy::all,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    dead_code
+)]
 
 use std::fmt;
 
@@ -8,7 +15,9 @@ include!("generated/mintonce.v1.rs");
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token").field("generation", &self.generation).finish_non_exhaustive()
+        f.debug_struct("Token")
+            .field("generation", &self.generation)
+            .finish_non_exhaustive()
     }
 }
 
@@ -18,11 +27,19 @@ mod tests {
 
     #[test]
     fn no_message_prints_the_text_of_a_token() {
-        let token = Token { access_token: "secret-text".into(), generation: 7, ..Token::default() };
+        let token = Token {
+            access_token: "secret-text".into(),
+            generation: 7,
+            ..Token::default()
+        };
         let shown = format!(
             "{token:?} {:?} {:#?}",
-            GetTokenResponse { token: Some(token.clone()) },
-            WatchTokenResponse { token: Some(token.clone()) },
+            GetTokenResponse {
+                token: Some(token.clone())
+            },
+            WatchTokenResponse {
+                token: Some(token.clone())
+            },
         );
         assert!(shown.contains("generation: 7"), "{shown}");
         assert!(!shown.contains("secret-text"), "{shown}");

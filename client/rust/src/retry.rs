@@ -62,7 +62,11 @@ pub(crate) struct Attempts {
 
 impl Attempts {
     pub(crate) fn new(policy: Policy) -> Self {
-        Self { policy, made: 0, delay: FIRST }
+        Self {
+            policy,
+            made: 0,
+            delay: FIRST,
+        }
     }
 
     /// An attempt has failed. How long to wait before the next one; `None` when there is to be none.
@@ -75,7 +79,11 @@ impl Attempts {
             Some(_) => true,
             None => matches!(status.code(), Code::Unavailable | Code::Cancelled),
         };
-        let allowed = if may_pass || pushback == Pushback::Stop { throttle.failed() } else { true };
+        let allowed = if may_pass || pushback == Pushback::Stop {
+            throttle.failed()
+        } else {
+            true
+        };
         if self.policy == Policy::Once || !may_pass || !allowed || self.made >= ATTEMPTS {
             return None;
         }
@@ -102,10 +110,14 @@ enum Pushback {
 }
 
 fn pushback(status: &Status) -> Pushback {
-    let Some(value) = status.metadata().get(PUSHBACK) else { return Pushback::Unsaid };
+    let Some(value) = status.metadata().get(PUSHBACK) else {
+        return Pushback::Unsaid;
+    };
     // What is no number stops retries, too.
     let milliseconds = value.to_str().ok().and_then(|text| text.parse::<u32>().ok());
-    milliseconds.map_or(Pushback::Stop, |each| Pushback::Wait(Duration::from_millis(each.into())))
+    milliseconds.map_or(Pushback::Stop, |each| {
+        Pushback::Wait(Duration::from_millis(each.into()))
+    })
 }
 
 #[cfg(test)]
@@ -124,7 +136,10 @@ mod tests {
     fn an_unavailable_server_is_tried_four_times_within_a_second() {
         let (throttle, mut attempts) = (Throttle::new(), Attempts::new(Policy::Repeat));
         for expected in [0.1, 0.2, 0.4] {
-            let delay = attempts.next_after(&unavailable(None), &throttle).unwrap().as_secs_f64();
+            let delay = attempts
+                .next_after(&unavailable(None), &throttle)
+                .unwrap()
+                .as_secs_f64();
             assert!((expected * 0.8..expected * 1.2).contains(&delay), "{delay}");
         }
         assert_eq!(attempts.next_after(&unavailable(None), &throttle), None);
@@ -134,7 +149,11 @@ mod tests {
     fn a_pushback_stops_or_delays() {
         let throttle = Throttle::new();
         for stop in ["-1", "never", ""] {
-            assert_eq!(Attempts::new(Policy::Repeat).next_after(&unavailable(Some(stop)), &throttle), None, "{stop}");
+            assert_eq!(
+                Attempts::new(Policy::Repeat).next_after(&unavailable(Some(stop)), &throttle),
+                None,
+                "{stop}"
+            );
         }
         let throttle = Throttle::new();
         let delay = Attempts::new(Policy::Repeat).next_after(&unavailable(Some("750")), &throttle);
@@ -144,16 +163,30 @@ mod tests {
     #[test]
     fn other_errors_and_other_calls_are_not_repeated() {
         let throttle = Throttle::new();
-        assert_eq!(Attempts::new(Policy::Repeat).next_after(&Status::internal("no"), &throttle), None);
-        assert_eq!(Attempts::new(Policy::Once).next_after(&unavailable(None), &throttle), None);
+        assert_eq!(
+            Attempts::new(Policy::Repeat).next_after(&Status::internal("no"), &throttle),
+            None
+        );
+        assert_eq!(
+            Attempts::new(Policy::Once).next_after(&unavailable(None), &throttle),
+            None
+        );
     }
 
     #[test]
     fn a_client_all_of_whose_calls_fail_stops_repeating_them() {
         let throttle = Throttle::new();
-        let retries = (0..20).filter(|_| Attempts::new(Policy::Repeat).next_after(&unavailable(None), &throttle).is_some());
+        let retries = (0..20).filter(|_| {
+            Attempts::new(Policy::Repeat)
+                .next_after(&unavailable(None), &throttle)
+                .is_some()
+        });
         assert_eq!(retries.count(), 4);
         (0..20).for_each(|_| throttle.succeeded());
-        assert!(Attempts::new(Policy::Repeat).next_after(&unavailable(None), &throttle).is_some());
+        assert!(
+            Attempts::new(Policy::Repeat)
+                .next_after(&unavailable(None), &throttle)
+                .is_some()
+        );
     }
 }

@@ -30,7 +30,10 @@ impl Shared {
     pub(crate) fn new(follower: Follower) -> Self {
         Self {
             snapshot: ArcSwapOption::new(follower.token().map(|token| token.0.clone())),
-            state: Mutex::new(State { follower, is_closed: false }),
+            state: Mutex::new(State {
+                follower,
+                is_closed: false,
+            }),
             changes: watch::Sender::new(0),
             kicks: watch::Sender::new(()),
             closed: watch::Sender::new(false),
@@ -48,7 +51,11 @@ impl Shared {
     /// Why there is no live token.
     pub(crate) fn dead(&self) -> Error {
         let state = self.lock();
-        if state.is_closed { Error::closed("source") } else { state.follower.expired() }
+        if state.is_closed {
+            Error::closed("source")
+        } else {
+            state.follower.expired()
+        }
     }
 
     /// Change the state, and wake those who wait. It stays as it is once the source is closed.
@@ -59,7 +66,8 @@ impl Shared {
         }
         let result = change(&mut state.follower, Instant::now());
         // With the lock held, so that an older token cannot overwrite a newer one.
-        self.snapshot.store(state.follower.token().map(|token| token.0.clone()));
+        self.snapshot
+            .store(state.follower.token().map(|token| token.0.clone()));
         drop(state);
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
         Ok(result)
@@ -68,7 +76,11 @@ impl Shared {
     /// Look at the state, or prepare a change that nobody waits for.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&mut Follower, Instant) -> T) -> Result<T> {
         let mut state = self.lock();
-        if state.is_closed { Err(Error::closed("source")) } else { Ok(look(&mut state.follower, Instant::now())) }
+        if state.is_closed {
+            Err(Error::closed("source"))
+        } else {
+            Ok(look(&mut state.follower, Instant::now()))
+        }
     }
 
     /// Wait until a look at the state finds something. `None`: it did not within the time.

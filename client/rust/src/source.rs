@@ -148,7 +148,9 @@ impl TokenSourceBuilder {
         let is_said = own.target.is_some() || own.tls.is_said() || own.bearer.is_said();
         let client = match self.client {
             Some(_) if is_said => {
-                return Err(Error::usage("give the target, TLS and the bearer to the client that the source shares"));
+                return Err(Error::usage(
+                    "give the target, TLS and the bearer to the client that the source shares",
+                ));
             }
             Some(client) => client,
             None => self.options.build()?,
@@ -160,8 +162,16 @@ impl TokenSourceBuilder {
         let shared = Arc::new(Shared::new(follower));
         let handle = tokio::spawn(worker::run(shared.clone(), client, self.key));
         let abort = handle.abort_handle();
-        let task = Arc::new(Task { shared: shared.clone(), handle: Mutex::new(Some(handle)), abort });
-        Ok(TokenSource { shared, timeout, task })
+        let task = Arc::new(Task {
+            shared: shared.clone(),
+            handle: Mutex::new(Some(handle)),
+            abort,
+        });
+        Ok(TokenSource {
+            shared,
+            timeout,
+            task,
+        })
     }
 }
 
@@ -260,12 +270,15 @@ impl TokenSource {
         self.shared.kick();
         let found = self
             .shared
-            .wait(timeout, |follower, now| match follower.successor(generation, now) {
-                Some(token) => Some(Ok(token.clone())),
-                None if follower.report_setbacks() != seen => {
-                    Some(Err(follower.report_error().cloned().unwrap_or_else(Error::no_successor)))
+            .wait(timeout, |follower, now| {
+                match follower.successor(generation, now) {
+                    Some(token) => Some(Ok(token.clone())),
+                    None if follower.report_setbacks() != seen => Some(Err(follower
+                        .report_error()
+                        .cloned()
+                        .unwrap_or_else(Error::no_successor))),
+                    None => None,
                 }
-                None => None,
             })
             .await?;
         found.unwrap_or_else(|| Err(Error::no_successor()))
@@ -274,14 +287,23 @@ impl TokenSource {
     /// Wait for a newer token than the given one.
     pub async fn wait_until_updated(&self, than: &Token, timeout: Duration) -> Result<Token> {
         let generation = than.generation();
-        let found = self.shared.wait(timeout, |follower, now| follower.successor(generation, now).cloned()).await?;
+        let found = self
+            .shared
+            .wait(timeout, |follower, now| {
+                follower.successor(generation, now).cloned()
+            })
+            .await?;
         found.ok_or_else(Error::no_successor)
     }
 
     /// The live token, then its successors as they come.
     #[must_use]
     pub fn subscribe(&self) -> Updates {
-        Updates { shared: self.shared.clone(), changes: self.shared.changes(), last: None }
+        Updates {
+            shared: self.shared.clone(),
+            changes: self.shared.changes(),
+            last: None,
+        }
     }
 
     /// End the task, and its connection if it is the source's own. From now on every call of every clone fails with
@@ -289,7 +311,9 @@ impl TokenSource {
     pub async fn shutdown(&self) {
         self.shared.close();
         if let Some(handle) = self.task.handle.lock().await.take()
-            && timeout(self.timeout + Duration::from_secs(1), handle).await.is_err()
+            && timeout(self.timeout + Duration::from_secs(1), handle)
+                .await
+                .is_err()
         {
             self.task.abort.abort();
         }
@@ -298,7 +322,9 @@ impl TokenSource {
 
 impl std::fmt::Debug for TokenSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TokenSource").field("token", &self.shared.live()).finish_non_exhaustive()
+        f.debug_struct("TokenSource")
+            .field("token", &self.shared.live())
+            .finish_non_exhaustive()
     }
 }
 
@@ -318,9 +344,15 @@ impl Updates {
     pub async fn next(&mut self) -> Option<Token> {
         loop {
             self.changes.mark_unchanged();
-            let live = self.shared.look(|follower, now| follower.live(now).cloned()).ok()?;
+            let live = self
+                .shared
+                .look(|follower, now| follower.live(now).cloned())
+                .ok()?;
             if let Some(token) = live
-                && self.last.as_ref().is_none_or(|last| last.generation() != token.generation())
+                && self
+                    .last
+                    .as_ref()
+                    .is_none_or(|last| last.generation() != token.generation())
             {
                 self.last = Some(token.clone());
                 return Some(token);

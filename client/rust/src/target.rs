@@ -60,10 +60,15 @@ impl Target {
         };
         let Some(place) = place else {
             let shown = visible(text, MAX_SHOWN);
-            return Err(Error::invalid(format!("the target is not one that this client knows: {shown}"))
-                .with_remedy(FORMS));
+            return Err(
+                Error::invalid(format!("the target is not one that this client knows: {shown}"))
+                    .with_remedy(FORMS),
+            );
         };
-        Ok(Self { text: text.to_owned(), place })
+        Ok(Self {
+            text: text.to_owned(),
+            place,
+        })
     }
 
     /// Whether it stays on this host: only then may a bearer travel in clear. A name other than `localhost` may lead
@@ -88,7 +93,11 @@ impl Target {
         match &self.place {
             Place::Unix(_) => "localhost".to_owned(),
             Place::Tcp(endpoints) => endpoints.first().map_or_else(String::new, |(host, port)| {
-                if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+                if host.contains(':') {
+                    format!("[{host}]:{port}")
+                } else {
+                    format!("{host}:{port}")
+                }
             }),
         }
     }
@@ -96,13 +105,21 @@ impl Target {
 
 /// Whether a host is this one, whatever a resolver says.
 pub(crate) fn is_loopback(host: &str) -> bool {
-    let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    let host = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(host);
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn is_url(scheme: &str, rest: &str) -> Error {
     let secure = ["https", "grpcs"].contains(&scheme.to_ascii_lowercase().as_str());
-    let tls = if secure { " For TLS, set MINTONCE_CA_FILE or MINTONCE_TLS=true." } else { "" };
+    let tls = if secure {
+        " For TLS, set MINTONCE_CA_FILE or MINTONCE_TLS=true."
+    } else {
+        ""
+    };
     let host = rest.split('/').next().unwrap_or_default();
     let host = host.rsplit('@').next().unwrap_or_default(); // before it may stand a password
     Error::invalid(format!("the target has a URL's scheme: {scheme}://"))
@@ -110,8 +127,10 @@ fn is_url(scheme: &str, rest: &str) -> Error {
 }
 
 fn addresses(list: &str, is_address: impl Fn(&str) -> bool) -> Option<Place> {
-    let endpoints: Option<Vec<_>> =
-        list.split(',').map(|each| endpoint(each).filter(|(host, _)| is_address(host))).collect();
+    let endpoints: Option<Vec<_>> = list
+        .split(',')
+        .map(|each| endpoint(each).filter(|(host, _)| is_address(host)))
+        .collect();
     endpoints.map(Place::Tcp)
 }
 
@@ -119,7 +138,10 @@ fn addresses(list: &str, is_address: impl Fn(&str) -> bool) -> Option<Place> {
 fn endpoint(text: &str) -> Option<(String, u16)> {
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
         let (host, rest) = rest.split_once(']')?;
-        (host, rest.strip_prefix(':').or_else(|| rest.is_empty().then_some(""))?)
+        (
+            host,
+            rest.strip_prefix(':').or_else(|| rest.is_empty().then_some(""))?,
+        )
     } else if text.matches(':').count() > 1 {
         (text, "")
     } else {
@@ -129,7 +151,11 @@ fn endpoint(text: &str) -> Option<(String, u16)> {
     if host.is_empty() || !host.chars().all(allowed) {
         return None;
     }
-    let port = if port.is_empty() { DEFAULT_PORT } else { port.parse().ok()? };
+    let port = if port.is_empty() {
+        DEFAULT_PORT
+    } else {
+        port.parse().ok()?
+    };
     Some((host.to_owned(), port))
 }
 
@@ -142,7 +168,12 @@ mod tests {
     }
 
     fn tcp(endpoints: &[(&str, u16)]) -> Place {
-        Place::Tcp(endpoints.iter().map(|(host, port)| ((*host).to_owned(), *port)).collect())
+        Place::Tcp(
+            endpoints
+                .iter()
+                .map(|(host, port)| ((*host).to_owned(), *port))
+                .collect(),
+        )
     }
 
     #[test]
@@ -152,24 +183,49 @@ mod tests {
         assert_eq!(parsed("dns:mintonce").place, tcp(&[("mintonce", 443)]));
         assert_eq!(parsed("[::1]:50051").place, tcp(&[("::1", 50051)]));
         assert_eq!(parsed("::1").place, tcp(&[("::1", 443)]));
-        assert_eq!(parsed("ipv4:10.0.0.1:1,10.0.0.2:2").place, tcp(&[("10.0.0.1", 1), ("10.0.0.2", 2)]));
+        assert_eq!(
+            parsed("ipv4:10.0.0.1:1,10.0.0.2:2").place,
+            tcp(&[("10.0.0.1", 1), ("10.0.0.2", 2)])
+        );
         assert_eq!(parsed("ipv6:[::1]:1").place, tcp(&[("::1", 1)]));
-        assert_eq!(parsed("unix:/run/m.sock").place, Place::Unix("/run/m.sock".into()));
-        assert_eq!(parsed("unix:///run/m.sock").place, Place::Unix("/run/m.sock".into()));
+        assert_eq!(
+            parsed("unix:/run/m.sock").place,
+            Place::Unix("/run/m.sock".into())
+        );
+        assert_eq!(
+            parsed("unix:///run/m.sock").place,
+            Place::Unix("/run/m.sock".into())
+        );
         assert_eq!(parsed("unix:m.sock").place, Place::Unix("m.sock".into()));
     }
 
     #[test]
     fn what_is_not_understood_is_refused() {
-        for text in ["dns://8.8.8.8/mintonce:1", "host:port", "unix:", "ipv4:name:1", "xds:///a", "a b:1", "h:99999", "[::1"] {
-            assert_eq!(Target::parse(text).unwrap_err().reason(), "INVALID_REQUEST", "{text}");
+        for text in [
+            "dns://8.8.8.8/mintonce:1",
+            "host:port",
+            "unix:",
+            "ipv4:name:1",
+            "xds:///a",
+            "a b:1",
+            "h:99999",
+            "[::1",
+        ] {
+            assert_eq!(
+                Target::parse(text).unwrap_err().reason(),
+                "INVALID_REQUEST",
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn a_url_is_refused_with_the_target_in_it() {
         let error = Target::parse("https://user:password@mintonce:443/path").unwrap_err();
-        assert!(error.remedy().contains("mintonce:443") && error.remedy().contains("MINTONCE_TLS"), "{error:#}");
+        assert!(
+            error.remedy().contains("mintonce:443") && error.remedy().contains("MINTONCE_TLS"),
+            "{error:#}"
+        );
         assert!(!format!("{error:#}").contains("password"), "{error:#}");
     }
 
@@ -185,10 +241,24 @@ mod tests {
 
     #[test]
     fn only_loopback_and_unix_sockets_are_local() {
-        for text in ["unix:/x", "localhost:1", "LOCALHOST:1", "127.8.9.1:1", "[::1]:1", "dns:///localhost:1", "ipv4:127.0.0.1:1,127.0.0.2:1"] {
+        for text in [
+            "unix:/x",
+            "localhost:1",
+            "LOCALHOST:1",
+            "127.8.9.1:1",
+            "[::1]:1",
+            "dns:///localhost:1",
+            "ipv4:127.0.0.1:1,127.0.0.2:1",
+        ] {
             assert!(parsed(text).is_local(), "{text}");
         }
-        for text in ["mintonce:1", "10.0.0.1:1", "localhost.example:1", "ipv4:127.0.0.1:1,10.0.0.1:1", "[::2]:1"] {
+        for text in [
+            "mintonce:1",
+            "10.0.0.1:1",
+            "localhost.example:1",
+            "ipv4:127.0.0.1:1,10.0.0.1:1",
+            "[::2]:1",
+        ] {
             assert!(!parsed(text).is_local(), "{text}");
         }
     }

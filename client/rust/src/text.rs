@@ -25,7 +25,10 @@ mod tests {
 
     #[test]
     fn plain_text_stays() {
-        assert_eq!(visible("it's \"here\", für 3 €\\", 100), "it's \"here\", für 3 €\\");
+        assert_eq!(
+            visible("it's \"here\", für 3 €\\", 100),
+            "it's \"here\", für 3 €\\"
+        );
     }
 
     #[test]

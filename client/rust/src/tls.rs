@@ -24,9 +24,19 @@ const REMEDY: &str = "The files must be there, be PEM, and belong together: see 
 /// A configuration that follows the files.
 pub(crate) fn watched(tls: &Tls) -> Result<Watched<Arc<ClientConfig>>> {
     let provider = provider()?;
-    let files = Files { ca: tls.ca_file.clone(), certificate: tls.certificate_file.clone(), key: tls.key_file.clone() };
-    let paths = [&files.ca, &files.certificate, &files.key].into_iter().flatten().cloned().collect();
-    Watched::new(paths, REMEDY, move |contents| files.configure(contents, provider.clone()))
+    let files = Files {
+        ca: tls.ca_file.clone(),
+        certificate: tls.certificate_file.clone(),
+        key: tls.key_file.clone(),
+    };
+    let paths = [&files.ca, &files.certificate, &files.key]
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect();
+    Watched::new(paths, REMEDY, move |contents| {
+        files.configure(contents, provider.clone())
+    })
 }
 
 struct Files {
@@ -36,7 +46,11 @@ struct Files {
 }
 
 impl Files {
-    fn configure(&self, contents: &[Vec<u8>], provider: Arc<CryptoProvider>) -> Result<Arc<ClientConfig>, Fault> {
+    fn configure(
+        &self,
+        contents: &[Vec<u8>],
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Arc<ClientConfig>, Fault> {
         let mut contents = contents.iter();
         let mut next = |file: &Option<PathBuf>| file.as_ref().and_then(|_| contents.next());
         let (ca, certificate, key) = (next(&self.ca), next(&self.certificate), next(&self.key));
@@ -54,7 +68,11 @@ impl Files {
                 let chain = certificates(path, content)?;
                 let key = private_key(key_path, key.unwrap_or(content))?;
                 builder.with_client_auth_cert(chain, key).map_err(|_| {
-                    format!("{} and {} are no certificate with its key", path.display(), key_path.display())
+                    format!(
+                        "{} and {} are no certificate with its key",
+                        path.display(),
+                        key_path.display()
+                    )
                 })?
             }
             _ => builder.with_no_client_auth(),
@@ -72,10 +90,15 @@ fn provider() -> Result<Arc<CryptoProvider>> {
     #[cfg(feature = "tls-ring")]
     return Ok(Arc::new(tokio_rustls::rustls::crypto::ring::default_provider()));
     #[cfg(all(feature = "tls-aws-lc", not(feature = "tls-ring")))]
-    return Ok(Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider()));
+    return Ok(Arc::new(
+        tokio_rustls::rustls::crypto::aws_lc_rs::default_provider(),
+    ));
     #[cfg(not(any(feature = "tls-ring", feature = "tls-aws-lc")))]
-    Err(crate::Error::unusable("this program has no provider of cryptography for TLS")
-        .with_remedy("Turn on the feature tls-ring or tls-aws-lc of mintonce, or install a provider of rustls."))
+    Err(
+        crate::Error::unusable("this program has no provider of cryptography for TLS").with_remedy(
+            "Turn on the feature tls-ring or tls-aws-lc of mintonce, or install a provider of rustls.",
+        ),
+    )
 }
 
 // The faults below never quote the parser: its errors show lines of the file.
@@ -84,7 +107,9 @@ fn authorities(path: &std::path::Path, content: &[u8]) -> Result<RootCertStore, 
     let fault = || format!("{} holds no certificates of authorities", path.display());
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(content) {
-        roots.add(certificate.map_err(|_| fault())?).map_err(|_| fault())?;
+        roots
+            .add(certificate.map_err(|_| fault())?)
+            .map_err(|_| fault())?;
     }
     if roots.is_empty() { Err(fault()) } else { Ok(roots) }
 }
@@ -92,12 +117,18 @@ fn authorities(path: &std::path::Path, content: &[u8]) -> Result<RootCertStore, 
 fn system_authorities() -> Result<RootCertStore, Fault> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() { Err("this host has no certificates of authorities".to_owned()) } else { Ok(roots) }
+    if roots.is_empty() {
+        Err("this host has no certificates of authorities".to_owned())
+    } else {
+        Ok(roots)
+    }
 }
 
 fn certificates(path: &std::path::Path, content: &[u8]) -> Result<Vec<CertificateDer<'static>>, Fault> {
     let fault = || format!("{} holds no certificate", path.display());
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(content).collect::<Result<_, _>>().map_err(|_| fault())?;
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(content)
+        .collect::<Result<_, _>>()
+        .map_err(|_| fault())?;
     if chain.is_empty() { Err(fault()) } else { Ok(chain) }
 }
 
@@ -106,7 +137,11 @@ fn private_key(path: &std::path::Path, content: &[u8]) -> Result<PrivateKeyDer<'
         pem::Error::NoItemsFound => {
             let encrypted = b"-----BEGIN ENCRYPTED PRIVATE KEY-----";
             let is_encrypted = content.windows(encrypted.len()).any(|each| each == encrypted);
-            let what = if is_encrypted { "an encrypted key" } else { "no key" };
+            let what = if is_encrypted {
+                "an encrypted key"
+            } else {
+                "no key"
+            };
             format!("{} holds {what}", path.display())
         }
         _ => format!("{} holds no key in PEM", path.display()),

@@ -148,8 +148,12 @@ impl Token {
             kind => kind,
         };
         let Ok(mut header) = HeaderValue::try_from(format!("{scheme} {}", message.access_token)) else {
-            return Err(Error::new(Kind::Other, "INTERNAL", "the server sent a token that no header can hold")
-                .with_remedy("Is this target a mintonced, of a version that fits this client?"));
+            return Err(Error::new(
+                Kind::Other,
+                "INTERNAL",
+                "the server sent a token that no header can hold",
+            )
+            .with_remedy("Is this target a mintonced, of a version that fits this client?"));
         };
         header.set_sensitive(true);
         Ok(Self(Arc::new(Inner {
@@ -159,7 +163,9 @@ impl Token {
             generation: message.generation,
             expires_at: Deadline::new(anchor + life(message.expires_in)),
             refresh_at: anchor + life(message.refresh_in),
-            expire_time: message.expire_time.and_then(|time| SystemTime::try_from(time).ok()),
+            expire_time: message
+                .expire_time
+                .and_then(|time| SystemTime::try_from(time).ok()),
             origin: Origin::from_number(message.origin),
             degraded: message.degraded,
             header,
@@ -168,7 +174,13 @@ impl Token {
 
     #[cfg(test)]
     pub(crate) fn of(generation: i64, expires_at: Instant, refresh_at: Instant) -> Self {
-        let made = Self::from_message(Some(pb::Token { generation, ..pb::Token::default() }), expires_at);
+        let made = Self::from_message(
+            Some(pb::Token {
+                generation,
+                ..pb::Token::default()
+            }),
+            expires_at,
+        );
         let mut token = made.expect("no text is a header");
         Arc::get_mut(&mut token.0).expect("there is one only").refresh_at = refresh_at;
         token
@@ -219,5 +231,8 @@ impl Origin {
 
 /// A length of time from the server, made fit for arithmetic with `Instant`. A negative one counts as none.
 pub(crate) fn life(duration: Option<prost_types::Duration>) -> Duration {
-    duration.and_then(|each| Duration::try_from(each).ok()).unwrap_or_default().min(LONGEST)
+    duration
+        .and_then(|each| Duration::try_from(each).ok())
+        .unwrap_or_default()
+        .min(LONGEST)
 }

@@ -8,7 +8,8 @@ use crate::{Error, Kind, details::Details, text::visible, unreachable::Link, wir
 
 const LONGEST_TEXT: usize = 2000;
 const LONGEST_NAME: usize = 64;
-const OTHER_PEER: &str = "Is this target a mintonced, of a version that fits this client, and not a proxy in front of it?";
+const OTHER_PEER: &str =
+    "Is this target a mintonced, of a version that fits this client, and not a proxy in front of it?";
 
 /// What a failed call means.
 pub(crate) fn translate(status: &Status, link: &Link) -> Error {
@@ -30,9 +31,13 @@ pub(crate) fn translate(status: &Status, link: &Link) -> Error {
 /// For a call that has run out of time.
 pub(crate) fn deadline_exceeded(link: &Link) -> Error {
     let target = &link.target.text;
-    Error::new(Kind::Unavailable, "DEADLINE_EXCEEDED", format!("no answer from {target} before the deadline"))
-        .with_remedy("Allow more time, or look into the server's log: a mint may take up to 10 seconds.")
-        .with_code(Code::DeadlineExceeded)
+    Error::new(
+        Kind::Unavailable,
+        "DEADLINE_EXCEEDED",
+        format!("no answer from {target} before the deadline"),
+    )
+    .with_remedy("Allow more time, or look into the server's log: a mint may take up to 10 seconds.")
+    .with_code(Code::DeadlineExceeded)
 }
 
 /// Whether the connection failed, rather than the peer.
@@ -49,27 +54,45 @@ pub(crate) fn lost(status: &Status) -> Option<&Lost> {
 
 /// The server gave a reason.
 fn with_reason(status: &Status, details: &Details) -> Error {
-    let said = |name| details.metadata.get(name).map_or_else(String::new, |text| visible(text, LONGEST_TEXT));
-    let kind = match details.reason.as_str() {
-        "INVALID_REQUEST" | "UNKNOWN_CLIENT" | "UNAUTHENTICATED" | "PERMISSION_DENIED" | "ISSUER_REFUSED" => Kind::Refused,
-        "ISSUER_THROTTLED" | "ISSUER_UNAVAILABLE" | "ISSUER_MALFORMED" | "STORE_UNAVAILABLE" | "WAIT_TIMED_OUT"
-        | "DRAINING" | "LIMIT_EXCEEDED" | "AUDIT_UNAVAILABLE" | "ROTATION_TOO_SOON" => Kind::Unavailable,
-        "INTERNAL" => Kind::Other,
-        // New reasons may come: the code says what they mean.
-        _ => kind_of_code(status.code()),
+    let said = |name| {
+        details
+            .metadata
+            .get(name)
+            .map_or_else(String::new, |text| visible(text, LONGEST_TEXT))
     };
-    let message = if status.message().is_empty() { &details.reason } else { status.message() };
-    Error::new(kind, visible(&details.reason, LONGEST_NAME), visible(message, LONGEST_TEXT))
-        .with_remedy(said("remedy"))
-        .with_retry_after(details.retry_after)
-        .with_code(status.code())
-        .with_issuer_error(said("issuer_error"))
-        .with_request_id(said("request_id"))
+    let kind =
+        match details.reason.as_str() {
+            "INVALID_REQUEST" | "UNKNOWN_CLIENT" | "UNAUTHENTICATED" | "PERMISSION_DENIED"
+            | "ISSUER_REFUSED" => Kind::Refused,
+            "ISSUER_THROTTLED" | "ISSUER_UNAVAILABLE" | "ISSUER_MALFORMED" | "STORE_UNAVAILABLE"
+            | "WAIT_TIMED_OUT" | "DRAINING" | "LIMIT_EXCEEDED" | "AUDIT_UNAVAILABLE"
+            | "ROTATION_TOO_SOON" => Kind::Unavailable,
+            "INTERNAL" => Kind::Other,
+            // New reasons may come: the code says what they mean.
+            _ => kind_of_code(status.code()),
+        };
+    let message = if status.message().is_empty() {
+        &details.reason
+    } else {
+        status.message()
+    };
+    Error::new(
+        kind,
+        visible(&details.reason, LONGEST_NAME),
+        visible(message, LONGEST_TEXT),
+    )
+    .with_remedy(said("remedy"))
+    .with_retry_after(details.retry_after)
+    .with_code(status.code())
+    .with_issuer_error(said("issuer_error"))
+    .with_request_id(said("request_id"))
 }
 
 fn kind_of_code(code: Code) -> Kind {
     match code {
-        Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded | Code::Aborted => Kind::Unavailable,
+        Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded | Code::Aborted => {
+            Kind::Unavailable
+        }
         Code::InvalidArgument
         | Code::NotFound
         | Code::Unauthenticated
@@ -87,11 +110,15 @@ fn without_reason(status: &Status, link: &Link) -> Error {
         Code::DeadlineExceeded => deadline_exceeded(link),
         Code::Cancelled => Error::closed("client"),
         // gRPC's own limits at the peer: message sizes, metadata, concurrent streams.
-        Code::ResourceExhausted => {
-            Error::new(Kind::Unavailable, name_of(code), format!("{target} has no room for this call"))
-                .with_remedy("Ask again later, and for less at once. If it goes on, look into the server's log and limits.")
-                .with_code(code)
-        }
+        Code::ResourceExhausted => Error::new(
+            Kind::Unavailable,
+            name_of(code),
+            format!("{target} has no room for this call"),
+        )
+        .with_remedy(
+            "Ask again later, and for less at once. If it goes on, look into the server's log and limits.",
+        )
+        .with_code(code),
         // The text stays out: a server's unexpected failure may quote anything.
         _ => {
             let remedy = match code {
@@ -103,17 +130,25 @@ fn without_reason(status: &Status, link: &Link) -> Error {
                 _ => OTHER_PEER.to_owned(),
             };
             let name = name_of(code);
-            Error::new(kind_of_code(code), name, format!("{target} answered {name} without a reason"))
-                .with_remedy(remedy)
-                .with_code(code)
+            Error::new(
+                kind_of_code(code),
+                name,
+                format!("{target} answered {name} without a reason"),
+            )
+            .with_remedy(remedy)
+            .with_code(code)
         }
     }
 }
 
 fn unreachable(link: &Link, (why, remedy): (String, String)) -> Error {
-    Error::new(Kind::Unreachable, "UNREACHABLE", format!("cannot reach mintonced at {}: {why}", link.target.text))
-        .with_remedy(remedy)
-        .with_code(Code::Unavailable)
+    Error::new(
+        Kind::Unreachable,
+        "UNREACHABLE",
+        format!("cannot reach mintonced at {}: {why}", link.target.text),
+    )
+    .with_remedy(remedy)
+    .with_code(Code::Unavailable)
 }
 
 /// As gRPC's documents write it.

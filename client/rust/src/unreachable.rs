@@ -52,9 +52,14 @@ impl Link {
 
     /// The same for a connection that ended. `text`: what HTTP/2 says.
     pub(crate) fn explain_end(&self, text: &str) -> (String, String) {
-        if ["frame with invalid size", "PROTOCOL_ERROR", "FRAME_SIZE_ERROR", "unspecific protocol error"]
-            .iter()
-            .any(|each| text.contains(each))
+        if [
+            "frame with invalid size",
+            "PROTOCOL_ERROR",
+            "FRAME_SIZE_ERROR",
+            "unspecific protocol error",
+        ]
+        .iter()
+        .any(|each| text.contains(each))
         {
             let remedy = if self.tls {
                 format!("Is this the port of mintonced, and not of a web server? {WHERE}")
@@ -67,7 +72,10 @@ impl Link {
             return ("it does not speak gRPC".into(), remedy);
         }
         (
-            format!("the connection was lost ({})", visible(if text.is_empty() { "no details" } else { text }, MAX_DETAILS)),
+            format!(
+                "the connection was lost ({})",
+                visible(if text.is_empty() { "no details" } else { text }, MAX_DETAILS)
+            ),
             format!(
                 "Call again: the server may be restarting. If it goes on: is mintonced running, and at {}? {}",
                 self.target.text,
@@ -92,9 +100,10 @@ impl Link {
                 "its certificate, or that of its CA, has expired",
                 "Renew it. Or is the clock of this host wrong?",
             ),
-            CertificateFault::NotYetValid => {
-                ("its certificate is not valid yet", "Is the clock of this host right?")
-            }
+            CertificateFault::NotYetValid => (
+                "its certificate is not valid yet",
+                "Is the clock of this host right?",
+            ),
             CertificateFault::UnknownAuthority => (
                 "its certificate is not from a CA that this client trusts",
                 "The server's certificate must be from the CA in MINTONCE_CA_FILE or Tls::ca_file(…); else, from a CA \

@@ -34,7 +34,14 @@ impl Watch {
         link: Link,
         wire: Wire,
     ) -> Self {
-        Self { stream, first, deadline, closed, link, _wire: wire }
+        Self {
+            stream,
+            first,
+            deadline,
+            closed,
+            link,
+            _wire: wire,
+        }
     }
 
     /// The next token: the live one first. `None`: the server has ended the watch without an error.
@@ -67,6 +74,8 @@ impl Watch {
 
 impl std::fmt::Debug for Watch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Watch").field("target", &self.link.target.text).finish_non_exhaustive()
+        f.debug_struct("Watch")
+            .field("target", &self.link.target.text)
+            .finish_non_exhaustive()
     }
 }

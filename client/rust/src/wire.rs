@@ -52,7 +52,10 @@ impl Lost {
                 return Self::Deadline;
             }
             // The text of a status holds its metadata, too.
-            texts.push(each.downcast_ref::<Status>().map_or_else(|| each.to_string(), |status| status.message().into()));
+            texts.push(
+                each.downcast_ref::<Status>()
+                    .map_or_else(|| each.to_string(), |status| status.message().into()),
+            );
             next = each.source();
         }
         texts.dedup();
@@ -92,7 +95,10 @@ impl Body for AnswerBody {
     type Data = <tonic::body::Body as Body>::Data;
     type Error = Lost;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Lost>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Lost>>> {
         let frame = Pin::new(&mut self.get_mut().0).poll_frame(cx);
         frame.map(|frame| {
             frame.map(|frame| {

@@ -10,7 +10,12 @@ use crate::{Client, Result, TokenKey, follower::Step, shared::Shared};
 pub(crate) async fn run(shared: Arc<Shared>, client: Client, key: TokenKey) {
     // However the task ends, such as by the end of its runtime: a token that nothing renews is not served.
     let _closing = CloseOnDrop(shared.clone());
-    let work = Work { shared: &shared, client: &client, key: &key, kicks: shared.kicks() };
+    let work = Work {
+        shared: &shared,
+        client: &client,
+        key: &key,
+        kicks: shared.kicks(),
+    };
     tokio::select! {
         () = shared.until_closed() => {}
         _ = work.follow() => {}
@@ -47,7 +52,10 @@ impl Work<'_> {
     }
 
     async fn report(&self, generation: i64) -> Result<()> {
-        let done = self.client.reject(self.key, crate::Rejected::Generation(generation)).await;
+        let done = self
+            .client
+            .reject(self.key, crate::Rejected::Generation(generation))
+            .await;
         self.shared.update(|follower, now| match done {
             Ok(_) => follower.reported(now),
             Err(error) => follower.report_failed(error, now),
@@ -72,7 +80,8 @@ impl Work<'_> {
             ended = self.watch_to_the_end(limit) => ended,
             _ = kicks.changed() => Ok(()),
         };
-        self.shared.update(|follower, now| follower.watch_ended(ended.err(), started_at, limit, now))
+        self.shared
+            .update(|follower, now| follower.watch_ended(ended.err(), started_at, limit, now))
     }
 
     async fn watch_to_the_end(&self, limit: Duration) -> Result<()> {

@@ -24,7 +24,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// The client's half for users, the server's for tests.
-fn write(files: FileDescriptorSet, root: &OsString, folder: &str, client: bool) -> Result<(), Box<dyn Error>> {
+fn write(
+    files: FileDescriptorSet,
+    root: &OsString,
+    folder: &str,
+    client: bool,
+) -> Result<(), Box<dyn Error>> {
     let folder = Path::new(root).join(folder);
     fs::create_dir_all(&folder)?;
     let mut builder = tonic_prost_build::configure()

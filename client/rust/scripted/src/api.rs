@@ -43,7 +43,10 @@ impl Api {
                     let mut stream = BufReader::new(stream);
                     let seen = read(&mut stream).await;
                     let refuses = *all.lock().unwrap()
-                        || seen.authorization.as_ref().is_none_or(|each| refusals.lock().unwrap().contains(each));
+                        || seen
+                            .authorization
+                            .as_ref()
+                            .is_none_or(|each| refusals.lock().unwrap().contains(each));
                     let answer = match seen.path.split_once("/redirect?") {
                         Some((_, to)) => format!("307 Go\r\nlocation: {to}\r\ncontent-length: 0\r\n"),
                         None if refuses => "401 No\r\ncontent-length: 0\r\n".to_owned(),
@@ -55,7 +58,13 @@ impl Api {
                 });
             }
         });
-        Self { address, refused, refuses_all, seen, task }
+        Self {
+            address,
+            refused,
+            refuses_all,
+            seen,
+            task,
+        }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -64,7 +73,10 @@ impl Api {
 
     /// Do not accept this generation's token any more.
     pub fn refuse(&self, generation: i64) {
-        self.refused.lock().unwrap().insert(format!("Bearer secret-{generation}"));
+        self.refused
+            .lock()
+            .unwrap()
+            .insert(format!("Bearer secret-{generation}"));
     }
 
     pub fn refuse_all(&self) {
@@ -83,7 +95,11 @@ impl Drop for Api {
 }
 
 async fn read(stream: &mut BufReader<TcpStream>) -> Seen {
-    let mut seen = Seen { path: String::new(), authorization: None, body: String::new() };
+    let mut seen = Seen {
+        path: String::new(),
+        authorization: None,
+        body: String::new(),
+    };
     let (mut length, mut is_chunked) = (0, false);
     for number in 0.. {
         let mut line = String::new();

@@ -1,6 +1,11 @@
 //! Servers for tests, which answer as they are told: a mintonced and an HTTP API.
 
-#![allow(missing_docs, clippy::missing_panics_doc, clippy::must_use_candidate, clippy::unwrap_used)] // for tests only
+#![allow(
+    missing_docs,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::unwrap_used
+)] // for tests only
 
 pub mod api;
 pub mod certificates;

@@ -42,17 +42,31 @@ pub struct Refusal {
 impl Refusal {
     /// Without details.
     pub fn bare(code: Code) -> Self {
-        Self { code, message: "as told".into(), details: Vec::new(), raw: None, trailers: MetadataMap::new() }
+        Self {
+            code,
+            message: "as told".into(),
+            details: Vec::new(),
+            raw: None,
+            trailers: MetadataMap::new(),
+        }
     }
 
     /// As mintonced: with a reason and, but for DRAINING, a pushback.
     pub fn of(code: Code, reason: &str) -> Self {
         let bare = Self::bare(code).info("mintonce", reason);
-        if reason == "DRAINING" { bare } else { bare.pushback("-1") }
+        if reason == "DRAINING" {
+            bare
+        } else {
+            bare.pushback("-1")
+        }
     }
 
     pub fn info(mut self, domain: &str, reason: &str) -> Self {
-        let metadata = [("remedy", "The remedy."), ("request_id", "the-request"), ("issuer_error", "invalid_client")];
+        let metadata = [
+            ("remedy", "The remedy."),
+            ("request_id", "the-request"),
+            ("issuer_error", "invalid_client"),
+        ];
         let info = ErrorInfo {
             reason: reason.into(),
             domain: domain.into(),
@@ -63,13 +77,16 @@ impl Refusal {
     }
 
     pub fn retry_after(mut self, delay: Duration) -> Self {
-        let info = RetryInfo { retry_delay: Some(delay.try_into().unwrap()) };
+        let info = RetryInfo {
+            retry_delay: Some(delay.try_into().unwrap()),
+        };
         self.details.push(any("google.rpc.RetryInfo", &info));
         self
     }
 
     pub fn pushback(mut self, value: &str) -> Self {
-        self.trailers.insert("grpc-retry-pushback-ms", value.parse().unwrap());
+        self.trailers
+            .insert("grpc-retry-pushback-ms", value.parse().unwrap());
         self
     }
 
@@ -80,7 +97,10 @@ impl Refusal {
     }
 
     pub(crate) fn status(&self) -> Status {
-        let packed = Packed { code: self.code as i32, details: self.details.clone() };
+        let packed = Packed {
+            code: self.code as i32,
+            details: self.details.clone(),
+        };
         let details = match &self.raw {
             Some(raw) => raw.clone(),
             None if self.details.is_empty() => Vec::new(),
@@ -91,5 +111,8 @@ impl Refusal {
 }
 
 fn any(name: &str, message: &impl Message) -> prost_types::Any {
-    prost_types::Any { type_url: format!("type.googleapis.com/{name}"), value: message.encode_to_vec() }
+    prost_types::Any {
+        type_url: format!("type.googleapis.com/{name}"),
+        value: message.encode_to_vec(),
+    }
 }

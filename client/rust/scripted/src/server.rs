@@ -44,7 +44,13 @@ impl Token {
     /// For an hour.
     pub fn new(generation: i64) -> Self {
         let expires_in = Duration::from_secs(3600);
-        Self { generation, expires_in, refresh_in: expires_in / 2, origin: 3, token_type: "Bearer" }
+        Self {
+            generation,
+            expires_in,
+            refresh_in: expires_in / 2,
+            origin: 3,
+            token_type: "Bearer",
+        }
     }
 
     #[must_use]
@@ -130,7 +136,13 @@ impl Server {
             connections: Mutex::new(0),
         };
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server = Self { state: Arc::new(state), tls, runtime: None, address, socket };
+        let mut server = Self {
+            state: Arc::new(state),
+            tls,
+            runtime: None,
+            address,
+            socket,
+        };
         server.restart();
         server
     }
@@ -160,7 +172,11 @@ impl Server {
 
     /// Listen again, at the same address.
     pub fn restart(&mut self) {
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let (sender, receiver) = mpsc::channel(16);
         if let Some(path) = &self.socket {
             let _in = runtime.enter();
@@ -242,7 +258,11 @@ impl Server {
     }
 
     pub fn calls(&self, method: &str) -> usize {
-        self.script().requests.iter().filter(|request| request.method == method).count()
+        self.script()
+            .requests
+            .iter()
+            .filter(|request| request.method == method)
+            .count()
     }
 
     /// Wait until a method has been called so often.
@@ -290,7 +310,9 @@ async fn accept(
             let io = match tls {
                 None => Io::new(stream, number, false),
                 Some(config) => {
-                    let Ok(stream) = TlsAcceptor::from(config).accept(stream).await else { return };
+                    let Ok(stream) = TlsAcceptor::from(config).accept(stream).await else {
+                        return;
+                    };
                     let showed = stream.get_ref().1.peer_certificates().is_some();
                     Io::new(stream, number, showed)
                 }
@@ -316,7 +338,13 @@ struct Peer {
 
 impl Io {
     fn new(stream: impl Duplex + 'static, connection: usize, showed_certificate: bool) -> Self {
-        Self { stream: Box::new(stream), peer: Peer { connection, showed_certificate } }
+        Self {
+            stream: Box::new(stream),
+            peer: Peer {
+                connection,
+                showed_certificate,
+            },
+        }
     }
 }
 
@@ -329,7 +357,11 @@ impl Connected for Io {
 }
 
 impl AsyncRead for Io {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
@@ -379,7 +411,10 @@ impl State {
                 showed_certificate: peer.is_some_and(|peer| peer.showed_certificate),
             });
             let next = script.refusals.get_mut(method).and_then(Vec::pop);
-            (script.delay.get(method).copied(), next.or_else(|| script.always.get(method).cloned()))
+            (
+                script.delay.get(method).copied(),
+                next.or_else(|| script.always.get(method).cloned()),
+            )
         };
         self.calls.send_modify(|count| *count += 1);
         if let Some(delay) = delay {
@@ -393,7 +428,9 @@ fn texts(metadata: &MetadataMap) -> HashMap<String, String> {
     metadata
         .iter()
         .filter_map(|each| match each {
-            tonic::metadata::KeyAndValueRef::Ascii(name, value) => Some((name.to_string(), value.to_str().ok()?.to_owned())),
+            tonic::metadata::KeyAndValueRef::Ascii(name, value) => {
+                Some((name.to_string(), value.to_str().ok()?.to_owned()))
+            }
             tonic::metadata::KeyAndValueRef::Binary(..) => None,
         })
         .collect()
@@ -422,7 +459,8 @@ impl TokenService for State {
         &self,
         request: tonic::Request<pb::GetTokenRequest>,
     ) -> Result<Response<pb::GetTokenResponse>, Status> {
-        self.enter("GetToken", &request, request.get_ref().key.as_ref(), None).await?;
+        self.enter("GetToken", &request, request.get_ref().key.as_ref(), None)
+            .await?;
         let token = message(&self.script.lock().unwrap().current);
         Ok(Response::new(pb::GetTokenResponse { token: Some(token) }))
     }
@@ -431,7 +469,8 @@ impl TokenService for State {
         &self,
         request: tonic::Request<pb::WatchTokenRequest>,
     ) -> Result<Response<Self::WatchTokenStream>, Status> {
-        self.enter("WatchToken", &request, request.get_ref().key.as_ref(), None).await?;
+        self.enter("WatchToken", &request, request.get_ref().key.as_ref(), None)
+            .await?;
         let mut pushed = self.pushed.subscribe();
         let mut drains = self.drains.subscribe();
         let open = Open::new(self.open_watches.clone());
@@ -442,7 +481,11 @@ impl TokenService for State {
             let mut next = Some(first);
             loop {
                 if let Some(token) = next.take() {
-                    let _ = sender.send(Ok(pb::WatchTokenResponse { token: Some(message(&token)) })).await;
+                    let _ = sender
+                        .send(Ok(pb::WatchTokenResponse {
+                            token: Some(message(&token)),
+                        }))
+                        .await;
                 }
                 tokio::select! {
                     _ = pushed.changed() => next.clone_from(&pushed.borrow_and_update()),
@@ -462,7 +505,13 @@ impl TokenService for State {
         request: tonic::Request<pb::RejectTokenRequest>,
     ) -> Result<Response<pb::RejectTokenResponse>, Status> {
         let message = request.get_ref();
-        self.enter("RejectToken", &request, message.key.as_ref(), message.rejected.as_ref()).await?;
+        self.enter(
+            "RejectToken",
+            &request,
+            message.key.as_ref(),
+            message.rejected.as_ref(),
+        )
+        .await?;
         let mut script = self.script.lock().unwrap();
         if script.mints_after_reject {
             script.current.generation += 1;
@@ -478,17 +527,33 @@ impl AdminService for State {
         request: tonic::Request<pb::ListTokensRequest>,
     ) -> Result<Response<pb::ListTokensResponse>, Status> {
         self.enter("ListTokens", &request, None, None).await?;
-        let tokens = vec![pb::TokenSummary { generation: 7, key_hash: "ab".into(), ..pb::TokenSummary::default() }];
-        let next_page_token = if request.get_ref().page_token.is_empty() { "more".into() } else { String::new() };
-        Ok(Response::new(pb::ListTokensResponse { tokens, next_page_token, incomplete: false }))
+        let tokens = vec![pb::TokenSummary {
+            generation: 7,
+            key_hash: "ab".into(),
+            ..pb::TokenSummary::default()
+        }];
+        let next_page_token = if request.get_ref().page_token.is_empty() {
+            "more".into()
+        } else {
+            String::new()
+        };
+        Ok(Response::new(pb::ListTokensResponse {
+            tokens,
+            next_page_token,
+            incomplete: false,
+        }))
     }
 
     async fn rotate_token(
         &self,
         request: tonic::Request<pb::RotateTokenRequest>,
     ) -> Result<Response<pb::RotateTokenResponse>, Status> {
-        self.enter("RotateToken", &request, request.get_ref().key.as_ref(), None).await?;
-        Ok(Response::new(pb::RotateTokenResponse { previous_generation: 1, generation: 2 }))
+        self.enter("RotateToken", &request, request.get_ref().key.as_ref(), None)
+            .await?;
+        Ok(Response::new(pb::RotateTokenResponse {
+            previous_generation: 1,
+            generation: 2,
+        }))
     }
 }
 

@@ -31,7 +31,9 @@ impl MintonceMiddleware {
     /// For requests to one API.
     #[must_use]
     pub fn new(source: &TokenSource) -> Self {
-        Self { source: source.clone() }
+        Self {
+            source: source.clone(),
+        }
     }
 }
 
@@ -57,7 +59,9 @@ impl Middleware for MintonceMiddleware {
                 return Ok(response);
             }
         };
-        let Some(mut request) = repeat else { return Ok(response) };
+        let Some(mut request) = repeat else {
+            return Ok(response);
+        };
         drop(response); // its connection is free for the repetition
         authorize(&mut request, &successor);
         next.run(request, extensions).await
@@ -65,7 +69,9 @@ impl Middleware for MintonceMiddleware {
 }
 
 fn authorize(request: &mut Request, token: &Token) {
-    request.headers_mut().insert(AUTHORIZATION, token.header_value().clone());
+    request
+        .headers_mut()
+        .insert(AUTHORIZATION, token.header_value().clone());
 }
 
 /// As reqwest decides whether a redirect keeps the header.

@@ -30,24 +30,34 @@ impl MintonceInterceptor {
     pub fn new(source: &TokenSource, api: &Uri) -> Result<Self> {
         let host = api.host().unwrap_or_default();
         if api.scheme_str() != Some("https") && !is_loopback(host) {
-            return Err(Error::unusable(format!("the token would travel in clear to {host}"))
-                .with_remedy("Use an https endpoint."));
+            return Err(
+                Error::unusable(format!("the token would travel in clear to {host}"))
+                    .with_remedy("Use an https endpoint."),
+            );
         }
-        Ok(Self { source: source.clone() })
+        Ok(Self {
+            source: source.clone(),
+        })
     }
 
     /// For a channel that stays on this host in a way that its URI does not show, such as a Unix socket.
     #[must_use]
     pub fn local(source: &TokenSource) -> Self {
-        Self { source: source.clone() }
+        Self {
+            source: source.clone(),
+        }
     }
 }
 
 impl Interceptor for MintonceInterceptor {
     fn call(&mut self, mut request: Request<()>) -> std::result::Result<Request<()>, Status> {
-        let token = self.source.token().map_err(|error| Status::unavailable(error.to_string()))?;
+        let token = self
+            .source
+            .token()
+            .map_err(|error| Status::unavailable(error.to_string()))?;
         let header = token.header_value().as_bytes();
-        let mut value = MetadataValue::try_from(header).map_err(|_| Status::internal("the token fits no metadata"))?;
+        let mut value =
+            MetadataValue::try_from(header).map_err(|_| Status::internal("the token fits no metadata"))?;
         value.set_sensitive(true);
         request.metadata_mut().insert("authorization", value);
         Ok(request)

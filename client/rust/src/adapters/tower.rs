@@ -80,7 +80,11 @@ impl<C> MintonceLayer<C> {
     /// For other bodies: [`NeverCopy`], or a function that copies those that can be.
     #[must_use]
     pub fn copying(source: &TokenSource, copy: C) -> Self {
-        Self { source: source.clone(), copy, hosts: None }
+        Self {
+            source: source.clone(),
+            copy,
+            hosts: None,
+        }
     }
 
     /// Send the token only to these hosts, written as in a URI: `api.example.com`, or with a port that is not the
@@ -96,7 +100,10 @@ impl<S, C: Clone> Layer<S> for MintonceLayer<C> {
     type Service = MintonceService<S, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        MintonceService { inner, layer: self.clone() }
+        MintonceService {
+            inner,
+            layer: self.clone(),
+        }
     }
 }
 
@@ -165,10 +172,14 @@ impl<C> MintonceLayer<C> {
                 return Ok(response);
             }
         };
-        let Some(mut repeat) = repeat else { return Ok(response) };
+        let Some(mut repeat) = repeat else {
+            return Ok(response);
+        };
         drop(response); // its connection is free for the repetition
         authorize(&mut repeat, &successor);
-        std::future::poll_fn(|cx| service.poll_ready(cx)).await.map_err(Into::into)?;
+        std::future::poll_fn(|cx| service.poll_ready(cx))
+            .await
+            .map_err(Into::into)?;
         service.call(repeat).await.map_err(Into::into)
     }
 
@@ -184,5 +195,7 @@ impl<C> MintonceLayer<C> {
 }
 
 fn authorize<B>(request: &mut Request<B>, token: &Token) {
-    request.headers_mut().insert(AUTHORIZATION, token.header_value().clone());
+    request
+        .headers_mut()
+        .insert(AUTHORIZATION, token.header_value().clone());
 }

@@ -30,7 +30,11 @@ impl Replay {
             at(&case["now"], epoch),
             Box::new(move || *drawn.lock().unwrap()),
         );
-        Self { follower, jitter, epoch }
+        Self {
+            follower,
+            jitter,
+            epoch,
+        }
     }
 
     /// The result of an event, as the vectors write it.
@@ -83,7 +87,11 @@ impl Replay {
         };
         assert_eq!(name, expected["do"].as_str().unwrap(), "step, {whereabouts}");
         if let Some((field, found)) = number {
-            is_close(found, &expected[field], &format!("{field} of the step, {whereabouts}"));
+            is_close(
+                found,
+                &expected[field],
+                &format!("{field} of the step, {whereabouts}"),
+            );
         }
     }
 
@@ -106,10 +114,22 @@ impl Replay {
             assert_eq!(found, expected[name], "{name}, {whereabouts}");
         }
         let seconds = |at: Instant| (at - self.epoch).as_secs_f64();
-        is_close(seconds(follower.fetch_at), &expected["fetch_at"], &format!("fetch_at, {whereabouts}"));
-        is_close(seconds(follower.watch_at), &expected["watch_at"], &format!("watch_at, {whereabouts}"));
+        is_close(
+            seconds(follower.fetch_at),
+            &expected["fetch_at"],
+            &format!("fetch_at, {whereabouts}"),
+        );
+        is_close(
+            seconds(follower.watch_at),
+            &expected["watch_at"],
+            &format!("watch_at, {whereabouts}"),
+        );
         let blocked_until = follower.blocked_until.map_or(0.0, seconds);
-        is_close(blocked_until, &expected["blocked_until"], &format!("blocked_until, {whereabouts}"));
+        is_close(
+            blocked_until,
+            &expected["blocked_until"],
+            &format!("blocked_until, {whereabouts}"),
+        );
     }
 }
 
@@ -118,7 +138,10 @@ fn float(value: &Value) -> f64 {
 }
 
 fn is_close(found: f64, expected: &Value, what: &str) {
-    assert!((found - float(expected)).abs() < CLOSE, "{what}: {found}, and not {expected}");
+    assert!(
+        (found - float(expected)).abs() < CLOSE,
+        "{what}: {found}, and not {expected}"
+    );
 }
 
 fn at(value: &Value, epoch: Instant) -> Instant {
@@ -127,11 +150,17 @@ fn at(value: &Value, epoch: Instant) -> Instant {
 
 fn token(value: &Value, epoch: Instant) -> Token {
     let generation = value["generation"].as_i64().unwrap();
-    Token::of(generation, at(&value["expires_at"], epoch), at(&value["refresh_at"], epoch))
+    Token::of(
+        generation,
+        at(&value["expires_at"], epoch),
+        at(&value["refresh_at"], epoch),
+    )
 }
 
 fn error(value: &Value) -> Error {
-    let code = (0..17).map(Code::from_i32).find(|code| crate::translate::name_of(*code) == value["code"]);
+    let code = (0..17)
+        .map(Code::from_i32)
+        .find(|code| crate::translate::name_of(*code) == value["code"]);
     Error::new(Kind::Other, value["reason"].as_str().unwrap(), "a failure")
         .with_code(code.unwrap())
         .with_retry_after(value["retry_after"].as_f64().map(Duration::from_secs_f64))
@@ -142,9 +171,13 @@ fn vectors() -> Vec<PathBuf> {
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../conformance/follower")),
         PathBuf::from,
     );
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
     let paths = entries.map(|entry| entry.unwrap().path());
-    paths.filter(|path| path.extension().is_some_and(|each| each == "jsonl")).collect()
+    paths
+        .filter(|path| path.extension().is_some_and(|each| each == "jsonl"))
+        .collect()
 }
 
 #[test]
@@ -173,8 +206,19 @@ fn the_error_of_an_expired_token_has_the_last_error_behind_it() {
         .with_request_id("the-request".into());
     follower.fetch_failed(last, now);
     let error = follower.hurry(now).unwrap_err();
-    assert_eq!((error.kind(), error.reason()), (Kind::TokenExpired, "TOKEN_EXPIRED"));
+    assert_eq!(
+        (error.kind(), error.reason()),
+        (Kind::TokenExpired, "TOKEN_EXPIRED")
+    );
     assert_eq!((error.remedy(), error.request_id()), ("Wait.", "the-request"));
-    assert_eq!((error.retry_after(), error.code()), (Some(Duration::from_secs(7)), Code::ResourceExhausted));
-    assert!(std::error::Error::source(&error).unwrap().to_string().contains("ISSUER_THROTTLED"));
+    assert_eq!(
+        (error.retry_after(), error.code()),
+        (Some(Duration::from_secs(7)), Code::ResourceExhausted)
+    );
+    assert!(
+        std::error::Error::source(&error)
+            .unwrap()
+            .to_string()
+            .contains("ISSUER_THROTTLED")
+    );
 }

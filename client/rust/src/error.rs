@@ -185,12 +185,12 @@ impl Error {
         .with_code(Code::Unavailable);
         if let Some(last) = last {
             if !last.remedy().is_empty() {
-                error.0.remedy = last.0.remedy.clone();
+                error.0.remedy.clone_from(&last.0.remedy);
             }
             error.0.retry_after = last.0.retry_after;
             error.0.code = last.0.code;
-            error.0.issuer_error = last.0.issuer_error.clone();
-            error.0.request_id = last.0.request_id.clone();
+            error.0.issuer_error.clone_from(&last.0.issuer_error);
+            error.0.request_id.clone_from(&last.0.request_id);
             error.0.cause = Some(last.clone());
         }
         error

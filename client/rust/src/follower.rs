@@ -176,7 +176,7 @@ impl Follower {
                 self.watch_at = now;
             }
             Some(error) if error.code() == Code::Unimplemented => {
-                self.watch_at = now + seconds(WATCH_UNIMPLEMENTED)
+                self.watch_at = now + seconds(WATCH_UNIMPLEMENTED);
             }
             Some(error) => {
                 self.watch_failures = if lasted >= WATCH_PROVEN {

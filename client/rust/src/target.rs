@@ -161,6 +161,8 @@ fn endpoint(text: &str) -> Option<(String, u16)> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use super::*;
 
     fn parsed(text: &str) -> Target {
@@ -233,7 +235,6 @@ mod tests {
     fn an_argument_beats_the_variable_and_empty_is_unset() {
         let set = |name: &str| (name == VARIABLE).then(|| "env:1".into());
         let empty = |name: &str| (name == VARIABLE).then(OsString::new);
-        use std::ffi::OsString;
         assert_eq!(Target::resolve(Some("arg:1"), &set).unwrap().text, "arg:1");
         assert_eq!(Target::resolve(Some(""), &set).unwrap().text, "env:1");
         assert_eq!(Target::resolve(None, &empty).unwrap().text, DEFAULT);

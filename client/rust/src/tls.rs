@@ -83,6 +83,7 @@ impl Files {
 }
 
 /// The application's, if it has installed one; else that of this crate's features.
+#[allow(clippy::unnecessary_wraps)] // it can fail without those features
 fn provider() -> Result<Arc<CryptoProvider>> {
     if let Some(provider) = CryptoProvider::get_default() {
         return Ok(provider.clone());

@@ -41,9 +41,9 @@ impl std::fmt::Display for Lost {
 impl std::error::Error for Lost {}
 
 impl Lost {
-    fn from_error(error: BoxError) -> Self {
+    fn from_error(error: &BoxError) -> Self {
         let mut texts = Vec::new();
-        let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&*error);
+        let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&**error);
         while let Some(each) = next {
             if let Some(failure) = each.downcast_ref::<Failure>() {
                 return Self::Connecting(failure.clone());
@@ -75,13 +75,13 @@ impl Service<Request<tonic::body::Body>> for Wire {
     type Future = Answer;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
-        Service::poll_ready(&mut self.0, cx).map_err(|error| Lost::from_error(error.into()))
+        Service::poll_ready(&mut self.0, cx).map_err(|error| Lost::from_error(&error.into()))
     }
 
     fn call(&mut self, request: Request<tonic::body::Body>) -> Answer {
         let answering = self.0.call(request);
         Box::pin(async move {
-            let mut response = answering.await.map_err(|error| Lost::from_error(error.into()))?;
+            let mut response = answering.await.map_err(|error| Lost::from_error(&error.into()))?;
             move_details(response.headers_mut());
             Ok(response.map(AnswerBody))
         })
@@ -102,7 +102,7 @@ impl Body for AnswerBody {
         let frame = Pin::new(&mut self.get_mut().0).poll_frame(cx);
         frame.map(|frame| {
             frame.map(|frame| {
-                let mut frame = frame.map_err(|error| Lost::from_error(error.into()))?;
+                let mut frame = frame.map_err(|error| Lost::from_error(&error.into()))?;
                 if let Some(trailers) = frame.trailers_mut() {
                     move_details(trailers);
                 }

@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration, time::Instant};
 
 use tokio::{sync::watch, time::sleep};
 
-use crate::{Client, Result, TokenKey, follower::Step, shared::Shared};
+use crate::{
+    Client, Result, TokenKey,
+    follower::{Follower, Step},
+    shared::Shared,
+};
 
 /// Runs until the source is closed.
 pub(crate) async fn run(shared: Arc<Shared>, client: Client, key: TokenKey) {
@@ -42,7 +46,7 @@ impl Work<'_> {
     async fn follow(mut self) -> Result<()> {
         loop {
             self.kicks.mark_unchanged();
-            match self.shared.look(|follower, now| follower.next(now))? {
+            match self.shared.look(Follower::next)? {
                 Step::Report(generation) => self.report(generation).await?,
                 Step::Fetch => self.fetch().await?,
                 Step::Watch(limit) => self.watch(limit).await?,

@@ -1,5 +1,7 @@
 //! The adapters, against a real HTTP API and a real server.
 
+#![allow(clippy::unwrap_used)] // in tests, the short way is the clear one
+
 use std::time::Duration;
 
 use http_body_util::Full;

@@ -1,5 +1,7 @@
 //! What a source promises, against a real server over real sockets.
 
+#![allow(clippy::format_push_string, clippy::unwrap_used)] // in tests, the short way is the clear one
+
 use std::{
     error::Error as _,
     time::{Duration, Instant},
@@ -490,7 +492,7 @@ async fn life_counts_from_before_the_call() {
         token.expires_at() < before + Duration::from_secs(10) + ms(400),
         "{token:?}"
     );
-    assert!(token.expires_in() <= Duration::from_secs(10) - ms(500));
+    assert!(token.expires_in() <= ms(9500));
     assert!(token.is_live());
 }
 

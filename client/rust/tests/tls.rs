@@ -1,5 +1,7 @@
 //! Credentials from files, and how their changes are followed.
 
+#![allow(clippy::unwrap_used)] // in tests, the short way is the clear one
+
 use std::{fs, path::PathBuf, time::Duration};
 
 use mintonce::{Client, Error, Kind, Tls, TokenKey, TokenSource};

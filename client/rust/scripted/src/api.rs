@@ -41,18 +41,18 @@ impl Api {
                 let (refusals, all, log) = (refusals.clone(), all.clone(), log.clone());
                 tokio::spawn(async move {
                     let mut stream = BufReader::new(stream);
-                    let seen = read(&mut stream).await;
+                    let call = read(&mut stream).await;
                     let refuses = *all.lock().unwrap()
-                        || seen
+                        || call
                             .authorization
                             .as_ref()
                             .is_none_or(|each| refusals.lock().unwrap().contains(each));
-                    let answer = match seen.path.split_once("/redirect?") {
+                    let answer = match call.path.split_once("/redirect?") {
                         Some((_, to)) => format!("307 Go\r\nlocation: {to}\r\ncontent-length: 0\r\n"),
                         None if refuses => "401 No\r\ncontent-length: 0\r\n".to_owned(),
                         None => "200 OK\r\ncontent-length: 0\r\n".to_owned(),
                     };
-                    log.lock().unwrap().push(seen);
+                    log.lock().unwrap().push(call);
                     let answer = format!("HTTP/1.1 {answer}connection: close\r\n\r\n");
                     let _ = stream.get_mut().write_all(answer.as_bytes()).await;
                 });

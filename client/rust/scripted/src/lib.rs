@@ -4,8 +4,9 @@
     missing_docs,
     clippy::missing_panics_doc,
     clippy::must_use_candidate,
-    clippy::unwrap_used
+    clippy::return_self_not_must_use
 )] // for tests only
+#![allow(clippy::unwrap_used, clippy::doc_markdown)]
 
 pub mod api;
 pub mod certificates;

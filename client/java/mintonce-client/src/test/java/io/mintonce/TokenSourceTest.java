@@ -364,6 +364,7 @@ class TokenSourceTest {
     try (source) {
       eventually("a watch", () -> server.watches.get() == 1);
       request.cancel(null);
+      assertTrue(server.watchesLast(200));
       server.publish(200, 60_000, 50_000);
       assertEquals(200, source.awaitUpdate(source.get(), Duration.ofSeconds(10)).generation());
     }

@@ -363,9 +363,11 @@ class TokenSourceTest {
     TokenSource source = request.call(() -> builder().open());
     try (source) {
       eventually("a watch", () -> server.watches.get() == 1);
+      Token first = source.get();
       request.cancel(null);
+      assertTrue(server.watchesLast(200));
       server.publish(200, 60_000, 50_000);
-      assertEquals(200, source.awaitUpdate(source.get(), Duration.ofSeconds(10)).generation());
+      assertEquals(200, source.awaitUpdate(first, Duration.ofSeconds(10)).generation());
     }
   }
 

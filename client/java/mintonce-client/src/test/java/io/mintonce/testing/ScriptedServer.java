@@ -162,6 +162,11 @@ public final class ScriptedServer implements AutoCloseable {
     return ended.poll(10, TimeUnit.SECONDS) != null;
   }
 
+  /** Whether no watch is ended by its caller for so long. */
+  public boolean watchesLast(long millis) throws InterruptedException {
+    return ended.poll(millis, TimeUnit.MILLISECONDS) == null;
+  }
+
   /** Cuts every connection and listens no more. */
   public void stop() throws InterruptedException {
     server.shutdownNow();

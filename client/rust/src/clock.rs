@@ -1,10 +1,23 @@
-//! A cheap answer to "is it surely not yet that time?".
+//! Time: as seconds for the follower, and a cheap answer to "is it surely not yet that time?".
 //!
 //! A token is read far more often than anything else here, and most of the cost of a read is the clock. Linux has a
 //! second monotonic clock which costs a fifth and is at most one tick late. It answers all reads but those of a
 //! token's last moments.
 
-use std::time::Instant;
+use std::{sync::LazyLock, time::Instant};
+
+static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Seconds on a clock of this process.
+pub(crate) fn now() -> f64 {
+    seconds(Instant::now())
+}
+
+/// A point in time as seconds on that clock; negative before its start.
+pub(crate) fn seconds(at: Instant) -> f64 {
+    let epoch = *EPOCH;
+    at.saturating_duration_since(epoch).as_secs_f64() - epoch.saturating_duration_since(at).as_secs_f64()
+}
 
 /// A point in time, and one a little before it on the cheap clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -60,3 +60,8 @@ pub use key::TokenKey;
 pub use source::{TokenSource, TokenSourceBuilder, Updates};
 pub use token::{Origin, Token};
 pub use watch::Watch;
+
+/// The README's programs are compiled, too.
+#[cfg(all(doctest, feature = "reqwest-middleware"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -2,13 +2,13 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
 use tokio::{sync::watch, time::timeout};
 
-use crate::{Error, Result, Token, follower::Follower, token};
+use crate::{Error, Result, Token, clock, follower::Follower, token};
 
 pub(crate) struct Shared {
     /// The follower's token, for readers: no lock. `None` when there is none, or the source is closed.
@@ -59,12 +59,12 @@ impl Shared {
     }
 
     /// Change the state, and wake those who wait. It stays as it is once the source is closed.
-    pub(crate) fn update<T>(&self, change: impl FnOnce(&mut Follower, Instant) -> T) -> Result<T> {
+    pub(crate) fn update<T>(&self, change: impl FnOnce(&mut Follower, f64) -> T) -> Result<T> {
         let mut state = self.lock();
         if state.is_closed {
             return Err(Error::closed("source"));
         }
-        let result = change(&mut state.follower, Instant::now());
+        let result = change(&mut state.follower, clock::now());
         // With the lock held, so that an older token cannot overwrite a newer one.
         self.snapshot
             .store(state.follower.token().map(|token| token.0.clone()));
@@ -74,12 +74,12 @@ impl Shared {
     }
 
     /// Look at the state, or prepare a change that nobody waits for.
-    pub(crate) fn look<T>(&self, look: impl FnOnce(&mut Follower, Instant) -> T) -> Result<T> {
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&mut Follower, f64) -> T) -> Result<T> {
         let mut state = self.lock();
         if state.is_closed {
             Err(Error::closed("source"))
         } else {
-            Ok(look(&mut state.follower, Instant::now()))
+            Ok(look(&mut state.follower, clock::now()))
         }
     }
 
@@ -87,7 +87,7 @@ impl Shared {
     pub(crate) async fn wait<T>(
         &self,
         within: Duration,
-        mut look: impl FnMut(&mut Follower, Instant) -> Option<T>,
+        mut look: impl FnMut(&mut Follower, f64) -> Option<T>,
     ) -> Result<Option<T>> {
         let mut changes = self.changes.subscribe();
         let waiting = async {

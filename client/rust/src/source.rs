@@ -15,6 +15,7 @@ use tokio::{
 use crate::{
     Client, ClientBuilder, Error, Kind, Result, Tls, Token, TokenKey,
     client::DEFAULT_TIMEOUT,
+    clock,
     follower::{Follower, backoff},
     jitter,
     shared::Shared,
@@ -158,7 +159,7 @@ impl TokenSourceBuilder {
         let timeout = self.timeout.unwrap_or(DEFAULT_TIMEOUT);
         let client = client.with_timeout(timeout);
         let first = first_token(&client, &self.key, self.wait_for_server).await?;
-        let follower = Follower::new(first, Instant::now(), Box::new(jitter::uniform));
+        let follower = Follower::new(first, clock::now(), Box::new(jitter::uniform));
         let shared = Arc::new(Shared::new(follower));
         let handle = tokio::spawn(worker::run(shared.clone(), client, self.key));
         let abort = handle.abort_handle();
@@ -188,7 +189,7 @@ async fn first_token(client: &Client, key: &TokenKey, wait: Duration) -> Result<
             return Err(error);
         }
         failures += 1;
-        sleep(backoff(failures, Some(&error), jitter::uniform()).min(left)).await;
+        sleep(Duration::from_secs_f64(backoff(failures, Some(&error), jitter::uniform())).min(left)).await;
     }
 }
 

@@ -171,20 +171,6 @@ impl Token {
             header,
         })))
     }
-
-    #[cfg(test)]
-    pub(crate) fn of(generation: i64, expires_at: Instant, refresh_at: Instant) -> Self {
-        let made = Self::from_message(
-            Some(pb::Token {
-                generation,
-                ..pb::Token::default()
-            }),
-            expires_at,
-        );
-        let mut token = made.expect("no text is a header");
-        Arc::get_mut(&mut token.0).expect("there is one only").refresh_at = refresh_at;
-        token
-    }
 }
 
 impl Inner {

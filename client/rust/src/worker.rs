@@ -1,11 +1,11 @@
 //! The task of a source: it does what the follower says.
 
-use std::{sync::Arc, time::Duration, time::Instant};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::sleep};
 
 use crate::{
-    Client, Result, TokenKey,
+    Client, Result, TokenKey, clock,
     follower::{Follower, Step},
     shared::Shared,
 };
@@ -50,7 +50,7 @@ impl Work<'_> {
                 Step::Report(generation) => self.report(generation).await?,
                 Step::Fetch => self.fetch().await?,
                 Step::Watch(limit) => self.watch(limit).await?,
-                Step::Pause(duration) => self.pause(duration).await,
+                Step::Pause(seconds) => self.pause(Duration::from_secs_f64(seconds)).await,
             }
         }
     }
@@ -76,12 +76,12 @@ impl Work<'_> {
         })
     }
 
-    async fn watch(&mut self, limit: Duration) -> Result<()> {
-        let started_at = Instant::now();
+    async fn watch(&mut self, limit: f64) -> Result<()> {
+        let started_at = clock::now();
         let mut kicks = self.kicks.clone();
         // Dropped when a caller wants something else, the watch ends at the server.
         let ended = tokio::select! {
-            ended = self.watch_to_the_end(limit) => ended,
+            ended = self.watch_to_the_end(Duration::from_secs_f64(limit)) => ended,
             _ = kicks.changed() => Ok(()),
         };
         self.shared

@@ -42,14 +42,14 @@ impl Api {
                 tokio::spawn(async move {
                     let mut stream = BufReader::new(stream);
                     let call = read(&mut stream).await;
-                    let refuses = *all.lock().unwrap()
+                    let no = *all.lock().unwrap()
                         || call
                             .authorization
                             .as_ref()
                             .is_none_or(|each| refusals.lock().unwrap().contains(each));
                     let answer = match call.path.split_once("/redirect?") {
                         Some((_, to)) => format!("307 Go\r\nlocation: {to}\r\ncontent-length: 0\r\n"),
-                        None if refuses => "401 No\r\ncontent-length: 0\r\n".to_owned(),
+                        None if no => "401 No\r\ncontent-length: 0\r\n".to_owned(),
                         None => "200 OK\r\ncontent-length: 0\r\n".to_owned(),
                     };
                     log.lock().unwrap().push(call);

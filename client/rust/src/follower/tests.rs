@@ -4,6 +4,7 @@ use std::{
     fs,
     path::PathBuf,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -15,45 +16,39 @@ use crate::Kind;
 const CLOSE: f64 = 1e-6;
 
 struct Replay {
-    follower: Follower,
+    follower: Follower<Held>,
     jitter: Arc<Mutex<f64>>,
-    epoch: Instant,
 }
 
 impl Replay {
     fn start(case: &Value) -> Self {
-        let epoch = Instant::now();
         let jitter = Arc::new(Mutex::new(float(&case["jitter"])));
         let drawn = jitter.clone();
         let follower = Follower::new(
-            token(&case["token"], epoch),
-            at(&case["now"], epoch),
+            token(&case["token"]),
+            float(&case["now"]),
             Box::new(move || *drawn.lock().unwrap()),
         );
-        Self {
-            follower,
-            jitter,
-            epoch,
-        }
+        Self { follower, jitter }
     }
 
     /// The result of an event, as the vectors write it.
     fn apply(&mut self, event: &Value) -> Value {
         *self.jitter.lock().unwrap() = float(&event["jitter"]);
-        let now = at(&event["now"], self.epoch);
+        let now = float(&event["now"]);
         let follower = &mut self.follower;
         let raised = |result: Result<()>| match result {
             Ok(()) => Value::Null,
             Err(error) => serde_json::json!({ "error": error.reason() }),
         };
         match event["do"].as_str().unwrap() {
-            "offer" => return follower.offer(token(&event["token"], self.epoch), now).into(),
-            "fetched" => return follower.fetched(token(&event["token"], self.epoch), now).into(),
+            "offer" => return follower.offer(token(&event["token"]), now).into(),
+            "fetched" => return follower.fetched(token(&event["token"]), now).into(),
             "fetch_failed" => follower.fetch_failed(error(&event["error"]), now),
             "watch_ended" => {
                 let failure = (!event["error"].is_null()).then(|| error(&event["error"]));
-                let limit = Duration::from_secs_f64(float(&event["limit"]).max(0.0));
-                follower.watch_ended(failure, at(&event["started_at"], self.epoch), limit, now);
+                let limit = float(&event["limit"]);
+                follower.watch_ended(failure, float(&event["started_at"]), limit, now);
             }
             "want_report" => return raised(follower.want_report(event["generation"].as_i64().unwrap(), now)),
             "reported" => follower.reported(now),
@@ -61,7 +56,7 @@ impl Replay {
             "hurry" => return raised(follower.hurry(now)),
             "successor" => {
                 let found = follower.successor(event["generation"].as_i64().unwrap(), now);
-                return found.map_or(Value::Null, |token| token.generation().into());
+                return found.map_or(Value::Null, |token| token.generation.into());
             }
             "look" => {}
             other => panic!("no such event: {other}"),
@@ -72,18 +67,18 @@ impl Replay {
     fn check(&mut self, event: &Value, whereabouts: &str) {
         let (result, expected) = (self.apply(event), &event["expect"]);
         assert_eq!(&result, &expected["result"], "result, {whereabouts}");
-        let now = at(&event["now"], self.epoch);
+        let now = float(&event["now"]);
         self.check_step(now, &expected["step"], whereabouts);
         self.check_state(now, &expected["state"], whereabouts);
     }
 
-    fn check_step(&mut self, now: Instant, expected: &Value, whereabouts: &str) {
+    fn check_step(&mut self, now: f64, expected: &Value, whereabouts: &str) {
         let (name, number) = match self.follower.next(now) {
             #[allow(clippy::cast_precision_loss)] // generations of the vectors are small
             Step::Report(generation) => ("report", Some(("generation", generation as f64))),
             Step::Fetch => ("fetch", None),
-            Step::Watch(limit) => ("watch", Some(("limit", limit.as_secs_f64()))),
-            Step::Pause(duration) => ("pause", Some(("seconds", duration.as_secs_f64()))),
+            Step::Watch(limit) => ("watch", Some(("limit", limit))),
+            Step::Pause(seconds) => ("pause", Some(("seconds", seconds))),
         };
         assert_eq!(name, expected["do"].as_str().unwrap(), "step, {whereabouts}");
         if let Some((field, found)) = number {
@@ -95,9 +90,9 @@ impl Replay {
         }
     }
 
-    fn check_state(&self, now: Instant, expected: &Value, whereabouts: &str) {
+    fn check_state(&self, now: f64, expected: &Value, whereabouts: &str) {
         let follower = &self.follower;
-        let generation = |token: Option<&Token>| token.map_or(Value::Null, |token| token.generation().into());
+        let generation = |token: Option<&Held>| token.map_or(Value::Null, |token| token.generation.into());
         let reason = |error: Option<&Error>| error.map_or(Value::Null, |error| error.reason().into());
         for (name, found) in [
             ("token", generation(follower.token())),
@@ -113,20 +108,18 @@ impl Replay {
         ] {
             assert_eq!(found, expected[name], "{name}, {whereabouts}");
         }
-        let seconds = |at: Instant| (at - self.epoch).as_secs_f64();
         is_close(
-            seconds(follower.fetch_at),
+            follower.fetch_at,
             &expected["fetch_at"],
             &format!("fetch_at, {whereabouts}"),
         );
         is_close(
-            seconds(follower.watch_at),
+            follower.watch_at,
             &expected["watch_at"],
             &format!("watch_at, {whereabouts}"),
         );
-        let blocked_until = follower.blocked_until.map_or(0.0, seconds);
         is_close(
-            blocked_until,
+            follower.blocked_until,
             &expected["blocked_until"],
             &format!("blocked_until, {whereabouts}"),
         );
@@ -144,17 +137,33 @@ fn is_close(found: f64, expected: &Value, what: &str) {
     );
 }
 
-fn at(value: &Value, epoch: Instant) -> Instant {
-    epoch + Duration::from_secs_f64(float(value))
+#[derive(Clone)]
+struct Held {
+    generation: i64,
+    expires_at: f64,
+    refresh_at: f64,
 }
 
-fn token(value: &Value, epoch: Instant) -> Token {
-    let generation = value["generation"].as_i64().unwrap();
-    Token::of(
-        generation,
-        at(&value["expires_at"], epoch),
-        at(&value["refresh_at"], epoch),
-    )
+impl Life for Held {
+    fn generation(&self) -> i64 {
+        self.generation
+    }
+
+    fn expires_at(&self) -> f64 {
+        self.expires_at
+    }
+
+    fn refresh_at(&self) -> f64 {
+        self.refresh_at
+    }
+}
+
+fn token(value: &Value) -> Held {
+    Held {
+        generation: value["generation"].as_i64().unwrap(),
+        expires_at: float(&value["expires_at"]),
+        refresh_at: float(&value["refresh_at"]),
+    }
 }
 
 fn error(value: &Value) -> Error {
@@ -197,8 +206,13 @@ fn every_recorded_event_has_the_recorded_effect() {
 
 #[test]
 fn the_error_of_an_expired_token_has_the_last_error_behind_it() {
-    let now = Instant::now();
-    let mut follower = Follower::new(Token::of(1, now, now), now, Box::new(|| 0.5));
+    let now = 10.0;
+    let token = Held {
+        generation: 1,
+        expires_at: now,
+        refresh_at: now,
+    };
+    let mut follower = Follower::new(token, now, Box::new(|| 0.5));
     let last = Error::new(Kind::Unavailable, "ISSUER_THROTTLED", "the issuer is busy")
         .with_remedy("Wait.")
         .with_retry_after(Some(Duration::from_secs(7)))

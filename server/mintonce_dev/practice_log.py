@@ -33,8 +33,9 @@ _PAGE: Final = """<!doctype html>
 </style>
 <h1>Practice issuer</h1>
 <p class="count">{minted}</p>
-<p>tokens minted with {count} {posts} to <code>/oauth/token</code>. Each is valid for {lifetime} s. This server
-simulates an OAuth domain on your own machine: its tokens grant access to nothing. For scripts: <a href="/posts">/posts</a>.</p>
+<p>tokens minted with {count} {posts} to <code>/oauth/token</code>. Each is valid for {lifetime} s.
+This server simulates an OAuth domain on your own machine: its tokens grant access to nothing.
+For scripts: <a href="/posts">/posts</a>.</p>
 <table>
 <thead><tr><th>Time (UTC)<th>Status<th>Client<th>Audience<th>Scope<th>Token id</thead>
 <tbody>

@@ -21,7 +21,7 @@ from mintonce_server.issuer.auth import client_identity
 from mintonce_server.issuer.endpoint import TokenEndpoint
 from mintonce_server.issuer.options import EndpointOptions
 from mintonce_server.issuer.response import AUDIENCE_REMEDY, Grant, WrongAudience
-from mintonce_server.observability.audit import AuditLog, ReloadRecord
+from mintonce_server.observability.audit import AuditLog, ReloadRecord, require_audit_file
 from mintonce_server.observability.audit_repeats import AuditRepeats
 from mintonce_server.observability.event_sinks import AudienceWarnings, sink_of
 from mintonce_server.observability.logs import get_logger
@@ -104,7 +104,7 @@ async def prove_store(settings: Settings) -> StoreReport:
 
 
 async def try_files(settings: Settings) -> None:
-    """Load all files that control access, for `mintonced check`. Raises MintonceError."""
+    """Load all files that control access, and try the audit log, for `mintonced check`. Raises MintonceError."""
     clock = SystemClock()
     files = AccessFiles(settings, clock)
     StoreAccess(settings, files, clock)
@@ -112,6 +112,8 @@ async def try_files(settings: Settings) -> None:
         issuer_authorities(name, issuer, files)
     for name, client in settings.clients.items():
         client_credentials(name, client, files)
+    if settings.audit_file is not None:
+        require_audit_file(settings.audit_file)
 
 
 async def reseal(settings: Settings) -> Resealed:

@@ -30,6 +30,7 @@ def test_each_shell_has_a_script(program: str, command: str, shell: str) -> None
     assert command in script(program, shell)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash on PATH")
 @pytest.mark.parametrize(
     ("program", "words", "offered"),

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {
     "OAUTH_DOMAIN": "http://127.0.0.1:1",
     "CLIENT_ID": "a",

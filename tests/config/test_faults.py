@@ -202,3 +202,10 @@ def test_an_empty_prefix_is_a_fault(write_config: WriteConfig) -> None:
     """In a file; an empty variable counts as none."""
     (fault,) = issues_of(write_config(COMPLETE.replace("[redis]\n", '[redis]\nprefix = ""\n')), {})
     assert "letters" in fault.remedy
+
+
+def test_a_port_that_cannot_be_is_no_listen_address(smallest: dict[str, str]) -> None:
+    """Nobody wrote a URL."""
+    (fault,) = issues_of(None, {**smallest, "MINTONCE_LISTEN": "127.0.0.1:99999"})
+
+    assert fault.what == "is not a listen address"

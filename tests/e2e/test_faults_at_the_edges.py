@@ -75,6 +75,7 @@ async def emptied_and_read_only(command: Command) -> None:
     await command("CONFIG", "SET", "replica-read-only", "yes")
 
 
+@pytest.mark.slow
 async def test_an_empty_read_only_store_ends_no_replica(
     tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer, valkey: EmbeddedValkey
 ) -> None:

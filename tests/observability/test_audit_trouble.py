@@ -12,7 +12,7 @@ import pytest
 
 from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.errors import AuditUnavailable
-from mintonce_server.observability.audit import MAX_TEXT, AuditLog, ReloadRecord
+from mintonce_server.observability.audit import MAX_TEXT, AuditLog, ReloadRecord, require_audit_file
 
 CLOCK = SystemClock()
 
@@ -138,3 +138,33 @@ def test_what_cannot_be_written_down_is_refused(tmp_path: Path) -> None:
             assert caught.value.__cause__ is not None
         audit.write(ReloadRecord("after", "loaded"))
     assert whats(tmp_path / "audit.jsonl") == ["after"]
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        (".", "Name a file, not a directory, as audit_file."),
+        ("absent/audit.jsonl", "Create the directory of "),
+        ("file/audit.jsonl", "Create the directory of "),
+    ],
+)
+def test_a_log_that_cannot_be_is_found_before_a_server_starts(tmp_path: Path, name: str, remedy: str) -> None:
+    """`mintonced check` says what `serve` would say."""
+    (tmp_path / "file").touch()
+    with pytest.raises(AuditUnavailable) as checked:
+        require_audit_file(tmp_path / name)
+    with pytest.raises(AuditUnavailable) as started:
+        AuditLog(tmp_path / name, CLOCK)
+
+    assert checked.value.remedy.startswith(remedy)
+    assert (str(checked.value), checked.value.remedy) == (str(started.value), started.value.remedy)
+
+
+def test_looking_whether_a_log_can_be_creates_none(tmp_path: Path) -> None:
+    """A check leaves nothing behind, and changes nothing."""
+    require_audit_file(tmp_path / "new.jsonl")
+    assert not list(tmp_path.iterdir())
+
+    (tmp_path / "old.jsonl").write_text("{}\n")
+    require_audit_file(tmp_path / "old.jsonl")
+    assert (tmp_path / "old.jsonl").read_text() == "{}\n"

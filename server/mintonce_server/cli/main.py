@@ -15,6 +15,7 @@ from mintonce_server.cli.explain import add_explain, run_explain
 from mintonce_server.cli.keys import add_apikey, add_keygen, run_apikey, run_keygen, run_reseal
 from mintonce_server.cli.output import Unwritable
 from mintonce_server.cli.process import harden, run_until_signal
+from mintonce_server.common.arguments import port, positive_seconds
 from mintonce_server.config import load, reference_table, visible
 from mintonce_server.core.errors import MintonceError
 from mintonce_server.observability import logs
@@ -167,9 +168,13 @@ def _command(
 
 def _add_dev(dev: argparse.ArgumentParser) -> None:
     dev.add_argument("--listen", default="127.0.0.1:50051", metavar="ADDRESS", help="default: %(default)s")
-    dev.add_argument("--issuer-port", type=int, default=50080, metavar="PORT", help="default: %(default)s; 0: any")
+    dev.add_argument("--issuer-port", type=port, default=50080, metavar="PORT", help="default: %(default)s; 0: any")
     dev.add_argument(
-        "--lifetime", type=float, default=86_400.0, metavar="SECONDS", help="of practice tokens; default: one day"
+        "--lifetime",
+        type=positive_seconds,
+        default=86_400.0,
+        metavar="SECONDS",
+        help="of practice tokens; default: one day",
     )
     dev.add_argument("--dir", type=Path, default=Path(".mintonce"), help="data directory; default: %(default)s")
     dev.add_argument(

@@ -43,8 +43,8 @@ export function unary<I extends DescMessage, O extends DescMessage>(
     options.metadata,
     deadline(options.timeoutMs),
     (error, answer) => {
-      if (error !== null) reject(new CallFailure(error));
-      else resolve(answer as MessageShape<O>);
+      if (answer !== undefined) resolve(answer);
+      else if (error !== null) reject(new CallFailure(error));
     },
   );
   const abort: Abort = (reason) => {
@@ -89,7 +89,9 @@ export function serverStream<I extends DescMessage, O extends DescMessage>(
   });
   stream.on("status", () => {
     // What came just before the status may still be in the stream's buffer.
-    while (stream.read() !== null);
+    let rest: unknown;
+    do rest = stream.read();
+    while (rest !== null);
     listener.end(failure);
   });
   return () => {

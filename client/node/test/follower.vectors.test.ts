@@ -103,15 +103,19 @@ function apply(follower: Follower, event: VectorEvent): unknown {
     case "fetched":
       return follower.fetched(token!, now);
     case "fetch_failed":
-      return follower.fetchFailed(error!, now) ?? null;
+      follower.fetchFailed(error!, now);
+      return null;
     case "watch_ended":
-      return follower.watchEnded(error, event.started_at!, event.limit!, now) ?? null;
+      follower.watchEnded(error, event.started_at!, event.limit!, now);
+      return null;
     case "want_report":
       return thrown(() => { follower.wantReport(generation, now); });
     case "reported":
-      return follower.reported(now) ?? null;
+      follower.reported(now);
+      return null;
     case "report_failed":
-      return follower.reportFailed(error!, now) ?? null;
+      follower.reportFailed(error!, now);
+      return null;
     case "hurry":
       return thrown(() => { follower.hurry(now); });
     case "successor": {

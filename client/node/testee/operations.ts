@@ -101,11 +101,10 @@ function texts(kind: string, value: unknown): Result {
   const deep = { depth: 10, showHidden: true, getters: true };
   return {
     [`${kind}.toString`]: String(value),
-    [`${kind}.template`]: `${value as string}`,
     [`${kind}.inspect`]: inspect(value),
     [`${kind}.inspect.deep`]: inspect(value, deep),
     [`${kind}.inspect.nested`]: inspect({ value: [value] }, deep),
-    [`${kind}.json`]: JSON.stringify(value, big) ?? "",
+    [`${kind}.json`]: JSON.stringify(value, big),
     [`${kind}.format`]: format("%s %o %O %j", value, value, value, kind === "options" ? "" : value),
     [`${kind}.keys`]: inspect(value !== null && typeof value === "object" ? Object.entries(Object.getOwnPropertyDescriptors(value)) : value),
     [`${kind}.stack`]: value instanceof Error ? (value.stack ?? "") : "",
@@ -232,7 +231,7 @@ export const operations: Readonly<Record<string, Operation>> = {
     const { status, body } = await adapter(sourceOf(request), {
       method: text(request, "method"),
       url: text(request, "url"),
-      body: (request["body"] ?? undefined) as { text?: string; stream?: string } | undefined,
+      body: (request["body"] ?? undefined),
     });
     return { status, body };
   },

@@ -163,7 +163,7 @@ type Pair = [string, string | string[] | undefined];
 function pairs(headers: Options["headers"]): Pair[] {
   if (headers == null) return [];
   if (Array.isArray(headers) && !Array.isArray(headers[0])) {
-    const flat = headers as string[];
+    const flat = headers;
     return flat.flatMap((name, index): Pair[] => (index % 2 === 0 ? [[name, flat[index + 1] ?? ""]] : []));
   }
   if (Symbol.iterator in headers) return [...(headers as Iterable<Pair>)];

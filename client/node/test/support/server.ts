@@ -1,6 +1,6 @@
 /** A peer for the tests: a real gRPC server that says what a test tells it to, and counts what it was asked. */
 import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
-import { BinaryWriter } from "@bufbuild/protobuf/wire";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { DurationSchema, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import grpc from "@grpc/grpc-js";
 import { createHash } from "node:crypto";
@@ -282,19 +282,19 @@ const span = (ms: number) => create(DurationSchema, { seconds: BigInt(Math.floor
 export function detailsOf({ reason = "", domain = "mintonce", retryAfterMs, info = {} }: Failure): Uint8Array {
   const status = new BinaryWriter();
   const detail = (name: string, value: Uint8Array): void => {
-    const any = new BinaryWriter().tag(1, 2).string(`type.googleapis.com/google.rpc.${name}`).tag(2, 2).bytes(value);
-    status.tag(3, 2).bytes(any.finish());
+    const any = new BinaryWriter().tag(1, WireType.LengthDelimited).string(`type.googleapis.com/google.rpc.${name}`).tag(2, WireType.LengthDelimited).bytes(value);
+    status.tag(3, WireType.LengthDelimited).bytes(any.finish());
   };
-  status.tag(1, 0).int32(1).tag(2, 2).string("unused");
+  status.tag(1, WireType.Varint).int32(1).tag(2, WireType.LengthDelimited).string("unused");
   if (reason !== "") {
-    const errorInfo = new BinaryWriter().tag(1, 2).string(reason).tag(2, 2).string(domain);
+    const errorInfo = new BinaryWriter().tag(1, WireType.LengthDelimited).string(reason).tag(2, WireType.LengthDelimited).string(domain);
     for (const [key, value] of Object.entries({ remedy: "Mend it.", ...info })) {
-      errorInfo.tag(3, 2).bytes(new BinaryWriter().tag(1, 2).string(key).tag(2, 2).string(value).finish());
+      errorInfo.tag(3, WireType.LengthDelimited).bytes(new BinaryWriter().tag(1, WireType.LengthDelimited).string(key).tag(2, WireType.LengthDelimited).string(value).finish());
     }
     detail("ErrorInfo", errorInfo.finish());
   }
   if (retryAfterMs !== undefined) {
-    detail("RetryInfo", new BinaryWriter().tag(1, 2).bytes(toBinary(DurationSchema, span(retryAfterMs))).finish());
+    detail("RetryInfo", new BinaryWriter().tag(1, WireType.LengthDelimited).bytes(toBinary(DurationSchema, span(retryAfterMs))).finish());
   }
   return status.finish();
 }

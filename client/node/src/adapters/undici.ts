@@ -153,21 +153,25 @@ class RefusalHandler implements Handler {
 
 /** The request with our header in place of any other `authorization`. */
 function withToken(options: Options, token: Token): Options {
-  const headers = pairs(options.headers).filter(([name]) => name.toLowerCase() !== "authorization");
-  headers.push(["authorization", token.header]);
+  // A list in turns of name and value, which is the one form of a list that undici's core takes.
+  const headers = ["authorization", token.header];
+  for (const [name, value] of pairs(options.headers)) {
+    if (value == null || name.toLowerCase() === "authorization") continue;
+    for (const each of Array.isArray(value) ? value : [value]) headers.push(name, String(each));
+  }
   return { ...options, headers };
 }
 
-type Pair = [string, string | string[] | undefined];
+type Pair = readonly [name: string, value: string | number | readonly string[] | null | undefined];
 
-function pairs(headers: Options["headers"]): Pair[] {
+function pairs(headers: Options["headers"]): readonly Pair[] {
   if (headers == null) return [];
   if (Array.isArray(headers) && !Array.isArray(headers[0])) {
-    const flat = headers;
-    return flat.flatMap((name, index): Pair[] => (index % 2 === 0 ? [[name, flat[index + 1] ?? ""]] : []));
+    const flat = headers as string[];
+    return flat.flatMap((name, index): Pair[] => (index % 2 === 0 ? [[name, flat[index + 1]]] : []));
   }
   if (Symbol.iterator in headers) return [...(headers as Iterable<Pair>)];
-  return Object.entries(headers) as Pair[];
+  return Object.entries(headers);
 }
 
 /**

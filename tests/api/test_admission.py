@@ -40,8 +40,8 @@ async def guarded(tmp_path: Path, issuer: PracticeIssuer) -> AsyncIterator[Gateh
 
 
 def block(guarded: Gatehouse, name: str, path: str = GET_TOKEN) -> bytes:
-    """Headers with the API key of this caller, or without any for "nobody"."""
-    key = () if name == "nobody" else (("authorization", f"Bearer {guarded.keys[name]}"),)
+    """Headers with the API key of this caller, or without any for "anonymous"."""
+    key = () if name == "anonymous" else (("authorization", f"Bearer {guarded.keys[name]}"),)
     return header_block(path, key)
 
 
@@ -53,14 +53,14 @@ async def code_of(wire: Peer, stream: int) -> str:
 async def test_headers_without_an_identity_are_refused_before_any_message(guarded: Gatehouse) -> None:
     """Such a call holds nothing, and stands in the audit log."""
     async with peer(guarded.replica.target) as wire:
-        assert await code_of(wire, wire.open(block(guarded, "nobody"))) == NAMELESS
+        assert await code_of(wire, wire.open(block(guarded, "anonymous"))) == NAMELESS
     (record,) = guarded.audit
     assert (record.caller, record.decision, record.act) == ("unknown", "unauthenticated", "get")
     assert record.peer.startswith("ipv4:127.0.0.1:")
 
 
 async def test_a_message_that_does_not_come_in_time_ends_the_call(guarded: Gatehouse) -> None:
-    """Of a caller who is known, too; and one that never comes is told at once."""
+    """Of a caller who is known, too; and a missing one is reported at once."""
     async with peer(guarded.replica.target) as wire:
         late, empty = (
             wire.open(block(guarded, "billing")),
@@ -107,8 +107,8 @@ async def test_calls_that_wait_for_their_message_count_for_their_caller(guarded:
         assert await code_of(wire, wire.open(block(guarded, "billing"), body=WANTED)) == OK
 
 
-@pytest.mark.parametrize("name", ["nobody", "billing"])
-async def test_a_method_that_does_not_exist_is_told_so(guarded: Gatehouse, name: str) -> None:
+@pytest.mark.parametrize("name", ["anonymous", "billing"])
+async def test_a_method_that_does_not_exist_is_unimplemented(guarded: Gatehouse, name: str) -> None:
     """Without waiting for a message."""
     async with peer(guarded.replica.target) as wire:
         assert await code_of(wire, wire.open(block(guarded, name, "/no.such/Method"))) == UNKNOWN_METHOD
@@ -156,7 +156,7 @@ async def test_failed_calls_cannot_fill_the_log(guarded: Gatehouse, capsys: pyte
     capsys.readouterr()
     async with peer(guarded.replica.target) as wire:
         for _ in range(5 * AT_ONCE):
-            wire.open(block(guarded, "nobody"))
+            wire.open(block(guarded, "anonymous"))
         await wait_until(lambda: wire.codes()[NAMELESS] == 5 * AT_ONCE)
         assert await code_of(wire, wire.open(block(guarded, "cart"), body=message(b"\xff"))) == INVALID
     told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]

@@ -43,8 +43,8 @@ async def test_a_rule_lets_its_caller_in(guarded: Gatehouse) -> None:
 
 async def test_who_proves_nothing_gets_nothing(guarded: Gatehouse) -> None:
     """Not even an answer about a malformed question."""
-    assert (await reason_of(guarded.caller("nobody")))[0] == "UNAUTHENTICATED"
-    assert (await reason_of(guarded.caller("nobody"), name="no such name!"))[0] == "UNAUTHENTICATED"
+    assert (await reason_of(guarded.caller("anonymous")))[0] == "UNAUTHENTICATED"
+    assert (await reason_of(guarded.caller("anonymous"), name="no such name!"))[0] == "UNAUTHENTICATED"
     assert [record.decision for record in guarded.audit] == ["unauthenticated"] * 2
 
 
@@ -104,7 +104,7 @@ async def test_a_list_is_cut_after_others_keys_are_left_out(guarded: Gatehouse) 
 
 
 async def test_the_audit_line_of_a_list_names_the_client(guarded: Gatehouse) -> None:
-    """Whose tokens were asked for; also when nobody is registered by that name, or the caller may not ask."""
+    """Whose tokens were asked for; also when no client is registered by that name, or the caller may not ask."""
     async with guarded.caller("operator") as operator, guarded.caller("cart") as cart:
         await operator.list_tokens(CLIENT)
         await operator.list_tokens()
@@ -169,7 +169,7 @@ async def test_nothing_is_handed_out_that_the_audit_log_cannot_take(guarded: Gat
         assert (await client.get(CLIENT, AUDIENCE)).access_token
 
 
-async def test_a_caller_that_asks_for_too_much_is_told_so_and_others_are_not(
+async def test_a_caller_that_asks_for_too_much_is_limited_and_others_are_not(
     tmp_path: Path, issuer: PracticeIssuer
 ) -> None:
     """Invented scopes cost the one who invents them; what is minted is served all the same."""
@@ -201,7 +201,7 @@ async def test_watches_of_one_caller_are_bounded(tmp_path: Path, issuer: Practic
 
 
 async def test_caller_and_audit_log_name_a_call_alike(guarded: Gatehouse) -> None:
-    """So that an error that somebody shows is found again."""
+    """So that an error that a user reports is found in the log."""
     async with guarded.caller("cart") as client:
         with pytest.raises(MintonceError) as caught:
             await client.get(CLIENT, AUDIENCE)

@@ -46,7 +46,7 @@ async def test_who_says_nothing_is_hung_up_on(issuer: PracticeIssuer, said: byte
 async def test_a_connection_ends_and_the_next_call_opens_another(
     issuer: PracticeIssuer, options: ServerOptions
 ) -> None:
-    """The idle ones make room; the old ones must prove anew who they are, so that a revocation bites."""
+    """The idle ones make room; the old ones must prove again who they are, so that a revocation takes effect."""
     async with house(issuer.token_url, server_options=options) as replica, insecure_channel(replica.target) as channel:
         tokens = tokens_pb2_grpc.TokenServiceStub(channel)
         await tokens.GetToken(WANTED, timeout=DEADLINE)

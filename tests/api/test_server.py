@@ -39,7 +39,7 @@ async def tokens(replica: House) -> AsyncIterator["tokens_pb2_grpc.TokenServiceA
 async def test_a_message_over_the_limit_is_turned_away_and_the_next_call_is_served(
     tokens: "tokens_pb2_grpc.TokenServiceAsyncStub",
 ) -> None:
-    """Nobody can fill the memory with one request."""
+    """One request cannot fill the memory."""
     with pytest.raises(AioRpcError) as caught:
         await tokens.GetToken(
             tokens_pb2.GetTokenRequest(
@@ -58,7 +58,7 @@ async def test_metadata_over_the_limit_is_turned_away(tokens: "tokens_pb2_grpc.T
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-async def test_a_deadline_that_comes_first_is_told_with_a_reason_and_the_mint_goes_on(
+async def test_a_deadline_that_comes_first_has_a_reason_and_the_mint_goes_on(
     issuer: FaultyIssuer, tokens: "tokens_pb2_grpc.TokenServiceAsyncStub"
 ) -> None:
     """The answer leaves a moment before the caller gives up; the next caller finds the token that was paid for."""
@@ -166,7 +166,7 @@ async def test_reflection_names_every_service_and_describes_each(issuer: FaultyI
 async def test_what_reflection_cannot_read_is_no_fault_of_ours(
     issuer: FaultyIssuer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The caller is told what it did, and the log has no traceback for it: anybody may ask, as often as he likes."""
+    """The caller learns what it did, and the log has no traceback for it: any caller may ask, at any rate."""
     logs.configure("info", "json")
     async with house(issuer.token_url) as replica:
         server = Server(replica.broker, SystemClock(), listen_options("127.0.0.1:0", reflection=True))
@@ -200,4 +200,4 @@ def test_a_health_check_dials_what_the_server_listens_on(listen: str, expected: 
 async def test_no_answer_to_a_health_check_is_a_connection_error(tmp_path: Path) -> None:
     """Within its deadline."""
     with pytest.raises(ConnectionError):
-        await asyncio.to_thread(health_of, f"unix:{tmp_path / 'nobody'}", 0.5)
+        await asyncio.to_thread(health_of, f"unix:{tmp_path / 'absent'}", 0.5)

@@ -54,7 +54,7 @@ def test_all_that_waste_many_go_at_once(wasted: WastedCalls, closed: Closed) -> 
     assert closed == [{f"flooder-{number}" for number in range(PER_SECOND // FEW)}]
 
 
-def test_a_second_later_all_begin_anew(wasted: WastedCalls, closed: Closed, clock: ManualClock) -> None:
+def test_a_second_later_all_counts_are_zero(wasted: WastedCalls, closed: Closed, clock: ManualClock) -> None:
     """Below the limit, no connection is closed for a while."""
     for _ in range(4):
         for _ in range(PER_SECOND):

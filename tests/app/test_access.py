@@ -162,7 +162,7 @@ async def test_a_file_that_others_can_get_at_is_refused_when_it_is_read_again(
 
 
 async def test_a_new_secret_in_an_open_file_is_not_taken(tmp_path: Path) -> None:
-    """Somebody else may know it, or have put it there."""
+    """Another user may know it, or may have written it."""
     bench = Bench(tmp_path)
     bench.contents["secret"] = b"another-canary"
     bench.write("secret").chmod(0o644)
@@ -177,7 +177,7 @@ async def test_a_new_secret_in_an_open_file_is_not_taken(tmp_path: Path) -> None
     ("name", "proves"),
     [("keys.toml", True), ("jwks.json", True), ("server.crt", True), ("policy.toml", False), ("secret", None)],
 )
-async def test_a_changed_file_is_told_to_watches_that_it_concerns(
+async def test_a_changed_file_notifies_the_watches_that_it_concerns(
     tmp_path: Path, name: str, proves: bool | None
 ) -> None:
     """Callers are proved again when proofs are held against something else; a policy is only held against them."""
@@ -211,8 +211,8 @@ def fetching(directory: Path) -> Settings:
     )
 
 
-async def test_keys_that_were_fetched_anew_are_told_to_watches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No file changes then, so somebody has to look."""
+async def test_keys_that_were_fetched_again_notify_watches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file changes then, so the server has to check."""
     told: list[int] = []
     fetched = [object()]
 

@@ -210,7 +210,7 @@ async def test_closing_ends_the_wait_for_a_server(server: ScriptedServer) -> Non
 
 
 async def test_closing_ends_the_task_and_a_shared_client_stays_open(server: ScriptedServer) -> None:
-    """Nothing is left, and who still asks is told."""
+    """Nothing is left, and later callers get an error."""
     async with AsyncTokenClient(server.target) as client:
         source = await AsyncTokenSource.open(CLIENT, AUDIENCE, via=client)
         token = await source.get()

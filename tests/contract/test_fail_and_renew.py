@@ -21,7 +21,7 @@ async def test_one_failure_answers_all(store: TokenStore) -> None:
     assert 25.0 < answer.seconds <= 30.0
 
 
-async def test_after_the_backoff_somebody_tries_again(store: TokenStore) -> None:
+async def test_after_the_backoff_a_replica_tries_again(store: TokenStore) -> None:
     """It knows how many mints failed in a row."""
     await store.fail(await lease_of(store), DOWN, 0.05)
     answer = await eventually(lambda: store.acquire(KEY, acquire_request()), lambda answer: isinstance(answer, Lease))

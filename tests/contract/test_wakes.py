@@ -30,7 +30,7 @@ async def test_a_subscription_begins_with_a_gap(store: TokenStore) -> None:
         assert await anext(wakes) == GAP
 
 
-async def test_every_change_is_told_with_its_generation(store: TokenStore, clock: Clock, server: Server) -> None:
+async def test_every_change_is_announced_with_its_generation(store: TokenStore, clock: Clock, server: Server) -> None:
     """In their order. On a Cluster in any order, because two of its servers send the same."""
     name = store.key_hash(KEY)
     async with _wakes(store) as wakes:

@@ -83,7 +83,7 @@ def test_neither_secret_nor_token_is_written_down(tmp_path: Path) -> None:
     log = tmp_path / "posts.jsonl"
     with PracticeIssuer(CLIENTS, log=log) as issuer:
         token: str = post(issuer).json()["access_token"]
-        post(issuer, client_id="nobody")
+        post(issuer, client_id="unknown")
         shown = log.read_text() + get(issuer.url + "/").text + get(issuer.url + "/posts").text
     assert AUDIENCE in shown
     assert token not in shown

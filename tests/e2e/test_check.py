@@ -97,7 +97,7 @@ async def test_sentinels(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_a_cluster(tmp_path: Path) -> None:
-    """Behind redis://; and with a shard that is dead, whose address is told."""
+    """Behind redis://; and with a dead shard, whose address is shown."""
     async with cluster(tmp_path / "redis") as topology:
         ended = await check(tmp_path, f"redis://:{SECRET}@127.0.0.1:{topology.servers[0].port}")
         assert_one_fault(ended, "belongs to a Cluster", "Set redis.url to redis+cluster://")

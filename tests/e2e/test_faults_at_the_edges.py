@@ -146,7 +146,7 @@ _numbers = itertools.count()
 
 
 async def _failure(served: Served) -> MintonceError:
-    """Why a caller of the broken issuer gets no token, for a key that nobody has asked for."""
+    """Why a caller of the broken issuer gets no token, for a key that no caller has requested."""
     with pytest.raises(MintonceError) as caught:
         await served.client.get("broken", f"https://broken-{next(_numbers)}.example.com/", timeout=5.0)
     return caught.value

@@ -55,7 +55,7 @@ def test_post_sends_them_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("method", ["client_secret_post", "client_secret_basic"])
-def test_the_secret_is_asked_for_at_each_mint(method: str) -> None:
+def test_the_secret_is_read_at_each_mint(method: str) -> None:
     """A rotated secret counts without a restart."""
     numbers = count()
     by_secret = way(method, ClientCredentials("id", lambda: Secret(f"s{next(numbers)}")))

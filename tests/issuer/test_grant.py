@@ -77,7 +77,7 @@ def test_names_are_printable_and_bounded() -> None:
 
 
 @pytest.mark.parametrize("scope", [" ".join(map(str, range(MAX_GRANTED_SCOPES + 1))), "x" * 257, "\x07" * 100])
-def test_a_grant_that_nobody_could_check_is_refused(scope: str) -> None:
+def test_a_grant_that_cannot_be_checked_is_refused(scope: str) -> None:
     """If it were truncated, the rest would be handed out unchecked."""
     with pytest.raises(IssuerMalformed, match="grants more"):
         read("opaque", scope)

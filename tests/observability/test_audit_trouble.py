@@ -86,8 +86,8 @@ def test_a_rotation_ends_what_broke_off(tmp_path: Path) -> None:
     assert whats(path) == ["after"]
 
 
-def test_what_cannot_be_opened_anew_goes_on_where_it_was(tmp_path: Path) -> None:
-    """The folder is gone, or is none any more: that is told, and nothing is lost."""
+def test_what_cannot_be_reopened_goes_on_where_it_was(tmp_path: Path) -> None:
+    """The folder is gone, or is none any more: that is reported, and nothing is lost."""
     folder = tmp_path / "folder"
     folder.mkdir()
     with AuditLog(folder / "audit.jsonl", CLOCK) as audit:
@@ -102,7 +102,7 @@ def test_what_cannot_be_opened_anew_goes_on_where_it_was(tmp_path: Path) -> None
     assert whats(tmp_path / "moved" / "audit.jsonl") == ["it"]
 
 
-def test_a_pipe_that_nobody_reads_holds_up_nobody(tmp_path: Path) -> None:
+def test_a_pipe_without_a_reader_holds_up_no_call(tmp_path: Path) -> None:
     """It is an error at once; and so is one whose reader has stopped."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

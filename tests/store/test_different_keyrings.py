@@ -69,7 +69,7 @@ async def test_no_replica_mints_twice(fleet: Fleet) -> None:
     assert 2 <= fleet.issuer.mints <= len(fleet.brokers)
 
 
-async def test_the_alarm_is_told_and_does_not_flood(fleet: Fleet) -> None:
+async def test_the_alarm_is_reported_and_does_not_flood(fleet: Fleet) -> None:
     """Once a minute by each store at most. It names the missing key."""
     for _ in range(ROUNDS):
         await fleet.round()

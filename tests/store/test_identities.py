@@ -79,7 +79,9 @@ async def test_replicas_with_old_and_new_settings_serve_their_own_tenants(
         assert await load_all(old, [KEY]) == [None]
 
 
-async def test_the_old_tenants_record_is_not_listed_and_alarms_nobody(url: str, command: Command, clock: Clock) -> None:
+async def test_the_old_tenants_record_is_not_listed_and_raises_no_alarm(
+    url: str, command: Command, clock: Clock
+) -> None:
     """It can be opened, and it is not ours; it stays until its TTL ends."""
     alarms: list[str] = []
     async with store_of(url, clock, BEFORE) as old, store_of(url, clock, AFTER, alarms=alarms) as new:

@@ -95,7 +95,7 @@ async def test_a_key_is_forgotten_an_hour_after_its_last_token(store: MemoryStor
     assert HASHER(OTHER) not in store.server.entries
 
 
-async def test_a_listener_that_is_too_slow_is_told_so(store: MemoryStore, clock: ManualClock) -> None:
+async def test_a_listener_that_is_too_slow_gets_a_gap(store: MemoryStore, clock: ManualClock) -> None:
     """Its queue has a limit: it gets a GAP instead."""
     async with aclosing(store.wakes()) as wakes:
         await anext(wakes)

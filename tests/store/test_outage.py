@@ -82,10 +82,10 @@ async def test_a_restarted_server_is_found_again(own_server: EmbeddedValkey, clo
         await asyncio.gather(*(store.ping() for _ in range(8)))
 
 
-async def test_nobody_there_is_said_with_the_address(clock: Clock, tmp_path: Path) -> None:
+async def test_no_listener_is_reported_with_the_address(clock: Clock, tmp_path: Path) -> None:
     """With a remedy, and without the password."""
-    async with _store(f"unix://:the-password@{tmp_path}/nobody.sock", clock) as store:
-        with pytest.raises(StoreUnavailable, match=r"nobody\.sock") as caught:
+    async with _store(f"unix://:the-password@{tmp_path}/absent.sock", clock) as store:
+        with pytest.raises(StoreUnavailable, match=r"absent\.sock") as caught:
             await store.ping()
     shown = "".join(traceback.format_exception(caught.value)) + caught.value.remedy
     assert "redis.url" in caught.value.remedy

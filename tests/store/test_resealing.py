@@ -52,7 +52,7 @@ async def store_with(
         await store.close()
 
 
-async def test_after_a_rotation_all_is_found_and_sealed_anew_by_and_by(
+async def test_after_a_rotation_all_is_found_and_resealed_by_and_by(
     url: str, command: Command, clock: SystemClock
 ) -> None:
     """The old token is a hit; its successor is sealed with the new key."""
@@ -87,7 +87,9 @@ async def test_resealing_changes_the_key_and_nothing_else(url: str, command: Com
         assert (again.resealed, again.already) == (0, 2)
 
 
-async def test_who_lacks_the_key_is_told_once_and_finds_a_miss(url: str, command: Command, clock: SystemClock) -> None:
+async def test_a_replica_without_the_key_reports_once_and_finds_a_miss(
+    url: str, command: Command, clock: SystemClock
+) -> None:
     """A record that cannot be opened is a miss and an alarm, which names the missing key."""
     told: list[tuple[str, str]] = []
     async with store_with(url, OLD) as theirs, store_with(url, NEW, told=told) as ours:
@@ -130,7 +132,7 @@ async def test_a_dump_of_everything_shows_nothing(url: str, command: Command, cl
         assert secret not in found
 
 
-async def test_keys_that_somebody_invents_are_soon_gone(url: str, command: Command) -> None:
+async def test_invented_keys_are_soon_gone(url: str, command: Command) -> None:
     """A token that was never minted leaves nothing behind that lives as long as a token."""
     async with store_with(url, OLD) as store:
         await store.acquire(KEY, acquire_request())

@@ -71,7 +71,7 @@ async def test_a_later_expiry_within_the_lifetime_is_not_believed(
 
 
 async def test_a_sooner_expiry_is_believed(watched: Watched, command: Command, clock: Clock) -> None:
-    """Whoever can delete a record can shorten its lifetime as well."""
+    """A party that can delete a record can shorten its lifetime as well."""
     token = await shared(watched.store, clock, lifetime=100.0)
     await command("HSET", RECORD, "exp", int(token.expiry_unix * 1000) - 20_000)
     answer = await watched.store.acquire(KEY, acquire_request())
@@ -92,14 +92,14 @@ async def test_another_credential_version_is_not_believed(
     assert watched.alarms
 
 
-async def test_a_lease_without_an_end_holds_nobody_up(watched: Watched, command: Command) -> None:
+async def test_a_lease_without_an_end_holds_no_call_up(watched: Watched, command: Command) -> None:
     """Replicas write leases that expire. One without a TTL would block the key until an operator removes it."""
-    await command("HSET", LEASE, "nonce", "of nobody", "f", 5)
+    await command("HSET", LEASE, "nonce", "of no replica", "f", 5)
     as_lease(await watched.store.acquire(KEY, acquire_request()))
     assert int(str(await command("PTTL", LEASE))) > 0
 
 
-async def test_a_back_off_longer_than_any_issuer_asks_for_holds_nobody_up(watched: Watched, command: Command) -> None:
+async def test_a_back_off_longer_than_any_issuer_asks_for_holds_no_call_up(watched: Watched, command: Command) -> None:
     """It was written by another program, or before the store's clock was set back."""
     await watched.store.fail(as_lease(await watched.store.acquire(KEY, acquire_request())), REFUSED, 10.0)
     await command("HSET", META, "until", 2**52)

@@ -166,11 +166,11 @@ async def test_it_has_no_right_that_it_does_not_use(node: Node, clock: Clock) ->
 
 
 FORBIDDEN: tuple[tuple[str, ...], ...] = (
-    ("GET", "somebody:else"),
-    ("HGET", "somebody:else", "f"),
+    ("GET", "other:key"),
+    ("HGET", "other:key", "f"),
     ("HGET", "mintonce:two:{h}:t", "f"),
     ("PUBLISH", "mintonce:two:wake", "x"),
-    ("EVAL", "return redis.call('GET', 'somebody:else')", "0"),
+    ("EVAL", "return redis.call('GET', 'other:key')", "0"),
     ("EVAL", "return redis.call('FLUSHALL')", "0"),
     ("PUBLISH", "another", "x"),
     ("SUBSCRIBE", "another"),
@@ -240,7 +240,7 @@ async def test_its_rights_cover_what_the_scripts_call() -> None:
     assert called - {right[1:] for right in rights()} == set()
 
 
-async def test_without_the_channel_nobody_is_woken(node: Node, clock: Clock) -> None:
+async def test_without_the_channel_no_replica_is_woken(node: Node, clock: Clock) -> None:
     """A user with commands and keys only learns why the store does not work for it."""
     await node.command("ACL", "SETUSER", "mintonce", "resetchannels")
     async with reaching(user_url(node), clock) as store:

@@ -59,8 +59,8 @@ class Gatehouse:
         self.replica.broker.recheck()
 
     def caller(self, name: str) -> AsyncTokenClient:
-        """A client with a key of this name, or, for "nobody", without any."""
-        if name == "nobody":
+        """A client with a key of this name, or, for "anonymous", without any."""
+        if name == "anonymous":
             return AsyncTokenClient(self.replica.target, timeout=5.0)
         path = self.directory / name
         path.touch(mode=0o600)

@@ -201,6 +201,14 @@ test("a watch ends while a message is awaited: by cancel, by its signal, by clos
   await server.until(() => server.watchers === 0);
 });
 
+test("a call that is given up in the turn it was made in does not go on at the server", async () => {
+  await using server = await ScriptedServer.start();
+  await using client = clientOf(server);
+  await client.get("billing");
+  client.watch("billing").cancel();
+  await server.until(() => server.cancelled === 1, "the watch is cancelled");
+});
+
 test("after close a client throws Closed, and so do calls under way", async () => {
   await using server = await ScriptedServer.start();
   server.hold("GetToken");

@@ -49,7 +49,7 @@ export function unary<I extends DescMessage, O extends DescMessage>(
   );
   const abort: Abort = (reason) => {
     reject(reason);
-    call.cancel();
+    cancel(call);
   };
   return { answer: promise, abort };
 }
@@ -95,8 +95,19 @@ export function serverStream<I extends DescMessage, O extends DescMessage>(
     listener.end(failure);
   });
   return () => {
-    stream.cancel();
+    cancel(stream);
   };
+}
+
+/**
+ * grpc-js (seen in 1.14) forgets a cancellation that comes in the same turn as the call: it ends the call for us, but
+ * then still sends it, and the server goes on until the deadline. By the next turn it has been sent, and can be cancelled.
+ */
+function cancel(call: { cancel(): void }): void {
+  call.cancel();
+  setImmediate(() => {
+    call.cancel();
+  });
 }
 
 /** grpc-js takes a point in time by the wall clock, and turns it into a length of time at once. */

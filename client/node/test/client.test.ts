@@ -90,7 +90,7 @@ test("pages of a list, to the last", async () => {
   for await (const page of client.pages({ pageSize: 1 })) pages.push(page);
   assert.equal(pages.length, 3);
   assert.equal(pages[0]?.tokens[0]?.expiresInMs, 3_599_500);
-  assert.equal(pages[0]?.incomplete, true);
+  assert.ok(pages.every(({ incomplete }) => incomplete));
 });
 
 test("both kinds of deadline are Unavailable: the client's own, and the server's", async () => {
@@ -199,6 +199,14 @@ test("a watch ends while a message is awaited: by cancel, by its signal, by clos
   await client.close();
   await assert.rejects(last, Closed);
   await server.until(() => server.watchers === 0);
+});
+
+test("a call that is given up in the turn it was made in does not go on at the server", async () => {
+  await using server = await ScriptedServer.start();
+  await using client = clientOf(server);
+  await client.get("billing");
+  client.watch("billing").cancel();
+  await server.until(() => server.cancelled === 1, "the watch is cancelled");
 });
 
 test("after close a client throws Closed, and so do calls under way", async () => {

@@ -72,7 +72,7 @@ test("connect: a refused token is rejected once, and the call repeated once", as
     },
   });
   const server = createServer((request, response) => {
-    void handler(request, response);
+    handler(request, response);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const baseUrl = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;

@@ -166,12 +166,13 @@ type Pair = readonly [name: string, value: string | number | readonly string[] |
 
 function pairs(headers: Options["headers"]): readonly Pair[] {
   if (headers == null) return [];
-  if (Array.isArray(headers) && !Array.isArray(headers[0])) {
-    const flat = headers as string[];
-    return flat.flatMap((name, index): Pair[] => (index % 2 === 0 ? [[name, flat[index + 1]]] : []));
-  }
-  if (Symbol.iterator in headers) return [...(headers as Iterable<Pair>)];
-  return Object.entries(headers);
+  if (!(Symbol.iterator in headers)) return Object.entries(headers);
+  const list: readonly (string | Pair)[] = [...headers];
+  // A list is one of pairs, or of names and values in turns.
+  return list.flatMap((each, index): Pair[] => {
+    if (typeof each !== "string") return [each];
+    return index % 2 === 0 ? [[each, list[index + 1] as string | undefined]] : [];
+  });
 }
 
 /**

@@ -48,6 +48,8 @@ export class ScriptedServer implements AsyncDisposable {
   };
   readonly seen: Seen[] = [];
   readonly requests: unknown[] = [];
+  /** The number of watches that their callers have cancelled. */
+  cancelled = 0;
   lifetimeMs = 3_600_000;
   refreshMs: number | undefined;
   mints = true;
@@ -204,6 +206,7 @@ export class ScriptedServer implements AsyncDisposable {
 
   async #watch(call: grpc.ServerWritableStream<unknown, unknown>): Promise<void> {
     call.on("cancelled", () => {
+      this.cancelled += 1;
       this.#watchers.delete(call);
       this.#notify();
     });

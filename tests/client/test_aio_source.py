@@ -123,9 +123,12 @@ async def test_after_closing_every_read_raises_closed(server: ScriptedServer) ->
     for read in (source.token, source.header):
         with pytest.raises(Closed):
             read()
-    for wait in (source.get, lambda: source.reject(token), lambda: source.wait_until_updated(token)):
-        with pytest.raises(Closed):
-            await wait()
+    with pytest.raises(Closed):
+        await source.get()
+    with pytest.raises(Closed):
+        await source.reject(token)
+    with pytest.raises(Closed):
+        await source.wait_until_updated(token)
 
 
 @pytest.mark.parametrize("closed_meanwhile", [False, True])

@@ -260,7 +260,7 @@ def test_who_waits_when_it_is_closed_gets_closed(server: ScriptedServer, waits: 
     given = () if waits == "get" else (source.get(),)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(getattr(source, waits), *given)
-        server.wait_for(lambda calls: calls["WatchToken"] if waits == "wait_until_updated" else calls.total() > 1)
+        server.wait_for(lambda calls: calls["WatchToken"] if waits == "wait_until_updated" else sum(calls.values()) > 1)
         started = monotonic()
         source.close()
         with pytest.raises(Closed):

@@ -136,7 +136,7 @@ fn certificates(path: &std::path::Path, content: &[u8]) -> Result<Vec<Certificat
 fn private_key(path: &std::path::Path, content: &[u8]) -> Result<PrivateKeyDer<'static>, Fault> {
     PrivateKeyDer::from_pem_slice(content).map_err(|error| match error {
         pem::Error::NoItemsFound => {
-            let encrypted = b"-----BEGIN ENCRYPTED PRIVATE KEY-----";
+            let encrypted = concat!("-----BEGIN ENCRYPTED ", "PRIVATE KEY-----").as_bytes();
             let is_encrypted = content.windows(encrypted.len()).any(|each| each == encrypted);
             let what = if is_encrypted {
                 "an encrypted key"

@@ -14,7 +14,10 @@ export default tseslint.config(
       // A signal's reason, or what a caller gave, is thrown as it is.
       "@typescript-eslint/only-throw-error": ["error", { allowThrowingUnknown: true, allowThrowingAny: true }],
       "@typescript-eslint/prefer-promise-reject-errors": "off",
-      "no-restricted-syntax": ["error", { selector: "CallExpression[callee.object.name='console']", message: "Use the logger." }],
+      "no-restricted-syntax": [
+        "error",
+        { selector: "CallExpression[callee.object.name='console']", message: "Use the logger." },
+      ],
     },
   },
   {
@@ -22,7 +25,10 @@ export default tseslint.config(
     files: ["test/**", "testee/**"],
     rules: {
       "@typescript-eslint/no-non-null-assertion": "off",
-      "@typescript-eslint/no-floating-promises": ["error", { allowForKnownSafeCalls: [{ from: "package", name: ["test", "it", "describe"], package: "node:test" }] }],
+      "@typescript-eslint/no-floating-promises": [
+        "error",
+        { allowForKnownSafeCalls: [{ from: "package", name: ["test", "it", "describe"], package: "node:test" }] },
+      ],
       "@typescript-eslint/restrict-template-expressions": "off",
       "@typescript-eslint/no-base-to-string": "off",
     },

@@ -35,12 +35,15 @@ async function listen(source) {
 
 process.once("SIGINT", () => stopped.abort());
 process.once("SIGTERM", () => stopped.abort());
+let source;
 try {
-  await using source = await TokenSource.open(client, { audience, scopes, waitForServerMs: 60_000, signal: stopped.signal });
+  source = await TokenSource.open(client, { audience, scopes, waitForServerMs: 60_000, signal: stopped.signal });
   await Promise.all([follow(source), listen(source)]);
 } catch (error) {
   if (MintonceError.is(error)) {
     console.error(`${error.message} (${error.reason}). ${error.remedy}`);
     process.exitCode = 1;
   } else if (error.name !== "AbortError") throw error;
+} finally {
+  await source?.close();
 }

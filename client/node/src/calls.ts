@@ -4,7 +4,10 @@ import type { ClientReadableStream, Metadata, ServiceError } from "@grpc/grpc-js
 import type { Line } from "./connection.ts";
 
 /** A method of a generated service. */
-export type Method<I extends DescMessage, O extends DescMessage> = DescMethod & { readonly input: I; readonly output: O };
+export type Method<I extends DescMessage, O extends DescMessage> = DescMethod & {
+  readonly input: I;
+  readonly output: O;
+};
 
 /** How to make one call. */
 export interface CallOptions {

@@ -16,10 +16,7 @@ import { VERSION } from "./version.ts";
 const SERVICE_CONFIG = {
   methodConfig: [
     {
-      name: [
-        { service: "mintonce.v1.TokenService" },
-        { service: "mintonce.v1.AdminService", method: "ListTokens" },
-      ],
+      name: [{ service: "mintonce.v1.TokenService" }, { service: "mintonce.v1.AdminService", method: "ListTokens" }],
       retryPolicy: {
         maxAttempts: 4,
         initialBackoff: "0.1s",

@@ -36,12 +36,7 @@ export class Watched<T> {
   #fault = "";
   #lookAt: number;
 
-  constructor(
-    paths: readonly string[],
-    load: (contents: readonly Buffer[]) => T,
-    remedy: string,
-    logger: Logger,
-  ) {
+  constructor(paths: readonly string[], load: (contents: readonly Buffer[]) => T, remedy: string, logger: Logger) {
     this.#paths = paths;
     this.#load = load;
     this.#logger = logger;

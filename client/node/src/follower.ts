@@ -88,7 +88,10 @@ export class Follower {
     if (this.wantedReport > this.rejected) return { do: "report", generation: this.wantedReport };
     if (now >= this.fetchAt) return { do: "fetch" };
     if (now >= this.watchAt) {
-      return { do: "watch", limit: Math.min(this.fetchAt - now, WATCH_MAX * this.#second * (0.5 + this.#jitter() / 2)) };
+      return {
+        do: "watch",
+        limit: Math.min(this.fetchAt - now, WATCH_MAX * this.#second * (0.5 + this.#jitter() / 2)),
+      };
     }
     return { do: "pause", delay: Math.min(this.fetchAt, this.watchAt) - now };
   }
@@ -153,7 +156,8 @@ export class Follower {
 
   /** An API refused the token of this generation. Throws the last error while the next report must wait. */
   wantReport(generation: bigint, now: number): void {
-    if (this.reportError !== undefined && (now < this.blockedUntil || this.#failing(now))) throw again(this.reportError);
+    if (this.reportError !== undefined && (now < this.blockedUntil || this.#failing(now)))
+      throw again(this.reportError);
     if (generation > this.rejected) this.wantedReport = generation;
   }
 

@@ -6,7 +6,9 @@ const INVISIBLE = /[\p{C}\p{Z}]/gu;
 
 /** The text with everything that a terminal would obey as an escape; cut to `limit` characters, with dots then. */
 export function visible(text: string, limit: number): string {
-  const shown = text.slice(0, limit + 1).replace(INVISIBLE, (character) => (character === " " ? " " : escaped(character)));
+  const shown = text
+    .slice(0, limit + 1)
+    .replace(INVISIBLE, (character) => (character === " " ? " " : escaped(character)));
   return shown.length <= limit ? shown : shown.slice(0, limit - CUT.length) + CUT;
 }
 

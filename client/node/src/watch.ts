@@ -59,17 +59,23 @@ export class Watch implements AsyncIterableIterator<Token, void>, AsyncDisposabl
 
     // The first message answers the call; what is pushed later was on its way for a part of a round trip.
     let anchor: number | undefined = performance.now();
-    this.#cancelCall = serverStream(line, TokenService.method.watchToken, request, { metadata, timeoutMs }, {
-      message: (message) => {
-        if (this.#ended !== undefined) return;
-        this.#tokens.push(tokenOf(message.token, anchor ?? performance.now()));
-        anchor = undefined;
-        this.#notify();
+    this.#cancelCall = serverStream(
+      line,
+      TokenService.method.watchToken,
+      request,
+      { metadata, timeoutMs },
+      {
+        message: (message) => {
+          if (this.#ended !== undefined) return;
+          this.#tokens.push(tokenOf(message.token, anchor ?? performance.now()));
+          anchor = undefined;
+          this.#notify();
+        },
+        end: (error: ServiceError | undefined) => {
+          this.#end(error === undefined ? {} : { thrown: new CallFailure(error) });
+        },
       },
-      end: (error: ServiceError | undefined) => {
-        this.#end(error === undefined ? {} : { thrown: new CallFailure(error) });
-      },
-    });
+    );
   }
 
   /** The next token. Throws MintonceError when the watch fails, once; it is over then. */

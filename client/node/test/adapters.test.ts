@@ -30,7 +30,8 @@ class Api implements AsyncDisposable {
       void this.#note(call).then(({ path, authorization }) => {
         const [, to] = path.split("/to?");
         if (to !== undefined) answer.writeHead(307, { location: to }).end();
-        else if (authorization !== undefined && this.refused.has(authorization)) answer.writeHead(this.status).end(this.refusal);
+        else if (authorization !== undefined && this.refused.has(authorization))
+          answer.writeHead(this.status).end(this.refusal);
         else answer.end("hello");
       });
     });
@@ -102,14 +103,20 @@ for (const [name, send] of Object.entries(adapters)) {
     assert.deepEqual(answer, { status: 200, body: "hello" });
     assert.deepEqual(source.rejected, [1n]);
     assert.deepEqual(api.tokens, ["secret-1", "secret-2"]);
-    assert.deepEqual(api.arrivals.map(({ body }) => body), ["hi", "hi"]);
+    assert.deepEqual(
+      api.arrivals.map(({ body }) => body),
+      ["hi", "hi"],
+    );
   });
 
   test(`${name}: the second 401 is the answer`, async () => {
     await using api = await Api.start();
     const source = new Fake();
     api.refused.add("Bearer secret-1").add("Bearer secret-2");
-    assert.deepEqual(await send(source, { method: "GET", url: api.url, body: undefined }), { status: 401, body: api.refusal });
+    assert.deepEqual(await send(source, { method: "GET", url: api.url, body: undefined }), {
+      status: 401,
+      body: api.refusal,
+    });
     assert.deepEqual(source.rejected, [1n]);
     assert.equal(api.arrivals.length, 2);
   });
@@ -120,7 +127,10 @@ for (const [name, send] of Object.entries(adapters)) {
     source.failure = new Unavailable("too soon", { reason: "ROTATION_TOO_SOON" });
     api.refused.add("Bearer secret-1");
     api.refusal = "x".repeat(200_000);
-    assert.deepEqual(await send(source, { method: "GET", url: api.url, body: undefined }), { status: 401, body: api.refusal });
+    assert.deepEqual(await send(source, { method: "GET", url: api.url, body: undefined }), {
+      status: 401,
+      body: api.refusal,
+    });
     assert.equal(source.warnings.length, 1);
     assert.match(source.warnings[0] ?? "", /too soon \(ROTATION_TOO_SOON\)/);
     assert.equal(api.arrivals.length, 1);
@@ -131,7 +141,10 @@ for (const [name, send] of Object.entries(adapters)) {
     const source = new Fake();
     api.refused.add("Bearer secret-1");
     api.refusal = "x".repeat(2_000_000);
-    assert.deepEqual(await send(source, { method: "GET", url: api.url, body: undefined }), { status: 200, body: "hello" });
+    assert.deepEqual(await send(source, { method: "GET", url: api.url, body: undefined }), {
+      status: 200,
+      body: "hello",
+    });
   });
 
   test(`${name}: a stream is not sent again, but the token is rejected`, async () => {
@@ -150,7 +163,10 @@ for (const [name, send] of Object.entries(adapters)) {
     const source = new Fake();
     other.refused.add("Bearer secret-1");
     const elsewhere = other.url.replace("127.0.0.1", "localhost");
-    assert.equal((await send(source, { method: "GET", url: `${api.url}to?${elsewhere}`, body: undefined })).status, 200);
+    assert.equal(
+      (await send(source, { method: "GET", url: `${api.url}to?${elsewhere}`, body: undefined })).status,
+      200,
+    );
     assert.deepEqual(other.tokens, [undefined]);
     assert.deepEqual(source.rejected, []);
   });
@@ -178,7 +194,10 @@ test("fetch: a Request object is repeated with its body", async () => {
   api.refused.add("Bearer secret-1");
   const asked = new Request(api.url, { method: "POST", body: "hi", headers: { authorization: "mine", "x-a": "1" } });
   assert.equal(await (await withMintonce(fetch, source)(asked)).text(), "hello");
-  assert.deepEqual(api.arrivals.map(({ body }) => body), ["hi", "hi"]);
+  assert.deepEqual(
+    api.arrivals.map(({ body }) => body),
+    ["hi", "hi"],
+  );
   assert.deepEqual(api.tokens, ["secret-1", "secret-2"]);
 });
 

@@ -4,7 +4,17 @@ import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import { inspect } from "node:util";
 import grpc from "@grpc/grpc-js";
-import { Client, Closed, MintonceError, Refused, Token, type TokenPage, TokenSource, Unavailable, Unreachable } from "../src/index.ts";
+import {
+  Client,
+  Closed,
+  MintonceError,
+  Refused,
+  Token,
+  type TokenPage,
+  TokenSource,
+  Unavailable,
+  Unreachable,
+} from "../src/index.ts";
 import { VERSION } from "../src/version.ts";
 import { type Failure, ScriptedServer } from "./support/server.ts";
 import { Folder } from "./support/folder.ts";
@@ -19,12 +29,19 @@ test("a token has what the server said, counted from before the call", async () 
   server.lifetimeMs = 10_000;
   await using client = clientOf(server);
   const before = performance.now();
-  const token = await client.get("billing", { audience: "https://api.example.com/", scopes: "write read", minTtlMs: 1500 });
+  const token = await client.get("billing", {
+    audience: "https://api.example.com/",
+    scopes: "write read",
+    minTtlMs: 1500,
+  });
   assert.ok(token.expiresAt >= before + 10_000 && token.expiresAt < before + 10_250, "not from when the answer came");
   assert.equal(token.generation, 101n);
   assert.deepEqual(token.scopes, ["read", "write"]);
   assert.equal(token.origin, "memory");
-  const { key, minTtl } = server.requests[0] as { key: { client: string; audience: string; scopes: string[] }; minTtl: { seconds: bigint; nanos: number } };
+  const { key, minTtl } = server.requests[0] as {
+    key: { client: string; audience: string; scopes: string[] };
+    minTtl: { seconds: bigint; nanos: number };
+  };
   assert.deepEqual([key.client, key.audience, key.scopes], ["billing", "https://api.example.com/", ["write", "read"]]);
   assert.deepEqual([minTtl.seconds, minTtl.nanos], [1n, 500_000_000]);
 });
@@ -33,7 +50,10 @@ test("the server sees which client calls", async () => {
   await using server = await ScriptedServer.start();
   await using client = clientOf(server);
   await client.get("billing");
-  assert.match(String(server.seen[0]?.metadata.get("user-agent")[0]), new RegExp(`^mintonce-node/${VERSION} grpc-node-js/`));
+  assert.match(
+    String(server.seen[0]?.metadata.get("user-agent")[0]),
+    new RegExp(`^mintonce-node/${VERSION} grpc-node-js/`),
+  );
 });
 
 test("what is newer than this client is accepted: an origin, an absurd expiry", async () => {
@@ -97,10 +117,16 @@ test("both kinds of deadline are Unavailable: the client's own, and the server's
   await using server = await ScriptedServer.start();
   await using client = clientOf(server);
   const release = server.hold("GetToken");
-  await assert.rejects(client.get("billing", { timeoutMs: 200 }), (error) => error instanceof Unavailable && error.reason === "DEADLINE_EXCEEDED");
+  await assert.rejects(
+    client.get("billing", { timeoutMs: 200 }),
+    (error) => error instanceof Unavailable && error.reason === "DEADLINE_EXCEEDED",
+  );
   release();
   server.fail("GetToken", { code: status.DEADLINE_EXCEEDED, reason: "WAIT_TIMED_OUT", pushback: "-1" });
-  await assert.rejects(client.get("billing"), (error) => error instanceof Unavailable && error.reason === "WAIT_TIMED_OUT");
+  await assert.rejects(
+    client.get("billing"),
+    (error) => error instanceof Unavailable && error.reason === "WAIT_TIMED_OUT",
+  );
 });
 
 for (const timeoutMs of [0, -1, NaN, Infinity]) {
@@ -113,11 +139,21 @@ for (const timeoutMs of [0, -1, NaN, Infinity]) {
 
 const classes: readonly [string, Failure, typeof MintonceError, string][] = [
   ["a known reason", { code: status.UNKNOWN, reason: "INVALID_REQUEST" }, Refused, "INVALID_REQUEST"],
-  ["ROTATION_TOO_SOON", { code: status.RESOURCE_EXHAUSTED, reason: "ROTATION_TOO_SOON" }, Unavailable, "ROTATION_TOO_SOON"],
+  [
+    "ROTATION_TOO_SOON",
+    { code: status.RESOURCE_EXHAUSTED, reason: "ROTATION_TOO_SOON" },
+    Unavailable,
+    "ROTATION_TOO_SOON",
+  ],
   ["a new reason, by its code", { code: status.UNAVAILABLE, reason: "QUOTA_PAUSED" }, Unavailable, "QUOTA_PAUSED"],
   ["a new reason, refused", { code: status.FAILED_PRECONDITION, reason: "NOT_TODAY" }, Refused, "NOT_TODAY"],
   ["a new reason of another code", { code: status.DATA_LOSS, reason: "LOST" }, MintonceError, "LOST"],
-  ["another domain", { code: status.PERMISSION_DENIED, reason: "MINE", domain: "example.com" }, Refused, "PERMISSION_DENIED"],
+  [
+    "another domain",
+    { code: status.PERMISSION_DENIED, reason: "MINE", domain: "example.com" },
+    Refused,
+    "PERMISSION_DENIED",
+  ],
   ["garbage", { code: status.UNAUTHENTICATED, raw: Buffer.from([0xff, 0xff, 0x01]) }, Refused, "UNAUTHENTICATED"],
   ["garbage of the right kind", { code: status.INTERNAL, raw: Buffer.from([0x1a, 0x7f]) }, MintonceError, "INTERNAL"],
   ["no reason, no room", { code: status.RESOURCE_EXHAUSTED }, Unavailable, "RESOURCE_EXHAUSTED"],

@@ -105,14 +105,22 @@ test("keys in the older forms are taken; an encrypted one is refused with the co
   const rsa = identity("rsa", { by: authority, keyType: "rsa" });
   void open(createPrivateKey(ec.key).export({ type: "sec1", format: "pem" }).toString(), ec).close();
   void open(createPrivateKey(rsa.key).export({ type: "pkcs1", format: "pem" }).toString(), rsa).close();
-  const locked = createPrivateKey(ec.key).export({ type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase: "x" });
+  const locked = createPrivateKey(ec.key).export({
+    type: "pkcs8",
+    format: "pem",
+    cipher: "aes-256-cbc",
+    passphrase: "x",
+  });
   for (const bad of [locked.toString(), "nothing", rsa.certificate]) {
-    assert.throws(() => open(bad, ec), (error) => {
-      assert.ok(error instanceof Refused);
-      assert.equal(error.reason, "CREDENTIALS");
-      assert.match(error.remedy, /openssl pkcs8 -topk8 -nocrypt -in/);
-      return true;
-    });
+    assert.throws(
+      () => open(bad, ec),
+      (error) => {
+        assert.ok(error instanceof Refused);
+        assert.equal(error.reason, "CREDENTIALS");
+        assert.match(error.remedy, /openssl pkcs8 -topk8 -nocrypt -in/);
+        return true;
+      },
+    );
   }
   assert.throws(() => open(rsa.key, ec), { reason: "CREDENTIALS" });
 });
@@ -137,15 +145,24 @@ test("a bearer goes with each call, and a replaced one with the next", async () 
 test("a file that cannot be a bearer is refused, without a word of what is in it", () => {
   using folder = new Folder();
   mkdirSync(`${folder.path}/folder`);
-  const contents: Record<string, string> = { empty: " \n", words: "my secret", long: "x".repeat(8193), odd: "sécret", huge: "y".repeat((1 << 20) + 1) };
+  const contents: Record<string, string> = {
+    empty: " \n",
+    words: "my secret",
+    long: "x".repeat(8193),
+    odd: "sécret",
+    huge: "y".repeat((1 << 20) + 1),
+  };
   const files = Object.entries(contents).map(([name, content]) => folder.write(name, content));
   for (const bearerFile of [...files, `${folder.path}/folder`, `${folder.path}/none`]) {
-    assert.throws(() => new Client({ target: "127.0.0.1:1", bearerFile }), (error) => {
-      assert.ok(error instanceof Refused);
-      assert.equal(error.reason, "CREDENTIALS");
-      assert.doesNotMatch(error.message + error.remedy, /my secret|s.cret|yyy|xxx/);
-      return true;
-    });
+    assert.throws(
+      () => new Client({ target: "127.0.0.1:1", bearerFile }),
+      (error) => {
+        assert.ok(error instanceof Refused);
+        assert.equal(error.reason, "CREDENTIALS");
+        assert.doesNotMatch(error.message + error.remedy, /my secret|s.cret|yyy|xxx/);
+        return true;
+      },
+    );
   }
 });
 
@@ -163,16 +180,29 @@ test("no proxy is used for loopback", async () => {
 });
 
 test("the environment decides what no argument does", () => {
-  const target = (environment: Record<string, string>, given?: string): string => resolve({ target: given }, environment).target;
+  const target = (environment: Record<string, string>, given?: string): string =>
+    resolve({ target: given }, environment).target;
   assert.equal(target({}), "127.0.0.1:50051");
   assert.equal(target({ MINTONCE_TARGET: "" }), "127.0.0.1:50051");
   assert.equal(target({ MINTONCE_TARGET: "a:1" }), "a:1");
   assert.equal(target({ MINTONCE_TARGET: "a:1" }, "b:2"), "b:2");
-  assert.throws(() => target({ MINTONCE_TARGET: "https://u:p@a:1/x" }), (error) => error instanceof MintonceError && error.remedy.startsWith("Write it without: a:1.") && !error.message.includes("u:p"));
+  assert.throws(
+    () => target({ MINTONCE_TARGET: "https://u:p@a:1/x" }),
+    (error) =>
+      error instanceof MintonceError &&
+      error.remedy.startsWith("Write it without: a:1.") &&
+      !error.message.includes("u:p"),
+  );
 
-  const tls = (environment: Record<string, string>, given?: boolean): unknown => resolve({ tls: given }, environment).tls;
+  const tls = (environment: Record<string, string>, given?: boolean): unknown =>
+    resolve({ tls: given }, environment).tls;
   assert.equal(tls({}), undefined);
-  assert.deepEqual(tls({ MINTONCE_CA_FILE: "ca" }), { caFile: "ca", certificateFile: undefined, keyFile: undefined, serverName: undefined });
+  assert.deepEqual(tls({ MINTONCE_CA_FILE: "ca" }), {
+    caFile: "ca",
+    certificateFile: undefined,
+    keyFile: undefined,
+    serverName: undefined,
+  });
   for (const yes of ["1", "true", "YES", "On"]) assert.ok(tls({ MINTONCE_TLS: yes }));
   for (const no of ["0", "false", "NO", "Off", ""]) assert.equal(tls({ MINTONCE_TLS: no }), undefined);
   assert.throws(() => tls({ MINTONCE_TLS: "maybe" }), { reason: "CREDENTIALS" });
@@ -181,7 +211,8 @@ test("the environment decides what no argument does", () => {
   assert.equal(tls({ MINTONCE_CA_FILE: "ca" }, false), undefined);
   assert.throws(() => resolve({ tls: { keyFile: "key" } }, {}), TypeError);
 
-  const bearer = (environment: Record<string, string>, given?: string | false): unknown => resolve({ bearerFile: given }, environment).bearer;
+  const bearer = (environment: Record<string, string>, given?: string | false): unknown =>
+    resolve({ bearerFile: given }, environment).bearer;
   assert.equal(bearer({ MINTONCE_BEARER_FILE: "b" }), "b");
   assert.equal(bearer({ MINTONCE_API_KEY_FILE: "k" }), "k");
   assert.equal(bearer({ MINTONCE_API_KEY_FILE: "k" }, "b"), "b");
@@ -191,8 +222,31 @@ test("the environment decides what no argument does", () => {
 });
 
 test("a bearer travels in clear only where nobody can listen", () => {
-  const near = ["localhost:1", "LOCALHOST", "127.0.0.1:1", "127.9.9.9", "[::1]:1", "::1", "unix:/a", "unix-abstract:a", "dns:///localhost:1", "dns:127.0.0.1:1", "ipv4:127.0.0.1:1,127.0.0.2:1", "ipv6:[::1]:1"];
-  const far = ["mintonce:1", "10.0.0.1:1", "dns://8.8.8.8/localhost:1", "ipv4:127.0.0.1:1,10.0.0.1:1", "localhost.example:1", "[::1:1", "xds:///localhost", "0.0.0.0:1"];
+  const near = [
+    "localhost:1",
+    "LOCALHOST",
+    "127.0.0.1:1",
+    "127.9.9.9",
+    "[::1]:1",
+    "::1",
+    "unix:/a",
+    "unix-abstract:a",
+    "dns:///localhost:1",
+    "dns:127.0.0.1:1",
+    "ipv4:127.0.0.1:1,127.0.0.2:1",
+    "ipv6:[::1]:1",
+  ];
+  const far = [
+    "mintonce:1",
+    "10.0.0.1:1",
+    "dns://8.8.8.8/localhost:1",
+    "ipv4:127.0.0.1:1,10.0.0.1:1",
+    "localhost.example:1",
+    "[::1:1",
+    "xds:///localhost",
+    "0.0.0.0:1",
+  ];
   for (const target of near) resolve({ target, bearerFile: "b" }, {});
-  for (const target of far) assert.throws(() => resolve({ target, bearerFile: "b" }, {}), { reason: "CREDENTIALS" }, target);
+  for (const target of far)
+    assert.throws(() => resolve({ target, bearerFile: "b" }, {}), { reason: "CREDENTIALS" }, target);
 });

@@ -109,7 +109,9 @@ function apply(follower: Follower, event: VectorEvent): unknown {
       follower.watchEnded(error, event.started_at!, event.limit!, now);
       return null;
     case "want_report":
-      return thrown(() => { follower.wantReport(generation, now); });
+      return thrown(() => {
+        follower.wantReport(generation, now);
+      });
     case "reported":
       follower.reported(now);
       return null;
@@ -117,7 +119,9 @@ function apply(follower: Follower, event: VectorEvent): unknown {
       follower.reportFailed(error!, now);
       return null;
     case "hurry":
-      return thrown(() => { follower.hurry(now); });
+      return thrown(() => {
+        follower.hurry(now);
+      });
     case "successor": {
       const found = follower.successor(generation, now);
       return found === undefined ? null : Number(found.generation);
@@ -179,7 +183,9 @@ test("there are vectors", () => {
 
 for (const file of files) {
   test(`the follower does as recorded in ${file}`, () => {
-    const cases = readFileSync(new URL(file, FOLDER), "utf8").split("\n").filter((line) => line !== "");
+    const cases = readFileSync(new URL(file, FOLDER), "utf8")
+      .split("\n")
+      .filter((line) => line !== "");
     for (const line of cases) {
       const history = JSON.parse(line) as Case;
       let drawn = history.jitter;

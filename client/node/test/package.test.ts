@@ -7,7 +7,7 @@ import { VERSION } from "../src/version.ts";
 const here = (path: string): URL => new URL(`../${path}`, import.meta.url);
 const manifest = JSON.parse(readFileSync(here("package.json"), "utf8")) as {
   version: string;
-  exports: Record<string, string>;
+  exports: Record<string, string | Record<string, string>>;
   dependencies: Record<string, string>;
 };
 
@@ -16,10 +16,17 @@ test("the version in the code is that of the package", () => {
 });
 
 test("each sub-path has its file", () => {
-  for (const [path, file] of Object.entries(manifest.exports)) {
+  const files = Object.values(manifest.exports).flatMap((each) =>
+    typeof each === "string" ? [each] : Object.values(each),
+  );
+  for (const file of files) {
     const source = file.replace("./dist/", "src/").replace(/\.js$/, ".ts");
-    assert.ok(existsSync(here(path === "./package.json" ? "package.json" : source)), path);
+    assert.ok(existsSync(here(source)), file);
   }
+});
+
+test("a bundle for browsers says why there is none", async () => {
+  await assert.rejects(import("../src/browser.ts"), /for Node\.js/);
 });
 
 test("it depends on gRPC and protobuf, and on nothing else", () => {

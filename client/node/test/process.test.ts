@@ -12,7 +12,10 @@ const EXPECTED = "true function true UNREACHABLE\n";
 
 /** What a program prints. Fails when it does not end, or says anything on stderr. */
 async function output(program: string, target: string): Promise<string> {
-  const child = spawn(process.execPath, [program], { env: { ...process.env, MINTONCE_TARGET: target }, timeout: 30_000 });
+  const child = spawn(process.execPath, [program], {
+    env: { ...process.env, MINTONCE_TARGET: target },
+    timeout: 30_000,
+  });
   let out = "";
   child.stdout.on("data", (chunk) => (out += String(chunk)));
   child.stderr.on("data", (chunk) => (out += String(chunk)));
@@ -30,7 +33,15 @@ test("it works bundled, as CommonJS", async () => {
   using folder = new Folder();
   await using server = await ScriptedServer.start();
   const outfile = `${folder.path}/bundle.cjs`;
-  await build({ entryPoints: [PROGRAM], outfile, bundle: true, platform: "node", format: "cjs", minify: true, logLevel: "error" });
+  await build({
+    entryPoints: [PROGRAM],
+    outfile,
+    bundle: true,
+    platform: "node",
+    format: "cjs",
+    minify: true,
+    logLevel: "error",
+  });
   assert.equal(await output(outfile, server.target), EXPECTED);
 });
 
@@ -40,6 +51,14 @@ test("it works bundled, as ES modules", async () => {
   const outfile = `${folder.path}/bundle.mjs`;
   // grpc-js is CommonJS: a bundle of ES modules has to give it a `require`. The README says so.
   const banner = { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' };
-  await build({ entryPoints: [PROGRAM], outfile, banner, bundle: true, platform: "node", format: "esm", logLevel: "error" });
+  await build({
+    entryPoints: [PROGRAM],
+    outfile,
+    banner,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    logLevel: "error",
+  });
   assert.equal(await output(outfile, server.target), EXPECTED);
 });

@@ -37,7 +37,9 @@ test("tokens, sources, clients, watches and errors are printed without secrets",
   assert.match(token.accessToken + String(server.seen[0]?.metadata.get("authorization")[0]), CANARIES);
   server.fail("GetToken", { code: grpc.status.INTERNAL, text: "secret-101 was not minted" });
   server.fail("RejectToken", { code: grpc.status.UNAVAILABLE, reason: "STORE_UNAVAILABLE", pushback: "-1" });
-  const errors = await Promise.all([source.reject(token), client.get("billing")].map((call) => call.catch((error: unknown) => error)));
+  const errors = await Promise.all(
+    [source.reject(token), client.get("billing")].map((call) => call.catch((error: unknown) => error)),
+  );
   for (const value of [token, source, client, watch, options, ...errors]) {
     const text = shown(value as object);
     assert.doesNotMatch(text, CANARIES);

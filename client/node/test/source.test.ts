@@ -8,7 +8,12 @@ import { ScriptedServer, secret } from "./support/server.ts";
 const { status } = grpc;
 
 const open = (server: ScriptedServer, options: object = {}) =>
-  TokenSource.open("billing", { audience: "https://api.example.com/", target: server.target, timeoutMs: 3000, ...options });
+  TokenSource.open("billing", {
+    audience: "https://api.example.com/",
+    target: server.target,
+    timeoutMs: 3000,
+    ...options,
+  });
 
 test("it has the first token when it is open, and then reads memory", async () => {
   await using server = await ScriptedServer.start();
@@ -46,7 +51,12 @@ test("a server without WatchToken: the successor comes by GetToken, and no watch
 
 test("opening fails with the server's own error", async () => {
   await using server = await ScriptedServer.start();
-  server.fail("GetToken", { code: status.NOT_FOUND, reason: "UNKNOWN_CLIENT", pushback: "-1", info: { request_id: "r-1" } });
+  server.fail("GetToken", {
+    code: status.NOT_FOUND,
+    reason: "UNKNOWN_CLIENT",
+    pushback: "-1",
+    info: { request_id: "r-1" },
+  });
   await assert.rejects(open(server), (error) => {
     assert.ok(error instanceof Refused);
     assert.equal(error.reason, "UNKNOWN_CLIENT");
@@ -71,7 +81,12 @@ test("a rejected token is reported once, however many report it, and all get the
 
 test("a refused report leaves the token in use, and blocks further reports for a while", async () => {
   await using server = await ScriptedServer.start();
-  server.fail("RejectToken", { code: status.RESOURCE_EXHAUSTED, reason: "ROTATION_TOO_SOON", retryAfterMs: 30_000, pushback: "-1" });
+  server.fail("RejectToken", {
+    code: status.RESOURCE_EXHAUSTED,
+    reason: "ROTATION_TOO_SOON",
+    retryAfterMs: 30_000,
+    pushback: "-1",
+  });
   await using source = await open(server);
   const token = source.token();
   const errors: unknown[] = [];
@@ -95,7 +110,10 @@ test("the report is accepted but the mint fails: the error is the mint's, and no
   const token = source.token();
   server.fail("GetToken", { code: status.UNAVAILABLE, reason: "ISSUER_UNAVAILABLE", pushback: "-1" });
   await assert.rejects(source.reject(token), { reason: "ISSUER_UNAVAILABLE" });
-  assert.throws(() => source.token(), (error) => error instanceof TokenExpired && (error.cause as MintonceError).reason === "ISSUER_UNAVAILABLE");
+  assert.throws(
+    () => source.token(),
+    (error) => error instanceof TokenExpired && (error.cause as MintonceError).reason === "ISSUER_UNAVAILABLE",
+  );
 });
 
 test("the server goes away: the token is served to its end; when it is back, so is the token", async () => {

@@ -47,7 +47,12 @@ export const adapters: Readonly<Record<string, Adapter>> = {
     }
   },
   async axios(source, { method, url, body }) {
-    const instance = axios.create({ validateStatus: () => true, responseType: "text", transformResponse: (text: string) => text, proxy: false });
+    const instance = axios.create({
+      validateStatus: () => true,
+      responseType: "text",
+      transformResponse: (text: string) => text,
+      proxy: false,
+    });
     attachMintonce(instance, source);
     const response = await instance.request<string>({
       method,

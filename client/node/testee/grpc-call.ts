@@ -19,15 +19,26 @@ export async function grpcCall(
           interceptors: [loopbackInterceptor(source)],
           "grpc.enable_http_proxy": 0,
         })
-      : new grpc.Client(target, secure(), name == null ? {} : { "grpc.ssl_target_name_override": name, "grpc.default_authority": name });
+      : new grpc.Client(
+          target,
+          secure(),
+          name == null ? {} : { "grpc.ssl_target_name_override": name, "grpc.default_authority": name },
+        );
   try {
     return await new Promise((resolve) => {
       const pass = (bytes: Buffer): Buffer => bytes;
       const deadline = Date.now() + 5000;
-      client.makeUnaryRequest("/mintonce.v1.TokenService/GetToken", pass, pass, Buffer.alloc(0), { deadline }, (error) => {
-        if (error === null) resolve("OK");
-        else resolve(grpc.status[error.code]);
-      });
+      client.makeUnaryRequest(
+        "/mintonce.v1.TokenService/GetToken",
+        pass,
+        pass,
+        Buffer.alloc(0),
+        { deadline },
+        (error) => {
+          if (error === null) resolve("OK");
+          else resolve(grpc.status[error.code]);
+        },
+      );
     });
   } finally {
     client.close();

@@ -1,6 +1,13 @@
 /** What the suite can ask for. */
 import { format, inspect } from "node:util";
-import { Client, type ConnectionOptions, MintonceError, type SourceOptions, type Token, TokenSource } from "../src/index.ts";
+import {
+  Client,
+  type ConnectionOptions,
+  MintonceError,
+  type SourceOptions,
+  type Token,
+  TokenSource,
+} from "../src/index.ts";
 import { adapters } from "./adapters.ts";
 import { tokenOf, Unsupported } from "./answers.ts";
 import { grpcCall } from "./grpc-call.ts";
@@ -31,7 +38,8 @@ export async function shutdown(): Promise<void> {
 }
 
 const text = (request: Request, name: string): string => request[name] as string;
-const number = (request: Request, name: string): number | undefined => (request[name] ?? undefined) as number | undefined;
+const number = (request: Request, name: string): number | undefined =>
+  (request[name] ?? undefined) as number | undefined;
 
 function sourceOf(request: Request): TokenSource {
   const source = sources.get(text(request, "source"));
@@ -85,7 +93,10 @@ const waitOf = (request: Request, signal: AbortSignal): { timeoutMs: number | un
 async function watch(request: Request, signal: AbortSignal): Promise<Result> {
   const found: Result[] = [];
   try {
-    const call = clientOf(text(request, "conn")).watch(text(request, "client"), { ...keyOf(request), ...waitOf(request, signal) });
+    const call = clientOf(text(request, "conn")).watch(text(request, "client"), {
+      ...keyOf(request),
+      ...waitOf(request, signal),
+    });
     for await (const token of call) {
       found.push(tokenOf(token));
       if (found.length === request["count"]) break;
@@ -106,7 +117,9 @@ function texts(kind: string, value: unknown): Result {
     [`${kind}.inspect.nested`]: inspect({ value: [value] }, deep),
     [`${kind}.json`]: JSON.stringify(value, big),
     [`${kind}.format`]: format("%s %o %O %j", value, value, value, kind === "options" ? "" : value),
-    [`${kind}.keys`]: inspect(value !== null && typeof value === "object" ? Object.entries(Object.getOwnPropertyDescriptors(value)) : value),
+    [`${kind}.keys`]: inspect(
+      value !== null && typeof value === "object" ? Object.entries(Object.getOwnPropertyDescriptors(value)) : value,
+    ),
     [`${kind}.stack`]: value instanceof Error ? (value.stack ?? "") : "",
   };
 }
@@ -158,7 +171,8 @@ export const operations: Readonly<Record<string, Operation>> = {
   async reject(request, signal) {
     const source = text(request, "source");
     const token = tokens.get(`${source} ${String(request["generation"])}`);
-    if (token === undefined) throw new Error(`no token of this generation was answered: ${String(request["generation"])}`);
+    if (token === undefined)
+      throw new Error(`no token of this generation was answered: ${String(request["generation"])}`);
     return answered(source, await sourceOf(request).reject(token, waitOf(request, signal)));
   },
   async updated(request, signal) {
@@ -166,8 +180,11 @@ export const operations: Readonly<Record<string, Operation>> = {
     const source = sourceOf(request);
     // Any token of that generation does: it is only compared.
     const known = tokens.get(`${text(request, "source")} ${String(than)}`);
-    if (known !== undefined) return answered(text(request, "source"), await source.waitUntilUpdated(known, waitOf(request, signal)));
-    for await (const token of source.updates({ signal: AbortSignal.any([signal, AbortSignal.timeout(number(request, "timeout_ms") ?? 10_000)]) })) {
+    if (known !== undefined)
+      return answered(text(request, "source"), await source.waitUntilUpdated(known, waitOf(request, signal)));
+    for await (const token of source.updates({
+      signal: AbortSignal.any([signal, AbortSignal.timeout(number(request, "timeout_ms") ?? 10_000)]),
+    })) {
       if (token.generation > BigInt(than)) return answered(text(request, "source"), token);
     }
     throw new Error("the source was closed");
@@ -231,7 +248,7 @@ export const operations: Readonly<Record<string, Operation>> = {
     const { status, body } = await adapter(sourceOf(request), {
       method: text(request, "method"),
       url: text(request, "url"),
-      body: (request["body"] ?? undefined),
+      body: request["body"] ?? undefined,
     });
     return { status, body };
   },

@@ -23,8 +23,8 @@ export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promi
 export function withMintonce(fetch: Fetch, source: TokenProvider): Fetch {
   return async (input, init) => {
     const signal = init?.signal ?? (input instanceof Request ? input.signal : undefined);
-    const spare = input instanceof Request && init?.body == null ? input.clone() : input;
     const token = await source.get({ signal: signal ?? undefined });
+    const spare = input instanceof Request && init?.body == null ? input.clone() : input;
     const response = await send(fetch, input, init, token);
     if (response.status !== 401 || hasLeft(input, response)) {
       dispose(spare, input);
@@ -40,7 +40,12 @@ export function withMintonce(fetch: Fetch, source: TokenProvider): Fetch {
   };
 }
 
-function send(fetch: Fetch, input: string | URL | Request, init: RequestInit | undefined, token: Token): Promise<Response> {
+function send(
+  fetch: Fetch,
+  input: string | URL | Request,
+  init: RequestInit | undefined,
+  token: Token,
+): Promise<Response> {
   const headers = new Headers(init?.headers ?? (input instanceof Request ? input.headers : undefined));
   headers.set("authorization", token.header);
   return fetch(input, { ...init, headers });

@@ -97,7 +97,12 @@ class RefusalHandler implements Handler {
     this.#next.onRequestUpgrade?.(...from);
   }
 
-  onResponseStart(controller: Controller, status: number, headers: Record<string, string | string[]>, text?: string): void {
+  onResponseStart(
+    controller: Controller,
+    status: number,
+    headers: Record<string, string | string[]>,
+    text?: string,
+  ): void {
     const hasLeft = this.#history?.some((url) => url.origin !== this.#origin) ?? false;
     if (status !== 401 || hasLeft) {
       this.#next.onResponseStart?.(controller, status, headers, text);

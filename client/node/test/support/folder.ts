@@ -20,7 +20,11 @@ export class Folder implements Disposable {
 }
 
 /** Until the condition holds; looked at often, for so long at most. */
-export async function eventually(condition: () => boolean | Promise<boolean>, what: string, timeoutMs = 10_000): Promise<void> {
+export async function eventually(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+  timeoutMs = 10_000,
+): Promise<void> {
   const until = performance.now() + timeoutMs;
   while (!(await condition())) {
     if (performance.now() > until) throw new Error(`not in time: ${what}`);

@@ -105,7 +105,9 @@ export class ScriptedServer implements AsyncDisposable {
       watchToken: (call: grpc.ServerWritableStream<unknown, unknown>) => {
         void this.#watch(call);
       },
-      rejectToken: this.#unary("RejectToken", (request) => ({ wasCurrent: this.#reject(request as RejectTokenRequest) })),
+      rejectToken: this.#unary("RejectToken", (request) => ({
+        wasCurrent: this.#reject(request as RejectTokenRequest),
+      })),
     });
     server.addService(definitionOf(AdminService), {
       listTokens: this.#unary("ListTokens", (request) => this.#list(request as { pageToken: string })),
@@ -242,7 +244,10 @@ export class ScriptedServer implements AsyncDisposable {
     const isCurrent =
       rejected.case === "generation"
         ? rejected.value === current.generation
-        : createHash("sha256").update(current.accessToken).digest().equals(rejected.value ?? new Uint8Array());
+        : createHash("sha256")
+            .update(current.accessToken)
+            .digest()
+            .equals(rejected.value ?? new Uint8Array());
     if (isCurrent) this.#token = undefined;
     return isCurrent;
   }
@@ -279,32 +284,58 @@ export class ScriptedServer implements AsyncDisposable {
   }
 }
 
-const span = (ms: number) => create(DurationSchema, { seconds: BigInt(Math.floor(ms / 1000)), nanos: Math.round((ms % 1000) * 1e6) });
+const span = (ms: number) =>
+  create(DurationSchema, { seconds: BigInt(Math.floor(ms / 1000)), nanos: Math.round((ms % 1000) * 1e6) });
 
 /** A google.rpc.Status as the server sends it. */
 export function detailsOf({ reason = "", domain = "mintonce", retryAfterMs, info = {} }: Failure): Uint8Array {
   const status = new BinaryWriter();
   const detail = (name: string, value: Uint8Array): void => {
-    const any = new BinaryWriter().tag(1, WireType.LengthDelimited).string(`type.googleapis.com/google.rpc.${name}`).tag(2, WireType.LengthDelimited).bytes(value);
+    const any = new BinaryWriter()
+      .tag(1, WireType.LengthDelimited)
+      .string(`type.googleapis.com/google.rpc.${name}`)
+      .tag(2, WireType.LengthDelimited)
+      .bytes(value);
     status.tag(3, WireType.LengthDelimited).bytes(any.finish());
   };
   status.tag(1, WireType.Varint).int32(1).tag(2, WireType.LengthDelimited).string("unused");
   if (reason !== "") {
-    const errorInfo = new BinaryWriter().tag(1, WireType.LengthDelimited).string(reason).tag(2, WireType.LengthDelimited).string(domain);
+    const errorInfo = new BinaryWriter()
+      .tag(1, WireType.LengthDelimited)
+      .string(reason)
+      .tag(2, WireType.LengthDelimited)
+      .string(domain);
     for (const [key, value] of Object.entries({ remedy: "Mend it.", ...info })) {
-      errorInfo.tag(3, WireType.LengthDelimited).bytes(new BinaryWriter().tag(1, WireType.LengthDelimited).string(key).tag(2, WireType.LengthDelimited).string(value).finish());
+      errorInfo
+        .tag(3, WireType.LengthDelimited)
+        .bytes(
+          new BinaryWriter()
+            .tag(1, WireType.LengthDelimited)
+            .string(key)
+            .tag(2, WireType.LengthDelimited)
+            .string(value)
+            .finish(),
+        );
     }
     detail("ErrorInfo", errorInfo.finish());
   }
   if (retryAfterMs !== undefined) {
-    detail("RetryInfo", new BinaryWriter().tag(1, WireType.LengthDelimited).bytes(toBinary(DurationSchema, span(retryAfterMs))).finish());
+    detail(
+      "RetryInfo",
+      new BinaryWriter()
+        .tag(1, WireType.LengthDelimited)
+        .bytes(toBinary(DurationSchema, span(retryAfterMs)))
+        .finish(),
+    );
   }
   return status.finish();
 }
 
 function errorOf(failure: Failure): Partial<grpc.StatusObject> & { message: string } {
   const metadata = new grpc.Metadata();
-  const details = failure.raw ?? (failure.reason !== undefined || failure.retryAfterMs !== undefined ? detailsOf(failure) : undefined);
+  const details =
+    failure.raw ??
+    (failure.reason !== undefined || failure.retryAfterMs !== undefined ? detailsOf(failure) : undefined);
   if (details !== undefined) metadata.set("grpc-status-details-bin", Buffer.from(details));
   if (failure.pushback !== undefined) metadata.set("grpc-retry-pushback-ms", failure.pushback);
   const text = failure.text ?? "failed";
@@ -322,7 +353,8 @@ function definitionOf(service: typeof TokenService | typeof AdminService): grpc.
         responseStream: method.methodKind === "server_streaming",
         requestSerialize: (message: MessageShape<DescMessage>) => Buffer.from(toBinary(method.input, message)),
         requestDeserialize: (bytes: Buffer) => fromBinary(method.input, bytes),
-        responseSerialize: (message: Record<string, unknown>) => Buffer.from(toBinary(method.output, create(method.output, message))),
+        responseSerialize: (message: Record<string, unknown>) =>
+          Buffer.from(toBinary(method.output, create(method.output, message))),
         responseDeserialize: (bytes: Buffer) => fromBinary(method.output, bytes),
       },
     ]),

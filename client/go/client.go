@@ -9,6 +9,8 @@ import (
 	"iter"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	pb "github.com/mintonce/mintonce/client/go/mintoncev1"
@@ -65,8 +67,8 @@ func (c *Client) get(ctx context.Context, key Key, timeout time.Duration, option
 		option(request)
 	}
 	sentAt := now()
-	response, err := call(ctx, c, timeout, func(ctx context.Context, l *line) (*pb.GetTokenResponse, error) {
-		return l.tokens.GetToken(ctx, request)
+	response, err := call(ctx, c, timeout, func(ctx context.Context, l *line, trailer grpc.CallOption) (*pb.GetTokenResponse, error) {
+		return l.tokens.GetToken(ctx, request, trailer)
 	})
 	if err != nil {
 		return nil, err
@@ -110,7 +112,11 @@ func (c *Client) Watch(ctx context.Context, key Key) iter.Seq2[*Token, error] {
 			}
 		}
 		if !errors.Is(err, io.EOF) {
-			yield(nil, c.translate(ctx, err))
+			var trailer metadata.MD
+			if stream != nil {
+				trailer = stream.Trailer()
+			}
+			yield(nil, c.translate(ctx, err, trailer))
 		}
 	}
 }
@@ -143,8 +149,8 @@ func (c *Client) reject(
 		return false, err
 	}
 	request.Key = message
-	response, err := call(ctx, c, timeout, func(ctx context.Context, l *line) (*pb.RejectTokenResponse, error) {
-		return l.tokens.RejectToken(ctx, request)
+	response, err := call(ctx, c, timeout, func(ctx context.Context, l *line, trailer grpc.CallOption) (*pb.RejectTokenResponse, error) {
+		return l.tokens.RejectToken(ctx, request, trailer)
 	})
 	return response.GetWasCurrent(), err
 }
@@ -164,10 +170,10 @@ func (c *Client) List(ctx context.Context, options ListOptions) (*TokenPage, err
 	if err := sendable("page token", options.PageToken); err != nil {
 		return nil, err
 	}
-	response, err := call(ctx, c, c.timeout, func(ctx context.Context, l *line) (*pb.ListTokensResponse, error) {
+	response, err := call(ctx, c, c.timeout, func(ctx context.Context, l *line, trailer grpc.CallOption) (*pb.ListTokensResponse, error) {
 		return l.admin.ListTokens(ctx, &pb.ListTokensRequest{
 			Client: options.Client, PageSize: options.PageSize, PageToken: options.PageToken,
-		})
+		}, trailer)
 	})
 	if err != nil {
 		return nil, err
@@ -195,8 +201,8 @@ func (c *Client) Rotate(ctx context.Context, key Key) (*Rotation, error) {
 	if err != nil {
 		return nil, err
 	}
-	response, err := call(ctx, c, c.timeout, func(ctx context.Context, l *line) (*pb.RotateTokenResponse, error) {
-		return l.admin.RotateToken(ctx, &pb.RotateTokenRequest{Key: message})
+	response, err := call(ctx, c, c.timeout, func(ctx context.Context, l *line, trailer grpc.CallOption) (*pb.RotateTokenResponse, error) {
+		return l.admin.RotateToken(ctx, &pb.RotateTokenRequest{Key: message}, trailer)
 	})
 	if err != nil {
 		return nil, err
@@ -217,7 +223,7 @@ func (c *Client) String() string { return fmt.Sprintf("Client(target=%q)", c.con
 func (c *Client) GoString() string { return c.String() }
 
 // call makes one call with a deadline.
-func call[T any](ctx context.Context, c *Client, timeout time.Duration, do func(context.Context, *line) (T, error)) (T, error) {
+func call[T any](ctx context.Context, c *Client, timeout time.Duration, do func(context.Context, *line, grpc.CallOption) (T, error)) (T, error) {
 	var none T
 	callCtx, cancel := withDeadline(ctx, timeout)
 	defer cancel()
@@ -226,15 +232,16 @@ func call[T any](ctx context.Context, c *Client, timeout time.Duration, do func(
 		return none, err
 	}
 	defer release()
-	response, err := do(callCtx, l)
+	var trailer metadata.MD
+	response, err := do(callCtx, l, grpc.Trailer(&trailer))
 	if err != nil {
-		return none, c.translate(ctx, err)
+		return none, c.translate(ctx, err, trailer)
 	}
 	return response, nil
 }
 
-func (c *Client) translate(ctx context.Context, err error) error {
-	return translate(ctx, err, c.connection.link, c.connection.isClosed())
+func (c *Client) translate(ctx context.Context, err error, trailer metadata.MD) error {
+	return translate(ctx, err, trailer, c.connection.link, c.connection.isClosed())
 }
 
 // withDeadline gives a context without a deadline one.

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	mintonce "github.com/mintonce/mintonce/client/go"
@@ -307,5 +308,30 @@ func TestGarbageInTheDetailsIsNotSaid(t *testing.T) {
 	_, err := dial(t, server).Rotate(t.Context(), key)
 	if failure := asError(t, err); failure.Reason != "NOT_FOUND" || !errors.Is(err, mintonce.ErrRefused) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestDetailsThatNameAnotherCodeAreRead(t *testing.T) {
+	sent, _ := status.FromError(errors.Unwrap(scripted.Failure(codes.Internal, "ISSUER_THROTTLED", time.Second)))
+	packed, _ := proto.Marshal(sent.Proto())
+	server := scripted.New(t)
+	server.RawTrailer("grpc-status-details-bin", string(packed))
+	server.Fail(scripted.Rotate, status.Error(codes.ResourceExhausted, `with "quotes", and more`))
+	server.Fail(scripted.Watch, status.Error(codes.ResourceExhausted, "too many"))
+	client := dial(t, server)
+	_, err := client.Rotate(t.Context(), key)
+	failures := []error{err}
+	for _, err := range client.Watch(t.Context(), key) {
+		failures = append(failures, err)
+	}
+	for _, err := range failures {
+		failure := asError(t, err)
+		if failure.Reason != "ISSUER_THROTTLED" || failure.Code != codes.ResourceExhausted || failure.RetryAfter != time.Second ||
+			!errors.Is(err, mintonce.ErrUnavailable) {
+			t.Errorf("got %#v", failure)
+		}
+	}
+	if message := asError(t, failures[0]).Message; message != `with "quotes", and more` {
+		t.Errorf("got %q", message)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	rpccode "google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
@@ -48,8 +49,9 @@ func classOfCode(code codes.Code) error {
 }
 
 // translate turns the error of a call into ours. ctx is the caller's: its end by cancellation is no *Error.
-func translate(ctx context.Context, err error, link link, closed bool) error {
+func translate(ctx context.Context, err error, trailer metadata.MD, link link, closed bool) error {
 	state, _ := status.FromError(err)
+	state = undoMismatch(state, trailer)
 	if state.Code() == codes.Canceled {
 		if ctx.Err() != nil {
 			return ctx.Err()

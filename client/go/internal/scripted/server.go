@@ -399,6 +399,9 @@ func (s *Server) RotateToken(ctx context.Context, _ *pb.RotateTokenRequest) (*pb
 // pushback marks an error that comes with the trailer that stops automatic retries.
 type pushback struct{ error }
 
+// Unwrap returns the error that is sent.
+func (p pushback) Unwrap() error { return p.error }
+
 func withPushback(ctx context.Context, err error) error {
 	if marked, is := err.(pushback); is {
 		_ = grpc.SetTrailer(ctx, metadata.Pairs("grpc-retry-pushback-ms", "-1"))

@@ -25,14 +25,19 @@ async def store_of(
     url: str, clock: Clock, identities: Mapping[str, str], *keys: SealingKey, alarms: list[str] | None = None
 ) -> AsyncGenerator[RedisStore]:
     """A replica's store; `alarms` gets the reports of unreadable records."""
-    keyring, told = Keyring(b"index", keys or (OLD,)), alarms if alarms is not None else list[str]()
+    keyring = Keyring(b"index", keys or (OLD,))
+
+    def alarm(_: str, reason: str) -> None:
+        if alarms is not None:
+            alarms.append(reason)
+
     store = redis_store(
         url,
         clock=clock,
         keyring=lambda: keyring,
         identities=identities,
         deadline=5.0,
-        on_unreadable=lambda _, why: told.append(why),
+        on_unreadable=alarm,
     )
     try:
         yield store

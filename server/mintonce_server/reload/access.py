@@ -284,7 +284,8 @@ def _signing_key(name: str, client: ClientSettings, files: AccessFiles) -> Calla
         try:
             return load_signing_key(content[0], client.signing_algorithm, client.signing_key_id)
         except ValueError as error:
-            raise UnusableFile(f"{path}: {error}", remedy="Write the key as PEM or JWK, without a password.") from error
+            remedy = "Write the key as PEM or JWK, without a password; leave signing_algorithm out, or let it match."
+            raise UnusableFile(f"{path}: {error}", remedy=remedy) from error
 
     return files.add(f"signing key of {name}", [(path, require_private)], load, files.credentials_changed)
 

@@ -134,7 +134,10 @@ async fn files_that_cannot_be_used_are_refused_at_the_start() {
     );
     let encrypted = files.write(
         "encrypted.key",
-        concat!("-----BEGIN ENCRYPTED ", "PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n"),
+        concat!(
+            "-----BEGIN ENCRYPTED ",
+            "PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n"
+        ),
     );
     for tls in [
         Tls::new().ca_file("/no/such/file"),

@@ -135,9 +135,9 @@ export class TokenSource implements TokenProvider, AsyncDisposable {
     const seen = follower.reportSetbacks;
     this.#kick();
     await this.#until(() => successor() !== undefined || follower.reportSetbacks !== seen, options);
+    this.#mustBeOpen();
     const found = successor();
     if (found !== undefined) return found;
-    this.#mustBeOpen();
     const { reportError } = follower;
     throw follower.reportSetbacks !== seen && reportError !== undefined ? again(reportError) : noSuccessor();
   }

@@ -54,7 +54,7 @@ const REMEDIES: Partial<Record<Code, string>> = {
  */
 export function translate(error: ServiceError, link: Link): MintonceError {
   const details = decode(error.metadata);
-  return details.reason === "" ? unsaid(error, link) : said(error, details);
+  return details.reason === "" ? unsaid(error, link, details.retryAfterMs) : said(error, details);
 }
 
 /** The server gave a reason. */
@@ -73,18 +73,24 @@ function said(error: ServiceError, details: Details): MintonceError {
 }
 
 /** No reason came: gRPC itself failed, or something that is no mintonced answered. */
-function unsaid(error: ServiceError, link: Link): MintonceError {
+function unsaid(error: ServiceError, link: Link, retryAfterMs: number | undefined): MintonceError {
   const code = nameOf(error.code);
   const { target } = link;
   switch (code) {
     case "UNAVAILABLE": {
       const { why, remedy } = explain(error.details, link);
-      return new Unreachable(`cannot reach mintonced at ${target}: ${why}`, { reason: "UNREACHABLE", remedy, code });
+      return new Unreachable(`cannot reach mintonced at ${target}: ${why}`, {
+        reason: "UNREACHABLE",
+        remedy,
+        retryAfterMs,
+        code,
+      });
     }
     case "DEADLINE_EXCEEDED":
       return new Unavailable(`no answer from ${target} before the deadline`, {
         reason: code,
         remedy: "Allow more time, or look into the server's log: a mint may take up to 10 seconds.",
+        retryAfterMs,
         code,
       });
     case "CANCELLED":
@@ -94,6 +100,7 @@ function unsaid(error: ServiceError, link: Link): MintonceError {
       return new Unavailable(`${target} has no room for this call`, {
         reason: code,
         remedy: "Ask again later, and for less at once. If it goes on, look into the server's log and limits.",
+        retryAfterMs,
         code,
       });
     default: {
@@ -101,6 +108,7 @@ function unsaid(error: ServiceError, link: Link): MintonceError {
       return new kind(`${target} answered ${code} without a reason`, {
         reason: code,
         remedy: REMEDIES[code] ?? OTHER_PEER,
+        retryAfterMs,
         code,
       });
     }

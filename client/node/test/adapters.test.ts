@@ -23,6 +23,8 @@ class Api implements AsyncDisposable {
   readonly refused = new Set<string>();
   status = 401;
   refusal = "the API's own words";
+  /** Refuses calls without a token, too. */
+  refusesAll = false;
   readonly #server: Server;
 
   private constructor() {
@@ -30,7 +32,7 @@ class Api implements AsyncDisposable {
       void this.#note(call).then(({ path, authorization }) => {
         const [, to] = path.split("/to?");
         if (to !== undefined) answer.writeHead(307, { location: to }).end();
-        else if (authorization !== undefined && this.refused.has(authorization))
+        else if (this.refusesAll || this.refused.has(authorization ?? ""))
           answer.writeHead(this.status).end(this.refusal);
         else answer.end("hello");
       });
@@ -161,11 +163,11 @@ for (const [name, send] of Object.entries(adapters)) {
     await using api = await Api.start();
     await using other = await Api.start();
     const source = new Fake();
-    other.refused.add("Bearer secret-1");
+    other.refusesAll = true;
     const elsewhere = other.url.replace("127.0.0.1", "localhost");
     assert.equal(
       (await send(source, { method: "GET", url: `${api.url}to?${elsewhere}`, body: undefined })).status,
-      200,
+      401,
     );
     assert.deepEqual(other.tokens, [undefined]);
     assert.deepEqual(source.rejected, []);
@@ -219,14 +221,17 @@ test("undici: who asked can give up while the token is being replaced", async ()
   const source = new Fake();
   api.refused.add("Bearer secret-1");
   const controller = new AbortController();
+  const { promise, resolve } = Promise.withResolvers<Token>();
   source.reject = () => {
     controller.abort();
-    return new Promise(() => undefined);
+    return promise;
   };
   const agent = new Agent();
   const dispatcher = agent.compose(mintonceInterceptor(source));
   await assert.rejects(request(api.url, { dispatcher, signal: controller.signal }), { name: "AbortError" });
-  await agent.destroy();
+  resolve(source.token());
+  await agent.close();
+  assert.equal(api.arrivals.length, 1);
 });
 
 test("axios: the interceptors can be taken out again, and a rejected promise is kept one", async () => {

@@ -174,6 +174,13 @@ for (const [what, failure, kind, reason] of classes) {
   });
 }
 
+test("a delay counts without a reason, too", async () => {
+  await using server = await ScriptedServer.start();
+  await using client = clientOf(server);
+  server.fail("GetToken", { code: status.UNAVAILABLE, retryAfterMs: 2500, pushback: "-1" });
+  await assert.rejects(client.get("billing"), { reason: "UNREACHABLE", retryAfterMs: 2500 });
+});
+
 test("the text of a peer that gives no reason is shown nowhere", async () => {
   await using server = await ScriptedServer.start();
   await using client = clientOf(server);

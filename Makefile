@@ -25,7 +25,7 @@ unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-all mutants lint format gen bench chaos attack soak simulate house audit lock proto-baseline readme docs man up down clean
+.PHONY: help setup run test test-all clients conformance mutants lint format gen bench chaos attack soak simulate house audit lock proto-baseline readme docs man up down clean
 
 help: ## List the targets
 	@echo "Usage: make TARGET"
@@ -43,6 +43,13 @@ test: setup ## Run the fast tests, two at a time: three minutes (TESTS=tests/cor
 
 test-all: setup ## Run every test, as CI does: nine minutes
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+clients: setup ## Check, lint and test the clients in other languages whose toolchain is here (ARGS="lint --only go rust")
+	@$(BIN)/python tools/clients.py $(ARGS)
+
+conformance: setup ## Hold the clients of all languages to one specification (ARGS="--testee go"); builds their testees first
+	@$(BIN)/python tools/clients.py testee
+	@$(BIN)/python -m pytest -n 2 --dist worksteal conformance $(ARGS)
 
 mutants: setup ## Plant faults in the product and check that a test fails for each; half an hour (ARGS="lease" runs a part)
 	@PYTHONPATH=tests:verification $(BIN)/python -m mutants.cli $(ARGS)

@@ -135,8 +135,10 @@ class Player:
                 return _generation(follower.successor(event["generation"], now))
             case "reported" | "hurry" as name:
                 getattr(follower, name)(now)
-            case name if name != "look":
-                raise ValueError(name)
+            case "look":
+                pass
+            case unknown:
+                raise ValueError(unknown)
         return None
 
 

@@ -15,6 +15,11 @@ FORBIDDEN = {
     r"eyJ[A-Za-z0-9_-]{16,}[.]eyJ": "a token",
     r"-----BEGI[N] (\w+ )*PRIVATE KEY": "a private key",
 }
+# Names that look like hosts and are never asked: Cargo's of its public registry, and the namespace of Maven's XML.
+NAMES = re.compile(
+    r'^source = "registry\+https://github\.com/rust-lang/crate[s]\.io-index"$'
+    r"|https?://maven\.apach[e]\.org/(POM|xsd)/"
+)
 PATTERNS = [(re.compile(pattern), why) for pattern, why in FORBIDDEN.items()]
 
 
@@ -28,7 +33,7 @@ def complaints(name: str) -> list[str]:
         f"{name}:{number}: names {why}"
         for number, line in enumerate(text.splitlines(), start=1)
         for pattern, why in PATTERNS
-        if pattern.search(line)
+        if pattern.search(line) and not NAMES.search(line)
     ]
 
 

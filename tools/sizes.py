@@ -7,15 +7,31 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-GENERATED = "client/python/mintonce/v1/"
+GENERATED = (
+    "client/python/mintonce/v1/",
+    "client/go/mintoncev1/",
+    "client/java/mintonce-client/src/generated/",
+    "client/node/src/gen/",
+)
+# Longer than the limit for now; they are to be split.
+LONG_FILES = (
+    "client/go/internal/scripted/server.go",
+    "client/go/internal/testee/operations.go",
+    "client/go/source.go",
+    "client/go/source_test.go",
+    "client/java/mintonce-client/src/main/java/io/mintonce/TokenSource.java",
+    "client/java/mintonce-client/src/test/java/io/mintonce/TokenSourceTest.java",
+)
 FUNCTION_LINES = 40
 # "path::function": why it is better in one piece.
-LONG_FUNCTIONS: dict[str, str] = {}
+LONG_FUNCTIONS: dict[str, str] = {
+    "conformance/servers/api.py::__init__": "http.server makes the handlers, so their class needs the server's state",
+}
 
 
 def limit(path: str) -> int | None:
     """How many lines a file may have; None: not checked."""
-    if path.startswith(GENERATED):
+    if path.startswith(GENERATED) or path in LONG_FILES:
         return None
     if path.endswith(".lua"):
         return 40

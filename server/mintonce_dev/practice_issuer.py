@@ -16,6 +16,7 @@ from typing import Final, Self
 from mintonce_dev.contract import TOKEN_PATH, TokenRequest, Verdict, judge, practice_token
 from mintonce_dev.practice_http import PracticeServer, Reply, error_reply
 from mintonce_dev.practice_log import POLICY, Post, PostLog, render
+from mintonce_server.common.arguments import port, positive_seconds
 from mintonce_server.core.secret import Secret
 
 LIFETIME: Final = 86_400.0
@@ -178,7 +179,7 @@ def main(argv: Sequence[str] | None = None, kind: type[PracticeIssuer] = Practic
 
 def _lifetime_of(text: str) -> tuple[str, float]:
     audience, _, seconds = text.rpartition("=")
-    return audience, float(seconds)
+    return audience, positive_seconds(seconds)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -189,7 +190,10 @@ def _parser() -> argparse.ArgumentParser:
         "--audience", action="append", default=[], help="a registered audience; may be repeated; default: any"
     )
     parser.add_argument(
-        "--lifetime", type=float, default=LIFETIME, help="seconds that a token is valid (default: %(default)g)"
+        "--lifetime",
+        type=positive_seconds,
+        default=LIFETIME,
+        help="seconds that a token is valid (default: %(default)g)",
     )
     parser.add_argument(
         "--lifetime-of",
@@ -201,7 +205,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--log", type=Path, help="append a JSON line for each POST; the count continues from it")
     parser.add_argument("--host", default="127.0.0.1", help="listen address; plain HTTP (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=0, help="listen port (default: any free port)")
+    parser.add_argument("--port", type=port, default=0, help="listen port (default: any free port)")
     return parser
 
 

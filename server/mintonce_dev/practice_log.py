@@ -33,8 +33,9 @@ _PAGE: Final = """<!doctype html>
 </style>
 <h1>Practice issuer</h1>
 <p class="count">{minted}</p>
-<p>tokens minted with {count} POSTs to <code>/oauth/token</code>. Each is valid for {lifetime} s. This server simulates
-an OAuth domain on your own machine: its tokens grant access to nothing. For scripts: <a href="/posts">/posts</a>.</p>
+<p>tokens minted with {count} {posts} to <code>/oauth/token</code>. Each is valid for {lifetime} s.
+This server simulates an OAuth domain on your own machine: its tokens grant access to nothing.
+For scripts: <a href="/posts">/posts</a>.</p>
 <table>
 <thead><tr><th>Time (UTC)<th>Status<th>Client<th>Audience<th>Scope<th>Token id</thead>
 <tbody>
@@ -125,7 +126,9 @@ class PostLog:
 def render(posts: Sequence[Post], *, count: int, minted: int, lifetime: float) -> str:
     """HTML with the counter and the last posts, newest first."""
     rows = "\n".join(map(_row, reversed(posts[-SHOWN:]))) or '<tr><td colspan="6">No requests yet.'
-    return _PAGE.format(count=count, minted=minted, lifetime=f"{lifetime:g}", rows=rows)
+    return _PAGE.format(
+        count=count, posts="POST" if count == 1 else "POSTs", minted=minted, lifetime=f"{lifetime:g}", rows=rows
+    )
 
 
 def _row(post: Post) -> str:

@@ -124,7 +124,7 @@ class EmbeddedValkey:
                 stdout=log,
                 stderr=log,
                 pass_fds=(folder.lock,),
-                process_group=0,  # Ctrl-C must not reach it: the store ends last
+                start_new_session=True,  # Ctrl-C must not reach it: the store ends last
             )
         try:
             await self._ready(process, folder)

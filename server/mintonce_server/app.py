@@ -5,26 +5,24 @@ import random
 import signal
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
-from typing import Final
 
 from mintonce_server.api.authorize import Guards
-from mintonce_server.api.options import ServerOptions
+from mintonce_server.api.options import HANDSHAKE_SECONDS, IDLE_SECONDS, MAX_WASTED_CALLS, ServerOptions
 from mintonce_server.api.server import Server
+from mintonce_server.common.clock import Clock, SystemClock
 from mintonce_server.config import IssuerSettings, Settings
 from mintonce_server.core.broker import Broker, BrokerOptions
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.errors import AuditUnavailable, MintonceError, StoreUnavailable
 from mintonce_server.core.limits import QuotaOptions, Quotas
-from mintonce_server.core.ports import Clock
 from mintonce_server.core.supervise import Supervisor
 from mintonce_server.core.turns import Turns
 from mintonce_server.issuer.auth import client_identity
 from mintonce_server.issuer.endpoint import TokenEndpoint
 from mintonce_server.issuer.options import EndpointOptions
 from mintonce_server.issuer.response import AUDIENCE_REMEDY, Grant, WrongAudience
-from mintonce_server.observability.audit import AuditLog, ReloadRecord
+from mintonce_server.observability.audit import AuditLog, ReloadRecord, require_audit_file
 from mintonce_server.observability.audit_repeats import AuditRepeats
-from mintonce_server.observability.clock import SystemClock
 from mintonce_server.observability.event_sinks import AudienceWarnings, sink_of
 from mintonce_server.observability.logs import get_logger
 from mintonce_server.observability.quiet import FaultLog, Reminder
@@ -41,8 +39,6 @@ _WAKE_REMEDY = (
 )
 
 
-MAX_MESSAGE_BYTES: Final = 64 * 1024
-MAX_METADATA_BYTES: Final = 16 * 1024
 """Of a request. Keys are far smaller."""
 
 
@@ -108,7 +104,7 @@ async def prove_store(settings: Settings) -> StoreReport:
 
 
 async def try_files(settings: Settings) -> None:
-    """Load all files that control access, for `mintonced check`. Raises MintonceError."""
+    """Load all files that control access, and try the audit log, for `mintonced check`. Raises MintonceError."""
     clock = SystemClock()
     files = AccessFiles(settings, clock)
     StoreAccess(settings, files, clock)
@@ -116,6 +112,8 @@ async def try_files(settings: Settings) -> None:
         issuer_authorities(name, issuer, files)
     for name, client in settings.clients.items():
         client_credentials(name, client, files)
+    if settings.audit_file is not None:
+        require_audit_file(settings.audit_file)
 
 
 async def reseal(settings: Settings) -> Resealed:
@@ -282,13 +280,13 @@ def _server_options(settings: Settings, files: AccessFiles) -> ServerOptions:
         socket_mode=int(settings.socket_mode, 8),
         tls=files.tls,
         reflection=settings.reflection,
-        so_reuseport=False,
-        max_message_bytes=MAX_MESSAGE_BYTES,
-        max_metadata_bytes=MAX_METADATA_BYTES,
         max_concurrent_rpcs=settings.limits.max_concurrent_rpcs,
         max_streams_per_connection=settings.limits.max_streams_per_connection,
+        max_wasted_calls=MAX_WASTED_CALLS,
         message_timeout=settings.limits.message_timeout,
         max_connection_age=settings.limits.max_connection_age,
+        handshake_seconds=HANDSHAKE_SECONDS,
+        idle_seconds=IDLE_SECONDS,
     )
 
 

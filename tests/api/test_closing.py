@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from mintonce_server.api import connections as module
 from mintonce_server.api.connections import Connections
-from mintonce_server.observability.clock import SystemClock
+from mintonce_server.common.clock import SystemClock
 from support.clocks import ManualClock
 
 

@@ -16,6 +16,7 @@ from mintonce_server.api.options import ServerOptions
 from mintonce_server.api.tls import load_tls
 from support.certificates import Authority
 from support.house import AUDIENCE, CLIENT, house
+from support.options import listen_options
 
 ANY = "127.0.0.1:0"
 DEADLINE = 5.0
@@ -27,7 +28,7 @@ WANTED = tokens_pb2.GetTokenRequest(key=types_pb2.TokenKey(client=CLIENT, audien
 @pytest.mark.parametrize("said", [b"", b"PRI * HTTP/2.0"], ids=["nothing", "half of a greeting"])
 async def test_who_says_nothing_is_hung_up_on(issuer: PracticeIssuer, said: bytes) -> None:
     """Else anybody who reaches the port could use up the descriptors."""
-    options = ServerOptions(ANY, handshake_seconds=SHORT)
+    options = listen_options(ANY, handshake_seconds=SHORT)
     async with house(issuer.token_url, server_options=options) as replica:
         reader, writer = await asyncio.open_connection(*_address(replica.target))
         writer.write(said)
@@ -39,13 +40,13 @@ async def test_who_says_nothing_is_hung_up_on(issuer: PracticeIssuer, said: byte
 
 @pytest.mark.parametrize(
     "options",
-    [ServerOptions(ANY, idle_seconds=SHORT), ServerOptions(ANY, max_connection_age=SHORT)],
+    [listen_options(ANY, idle_seconds=SHORT), listen_options(ANY, max_connection_age=SHORT)],
     ids=["idle", "old"],
 )
 async def test_a_connection_ends_and_the_next_call_opens_another(
     issuer: PracticeIssuer, options: ServerOptions
 ) -> None:
-    """The idle ones make room; the old ones must prove anew who they are, so that a revocation bites."""
+    """The idle ones make room; the old ones must prove again who they are, so that a revocation takes effect."""
     async with house(issuer.token_url, server_options=options) as replica, insecure_channel(replica.target) as channel:
         tokens = tokens_pb2_grpc.TokenServiceStub(channel)
         await tokens.GetToken(WANTED, timeout=DEADLINE)
@@ -59,7 +60,7 @@ async def test_nothing_older_than_tls_1_2_is_spoken(tmp_path: Path, issuer: Prac
     """The server hangs up; the same client is welcome with a newer one."""
     server = Authority(tmp_path).server()
     material = load_tls([server.certificate.read_bytes(), server.key.read_bytes()])
-    async with house(issuer.token_url, server_options=ServerOptions(ANY, tls=lambda: material)) as replica:
+    async with house(issuer.token_url, server_options=listen_options(ANY, tls=lambda: material)) as replica:
         assert await _spoken(replica.target, ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
         # An alert or a reset comes from the server; what this side would not say itself has another text.
         with pytest.raises((ssl.SSLError, ConnectionResetError), match=r"ALERT_PROTOCOL_VERSION|reset by peer|^$"):
@@ -92,7 +93,7 @@ def _address(target: str) -> tuple[str, int]:
 
 async def test_a_compressed_request_is_refused_before_it_is_unpacked(issuer: PracticeIssuer) -> None:
     """It could become a thousand times as large. Ours are small, and no client compresses by itself."""
-    options = ServerOptions(ANY)
+    options = listen_options(ANY)
     async with (
         house(issuer.token_url, server_options=options) as replica,
         insecure_channel(replica.target, compression=grpc.Compression.Gzip) as channel,

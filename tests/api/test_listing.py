@@ -65,7 +65,7 @@ async def test_one_caller_does_not_fill_the_queue() -> None:
     await asyncio.gather(other, *waiting)
 
 
-async def test_whose_turn_does_not_come_is_told() -> None:
+async def test_a_turn_that_does_not_come_is_an_error() -> None:
     """Its place is free again, and the turn of the others is not lost."""
     lists = ListTurns()
     async with lists.turn("first", 10.0):

@@ -79,7 +79,7 @@ def test_the_request_is_what_protobuf_makes_of_it(service: str) -> None:
 
 
 def test_a_service_that_is_not_there_has_an_error_of_its_own() -> None:
-    """The server runs: somebody asked for the wrong name."""
+    """The server runs: the probe asked for the wrong name."""
     with server(grpc.StatusCode.NOT_FOUND) as target, pytest.raises(NoSuchService, match="other"):
         health_of(target, DEADLINE, "other")
 
@@ -106,7 +106,7 @@ def test_an_address_that_is_none_is_a_connection_error(target: str) -> None:
 
 
 @pytest.mark.parametrize("mutual", [False, True], ids=["TLS", "mutual TLS"])
-def test_a_port_that_speaks_tls_is_told(tmp_path: Path, mutual: bool) -> None:
+def test_a_port_that_speaks_tls_is_recognised(tmp_path: Path, mutual: bool) -> None:
     """Also one that wants a certificate of ours; and the command says what to ask instead."""
     with TlsServer(Certificates(tmp_path), mutual=mutual) as running, pytest.raises(SpeaksTls, match="speaks TLS"):
         health_of(running.target, DEADLINE)

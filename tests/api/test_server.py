@@ -17,14 +17,14 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest as As
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionResponse
 
 from mintonce.v1 import tokens_pb2, tokens_pb2_grpc, types_pb2
-from mintonce_server.api.options import ServerOptions
 from mintonce_server.api.probe import dialable, health_of
 from mintonce_server.api.server import Server
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.broker import Broker
 from mintonce_server.observability import logs
-from mintonce_server.observability.clock import SystemClock
 from support.faulty_issuer import Fault, FaultyIssuer
 from support.house import AUDIENCE, CLIENT, House, house
+from support.options import listen_options
 
 DEADLINE = 10.0
 WANTED = tokens_pb2.GetTokenRequest(key=types_pb2.TokenKey(client=CLIENT, audience=AUDIENCE))
@@ -39,7 +39,7 @@ async def tokens(replica: House) -> AsyncIterator["tokens_pb2_grpc.TokenServiceA
 async def test_a_message_over_the_limit_is_turned_away_and_the_next_call_is_served(
     tokens: "tokens_pb2_grpc.TokenServiceAsyncStub",
 ) -> None:
-    """Nobody can fill the memory with one request."""
+    """One request cannot fill the memory."""
     with pytest.raises(AioRpcError) as caught:
         await tokens.GetToken(
             tokens_pb2.GetTokenRequest(
@@ -58,7 +58,7 @@ async def test_metadata_over_the_limit_is_turned_away(tokens: "tokens_pb2_grpc.T
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-async def test_a_deadline_that_comes_first_is_told_with_a_reason_and_the_mint_goes_on(
+async def test_a_deadline_that_comes_first_has_a_reason_and_the_mint_goes_on(
     issuer: FaultyIssuer, tokens: "tokens_pb2_grpc.TokenServiceAsyncStub"
 ) -> None:
     """The answer leaves a moment before the caller gives up; the next caller finds the token that was paid for."""
@@ -101,20 +101,20 @@ async def test_a_taken_address_is_an_error_that_names_it(replica: House) -> None
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
-        server = Server(replica.broker, SystemClock(), ServerOptions(listen))
+        server = Server(replica.broker, SystemClock(), listen_options(listen))
         with pytest.raises(OSError, match=listen):
             server.bind()
         await server.stop(grace=0.0)
 
 
-async def test_two_servers_share_a_port_where_so_reuseport_is_set(replica: House) -> None:
-    """So that one machine can run several processes behind one address."""
-    first = Server(replica.broker, SystemClock(), ServerOptions("127.0.0.1:0", so_reuseport=True))
+async def test_two_servers_do_not_share_a_port(replica: House) -> None:
+    """A second process by mistake would take half of the calls."""
+    first = Server(replica.broker, SystemClock(), listen_options("127.0.0.1:0"))
     address = first.bind()
-    second = Server(replica.broker, SystemClock(), ServerOptions(address, so_reuseport=True))
-    assert second.bind() == address
+    second = Server(replica.broker, SystemClock(), listen_options(address))
+    with pytest.raises(OSError, match=address):
+        second.bind()
     for server in (first, second):
-        await server.start()
         await server.stop(grace=0.0)
 
 
@@ -123,7 +123,7 @@ async def test_two_servers_share_a_port_where_so_reuseport_is_set(replica: House
 async def test_reflection_is_there_only_where_it_is_set(issuer: FaultyIssuer, reflection: bool, version: str) -> None:
     """It tells strangers what there is."""
     async with house(issuer.token_url) as replica:
-        server = Server(replica.broker, SystemClock(), ServerOptions("127.0.0.1:0", reflection=reflection))
+        server = Server(replica.broker, SystemClock(), listen_options("127.0.0.1:0", reflection=reflection))
         target = server.bind()
         await server.start()
         async with insecure_channel(target) as channel:
@@ -138,7 +138,7 @@ async def test_reflection_is_there_only_where_it_is_set(issuer: FaultyIssuer, re
 async def test_reflection_names_every_service_and_describes_each(issuer: FaultyIssuer) -> None:
     """Its own two versions, too: tools ask for the description of everything that is listed."""
     async with house(issuer.token_url) as replica:
-        server = Server(replica.broker, SystemClock(), ServerOptions("127.0.0.1:0", reflection=True))
+        server = Server(replica.broker, SystemClock(), listen_options("127.0.0.1:0", reflection=True))
         target = server.bind()
         await server.start()
         async with insecure_channel(target) as channel:
@@ -166,10 +166,10 @@ async def test_reflection_names_every_service_and_describes_each(issuer: FaultyI
 async def test_what_reflection_cannot_read_is_no_fault_of_ours(
     issuer: FaultyIssuer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The caller is told what it did, and the log has no traceback for it: anybody may ask, as often as he likes."""
+    """The caller learns what it did, and the log has no traceback for it: any caller may ask, at any rate."""
     logs.configure("info", "json")
     async with house(issuer.token_url) as replica:
-        server = Server(replica.broker, SystemClock(), ServerOptions("127.0.0.1:0", reflection=True))
+        server = Server(replica.broker, SystemClock(), listen_options("127.0.0.1:0", reflection=True))
         address = server.bind()
         await server.start()
         async with insecure_channel(address) as channel:
@@ -200,4 +200,4 @@ def test_a_health_check_dials_what_the_server_listens_on(listen: str, expected: 
 async def test_no_answer_to_a_health_check_is_a_connection_error(tmp_path: Path) -> None:
     """Within its deadline."""
     with pytest.raises(ConnectionError):
-        await asyncio.to_thread(health_of, f"unix:{tmp_path / 'nobody'}", 0.5)
+        await asyncio.to_thread(health_of, f"unix:{tmp_path / 'absent'}", 0.5)

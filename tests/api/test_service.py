@@ -83,7 +83,7 @@ async def test_scopes_in_any_order_are_the_same_key(
 @pytest.mark.parametrize(
     ("request_", "code", "reason"),
     [
-        (wanted(client="nobody"), grpc.StatusCode.NOT_FOUND, "UNKNOWN_CLIENT"),
+        (wanted(client="unknown"), grpc.StatusCode.NOT_FOUND, "UNKNOWN_CLIENT"),
         (wanted(client="no/body"), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
         (wanted(audience="two words"), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
         (wanted(audience="a" * 1025), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
@@ -95,7 +95,7 @@ async def test_scopes_in_any_order_are_the_same_key(
         (tokens_pb2.GetTokenRequest(), grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
     ],
 )
-async def test_a_bad_request_is_told_what_is_wrong_and_costs_nothing(
+async def test_a_bad_request_learns_what_is_wrong_and_costs_nothing(
     tokens: "tokens_pb2_grpc.TokenServiceAsyncStub",
     issuer: PracticeIssuer,
     request_: tokens_pb2.GetTokenRequest,
@@ -127,7 +127,7 @@ async def test_an_audience_that_the_client_may_not_have_is_denied(issuer: Practi
 async def test_a_watch_sends_the_token_at_once_and_its_successor_when_it_is_there(
     tokens: "tokens_pb2_grpc.TokenServiceAsyncStub", admin: "admin_pb2_grpc.AdminServiceAsyncStub"
 ) -> None:
-    """Nobody polls."""
+    """No caller polls."""
     watch = tokens.WatchToken(
         tokens_pb2.WatchTokenRequest(key=types_pb2.TokenKey(client=CLIENT, audience=AUDIENCE)), timeout=DEADLINE
     )

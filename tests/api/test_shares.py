@@ -13,14 +13,13 @@ from mintonce import AsyncTokenClient, MintonceError
 from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.api import admission
 from mintonce_server.api.authorize import Guards
-from mintonce_server.api.options import ServerOptions
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.limits import Quotas
 from mintonce_server.core.policy import OPEN, Policy
-from mintonce_server.observability.clock import SystemClock
 from support.gatehouse import gatehouse, rule
 from support.house import AUDIENCE, CLIENT, House, house
 from support.http2 import GET_TOKEN, Peer, header_block, message, peer
-from support.options import BROKER_OPTIONS, QUOTA_OPTIONS
+from support.options import BROKER_OPTIONS, QUOTA_OPTIONS, listen_options
 from support.waiting import wait_until
 
 ANY = "127.0.0.1:0"
@@ -47,7 +46,7 @@ async def watching(wire: Peer, count: int) -> list[int]:
 async def test_watches_of_health_leave_room_for_probes(monkeypatch: pytest.MonkeyPatch, issuer: PracticeIssuer) -> None:
     """At each listener. Beyond a number, the connection with most of them loses its oldest, and others keep theirs."""
     monkeypatch.setattr(admission, "MAX_UNKNOWN", FEW)
-    async with house(issuer.token_url, server_options=ServerOptions(ANY, health_listen=ANY)) as replica:
+    async with house(issuer.token_url, server_options=listen_options(ANY, health_listen=ANY)) as replica:
         probed = replica.server.health_address
         assert probed
         for target in (replica.target, probed):
@@ -64,7 +63,7 @@ async def test_watches_of_health_leave_room_for_probes(monkeypatch: pytest.Monke
 
 async def test_calls_at_one_address_take_none_from_another(issuer: PracticeIssuer) -> None:
     """Each has as many as max_concurrent_rpcs says; probes are not among them."""
-    options = ServerOptions(ANY, bearer_listen=ANY, health_listen=ANY, max_concurrent_rpcs=1)
+    options = listen_options(ANY, bearer_listen=ANY, health_listen=ANY, max_concurrent_rpcs=1)
     async with house(issuer.token_url, server_options=options) as replica:
         bearer, probed = replica.server.bearer_address, replica.server.health_address
         assert bearer
@@ -86,7 +85,7 @@ async def test_a_connection_that_resets_its_streams_again_and_again_is_closed(
     """As in CVE-2023-44487. Others are not."""
     monkeypatch.setattr(admission, "MAX_PER_PERIOD", 100)
     async with (
-        house(issuer.token_url, server_options=ServerOptions(ANY)) as replica,
+        house(issuer.token_url, server_options=listen_options(ANY)) as replica,
         peer(replica.target) as resetter,
         peer(replica.target) as other,
     ):
@@ -105,7 +104,7 @@ async def test_a_flood_by_unknown_callers_ends_their_connections_and_not_that_of
     tmp_path: Path, issuer: PracticeIssuer
 ) -> None:
     """Whose calls are answered meanwhile, within a second each."""
-    options = ServerOptions(ANY, max_wasted_calls=50)
+    options = listen_options(ANY, max_wasted_calls=50)
     async with gatehouse(tmp_path, issuer, server_options=options) as gate, gate.caller("billing") as client:
         gate.policy = Policy([rule("all", "key:*")])
         await client.get(CLIENT, AUDIENCE)

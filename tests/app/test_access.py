@@ -7,9 +7,9 @@ import pytest
 
 from mintonce_server.auth.api_keys import new_api_key
 from mintonce_server.auth.jwks import JwksUrl
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.config import Settings, load
 from mintonce_server.core.errors import MintonceError
-from mintonce_server.observability.clock import SystemClock
 from mintonce_server.reload.access import AccessFiles, Version, client_credentials
 from mintonce_server.reload.files import Reloader
 from mintonce_server.store.keyring import new_keyring
@@ -44,7 +44,7 @@ def test_a_version_changes_when_one_of_its_values_is_replaced() -> None:
 class Bench:
     """All files that guard something, an AccessFiles that loads them, and what its reloader says."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, more: dict[str, str] | None = None) -> None:
         self.directory = directory
         self.loaded: list[str] = []
         self.trouble: list[MintonceError] = []
@@ -65,7 +65,7 @@ class Bench:
         }
         for name in self.contents:
             self.write(name)
-        settings = load(None, self._environ())
+        settings = load(None, self._environ() | {f"MINTONCE_{name}": text for name, text in (more or {}).items()})
         self.changes = 0
         self.files = AccessFiles(settings, self.clock)
         self.files.notify(on_access=self._count, on_credentials=lambda: None)
@@ -113,7 +113,6 @@ class Bench:
             "ISSUERS__SHOWN__AUTH": "tls_client_auth",
             "CLIENTS__SIGNS__ISSUER": "signed",
             "CLIENTS__SIGNS__CLIENT_ID": "id",
-            "CLIENTS__SIGNS__SIGNING_ALGORITHM": "ES256",
             "CLIENTS__SHOWS__ISSUER": "shown",
             "CLIENTS__SHOWS__CLIENT_ID": "id",
         }
@@ -161,8 +160,17 @@ async def test_a_file_that_others_can_get_at_is_refused_when_it_is_read_again(
     assert len(bench.loaded) == 1
 
 
+def test_at_the_start_the_algorithm_is_that_of_the_signing_key_or_fits_it(tmp_path: Path) -> None:
+    """The error names file and setting."""
+    assert (signing_key := Bench(tmp_path).credentials["signs"].signing_key) is not None
+    assert signing_key().algorithm == "ES256"
+    with pytest.raises(MintonceError, match=r"signing\.pem: RS256 needs an RSA key of at least 2048 bits") as caught:
+        Bench(tmp_path, {"CLIENTS__SIGNS__SIGNING_ALGORITHM": "RS256"})
+    assert "signing_algorithm" in caught.value.remedy
+
+
 async def test_a_new_secret_in_an_open_file_is_not_taken(tmp_path: Path) -> None:
-    """Somebody else may know it, or have put it there."""
+    """Another user may know it, or may have written it."""
     bench = Bench(tmp_path)
     bench.contents["secret"] = b"another-canary"
     bench.write("secret").chmod(0o644)
@@ -177,7 +185,7 @@ async def test_a_new_secret_in_an_open_file_is_not_taken(tmp_path: Path) -> None
     ("name", "proves"),
     [("keys.toml", True), ("jwks.json", True), ("server.crt", True), ("policy.toml", False), ("secret", None)],
 )
-async def test_a_changed_file_is_told_to_watches_that_it_concerns(
+async def test_a_changed_file_notifies_the_watches_that_it_concerns(
     tmp_path: Path, name: str, proves: bool | None
 ) -> None:
     """Callers are proved again when proofs are held against something else; a policy is only held against them."""
@@ -211,8 +219,8 @@ def fetching(directory: Path) -> Settings:
     )
 
 
-async def test_keys_that_were_fetched_anew_are_told_to_watches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No file changes then, so somebody has to look."""
+async def test_keys_that_were_fetched_again_notify_watches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file changes then, so the server has to check."""
     told: list[int] = []
     fetched = [object()]
 

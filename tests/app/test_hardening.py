@@ -18,7 +18,7 @@ def issuer(tmp_path: Path) -> Iterator[PracticeIssuer]:
         yield running
 
 
-async def test_a_server_leaves_no_core_and_nobody_may_attach(tmp_path: Path, issuer: PracticeIssuer) -> None:
+async def test_a_server_leaves_no_core_and_no_process_may_attach(tmp_path: Path, issuer: PracticeIssuer) -> None:
     """Its memory holds every secret: no core dump, not dumpable, and its socket is for its own user."""
     socket = tmp_path / "s"
     async with EmbeddedValkey(tmp_path / "valkey", persist=False) as valkey:
@@ -31,7 +31,7 @@ async def test_a_server_leaves_no_core_and_nobody_may_attach(tmp_path: Path, iss
 
     (core,) = [line.split() for line in limits.splitlines() if line.startswith("Max core file size")]
     assert core[4:6] == ["0", "0"]
-    assert owner == 0  # proc(5): what is not dumpable belongs to root there, whoever runs it
+    assert owner == 0  # proc(5): what is not dumpable belongs to root there, whichever user runs it
     assert mode == 0o600
     assert told == []
 

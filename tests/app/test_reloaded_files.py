@@ -95,7 +95,7 @@ async def test_a_link_that_leads_elsewhere_is_a_change(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", ["bad", "absent", "huge", "directory"])
-async def test_what_is_broken_changes_nothing_and_is_told(tmp_path: Path, spoil: str) -> None:
+async def test_a_broken_file_changes_nothing_and_is_reported(tmp_path: Path, spoil: str) -> None:
     """At once, again each minute, and no more when it is mended."""
     path = tmp_path / "file"
     bench = Bench(path)
@@ -124,8 +124,8 @@ async def test_what_is_broken_changes_nothing_and_is_told(tmp_path: Path, spoil:
     assert (bench.values, len(bench.trouble)) == ([b"good"], 2)
 
 
-async def test_another_reason_is_told_at_once(tmp_path: Path) -> None:
-    """Whoever mends the first fault hears of the second, though the file could not be read either time."""
+async def test_another_reason_is_reported_at_once(tmp_path: Path) -> None:
+    """An operator who fixes the first fault learns of the second, though the file could not be read either time."""
     path = tmp_path / "file"
     bench = Bench(path)
     path.unlink()
@@ -166,7 +166,7 @@ async def test_what_is_the_same_again_is_no_change(tmp_path: Path) -> None:
 
 
 async def test_what_is_being_written_is_left_for_the_next_look(tmp_path: Path) -> None:
-    """Half a policy may well be a policy: whoever writes in place is let finish."""
+    """Half a policy may well be a policy: a writer in place gets time to finish."""
     path = tmp_path / "file"
     bench = Bench(path)
     path.write_bytes(b"sec")
@@ -203,7 +203,7 @@ async def test_what_a_library_says_about_a_bad_file_is_not_repeated(tmp_path: Pa
     assert "hunter2" not in told
 
 
-async def test_a_disk_that_hangs_holds_up_nobody_for_ever(tmp_path: Path) -> None:
+async def test_a_disk_that_hangs_holds_up_no_call_for_ever(tmp_path: Path) -> None:
     """It keeps one thread, however often it is looked at, and what it says in the end is taken."""
     disk = threading.Event()
     disk.set()
@@ -274,7 +274,7 @@ async def test_whatever_fails_the_other_files_are_looked_at(tmp_path: Path, part
     assert bool(faults) == (part != "load")
 
 
-async def test_one_broken_file_of_several_is_told_at_once(tmp_path: Path) -> None:
+async def test_one_broken_file_of_several_is_reported_at_once(tmp_path: Path) -> None:
     """The others cannot mend it: what they hold is not waited for."""
     bench = Bench(tmp_path / "one", tmp_path / "other")
     (tmp_path / "one").write_bytes(b"broken")

@@ -57,7 +57,7 @@ def test_no_other_text_is_a_key(text: str) -> None:
     ],
 )
 def test_a_broken_file_is_refused_without_what_is_in_it(text: str) -> None:
-    """Somebody may have written a key in clear into it."""
+    """An operator may have written a key in clear into it."""
     with pytest.raises(ApiKeysError) as caught:
         parse_api_keys(text.encode())
 
@@ -86,7 +86,7 @@ def test_what_is_said_goes_before_what_is_shown(known: tuple[Identifier, str], t
             identifier.identify(pem, bad)
 
 
-def test_who_shows_nothing_is_told_what_to_show(known: tuple[Identifier, str]) -> None:
+def test_a_caller_without_credentials_learns_what_to_send(known: tuple[Identifier, str]) -> None:
     """By the kinds that this server takes."""
     with pytest.raises(Unauthenticated) as caught:
         known[0].identify(None, [])
@@ -94,7 +94,7 @@ def test_who_shows_nothing_is_told_what_to_show(known: tuple[Identifier, str]) -
     assert "certificate or an API key" in caught.value.remedy
 
 
-def test_an_empty_file_knows_nobody() -> None:
+def test_an_empty_file_knows_no_caller() -> None:
     """Not everybody."""
     with pytest.raises(Unauthenticated):
         ApiKeys({}).caller("")

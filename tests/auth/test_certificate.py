@@ -88,7 +88,7 @@ def test_a_spoofed_name_is_refused(authority: Authority, uris: list[str], dns: l
 
 
 def test_it_counts_between_its_two_dates(authority: Authority) -> None:
-    """Looked at anew with each call: connections outlive certificates."""
+    """Checked again with each call: connections outlive certificates."""
     pem = authority.caller(ID).pem
     for moment in (NOW - 2 * DAY, NOW + DAY + timedelta(seconds=1)):
         with pytest.raises(Unauthenticated, match="not valid now"):
@@ -128,7 +128,7 @@ def test_a_certificate_that_says_what_it_is_for_is_for_clients(
         assert caller_of_certificate(issued.pem, DOMAINS, NOW.timestamp()).name == ID
 
 
-def test_a_kind_of_name_that_nobody_reads_is_refused(authority: Authority) -> None:
+def test_a_kind_of_name_that_is_not_read_is_refused(authority: Authority) -> None:
     """An X.400 address as SAN: the library knows it and gives up, by an error of its own."""
     x400 = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.17"), bytes.fromhex("3004a3023000"))
     with pytest.raises(Unauthenticated):
@@ -138,7 +138,7 @@ def test_a_kind_of_name_that_nobody_reads_is_refused(authority: Authority) -> No
 @example([(15, 128)])  # a serial number below zero, of which the library warns
 @given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=4))
 def test_a_damaged_certificate_breaks_nothing(whole: bytes, changes: list[tuple[int, int]]) -> None:
-    """Whatever bytes of it are others: it names somebody of ours, or is refused."""
+    """Whatever bytes of it are others: it names a known caller, or is refused."""
     der = bytearray(whole)
     for place, value in changes:
         der[place % len(der)] = value
@@ -154,7 +154,7 @@ def test_rubbish_is_refused(pem: bytes) -> None:
         caller_of_certificate(pem, DOMAINS, 0.0)
 
 
-def test_without_trust_domains_nobody_is_known(authority: Authority, tmp_path: Path) -> None:
-    """An empty list means nobody, not everybody."""
+def test_without_trust_domains_no_caller_is_known(authority: Authority, tmp_path: Path) -> None:
+    """An empty list means no caller, not every caller."""
     with pytest.raises(Unauthenticated):
         caller_of_certificate(authority.caller(ID).pem, frozenset(), NOW.timestamp())

@@ -8,8 +8,8 @@ import pytest
 
 from mintonce_server.auth.jwks import JwksError, JwksUrl, Pace
 from mintonce_server.auth.jwt import JwtIssuer
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.errors import Unauthenticated
-from mintonce_server.observability.clock import SystemClock
 from support.broken_tls import BREAKS, broken_tls
 from support.clocks import ManualClock
 from support.jwts import AUDIENCE, ISSUER, Signer, claims

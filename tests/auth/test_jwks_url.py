@@ -15,8 +15,8 @@ import pytest
 from mintonce_server.auth.identify import Identifier
 from mintonce_server.auth.jwks import MAX_BYTES, JwksError, JwksUrl, Pace, trusting
 from mintonce_server.auth.jwt import JwtIssuer
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.errors import Unauthenticated
-from mintonce_server.observability.clock import SystemClock
 from support.certificates import Authority
 from support.clocks import ManualClock
 from support.jwts import AUDIENCE, ISSUER, SUBJECT, Signer, claims
@@ -40,7 +40,7 @@ class Shown:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Of threads: asyncio's own TLS server leaves tasks behind when somebody hangs up in the handshake."""
+    """Of threads: asyncio's own TLS server leaves tasks behind when a peer hangs up in the handshake."""
 
     timeout = 10.0
     shown: Shown
@@ -64,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def handle(self) -> None:
-        with suppress(OSError):  # whoever hangs up is right
+        with suppress(OSError):  # the peer may hang up at any time
             super().handle()
 
     def finish(self) -> None:
@@ -233,7 +233,7 @@ async def test_callers_cannot_make_it_flood_the_issuer(running: Running, shown: 
     ],
 )
 async def test_old_keys_go_on_while_there_is_trouble(running: Running, shown: Shown, change: dict[str, object]) -> None:
-    """Somebody hears of it; and what comes after it is seen."""
+    """It is reported; and what comes after it is seen."""
     async with running(Pace(every=0.02, least=0.01, deadline=0.5)) as source:
         await source.knows(OLD)
         before = {name: getattr(shown, name) for name in change}
@@ -270,7 +270,7 @@ async def test_the_same_document_is_the_same_keys(running: Running, shown: Shown
 
 
 async def test_a_server_of_another_authority_is_not_asked(shown: Shown, tmp_path: Path) -> None:
-    """Whoever sits in between could else name the keys."""
+    """Otherwise a peer on the path could name the keys."""
     source = Source(shown.url, Authority(tmp_path, "other").ca, QUICK)
     task = asyncio.create_task(source.keys.run())
     trouble = await asyncio.wait_for(source.troubles.get(), 10)

@@ -204,7 +204,7 @@ def test_unknown_parameters_of_the_header_do_not_matter() -> None:
 
 
 def test_clusters_may_call_their_issuer_the_same() -> None:
-    """As Kubernetes does when nobody says otherwise. The keys tell which it is, and so the name."""
+    """As Kubernetes does by default. The keys tell which it is, and so the name."""
 
     def cluster(name: str, signer: Signer) -> JwtIssuer:
         keys = parse_jwks(signer.jwks())
@@ -224,7 +224,7 @@ def test_clusters_may_call_their_issuer_the_same() -> None:
 
 
 def test_an_issuer_looks_at_the_name_itself() -> None:
-    """Whoever asks it: the name that led here was not verified."""
+    """For any caller: the name that led here was not verified."""
     issuers: list[JwtIssuer] = []
     identifier(also=issuers.append)
     with pytest.raises(Unauthenticated, match="another issuer"):

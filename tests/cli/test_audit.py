@@ -51,7 +51,7 @@ def test_what_is_pinned_as_it_should_be_passes(tmp_path: Path) -> None:
         "-r other.txt",
     ],
 )
-def test_anything_but_a_pin_with_a_hash_is_told(tmp_path: Path, line: str) -> None:
+def test_anything_but_a_pin_with_a_hash_is_reported(tmp_path: Path, line: str) -> None:
     """Ranges, weak hashes, URLs, other indexes, other files."""
     (said,) = audit(tmp_path, {"requirements/run.txt": f"idna==3.0 {HASH}\n{line}\n"})
     assert said.startswith("requirements/run.txt: not a pin with hashes")
@@ -74,7 +74,7 @@ def test_two_versions_in_one_environment_are_told(tmp_path: Path) -> None:
     assert [line.partition(":")[0] for line in audit(tmp_path, files)] == ["idna"]
 
 
-def test_an_installation_without_a_look_at_hashes_is_told(tmp_path: Path) -> None:
+def test_an_installation_without_a_look_at_hashes_is_reported(tmp_path: Path) -> None:
     """In the Makefile and the Dockerfile; a package's own scripts do not run either."""
     files = {"Makefile": "all:\n\tnpm ci\n", "server/Dockerfile": "RUN python -m pip install -r requirements/run.txt\n"}
     said = audit(tmp_path, files)
@@ -85,7 +85,7 @@ def test_an_installation_without_a_look_at_hashes_is_told(tmp_path: Path) -> Non
     ("licence", "complaints"),
     [("MIT", 0), ("Apache-2.0 OR BSD-3-Clause", 0), ("AGPL-3.0-only", 1), ("MIT AND GPL-2.0-only", 1), ("", 1)],
 )
-def test_a_licence_that_nobody_thought_of_is_told(
+def test_an_unknown_licence_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, licence: str, complaints: int
 ) -> None:
     """Of what the server is shipped with."""

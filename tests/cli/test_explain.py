@@ -105,10 +105,10 @@ def test_several_acts_are_all_allowed_or_not(policy: str, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize(("caller", "hint"), [("pay", True), ("key_pay", True), ("spiffe://pay/x", False)])
-def test_a_caller_of_no_kind_is_told_what_callers_are_called(
+def test_a_caller_of_no_kind_learns_the_forms_of_callers(
     policy: str, capsys: pytest.CaptureFixture[str], caller: str, hint: bool
 ) -> None:
-    """Most likely somebody has typed a bare name."""
+    """Most likely the user typed a bare name."""
     assert ask(caller, "billing", API, "--policy", policy) == 1
     assert ("jwt:ISSUER:SUBJECT" in capsys.readouterr().out) is hint
 
@@ -119,7 +119,7 @@ def test_a_question_that_no_call_could_ask_is_refused(policy: str) -> None:
         ask("key:pay", "no such client", API, "--policy", policy)
 
 
-def test_a_faulty_policy_is_told_with_its_faults(policy: str) -> None:
+def test_a_faulty_policy_is_reported_with_its_faults(policy: str) -> None:
     """As at the start of a server."""
     Path(policy).write_text("[[rules]]")
     with pytest.raises(SettingsError, match="4 faults"):
@@ -138,7 +138,7 @@ def configured(tmp_path: Path, settings: str) -> str:
 
 @pytest.mark.usefixtures("policy")
 @pytest.mark.parametrize(
-    ("client", "audience", "besides"),
+    ("client", "audience", "unknown"),
     [
         ("billing", API, []),
         ("billing", f"{API}v2", ["also: client billing may not get tokens for this audience"]),
@@ -146,14 +146,14 @@ def configured(tmp_path: Path, settings: str) -> str:
     ],
 )
 def test_with_the_settings_it_tells_what_else_is_in_the_way(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], client: str, audience: str, besides: Sequence[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], client: str, audience: str, unknown: Sequence[str]
 ) -> None:
     """A rule alone makes no client."""
     config = configured(tmp_path, f'policy_file = "policy.toml"\n{SETTINGS}')
-    assert ask("key:pay", client, audience, "--config", config) == len(besides)
+    assert ask("key:pay", client, audience, "--config", config) == len(unknown)
     first, *more = capsys.readouterr().out.splitlines()
     assert first == "get: allowed by rule pay"
-    assert [line.partition(";")[0] for line in more] == besides
+    assert [line.partition(";")[0] for line in more] == unknown
 
 
 def test_settings_without_a_policy_have_nothing_to_explain(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_settings_without_a_policy_have_nothing_to_explain(tmp_path: Path) -> No
 
 
 def test_nothing_that_a_terminal_obeys_is_printed() -> None:
-    """What is asked for may come from a log."""
+    """The arguments may come from a log."""
     report = [*explain(OPEN, "key:\x1b[2J", "x\x1b", "y\x07", ["z\x1b"], list(Act))]
     assert all(line.isprintable() for line in report)
 

@@ -70,7 +70,7 @@ def test_without_any_settings_it_is_the_default() -> None:
 
 @pytest.mark.parametrize("environ", [{"MINTONCE_TLS__CERTIFICATE_FILE": "/c"}, {"MINTONCE_CONFIG": "TLS"}])
 def test_where_there_is_tls_a_probe_needs_its_own_address(tmp_path: Path, environ: dict[str, str]) -> None:
-    """It shows no certificate. `health_listen`, or a Unix socket, is asked in clear."""
+    """It shows no certificate. `health_listen`, or a Unix socket, is queried in clear."""
     config = tmp_path / "mintonce.toml"
     config.write_text('[tls]\ncertificate_file = "/c"\n')
     environ = {name: str(config) if text == "TLS" else text for name, text in environ.items()}
@@ -83,7 +83,7 @@ def test_where_there_is_tls_a_probe_needs_its_own_address(tmp_path: Path, enviro
 
 
 @pytest.mark.parametrize("content", [None, b"not = = toml", b"\xff"])
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, content: bytes | None) -> None:
+def test_a_file_that_cannot_be_read_is_reported(tmp_path: Path, content: bytes | None) -> None:
     """With the command that says more."""
     config = tmp_path / "mintonce.toml"
     if content is not None:

@@ -141,7 +141,7 @@ def test_a_server_that_does_not_answer_costs_the_timeout_and_exits_with_3(server
     ],
 )
 def test_a_wrong_command_line_exits_with_2(server: ScriptedServer, args: list[str]) -> None:
-    """Before anything is asked."""
+    """Before any request."""
     code, out, err = mintonce(server, *args)
     assert (code, out) == (2, "")
     assert err.startswith("usage: ")

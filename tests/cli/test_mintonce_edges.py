@@ -59,7 +59,7 @@ def shell(server: ScriptedServer, line: str, *args: str, **variables: str) -> tu
     ],
 )
 def test_what_no_message_can_hold_is_a_wrong_command_line(server: ScriptedServer, args: list[str], said: str) -> None:
-    """The last line names the argument and what is accepted; nothing is asked."""
+    """The last line names the argument and what is accepted; there is no request."""
     code, err = shell(server, '"$@"', *args)
     assert code == 2
     assert said in err.splitlines()[-1]

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -64,3 +65,48 @@ def test_serving_imports_nothing_of_mintonce_dev() -> None:
     )
 
     assert (done.returncode, done.stdout) == (0, "\n"), done.stderr
+
+
+@pytest.mark.parametrize("after", ["nan", "inf", "1e400", "99999999999999", "-5", "soon"])
+def test_a_delay_that_is_no_time_is_a_usage_error(
+    after: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the file stays as it is."""
+    keys = tmp_path / "keys.toml"
+    assert main(["keygen"]) == 0
+    keys.write_text(before := capsys.readouterr().out)
+
+    with pytest.raises(SystemExit) as end:
+        main(["keygen", "--rotate", str(keys), f"--after={after}"])
+
+    assert end.value.code == 2
+    assert "write seconds: a number from 0 to" in capsys.readouterr().err
+    assert keys.read_text() == before
+
+
+def test_a_key_is_added_to_the_file_behind_a_symbolic_link(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The link stays one: what others read by the file's own name has the key too."""
+    keys, link = tmp_path / "keys.toml", tmp_path / "link.toml"
+    assert main(["keygen"]) == 0
+    keys.write_text(capsys.readouterr().out)
+    link.symlink_to(keys.name)
+
+    assert main(["keygen", "--rotate", str(link)]) == 0
+
+    assert link.is_symlink()
+    assert keys.read_text().count("[[sealing_keys]]\n") == 2
+
+
+@pytest.mark.parametrize(
+    "argument", ["--issuer-port=99999", "--issuer-port=-1", "--lifetime=nan", "--lifetime=0", "--lifetime=1e400"]
+)
+def test_a_port_or_lifetime_that_cannot_be_is_a_usage_error(
+    argument: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is started."""
+    with pytest.raises(SystemExit) as end:
+        main(["dev", "--dir", str(tmp_path), argument])
+
+    assert end.value.code == 2
+    assert ": write " in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""`mintonced` whose output cannot be written says so; a reader that is gone is told nothing."""
+"""`mintonced` whose output cannot be written says so; there is no message when the reader is gone."""
 
 import os
 import subprocess
@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+pytestmark = pytest.mark.slow
 
 SETTINGS = {
     "OAUTH_DOMAIN": "http://127.0.0.1:1",

@@ -52,7 +52,7 @@ def test_each_test_that_is_named_exists() -> None:
 
 @pytest.mark.parametrize("threat", threats(), ids=lambda threat: threat["id"])
 def test_each_threat_has_a_countermeasure_and_a_test_or_the_lack_of_one(threat: dict[str, str]) -> None:
-    """Nobody is told that something is shown when it is not."""
+    """The document claims no test that does not exist."""
     assert threat["countermeasure"]
     assert re.fullmatch(
         r"`(tests|verification)/[^`]+`(, `(tests|verification)/[^`]+`)*(; no test( yet)?: .+)?|no test( yet)?(: .+)?",

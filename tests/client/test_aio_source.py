@@ -123,9 +123,12 @@ async def test_after_closing_every_read_raises_closed(server: ScriptedServer) ->
     for read in (source.token, source.header):
         with pytest.raises(Closed):
             read()
-    for wait in (source.get, lambda: source.reject(token), lambda: source.wait_until_updated(token)):
-        with pytest.raises(Closed):
-            await wait()
+    with pytest.raises(Closed):
+        await source.get()
+    with pytest.raises(Closed):
+        await source.reject(token)
+    with pytest.raises(Closed):
+        await source.wait_until_updated(token)
 
 
 @pytest.mark.parametrize("closed_meanwhile", [False, True])
@@ -210,7 +213,7 @@ async def test_closing_ends_the_wait_for_a_server(server: ScriptedServer) -> Non
 
 
 async def test_closing_ends_the_task_and_a_shared_client_stays_open(server: ScriptedServer) -> None:
-    """Nothing is left, and who still asks is told."""
+    """Nothing is left, and later callers get an error."""
     async with AsyncTokenClient(server.target) as client:
         source = await AsyncTokenSource.open(CLIENT, AUDIENCE, via=client)
         token = await source.get()

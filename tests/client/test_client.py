@@ -185,7 +185,7 @@ def test_a_client_can_wait_for_a_server_that_is_not_there_yet(server: ScriptedSe
 
 
 def test_a_watch_gives_the_live_token_and_then_each_successor(server: ScriptedServer) -> None:
-    """Nothing is asked for twice: the successor is pushed."""
+    """There is no second request: the successor is pushed."""
     with TokenClient(server.target) as client, client.watch(CLIENT, AUDIENCE) as tokens:
         assert next(tokens).generation == 101
         server.publish()

@@ -25,7 +25,7 @@ class Seconds:
 
 
 def test_files_are_looked_at_once_a_second_and_loaded_when_they_changed(tmp_path: Path) -> None:
-    """However often the value is asked for, and though neither size nor time of the file differ."""
+    """However often the value is read, and though neither size nor time of the file differ."""
     path, clock, loads = tmp_path / "f", Seconds(), list[bytes]()
 
     def load(contents: tuple[bytes, ...]) -> bytes:
@@ -76,7 +76,7 @@ def test_what_cannot_be_read_at_first_is_refused_with_a_remedy(tmp_path: Path) -
 
 @pytest.mark.parametrize("kind", ["pipe", "directory", "socket", "large"])
 def test_only_regular_files_of_a_sane_size_are_read(tmp_path: Path, kind: str) -> None:
-    """A pipe that nobody writes to must not hold up a call."""
+    """A pipe without a writer must not hold up a call."""
     path = tmp_path / "f"
     if kind == "pipe":
         os.mkfifo(path)
@@ -235,7 +235,7 @@ def test_the_variables_and_what_they_mean() -> None:
     ],
 )
 def test_variables_that_contradict_each_other_are_refused(environ: dict[str, str]) -> None:
-    """Guessing would connect as somebody, or to somebody, that was not meant."""
+    """Guessing could connect as the wrong caller, or to the wrong server."""
     with pytest.raises(Refused) as caught:
         _ = tls_from(environ), bearer_from(environ)
     assert caught.value.remedy

@@ -250,7 +250,7 @@ async def test_the_async_source_sends_its_bearer(certificates: Certificates, tmp
 def test_a_bearer_file_that_becomes_unusable_leaves_the_old_one_in_use(
     server: ScriptedServer, tmp_path: Path, broken: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And nothing of what it holds is told."""
+    """And the error shows nothing of what it holds."""
     path = bearer(tmp_path)
     with TokenClient(server.target, bearer=BearerFile(path)) as client, caplog.at_level(logging.WARNING):
         path.write_text(broken)

@@ -42,7 +42,7 @@ def test_with_a_fresh_token_it_watches_until_a_little_after_the_refresh_time() -
     assert limit_of(follower(short, jitter=0.0).next(NOW)) == 405.0
 
 
-def test_a_watch_is_opened_anew_now_and_then() -> None:
+def test_a_watch_is_reopened_now_and_then() -> None:
     """A dead connection does not stay unnoticed for the whole life of a day's token."""
     day = token(life=86400.0, refresh_in=85500.0)
     assert limit_of(follower(day).next(NOW)) == WATCH_MAX

@@ -119,6 +119,8 @@ def test_whatever_happens_the_follower_keeps_its_promises(script: Any) -> None:
             case "pause":
                 longest = max(_follow.WATCH_UNIMPLEMENTED, _follow.RETRY_AFTER_MAX + _follow.BACKOFF_MAX)
                 assert 0 < step["seconds"] <= longest
+            case _:
+                assert step == {"do": "fetch"}
 
 
 def _codes(attributes: Mapping[str, object]) -> Iterator[CodeType]:

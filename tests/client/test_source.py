@@ -128,7 +128,7 @@ def test_an_unreachable_server_is_named_when_the_token_is_dead(server: ScriptedS
 
 
 def test_after_an_outage_it_goes_on_by_itself(server: ScriptedServer) -> None:
-    """Nobody has to make it anew."""
+    """It need not be made again."""
     server.lifetime, server.refresh_in = 0.3, 0.2
     with TokenSource(CLIENT, AUDIENCE, via=server.target) as source:
         first = source.get()
@@ -223,7 +223,7 @@ def test_a_reject_ends_at_its_deadline(server: ScriptedServer, source: TokenSour
 
 
 def test_closing_ends_the_thread_and_the_watch(server: ScriptedServer) -> None:
-    """Nothing is left, and who still asks is told."""
+    """Nothing is left, and later callers get an error."""
     source = TokenSource(CLIENT, AUDIENCE, via=server.target)
     server.wait_for(lambda calls: calls["WatchToken"])
     source.close()
@@ -260,7 +260,7 @@ def test_who_waits_when_it_is_closed_gets_closed(server: ScriptedServer, waits: 
     given = () if waits == "get" else (source.get(),)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(getattr(source, waits), *given)
-        server.wait_for(lambda calls: calls["WatchToken"] if waits == "wait_until_updated" else calls.total() > 1)
+        server.wait_for(lambda calls: calls["WatchToken"] if waits == "wait_until_updated" else sum(calls.values()) > 1)
         started = monotonic()
         source.close()
         with pytest.raises(Closed):

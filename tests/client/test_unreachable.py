@@ -86,7 +86,9 @@ def test_a_url_is_refused_before_anything_is_sent(target: str, rest: str) -> Non
     assert "pass" not in f"{caught.value} {caught.value.remedy}"
 
 
-def test_a_server_in_clear_is_told_from_one_that_is_away(server: ScriptedServer, certificates: Certificates) -> None:
+def test_a_server_in_clear_is_distinguished_from_one_that_is_away(
+    server: ScriptedServer, certificates: Certificates
+) -> None:
     """To a client that speaks TLS."""
     with (
         TokenClient(server.target, tls=certificates.tls()) as client,
@@ -95,7 +97,7 @@ def test_a_server_in_clear_is_told_from_one_that_is_away(server: ScriptedServer,
         client.get(CLIENT)
 
 
-def test_a_web_server_is_told_from_one_that_is_away(web_server: str) -> None:
+def test_a_web_server_is_distinguished_from_one_that_is_away(web_server: str) -> None:
     """A port was taken for another."""
     with TokenClient(web_server) as client, pytest.raises(Unreachable, match="does not speak gRPC"):
         client.get(CLIENT)

@@ -21,7 +21,7 @@ def smallest() -> dict[str, str]:
 
 @pytest.fixture
 def write_config(tmp_path: Path) -> WriteConfig:
-    """Writes a config file that nobody else can read."""
+    """Writes a config file that no other user can read."""
 
     def write(text: str) -> Path:
         path = tmp_path / "mintonce.toml"

@@ -29,7 +29,7 @@ async def is_down(_: Settings | IssuerSettings) -> None:
 
 @asynccontextmanager
 async def listener() -> AsyncGenerator[str]:
-    """Somebody who takes connections and says nothing; gives HOST:PORT."""
+    """A server that accepts connections and sends nothing; gives HOST:PORT."""
 
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
@@ -58,7 +58,7 @@ async def test_fine_settings_are_described_and_tried(write_config: WriteConfig) 
     assert "billing-secret" not in text
 
 
-async def test_every_fault_is_told_with_its_remedy() -> None:
+async def test_every_fault_is_reported_with_its_remedy() -> None:
     """Exit code 1, and nothing is tried."""
     code, text = await check(None, {"MINTONCE_LISTEN": "nowhere"}, Probes(is_down, is_down))
 
@@ -132,13 +132,13 @@ async def test_an_issuer_that_speaks_no_tls_is_not_reached() -> None:
 async def test_an_issuer_that_is_not_there_is_not_reached(host: str) -> None:
     """A closed port, and names that no resolver takes."""
     with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # bound, so that nobody else takes the port; not listening, so that it refuses
+        closed.bind(("127.0.0.1", 0))  # bound, so that the port stays taken; not listening, so that it refuses
         address = f"127.0.0.1:{closed.getsockname()[1]}" if host == "refusing" else host
         with pytest.raises(IssuerUnavailable, match=r"nothing listens|not found|no connection"):
             await probe_issuer(IssuerSettings(token_url=f"http://{address}/"))
 
 
-async def test_a_ca_file_without_certificates_is_told(tmp_path: Path) -> None:
+async def test_a_ca_file_without_certificates_is_reported(tmp_path: Path) -> None:
     """The remedy names ca_file."""
     ca_file = tmp_path / "ca.pem"
     ca_file.write_text("no certificate")

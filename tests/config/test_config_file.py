@@ -126,3 +126,31 @@ def test_names_are_spelled_as_they_are(write_config: WriteConfig) -> None:
     (fault,) = issues_of(write_config('LISTEN = "127.0.0.1:1"' + COMPLETE), {})
 
     assert fault.where.endswith("mintonce.toml: LISTEN")
+
+
+def test_a_byte_order_mark_is_ignored(write_config: WriteConfig) -> None:
+    """Editors of Windows write one, and show it to nobody."""
+    assert load(write_config("\ufeff" + COMPLETE), {}) == load(write_config(COMPLETE), {})
+
+
+def test_a_number_that_is_too_long_is_called_so(write_config: WriteConfig) -> None:
+    """Python converts no number of thousands of digits."""
+    (fault,) = (each for each in issues_of(write_config("x = " + "9" * 5000), {}) if each.where.endswith(".toml"))
+
+    assert fault.what == "the file contains a number that is too long"
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "remedy"),
+    [
+        ('reflection = "maybe"', "is neither true nor false", "Write true or false. "),
+        ("reflection = [1]", "is neither true nor false", "Write true or false. "),
+        ("socket_mode = 600", "is not a string", "Write it in quotes. "),
+    ],
+)
+def test_a_value_of_another_type_is_a_fault(write_config: WriteConfig, text: str, what: str, remedy: str) -> None:
+    """The remedy says how to write it."""
+    (fault,) = issues_of(write_config(text + COMPLETE), {})
+
+    assert fault.what == what
+    assert fault.remedy.startswith(remedy)

@@ -106,7 +106,7 @@ def test_what_others_put_into_the_environment_is_no_fault(smallest: dict[str, st
     ("wrong", "meant"),
     [("MINTONCE_REDSI_URL", "MINTONCE_REDIS_URL"), ("MINTONCE_REDIS_TIMEOUT", "MINTONCE_REDIS__TIMEOUT")],
 )
-def test_a_misspelled_variable_is_told_with_its_likely_meaning(
+def test_a_misspelled_variable_is_reported_with_its_likely_meaning(
     smallest: dict[str, str], wrong: str, meant: str
 ) -> None:
     """No variable with our prefix is ignored in silence."""
@@ -117,7 +117,7 @@ def test_a_misspelled_variable_is_told_with_its_likely_meaning(
 
 
 def test_nothing_set_says_what_is_needed() -> None:
-    """Whoever starts the program for the first time learns the names of the variables to set."""
+    """A user who starts the program for the first time learns the names of the variables to set."""
     text = " ".join(map(str, issues_of(None, {})))
 
     for name in ("MINTONCE_OAUTH_DOMAIN", "MINTONCE_CLIENT_ID", "MINTONCE_CLIENT_SECRET_FILES", "MINTONCE_REDIS_URL"):

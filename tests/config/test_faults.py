@@ -1,4 +1,4 @@
-"""Everything that is wrong is told at once, with where and what to do."""
+"""Everything that is wrong is reported at once, with where and what to do."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -164,7 +164,7 @@ def test_what_the_store_takes_is_no_fault(smallest: dict[str, str], url: str) ->
     assert "?" not in shown
 
 
-def test_an_unknown_issuer_is_told_with_the_likely_one(write_config: WriteConfig) -> None:
+def test_an_unknown_issuer_is_reported_with_the_likely_one(write_config: WriteConfig) -> None:
     """A client mints from an issuer that is configured."""
     (fault,) = issues_of(write_config(COMPLETE.replace('issuer = "acme"', 'issuer = "acne"')), {})
 
@@ -202,3 +202,10 @@ def test_an_empty_prefix_is_a_fault(write_config: WriteConfig) -> None:
     """In a file; an empty variable counts as none."""
     (fault,) = issues_of(write_config(COMPLETE.replace("[redis]\n", '[redis]\nprefix = ""\n')), {})
     assert "letters" in fault.remedy
+
+
+def test_a_port_that_cannot_be_is_no_listen_address(smallest: dict[str, str]) -> None:
+    """Nobody wrote a URL."""
+    (fault,) = issues_of(None, {**smallest, "MINTONCE_LISTEN": "127.0.0.1:99999"})
+
+    assert fault.what == "is not a listen address"

@@ -1,4 +1,4 @@
-"""What must be set together, so that nobody gets in by an oversight."""
+"""What must be set together, so that no caller gets in by an oversight."""
 
 from pathlib import Path
 
@@ -107,12 +107,12 @@ def test_a_store_in_clear_beyond_this_machine_must_be_said_out_loud(guarded: dic
     ],
 )
 def test_tls_loopback_and_unix_sockets_need_no_word(guarded: dict[str, str], url: str) -> None:
-    """There is nobody in between, or nobody who could read."""
+    """There is no peer on the path, or none that could read."""
     assert not load(None, {**guarded, "MINTONCE_REDIS_URL": url}).insecure_redis
 
 
-def test_a_second_address_for_bearers_needs_somebody_to_believe(guarded: dict[str, str], files: Path) -> None:
-    """A listener on which nobody could prove an identity is an oversight."""
+def test_a_second_address_for_bearers_needs_an_issuer_or_keys(guarded: dict[str, str], files: Path) -> None:
+    """A listener on which no caller could prove an identity is an oversight."""
     guarded["MINTONCE_BEARER_LISTEN"] = "0.0.0.0:50052"
 
     (fault,) = issues_of(None, guarded)
@@ -170,7 +170,7 @@ def test_each_way_to_prove_a_client_needs_its_own(smallest: dict[str, str], file
 
 
 def test_keys_of_a_jwt_issuer_are_never_fetched_in_clear(smallest: dict[str, str], files: Path) -> None:
-    """Whoever stands in the way could name its own keys."""
+    """A peer on the path could name its own keys."""
     settings = {
         **smallest,
         "MINTONCE_POLICY_FILE": str(files / "policy.toml"),

@@ -1,4 +1,4 @@
-"""The policy file: every fault is told at once, and a file with one is no policy."""
+"""The policy file: every fault is reported at once, and a file with one is no policy."""
 
 import re
 import tomllib
@@ -83,7 +83,7 @@ def test_a_file_becomes_rules_in_their_order() -> None:
         ),
     ],
 )
-def test_a_fault_is_told_with_its_place(given: str | bytes, fault: str) -> None:
+def test_a_fault_is_reported_with_its_place(given: str | bytes, fault: str) -> None:
     """Rules are counted from 1, and so are the entries of a list."""
     assert fault in issues_of(given)
 
@@ -112,7 +112,7 @@ def test_a_misspelt_key_has_a_proposal() -> None:
 
 
 def test_one_fault_is_enough_for_no_policy_at_all() -> None:
-    """Half of a policy could lack what somebody needs, or allow what somebody has just taken away."""
+    """Half of a policy could lack a rule that is needed, or allow what was just removed."""
     assert len(issues_of(f"{RULE}\n[[rules]]\nname = 'x'")) == 3
 
 

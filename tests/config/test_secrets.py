@@ -15,7 +15,7 @@ WriteConfig = Callable[[str], Path]
 
 CANARY = "canary5ecret"
 
-# Each is wrong, and holds a secret where somebody may put one by mistake.
+# Each is wrong, and holds a secret where an operator may put one by mistake.
 MISPLACED = [
     f'listen = "{CANARY}"',
     f'[log]\nlevel = "{CANARY}"',

@@ -9,11 +9,12 @@ import pytest
 import pytest_asyncio
 
 from mintonce_dev.valkey import EmbeddedValkey
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.ports import TokenStore
-from mintonce_server.observability.clock import SystemClock
-from mintonce_server.store import MemoryStore, RedisStore
+from mintonce_server.store import MemoryStore
 from mintonce_server.store.memory_server import MemoryServer
 from support.nodes import Node
+from support.options import redis_store
 from support.samples import HASHER
 from support.servers import Command, looking_into, redis_binary, valkey_binary, without_ttl
 from support.topologies import cluster, sentinel
@@ -80,9 +81,7 @@ async def make_store(server: Server, every_key_has_a_ttl: None, clock: SystemClo
             if not server.url:
                 return MemoryStore(HASHER, clock, lease_seconds, memory)
             # A generous deadline: this suite asks what is answered, not how fast.
-            store = RedisStore.connect(
-                server.url, hasher=HASHER, clock=clock, lease_seconds=lease_seconds, deadline=5.0
-            )
+            store = redis_store(server.url, hasher=HASHER, clock=clock, lease_seconds=lease_seconds, deadline=5.0)
             stack.push_async_callback(store.close)
             return store
 

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import Reason
-from mintonce_server.core.ports import Backoff, Clock, Failure, Hit, Lease, TokenStore, Wait
+from mintonce_server.core.ports import Backoff, Failure, Hit, Lease, TokenStore, Wait
 from mintonce_server.core.token import Token
 from support.eventually import eventually
 from support.samples import KEY, OTHER, acquire_request, as_lease, lease_of, minted, shared
@@ -17,7 +18,7 @@ async def test_of_many_callers_exactly_one_gets_the_lease(store: TokenStore) -> 
     assert sorted(type(answer).__name__ for answer in answers) == ["Lease"] + ["Wait"] * 19
 
 
-async def test_a_waiter_is_told_for_how_long_at_most(store: TokenStore) -> None:
+async def test_a_waiter_learns_for_how_long_at_most(store: TokenStore) -> None:
     """A WAIT ends with the holder's lease."""
     await lease_of(store)
     answer = await store.acquire(KEY, acquire_request())

@@ -1,7 +1,8 @@
 """A token that was minted without the store gets a generation from the store."""
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import Reason
-from mintonce_server.core.ports import Backoff, Clock, Failure, Hit, TokenStore, Wait
+from mintonce_server.core.ports import Backoff, Failure, Hit, TokenStore, Wait
 from support.samples import KEY, acquire_request, adopted, as_lease, lease_of, minted, shared
 
 

@@ -1,6 +1,7 @@
 """A rejection that the store has lost is restored from a replica's memory, once for the whole fleet."""
 
-from mintonce_server.core.ports import Clock, Hit, Lease, Refusal, TokenStore
+from mintonce_server.common.clock import Clock
+from mintonce_server.core.ports import Hit, Lease, Refusal, TokenStore
 from mintonce_server.core.token import Token
 from support.samples import KEY, acquire_request, as_lease, lease_of, minted, shared
 

@@ -1,7 +1,8 @@
 """A minted token counts only if its generation is the newest and not rejected."""
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import Reason
-from mintonce_server.core.ports import Clock, Failure, Hit, Lease, Refusal, TokenStore
+from mintonce_server.core.ports import Failure, Hit, Lease, Refusal, TokenStore
 from mintonce_server.core.token import Token
 from support.eventually import eventually
 from support.samples import KEY, acquire_request, as_lease, lease_of, load_all, minted, shared

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import Reason
-from mintonce_server.core.ports import Backoff, Clock, Failure, Lease, TokenStore, Wait
+from mintonce_server.core.ports import Backoff, Failure, Lease, TokenStore, Wait
 from support.eventually import eventually
 from support.samples import KEY, acquire_request, as_lease, lease_of, shared
 
@@ -20,7 +21,7 @@ async def test_one_failure_answers_all(store: TokenStore) -> None:
     assert 25.0 < answer.seconds <= 30.0
 
 
-async def test_after_the_backoff_somebody_tries_again(store: TokenStore) -> None:
+async def test_after_the_backoff_a_replica_tries_again(store: TokenStore) -> None:
     """It knows how many mints failed in a row."""
     await store.fail(await lease_of(store), DOWN, 0.05)
     answer = await eventually(lambda: store.acquire(KEY, acquire_request()), lambda answer: isinstance(answer, Lease))

@@ -2,7 +2,8 @@
 
 import pytest
 
-from mintonce_server.core.ports import Clock, TokenStore, Wait
+from mintonce_server.common.clock import Clock
+from mintonce_server.core.ports import TokenStore, Wait
 from mintonce_server.core.token import Token
 from support.samples import KEY, acquire_request, as_lease, lease_of, minted
 

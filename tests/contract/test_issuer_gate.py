@@ -94,7 +94,7 @@ async def test_a_failure_beside_a_success_is_the_keys_own(store: TokenStore, iss
     await admitted(store, issuer, "second")
 
 
-async def test_a_failure_that_is_told_twice_counts_once(store: TokenStore, issuer: str) -> None:
+async def test_a_failure_that_is_reported_twice_counts_once(store: TokenStore, issuer: str) -> None:
     """The first reply was lost."""
     first = await admitted(store, issuer)
     assert not await store.learn(issuer, first, LIMITED, 30.0)

@@ -1,7 +1,8 @@
 """Reading tokens without touching leases."""
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.ports import Clock, TokenStore
+from mintonce_server.core.ports import TokenStore
 from support.eventually import eventually
 from support.samples import HASHER, KEY, OTHER, acquire_request, any_token, lease_of, load_all, minted, shared
 
@@ -9,7 +10,7 @@ from support.samples import HASHER, KEY, OTHER, acquire_request, any_token, leas
 async def test_tokens_are_loaded_in_the_order_of_their_keys(store: TokenStore, clock: Clock) -> None:
     """None for a missing token."""
     one, two = await shared(store, clock, KEY), await shared(store, clock, OTHER)
-    absent = TokenKey.of("nobody", "")
+    absent = TokenKey.of("absent", "")
     loaded = await load_all(store, [OTHER, absent, KEY])
     assert [token and (token.key, token.generation) for token in loaded] == [
         (OTHER, two.generation),
@@ -43,7 +44,7 @@ async def test_a_lease_is_not_a_token(store: TokenStore) -> None:
 async def test_generations_come_in_the_order_of_their_keys(store: TokenStore, clock: Clock) -> None:
     """0 for a missing token. Replicas compare these with their caches."""
     one, two = await shared(store, clock, KEY), await shared(store, clock, OTHER)
-    absent = TokenKey.of("nobody", "")
+    absent = TokenKey.of("absent", "")
     assert await store.generations([OTHER, absent, KEY, OTHER]) == [
         two.generation,
         0,
@@ -74,7 +75,7 @@ async def test_a_generation_is_of_a_token_and_of_nothing_else(store: TokenStore,
     assert await store.generations([KEY]) == [0]
 
 
-async def test_a_generation_is_told_as_long_as_its_token_lives(store: TokenStore, clock: Clock) -> None:
+async def test_a_generation_is_known_as_long_as_its_token_lives(store: TokenStore, clock: Clock) -> None:
     """And no longer."""
     await shared(store, clock, lifetime=0.2)
     await eventually(lambda: store.generations([KEY]), lambda generations: generations == [0])

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import Reason
-from mintonce_server.core.ports import Backoff, Clock, Failure, Hit, Lease, Refusal, Rejection, TokenStore
+from mintonce_server.core.ports import Backoff, Failure, Hit, Lease, Refusal, Rejection, TokenStore
 from mintonce_server.core.token import Token
 from support.eventually import eventually
 from support.samples import KEY, acquire_request, adopted, lease_of, minted, shared

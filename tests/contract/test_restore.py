@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import Reason
-from mintonce_server.core.ports import Backoff, Clock, Failure, Hit, Lease, Refusal, TokenStore
+from mintonce_server.core.ports import Backoff, Failure, Hit, Lease, Refusal, TokenStore
 from mintonce_server.core.token import Token
 from support.samples import HASHER, KEY, OTHER, acquire_request, as_lease, lease_of, load_all, minted, shared
 

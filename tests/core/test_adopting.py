@@ -22,7 +22,7 @@ async def minted_alone(bench: Workbench) -> Token:
 
 
 async def test_the_issuer_s_back_off_does_not_matter() -> None:
-    """Nothing is asked of the issuer. Who would mint goes on waiting."""
+    """There is no request to the issuer. A replica that would mint continues to wait."""
     bench = Workbench()
     token = await minted_alone(bench)
     await bench.store.fail(await lease_of(bench.store), Failure(Reason.ISSUER_THROTTLED), 300.0)
@@ -61,7 +61,7 @@ async def test_another_replica_s_mint_comes_first() -> None:
 
 
 async def test_who_looks_while_a_token_is_numbered_waits_for_its_number() -> None:
-    """It may be rejected by now: nobody gets it before the store has said so."""
+    """It may be rejected by now: no caller gets it before the store has confirmed it."""
     bench = Workbench()
     bench.issuer.text = "the same text"
     alone = await minted_alone(bench)

@@ -20,7 +20,7 @@ async def asked_in_peace(bench: Workbench) -> int:
 
 
 async def test_who_hears_that_a_rejected_token_was_given_back_rejects_it_again() -> None:
-    """At once, though nobody asks this replica for anything: newcomers would take it from the store meanwhile."""
+    """At once, even if no caller asks this replica: newcomers would take it from the store meanwhile."""
     bench = Workbench()
     asleep = bench.replica()
     token = await held(bench)
@@ -54,7 +54,7 @@ async def test_the_last_second_of_a_lost_token_is_spent_in_peace() -> None:
     assert await asked_in_peace(bench) <= 2
 
 
-async def test_a_newer_record_that_is_of_no_use_is_asked_about_once() -> None:
+async def test_a_newer_record_that_is_of_no_use_is_fetched_once() -> None:
     """Of replaced credentials: neither taken nor fought."""
     bench = Workbench(credential_version=2)
     behind = bench.replica(credential_version=1)

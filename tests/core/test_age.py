@@ -25,7 +25,7 @@ async def replaced_in_silence(bench: Workbench, old: Token) -> Token:
 
 
 async def test_what_was_confirmed_within_the_bound_is_served_without_io() -> None:
-    """The hot path asks nobody, up to the last moment of the bound."""
+    """The hot path makes no request, up to the last moment of the bound."""
     bench = Workbench()
     token = (await bench.get()).token
     bench.clock.advance(BOUND)
@@ -36,7 +36,7 @@ async def test_what_was_confirmed_within_the_bound_is_served_without_io() -> Non
 
 
 async def test_a_replica_that_was_stopped_asks_the_store_before_it_serves() -> None:
-    """It did not hear what happened meanwhile: nobody gets the token of before."""
+    """It did not hear what happened meanwhile: no caller gets the earlier token."""
     bench = Workbench()
     old = (await bench.get()).token
     new = await replaced_in_silence(bench, old)
@@ -48,7 +48,7 @@ async def test_a_replica_that_was_stopped_asks_the_store_before_it_serves() -> N
 
 
 async def test_a_replica_that_was_stopped_serves_nothing_that_was_rejected_meanwhile() -> None:
-    """The bound is a promise to whoever rejected it."""
+    """The bound is a promise to the caller that rejected it."""
     bench = Workbench()
     old = (await bench.get()).token
     bench.store.silent = True
@@ -85,7 +85,7 @@ async def test_a_thousand_callers_after_a_stop_cost_one_question() -> None:
 
 
 async def test_in_an_outage_an_old_answer_is_served_marked() -> None:
-    """Better a token that may have been rejected than none: the caller is told."""
+    """Better a token that may have been rejected than none: the answer says so."""
     bench = Workbench()
     token = (await bench.get()).token
     bench.store.down = ALL
@@ -125,7 +125,7 @@ async def test_after_an_outage_the_mark_goes() -> None:
 
 
 async def test_a_deadline_that_passed_while_the_replica_was_stopped_is_no_outage() -> None:
-    """The question went out before the stop: when it resumes, the store is asked anew."""
+    """The question went out before the stop: when it resumes, it asks the store again."""
     bench = Workbench()
     old = (await bench.get()).token
     bench.clock.advance(BOUND + 0.1)
@@ -144,7 +144,7 @@ async def test_a_deadline_that_passed_while_the_replica_was_stopped_is_no_outage
 
 
 async def test_the_token_s_end_counts_in_an_outage_too() -> None:
-    """Marked is not endless: after its expiry a token is served to nobody."""
+    """Marked is not endless: after its expiry a token is not served."""
     bench = Workbench()
     token = (await bench.get()).token
     bench.store.down = ALL

@@ -53,7 +53,7 @@ async def test_the_store_learns_which_token_was_rejected() -> None:
 
 
 async def test_the_next_number_is_one_that_every_replica_takes() -> None:
-    """Above the barrier, whoever mints."""
+    """Above the barrier, whichever replica mints."""
     bench = Workbench()
     rejected_through, newcomer = await remembering(bench), bench.replica()
     await newcomer.get()

@@ -131,10 +131,10 @@ async def test_a_failure_is_shared_by_all_who_wait_for_it() -> None:
     assert (await bench.get()).origin is Origin.MINT
 
 
-async def test_a_name_that_nobody_registered_leaves_no_trace() -> None:
-    """Whoever guesses names neither mints nor fills the memory."""
+async def test_a_name_that_is_not_registered_leaves_no_trace() -> None:
+    """A caller that guesses names neither mints nor fills the memory."""
     bench = Workbench()
-    for client in ("nobody", "root"):
+    for client in ("unknown", "root"):
         key = TokenKey.of(client, "https://api.example.com/")
         with pytest.raises((UnknownClient, PermissionDenied)):
             await bench.get(key)
@@ -157,7 +157,7 @@ async def test_a_mint_in_the_outage_is_served_from_memory_and_marked() -> None:
 
 
 async def test_mints_without_the_store_are_few_a_second() -> None:
-    """For all keys together: 20 at once, then one a second. The rest is told to wait."""
+    """For all keys together: 20 at once, then one a second. The rest must wait."""
     bench = Workbench()
     bench.store.down = ALL
     keys = [TokenKey.of(KEY.client, f"https://api-{n}.example.com/") for n in range(30)]
@@ -170,7 +170,7 @@ async def test_mints_without_the_store_are_few_a_second() -> None:
 
 
 async def test_no_caller_takes_all_mints_without_the_store() -> None:
-    """Whoever asks for many keys in an outage leaves enough for another one's key."""
+    """A caller that asks for many keys in an outage leaves enough for another one's key."""
     bench = Workbench()
     bench.store.down = ALL
     many = [TokenKey.of(KEY.client, f"https://api-{n}.example.com/") for n in range(30)]

@@ -111,7 +111,7 @@ async def test_a_lost_message_is_made_good_within_the_revalidation_interval() ->
 
 
 async def test_revalidation_comes_round_even_when_there_is_news_all_the_time() -> None:
-    """A busy fleet must not keep it from the keys that nobody talks about."""
+    """A busy fleet must not keep it from the keys without messages."""
     bench = Workbench(options=replace(BROKER_OPTIONS, revalidate_within=5.0))
     busy = TokenKey.of(KEY.client, "https://busy.example.com/")
     old = (await bench.get()).token
@@ -161,7 +161,7 @@ async def test_an_outage_of_the_store_empties_no_memory() -> None:
 
 
 async def test_a_key_in_use_gets_its_successor_in_the_window() -> None:
-    """All serve the old one until it is there; nobody waits."""
+    """All serve the old one until it is there; no caller waits."""
     bench = Workbench()
     old = (await bench.get()).token
     async with bench.upkeep():
@@ -172,7 +172,7 @@ async def test_a_key_in_use_gets_its_successor_in_the_window() -> None:
     assert bench.issuer.mints == 2
 
 
-async def test_a_key_that_is_asked_for_now_and_then_is_always_refreshed() -> None:
+async def test_a_key_that_is_requested_now_and_then_is_always_refreshed() -> None:
     """Once in a lifetime is enough."""
     bench = Workbench()
     token = (await bench.get()).token
@@ -209,7 +209,7 @@ async def test_an_idle_key_is_not_refreshed() -> None:
     assert bench.due_at() is None
 
 
-async def test_a_watched_key_is_refreshed_though_nobody_asks() -> None:
+async def test_a_watched_key_is_refreshed_without_callers() -> None:
     """The watch sees each successor."""
     bench = Workbench()
     watch = bench.broker.watch(KEY, 5.0)
@@ -222,7 +222,7 @@ async def test_a_watched_key_is_refreshed_though_nobody_asks() -> None:
     assert bench.issuer.mints == 5
 
 
-async def test_a_key_to_be_kept_warm_is_refreshed_though_nobody_asks() -> None:
+async def test_a_key_to_be_kept_warm_is_refreshed_without_callers() -> None:
     """keep_warm is what it is for."""
     bench = Workbench(keep_warm=True)
     await bench.get()
@@ -247,7 +247,7 @@ async def test_a_key_that_never_had_a_token_is_not_kept_warm() -> None:
 
 
 async def test_invented_keys_do_not_stay_in_memory() -> None:
-    """What the issuer refuses and nobody asks for again is forgotten within two minutes."""
+    """What the issuer refuses and no caller requests again is forgotten within two minutes."""
     bench = Workbench()
     bench.issuer.fails = refused
     keys = [TokenKey.of(KEY.client, KEY.audience, [f"scope-{n}"]) for n in range(500)]
@@ -319,7 +319,7 @@ async def test_a_late_rejection_of_an_old_generation_mints_nothing() -> None:
 
 
 async def test_a_watch_is_owed_a_successor_at_once_when_its_token_is_rejected() -> None:
-    """Nobody else may be asking."""
+    """There may be no other caller."""
     bench = Workbench()
     async with bench.upkeep():
         watch = bench.broker.watch(KEY, 5.0)
@@ -343,7 +343,7 @@ async def test_a_rejected_token_does_not_come_back_when_the_store_lost_the_rejec
     assert bench.issuer.mints == 2
 
 
-async def test_what_was_rejected_while_it_was_under_way_is_given_to_nobody() -> None:
+async def test_what_was_rejected_while_it_was_under_way_is_not_served() -> None:
     """Who asked after the rejection may have joined a flight that had its answer from the store just before."""
     bench = Workbench()
     old = await shared(bench.store, bench.clock, lifetime=3600.0)

@@ -46,7 +46,7 @@ async def test_a_caller_that_hangs_up_does_not_end_the_flight() -> None:
     assert await second == (1, False)
 
 
-async def test_the_next_caller_after_a_landing_flies_anew() -> None:
+async def test_the_next_caller_after_a_landing_starts_another() -> None:
     """Even in the very step in which the flight landed: a result is never handed out twice."""
     flights, runway = SingleFlight[int](), Runway()
     runway.clear.set()

@@ -54,7 +54,7 @@ async def test_the_other_replicas_know_it_without_a_post() -> None:
     assert all(isinstance(error, IssuerThrottled) for error in found)
 
 
-async def test_nobody_asks_before_the_time_that_the_issuer_named() -> None:
+async def test_no_request_is_made_before_the_time_that_the_issuer_named() -> None:
     """Two POSTs then find out for all: of a key that failed, and of another one."""
     bench = Workbench()
     bench.issuer.fails = limited
@@ -68,7 +68,7 @@ async def test_nobody_asks_before_the_time_that_the_issuer_named() -> None:
 
 
 async def test_an_issuer_that_is_back_serves_every_key_within_two_seconds() -> None:
-    """However long it was away, and whichever key is asked for first."""
+    """However long it was away, and whichever key is requested first."""
     bench = Workbench()
     bench.issuer.fails = unavailable
     for _ in range(45):
@@ -142,7 +142,7 @@ async def test_a_mended_secret_works_at_once_for_all_keys() -> None:
     assert [error for error in found if isinstance(error, Exception)] == []
 
 
-async def test_a_mended_secret_that_is_refused_backs_off_anew() -> None:
+async def test_a_mended_secret_that_is_refused_backs_off_again() -> None:
     """Two POSTs for each secret."""
     bench = Workbench()
     bench.issuer.fails = not_taken
@@ -202,7 +202,7 @@ async def test_the_trouble_of_the_issuer_counts_among_no_keys_own_failures() -> 
 
 
 async def test_a_post_that_waited_has_its_lease_confirmed() -> None:
-    """The store lost the lease meanwhile: somebody else may be minting, so it asks again first."""
+    """The store lost the lease meanwhile: another replica may be minting, so it asks again first."""
     bench = Workbench()
     hanging = await hang(bench)
     waiting = bench.asking(KEYS[0])
@@ -232,7 +232,7 @@ async def test_a_lone_mint_that_waited_asks_the_store_again() -> None:
 
 
 async def test_a_lone_mint_waits_for_so_long_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One key after the other hangs, each alone: a caller is told so in the end."""
+    """One key after the other hangs, each alone: in the end callers get an error that says so."""
     monkeypatch.setattr(turns, "PATIENCE", 0.01)
     bench = Workbench()
     bench.store.down = ALL

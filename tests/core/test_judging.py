@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.reconcile import Verdict, judge
 from mintonce_server.core.token import Token
-from mintonce_server.observability.clock import SystemClock
 from support.samples import KEY, minted
 
 
@@ -23,7 +23,7 @@ generations = st.integers(min_value=0, max_value=5)
 @pytest.mark.parametrize(
     ("held", "rejected_through", "stored", "verdict"),
     [
-        pytest.param(0, 0, 0, Verdict.NOTHING, id="nobody has anything"),
+        pytest.param(0, 0, 0, Verdict.NOTHING, id="no token anywhere"),
         pytest.param(5, 0, 5, Verdict.NOTHING, id="both have the same"),
         pytest.param(5, 4, 5, Verdict.NOTHING, id="both have the successor of what was rejected"),
         pytest.param(0, 4, 0, Verdict.NOTHING, id="rejected here, gone there"),

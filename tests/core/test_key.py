@@ -24,7 +24,7 @@ def test_two_keys_have_the_same_form_only_if_they_are_the_same(one: TokenKey, tw
 
 @given(KEYS, KEYS)
 def test_two_keys_have_the_same_hash_only_if_they_are_the_same(one: TokenKey, two: TokenKey) -> None:
-    """Nobody gets another's token by a clever name."""
+    """A clever name gives no caller another's token."""
     hasher = KeyHasher(b"an index key")
     assert (hasher(one) == hasher(two)) == (one == two)
 

@@ -41,11 +41,11 @@ def test_all_callers_together_have_the_whole() -> None:
 
 
 def test_callers_without_a_name_have_it_all() -> None:
-    """There is nobody to keep anything for."""
+    """There is no other caller to keep anything for."""
     assert taken(OutageBudget(0.0), ANONYMOUS.name, 0.0) == BURST
 
 
-async def test_whoever_gets_no_lone_mint_is_told_why() -> None:
+async def test_a_caller_that_gets_no_lone_mint_learns_why() -> None:
     """The store is away is half of it: the other half is that this replica mints no more for now."""
     bench = Workbench()
     bench.store.down = ALL

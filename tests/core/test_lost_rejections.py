@@ -208,7 +208,7 @@ async def test_what_is_barred_here_is_not_taken_from_a_store_that_may_not_bar_it
 
 
 async def test_what_is_rejected_by_its_text_where_it_is_not_held_is_remembered_by_it() -> None:
-    """It is known by its text, so a copy that comes back after a loss is told from a successor."""
+    """It is known by its text, so a copy that comes back after a loss is distinguished from a successor."""
     bench = Workbench()
     holder = bench.replica()
     token = (await holder.get()).token

@@ -17,7 +17,7 @@ from support.workbench import Workbench, a_moment
 
 
 async def test_a_lease_that_lapsed_before_the_post_is_not_used() -> None:
-    """The process was stopped in between: somebody else may be minting, so it asks again first."""
+    """The process was stopped in between: another replica may be minting, so it asks again first."""
     bench = Workbench()
     bench.store.after["acquire"] = lambda: bench.clock.advance(3.5)
     served = await bench.get()
@@ -41,7 +41,7 @@ async def test_a_stalled_holder_takes_the_token_that_another_minted_meanwhile() 
     assert (bench.issuer.mints, other.issuer.mints) == (1, 1)
 
 
-async def test_a_token_that_was_rejected_before_its_commit_is_minted_anew() -> None:
+async def test_a_token_that_was_rejected_before_its_commit_is_minted_again() -> None:
     """The rejection covers mints under way: at most one more."""
     bench = Workbench()
     old = (await bench.get()).token
@@ -111,7 +111,7 @@ async def test_a_refused_refresh_with_old_credentials_waits_for_the_next_one() -
     token = (await bench.get()).token
     await bench.store.acquire(
         KEY, acquire_request(cv=2, newer_than=token.generation)
-    )  # somebody with a new secret begins
+    )  # a replica with a new secret begins
     bench.clock.advance(token.refresh_at - bench.clock.monotonic())
     for _ in range(20):
         await bench.refresh()
@@ -171,7 +171,7 @@ async def test_a_failure_is_shared_with_the_fleet() -> None:
 
 
 async def test_a_new_secret_clears_the_failure_of_the_old_one() -> None:
-    """Nobody waits 30 s after the mistake is mended."""
+    """No caller waits 30 s after the mistake is fixed."""
     bench = Workbench()
     bench.issuer.fails = refused
     with pytest.raises(IssuerRefused):
@@ -198,7 +198,7 @@ async def test_an_issuer_that_limits_the_rate_is_tried_less_and_less_often() -> 
 
 
 async def test_a_failure_that_outlived_its_lease_leaves_no_idle_lease_behind() -> None:
-    """Otherwise all would wait for nobody, and the POST that failed would be repeated at once."""
+    """Otherwise all would wait in vain, and the POST that failed would be repeated at once."""
     bench = Workbench()
     bench.issuer.gate.clear()
     bench.issuer.fails = refused
@@ -266,7 +266,7 @@ async def test_a_lost_wake_up_costs_a_quarter_of_a_second() -> None:
 
 
 async def test_a_holder_that_died_is_replaced_when_its_lease_lapses() -> None:
-    """The waiter takes over; nobody has to be told."""
+    """The waiter takes over; no message is needed."""
     bench = Workbench()
     dead = await lease_of(bench.store, KEY)
     waiting = bench.asking()

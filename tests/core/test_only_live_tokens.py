@@ -83,7 +83,7 @@ async def test_a_watch_is_sent_no_token_that_ended_before_it_could_be_sent() -> 
         assert named((await coming).token) == named(fresh)
 
 
-async def test_a_token_that_ended_while_its_post_was_under_way_is_given_to_nobody() -> None:
+async def test_a_token_that_ended_while_its_post_was_under_way_is_not_served() -> None:
     """To all who waited it is a failure of the issuer that says how long it took, and the fleet shares it."""
     bench = Workbench()
     bench.issuer.lifetime = 3.0
@@ -100,7 +100,7 @@ async def test_a_token_that_ended_while_its_post_was_under_way_is_given_to_nobod
     assert bench.issuer.mints == 1
 
 
-async def test_a_token_that_ended_while_it_was_minted_alone_is_given_to_nobody() -> None:
+async def test_a_token_that_ended_while_it_was_minted_alone_is_not_served() -> None:
     """Without the store it is no other."""
     bench = Workbench()
     bench.store.down = ALL

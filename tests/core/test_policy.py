@@ -1,4 +1,4 @@
-"""The policy: nobody may have anything unless a rule says so."""
+"""The policy: no caller may have anything unless a rule says so."""
 
 import pytest
 from hypothesis import given
@@ -23,7 +23,7 @@ def rule_for(caller: str, act: Act, client: str, audience: str, *scopes: str) ->
     return decision.rule
 
 
-def test_without_a_rule_nobody_may_have_anything() -> None:
+def test_without_a_rule_no_caller_may_have_anything() -> None:
     """Default deny."""
     assert Policy([]).decide(WEB, Act.GET, "billing", API, ()) == DENIED
     assert not Policy([]).may_administer(WEB)
@@ -66,7 +66,7 @@ def test_scopes_of_two_rules_do_not_add_up() -> None:
     assert not policy.decide(WEB, Act.GET, "x", API, ("one", "two")).allowed
 
 
-def test_a_rule_without_scopes_lets_nobody_ask_for_one_nor_have_one() -> None:
+def test_a_rule_without_scopes_lets_no_caller_ask_for_one_nor_have_one() -> None:
     """Whatever the issuer grants by default: more needs a word of the rule."""
     policy = Policy([Rule("a", (WEB,), ("x",), (API,))])
     assert policy.decide(WEB, Act.GET, "x", API, ()).allowed
@@ -79,7 +79,7 @@ def test_a_rule_without_scopes_lets_nobody_ask_for_one_nor_have_one() -> None:
     [(("read",), False), (("read:*",), False), (("read", ""), True), (("",), True), (("*",), True), (("**",), True)],
 )
 def test_asking_for_no_scope_is_denied_where_a_rule_lists_some(scopes: tuple[str, ...], allowed: bool) -> None:
-    """Unless it says that none is fine, too: some issuers grant everything when nothing is asked for."""
+    """Unless it says that none is fine, too: some issuers grant everything when no scope is requested."""
     policy = Policy([Rule("a", (WEB,), ("x",), (API,), scopes)])
     assert policy.decide(WEB, Act.GET, "x", API, ()).allowed is allowed
 
@@ -148,7 +148,7 @@ def test_rules_are_compared_by_what_they_say() -> None:
 
 
 def test_a_malformed_rule_cannot_be_made() -> None:
-    """Whoever makes rules from elsewhere is stopped, too."""
+    """Rules that do not come from the file are checked, too."""
     with pytest.raises(ValueError, match="three or more"):
         Rule("a", ("***",), ("*",), ("*",))
 
@@ -182,7 +182,7 @@ def naive(rule: Rule, question: Question) -> bool:
 
 @given(st.lists(rules, max_size=4), st.lists(questions, max_size=8))
 def test_what_is_remembered_changes_no_decision(several: list[Rule], asked: list[Question]) -> None:
-    """The same policy is asked twice, in both orders, and always says what the definition says."""
+    """The same policy decides twice, in both orders, and always says what the definition says."""
     policy = Policy(several)
     for question in (*asked, *reversed(asked)):
         first = next((rule.name for rule in several if naive(rule, question)), None)
@@ -206,7 +206,7 @@ def remembered(policy: Policy) -> dict[str, int]:
     return {name: len(known.decisions) for name, known in policy._known.items()}  # pyright: ignore[reportPrivateUsage] - as said
 
 
-def test_a_caller_that_invents_questions_crowds_out_nobody() -> None:
+def test_a_caller_that_invents_questions_crowds_out_no_other() -> None:
     """Its own decisions are forgotten instead."""
     policy = Policy([OPS])
     policy.decide("key:ops", Act.GET, "x", API, ())
@@ -225,7 +225,7 @@ def test_long_questions_are_answered_but_not_kept() -> None:
 
 
 def test_many_callers_are_forgotten_in_the_end() -> None:
-    """Memory has a bound, however many identities somebody can get; and decisions stay right."""
+    """Memory has a bound, however many identities a caller can get; and decisions stay right."""
     policy = Policy([OPS])
     for number in range(MAX_DECISIONS + 100):
         assert not policy.decide(f"key:{number}", Act.GET, "x", API, ()).allowed

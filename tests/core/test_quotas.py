@@ -34,7 +34,7 @@ def test_so_many_at_once_and_then_so_many_a_second() -> None:
 
 
 def test_a_long_rest_fills_no_more_than_the_burst() -> None:
-    """Nobody saves up for a flood."""
+    """Unused quota does not add up to a flood."""
     shares, clock = made()
     clock.advance(1e6)
     for _ in range(3):
@@ -70,7 +70,7 @@ def test_calls_and_watches_at_a_time() -> None:
         pass
 
 
-def test_what_is_remembered_is_bounded_and_nobody_gains_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_remembered_is_bounded_and_no_caller_gains_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Callers whose share is whole again are forgotten first; one that used it up is not."""
     monkeypatch.setattr(limits, "CALLERS_REMEMBERED", 100)
     shares, clock = made()
@@ -111,7 +111,7 @@ def test_a_crowd_of_callers_costs_each_new_one_little(monkeypatch: pytest.Monkey
     assert len(shares._shares) <= 100 + limits.LOOKED_AT
 
 
-def test_whoever_has_a_watch_open_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_caller_that_has_a_watch_open_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the crowd would give it a second share."""
     monkeypatch.setattr(limits, "CALLERS_REMEMBERED", 10)
     shares, clock = made()

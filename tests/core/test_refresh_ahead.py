@@ -1,4 +1,4 @@
-"""Successors are minted ahead: by one replica, while all serve the old token, and nobody ever waits."""
+"""Successors are minted ahead: by one replica, while all serve the old token, and no caller ever waits."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -85,7 +85,7 @@ async def test_who_hears_of_the_successor_mints_none() -> None:
     assert one.issuer.mints == 2
 
 
-async def test_a_failed_refresh_troubles_nobody() -> None:
+async def test_a_failed_refresh_troubles_no_caller() -> None:
     """The old token is served unmarked as long as it is comfortable, and the fleet's back-off holds all replicas."""
     async with fleet(3) as (replicas, old):
         issuer = replicas[0].issuer
@@ -110,7 +110,7 @@ async def test_nothing_is_minted_before_the_window() -> None:
     assert replicas[0].issuer.mints == 1
 
 
-async def test_a_warm_key_is_kept_by_a_fleet_that_nobody_asks() -> None:
+async def test_a_warm_key_is_kept_by_a_fleet_without_callers() -> None:
     """One mint a lifetime for all of it."""
     bench = Workbench(keep_warm=True)
     other = bench.replica()

@@ -178,7 +178,7 @@ async def test_a_neighbours_token_from_the_outage_is_not_barred_by_a_rejection()
 
 @pytest.mark.parametrize("ahead", [20.0, 600.0])
 async def test_a_lost_barrier_costs_one_mint_however_many_replicas_know_it(ahead: float) -> None:
-    """The store was emptied, and its numbers are lower than the rejected one; nobody rejects a neighbour's token."""
+    """The store was emptied, and its numbers are lower than the rejected one; no other token is rejected."""
     bench = Workbench()
     replicas = [bench, bench.replica(), bench.replica()]
     bench.store.down = ALL
@@ -201,7 +201,7 @@ async def test_a_lost_barrier_costs_one_mint_however_many_replicas_know_it(ahead
     assert len({named((await replica.get()).token) for replica in (*replicas, newcomer)}) == 1
 
 
-async def test_the_barrier_is_told_once() -> None:
+async def test_the_barrier_is_reported_once() -> None:
     """By the first replica that notices."""
     bench = Workbench()
     other = bench.replica()

@@ -71,7 +71,7 @@ async def test_a_rejection_while_the_store_gives_a_number_holds() -> None:
 
 
 async def test_what_its_replica_could_not_commit_is_rejected_at_another_one() -> None:
-    """The replica that serves it hears of that when it brings it: nobody gets it again."""
+    """The replica that serves it hears of that when it brings it: no caller gets it again."""
     bench = Workbench()
     other = bench.replica()
     bench.store.down = frozenset({"commit"})

@@ -33,7 +33,7 @@ async def holding(bench: Workbench, count: int) -> list[TokenKey]:
 
 
 async def test_a_key_in_use_never_waits_for_the_store() -> None:
-    """It is asked about twice within the bound: a caller always finds a fresh answer."""
+    """There are two checks within the bound: a caller always finds a fresh answer."""
     bench = Workbench(options=QUICK)
     await bench.get()
     async with bench.upkeep():
@@ -46,7 +46,7 @@ async def test_a_key_in_use_never_waits_for_the_store() -> None:
 
 
 async def test_only_keys_in_use_are_asked_about() -> None:
-    """A hundred thousand keys that nobody wants cost nothing."""
+    """A hundred thousand keys without callers cost nothing."""
     bench = Workbench(options=QUICK)
     used, unused = await holding(bench, 2)
     async with bench.upkeep():
@@ -59,7 +59,7 @@ async def test_only_keys_in_use_are_asked_about() -> None:
     assert set(bench.store.asked[0]) == {used, unused}
 
 
-async def test_a_watched_key_is_asked_about_though_nobody_calls() -> None:
+async def test_a_watched_key_is_checked_without_callers() -> None:
     """Its watch is owed the truth."""
     bench = Workbench(options=QUICK)
     watch = bench.broker.watch(KEY, 5.0)

@@ -101,7 +101,7 @@ async def test_what_is_due_is_seen_to_in_the_order_of_its_time() -> None:
     assert seen.keys == ["a", "b", "c"]
 
 
-async def test_a_key_that_is_scheduled_anew_keeps_only_its_last_time() -> None:
+async def test_a_key_that_is_scheduled_again_keeps_only_its_last_time() -> None:
     """A new token moves its key; the place it had is no longer its."""
     seen, clock = Seen(), ManualClock()
     schedule = schedule_of(clock)

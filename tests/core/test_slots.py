@@ -42,7 +42,7 @@ def held(on: Workbench) -> set[str]:
     return {entry.key.scopes[0] for entry in on.broker._cache}
 
 
-async def test_a_caller_that_holds_all_places_keeps_nobody_out() -> None:
+async def test_a_caller_that_holds_all_places_keeps_no_other_out() -> None:
     """Its keys are all in use, and still the others get places, until each has an equal share."""
     on = bench()
     await ask(on, "greedy", "g1", "g2", "g3", "g4")
@@ -52,7 +52,7 @@ async def test_a_caller_that_holds_all_places_keeps_nobody_out() -> None:
 
 
 async def test_two_callers_with_equal_shares_do_not_push_each_other_out() -> None:
-    """Each is told to wait, and may ask for what it has."""
+    """Each has to wait, and may ask for what it has."""
     on = bench()
     await ask(on, "a", "a1", "a2")
     await ask(on, "b", "b1", "b2")
@@ -64,7 +64,7 @@ async def test_two_callers_with_equal_shares_do_not_push_each_other_out() -> Non
     assert held(on) == {"a1", "a2", "b1", "b2"}
 
 
-async def test_a_place_that_nobody_used_for_a_while_is_free_for_anybody() -> None:
+async def test_a_place_that_was_not_used_for_a_while_is_free_for_any_caller() -> None:
     """Its token stays in the store: the next caller has it without a mint."""
     on = bench()
     await ask(on, "a", "a1", "a2", "a3", "a4")

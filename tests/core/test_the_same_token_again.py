@@ -43,7 +43,7 @@ async def test_a_rejected_token_that_the_issuer_gives_again_is_served_degraded()
 
 
 async def test_the_log_names_the_caller_that_rejected_it() -> None:
-    """Whoever runs the server learns from whom the doubt came."""
+    """The operator learns from whom the doubt came."""
     bench = Workbench()
     await rejected(bench)
     served = await bench.get()

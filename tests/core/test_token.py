@@ -23,7 +23,7 @@ def token(lifetime: float) -> Token:
 
 @given(lifetimes, hashes)
 def test_a_refresh_starts_before_the_leeway_and_inside_the_window(lifetime: float, key_hash: str) -> None:
-    """Successors are minted ahead: nobody ever waits for one in the normal course."""
+    """Successors are minted ahead: no caller ever waits for one in the normal course."""
     start = refresh_after(lifetime, key_hash, 1)
     window = min(900.0, 0.1 * lifetime)
     assert lifetime - window <= start < lifetime - expiry_margin(lifetime)
@@ -73,7 +73,7 @@ def test_the_life_counts_from_before_the_request() -> None:
 
 
 def test_a_token_never_shows_its_text() -> None:
-    """Neither repr, str nor format: whoever needs the text calls reveal()."""
+    """Neither repr, str nor format: code that needs the text calls reveal()."""
     hour = token(3600.0)
     assert "canary" not in f"{hour} {hour!r} {hour.access_token} {hour.access_token!r} {hour.access_token:>30}"
     assert hour.access_token.reveal() == "canary"
@@ -89,7 +89,7 @@ def test_a_secret_does_not_pickle() -> None:
     ("left", "wait"),
     [(3600.0, 1.0), (30.5, 1.0), (10.0, 1.0), (1.0, 0.5)],
 )
-def test_nobody_waits_for_a_better_token_until_theirs_is_over(left: float, wait: float) -> None:
+def test_no_caller_waits_for_a_better_token_until_theirs_is_over(left: float, wait: float) -> None:
     """A second, or half of what is left."""
     day = token(DAY)
     assert day.max_wait(day.expires_at - left) == pytest.approx(wait)

@@ -85,7 +85,7 @@ async def test_callers_who_wait_are_served_in_turn() -> None:
     assert order == ["a1", "a2", "b1", "a3", "b2", "a4"]
 
 
-async def test_whoever_waits_in_vain_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_caller_that_waits_in_vain_gets_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a bounded time, with a time to come back, and without a place in the queue."""
     monkeypatch.setattr(turns, "PATIENCE", 0.01)
     of_one = Turns(1)
@@ -112,7 +112,7 @@ async def test_time_in_which_the_process_was_stopped_is_not_waited(monkeypatch: 
         await waiting
 
 
-async def test_what_is_asked_between_two_waits_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_calls_between_two_waits_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """However often there is news: a wait ends."""
     loop, passed = asyncio.get_running_loop(), 0.0
     real = loop.time
@@ -154,7 +154,7 @@ async def test_keys_that_hung_count_as_one_caller(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("error", [refused(), unavailable()])
 async def test_a_key_that_fails_fast_does_not_count_as_slow(error: IssuerRefused | IssuerUnavailable) -> None:
-    """It kept nobody from a turn."""
+    """It kept no other caller from a turn."""
     many = Turns(2)
     await failed(many, "first", error)
     await failed(many, "second", error)

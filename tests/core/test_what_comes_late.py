@@ -24,7 +24,7 @@ async def stored_by_another(bench: Workbench) -> Token:
 
 
 async def test_a_mint_of_an_outage_that_a_rejection_overtakes_costs_its_caller_no_error() -> None:
-    """The store is back by the time that it comes: it is asked again."""
+    """The store is back by the time that it comes: there is a second request."""
     bench = Workbench()
     bench.store.down = ALL
     bench.issuer.gate.clear()

@@ -36,7 +36,7 @@ async def test_after_a_gap_an_emptied_store_gets_its_tokens_back() -> None:
     assert bench.issuer.mints == 1
 
 
-async def test_a_store_emptied_unnoticed_gets_an_idle_key_s_token_back_when_somebody_asks() -> None:
+async def test_a_store_emptied_unnoticed_gets_an_idle_key_s_token_back_with_the_next_call() -> None:
     """FLUSHALL breaks no connection, so no gap says it: the age does, and the caller gets the old token unmarked."""
     bench = Workbench()
     token = (await bench.get()).token
@@ -49,7 +49,7 @@ async def test_a_store_emptied_unnoticed_gets_an_idle_key_s_token_back_when_some
 
 
 async def test_one_lost_token_makes_all_suspect() -> None:
-    """FLUSHALL is found out by the first key that somebody asks for; idle ones come back then, too."""
+    """FLUSHALL is found out by the first key that a caller asks for; idle ones come back then, too."""
     bench = Workbench()
     idle = TokenKey.of(KEY.client, "https://idle.example.com/")
     token = (await bench.get(idle)).token
@@ -144,7 +144,7 @@ async def test_a_rejection_that_the_store_lost_is_said_again_by_a_replica_that_r
     assert (await bench.get()).token.generation > token.generation
 
 
-async def test_a_failover_that_lost_a_rejection_serves_the_rejected_token_to_nobody() -> None:
+async def test_a_failover_that_lost_a_rejection_does_not_serve_the_rejected_token() -> None:
     """Any replica that heard of it rejects it again, as soon as it looks."""
     bench = Workbench()
     token = (await bench.get()).token
@@ -193,7 +193,7 @@ async def test_a_token_minted_alone_reaches_the_store_when_it_is_back() -> None:
 
 
 async def test_a_token_whose_commit_failed_reaches_the_store_when_it_is_back() -> None:
-    """By the upkeep alone, though nobody asks."""
+    """By reconciling alone, without a caller."""
     bench = Workbench()
     bench.store.down = ALL - {"acquire"}
     token = (await bench.get()).token
@@ -286,7 +286,7 @@ async def test_a_token_of_replaced_credentials_goes_on_where_it_is() -> None:
     token = (await bench.get()).token
     bench.store.lose(KEY)
     await bench.store.acquire(KEY, acquire_request("newer", cv=2))
-    bench.clock.advance(3.1)  # whoever it was went away without minting
+    bench.clock.advance(3.1)  # that replica went away without minting
     assert await bench.store.restore(token) is Refusal.OLD_CREDENTIALS
     for _ in range(5):
         bench.clock.advance(BOUND + 0.1)

@@ -32,7 +32,7 @@ def test_the_contract_with_scope_and_extra_claims_is_granted(body: dict[str, obj
     [
         ({"client_secret": "wrong"}, 401, "access_denied"),
         ({"client_secret": None}, 401, "access_denied"),
-        ({"client_id": "nobody"}, 401, "access_denied"),
+        ({"client_id": "unknown"}, 401, "access_denied"),
         ({"client_id": None}, 401, "access_denied"),
         ({"audience": None}, 403, "access_denied"),
         ({"audience": ""}, 403, "access_denied"),
@@ -72,4 +72,4 @@ def test_a_large_body_is_refused() -> None:
 
 def test_no_verdict_repeats_the_secret() -> None:
     """Verdicts go into the log and the answer."""
-    assert "s3cret" not in repr([verdict(GOOD), verdict(GOOD | {"client_id": "nobody"}), TokenRequest("", b"s3cret")])
+    assert "s3cret" not in repr([verdict(GOOD), verdict(GOOD | {"client_id": "unknown"}), TokenRequest("", b"s3cret")])

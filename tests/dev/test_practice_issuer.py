@@ -83,7 +83,7 @@ def test_neither_secret_nor_token_is_written_down(tmp_path: Path) -> None:
     log = tmp_path / "posts.jsonl"
     with PracticeIssuer(CLIENTS, log=log) as issuer:
         token: str = post(issuer).json()["access_token"]
-        post(issuer, client_id="nobody")
+        post(issuer, client_id="unknown")
         shown = log.read_text() + get(issuer.url + "/").text + get(issuer.url + "/posts").text
     assert AUDIENCE in shown
     assert token not in shown
@@ -158,3 +158,9 @@ def test_a_port_that_is_taken_is_an_os_error(issuer: PracticeIssuer, tmp_path: P
     """And leaves no file open."""
     with pytest.raises(OSError, match="in use"):
         PracticeIssuer(CLIENTS, log=tmp_path / "log", port=int(issuer.url.rpartition(":")[2]))
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, "with 0 POSTs to"), (1, "with 1 POST to"), (2, "with 2 POSTs to")])
+def test_the_page_counts_in_english(count: int, said: str) -> None:
+    """One is not plural."""
+    assert said in render([], count=count, minted=count, lifetime=60.0)

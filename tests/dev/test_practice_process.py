@@ -43,3 +43,11 @@ def test_a_missing_secret_file_is_named(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "absent" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_port_that_cannot_be_is_a_usage_error(tmp_path: Path) -> None:
+    """No traceback."""
+    with start(tmp_path, "--port", "99999") as process:
+        _, errors = process.communicate(timeout=10)
+        assert process.returncode == 2
+        assert errors.endswith("error: argument --port: write a port: a whole number from 0 to 65535\n")

@@ -38,7 +38,7 @@ def three_issuers(token_url: str) -> dict[str, str]:
     return settings
 
 
-async def test_it_is_told_or_refused_as_the_issuer_is_set(tmp_path: Path, valkey: EmbeddedValkey) -> None:
+async def test_it_is_reported_or_refused_as_the_issuer_is_set(tmp_path: Path, valkey: EmbeddedValkey) -> None:
     """Refused with a pause, so that a repetition costs nothing; the log and the audit log have both audiences."""
     posts: list[bytes] = []
     say = answers(200, ANSWER, Content_Type="application/json")

@@ -1,4 +1,4 @@
-"""The issuer says no: the whole fleet leaves it in peace for as long as it asked, also whoever starts meanwhile."""
+"""The issuer says no: the whole fleet sends nothing for as long as it asked, also replicas that start meanwhile."""
 
 import asyncio
 import time

@@ -27,13 +27,13 @@ async def issuer() -> AsyncGenerator[str]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-async def check(directory: Path, url: str) -> Ended:
+async def check(directory: Path, url: str, **more: str) -> Ended:
     secret = directory / "client-secret"
     secret.touch(mode=0o600)
     secret.write_text("a-client-secret")
     async with issuer() as domain:
         settings = {"OAUTH_DOMAIN": domain, "CLIENT_ID": "a", "CLIENT_SECRET_FILES": str(secret), "REDIS_URL": url}
-        ended = await mintonced("check", directory=directory, settings=settings)
+        ended = await mintonced("check", directory=directory, settings=settings | more)
     assert "Traceback" not in ended.out + ended.err
     assert SECRET not in ended.out + ended.err
     return ended
@@ -55,6 +55,13 @@ async def test_a_good_store_is_fine(tmp_path: Path) -> None:
     assert ended.code == 0
     assert ended.out.splitlines()[-1] == "Verdict: no faults."
     assert "does not persist data" in ended.out
+
+
+async def test_an_audit_log_that_cannot_be_is_a_fault(tmp_path: Path) -> None:
+    """`serve` would end with it."""
+    async with single(tmp_path / "redis") as topology:
+        ended = await check(tmp_path, topology.url, AUDIT_FILE=str(tmp_path / "absent" / "audit.jsonl"))
+    assert_one_fault(ended, "the audit log cannot be written", "Create the directory of ")
 
 
 @pytest.mark.slow
@@ -90,7 +97,7 @@ async def test_sentinels(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_a_cluster(tmp_path: Path) -> None:
-    """Behind redis://; and with a shard that is dead, whose address is told."""
+    """Behind redis://; and with a dead shard, whose address is shown."""
     async with cluster(tmp_path / "redis") as topology:
         ended = await check(tmp_path, f"redis://:{SECRET}@127.0.0.1:{topology.servers[0].port}")
         assert_one_fault(ended, "belongs to a Cluster", "Set redis.url to redis+cluster://")

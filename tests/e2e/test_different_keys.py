@@ -1,4 +1,4 @@
-"""Replicas whose sealing keys differ, by somebody's mistake, on one store."""
+"""Replicas whose sealing keys differ, by an operator's mistake, on one store."""
 
 from contextlib import AsyncExitStack
 from pathlib import Path

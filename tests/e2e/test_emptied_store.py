@@ -29,14 +29,14 @@ async def fleet(tmp_path: Path, settings: dict[str, str]) -> AsyncIterator[list[
 
 
 async def restarted(valkey: EmbeddedValkey) -> None:
-    """Killed; its supervisor starts it anew, without data."""
+    """Killed; its supervisor restarts it, without data."""
     pid = valkey.pid
     os.kill(pid, signal.SIGKILL)
     await wait_until(lambda: valkey.pid != pid)
 
 
 async def flushed(valkey: EmbeddedValkey) -> None:
-    """Emptied while all connections stay: nobody is told."""
+    """Emptied while all connections stay: there is no message."""
     async with looking_into(valkey.url) as command:
         await command("FLUSHALL")
         await command("SCRIPT", "FLUSH")
@@ -70,7 +70,7 @@ async def test_an_emptied_store_gets_its_tokens_back_and_the_issuer_no_post(
 ) -> None:
     """Same text, same generation; callers notice nothing; a replica that starts then takes them from the store.
 
-    After a restart nobody need ask. A store that is emptied behind a connection that stays is noticed by its use.
+    After a restart no call is needed. A store that is emptied behind a connection that stays is noticed by its use.
     """
     first = await tokens_of(fleet[0])
     for served in fleet[1:]:

@@ -75,6 +75,7 @@ async def emptied_and_read_only(command: Command) -> None:
     await command("CONFIG", "SET", "replica-read-only", "yes")
 
 
+@pytest.mark.slow
 async def test_an_empty_read_only_store_ends_no_replica(
     tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer, valkey: EmbeddedValkey
 ) -> None:
@@ -145,7 +146,7 @@ _numbers = itertools.count()
 
 
 async def _failure(served: Served) -> MintonceError:
-    """Why a caller of the broken issuer gets no token, for a key that nobody has asked for."""
+    """Why a caller of the broken issuer gets no token, for a key that no caller has requested."""
     with pytest.raises(MintonceError) as caught:
         await served.client.get("broken", f"https://broken-{next(_numbers)}.example.com/", timeout=5.0)
     return caught.value

@@ -22,7 +22,7 @@ AUDIENCE = "https://api.example.com/"
 
 @pytest.fixture
 def taken() -> Iterator[int]:
-    """A port that somebody else listens on."""
+    """A port that another program listens on."""
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
@@ -140,7 +140,7 @@ async def test_a_taken_port_is_said_in_a_sentence(tmp_path: Path, settings: dict
 
 
 async def test_broken_settings_are_all_named_at_once(tmp_path: Path) -> None:
-    """Nobody mends one fault to meet the next."""
+    """An operator sees all faults in one run."""
     broken = {"OAUTH_DOMAIN": "ftp://x", "CLIENT_ID": "a", "LOG_LEVEL": "loud", "LISTN": "x", "REDIS_URL": "http://x"}
     ended = await mintonced("serve", directory=tmp_path, settings=broken)
     assert ended.code == 1
@@ -160,7 +160,7 @@ async def test_nothing_set_at_all_says_what_is_missing(tmp_path: Path) -> None:
 async def test_it_does_not_listen_beyond_loopback_unless_told_that_it_is_meant(
     tmp_path: Path, settings: dict[str, str]
 ) -> None:
-    """Callers prove no identity, so whoever reaches the port gets tokens."""
+    """Callers prove no identity, so every peer that reaches the port gets tokens."""
     ended = await mintonced("serve", directory=tmp_path, settings=settings | {"LISTEN": "0.0.0.0:0"})
     assert ended.code == 1
     assert "insecure_listen" in ended.err
@@ -203,7 +203,7 @@ async def test_a_second_sigterm_does_not_cut_the_drain_short(
 async def test_a_second_interrupt_ends_it_at_once(
     tmp_path: Path, settings: dict[str, str], issuer: FaultyIssuer
 ) -> None:
-    """Whoever presses Ctrl-C twice means it."""
+    """The second Ctrl-C ends the program at once."""
     issuer.fault = Fault(hang=True)
     async with replica(tmp_path, settings) as server, AsyncTokenClient(server.target) as client:
         call = asyncio.create_task(client.get("default", AUDIENCE, timeout=15.0))

@@ -49,7 +49,7 @@ def config_with_secrets(directory: Path) -> Path:
     config = directory / "mintonce.toml"
     config.write_text(f"""
 [clients.wrong]
-client_id = "somebody"
+client_id = "some-client"
 client_secret = "{WRONG_SECRET}"
 extra = {{claim = "{IN_THE_CLAIMS}"}}
 """)

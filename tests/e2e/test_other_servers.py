@@ -1,4 +1,4 @@
-"""`mintonced serve` against an OAuth server that nobody here wrote: npm oidc-provider."""
+"""`mintonced serve` against an OAuth server of another project: npm oidc-provider."""
 
 import asyncio
 from collections.abc import Iterator

@@ -103,7 +103,7 @@ def check_served_to_the_end(ordeal: Ordeal, answers: list[Answer]) -> None:
 
 
 async def check_then_unavailable(ordeal: Ordeal) -> None:
-    """Whoever waits long enough to hear it is told why, and when to try again."""
+    """A caller that waits long enough learns why, and when to try again."""
     for served in ordeal.fleet:
         with pytest.raises(Unavailable) as caught:
             await served.get(AUDIENCE, timeout=5.0)

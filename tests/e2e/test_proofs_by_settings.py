@@ -1,4 +1,4 @@
-"""`mintonced serve` proves itself without a secret, by settings only, to a server that nobody here wrote."""
+"""`mintonced serve` proves itself without a secret, by settings only, to a server of another project."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -5,6 +5,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import cast
 
+import pytest
+
 from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_dev.valkey import EmbeddedValkey
 from mintonce_server.core.ports import WakeKind
@@ -32,6 +34,7 @@ async def written_by_the_next_release(command: Command) -> int:
     return generation
 
 
+@pytest.mark.slow
 async def test_a_record_of_the_next_release_is_a_miss(
     tmp_path: Path, settings: dict[str, str], issuer: PracticeIssuer, valkey: EmbeddedValkey
 ) -> None:

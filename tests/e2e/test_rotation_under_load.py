@@ -130,7 +130,7 @@ class House:
 
 
 @pytest.mark.slow
-async def test_nobody_notices_a_rotation(tmp_path: Path) -> None:
+async def test_no_caller_notices_a_rotation(tmp_path: Path) -> None:
     """Sealing key, server certificate, policy and client secret, at 200 calls a second: no failed call, no mint."""
     house, known = House(tmp_path, Authority(tmp_path)), {CLIENT_ID: Secret(CLIENT_SECRET)}
     tls, log, until = house.caller(), tmp_path / "posts.jsonl", asyncio.Event()

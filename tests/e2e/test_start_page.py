@@ -29,6 +29,7 @@ def on_free_ports(page: str) -> tuple[str, dict[str, str]]:
     return page, {**own, "MINTONCE_TARGET": address, "MINTONCE_LISTEN": address}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_every_command_of_the_page_runs_in_order(tmp_path: Path) -> None:
     """On a machine with nothing but Python, openssl and what `make setup FOR=run` installs."""

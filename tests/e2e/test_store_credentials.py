@@ -157,6 +157,7 @@ async def fleet(directory: Path, issuer: PracticeIssuer, store: Store) -> AsyncG
     assert len(posts(directory / "posts.jsonl")) == len(load.audiences)
 
 
+@pytest.mark.slow
 async def test_certificates_and_authority(tmp_path: Path, issuer: PracticeIssuer) -> None:
     """From one authority to another, at both ends; then every connection is broken, and only new ones can be made."""
     async with running(tmp_path) as (store, _), fleet(tmp_path, issuer, store) as replicas:

@@ -31,7 +31,7 @@ async def ask(fleet: list[Served], timeout: float = 3.0) -> list[Answer]:
 async def test_a_rate_limit_of_the_tenant_costs_two_posts(
     tmp_path: Path, settings: dict[str, str], issuer: FaultyIssuer
 ) -> None:
-    """Until the time that the issuer named, whatever is asked for; afterwards every key gets its token."""
+    """Until the time that the issuer named, for every key; afterwards every key gets its token."""
     async with AsyncExitStack() as stack:
         fleet = await start(stack, tmp_path, settings, 3)
         issuer.fault = Fault(status=429, retry_after=f"{PAUSE:.0f}")

@@ -7,7 +7,7 @@ from support.fleet import Fleet
 
 
 async def test_the_first_to_ask_has_it_minted_and_the_next_gets_the_same(fleet: Fleet) -> None:
-    """One POST to the issuer, whoever asks, however often."""
+    """One POST to the issuer, for any number of callers and calls."""
     replica = await fleet.replica()
     first, second = await replica.get(), await replica.get()
     assert (first.origin, second.origin) == (Origin.MINT, Origin.MEMORY)

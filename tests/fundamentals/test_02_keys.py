@@ -16,7 +16,7 @@ async def test_scopes_in_any_order_are_the_same_key(fleet: Fleet) -> None:
 
 
 async def test_other_scopes_and_other_audiences_are_other_keys(fleet: Fleet) -> None:
-    """Nobody gets a token that was minted for something else: each POST was for exactly what was asked."""
+    """No caller gets a token that was minted for another key: each POST was for exactly the requested one."""
     client = (await fleet.replica()).client
     asked = [(AUDIENCE, ()), (AUDIENCE, ("read",)), (AUDIENCE, ("read", "write")), ("https://other.example.com/", ())]
     for audience, scopes in asked:

@@ -32,7 +32,7 @@ async def test_a_replica_that_waits_is_woken_by_the_commit(fleet: Fleet) -> None
 
 
 async def test_a_mint_that_takes_longer_than_a_lease_keeps_it(fleet: Fleet) -> None:
-    """The holder renews it while it waits for the issuer, so nobody else begins."""
+    """The holder renews it while it waits for the issuer, so no other replica begins."""
     fleet.issuer.fault = Fault(latency=1.5)
     replicas = [await fleet.replica(lease_seconds=0.5) for _ in range(2)]
     one, other = await asyncio.gather(*(replica.get() for replica in replicas))

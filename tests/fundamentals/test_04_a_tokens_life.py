@@ -1,4 +1,4 @@
-"""4. A token is used until it expires; shortly before, one replica mints its successor, and nobody waits."""
+"""4. A token is used until it expires; shortly before, one replica mints its successor, and no caller waits."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ async def served_until(replica: Replica, end: float) -> list[Token]:
     return got
 
 
-async def test_a_token_is_served_until_its_successor_is_there_and_nobody_waits(fleet: Fleet) -> None:
+async def test_a_token_is_served_until_its_successor_is_there_and_no_caller_waits(fleet: Fleet) -> None:
     """Two POSTs in one and a half lives; every answer was live, and the first token was used for nine tenths of its."""
     fleet.issuer.lifetime = 2.0
     replica = await fleet.replica()

@@ -34,7 +34,7 @@ async def test_who_needs_more_than_is_left_gets_a_successor_that_all_share(fleet
 
 
 async def test_if_nothing_better_can_be_had_the_best_live_token_comes_back_marked(fleet: Fleet) -> None:
-    """`degraded` says so; an error would help nobody."""
+    """`degraded` says so; an error would not help."""
     fleet.issuer.lifetime = 4.0
     replica = await fleet.replica()
     first = await replica.get()

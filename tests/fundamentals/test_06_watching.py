@@ -29,7 +29,7 @@ async def test_a_successor_reaches_the_watches_of_every_replica(fleet: Fleet) ->
     assert fleet.issuer.posts == 2
 
 
-async def test_a_watched_token_is_renewed_though_nobody_calls(fleet: Fleet) -> None:
+async def test_a_watched_token_is_renewed_without_callers(fleet: Fleet) -> None:
     """A watch is as good as a caller that asks all the time, and its successor comes before the end."""
     fleet.issuer.lifetime = 1.5
     replica = await fleet.replica()

@@ -60,7 +60,7 @@ async def test_a_reject_of_an_older_token_changes_nothing(fleet: Fleet) -> None:
     assert fleet.issuer.posts == 2
 
 
-async def test_a_caller_that_rejects_in_a_loop_is_told_to_stop_and_harms_nobody(fleet: Fleet) -> None:
+async def test_a_caller_that_rejects_in_a_loop_is_limited_and_harms_no_other(fleet: Fleet) -> None:
     """A token refused right after its mint is rarely at fault. One forced mint per key and 30 s."""
     replica = await fleet.replica()
     await replica.reject(await replica.get())

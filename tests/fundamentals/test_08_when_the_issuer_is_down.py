@@ -32,7 +32,7 @@ async def test_a_live_token_is_served_to_its_true_end(fleet: Fleet) -> None:
     assert caught.value.reason == "ISSUER_UNAVAILABLE"
 
 
-async def test_a_key_that_nobody_has_a_token_for_is_unavailable_and_says_when_to_try_again(fleet: Fleet) -> None:
+async def test_a_key_without_a_token_is_unavailable_and_says_when_to_try_again(fleet: Fleet) -> None:
     """gRPC's UNAVAILABLE with RetryInfo and a remedy for a person."""
     fleet.issuer.fault = Fault(status=502)
     replica = await fleet.replica()
@@ -53,7 +53,7 @@ async def test_one_failure_is_shared_by_the_fleet(fleet: Fleet) -> None:
 
 
 async def test_a_refusal_carries_the_issuers_own_code(fleet: Fleet) -> None:
-    """A wrong secret is nobody's outage: it stays wrong until a person mends it."""
+    """A wrong secret is not an outage: it stays wrong until a person fixes it."""
     replica = await fleet.replica(secret="not-the-secret")
     with pytest.raises(Refused) as caught:
         await replica.get()
@@ -66,7 +66,7 @@ async def test_a_refusal_carries_the_issuers_own_code(fleet: Fleet) -> None:
 
 
 async def test_a_rate_limit_is_obeyed_by_the_whole_fleet(fleet: Fleet) -> None:
-    """Retry-After says how long; nobody asks again before."""
+    """Retry-After says how long; there is no request before."""
     fleet.issuer.fault = Fault(status=429, retry_after="17")
     for replica in await fleet.replicas(2):
         with pytest.raises(MintonceError) as caught:
@@ -98,7 +98,7 @@ async def test_garbage_is_an_error_and_never_a_token(fleet: Fleet, body: str) ->
     assert not (await replica.client.list_tokens()).tokens
 
 
-async def test_it_is_asked_again_when_its_time_has_come(fleet: Fleet) -> None:
+async def test_the_next_request_comes_when_its_time_has_come(fleet: Fleet) -> None:
     """The first success ends it for all."""
     fleet.issuer.fault = Fault(status=503, retry_after="1", times=1)
     one, other = await fleet.replicas(2)

@@ -12,7 +12,7 @@ from support.house import AUDIENCE, CLIENT
 from support.waiting import wait_until
 
 
-async def test_a_watch_is_told_to_go_elsewhere(fleet: Fleet) -> None:
+async def test_a_watch_is_sent_elsewhere(fleet: Fleet) -> None:
     """UNAVAILABLE with the reason DRAINING: watch again, another replica answers."""
     leaving, staying = await fleet.replicas(2)
     async with leaving.client.watch(CLIENT, AUDIENCE, timeout=10.0) as watch:

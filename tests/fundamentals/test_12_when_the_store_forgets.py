@@ -1,4 +1,4 @@
-"""12. The store loses its data: replicas give the tokens that they hold back to it, and nobody mints."""
+"""12. The store loses its data: replicas give the tokens that they hold back to it, and no replica mints."""
 
 import asyncio
 from dataclasses import replace
@@ -45,7 +45,7 @@ async def test_data_that_vanishes_without_a_sign_comes_back_as_well(fleet: Fleet
 
 
 async def test_many_replicas_give_it_back_and_there_is_one(fleet: Fleet, redis_url: str) -> None:
-    """The same generation, whoever is first: callers notice nothing."""
+    """The same generation, whichever replica is first: callers notice nothing."""
     replicas = await fleet.replicas(3)
     first = await replicas[0].get()
     await asyncio.gather(*(replica.get() for replica in replicas))

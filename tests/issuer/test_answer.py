@@ -9,16 +9,19 @@ import pytest
 
 from mintonce_server.core.errors import IssuerMalformed, IssuerRefused
 from mintonce_server.core.token import MAX_LIFETIME, Minted
-from mintonce_server.issuer.response import Answer, RequestContext, read_answer
+from mintonce_server.issuer.response import Answer, read_answer
+from support.endpoints import request_context
 
-ASKED = RequestContext("login.example.com", scopes=("read", "write"), started_at=50.0, now_unix=1_800_000_000.0)
+ASKED = request_context("login.example.com", scopes=("read", "write"), started_at=50.0, now_unix=1_800_000_000.0)
 TOKEN = "eyJz93a.k4laUWw-_~+/="
 LEAK = "l3aked-text"
 
 
 def read(body: object, status: int = 200, default_lifetime: float | None = None) -> Minted:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    asked = RequestContext(ASKED.issuer, ASKED.scopes, ASKED.started_at, ASKED.now_unix, default_lifetime)
+    asked = request_context(
+        ASKED.issuer, ASKED.scopes, ASKED.started_at, ASKED.now_unix, default_lifetime=default_lifetime
+    )
     return read_answer(Answer(status, {}, raw), asked)
 
 

@@ -55,7 +55,7 @@ def test_post_sends_them_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("method", ["client_secret_post", "client_secret_basic"])
-def test_the_secret_is_asked_for_at_each_mint(method: str) -> None:
+def test_the_secret_is_read_at_each_mint(method: str) -> None:
     """A rotated secret counts without a restart."""
     numbers = count()
     by_secret = way(method, ClientCredentials("id", lambda: Secret(f"s{next(numbers)}")))
@@ -91,7 +91,7 @@ def signing() -> ClientCredentials:
 
 def certified() -> ClientCredentials:
     """With a new certificate. Only its text counts here."""
-    certificate = ClientCertificate(f"certificate {next(NUMBERS)}", Secret("key"))
+    certificate = ClientCertificate(b"certificate %d" % next(NUMBERS), Secret("key"))
     return ClientCredentials("id", certificate=lambda: certificate)
 
 

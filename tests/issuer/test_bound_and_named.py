@@ -7,7 +7,8 @@ import pytest
 
 from mintonce_server.core.errors import IssuerMalformed, IssuerRefused
 from mintonce_server.core.token import Minted
-from mintonce_server.issuer.response import Answer, RequestContext, read_answer
+from mintonce_server.issuer.response import Answer, read_answer
+from support.endpoints import request_context
 
 THUMBPRINT = "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"
 
@@ -19,7 +20,7 @@ def jwt(claims: object) -> str:
 
 def read(token: str, headers: dict[str, str] | None = None, *, allow: bool = False, also: object = None) -> Minted:
     body = json.dumps({"access_token": token, "token_type": "Bearer", "expires_in": 60, "cnf": also}).encode()
-    return read_answer(Answer(200, headers or {}, body), RequestContext("h", (), 0.0, 0.0, allow_bound_tokens=allow))
+    return read_answer(Answer(200, headers or {}, body), request_context("h", (), 0.0, 0.0, allow_bound_tokens=allow))
 
 
 @pytest.mark.parametrize(
@@ -65,5 +66,5 @@ def test_the_issuers_name_for_the_exchange_is_kept_if_it_is_harmless(headers: di
     """It is logged as it is."""
     assert read("t", headers).request_id == name
     with pytest.raises(IssuerRefused) as caught:
-        read_answer(Answer(400, headers, b"{}"), RequestContext("h", (), 0.0, 0.0))
+        read_answer(Answer(400, headers, b"{}"), request_context("h", (), 0.0, 0.0))
     assert caught.value.request_id == name

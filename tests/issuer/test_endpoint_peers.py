@@ -133,7 +133,7 @@ async def test_an_echo_of_the_secret_shows_nowhere(issuer_at: IssuerAt) -> None:
     assert SECRET not in "".join(traceback.format_exception(error)) + error.remedy
 
 
-async def test_nobody_listening_is_unavailable_with_a_cause(issuer_at: IssuerAt) -> None:
+async def test_no_listener_is_unavailable_with_a_cause(issuer_at: IssuerAt) -> None:
     """The message names the host, and nothing else of the URL."""
     async with peer(hangs) as url:
         pass
@@ -167,7 +167,7 @@ async def test_the_environment_changes_nothing(
 ) -> None:
     """Neither a proxy variable nor a .netrc, which would even replace the client's credentials."""
     netrc = tmp_path_factory.mktemp("home") / "netrc"
-    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    netrc.write_text("machine 127.0.0.1 login user password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")

@@ -10,9 +10,10 @@ from mintonce_server.common.bounded_body import BadBody, decompress
 from mintonce_server.core.errors import IssuerError
 from mintonce_server.core.token import MAX_LIFETIME, Minted
 from mintonce_server.issuer.http import MAX_BODY
-from mintonce_server.issuer.response import Answer, RequestContext, read_answer
+from mintonce_server.issuer.response import Answer, read_answer
+from support.endpoints import request_context
 
-ASKED = RequestContext("login.example.com", scopes=("read",), started_at=1.0, now_unix=1.8e9)
+ASKED = request_context("login.example.com", scopes=("read",), started_at=1.0, now_unix=1.8e9)
 CANARY = "c4nary of the body"
 """Holds a space, so that no rule lets it through as a token or as a code."""
 

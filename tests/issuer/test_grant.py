@@ -14,12 +14,12 @@ from mintonce_server.issuer.response import (
     Answer,
     AudienceCheck,
     Grant,
-    RequestContext,
     WrongAudience,
     claims_of,
     read_answer,
     read_grant,
 )
+from support.endpoints import request_context
 
 AUDIENCE = "https://api.example.com/"
 NOT_JSON = base64.urlsafe_b64encode(b"\xff{").decode()
@@ -35,7 +35,7 @@ def jwt(**claims: object) -> str:
 
 def read(token: str, scope: object = None, check: AudienceCheck = "warn", audience: str = AUDIENCE) -> Minted:
     body = {"access_token": token, "expires_in": 60} | ({} if scope is None else {"scope": scope})
-    asked = RequestContext("login.example.com", ("asked",), 0.0, 0.0, audience=audience, audience_check=check)
+    asked = request_context("login.example.com", ("asked",), 0.0, 0.0, audience=audience, audience_check=check)
     return read_answer(Answer(200, {}, json.dumps(body).encode()), asked)
 
 
@@ -77,7 +77,7 @@ def test_names_are_printable_and_bounded() -> None:
 
 
 @pytest.mark.parametrize("scope", [" ".join(map(str, range(MAX_GRANTED_SCOPES + 1))), "x" * 257, "\x07" * 100])
-def test_a_grant_that_nobody_could_check_is_refused(scope: str) -> None:
+def test_a_grant_that_cannot_be_checked_is_refused(scope: str) -> None:
     """If it were truncated, the rest would be handed out unchecked."""
     with pytest.raises(IssuerMalformed, match="grants more"):
         read("opaque", scope)

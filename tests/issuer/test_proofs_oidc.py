@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.errors import IssuerMalformed, IssuerRefused
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Issuer
@@ -19,7 +20,6 @@ from mintonce_server.issuer import (
     load_client_certificate,
     load_signing_key,
 )
-from mintonce_server.observability.clock import SystemClock
 from support.endpoints import IssuerAt, endpoint_options
 from support.oidc_provider import AUDIENCE, OidcProvider
 from support.signing import PrivateKey, jwk, pem, private_key

@@ -11,10 +11,11 @@ from mintonce_server.core.errors import (
     IssuerThrottled,
     IssuerUnavailable,
 )
-from mintonce_server.issuer.response import Answer, RequestContext, read_answer
+from mintonce_server.issuer.response import Answer, read_answer
+from support.endpoints import request_context
 
 NOW = 1_445_412_480.0  # Wed, 21 Oct 2015 07:28:00 GMT
-ASKED = RequestContext("login.example.com", scopes=(), started_at=0.0, now_unix=NOW)
+ASKED = request_context("login.example.com", scopes=(), started_at=0.0, now_unix=NOW)
 
 
 def refused(status: int, body: object = b"", **headers: str) -> IssuerError:

@@ -13,7 +13,7 @@ from mintonce_server.issuer import THUMBPRINT, ClientCredentials, load_signing_k
 from mintonce_server.issuer.auth import authentication
 from support.clocks import ManualClock
 from support.endpoints import endpoint_options
-from support.signing import jwk, pem, private_key
+from support.signing import PrivateKey, jwk, pem, private_key
 
 URL = "https://login.example.com/oauth/token"
 EC = private_key("ES256")
@@ -68,7 +68,33 @@ def test_the_key_id_is_what_was_said_or_the_thumbprint_or_the_jwks_own() -> None
     assert named == [None, "mine", thumbprint, "own", "mine"]
 
 
-@pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "EdDSA"])
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256", "ES384", "ES512", "EdDSA"])
+@pytest.mark.parametrize("form", ["PEM", "JWK"])
+def test_the_algorithm_follows_from_the_key(algorithm: str, form: str) -> None:
+    """Unless a setting says another one that the key can do."""
+    key = private_key(algorithm)
+    data = pem(key) if form == "PEM" else json.dumps(jwk(key, private=True)).encode()
+    assert load_signing_key(data).algorithm == algorithm
+    assert load_signing_key(data, algorithm).algorithm == algorithm
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "ES384", "ES512"])
+def test_a_curve_has_one_algorithm(algorithm: str) -> None:
+    """RFC 7518, section 3.4."""
+    data = pem(private_key(algorithm))
+    for other in {"RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA"} - {algorithm}:
+        with pytest.raises(ValueError, match=f"{other} needs"):
+            load_signing_key(data, other)
+
+
+@pytest.mark.parametrize("key", [ec.generate_private_key(ec.SECP256K1()), rsa.generate_private_key(65537, 1024)])
+def test_a_key_that_no_algorithm_signs_with_is_refused(key: PrivateKey) -> None:
+    """With what would do."""
+    with pytest.raises(ValueError, match="no algorithm signs with this key: use an RSA key of at least 2048 bits"):
+        load_signing_key(pem(key))
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA"])
 def test_a_jwk_is_as_good_as_a_pem_key(algorithm: str) -> None:
     """Some issuers provide the one, some the other."""
     as_jwk = json.dumps(jwk(private_key(algorithm), private=True)).encode()
@@ -91,7 +117,7 @@ PUBLIC = json.dumps(jwk(EC)).encode()
         (b'{"kty":' * 100_000, "ES256", "neither"),
         (ENCRYPTED, "ES256", "without a password"),
         (PUBLIC, "ES256", "a private JWK"),
-        (pem(EC), "HS256", "'HS256' is not known: use one of RS256, PS256, ES256, EdDSA"),
+        (pem(EC), "HS256", "'HS256' is not known: use one of RS256, PS256, ES256, ES384, ES512, EdDSA"),
         (pem(EC), "none", "not known"),
         (pem(EC), "RS256", "RS256 needs an RSA key of at least 2048 bits"),
         (pem(EC), "EdDSA", "EdDSA needs an Ed25519 key"),

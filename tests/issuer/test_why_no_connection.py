@@ -84,7 +84,7 @@ async def test_its_port_is_in_clear(ours: Authority, issuer_at: IssuerAt) -> Non
     assert said == {"the issuer at 127.0.0.1 does not speak TLS, and token_url says https://"}
 
 
-async def test_nobody_is_there(ours: Authority, issuer_at: IssuerAt) -> None:
+async def test_no_listener_is_there(ours: Authority, issuer_at: IssuerAt) -> None:
     """The port is closed."""
     async with listening(None) as port:
         pass

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.errors import AuditUnavailable
 from mintonce_server.observability.audit import AuditLog, CallRecord, MintRecord, ReloadRecord
-from mintonce_server.observability.clock import SystemClock
 
 CLOCK = SystemClock()
 CALL = CallRecord(
@@ -55,7 +55,7 @@ def test_nothing_in_a_record_can_begin_another_line(tmp_path: Path) -> None:
 
 
 def test_what_looks_like_a_token_is_masked(tmp_path: Path) -> None:
-    """Somebody may have sent one as an audience."""
+    """A caller may have sent one as an audience."""
     path = tmp_path / "audit.jsonl"
     with AuditLog(path, CLOCK) as audit:
         audit.write(ReloadRecord("Bearer " + "eyJ" + "hbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln", "loaded"))
@@ -108,7 +108,7 @@ def test_scopes_and_audiences_are_written_as_they_are(tmp_path: Path, field: str
     assert jwt not in text
 
 
-def test_all_is_there_once_whoever_writes_and_whatever_is_rotated(tmp_path: Path) -> None:
+def test_all_is_there_once_with_several_writers_and_rotations(tmp_path: Path) -> None:
     """Eight threads write two thousand records while the file is renamed five times."""
     path, written = tmp_path / "audit.jsonl", threading.Barrier(9)
 
@@ -139,7 +139,7 @@ def test_nothing_is_reopened_without_need(tmp_path: Path) -> None:
         assert not audit.reopen()
 
 
-def test_a_full_disk_is_told_to_whoever_writes() -> None:
+def test_a_full_disk_is_reported_to_the_writer() -> None:
     """So that nothing is handed out."""
     with AuditLog(Path("/dev/full"), CLOCK) as audit, pytest.raises(AuditUnavailable) as caught:
         audit.write(CALL)
@@ -148,7 +148,7 @@ def test_a_full_disk_is_told_to_whoever_writes() -> None:
     assert caught.value.retry_after
 
 
-def test_a_file_that_cannot_be_made_is_told_at_the_start(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_made_is_reported_at_the_start(tmp_path: Path) -> None:
     """And not with the first call."""
     with pytest.raises(AuditUnavailable):
         AuditLog(tmp_path / "absent" / "audit.jsonl", CLOCK)

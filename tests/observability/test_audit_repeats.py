@@ -143,7 +143,7 @@ def test_the_tables_are_bounded(
 
 
 def test_counts_wait_for_a_log_that_cannot_be_written(log: Log, clock: ManualClock, repeats: AuditRepeats) -> None:
-    """And the first of a kind is told to its caller, as every record is."""
+    """And the first of a kind is reported to its caller, as every record is."""
     many(repeats, NAMELESS, 3)
     log.is_full = True
     repeats.close()

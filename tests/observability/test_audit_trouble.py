@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.errors import AuditUnavailable
-from mintonce_server.observability.audit import MAX_TEXT, AuditLog, ReloadRecord
-from mintonce_server.observability.clock import SystemClock
+from mintonce_server.observability.audit import MAX_TEXT, AuditLog, ReloadRecord, require_audit_file
 
 CLOCK = SystemClock()
 
@@ -86,8 +86,8 @@ def test_a_rotation_ends_what_broke_off(tmp_path: Path) -> None:
     assert whats(path) == ["after"]
 
 
-def test_what_cannot_be_opened_anew_goes_on_where_it_was(tmp_path: Path) -> None:
-    """The folder is gone, or is none any more: that is told, and nothing is lost."""
+def test_what_cannot_be_reopened_goes_on_where_it_was(tmp_path: Path) -> None:
+    """The folder is gone, or is none any more: that is reported, and nothing is lost."""
     folder = tmp_path / "folder"
     folder.mkdir()
     with AuditLog(folder / "audit.jsonl", CLOCK) as audit:
@@ -102,7 +102,7 @@ def test_what_cannot_be_opened_anew_goes_on_where_it_was(tmp_path: Path) -> None
     assert whats(tmp_path / "moved" / "audit.jsonl") == ["it"]
 
 
-def test_a_pipe_that_nobody_reads_holds_up_nobody(tmp_path: Path) -> None:
+def test_a_pipe_without_a_reader_holds_up_no_call(tmp_path: Path) -> None:
     """It is an error at once; and so is one whose reader has stopped."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -138,3 +138,33 @@ def test_what_cannot_be_written_down_is_refused(tmp_path: Path) -> None:
             assert caught.value.__cause__ is not None
         audit.write(ReloadRecord("after", "loaded"))
     assert whats(tmp_path / "audit.jsonl") == ["after"]
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        (".", "Name a file, not a directory, as audit_file."),
+        ("absent/audit.jsonl", "Create the directory of "),
+        ("file/audit.jsonl", "Create the directory of "),
+    ],
+)
+def test_a_log_that_cannot_be_is_found_before_a_server_starts(tmp_path: Path, name: str, remedy: str) -> None:
+    """`mintonced check` says what `serve` would say."""
+    (tmp_path / "file").touch()
+    with pytest.raises(AuditUnavailable) as checked:
+        require_audit_file(tmp_path / name)
+    with pytest.raises(AuditUnavailable) as started:
+        AuditLog(tmp_path / name, CLOCK)
+
+    assert checked.value.remedy.startswith(remedy)
+    assert (str(checked.value), checked.value.remedy) == (str(started.value), started.value.remedy)
+
+
+def test_looking_whether_a_log_can_be_creates_none(tmp_path: Path) -> None:
+    """A check leaves nothing behind, and changes nothing."""
+    require_audit_file(tmp_path / "new.jsonl")
+    assert not list(tmp_path.iterdir())
+
+    (tmp_path / "old.jsonl").write_text("{}\n")
+    require_audit_file(tmp_path / "old.jsonl")
+    assert (tmp_path / "old.jsonl").read_text() == "{}\n"

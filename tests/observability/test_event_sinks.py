@@ -41,7 +41,7 @@ def lines(log: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.getvalue().splitlines()]
 
 
-def test_another_audience_is_told_with_both(log: io.StringIO) -> None:
+def test_another_audience_is_reported_with_both(log: io.StringIO) -> None:
     """And with the key's hash, and what to do."""
     AudienceWarnings([], ManualClock(), granted_of, AUDIENCE_REMEDY).look_at(posted(OTHER))
     (line,) = lines(log)
@@ -56,7 +56,7 @@ def test_another_audience_is_told_with_both(log: io.StringIO) -> None:
     assert "audience_parameter" in line["remedy"]
 
 
-def test_a_token_that_was_refused_for_it_is_told_too(log: io.StringIO) -> None:
+def test_a_token_that_was_refused_for_it_is_reported_too(log: io.StringIO) -> None:
     """The error itself does not say what the token is for, since callers get it."""
     error = WrongAudience("another audience", remedy="Mend it.", grant=Grant((), OTHER))
     AudienceWarnings([], ManualClock(), granted_of, AUDIENCE_REMEDY).look_at(posted((), error=error))
@@ -70,12 +70,12 @@ def test_a_token_that_was_refused_for_it_is_told_too(log: io.StringIO) -> None:
     ids=["named", "opaque", "none asked for", "off"],
 )
 def test_others_are_not(log: io.StringIO, event: Minted, unchecked: list[str]) -> None:
-    """There is nothing to compare, or nobody wants it compared."""
+    """There is nothing to compare, or the settings turn the comparison off."""
     AudienceWarnings(unchecked, ManualClock(), granted_of, AUDIENCE_REMEDY).look_at(event)
     assert lines(log) == []
 
 
-def test_it_is_told_now_and_then_and_not_for_each_mint(log: io.StringIO) -> None:
+def test_it_is_reported_now_and_then_and_not_for_each_mint(log: io.StringIO) -> None:
     """Once a key and ten minutes, and for so many keys a minute."""
     clock = ManualClock()
     warnings = AudienceWarnings([], clock, granted_of, AUDIENCE_REMEDY)

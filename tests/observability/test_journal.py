@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
+from mintonce_server.common.clock import Clock, SystemClock
 from mintonce_server.core import events
 from mintonce_server.core.errors import IssuerRefused
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.ports import Clock, Refusal
+from mintonce_server.core.ports import Refusal
 from mintonce_server.observability import logs
-from mintonce_server.observability.clock import SystemClock
 from mintonce_server.observability.journal import JOURNAL, event_sink
 
 Configure = Callable[..., io.StringIO]

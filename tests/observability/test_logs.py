@@ -1,4 +1,4 @@
-"""One event a line, without secrets, whoever logs it."""
+"""One event a line, without secrets, from any library."""
 
 import contextvars
 import io
@@ -62,7 +62,7 @@ def test_lower_levels_are_not_written(configure: Configure) -> None:
 
 
 def test_a_suppressed_event_costs_next_to_nothing(configure: Configure) -> None:
-    """The logger is bound and knows its level: no proxy that binds anew at each call. (Measured: 0.25 µs, not 3.)"""
+    """The logger is bound and knows its level: no proxy that binds again at each call. (Measured: 0.25 µs, not 3.)"""
     configure("info")
     logger = logs.get_logger("a")
 
@@ -153,7 +153,7 @@ def test_no_secret_comes_through_the_standard_library_s_loggers(configure: Confi
 
 
 def test_a_broken_log_call_of_a_library_breaks_nothing(configure: Configure) -> None:
-    """It is told as such; the standard library would print the arguments."""
+    """It is reported as such; the standard library would print the arguments."""
     stream = configure()
 
     logging.getLogger("b").error("%s %s", CANARY)  # noqa: PLE1206 - the slip that this is about

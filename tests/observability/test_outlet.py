@@ -37,7 +37,7 @@ def _read_all(reading: int) -> bytes:
     return data
 
 
-def test_a_pipe_that_is_not_read_holds_up_nobody(pipe: Pipe) -> None:
+def test_a_pipe_that_is_not_read_holds_up_no_call(pipe: Pipe) -> None:
     """More lines than it holds are written without an end of the test's time."""
     for _ in range(MORE_THAN_A_PIPE_HOLDS):
         logs.get_logger("a").info("full", detail=LINE)
@@ -46,7 +46,7 @@ def test_a_pipe_that_is_not_read_holds_up_nobody(pipe: Pipe) -> None:
 
 
 @pytest.mark.slow
-def test_what_was_lost_is_told_when_there_is_room_again(pipe: Pipe) -> None:
+def test_what_was_lost_is_reported_when_there_is_room_again(pipe: Pipe) -> None:
     """Every line is whole, and those that are missing were counted."""
     reading, _ = pipe
     for _ in range(MORE_THAN_A_PIPE_HOLDS):

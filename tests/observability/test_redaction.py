@@ -114,7 +114,7 @@ def test_names_are_shown_as_they_are() -> None:
 
 
 def test_known_secrets_are_found_wherever_they_stand() -> None:
-    """A client secret has no particular look, so the Redactor is told about it."""
+    """A client secret has no particular look, so it is registered with the Redactor."""
     redactor = Redactor([OPAQUE])
 
     assert OPAQUE.reveal() not in redactor.text(f"prefix{OPAQUE.reveal()}suffix")

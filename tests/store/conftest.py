@@ -7,8 +7,9 @@ import pytest
 import pytest_asyncio
 
 from mintonce_dev.valkey import EmbeddedValkey
-from mintonce_server.observability.clock import SystemClock
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.store import RedisStore
+from support.options import redis_store
 from support.samples import HASHER
 from support.servers import Command, looking_into, valkey_binary, without_ttl
 
@@ -37,7 +38,7 @@ async def command(url: str) -> AsyncIterator[Command]:
 @pytest_asyncio.fixture
 async def store(url: str, command: Command, clock: SystemClock) -> AsyncIterator[RedisStore]:
     """On the shared server."""
-    store = RedisStore.connect(url, hasher=HASHER, clock=clock, lease_seconds=60.0, deadline=5.0)
+    store = redis_store(url, hasher=HASHER, clock=clock, lease_seconds=60.0, deadline=5.0)
     yield store
     await store.close()
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import StoreUnavailable
-from mintonce_server.core.ports import Clock
 from mintonce_server.store.notifications import GAP
 from support.broken_tls import BREAKS, Break, Tls
 from support.reaching import reaching

@@ -10,8 +10,8 @@ from random import Random
 
 import pytest
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import StoreUnavailable
-from mintonce_server.core.ports import Clock
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore, reading
 from mintonce_server.store.link import Link

@@ -132,7 +132,7 @@ async def test_all_that_is_missing_is_named_at_once(node: Node) -> None:
 
 
 @pytest.mark.parametrize("database", ["", "/3"], ids=["database 0", "another database"])
-async def test_a_user_without_rights_is_told_of_all(node: Node, database: str) -> None:
+async def test_a_user_without_rights_learns_of_all(node: Node, database: str) -> None:
     """In one fault, whose remedy is sufficient."""
     await node.command("ACL", "SETUSER", "none", "on", ">p")
     url = f"redis://none:p@127.0.0.1:{node.port}{database}"

@@ -9,9 +9,10 @@ import pytest
 import pytest_asyncio
 from redis.crc import key_slot
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.ports import Clock, Hit, Wake, WakeKind
+from mintonce_server.core.ports import Hit, Wake, WakeKind
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import FIXED_KEYRING
@@ -141,8 +142,8 @@ async def test_the_trouble_of_a_part_stays_with_its_keys(topology: ClusterTopolo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("hangs", [False, True], ids=["a refresh that finds nobody", "a refresh without end"])
-async def test_a_look_takes_nobodys_answers_away(
+@pytest.mark.parametrize("hangs", [False, True], ids=["a refresh that finds no server", "a refresh without end"])
+async def test_a_look_takes_no_answers_away(
     topology: ClusterTopology, clock: Clock, monkeypatch: pytest.MonkeyPatch, hangs: bool
 ) -> None:
     """The replicas and one primary do not answer, so that a refresh takes long: the other primaries' keys are read."""

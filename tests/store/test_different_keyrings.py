@@ -12,7 +12,7 @@ from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import Keyring, SealingKey
 from mintonce_server.store.names import USUAL
 from support.clocks import ManualClock
-from support.options import BROKER_OPTIONS
+from support.options import BROKER_OPTIONS, redis_store
 from support.samples import KEY
 from support.scripted_issuer import ScriptedIssuer
 from support.servers import Command
@@ -36,7 +36,7 @@ class Fleet:
         def alarm(_key_hash: str, what: str) -> None:
             self.alarms.append(what)
 
-        return RedisStore.connect(
+        return redis_store(
             self._url, clock=self.clock, keyring=lambda: keyring, lease_seconds=60.0, deadline=5.0, on_unreadable=alarm
         )
 
@@ -69,7 +69,7 @@ async def test_no_replica_mints_twice(fleet: Fleet) -> None:
     assert 2 <= fleet.issuer.mints <= len(fleet.brokers)
 
 
-async def test_the_alarm_is_told_and_does_not_flood(fleet: Fleet) -> None:
+async def test_the_alarm_is_reported_and_does_not_flood(fleet: Fleet) -> None:
     """Once a minute by each store at most. It names the missing key."""
     for _ in range(ROUNDS):
         await fleet.round()

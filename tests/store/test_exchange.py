@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.common.redis_url import Target, parse_redis_url
 from mintonce_server.core.errors import StoreUnavailable
-from mintonce_server.core.ports import Clock, Lease
+from mintonce_server.core.ports import Lease
 from mintonce_server.store import RedisStore, link
 from mintonce_server.store.notifications import GAP
 from support.fault_proxy import FaultProxy, Passing, fault_proxy
 from support.garbage import REPLIES
+from support.options import redis_store
 from support.reaching import new_key
 from support.samples import HASHER, acquire_request
 from support.topologies import single
@@ -26,7 +28,7 @@ async def _exchanging(
 ) -> AsyncGenerator[tuple[RedisStore, FaultProxy, Target]]:
     async with single(directory / "server") as topology, fault_proxy(topology.servers[0].port) as proxy:
         url = topology.url.replace(f":{topology.servers[0].port}/", f":{proxy.port}/")
-        store = RedisStore.connect(url, hasher=HASHER, clock=clock, deadline=deadline)
+        store = redis_store(url, hasher=HASHER, clock=clock, deadline=deadline)
         try:
             yield store, proxy, parse_redis_url(url)
         finally:

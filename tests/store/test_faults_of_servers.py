@@ -10,9 +10,10 @@ import pytest
 import pytest_asyncio
 from faults.ports import ERRORS, Faults, Point, faulty, points
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.common.redis_url import parse_redis_url
 from mintonce_server.core.errors import Reason, StoreUnavailable
-from mintonce_server.core.ports import Clock, Failure, Lease
+from mintonce_server.core.ports import Failure, Lease
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import FIXED_KEYRING

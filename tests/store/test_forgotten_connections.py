@@ -10,15 +10,17 @@ from urllib.parse import quote
 import pytest
 from redis.asyncio.connection import Connection
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.common.redis_url import Address, parse_redis_url
 from mintonce_server.core.errors import StoreUnavailable
-from mintonce_server.core.ports import Clock, Lease
+from mintonce_server.core.ports import Lease
 from mintonce_server.store import RedisStore
 from mintonce_server.store.notifications import GAP
 from mintonce_server.store.topology import pool
 from support.eventually import eventually
 from support.fault_proxy import Fate, FaultProxy, Passing, fault_proxy
 from support.nodes import PASSWORD, Node, free_ports
+from support.options import redis_store
 from support.reaching import new_key
 from support.samples import HASHER, acquire_request
 from support.servers import valkey_binary
@@ -84,7 +86,7 @@ KINDS = {"single": _single, "sentinel": _sentinel, "cluster": _cluster}
 
 @asynccontextmanager
 async def _reaching(url: str, clock: Clock, deadline: float = DEADLINE) -> AsyncGenerator[RedisStore]:
-    store = RedisStore.connect(url, hasher=HASHER, clock=clock, deadline=deadline)
+    store = redis_store(url, hasher=HASHER, clock=clock, deadline=deadline)
     try:
         yield store
     finally:

@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mintonce_dev.valkey import EmbeddedValkey
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.ports import Backoff, Hit, Lease, Wait
 from mintonce_server.core.token import MAX_LIFETIME, Token
-from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store import RedisStore
 from mintonce_server.store.names import USUAL
+from support.options import redis_store
 from support.samples import HASHER, KEY, acquire_request, any_token, load_all, minted, shared
 from support.servers import Command, looking_into, valkey_binary
 
@@ -54,7 +55,7 @@ async def _store(stage: Stage, alarms: list[str]) -> AsyncGenerator[tuple[RedisS
     def alarm(_key_hash: str, what: str) -> None:
         alarms.append(what)
 
-    store = RedisStore.connect(
+    store = redis_store(
         stage.url, hasher=HASHER, clock=stage.clock, lease_seconds=60.0, deadline=5.0, on_unreadable=alarm
     )
     async with looking_into(stage.url) as command:

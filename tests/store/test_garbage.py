@@ -9,14 +9,16 @@ from typing import cast
 import pytest
 import pytest_asyncio
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import Reason, StoreUnavailable
-from mintonce_server.core.ports import Admitted, Clock, Failure, Lease, Refusal, Wake, WakeKind
+from mintonce_server.core.ports import Admitted, Failure, Lease, Refusal, Wake, WakeKind
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.notifications import GAP
 from support.eventually import eventually
 from support.fault_proxy import FaultProxy, fault_proxy
 from support.garbage import REPLIES
+from support.options import redis_store
 from support.samples import HASHER, KEY, OTHER, acquire_request, lease_of, minted, shared
 from support.topologies import Topology, single
 
@@ -37,7 +39,7 @@ async def garbled(topology: Topology, clock: Clock) -> AsyncIterator[tuple[Redis
     await topology.empty()
     async with fault_proxy(topology.servers[0].port) as proxy:
         url = f"{topology.url.rpartition(':')[0]}:{proxy.port}/0"
-        store = RedisStore.connect(url, hasher=HASHER, clock=clock, lease_seconds=60.0, deadline=0.5)
+        store = redis_store(url, hasher=HASHER, clock=clock, lease_seconds=60.0, deadline=0.5)
         try:
             yield store, proxy
         finally:

@@ -4,12 +4,14 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
-from mintonce_server.core.ports import Clock, Hit, Lease
+from mintonce_server.common.clock import Clock
+from mintonce_server.core.ports import Hit, Lease
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import Keyring, SealingKey
 from mintonce_server.store.names import USUAL
 from mintonce_server.store.redis import Resealed
+from support.options import redis_store
 from support.samples import KEY, OTHER, acquire_request, any_token, load_all, minted, named, shared
 from support.servers import Command
 
@@ -23,14 +25,19 @@ async def store_of(
     url: str, clock: Clock, identities: Mapping[str, str], *keys: SealingKey, alarms: list[str] | None = None
 ) -> AsyncGenerator[RedisStore]:
     """A replica's store; `alarms` gets the reports of unreadable records."""
-    keyring, told = Keyring(b"index", keys or (OLD,)), alarms if alarms is not None else list[str]()
-    store = RedisStore.connect(
+    keyring = Keyring(b"index", keys or (OLD,))
+
+    def alarm(_: str, reason: str) -> None:
+        if alarms is not None:
+            alarms.append(reason)
+
+    store = redis_store(
         url,
         clock=clock,
         keyring=lambda: keyring,
         identities=identities,
         deadline=5.0,
-        on_unreadable=lambda _, why: told.append(why),
+        on_unreadable=alarm,
     )
     try:
         yield store
@@ -72,7 +79,9 @@ async def test_replicas_with_old_and_new_settings_serve_their_own_tenants(
         assert await load_all(old, [KEY]) == [None]
 
 
-async def test_the_old_tenants_record_is_not_listed_and_alarms_nobody(url: str, command: Command, clock: Clock) -> None:
+async def test_the_old_tenants_record_is_not_listed_and_raises_no_alarm(
+    url: str, command: Command, clock: Clock
+) -> None:
     """It can be opened, and it is not ours; it stays until its TTL ends."""
     alarms: list[str] = []
     async with store_of(url, clock, BEFORE) as old, store_of(url, clock, AFTER, alarms=alarms) as new:

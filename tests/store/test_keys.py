@@ -4,8 +4,9 @@ from typing import cast
 
 from redis.crc import key_slot
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import Reason
-from mintonce_server.core.ports import Clock, Failure
+from mintonce_server.core.ports import Failure
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.names import USUAL

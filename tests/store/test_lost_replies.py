@@ -7,11 +7,13 @@ from urllib.parse import urlsplit
 
 import pytest_asyncio
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import Reason
-from mintonce_server.core.ports import Clock, Failure, Refusal
+from mintonce_server.core.ports import Failure, Refusal
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from support.lossy import Lossy, lossy
+from support.options import redis_store
 from support.samples import HASHER, KEY, lease_of, minted, shared
 from support.servers import Command
 
@@ -27,7 +29,7 @@ async def proxy(url: str, command: Command, tmp_path: Path) -> AsyncIterator[Los
 async def through(url: str, proxy: Lossy, clock: Clock, tmp_path: Path) -> AsyncIterator[RedisStore]:
     """A store whose one pooled connection goes through the proxy."""
     beside = f"unix://:{urlsplit(url).password}@{tmp_path}/lossy.sock"
-    store = RedisStore.connect(beside, hasher=HASHER, clock=clock, lease_seconds=60.0, deadline=5.0)
+    store = redis_store(beside, hasher=HASHER, clock=clock, lease_seconds=60.0, deadline=5.0)
     await store.ping()
     yield store
     await store.close()

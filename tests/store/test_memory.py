@@ -12,6 +12,7 @@ from mintonce_server.store import MemoryStore
 from mintonce_server.store.memory import QUEUED_MAX
 from mintonce_server.store.memory_server import BRIEF_MS, MemoryServer
 from support.clocks import ManualClock
+from support.options import LEASE_SECONDS
 from support.samples import HASHER, KEY, OTHER, acquire_request, any_token, lease_of, minted, shared
 
 
@@ -22,7 +23,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def store(clock: ManualClock) -> MemoryStore:
-    return MemoryStore(HASHER, clock)
+    return MemoryStore(HASHER, clock, LEASE_SECONDS)
 
 
 async def test_a_lease_holds_to_its_end_and_no_longer(store: MemoryStore, clock: ManualClock) -> None:
@@ -75,7 +76,7 @@ async def test_the_interval_between_rejections_ends_on_time(store: MemoryStore, 
 async def test_generations_rise_when_the_clock_goes_back(clock: ManualClock) -> None:
     """The known history decides."""
     hosts = ManualClock()
-    store = MemoryStore(HASHER, clock, server=MemoryServer(hosts))
+    store = MemoryStore(HASHER, clock, LEASE_SECONDS, server=MemoryServer(hosts))
     first = await shared(store, clock)
     hosts.advance(-86_400.0)
     assert (await lease_of(store, newer_than=first.generation)).generation == first.generation + 1
@@ -94,7 +95,7 @@ async def test_a_key_is_forgotten_an_hour_after_its_last_token(store: MemoryStor
     assert HASHER(OTHER) not in store.server.entries
 
 
-async def test_a_listener_that_is_too_slow_is_told_so(store: MemoryStore, clock: ManualClock) -> None:
+async def test_a_listener_that_is_too_slow_gets_a_gap(store: MemoryStore, clock: ManualClock) -> None:
     """Its queue has a limit: it gets a GAP instead."""
     async with aclosing(store.wakes()) as wakes:
         await anext(wakes)

@@ -12,10 +12,12 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from mintonce_dev.valkey import EmbeddedValkey
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import StoreUnavailable
-from mintonce_server.core.ports import Clock, Hit, Lease
+from mintonce_server.core.ports import Hit, Lease
 from mintonce_server.store import RedisStore
 from support.eventually import eventually
+from support.options import redis_store
 from support.reaching import mended, new_key, reaching, writes
 from support.samples import HASHER, KEY, acquire_request, lease_of, shared
 from support.servers import looking_into
@@ -25,7 +27,7 @@ from support.topologies import single
 
 @asynccontextmanager
 async def _store(url: str, clock: Clock, deadline: float = 0.25) -> AsyncGenerator[RedisStore]:
-    store = RedisStore.connect(url, hasher=HASHER, clock=clock, deadline=deadline)
+    store = redis_store(url, hasher=HASHER, clock=clock, deadline=deadline)
     try:
         yield store
     finally:
@@ -80,10 +82,10 @@ async def test_a_restarted_server_is_found_again(own_server: EmbeddedValkey, clo
         await asyncio.gather(*(store.ping() for _ in range(8)))
 
 
-async def test_nobody_there_is_said_with_the_address(clock: Clock, tmp_path: Path) -> None:
+async def test_no_listener_is_reported_with_the_address(clock: Clock, tmp_path: Path) -> None:
     """With a remedy, and without the password."""
-    async with _store(f"unix://:the-password@{tmp_path}/nobody.sock", clock) as store:
-        with pytest.raises(StoreUnavailable, match=r"nobody\.sock") as caught:
+    async with _store(f"unix://:the-password@{tmp_path}/absent.sock", clock) as store:
+        with pytest.raises(StoreUnavailable, match=r"absent\.sock") as caught:
             await store.ping()
     shown = "".join(traceback.format_exception(caught.value)) + caught.value.remedy
     assert "redis.url" in caught.value.remedy

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 
-from mintonce_server.core.ports import Clock, Lease, Wake, WakeKind
+from mintonce_server.common.clock import Clock
+from mintonce_server.core.ports import Lease, Wake, WakeKind
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import Keyring, SealingKey
 from mintonce_server.store.names import USUAL, Names
 from mintonce_server.store.notifications import GAP
 from mintonce_server.store.redis import Resealed
+from support.options import redis_store
 from support.samples import KEY, OTHER, acquire_request, any_token, as_lease, lease_of, load_all, minted, named, shared
 from support.servers import Command, names
 
@@ -25,9 +27,7 @@ PREFIXES = ("mintonce", "mintonce:two")
 
 def store_of(url: str, clock: Clock, prefix: str, *keys: SealingKey) -> RedisStore:
     keyring = Keyring(b"index", keys or (OLD,))
-    return RedisStore.connect(
-        url, prefix=prefix, clock=clock, keyring=lambda: keyring, lease_seconds=60.0, deadline=5.0
-    )
+    return redis_store(url, prefix=prefix, clock=clock, keyring=lambda: keyring, lease_seconds=60.0, deadline=5.0)
 
 
 @dataclass

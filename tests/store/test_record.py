@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from mintonce_server.common.clock import Clock, SystemClock
 from mintonce_server.core.errors import Reason
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.ports import Backoff, Clock, Failure, Hit
+from mintonce_server.core.ports import Backoff, Failure, Hit
 from mintonce_server.core.token import Minted, Token
-from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store import RedisStore
 from mintonce_server.store.names import USUAL
 from mintonce_server.store.record import decode, encode

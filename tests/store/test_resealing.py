@@ -9,16 +9,17 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Hit, Lease
 from mintonce_server.core.token import Token
-from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import Keyring, SealingKey
 from mintonce_server.store.names import USUAL
 from mintonce_server.store.redis import Resealed
 from support.lossy import lossy
+from support.options import redis_store
 from support.samples import KEY, OTHER, acquire_request, lease_of, load_all, minted, shared
 from support.servers import Command
 
@@ -42,7 +43,7 @@ async def store_with(
     def alarm(key_hash: str, what: str) -> None:
         heard.append((key_hash, what))
 
-    store = RedisStore.connect(
+    store = redis_store(
         url, clock=SystemClock(), keyring=lambda: keyring, lease_seconds=60.0, deadline=5.0, on_unreadable=alarm
     )
     try:
@@ -51,7 +52,7 @@ async def store_with(
         await store.close()
 
 
-async def test_after_a_rotation_all_is_found_and_sealed_anew_by_and_by(
+async def test_after_a_rotation_all_is_found_and_resealed_by_and_by(
     url: str, command: Command, clock: SystemClock
 ) -> None:
     """The old token is a hit; its successor is sealed with the new key."""
@@ -86,7 +87,9 @@ async def test_resealing_changes_the_key_and_nothing_else(url: str, command: Com
         assert (again.resealed, again.already) == (0, 2)
 
 
-async def test_who_lacks_the_key_is_told_once_and_finds_a_miss(url: str, command: Command, clock: SystemClock) -> None:
+async def test_a_replica_without_the_key_reports_once_and_finds_a_miss(
+    url: str, command: Command, clock: SystemClock
+) -> None:
     """A record that cannot be opened is a miss and an alarm, which names the missing key."""
     told: list[tuple[str, str]] = []
     async with store_with(url, OLD) as theirs, store_with(url, NEW, told=told) as ours:
@@ -129,7 +132,7 @@ async def test_a_dump_of_everything_shows_nothing(url: str, command: Command, cl
         assert secret not in found
 
 
-async def test_keys_that_somebody_invents_are_soon_gone(url: str, command: Command) -> None:
+async def test_invented_keys_are_soon_gone(url: str, command: Command) -> None:
     """A token that was never minted leaves nothing behind that lives as long as a token."""
     async with store_with(url, OLD) as store:
         await store.acquire(KEY, acquire_request())

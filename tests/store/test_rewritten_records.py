@@ -7,14 +7,15 @@ from typing import cast
 import pytest
 import pytest_asyncio
 
+from mintonce_server.common.clock import Clock, SystemClock
 from mintonce_server.core.errors import Reason
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.ports import Backoff, Clock, Failure, Hit
+from mintonce_server.core.ports import Backoff, Failure, Hit
 from mintonce_server.core.token import Token
-from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store import RedisStore
 from mintonce_server.store.names import USUAL
 from mintonce_server.store.record import FIELDS, Row, encode
+from support.options import redis_store
 from support.samples import HASHER, KEY, OTHER, acquire_request, any_token, as_lease, minted, shared
 from support.servers import Command
 
@@ -39,9 +40,7 @@ async def watched(url: str, command: Command, clock: SystemClock) -> AsyncIterat
     def alarm(key_hash: str, why: str) -> None:
         made.alarms.append((key_hash, why))
 
-    made = Watched(
-        RedisStore.connect(url, hasher=HASHER, clock=clock, lease_seconds=60.0, deadline=5.0, on_unreadable=alarm)
-    )
+    made = Watched(redis_store(url, hasher=HASHER, clock=clock, lease_seconds=60.0, deadline=5.0, on_unreadable=alarm))
     yield made
     await made.store.close()
 
@@ -72,7 +71,7 @@ async def test_a_later_expiry_within_the_lifetime_is_not_believed(
 
 
 async def test_a_sooner_expiry_is_believed(watched: Watched, command: Command, clock: Clock) -> None:
-    """Whoever can delete a record can shorten its lifetime as well."""
+    """A party that can delete a record can shorten its lifetime as well."""
     token = await shared(watched.store, clock, lifetime=100.0)
     await command("HSET", RECORD, "exp", int(token.expiry_unix * 1000) - 20_000)
     answer = await watched.store.acquire(KEY, acquire_request())
@@ -93,14 +92,14 @@ async def test_another_credential_version_is_not_believed(
     assert watched.alarms
 
 
-async def test_a_lease_without_an_end_holds_nobody_up(watched: Watched, command: Command) -> None:
+async def test_a_lease_without_an_end_holds_no_call_up(watched: Watched, command: Command) -> None:
     """Replicas write leases that expire. One without a TTL would block the key until an operator removes it."""
-    await command("HSET", LEASE, "nonce", "of nobody", "f", 5)
+    await command("HSET", LEASE, "nonce", "of no replica", "f", 5)
     as_lease(await watched.store.acquire(KEY, acquire_request()))
     assert int(str(await command("PTTL", LEASE))) > 0
 
 
-async def test_a_back_off_longer_than_any_issuer_asks_for_holds_nobody_up(watched: Watched, command: Command) -> None:
+async def test_a_back_off_longer_than_any_issuer_asks_for_holds_no_call_up(watched: Watched, command: Command) -> None:
     """It was written by another program, or before the store's clock was set back."""
     await watched.store.fail(as_lease(await watched.store.acquire(KEY, acquire_request())), REFUSED, 10.0)
     await command("HSET", META, "until", 2**52)

@@ -13,7 +13,7 @@ from mintonce_server.core.token import Origin, Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.names import USUAL
 from support.clocks import ManualClock
-from support.options import BROKER_OPTIONS
+from support.options import BROKER_OPTIONS, redis_store
 from support.samples import HASHER, KEY, acquire_request, lease_of, load_all, minted
 from support.scripted_issuer import ScriptedIssuer
 from support.servers import Command
@@ -43,7 +43,7 @@ class Replica:
 @pytest_asyncio.fixture
 async def replica(url: str, command: Command) -> AsyncIterator[Replica]:
     clock = ManualClock()
-    store = RedisStore.connect(url, hasher=HASHER, clock=clock, lease_seconds=60.0, deadline=5.0)
+    store = redis_store(url, hasher=HASHER, clock=clock, lease_seconds=60.0, deadline=5.0)
     yield Replica(store, clock, ScriptedIssuer(clock))
     await store.close()
 

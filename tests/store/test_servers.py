@@ -50,7 +50,7 @@ async def test_a_minority_is_believed_in_the_end() -> None:
     assert await poll([_never(), _fails(ConnectionError()), _says("known")], 0.1) == ["known"]
 
 
-async def test_nobody_that_answers_is_an_error() -> None:
+async def test_no_answer_is_an_error() -> None:
     """The most useful error comes first."""
     with pytest.raises(AuthenticationError):
         await poll([_fails(ConnectionError()), _fails(AuthenticationError())], 1.0)
@@ -159,7 +159,7 @@ def test_a_server_without_a_name_is_where_it_was_asked(host: bytes | None) -> No
     assert read_slots([[0, 16_383, [host, 7001]]], HERE).primary(1) == Address(HERE.host, 7001)
 
 
-def test_a_slot_may_be_nobodys() -> None:
+def test_a_slot_may_have_no_owner() -> None:
     """Before the first range, between two, after the last."""
     slots = read_slots([[10, 20, [b"10.0.0.1", 7000]], [30, 40, [b"10.0.0.1", 7000]]], HERE)
     assert [slots.primary(slot) for slot in (9, 25, 41)] == [None, None, None]

@@ -9,8 +9,9 @@ from urllib.parse import quote
 import pytest
 import pytest_asyncio
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import StoreUnavailable
-from mintonce_server.core.ports import Clock, Wake, WakeKind
+from mintonce_server.core.ports import Wake, WakeKind
 from mintonce_server.store.notifications import GAP
 from support.eventually import eventually
 from support.nodes import PASSWORD, Node, free_ports

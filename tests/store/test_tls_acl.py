@@ -13,12 +13,14 @@ import pytest_asyncio
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import Reason, StoreUnavailable
-from mintonce_server.core.ports import Admitted, Backoff, Clock, Failure, Hit, Wait, Wake, WakeKind
+from mintonce_server.core.ports import Admitted, Backoff, Failure, Hit, Wait, Wake, WakeKind
 from mintonce_server.core.token import Token
 from mintonce_server.store import RedisStore
 from mintonce_server.store.notifications import GAP
 from support.nodes import Node, free_ports
+from support.options import redis_store
 from support.reaching import reaching
 from support.samples import HASHER, KEY, OTHER, acquire_request, any_token, lease_of, load_all, minted, shared
 from support.servers import redis_binary, valkey_binary
@@ -141,7 +143,7 @@ async def test_the_user_can_do_all_that_a_replica_does(node: Node, clock: Clock)
 async def test_another_prefix_goes_into_pattern_and_channel(node: Node, clock: Clock) -> None:
     """As the document says; the user then has no access to the installation with the default prefix."""
     await node.command("ACL", "SETUSER", "mintonce", "resetkeys", "resetchannels", *places("other"))
-    store = RedisStore.connect(user_url(node), prefix="other", hasher=HASHER, clock=clock)
+    store = redis_store(user_url(node), prefix="other", hasher=HASHER, clock=clock)
     try:
         await everything(store, clock)
         assert await refused(node) == []
@@ -164,11 +166,11 @@ async def test_it_has_no_right_that_it_does_not_use(node: Node, clock: Clock) ->
 
 
 FORBIDDEN: tuple[tuple[str, ...], ...] = (
-    ("GET", "somebody:else"),
-    ("HGET", "somebody:else", "f"),
+    ("GET", "other:key"),
+    ("HGET", "other:key", "f"),
     ("HGET", "mintonce:two:{h}:t", "f"),
     ("PUBLISH", "mintonce:two:wake", "x"),
-    ("EVAL", "return redis.call('GET', 'somebody:else')", "0"),
+    ("EVAL", "return redis.call('GET', 'other:key')", "0"),
     ("EVAL", "return redis.call('FLUSHALL')", "0"),
     ("PUBLISH", "another", "x"),
     ("SUBSCRIBE", "another"),
@@ -238,7 +240,7 @@ async def test_its_rights_cover_what_the_scripts_call() -> None:
     assert called - {right[1:] for right in rights()} == set()
 
 
-async def test_without_the_channel_nobody_is_woken(node: Node, clock: Clock) -> None:
+async def test_without_the_channel_no_replica_is_woken(node: Node, clock: Clock) -> None:
     """A user with commands and keys only learns why the store does not work for it."""
     await node.command("ACL", "SETUSER", "mintonce", "resetchannels")
     async with reaching(user_url(node), clock) as store:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.common.redis_url import Address, parse_redis_url
-from mintonce_server.core.ports import Clock
-from mintonce_server.store import RedisStore
+from support.options import redis_store
 from support.redis_urls import BAD_URLS, GOOD_URLS
 from support.samples import HASHER
 
@@ -18,7 +18,7 @@ from support.samples import HASHER
 def test_a_bad_url_is_refused_without_showing_it(url: str, text: str, clock: Clock) -> None:
     """A ValueError, for the settings to report."""
     with pytest.raises(ValueError, match="Redis URL") as caught:
-        RedisStore.connect(url, hasher=HASHER, clock=clock)
+        redis_store(url, hasher=HASHER, clock=clock)
     shown = "".join(traceback.format_exception(caught.value))
     assert text in shown
     assert "password" not in str(caught.value).replace("[user]:password@", "").replace("of the password", "").replace(
@@ -30,7 +30,7 @@ def test_a_bad_url_is_refused_without_showing_it(url: str, text: str, clock: Clo
 async def test_a_good_url_is_taken(url: str, name: str, clock: Clock) -> None:
     """Nothing is sent before the first operation. Its name in messages has neither user nor password."""
     assert parse_redis_url(url).name == name
-    await RedisStore.connect(url, hasher=HASHER, clock=clock).close()
+    await redis_store(url, hasher=HASHER, clock=clock).close()
 
 
 def test_user_and_password_are_decoded() -> None:
@@ -48,4 +48,4 @@ def test_a_file_that_is_no_certificate_is_said(tmp_path: Path, clock: Clock) -> 
     path = tmp_path / "ca.pem"
     path.write_text("nothing")
     with pytest.raises(ValueError, match="not PEM"):
-        RedisStore.connect(f"rediss://host?ssl_ca_certs={path}", hasher=HASHER, clock=clock)
+        redis_store(f"rediss://host?ssl_ca_certs={path}", hasher=HASHER, clock=clock)

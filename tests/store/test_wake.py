@@ -11,8 +11,9 @@ from random import Random
 import pytest
 
 from mintonce_dev.valkey import EmbeddedValkey
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import StoreUnavailable
-from mintonce_server.core.ports import Clock, Wake, WakeKind
+from mintonce_server.core.ports import Wake, WakeKind
 from mintonce_server.store import RedisStore
 from mintonce_server.store.keyring import FIXED_KEYRING
 from mintonce_server.store.link import Link
@@ -20,6 +21,7 @@ from mintonce_server.store.names import USUAL
 from mintonce_server.store.notifications import GAP, REMEMBERED, SAME_WITHIN, Notifications, Once, wakes
 from mintonce_server.store.topology.servers import Subscription
 from support.eventually import eventually
+from support.options import redis_store
 from support.samples import HASHER, KEY, shared
 from support.servers import Command, looking_into
 
@@ -30,7 +32,7 @@ NOTIFICATIONS = Notifications(FIXED_KEYRING.index_key)
 
 @asynccontextmanager
 async def _store(url: str, clock: Clock, troubles: list[StoreUnavailable]) -> AsyncGenerator[RedisStore]:
-    store = RedisStore.connect(url, hasher=HASHER, clock=clock, deadline=2.0, on_error=troubles.append)
+    store = redis_store(url, hasher=HASHER, clock=clock, deadline=2.0, on_error=troubles.append)
     try:
         yield store
     finally:

@@ -11,8 +11,8 @@ from urllib.parse import quote
 import pytest
 import pytest_asyncio
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import StoreUnavailable
-from mintonce_server.core.ports import Clock
 from mintonce_server.store.check import check_store
 from mintonce_server.store.keyring import FIXED_KEYRING
 from support.certificates import DAY, NOW, Authority, Issued

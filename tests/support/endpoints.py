@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from mintonce_server.core.ports import Issuer
 from mintonce_server.issuer.options import EndpointOptions
+from mintonce_server.issuer.response import RequestContext
 
 CLIENT_ID: Final = "the-client"
 SECRET: Final = "s3cr3t-of-the-client"
@@ -30,3 +31,17 @@ def endpoint_options(token_url: str, **changes: Any) -> EndpointOptions:
         "audience_check": "warn",
     }
     return EndpointOptions(token_url=token_url, **plain | changes)
+
+
+def request_context(
+    issuer: str, scopes: tuple[str, ...], started_at: float, now_unix: float, **changes: Any
+) -> RequestContext:
+    """A request without an audience that differs from a plain one in these."""
+    plain: dict[str, Any] = {
+        "default_lifetime": None,
+        "allow_bound_tokens": False,
+        "audience": "",
+        "audience_check": "warn",
+        "took": 0.0,
+    }
+    return RequestContext(issuer, scopes, started_at, now_unix, **plain | changes)

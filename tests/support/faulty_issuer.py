@@ -7,13 +7,12 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from fnmatch import fnmatchcase
-from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, cast
 
 from mintonce_dev.contract import TokenRequest, Verdict, judge, practice_token
 from mintonce_dev.practice_http import Reply, error_reply
-from mintonce_dev.practice_issuer import LIFETIME, PracticeIssuer, main, token_reply
+from mintonce_dev.practice_issuer import PracticeIssuer, main, token_reply
 from mintonce_server.core.secret import Secret
 
 _SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
@@ -115,17 +114,8 @@ class DrippingReply(Reply):
 class FaultyIssuer(PracticeIssuer):
     """`fault`: that of all audiences that have none of their own."""
 
-    def __init__(
-        self,
-        clients: Mapping[str, Secret],
-        audiences: frozenset[str] | None = None,
-        lifetime: float = LIFETIME,
-        log: Path | None = None,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        lifetimes: Mapping[str, float] | None = None,
-    ) -> None:
-        super().__init__(clients, audiences, lifetime, log, host, port, lifetimes)
+    def __init__(self, clients: Mapping[str, Secret], *args: Any, **options: Any) -> None:
+        super().__init__(clients, *args, **options)
         self.fault = NONE
         self._faults_of: dict[str, Fault] = {}
         self._latest: dict[str, tuple[str, str]] = {}

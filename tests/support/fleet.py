@@ -4,12 +4,12 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from mintonce import AsyncTokenClient, Token
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.broker import BrokerOptions
 from mintonce_server.core.ports import Wake
-from mintonce_server.observability.clock import SystemClock
-from mintonce_server.store.redis import RedisStore
 from support.faulty_issuer import FaultyIssuer
 from support.house import AUDIENCE, CLIENT, HASHER, House, house
+from support.options import redis_store
 from support.surroundings import CLIENT_SECRET
 
 
@@ -63,7 +63,7 @@ class Fleet:
     ) -> Replica:
         """Start one more."""
         clock = SystemClock()
-        store = RedisStore.connect(
+        store = redis_store(
             self._redis_url, hasher=HASHER, clock=clock, lease_seconds=lease_seconds, deadline=self.store_deadline
         )
         self._running.push_async_callback(store.close)

@@ -15,15 +15,16 @@ from mintonce_server.api.authorize import Guards
 from mintonce_server.api.options import ServerOptions
 from mintonce_server.auth.api_keys import ApiKeys, new_api_key, parse_api_keys
 from mintonce_server.auth.identify import Identifier
+from mintonce_server.common.clock import Clock, SystemClock
 from mintonce_server.core.broker import BrokerOptions
 from mintonce_server.core.errors import AuditUnavailable
 from mintonce_server.core.key import KeyHasher
 from mintonce_server.core.limits import QuotaOptions, Quotas
 from mintonce_server.core.policy import Act, Policy, Rule
-from mintonce_server.core.ports import Clock, TokenStore
+from mintonce_server.core.ports import TokenStore
 from mintonce_server.observability.audit import CallRecord
-from mintonce_server.observability.clock import SystemClock
 from support.house import AUDIENCE, CLIENT, HASHER, House, house
+from support.options import LEASE_SECONDS
 
 ALL = frozenset(Act)
 
@@ -58,8 +59,8 @@ class Gatehouse:
         self.replica.broker.recheck()
 
     def caller(self, name: str) -> AsyncTokenClient:
-        """A client with a key of this name, or, for "nobody", without any."""
-        if name == "nobody":
+        """A client with a key of this name, or, for "anonymous", without any."""
+        if name == "anonymous":
             return AsyncTokenClient(self.replica.target, timeout=5.0)
         path = self.directory / name
         path.touch(mode=0o600)
@@ -72,7 +73,7 @@ async def gatehouse(
     directory: Path,
     issuer: PracticeIssuer,
     quotas: QuotaOptions | None = None,
-    store: TokenStore | Callable[[KeyHasher, Clock], TokenStore] | None = None,
+    store: TokenStore | Callable[[KeyHasher, Clock, float], TokenStore] | None = None,
     server_options: ServerOptions | None = None,
     broker_options: BrokerOptions | None = None,
 ) -> AsyncGenerator[Gatehouse]:
@@ -88,7 +89,7 @@ async def gatehouse(
     identify = Identifier(frozenset(), [], lambda: gate.known, clock).identify
     limits = Quotas(quotas, clock) if quotas else None
     guards = Guards(identify, lambda: gate.policy, limits, write, lambda: gate.version)
-    made_for_it = store(HASHER, clock) if callable(store) else store
+    made_for_it = store(HASHER, clock, LEASE_SECONDS) if callable(store) else store
     async with house(
         issuer.token_url,
         store=made_for_it,

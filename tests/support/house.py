@@ -11,18 +11,18 @@ from typing import TypeVar
 from mintonce_server.api.authorize import OPEN_GUARDS, Guards
 from mintonce_server.api.options import ServerOptions
 from mintonce_server.api.server import Server
+from mintonce_server.common.clock import Clock, SystemClock
 from mintonce_server.core.broker import Broker, BrokerOptions
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.events import Event
 from mintonce_server.core.key import KeyHasher, TokenKey
-from mintonce_server.core.ports import Clock, TokenStore
+from mintonce_server.core.ports import TokenStore
 from mintonce_server.core.secret import Secret
 from mintonce_server.issuer.endpoint import TokenEndpoint
 from mintonce_server.issuer.options import ClientCredentials
-from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store.memory import MemoryStore
 from support.endpoints import endpoint_options
-from support.options import BROKER_OPTIONS
+from support.options import BROKER_OPTIONS, LEASE_SECONDS, listen_options
 from support.surroundings import CLIENT_ID, CLIENT_SECRET
 
 HASHER = KeyHasher(b"index key of the tests")
@@ -64,7 +64,7 @@ async def house(
 ) -> AsyncGenerator[House]:
     """Runs until the end of the block. `store`: shared between houses to make a fleet; default: one in memory."""
     clock = clock or SystemClock()
-    store = store or MemoryStore(HASHER, clock)
+    store = store or MemoryStore(HASHER, clock, LEASE_SECONDS)
     happened: list[Event] = []
     endpoint = TokenEndpoint(endpoint_options(token_url, timeout=timeout), clock)
     issuer = endpoint.for_client(ClientCredentials(CLIENT_ID, Secret(secret)))
@@ -72,7 +72,7 @@ async def house(
     broker = Broker(store, clients, clock, happened.append, options or BROKER_OPTIONS)
     with tempfile.TemporaryDirectory(prefix="mo-") as directory:
         listen = f"unix:{Path(directory) / 's'}"
-        server = Server(broker, clock, server_options or ServerOptions(listen), guards)
+        server = Server(broker, clock, server_options or listen_options(listen), guards)
         target = server.bind()
         await server.start()
         tasks = [asyncio.create_task(task) for task in broker.tasks()]

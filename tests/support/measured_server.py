@@ -50,7 +50,7 @@ async def measure(tasks: Path) -> None:
 def lead_through(port: str, proxy: str) -> None:
     """As the network would do it: the settings, and so the identities of the clients, name the issuer itself."""
     from mintonce_server import app
-    from mintonce_server.core.ports import Clock
+    from mintonce_server.common.clock import Clock
     from mintonce_server.issuer.endpoint import TokenEndpoint
     from mintonce_server.issuer.options import EndpointOptions
 
@@ -67,8 +67,8 @@ def main(skew: float, arguments: list[str]) -> int:
     sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != Path(__file__).parent.resolve()]
     from mintonce_server import app
     from mintonce_server.cli import process
+    from mintonce_server.common.clock import SystemClock
     from mintonce_server.config import Settings
-    from mintonce_server.observability.clock import SystemClock
 
     if way := os.environ.get(ISSUER_WAY):
         lead_through(*way.split())

@@ -6,11 +6,13 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.ports import Clock, Lease
+from mintonce_server.core.ports import Lease
 from mintonce_server.store import RedisStore
 from support.eventually import eventually
+from support.options import redis_store
 from support.samples import HASHER, acquire_request
 
 DEADLINE = 0.25
@@ -26,7 +28,7 @@ async def reaching(
 ) -> AsyncGenerator[RedisStore]:
     """A store with the product's own deadline, or another one."""
     told = [] if troubles is None else troubles
-    store = RedisStore.connect(url, hasher=HASHER, clock=clock, deadline=deadline, on_error=told.append)
+    store = redis_store(url, hasher=HASHER, clock=clock, deadline=deadline, on_error=told.append)
     try:
         yield store
     finally:

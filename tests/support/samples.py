@@ -4,9 +4,10 @@ import itertools
 from collections.abc import Sequence
 from typing import Final
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
-from mintonce_server.core.ports import Acquired, AcquireRequest, Clock, Lease, TokenStore
+from mintonce_server.core.ports import Acquired, AcquireRequest, Lease, TokenStore
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.token import Minted, Token
 

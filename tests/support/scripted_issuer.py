@@ -4,9 +4,9 @@ import asyncio
 import itertools
 from collections.abc import Callable
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import IssuerError, IssuerRefused, IssuerThrottled, IssuerUnavailable
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.ports import Clock
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.token import Minted
 

@@ -6,6 +6,7 @@ All run on 127.0.0.1 with a password, and end with this process. Nothing is kept
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, cast
 from urllib.parse import quote
@@ -61,6 +62,10 @@ class Topology:
                 return node
         raise AssertionError(f"{primary} has no replica")
 
+    async def has_taken_over(self, node: Node) -> bool:
+        """Whether it is a primary, and clients find it."""
+        return await node.is_primary()
+
     async def empty(self) -> None:
         """Everything is forgotten, scripts too."""
         for node in await self.primaries():
@@ -87,7 +92,7 @@ class Topology:
         finally:
             await primary.kill()
             replica.resume()
-        await eventually(replica.is_primary, bool, within=HEALED_WITHIN)
+        await eventually(partial(self.has_taken_over, replica), bool, within=HEALED_WITHIN)
 
     async def healed(self) -> None:
         """Start what is dead, resume what is stopped, wait until all agree and each primary has its replica."""
@@ -115,8 +120,18 @@ class SentinelTopology(Topology):
         primary = primary or (await self.primaries())[0]
         replica = await self.replica_of(primary)
         await eventually(self._accepts_failover, bool, within=HEALED_WITHIN)
-        await eventually(replica.is_primary, bool, within=HEALED_WITHIN)
+        await eventually(partial(self.has_taken_over, replica), bool, within=HEALED_WITHIN)
         return replica
+
+    async def has_taken_over(self, node: Node) -> bool:
+        return await super().has_taken_over(node) and await self._all_name(node)
+
+    async def _all_name(self, node: Node) -> bool:
+        """Whether every Sentinel names it as the primary."""
+        answers = [
+            await sentinel.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE) for sentinel in self.sentinels
+        ]
+        return all(cast(list[bytes], address)[1] == str(node.port).encode() for address in answers)
 
     async def _accepts_failover(self) -> bool:
         try:
@@ -130,8 +145,7 @@ class SentinelTopology(Topology):
         primaries = await self.primaries()
         if len(primaries) != 1 or not await self.followed(primaries):
             return False
-        said = [await node.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE) for node in self.sentinels]
-        return all(cast(list[bytes], address)[1] == str(primaries[0].port).encode() for address in said)
+        return await self._all_name(primaries[0])
 
 
 class ClusterTopology(Topology):

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import (
@@ -12,7 +13,6 @@ from mintonce_server.core.ports import (
     AcquireRequest,
     Admitted,
     Backoff,
-    Clock,
     Failure,
     Lease,
     Refusal,

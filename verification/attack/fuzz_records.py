@@ -15,11 +15,10 @@ from redis import Redis
 
 from mintonce.v1 import tokens_pb2, types_pb2
 from mintonce_dev.practice_issuer import PracticeIssuer
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.key import TokenKey
-from mintonce_server.observability.clock import SystemClock
-from mintonce_server.store.redis import RedisStore
 from support.house import CLIENT, HASHER, House, house
-from support.options import BROKER_OPTIONS
+from support.options import BROKER_OPTIONS, redis_store
 from support.surroundings import posts
 
 GET: Final = "/mintonce.v1.TokenService/GetToken"
@@ -71,9 +70,7 @@ async def fuzz_records(
 ) -> Figures:
     """`always` once, then so many examples. `issuer` logs its POSTs to posts.jsonl in the directory."""
     figures, clock, log = Figures("records, leases and metas in Redis"), SystemClock(), directory / "posts.jsonl"
-    stores = [
-        RedisStore.connect(redis_url, hasher=HASHER, clock=clock, lease_seconds=1.0, deadline=5.0) for _ in range(2)
-    ]
+    stores = [redis_store(redis_url, hasher=HASHER, clock=clock, lease_seconds=1.0, deadline=5.0) for _ in range(2)]
     options = replace(BROKER_OPTIONS, mint_deadline=3.0)
     redis = Redis.from_url(redis_url)  # pyright: ignore[reportUnknownMemberType] # redis-py: **kwargs untyped
     try:

@@ -16,14 +16,14 @@ from attack.arena import VICTIM_AUDIENCE, arena
 from mintonce import AsyncTokenClient, MintonceError
 from mintonce.credentials import ApiKeyFile
 from mintonce_dev.valkey import EmbeddedValkey
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.events import MintStarted
 from mintonce_server.core.secret import Secret
 from mintonce_server.issuer.auth import ClientProof
-from mintonce_server.observability.clock import SystemClock
-from mintonce_server.store.redis import RedisStore
 from support.faulty_issuer import Fault, FaultyIssuer
 from support.house import AUDIENCE, CLIENT, HASHER, House, house
 from support.leaks import LeakChecker
+from support.options import redis_store
 from support.surroundings import CLIENT_SECRET, issuer_with_log
 from support.waiting import wait_until
 
@@ -82,7 +82,7 @@ async def test_no_object_of_a_living_replica_shows_a_secret(tmp_path: Path) -> N
     with issuer_with_log(tmp_path / "posts.jsonl", lifetime=3600.0) as issuer:
         async with EmbeddedValkey(tmp_path / "valkey", persist=False) as valkey:
             clock = SystemClock()
-            store = RedisStore.connect(valkey.url, hasher=HASHER, clock=clock, deadline=5.0)
+            store = redis_store(valkey.url, hasher=HASHER, clock=clock, deadline=5.0)
             try:
                 async with house(issuer.token_url, store=store, clock=clock) as replica:
                     await lived_through(replica, issuer, leaks)

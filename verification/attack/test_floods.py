@@ -52,14 +52,14 @@ async def test_a_flood_by_one_caller_harms_no_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_watches_that_are_opened_and_left_harm_nobody(tmp_path: Path) -> None:
+async def test_watches_that_are_opened_and_left_harm_no_other_caller(tmp_path: Path) -> None:
     """Nor does a caller that hangs up a thousand watches at once."""
     async with arena(tmp_path, **LIMITS) as here:
         await flooded(here, ["watches"] * 4)
 
 
 @pytest.mark.slow
-async def test_floods_on_raw_http2_harm_nobody(tmp_path: Path) -> None:
+async def test_floods_on_raw_http2_harm_no_other_caller(tmp_path: Path) -> None:
     """By an unknown caller; with fewer calls than `make attack` makes. Probes are answered, too."""
     async with arena(tmp_path, LOG_LEVEL="info") as here:
         strikes: list[Callable[[], Awaitable[int]]] = [

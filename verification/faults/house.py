@@ -13,11 +13,12 @@ from typing import Final
 from faults.ports import Faults, faulty
 from faults.virtual_time import LoopClock
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.broker import Broker, Served
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.errors import IssuerUnavailable, MintonceError, Reason
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.ports import Clock, Issuer, TokenStore, Wait
+from mintonce_server.core.ports import Issuer, TokenStore, Wait
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.supervise import Start, Supervisor
 from mintonce_server.core.token import Minted

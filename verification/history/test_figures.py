@@ -31,7 +31,7 @@ def test_extra_posts_are_told_by_the_fault_that_was_near() -> None:
     assert measured.faults == {"kill": 1}
 
 
-def test_a_generation_that_nobody_asked_for_is_not_extra() -> None:
+def test_a_generation_without_a_call_is_not_extra() -> None:
     """It was committed, and replaced before anybody came."""
     tale = Tale()
     tale.mint("a", at=0.0)

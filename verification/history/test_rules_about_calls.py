@@ -16,7 +16,7 @@ def shared() -> tuple[Tale, Made]:
     return tale, made
 
 
-def test_h4_a_token_for_somebody_else() -> None:
+def test_h4_a_token_for_another_audience() -> None:
     """Its own claim says so."""
     tale, made = shared()
     tale.get("b", made, at=1.0, aud="https://other.example.com/")
@@ -103,7 +103,7 @@ def test_h9_a_watch_has_no_deadline() -> None:
     assert check(tale.history) == []
 
 
-def test_h9_a_waiter_that_nobody_woke() -> None:
+def test_h9_a_waiter_that_was_not_woken() -> None:
     """The commit was at 0.21, and its own timer should have helped by 0.46."""
     tale, made = shared()
     tale.get("b", made, at=0.1, took=0.9, origin="STORE")

@@ -77,7 +77,7 @@ def test_h2_one_crash_explains_one_post_only() -> None:
     assert tale.broken() == ["H2"]
 
 
-def test_h2_a_crash_of_somebody_who_was_not_minting_explains_nothing() -> None:
+def test_h2_a_crash_of_a_replica_that_was_not_minting_explains_nothing() -> None:
     """The stray is not the killed replica's."""
     tale = Tale()
     tale.get("a", tale.mint("a", at=0.0), at=1.0)

@@ -63,7 +63,7 @@ def test_h6_an_outage_puts_the_bound_off() -> None:
     assert "H6" in tale.broken()
 
 
-def test_h6_an_outage_of_somebody_else_excuses_nothing() -> None:
+def test_h6_an_outage_of_another_replica_excuses_nothing() -> None:
     """It is `c` that was cut off, and `b` that serves it."""
     tale, old = rejected_at_ten()
     tale.fault("cut off", 11.0, 30.0, "c", outage=True)

@@ -80,7 +80,7 @@ def test_h2_a_repeated_token_is_no_generation_that_explains_a_post() -> None:
     assert (law(story).generations, law(story).fails) == (1, 1)
 
 
-def test_h16_a_repeated_token_that_is_asked_for_on_and_on() -> None:
+def test_h16_a_repeated_token_that_is_requested_on_and_on() -> None:
     """One rejection, and a POST each second."""
     tale, old, again = given_again()
     tale.get("a", again, at=10.4, degraded=True)

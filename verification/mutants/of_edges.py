@@ -4,8 +4,9 @@ from mutants.mutant import Mutant
 
 
 def edge(name: str, file: str, old: str, new: str, breaks: str, *tests: str) -> Mutant:
-    """A mutant of one edge; `tests` below tests/."""
-    return Mutant(name, file, old, new, breaks, tuple(f"tests/{test}" for test in tests))
+    """A mutant of one edge; `tests` below tests/, or of verification/."""
+    paths = (test if test.startswith("verification/") else f"tests/{test}" for test in tests)
+    return Mutant(name, file, old, new, breaks, tuple(paths))
 
 
 TASKS = (
@@ -15,7 +16,7 @@ TASKS = (
         'except Exception as error:\n            self._sink(events.Unforeseen("",',
         'except ConnectionAbortedError as error:\n            self._sink(events.Unforeseen("",',
         "it reaches callers as INTERNAL, and leaves leases behind",
-        "faults/test_ports.py",
+        "verification/faults/test_ports.py",
     ),
     edge(
         "a foreign exception of the issuer",
@@ -23,7 +24,7 @@ TASKS = (
         "except Exception as error:\n        sink(events.Unforeseen(key_hash,",
         "except ConnectionAbortedError as error:\n        sink(events.Unforeseen(key_hash,",
         "the lease is not released, and all wait until it lapses",
-        "faults/test_ports.py",
+        "verification/faults/test_ports.py",
     ),
     edge(
         "a fault of one key's refresh",

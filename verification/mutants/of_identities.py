@@ -42,7 +42,7 @@ PROOFS = (
         "left = self.proof.check()",
         "left = self.proof.seconds_left()",
         "a caller whose key was taken out goes on being sent tokens",
-        "api/test_proving.py",
+        "api/test_proof.py",
     ),
     guard(
         "the first token of a watch",
@@ -50,7 +50,7 @@ PROOFS = (
         "                async for served in tokens:\n                    scope.check()\n",
         "                async for served in tokens:\n",
         "a caller whose key was taken out meanwhile gets the token",
-        "api/test_proving.py",
+        "api/test_proof.py",
     ),
     guard(
         "changed API keys wake no watch",

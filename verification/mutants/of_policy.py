@@ -3,7 +3,7 @@
 from mutants.mutant import Mutant
 
 GRANTED = ("tests/api/test_granted.py", "tests/core/test_policy.py")
-PROVING = ("tests/api/test_proving.py", "tests/auth/test_authorities.py", "tests/app/test_access.py")
+PROOF = ("tests/api/test_proof.py", "tests/auth/test_authorities.py", "tests/app/test_access.py")
 GRANTS = ("tests/issuer/test_grant.py", "tests/observability/test_event_sinks.py")
 
 POLICY = (
@@ -53,7 +53,7 @@ POLICY = (
         "(version := self._version_of()) != self._version",
         "(version := self._version) != self._version",
         "a watch goes on after the key of its caller was removed",
-        PROVING,
+        PROOF,
     ),
     Mutant(
         "the proof of one is taken for that of another",
@@ -61,7 +61,7 @@ POLICY = (
         "if caller.name != self._caller.name:",
         "if not caller.name:",
         "a watch continues under the rules of another caller",
-        PROVING,
+        PROOF,
     ),
     Mutant(
         "no proof after a wait",
@@ -69,7 +69,7 @@ POLICY = (
         "                scope.check()  # it may have taken a while\n",
         "",
         "a caller whose key was removed gets the token that it waited for",
-        PROVING,
+        PROOF,
     ),
     Mutant(
         "authorities are never removed",
@@ -77,7 +77,7 @@ POLICY = (
         "self._was_one_removed |= not set(before) <= set(self._now)",
         "self._was_one_removed |= False",
         "open connections and resumed sessions of a removed authority go on",
-        PROVING,
+        PROOF,
     ),
     Mutant(
         "fetched keys that are not announced",
@@ -85,7 +85,7 @@ POLICY = (
         "                self.access_changed()\n",
         "                pass\n",
         "a watch goes on after the key of its JWT left the issuer's set",
-        PROVING,
+        PROOF,
     ),
     Mutant(
         "an open file is taken",
@@ -93,6 +93,6 @@ POLICY = (
         "            _usable(check, path)\n",
         "            pass\n",
         "a secret that others can read or write is loaded",
-        PROVING,
+        PROOF,
     ),
 )

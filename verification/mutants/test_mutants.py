@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
-from mutants.mutant import Mutant
+from mutants.mutant import ROOT, Mutant
 from mutants.of_lua import H14, LUA
 from mutants.of_policy import POLICY
 from mutants.of_python import PYTHON
@@ -36,6 +36,12 @@ def test_every_mutant_can_still_be_made() -> None:
     """The text that each one changes is in the product exactly once. When it moves, its mutant moves along."""
     for mutant in LUA + PYTHON + POLICY:
         assert mutant.mutated() != mutant.new
+
+
+def test_the_tests_of_every_mutant_exist() -> None:
+    """A test that moves takes its mutants along."""
+    paths = {test.partition("::")[0] for mutant in LUA + PYTHON + POLICY for test in mutant.tests if "/" in test}
+    assert {path for path in paths if not (ROOT / path).exists()} == set()
 
 
 def test_every_mutant_has_a_name_of_its_own() -> None:

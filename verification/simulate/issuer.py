@@ -10,11 +10,12 @@ from typing import Final
 
 from simulate.loop import OUTSIDE, SimulatedLoop
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import IssuerError, IssuerUnavailable
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.ports import Clock
 from mintonce_server.core.token import Minted
-from mintonce_server.issuer.response import Answer, RequestContext, read_answer
+from mintonce_server.issuer.response import Answer, read_answer
+from support.endpoints import request_context
 
 TIMEOUT: Final = 10.0
 """Seconds for one exchange, as the setting's default has it."""
@@ -165,7 +166,7 @@ class IssuerEdge:
                 answer = await self._answer(key)
         except TimeoutError as error:
             raise _unavailable("no answer in time") from error
-        asked = RequestContext("issuer.example.com", key.scopes, started_at, self._clock.unix(), default_lifetime=None)
+        asked = request_context("issuer.example.com", key.scopes, started_at, self._clock.unix(), default_lifetime=None)
         return read_answer(answer, asked)
 
     async def _answer(self, key: TokenKey) -> Answer:

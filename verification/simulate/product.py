@@ -14,12 +14,13 @@ from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from simulate.network import Link, LinkLostError, StoreRefusedError
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.broker import Broker, Served
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.events import Event
 from mintonce_server.core.key import KeyHasher, TokenKey
-from mintonce_server.core.ports import Acquired, AcquireRequest, Clock, Hit, Issuer, Lease, Refusal, Wake, WakeKind
+from mintonce_server.core.ports import Acquired, AcquireRequest, Hit, Issuer, Lease, Refusal, Wake, WakeKind
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.token import Token
 from mintonce_server.store.memory import MemoryStore

@@ -8,8 +8,8 @@ from model.values import Lease, Meta, Record, State
 from stateful.store_side import HASH, LEASE, LEASE_SECONDS, RECORD, Look
 from stateful.translating import said
 
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.ports import Wake
-from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store import MemoryStore, memory_values
 from mintonce_server.store.memory_server import MemoryServer
 from mintonce_server.store.memory_values import MemoryEntry

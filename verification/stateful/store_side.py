@@ -9,12 +9,12 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from stateful.translating import said
 
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.ports import Wake
-from mintonce_server.observability.clock import SystemClock
-from mintonce_server.store import RedisStore
 from mintonce_server.store.names import USUAL
 from mintonce_server.store.record import decode
 from mintonce_server.store.scripts import BRIEF_MS, META_MS
+from support.options import redis_store
 from support.samples import HASHER, KEY
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class StoreSide:
     def __init__(self, url: str) -> None:
         self._runner = asyncio.Runner()
         self.clock = SystemClock()
-        self.store = RedisStore.connect(url, hasher=HASHER, clock=self.clock, lease_seconds=LEASE_SECONDS, deadline=5.0)
+        self.store = redis_store(url, hasher=HASHER, clock=self.clock, lease_seconds=LEASE_SECONDS, deadline=5.0)
         self._client: Any = Redis.from_url(url, protocol=2)  # pyright: ignore[reportUnknownMemberType] # untyped
         pool: Any = self._client.connection_pool
         self._ear: AbstractConnection = pool.make_connection()

@@ -14,10 +14,10 @@ from typing import Final, Protocol
 
 from mintonce_server.api.calls import Call, Transport
 from mintonce_server.api.proof import Proof, Shown
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.caller import Caller
 from mintonce_server.core.errors import InvalidRequest, LimitExceeded, MintonceError, Unauthenticated
 from mintonce_server.core.limits import Quotas, Seats, Shares
-from mintonce_server.core.ports import Clock
 from mintonce_server.observability.quiet import Quiet
 
 MAX_UNKNOWN: Final = 4000

@@ -9,13 +9,13 @@ from typing import Final
 from mintonce_server.api.calls import Call
 from mintonce_server.api.proof import UNCHANGING, Identify, Proof, Shown, Version
 from mintonce_server.api.status import CODES
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.broker import Served
 from mintonce_server.core.caller import ANONYMOUS, Caller
 from mintonce_server.core.errors import MintonceError, PermissionDenied, Reason
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.limits import Quotas
 from mintonce_server.core.policy import OPEN, Act, Misses, Policy
-from mintonce_server.core.ports import Clock
 from mintonce_server.core.token import Token
 from mintonce_server.observability.audit import CallRecord
 from mintonce_server.observability.audit_repeats import UNKNOWN

@@ -6,8 +6,8 @@ import socket
 from collections.abc import Collection
 from typing import Final, cast
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.common.network import address_of_peer, normalized_ip
-from mintonce_server.core.ports import Clock
 
 DESCRIPTORS: Final = "/dev/fd"
 """This process's own, on Linux and macOS."""

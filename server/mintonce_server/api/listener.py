@@ -13,8 +13,8 @@ from mintonce_server.api.connections import Connections
 from mintonce_server.api.health import HEALTH_SERVICE, Health
 from mintonce_server.api.options import ServerOptions, channel_options
 from mintonce_server.api.transport import Methods, Registry
+from mintonce_server.common.clock import Clock
 from mintonce_server.common.network import network_of_peer
-from mintonce_server.core.ports import Clock
 from mintonce_server.core.supervise import Start
 from mintonce_server.observability.logs import get_logger
 from mintonce_server.observability.quiet import Quiet

@@ -6,9 +6,12 @@ from typing import Any, Final
 
 from mintonce_server.api.tls import TlsMaterial
 
+MAX_MESSAGE_BYTES: Final = 64 * 1024
+MAX_METADATA_BYTES: Final = 16 * 1024
 HANDSHAKE_SECONDS: Final = 10
 """For the TLS handshake and the HTTP/2 preface. A peer that sends one byte a second cannot extend it."""
 IDLE_SECONDS: Final = 900
+MAX_WASTED_CALLS: Final = 300
 GRACE_SECONDS: Final = 30
 """For calls under way on a connection that has reached max_connection_age."""
 MAX_PENDING: Final = 2000
@@ -26,7 +29,6 @@ class ServerOptions:
         health_listen: as `listen`, in clear, for probes only.
         socket_mode: the permissions of a Unix socket.
         tls: returns the current certificates. None: in clear.
-        max_message_bytes, max_metadata_bytes: bytes.
         max_concurrent_rpcs: calls of known callers at a time, for each address.
         max_streams_per_connection: calls at a time. A client queues more.
         max_wasted_calls: calls without an identity or a message per second, before connections are closed.
@@ -36,30 +38,27 @@ class ServerOptions:
     """
 
     listen: str
-    bearer_listen: str | None = None
-    health_listen: str | None = None
-    socket_mode: int = 0o600
-    tls: Callable[[], TlsMaterial] | None = None
-    reflection: bool = False
-    so_reuseport: bool = False
-    max_message_bytes: int = 64 * 1024
-    max_metadata_bytes: int = 16 * 1024
-    max_concurrent_rpcs: int = 10_000
-    max_streams_per_connection: int = 2000
-    max_wasted_calls: int = 300
-    message_timeout: float = 5.0
-    max_connection_age: float | None = None
-    handshake_seconds: float = HANDSHAKE_SECONDS
-    idle_seconds: float = IDLE_SECONDS
+    bearer_listen: str | None
+    health_listen: str | None
+    socket_mode: int
+    tls: Callable[[], TlsMaterial] | None
+    reflection: bool
+    max_concurrent_rpcs: int
+    max_streams_per_connection: int
+    max_wasted_calls: int
+    message_timeout: float
+    max_connection_age: float | None
+    handshake_seconds: float
+    idle_seconds: float
 
 
 def channel_options(options: ServerOptions) -> list[tuple[str, Any]]:
     """For grpc.aio.server."""
     chosen: list[tuple[str, Any]] = [
-        ("grpc.max_receive_message_length", options.max_message_bytes),
-        ("grpc.max_metadata_size", options.max_metadata_bytes),
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_metadata_size", MAX_METADATA_BYTES),
         # Beyond the soft limit gRPC refuses requests at random, so both limits are the same.
-        ("grpc.absolute_max_metadata_size", options.max_metadata_bytes),
+        ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
         ("grpc.max_concurrent_streams", options.max_streams_per_connection),
         # gRPC's default of 1 counts streams that are over until they are freed: a channel that has more calls than
         # streams then loses a quarter of them.
@@ -68,7 +67,7 @@ def channel_options(options: ServerOptions) -> list[tuple[str, Any]]:
         ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING + 1),
         # Requests are small. A compressed one could become a thousand times as large before its size is looked at.
         ("grpc.compression_enabled_algorithms_bitset", 1),
-        ("grpc.so_reuseport", int(options.so_reuseport)),
+        ("grpc.so_reuseport", 0),  # a second process on the same port is an error
         # Watches are long and silent: a client's pings must not count as an attack.
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ("grpc.server_handshake_timeout_ms", int(options.handshake_seconds * 1000)),

@@ -15,8 +15,8 @@ from h2.events import ConnectionTerminated, DataReceived, Event, ResponseReceive
 from h2.events import TrailersReceived as Trailers
 from h2.exceptions import ProtocolError
 
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.common.network import read_address
-from mintonce_server.observability.clock import SystemClock
 
 PORT: Final = 50_051
 """Of an address that names none."""

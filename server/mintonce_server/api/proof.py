@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.caller import ANONYMOUS, Caller
 from mintonce_server.core.errors import Unauthenticated
-from mintonce_server.core.ports import Clock
 
 Identify = Callable[[bytes | None, Sequence[str], bytes], Caller]
 """From the PEM of the verified client certificate, the values of `authorization`, and the PEM of the certificates

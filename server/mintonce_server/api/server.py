@@ -16,8 +16,8 @@ from mintonce_server.api.listener import Listener
 from mintonce_server.api.options import ServerOptions
 from mintonce_server.api.service import AdminService, TokenService
 from mintonce_server.api.tls import server_credentials
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.broker import Broker
-from mintonce_server.core.ports import Clock
 from mintonce_server.core.supervise import Start
 
 TOKEN_SERVICE = tokens_pb2.DESCRIPTOR.services_by_name["TokenService"].full_name

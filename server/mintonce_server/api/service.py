@@ -8,9 +8,9 @@ from mintonce_server.api.authorize import Authorizer
 from mintonce_server.api.calls import Call
 from mintonce_server.api.convert import key_of, min_ttl_of, rejected_of, summary_message, token_message
 from mintonce_server.api.listing import MAX_PAGE_SIZE, ListTurns, Page, page_size_of, page_token_of, place_after
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.broker import Broker
 from mintonce_server.core.policy import Act
-from mintonce_server.core.ports import Clock
 
 
 class TokenService:

@@ -1,14 +1,21 @@
 """TLS of the gRPC port, with certificates that change while connections stay open."""
 
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Final, cast
 
 import grpc
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from mintonce_server.common.pem import Part, PemError, load_pair
 from mintonce_server.core.errors import MintonceError
+
+_PAIR: Final = {
+    "certificate": ("certificate_file holds no certificate that can be read", "Write it as PEM: -----BEGIN CERT…."),
+    "key": ("key_file holds no private key that can be read", "Write it as PEM, without a password."),
+    "pair": ("key_file is not the key of certificate_file", "Replace both with a matching certificate and key."),
+}
 
 
 class TlsError(MintonceError):
@@ -33,10 +40,9 @@ def load_tls(files: Sequence[bytes]) -> TlsMaterial:
     """From the certificate chain, its key and, optionally, the CA bundle. Raises TlsError if they do not match."""
     certificate, key, *client_ca = files
     leaf = _certificates(certificate, "certificate_file")[0]
-    if _public_bytes_of_key(key) != leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo):
-        raise TlsError(
-            "key_file is not the key of certificate_file", remedy="Replace both with a matching certificate and key."
-        )
+    if wrong := _wrong_part(certificate, key):
+        what, remedy = _PAIR[wrong]
+        raise TlsError(what, remedy=remedy)
     if client_ca:
         _certificates(client_ca[0], "client_ca_file")
     not_after = leaf.not_valid_after_utc.timestamp()
@@ -70,12 +76,11 @@ def _certificates(pem: bytes, name: str) -> list[x509.Certificate]:
     return found
 
 
-def _public_bytes_of_key(pem: bytes) -> bytes:
+def _wrong_part(certificate: bytes, key: bytes) -> Part | None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")  # gRPC decides which certificates are too weak for it
     try:
-        key = load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError):  # TypeError: it is encrypted
-        key = None
-    # Raised outside of the handler: the library's text could contain parts of the key.
-    if key is None:
-        raise TlsError("key_file holds no private key that can be read", remedy="Write it as PEM, without a password.")
-    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        load_pair(context, certificate, key)
+    except PemError as error:
+        return error.part
+    return None

@@ -74,7 +74,7 @@ def _digest(key: str) -> bytes:
 
 def _table(data: bytes) -> Mapping[str, object]:
     try:
-        document = tomllib.loads(data.decode())
+        document = tomllib.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         document = None
     # Raised outside of the handler: the parser's error contains the whole text.

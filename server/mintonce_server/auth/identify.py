@@ -7,9 +7,9 @@ from mintonce_server.auth.api_keys import PREFIX, ApiKeys
 from mintonce_server.auth.authorities import Authorities
 from mintonce_server.auth.certificate import caller_of_certificate
 from mintonce_server.auth.jwt import JwtIssuer, digest_of, issuer_of
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.caller import Caller
 from mintonce_server.core.errors import Unauthenticated
-from mintonce_server.core.ports import Clock
 
 _BEARER: Final = "bearer "
 

@@ -13,11 +13,11 @@ from joserfc.errors import SecurityWarning
 from joserfc.jwk import DictKey, ECKey, JWKRegistry, KeySet, OctKey, OKPKey, RSAKey
 
 from mintonce_server.common.bounded_body import BadBody, read_bounded
+from mintonce_server.common.clock import Clock
 from mintonce_server.common.files import as_file
 from mintonce_server.common.oauth import JWT_ALGORITHMS
 from mintonce_server.common.strict_json import NotAnObject, parse_object
 from mintonce_server.core.errors import Foreign, MintonceError
-from mintonce_server.core.ports import Clock
 
 MAX_BYTES: Final = 256 * 1024
 MAX_KEYS: Final = 100

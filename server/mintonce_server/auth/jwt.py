@@ -13,11 +13,11 @@ from joserfc.errors import SecurityWarning
 from joserfc.jwk import KeySet
 
 from mintonce_server.auth.jwks import JwksUrl, Key, Keys
+from mintonce_server.common.clock import Clock
 from mintonce_server.common.oauth import JWT_ALGORITHMS
 from mintonce_server.common.strict_json import parse_object
 from mintonce_server.core.caller import Caller, CallerKind
 from mintonce_server.core.errors import MintonceError, Unauthenticated
-from mintonce_server.core.ports import Clock
 
 MAX_JWT: Final = 8192
 REMEMBERED: Final = 1024

@@ -32,7 +32,9 @@ class NoHealthAddress(MintonceError):
 
 def main(argv: list[str]) -> int:
     """The exit code of `mintonced health ARGV`. 0: SERVING."""
-    options = _parser().parse_args(argv)
+    parser = argparse.ArgumentParser(prog="mintonced health", description=f"{TEXT[0].upper()}{TEXT[1:]}.")
+    add_health(parser)
+    options = parser.parse_args(argv)
     try:
         target = options.target or address(options.config, os.environ)  # noqa: TID251 - settings would import pydantic
         health = health_of(target, DEADLINE, options.service)
@@ -76,14 +78,13 @@ def _read(config: Path) -> dict[str, Any]:
         raise NoHealthAddress(f"{config} cannot be read", remedy="Run `mintonced check` for the reason.") from error
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="mintonced health", description=f"{TEXT[0].upper()}{TEXT[1:]}.")
+def add_health(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `mintonced health`."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file; default: $MINTONCE_CONFIG")
     parser.add_argument("--target", metavar="ADDRESS", help="HOST:PORT or unix:/PATH; default: from the settings")
     parser.add_argument(
         "--service", default="", metavar="NAME", help="readiness (default) or liveness; others by full name"
     )
-    return parser
 
 
 def _complain(what: str, remedy: str) -> int:

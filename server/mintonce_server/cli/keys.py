@@ -7,10 +7,11 @@ from pathlib import Path
 
 from mintonce_server import app
 from mintonce_server.auth.api_keys import new_api_key
+from mintonce_server.common.arguments import seconds
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.common.files import atomic_write
 from mintonce_server.config import load
 from mintonce_server.core.errors import MintonceError
-from mintonce_server.observability.clock import SystemClock
 from mintonce_server.store.keyring import new_keyring, with_new_key
 
 
@@ -23,7 +24,7 @@ def add_keygen(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rotate", type=Path, metavar="FILE", help="add a new key before those in FILE")
     parser.add_argument(
         "--after",
-        type=float,
+        type=seconds,
         default=60.0,
         metavar="SECONDS",
         help="time until the new key is used to seal; default: %(default)g",

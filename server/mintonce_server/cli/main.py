@@ -15,6 +15,7 @@ from mintonce_server.cli.explain import add_explain, run_explain
 from mintonce_server.cli.keys import add_apikey, add_keygen, run_apikey, run_keygen, run_reseal
 from mintonce_server.cli.output import Unwritable
 from mintonce_server.cli.process import harden, run_until_signal
+from mintonce_server.common.arguments import port, positive_seconds
 from mintonce_server.config import load, reference_table, visible
 from mintonce_server.core.errors import MintonceError
 from mintonce_server.observability import logs
@@ -110,6 +111,17 @@ def _settings(_: argparse.Namespace) -> int:
     return 0
 
 
+def _completion(options: argparse.Namespace) -> int:
+    # Only here: `serve` does not import the client. The wheel has both.
+    from mintonce.cli import _completion as client  # pyright: ignore[reportPrivateUsage] - the same distribution
+
+    try:
+        client.completion(options.parser, options.shell)
+    except client.NoCompletion as error:
+        return _complain(str(error), "")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mintonced",
@@ -128,12 +140,18 @@ def _parser() -> argparse.ArgumentParser:
         if run is not _settings:
             command.add_argument("--config", type=Path, metavar="FILE", help="TOML file; default: $MINTONCE_CONFIG")
         if run is _check:
-            commands.add_parser("health", help=health.TEXT)
+            health.add_health(commands.add_parser("health", help=health.TEXT))
     add_keygen(_command(commands, "keygen", run_keygen, "print a new file of sealing keys, or add a key to a file"))
     add_apikey(_command(commands, "apikey", run_apikey, "make an API key for a caller"))
     add_explain(_command(commands, "explain", run_explain, "show which rule of the policy decides, and why"))
     _add_dev(_command(commands, "dev", _dev, "run server, store and practice issuer on this machine, to try it out"))
     commands.add_parser(PRACTICE_ISSUER, help="run only the practice issuer")
+    completion = _command(commands, "completion", _completion, "print a script that completes commands in your shell")
+    completion.description = (
+        'Print a script that completes commands and options. For bash: eval "$(mintonced completion bash)"'
+    )
+    completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    completion.set_defaults(parser=parser)
     return parser
 
 
@@ -150,9 +168,13 @@ def _command(
 
 def _add_dev(dev: argparse.ArgumentParser) -> None:
     dev.add_argument("--listen", default="127.0.0.1:50051", metavar="ADDRESS", help="default: %(default)s")
-    dev.add_argument("--issuer-port", type=int, default=50080, metavar="PORT", help="default: %(default)s; 0: any")
+    dev.add_argument("--issuer-port", type=port, default=50080, metavar="PORT", help="default: %(default)s; 0: any")
     dev.add_argument(
-        "--lifetime", type=float, default=86_400.0, metavar="SECONDS", help="of practice tokens; default: one day"
+        "--lifetime",
+        type=positive_seconds,
+        default=86_400.0,
+        metavar="SECONDS",
+        help="of practice tokens; default: one day",
     )
     dev.add_argument("--dir", type=Path, default=Path(".mintonce"), help="data directory; default: %(default)s")
     dev.add_argument(

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
+import uvloop
+
 _PR_SET_DUMPABLE: Final = 4
 
 
@@ -44,4 +46,6 @@ def run_until_signal(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
         loop.add_signal_handler(signal.SIGINT, interrupt)
         await work(stopping)
 
-    asyncio.run(body())
+    # uvloop: a call costs about 9 % less CPU time than with asyncio's own loop, a mint 6 to 11 % (decision 0040).
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(body())

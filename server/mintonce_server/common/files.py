@@ -75,10 +75,11 @@ def is_open(mode: int, uid: int, real_path: str) -> bool:
 
 
 def atomic_write(path: Path, change: Callable[[str], str]) -> None:
-    """Replace the text of a file; readers see either the old or the new one. Keeps owner and mode.
+    """Replace the text of a file; readers see either the old or the new one. Keeps owner, mode and symbolic links.
 
     Raises OSError; the file is then unchanged.
     """
+    path = Path(os.path.realpath(path))
     before = path.stat()
     text = change(path.read_text())
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp: for this user alone

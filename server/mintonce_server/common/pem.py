@@ -1,11 +1,12 @@
 """Certificates and their keys in PEM, checked by OpenSSL. No error repeats what was read."""
 
 import ssl
+from contextlib import nullcontext
 from typing import Final, Literal
 
 from mintonce_server.common.files import as_file
 
-_MISMATCH: Final = "KEY_VALUES_MISMATCH"
+_MISMATCH: Final = ("KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED")  # the second: a key of another type
 
 Part = Literal["certificate", "key", "pair"]
 
@@ -28,19 +29,19 @@ def load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes | None) ->
     Raises PemError.
     """
     try:
-        with as_file(certificate + b"\n" + (key or b"")) as path:
+        with as_file(certificate) as path, nullcontext() if key is None else as_file(key) as key_path:
             # An empty password: OpenSSL would otherwise prompt for one, and the service would hang.
-            context.load_cert_chain(path, password=lambda: "")
+            context.load_cert_chain(path, key_path, password=lambda: "")
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         reason = getattr(error, "reason", None)
     else:
         return
     # Raised outside of the handler: the library's error may quote what it read.
     if not holds_certificates(certificate):
-        raise PemError("certificate", "the certificate is not valid PEM (-----BEGIN CERTIFICATE-----)")
-    if reason == _MISMATCH:
-        raise PemError("pair", "the private key does not belong to the certificate")
-    raise PemError("key", "the private key is not valid PEM, or has a password")
+        raise PemError("certificate", "the certificate is not PEM (-----BEGIN CERTIFICATE-----)")
+    if reason in _MISMATCH:
+        raise PemError("pair", "the private key does not belong to the first certificate in the file")
+    raise PemError("key", "the private key is not PEM, or is encrypted: store it without a password, in a private file")
 
 
 def holds_certificates(pem: bytes) -> bool:

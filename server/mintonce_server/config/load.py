@@ -115,6 +115,10 @@ def _add_issue(detail: ErrorDetails, issues: Issues) -> None:
             issues.add(path, "is not a table", f"Write tables [{path[0]}.NAME].")
         case "model_type":
             issues.add(path, "is not a table", "Write its settings one by one.")
+        case "bool_type" | "bool_parsing":
+            issues.add(path, "is neither true nor false", f"Write true or false. {_meaning(path)}")
+        case "string_type":
+            issues.add(path, "is not a string", f"Write it in quotes. {_meaning(path)}")
         case _:
             issues.add(path, detail["msg"].replace("Input", "the value", 1), _meaning(path))
 

@@ -274,8 +274,12 @@ class ClientSettings(Section):
     )
     signing_key_file: File | None = Field(default=None, description="Private key for `private_key_jwt` (PEM or JWK).")
     signing_algorithm: Annotated[
-        Literal["RS256", "PS256", "ES256", "EdDSA"], Kind("`RS256`, `PS256`, `ES256` or `EdDSA`")
-    ] = Field(default="RS256", description="Signature algorithm for `private_key_jwt`.")
+        Literal["RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA"] | None,
+        Kind("`RS256`, `PS256`, `ES256`, `ES384`, `ES512` or `EdDSA`"),
+    ] = Field(
+        default=None,
+        description="Signature algorithm for `private_key_jwt`. Default: that of the key; RS256 for an RSA key.",
+    )
     signing_key_id: Text | None = Field(default=None, description="`kid` of the signed JWT. Default: none.")
     certificate_file: File | None = Field(default=None, description="Certificate for `tls_client_auth` (PEM).")
     key_file: File | None = Field(default=None, description="Private key of that certificate (PEM).")

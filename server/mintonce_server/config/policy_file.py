@@ -61,7 +61,7 @@ def _tables(data: bytes, where: str) -> dict[str, Any]:
     what, remedy = "this is not TOML", "Fix the syntax; see https://toml.io."
     try:
         if len(data) <= MAX_FILE_BYTES:
-            return tomllib.loads(data.decode())
+            return tomllib.loads(data.decode("utf-8-sig"))
         what, remedy = f"the file is larger than {MAX_FILE_BYTES} bytes", "Combine rules with patterns."
     except tomllib.TOMLDecodeError as error:
         # Only the position: the message quotes the file, which may be the wrong one.

@@ -211,15 +211,17 @@ def _read_toml(config: Path) -> dict[str, Any]:
 
 def _parse(data: bytes) -> dict[str, Any]:
     try:
-        return tomllib.loads(data.decode())
+        return tomllib.loads(data.decode("utf-8-sig"))  # editors of Windows begin a file with a mark
     except tomllib.TOMLDecodeError as error:
         # Only the position: the message may quote a character of a secret, newer ones carry the whole document.
         position = _POSITION.search(str(error))
         what = f"is not TOML {position[0]}" if position else "is not TOML"
     except UnicodeDecodeError:
         what = "is not UTF-8 text"
-    except (RecursionError, ValueError):  # the latter: a number of thousands of digits
+    except RecursionError:
         what = "is nested too deeply"
+    except ValueError:
+        what = "contains a number that is too long"
     raise FileError(what, "Fix the syntax; see https://toml.io.")
 
 

@@ -196,15 +196,15 @@ def _listen(value: str) -> str:
         if len(path.encode()) > _UNIX_PATH_MAX:
             raise invalid(f"is longer than {_UNIX_PATH_MAX} bytes", "Choose a shorter path.")
         return value
-    parts = _split(f"tcp://{value}", _LISTEN_REMEDY)
-    if not parts.hostname or parts.port is None or parts.netloc != value or "@" in value:
+    parts = _split_or_none(f"tcp://{value}")
+    if parts is None or not parts.hostname or parts.port is None or parts.netloc != value or "@" in value:
         raise invalid("is not a listen address", _LISTEN_REMEDY)
     return value
 
 
 def _split(url: str, remedy: str) -> SplitResult:
     """The parts of a URL whose host and port are well formed."""
-    parts = _split_or_none(url) if url.isprintable() else None  # urlsplit silently drops line breaks
+    parts = _split_or_none(url)
     if parts is None:
         # Raised outside of the handler: the text of urlsplit's ValueError repeats parts of the URL.
         raise invalid("is not a URL: its host or port is malformed", remedy)
@@ -212,6 +212,8 @@ def _split(url: str, remedy: str) -> SplitResult:
 
 
 def _split_or_none(url: str) -> SplitResult | None:
+    if not url.isprintable():  # urlsplit silently drops line breaks
+        return None
     try:
         parts = urlsplit(url)
         _ = parts.port  # parsed on access

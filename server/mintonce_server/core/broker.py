@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core import events
 from mintonce_server.core.cache import Cache, Entry
 from mintonce_server.core.client import Clients
@@ -17,7 +18,7 @@ from mintonce_server.core.key import TokenKey
 from mintonce_server.core.mint import LeasedMinter, Obtained
 from mintonce_server.core.mint_attempt import MintAttempts
 from mintonce_server.core.outage import OutageMinter
-from mintonce_server.core.ports import Clock, Listing, TokenStore
+from mintonce_server.core.ports import Listing, TokenStore
 from mintonce_server.core.reconcile import Reconciler
 from mintonce_server.core.refresh import Refresher
 from mintonce_server.core.reject import Rejecter

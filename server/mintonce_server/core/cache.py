@@ -6,11 +6,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Final, TypeVar
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.errors import LimitExceeded, StoreUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.limits import Shares
-from mintonce_server.core.ports import Clock
 from mintonce_server.core.schedule import Schedule
 from mintonce_server.core.token import Token
 

@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.caller import ANONYMOUS
 from mintonce_server.core.errors import LimitExceeded
-from mintonce_server.core.ports import Clock
 
 T = TypeVar("T", bound=Hashable)
 

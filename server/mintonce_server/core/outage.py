@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 from typing import Final, NamedTuple
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core import edge, events
 from mintonce_server.core.backoff import LONGEST, error_of, failure_of, trouble_of_issuer
 from mintonce_server.core.cache import NEVER, Entry
@@ -15,7 +16,7 @@ from mintonce_server.core.key import TokenKey
 from mintonce_server.core.limits import Bucket
 from mintonce_server.core.mint import Obtained
 from mintonce_server.core.mint_attempt import Attempt, MintAttempts
-from mintonce_server.core.ports import Admitted, Backoff, Clock, Failure, Wait
+from mintonce_server.core.ports import Admitted, Backoff, Failure, Wait
 from mintonce_server.core.token import Origin, Token
 from mintonce_server.core.turns import WaitBudget
 

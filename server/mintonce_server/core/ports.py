@@ -1,25 +1,14 @@
-"""What the engine needs from outside: a store, an issuer, a clock."""
+"""What the engine needs from outside: a store, an issuer, a clock (common/clock.py)."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from mintonce_server.common.clock import Clock as Clock
 from mintonce_server.core.errors import Reason, StoreUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.token import Minted, Token
-
-
-class Clock(Protocol):
-    """The only reader of time."""
-
-    def monotonic(self) -> float:
-        """Seconds; never goes back; means nothing to another process."""
-        ...
-
-    def unix(self) -> float:
-        """Seconds since 1970 by this host's clock. Never compared with another host's."""
-        ...
 
 
 class Issuer(Protocol):

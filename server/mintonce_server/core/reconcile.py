@@ -8,23 +8,13 @@ from dataclasses import replace
 from enum import Enum, auto
 from typing import Any, Final, TypeVar
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core import events
 from mintonce_server.core.cache import NEVER, Cache, Entry
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.mint import TOO_SHORT
-from mintonce_server.core.ports import (
-    AcquireRequest,
-    Backoff,
-    Clock,
-    Hit,
-    Lease,
-    Refusal,
-    TokenStore,
-    Wait,
-    Wake,
-    WakeKind,
-)
+from mintonce_server.core.ports import AcquireRequest, Backoff, Hit, Lease, Refusal, TokenStore, Wait, Wake, WakeKind
 from mintonce_server.core.single_flight import Wakeups
 from mintonce_server.core.token import Token
 

@@ -2,13 +2,13 @@
 
 from typing import Final
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core import events
 from mintonce_server.core.cache import IDLE, Cache, Entry
 from mintonce_server.core.errors import MintonceError
 from mintonce_server.core.fetch import Fetcher
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.mint import Obtained
-from mintonce_server.core.ports import Clock
 from mintonce_server.core.schedule import Schedule
 from mintonce_server.core.single_flight import SingleFlight
 

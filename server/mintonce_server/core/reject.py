@@ -1,10 +1,11 @@
 """A resource server refused a token: the fleet stops serving it, if it is still the current one."""
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core import events
 from mintonce_server.core.cache import Cache, Entry
 from mintonce_server.core.errors import InvalidRequest, RotationTooSoon, StoreUnavailable
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.ports import Clock, Rejection, TokenStore
+from mintonce_server.core.ports import Rejection, TokenStore
 from mintonce_server.core.reconcile import Reconciler
 from mintonce_server.core.token import Token
 

@@ -6,9 +6,9 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.backoff import full_jitter
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.ports import Clock
 
 CONCURRENT: Final = 128
 """Keys that are handled at once, at most. Each issuer has a lower bound of its own (`turns`), so that an issuer that

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapp
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from mintonce_server.core.ports import Clock
+from mintonce_server.common.clock import Clock
 
 FIRST: Final = 0.1
 LONGEST: Final = 30.0

@@ -128,7 +128,7 @@ class _ByCertificate:
         pass
 
     def fingerprint(self) -> str:
-        return _digest(self.certificate().chain_pem.encode())
+        return _digest(self.certificate().chain_pem)
 
 
 def _digest(*parts: bytes) -> str:

@@ -78,11 +78,11 @@ class RequestContext:
     scopes: tuple[str, ...]
     started_at: float
     now_unix: float
-    default_lifetime: float | None = None
-    allow_bound_tokens: bool = False
-    audience: str = ""
-    audience_check: AudienceCheck = "warn"
-    took: float = 0.0
+    default_lifetime: float | None
+    allow_bound_tokens: bool
+    audience: str
+    audience_check: AudienceCheck
+    took: float
 
 
 @dataclass(frozen=True, slots=True)

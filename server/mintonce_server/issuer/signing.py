@@ -3,11 +3,11 @@
 import json
 import secrets
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -25,12 +25,15 @@ RSA_BITS_MIN: Final = 2048
 THUMBPRINT: Final = "thumbprint"
 """As a key id: the key's SHA-256 thumbprint (RFC 7638)."""
 
-SIGNING_ALGORITHMS: Final = ("RS256", "PS256", "ES256", "EdDSA")
+SIGNING_ALGORITHMS: Final = ("RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA")
 
+_OF_CURVES: Final[Mapping[str, str]] = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 _NEEDS: Final[Mapping[str, str]] = {
     "RS256": f"an RSA key of at least {RSA_BITS_MIN} bits",
     "PS256": f"an RSA key of at least {RSA_BITS_MIN} bits",
     "ES256": "a key on the curve P-256",
+    "ES384": "a key on the curve P-384",
+    "ES512": "a key on the curve P-521",
     "EdDSA": "an Ed25519 key",
 }
 
@@ -74,13 +77,14 @@ class SigningKey:
             return encode(header, claims, self._key, registry=JWSRegistry(algorithms=[self.algorithm]))
 
 
-def load_signing_key(data: bytes, algorithm: str, key_id: str | None = None) -> SigningKey:
+def load_signing_key(data: bytes, algorithm: str | None = None, key_id: str | None = None) -> SigningKey:
     """Load a PEM key (PKCS#8, SEC 1 or PKCS#1, without a password) or a JWK (RFC 7517) from a file's bytes.
 
+    `algorithm`: one of SIGNING_ALGORITHMS. None: the one that follows from the key; RS256 for an RSA key.
     `key_id`: the `kid` to send, or THUMBPRINT. None: the JWK's own `kid`, if it has one.
     Raises ValueError, whose text repeats no byte of the key.
     """
-    if algorithm not in _NEEDS:
+    if algorithm is not None and algorithm not in _NEEDS:
         raise ValueError(f"signing algorithm '{algorithm}' is not known: use one of {', '.join(SIGNING_ALGORITHMS)}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SecurityWarning)  # about weak keys, which are refused below
@@ -88,7 +92,11 @@ def load_signing_key(data: bytes, algorithm: str, key_id: str | None = None) -> 
     # Raised outside of the handler: the libraries' errors may quote the key, and must not become the context of ours.
     if key is None:
         raise ValueError("the signing key is neither a private key in PEM without a password nor a private JWK")
-    if not _fits(key, algorithm):
+    fitting = _algorithms_of(key)
+    if algorithm is None and not fitting:
+        raise ValueError(f"no algorithm signs with this key: use {', '.join(dict.fromkeys(_NEEDS.values()))}")
+    algorithm = algorithm or fitting[0]
+    if algorithm not in fitting:
         raise ValueError(f"{algorithm} needs {_NEEDS[algorithm]}")
     if key_id == THUMBPRINT:
         key_id = key.thumbprint()
@@ -120,10 +128,11 @@ def _from_jwk(fields: object) -> _Key | None:
     return key if key is not None and key.is_private else None
 
 
-def _fits(key: _Key, algorithm: str) -> bool:
+def _algorithms_of(key: _Key) -> Sequence[str]:
+    """The algorithms that may sign with the key, the usual one first."""
     private = key.private_key
-    if algorithm in ("RS256", "PS256"):
-        return isinstance(private, RSAPrivateKey) and private.key_size >= RSA_BITS_MIN
-    if algorithm == "ES256":
-        return isinstance(private, EllipticCurvePrivateKey) and isinstance(private.curve, SECP256R1)
-    return isinstance(private, Ed25519PrivateKey)
+    if isinstance(private, RSAPrivateKey):
+        return ("RS256", "PS256") if private.key_size >= RSA_BITS_MIN else ()
+    if isinstance(private, EllipticCurvePrivateKey):
+        return (_OF_CURVES[private.curve.name],) if private.curve.name in _OF_CURVES else ()
+    return ("EdDSA",) if isinstance(private, Ed25519PrivateKey) else ()

@@ -1,5 +1,6 @@
 """The audit log: calls, decisions, mints. One JSON object per line; see docs/security/audit.md."""
 
+import errno
 import json
 import os
 import re
@@ -10,8 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Final, Self, cast
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import AuditUnavailable
-from mintonce_server.core.ports import Clock
 from mintonce_server.observability.lines import timestamp
 from mintonce_server.observability.redaction import NAMES, Redactor
 
@@ -31,6 +32,11 @@ _OURS: Final = frozenset(
 _OWN_REQUEST_ID: Final = re.compile(r"[0-9a-f]{16}")
 """As this server makes them: each is new, so a cache does not help. Those of callers may contain anything."""
 _ENCODE: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_REMEDIES: Final = {
+    errno.EISDIR: "Name a file, not a directory, as audit_file.",
+    errno.ENOENT: "Create the directory of {path}, where the server may write.",
+    errno.ENOTDIR: "Create the directory of {path}, where the server may write.",
+}
 _LISTED: Final = NAMES | {"detail"}  # it names scopes
 
 
@@ -153,7 +159,7 @@ class AuditLog:
             with self._lock:
                 self._write_all(line)
         except Exception as error:  # what cannot be recorded is not returned, whatever the reason
-            raise self._unavailable(error) from error
+            raise _unavailable(self._path, error) from error
 
     def reopen(self) -> bool:
         """After a log rotation, switch to the new file. Whether there was one. Raises AuditUnavailable."""
@@ -195,21 +201,31 @@ class AuditLog:
         except FileNotFoundError:
             return False
         except OSError as error:  # such as no access to the directory: keep the open file
-            raise self._unavailable(error) from error
+            raise _unavailable(self._path, error) from error
 
     def _opened(self, path: Path) -> int:
         try:
             return os.open(path, _FLAGS, 0o600)
         except OSError as error:
-            raise self._unavailable(error) from error
+            raise _unavailable(self._path, error) from error
 
-    def _unavailable(self, error: Exception) -> AuditUnavailable:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-        return AuditUnavailable(
-            f"the audit log cannot be written: {why}",
-            remedy=f"Free space, or let the server write {self._path}.",
-            retry_after=1.0,
-        )
+
+def require_audit_file(path: Path) -> None:
+    """Raise AuditUnavailable if there can be no audit log. Creates no file."""
+    try:
+        os.close(os.open(path, _FLAGS & ~os.O_CREAT))
+    except FileNotFoundError as error:
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise _unavailable(path, error if not path.parent.exists() else PermissionError(errno.EACCES)) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise _unavailable(path, error) from error
+
+
+def _unavailable(path: Path | None, error: Exception) -> AuditUnavailable:
+    code = error.errno if isinstance(error, OSError) else None
+    why = os.strerror(code) if code else type(error).__name__
+    remedy = _REMEDIES.get(code or 0, "Free space, or let the server write {path}.").format(path=path)
+    return AuditUnavailable(f"the audit log cannot be written: {why}", remedy=remedy, retry_after=1.0)
 
 
 def _ends_torn(path: Path) -> bool:

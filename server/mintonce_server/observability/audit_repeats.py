@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.common.network import network_of_peer
 from mintonce_server.core.caller import ANONYMOUS
 from mintonce_server.core.errors import AuditUnavailable
 from mintonce_server.core.limits import Bucket
-from mintonce_server.core.ports import Clock
 from mintonce_server.observability.audit import CallRecord, Record, RepeatRecord
 from mintonce_server.observability.logs import get_logger
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Collection
 from dataclasses import asdict
 from typing import Final, Protocol, TypeGuard
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core import events
 from mintonce_server.core.errors import AuditUnavailable, MintonceError
-from mintonce_server.core.ports import Clock
 from mintonce_server.observability.audit import AuditLog, MintRecord
 from mintonce_server.observability.journal import event_sink, guarded
 from mintonce_server.observability.logs import get_logger

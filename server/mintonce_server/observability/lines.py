@@ -19,7 +19,7 @@ from typing import Final, TextIO, TypeAlias, cast
 from structlog.processors import JSONRenderer
 from structlog.typing import EventDict, ExcInfo
 
-from mintonce_server.core.ports import Clock
+from mintonce_server.common.clock import Clock
 from mintonce_server.observability.redaction import NAMES
 
 MAX_EXCEPTION: Final = 16_000

@@ -10,8 +10,8 @@ import structlog
 from structlog.processors import ExceptionRenderer, add_log_level
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
+from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.secret import Secret
-from mintonce_server.observability.clock import SystemClock
 from mintonce_server.observability.lines import Outlet, as_console, as_json, exception_text, timestamp
 from mintonce_server.observability.quiet import Quiet
 from mintonce_server.observability.redaction import Redactor

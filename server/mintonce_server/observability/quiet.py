@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from structlog.typing import FilteringBoundLogger
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.limits import Bucket
-from mintonce_server.core.ports import Clock
 
 PER_SECOND: Final = 1.0
 AT_ONCE: Final = 20

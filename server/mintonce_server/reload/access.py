@@ -15,6 +15,7 @@ from mintonce_server.auth.authorities import Authorities
 from mintonce_server.auth.identify import Identifier
 from mintonce_server.auth.jwks import JwksUrl, Keys, parse_jwks, trusting
 from mintonce_server.auth.jwt import JwtIssuer
+from mintonce_server.common.clock import Clock
 from mintonce_server.common.files import FileError, require_not_writable, require_private
 from mintonce_server.common.redis_url import Target, parse_redis_url
 from mintonce_server.config import (
@@ -29,7 +30,6 @@ from mintonce_server.config import (
 )
 from mintonce_server.core.errors import MintonceError, StoreUnavailable
 from mintonce_server.core.policy import OPEN, Policy
-from mintonce_server.core.ports import Clock
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.supervise import Start
 from mintonce_server.issuer.certificate import ClientCertificate, load_client_certificate
@@ -284,7 +284,8 @@ def _signing_key(name: str, client: ClientSettings, files: AccessFiles) -> Calla
         try:
             return load_signing_key(content[0], client.signing_algorithm, client.signing_key_id)
         except ValueError as error:
-            raise UnusableFile(f"{path}: {error}", remedy="Write the key as PEM or JWK, without a password.") from error
+            remedy = "Write the key as PEM or JWK, without a password; leave signing_algorithm out, or let it match."
+            raise UnusableFile(f"{path}: {error}", remedy=remedy) from error
 
     return files.add(f"signing key of {name}", [(path, require_private)], load, files.credentials_changed)
 

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.common.files import FileError, read_file
 from mintonce_server.core.errors import MintonceError
-from mintonce_server.core.ports import Clock
 
 T = TypeVar("T")
 

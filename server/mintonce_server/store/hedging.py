@@ -49,7 +49,9 @@ class HedgedOperation(Generic[T]):
         try:
             self._begin()
             done, _ = await asyncio.wait(self._attempts, timeout=after)
-            if not done and self._old.held:
+            if done:
+                return self._attempts[0].result()
+            if self._old.held:
                 await renew(set(self._old.held.values()))
                 self._begin()
             return await self._first_good()
@@ -78,9 +80,10 @@ class HedgedOperation(Generic[T]):
         return self._attempts[0].result()
 
     async def _end(self) -> None:
-        for task in self._attempts:
-            task.cancel()
-        await asyncio.gather(*self._attempts, return_exceptions=True)
+        if not all(task.done() for task in self._attempts):
+            for task in self._attempts:
+                task.cancel()
+            await asyncio.gather(*self._attempts, return_exceptions=True)
 
 
 async def _awaited(operation: Callable[[], Awaitable[T]]) -> T:

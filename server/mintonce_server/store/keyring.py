@@ -110,7 +110,7 @@ def with_new_key(text: str, seal_from: float) -> str:
 
 def _document(data: bytes) -> dict[str, Any]:
     try:
-        return tomllib.loads(data.decode())
+        return tomllib.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         pass
     # Raised outside of the handler: the parser's error contains the whole text.

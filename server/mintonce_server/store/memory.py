@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import (
@@ -17,7 +18,6 @@ from mintonce_server.core.ports import (
     AcquireRequest,
     Admitted,
     Backoff,
-    Clock,
     Failure,
     Hit,
     Lease,
@@ -59,7 +59,7 @@ class MemoryStore:
     """
 
     def __init__(
-        self, hasher: KeyHasher, clock: Clock, lease_seconds: float = 3.0, server: MemoryServer | None = None
+        self, hasher: KeyHasher, clock: Clock, lease_seconds: float, server: MemoryServer | None = None
     ) -> None:
         self.server = server or MemoryServer(clock)
         self._hash = hasher

@@ -4,9 +4,10 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.backoff import LONGEST_ASKED
 from mintonce_server.core.issuer_state import IssuerState
-from mintonce_server.core.ports import Admitted, Backoff, Clock, Failure, Refusal, Wait, Wake, WakeKind
+from mintonce_server.core.ports import Admitted, Backoff, Failure, Refusal, Wait, Wake, WakeKind
 from mintonce_server.core.token import MAX_LIFETIME
 from mintonce_server.store.memory_values import (
     Busy,

@@ -13,8 +13,9 @@ from typing import Final, cast
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import StoreUnavailable
-from mintonce_server.core.ports import Clock, Wake, WakeKind
+from mintonce_server.core.ports import Wake, WakeKind
 from mintonce_server.store.link import Link, raise_if_cancelled
 from mintonce_server.store.topology.servers import Subscription
 

@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Final, TypeVar, cast
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
-from mintonce_server.core.ports import Clock, Listing
+from mintonce_server.core.ports import Listing
 from mintonce_server.core.token import Token
 from mintonce_server.store.link import Link, raise_if_cancelled
 from mintonce_server.store.names import Names, hash_of

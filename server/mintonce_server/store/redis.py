@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.common.redis_url import Target
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.key import KeyHasher, TokenKey
@@ -14,7 +15,6 @@ from mintonce_server.core.ports import (
     AcquireRequest,
     Admitted,
     Backoff,
-    Clock,
     Failure,
     Lease,
     Listing,
@@ -26,7 +26,7 @@ from mintonce_server.core.ports import (
 from mintonce_server.core.token import MIN_TTL_SHARE, Minted, Token, expiry_margin
 from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
 from mintonce_server.store.link import Link, open_servers
-from mintonce_server.store.names import PREFIX, Names
+from mintonce_server.store.names import Names
 from mintonce_server.store.notifications import Dropped, Notifications, OnError, wakes
 from mintonce_server.store.reading import Reader
 from mintonce_server.store.record import Row, encode
@@ -95,13 +95,13 @@ class RedisStore:
         cls,
         url: str,
         *,
-        prefix: str = PREFIX,
+        prefix: str,
         clock: Clock,
         hasher: KeyHasher | None = None,
         keyring: Callable[[], Keyring] = lambda: FIXED_KEYRING,
         identities: Mapping[str, str] | None = None,
-        lease_seconds: float = 3.0,
-        deadline: float = 0.25,
+        lease_seconds: float,
+        deadline: float,
         on_error: OnError = _ignore,
         on_dropped: Callable[[int], None] = _ignore,
         on_unreadable: OnUnreadable = _ignore,

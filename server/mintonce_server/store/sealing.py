@@ -8,7 +8,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from mintonce_server.core.ports import Clock
+from mintonce_server.common.clock import Clock
 from mintonce_server.store.keyring import Keyring
 
 FORMAT: Final = b"\x02"

@@ -30,6 +30,7 @@ server.listen(0, "127.0.0.1", () => {
   const provider = new Provider(url, {
     clients,
     scopes: [...SCOPES, "admin"], // which no client may have
+    enabledJWA: { clientAuthSigningAlgValues: ["RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA"] },
     clientAuthMethods: ["client_secret_basic", "client_secret_post", "private_key_jwt", "tls_client_auth"],
     features: {
       mTLS: {

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from mintonce_server.common.files import as_file
+from mintonce_server.common.pem import PemError, load_pair
 from mintonce_server.common.redis_url import Target
 
-_MISMATCH: Final = "KEY_VALUES_MISMATCH"
 _AUTHORITIES: Final = (
     "Put the complete certificate of the CA that signs Redis' certificate into it (-----BEGIN CERTIFICATE-----)."
 )
@@ -60,33 +60,36 @@ def tls_context_of(target: Target, files: Mapping[str, bytes]) -> ssl.SSLContext
     """As `tls_context`, from the contents of the files of these options. Raises TlsFileFault."""
     context = ssl.create_default_context()
     if "ssl_ca_certs" in files:  # even if empty: otherwise the system's CAs would be trusted
-        context = _trusting("ssl_ca_certs", files["ssl_ca_certs"], _AUTHORITIES)
+        context = _trusting(files["ssl_ca_certs"])
     if "ssl_certfile" in files:
         _load_pair(context, files["ssl_certfile"], files.get("ssl_keyfile"))
     return with_options(target, context)
 
 
-def _trusting(option: str, certificates: bytes, remedy: str) -> ssl.SSLContext:
+def _trusting(certificates: bytes) -> ssl.SSLContext:
     try:
         with as_file(certificates) as path:
             return ssl.create_default_context(cafile=path)
     except (OSError, ValueError):  # ssl.SSLError is an OSError
         pass  # raised below, without OpenSSL's text
+    raise _no_certificates("ssl_ca_certs", certificates, _AUTHORITIES)
+
+
+def _no_certificates(option: str, certificates: bytes, remedy: str) -> TlsFileFault:
     what = "holds no complete certificates in PEM" if certificates.strip() else "is empty"
-    raise TlsFileFault(option, what, remedy)
+    return TlsFileFault(option, what, remedy)
 
 
 def _load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes | None) -> None:
     try:
-        with as_file(certificate + b"\n" + (key or b"")) as path:
-            # An empty password instead of a prompt, which would block a service.
-            context.load_cert_chain(path, password=lambda: "")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None)
+        load_pair(context, certificate, key)
+    except PemError as error:
+        part = error.part
     else:
         return
-    _trusting("ssl_certfile", certificate, _CERTIFICATE)
+    if part == "certificate":
+        raise _no_certificates("ssl_certfile", certificate, _CERTIFICATE)
     named = "ssl_certfile" if key is None else "ssl_keyfile"
-    if reason == _MISMATCH:
+    if part == "pair":
         raise TlsFileFault(named, "holds a key that does not belong to the certificate", _PAIR, is_pair=True)
     raise TlsFileFault(named, "holds no complete key in PEM without a password", _KEY)

@@ -1,0 +1,107 @@
+package mintonce
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	pb "github.com/mintonce/mintonce/client/go/mintoncev1"
+)
+
+// Key names one shared token: all callers that send the same key get the same token.
+type Key struct {
+	// Client is the name under which the OAuth client is registered with the server.
+	Client string
+	// Audience is the API that the token is for. "": the issuer's default.
+	Audience string
+	// Scopes are those of RFC 6749, section 3.3. Their order does not matter. A single string is split at its spaces.
+	// None: the issuer's default.
+	Scopes []string
+}
+
+func (k Key) message() (*pb.TokenKey, error) {
+	scopes := k.Scopes
+	if len(scopes) == 1 {
+		scopes = strings.Fields(scopes[0])
+	}
+	for _, scope := range scopes {
+		if err := sendable("scope", scope); err != nil {
+			return nil, err
+		}
+	}
+	if err := sendable("client", k.Client); err != nil {
+		return nil, err
+	}
+	if err := sendable("audience", k.Audience); err != nil {
+		return nil, err
+	}
+	return &pb.TokenKey{Client: k.Client, Audience: k.Audience, Scopes: slices.Clone(scopes)}, nil
+}
+
+// TokenSummary is a live token without its text.
+type TokenSummary struct {
+	Key        Key
+	Generation int64
+	ExpiresIn  time.Duration // as of the answer
+	RefreshIn  time.Duration // as of the answer
+	KeyHash    string        // the name of the key in the store and in logs
+}
+
+// TokenPage is a page of a list of live tokens, sorted by client, audience and scopes.
+type TokenPage struct {
+	Tokens []TokenSummary
+	// NextPageToken leads to the next page. "" on the last one.
+	NextPageToken string
+	// Incomplete says that a part of the store could not be reached, and that its tokens are missing.
+	Incomplete bool
+}
+
+// Rotation has the generations before and after a rotation.
+type Rotation struct {
+	PreviousGeneration int64 // 0: there was none
+	Generation         int64
+}
+
+// tokenOf reads a token. anchor is the instant that its life is counted from: when the call was sent, or for a pushed
+// successor when it came.
+func tokenOf(message *pb.Token, anchor float64) *Token {
+	token := newToken(message.GetAccessToken(), message.GetTokenType())
+	token.scopes = message.GetScopes()
+	token.generation = message.GetGeneration()
+	token.expiresAt = anchor + seconds(message.GetExpiresIn())
+	token.refreshAt = anchor + seconds(message.GetRefreshIn())
+	token.expireTime = message.GetExpireTime().AsTime()
+	token.degraded = message.GetDegraded()
+	switch message.GetOrigin() {
+	case pb.Origin_ORIGIN_MEMORY:
+		token.origin = OriginMemory
+	case pb.Origin_ORIGIN_STORE:
+		token.origin = OriginStore
+	case pb.Origin_ORIGIN_MINT:
+		token.origin = OriginMint
+	default:
+		token.origin = OriginUnknown
+	}
+	return token
+}
+
+func pageOf(response *pb.ListTokensResponse) *TokenPage {
+	page := &TokenPage{NextPageToken: response.GetNextPageToken(), Incomplete: response.GetIncomplete()}
+	for _, each := range response.GetTokens() {
+		key := each.GetKey()
+		page.Tokens = append(page.Tokens, TokenSummary{
+			Key:        Key{Client: key.GetClient(), Audience: key.GetAudience(), Scopes: key.GetScopes()},
+			Generation: each.GetGeneration(),
+			ExpiresIn:  each.GetExpiresIn().AsDuration(),
+			RefreshIn:  each.GetRefreshIn().AsDuration(),
+			KeyHash:    each.GetKeyHash(),
+		})
+	}
+	return page
+}
+
+func seconds(d *durationpb.Duration) float64 {
+	return float64(d.GetSeconds()) + float64(d.GetNanos())/1e9
+}

@@ -1,0 +1,73 @@
+package io.mintonce.spring;
+
+import io.mintonce.MintonceException;
+import io.mintonce.Token;
+import io.mintonce.TokenSource;
+import java.io.IOException;
+import java.util.Objects;
+import org.springframework.http.HttpHeaders;
+import org.springframework.http.HttpRequest;
+import org.springframework.http.HttpStatus;
+import org.springframework.http.client.ClientHttpRequestExecution;
+import org.springframework.http.client.ClientHttpRequestInterceptor;
+import org.springframework.http.client.ClientHttpResponse;
+
+/**
+ * Sends requests of RestClient and RestTemplate with the source's token. After a 401 it rejects the
+ * token and sends the request once more with the successor.
+ *
+ * <pre>{@code
+ * RestClient api = RestClient.builder().requestInterceptor(new MintonceRequestInterceptor(source)).build();
+ * }</pre>
+ *
+ * <p>Spring holds the body in memory for interceptors, so that it can be sent again. If the
+ * rejection fails, the caller gets the API's own 401, and {@code io.mintonce} logs one warning.
+ *
+ * <p>Redirects are followed below, by the HTTP client that Spring uses. The JDK's may send the
+ * header to another host: use a request factory that does not follow redirects, or one that takes
+ * the header off.
+ */
+public final class MintonceRequestInterceptor implements ClientHttpRequestInterceptor {
+  private static final System.Logger LOG = System.getLogger("io.mintonce");
+
+  private final TokenSource source;
+
+  /**
+   * Follows a source.
+   *
+   * @param source stays the caller's to close
+   */
+  public MintonceRequestInterceptor(TokenSource source) {
+    this.source = Objects.requireNonNull(source);
+  }
+
+  /**
+   * {@inheritDoc}
+   *
+   * @throws MintonceException if there is no token
+   */
+  @Override
+  public ClientHttpResponse intercept(
+      HttpRequest request, byte[] body, ClientHttpRequestExecution execution) throws IOException {
+    Token token = source.get();
+    request.getHeaders().set(HttpHeaders.AUTHORIZATION, token.header());
+    ClientHttpResponse response = execution.execute(request, body);
+    if (response.getStatusCode().value() != HttpStatus.UNAUTHORIZED.value()) {
+      return response;
+    }
+    Token successor;
+    try {
+      successor = source.reject(token);
+    } catch (MintonceException e) {
+      LOG.log(
+          System.Logger.Level.WARNING,
+          "the API answered 401, and the token could not be replaced: {0} ({1})",
+          e.getMessage(),
+          e.reason());
+      return response;
+    }
+    response.close();
+    request.getHeaders().set(HttpHeaders.AUTHORIZATION, successor.header());
+    return execution.execute(request, body);
+  }
+}

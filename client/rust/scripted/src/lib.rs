@@ -1,0 +1,18 @@
+//! Servers for tests, which answer as they are told: a mintonced and an HTTP API.
+
+#![allow(
+    missing_docs,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use
+)] // for tests only
+#![allow(clippy::unwrap_used, clippy::doc_markdown)]
+
+pub mod api;
+pub mod certificates;
+mod pb;
+mod refusal;
+mod server;
+
+pub use refusal::Refusal;
+pub use server::{Request, Server, Token};

@@ -1,0 +1,1 @@
+"""Testees with a planted fault each, to test the suite itself."""

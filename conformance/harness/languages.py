@@ -1,0 +1,77 @@
+"""Which testees there are, and how to start them."""
+
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Final
+
+from conformance.harness.testee import ROOT
+
+PYTHON: Final = ("python", "python-threads")
+FOLDERS: Final = ("go", "java", "node", "rust")
+NAMES: Final = (*PYTHON, *FOLDERS)
+TITLES: Final = {
+    "python": "Python (asyncio)",
+    "python-threads": "Python (threads)",
+    "go": "Go",
+    "java": "Java",
+    "node": "TypeScript",
+    "rust": "Rust",
+}
+
+MUSTS: Final = ("http:", "grpc:", "cancel", "rotate", "list", "dns")
+"""Features that each language must have; a colon at the end means at least one of these."""
+EXCUSED: Final = {("python-threads", "cancel"): "a thread that waits cannot be cancelled"}
+
+
+@dataclass(frozen=True)
+class Language:
+    """How to start a testee; or, with no command, why it is left out."""
+
+    name: str
+    command: tuple[str, ...] = field(repr=False)
+    why_not: str = ""
+
+    @property
+    def is_here(self) -> bool:
+        return bool(self.command)
+
+
+@cache
+def find(name: str) -> Language:
+    """The testee of a language, as it is built now."""
+    if name in PYTHON:
+        threads = ("--threads",) if name == "python-threads" else ()
+        return Language(name, (sys.executable, "-m", "conformance.testees.python", *threads))
+    folder = ROOT / "client" / name
+    if not (folder / "Makefile").is_file():
+        return Language(name, (), f"client/{name} is not there")
+    try:
+        said = subprocess.run(
+            ["make", "-s", "--no-print-directory", "-C", str(folder), "testee-command"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Language(name, (), f"make -C client/{name} testee-command: {type(error).__name__}")
+    command = tuple(shlex.split(said.stdout.strip()))
+    if said.returncode or not command:
+        why = (said.stderr.strip().splitlines() or ["no command"])[-1]
+        return Language(name, (), f"make -C client/{name} testee-command: {why}")
+    missing = [part for part in command if part.startswith("/") and not (ROOT / part).exists()]
+    if shutil.which(command[0]) is None or missing:
+        return Language(name, (), f"not built ({(missing or command)[0]} is not there): make -C client/{name} testee")
+    return Language(name, command)
+
+
+def named(text: str) -> Language:
+    """NAME=COMMAND, for a testee that is no language's own."""
+    name, equals, command = text.partition("=")
+    if not equals or not command.strip():
+        raise ValueError(f"a testee is NAME=COMMAND, not {text!r}")
+    return Language(name, tuple(shlex.split(command)))

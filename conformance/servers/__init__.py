@@ -1,0 +1,1 @@
+"""What testees talk to."""

@@ -1,0 +1,1 @@
+"""Programs that the suite drives: Python in its two kinds."""

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Final
 
 from conformance.harness.testee import ROOT
@@ -63,10 +64,15 @@ def find(name: str) -> Language:
     if said.returncode or not command:
         why = (said.stderr.strip().splitlines() or ["no command"])[-1]
         return Language(name, (), f"make -C client/{name} testee-command: {why}")
-    missing = [part for part in command if part.startswith("/") and not (ROOT / part).exists()]
+    missing = [path for part in command if part.startswith("/") for path in part.split(":") if not _is_there(path)]
     if shutil.which(command[0]) is None or missing:
         return Language(name, (), f"not built ({(missing or command)[0]} is not there): make -C client/{name} testee")
     return Language(name, command)
+
+
+def _is_there(path: str) -> bool:
+    """Also of a class path's entry, which may end with a star."""
+    return Path(path.removesuffix("*")).exists()
 
 
 def named(text: str) -> Language:

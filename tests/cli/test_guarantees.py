@@ -22,7 +22,8 @@ GUIDES = [
     ),
 ]
 SOURCES = "".join(path.read_text() for path in (ROOT / "server").rglob("*.py"))
-WORDS = set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", SOURCES))
+CLIENTS = [*(ROOT / "client" / "python").rglob("*.py"), *(ROOT / "client" / "rust" / "src").rglob("*.rs")]
+WORDS = set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", SOURCES + "".join(path.read_text() for path in CLIENTS)))
 NAMES_OF_OTHERS = {"core_pattern"}
 DEFAULTS = {row.name: row.default.strip('"') for row in reference()}
 FIELDS_OF_EVERY_LINE = {"timestamp", "level", "event", "logger", "request_id"}

@@ -21,7 +21,6 @@ from mintonce import (
     TokenClient,
     Unavailable,
     Unreachable,
-    _status,
 )
 from mintonce.v1 import tokens_pb2, types_pb2
 from support.scripted_server import AUDIENCE, CLIENT, ScriptedServer
@@ -131,13 +130,19 @@ def test_details_that_are_not_google_rpc_count_as_not_said(server: ScriptedServe
         client.get(CLIENT, AUDIENCE)
 
 
-def test_a_delay_counts_without_a_reason_and_is_never_negative() -> None:
+@pytest.mark.parametrize(("seconds", "kept"), [(2, 2.5), (-3, 0.0)])
+def test_a_delay_counts_without_a_reason_and_is_never_negative(
+    server: ScriptedServer, seconds: int, kept: float
+) -> None:
     """A proxy may say when to come again, too."""
-    for seconds, kept in ((2.5, 2.5), (-3.0, 0.0)):
-        status = Status(code=8)
-        status.details.add().Pack(RetryInfo(retry_delay=Duration(seconds=int(seconds), nanos=int(seconds % 1 * 1e9))))
-        packed = (("grpc-status-details-bin", status.SerializeToString()),)
-        assert _status.decode(packed) == _status.Details(retry_after=kept)
+    status = Status(code=8)
+    nanos = 500_000_000 if seconds > 0 else -500_000_000
+    status.details.add().Pack(RetryInfo(retry_delay=Duration(seconds=seconds, nanos=nanos)))
+    packed = (("grpc-status-details-bin", status.SerializeToString()),)
+    server._failures["GetToken"] = (grpc.StatusCode.RESOURCE_EXHAUSTED, "full", packed, 1)
+    with TokenClient(server.target) as client, pytest.raises(Unavailable) as caught:
+        client.get(CLIENT, AUDIENCE)
+    assert (caught.value.reason, caught.value.retry_after) == ("RESOURCE_EXHAUSTED", kept)
 
 
 def test_no_server_names_the_address_that_was_tried(server: ScriptedServer) -> None:

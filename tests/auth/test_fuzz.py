@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from joserfc import jws
 
@@ -57,6 +57,7 @@ def refused(certificate: bytes | None, authorization: Sequence[str]) -> None:
             assert len(part) < 16 or part not in said
 
 
+@example(["Bearer \ud800"], None)
 @given(st.lists(texts | texts.map("Bearer {}".format), max_size=3), st.none() | st.binary(max_size=50))
 def test_no_text_gets_in(authorization: list[str], certificate: bytes | None) -> None:
     """With whatever certificate."""

@@ -37,6 +37,9 @@ KNOWN = Identifier(
 )
 API_KEYS: ApiKeys = parse_api_keys(f"[keys]\n{new_api_key('billing')[1]}".encode())
 
+REMEDY = "Send a client certificate or a JWT as authorization: Bearer or an API key as authorization: Bearer."
+"""Our own words, which hypothesis finds in the code and may send."""
+
 texts = st.text(st.characters(exclude_categories=()), max_size=200)  # lone surrogates, too
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | texts | st.sampled_from([ISSUER, AUDIENCE, SUBJECT, NOW]),
@@ -54,7 +57,7 @@ def refused(certificate: bytes | None, authorization: Sequence[str]) -> None:
     said = str(caught.value) + caught.value.remedy
     for sent in authorization:
         for part in sent.removeprefix("Bearer ").split("."):
-            assert len(part) < 16 or part not in said
+            assert len(part) < 16 or part in REMEDY or part not in said
 
 
 @example(["Bearer \ud800"], None)

@@ -165,6 +165,11 @@ func TestMutualTLSFollowsItsFiles(t *testing.T) {
 	if server.Calls(scripted.Watch) != 1 || server.Watching() != 1 {
 		t.Errorf("%d watches were begun, %d are open", server.Calls(scripted.Watch), server.Watching())
 	}
+	if lines := client.Lines(); lines != 2 {
+		t.Errorf("%d connections", lines)
+	}
+	_ = source.Close()
+	eventually(t, "the old connection closes with its last call", func() bool { return client.Lines() == 1 })
 }
 
 func TestHintsSayWhatIsWrong(t *testing.T) {

@@ -28,7 +28,11 @@ func TestNothingPrintsTheText(t *testing.T) {
 	}
 	for name, value := range values {
 		var texts []string
-		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%c"} {
+		verbs := []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X"}
+		if name != "source" && name != "client" { // which change while numbers of theirs would be read
+			verbs = append(verbs, "%d", "%t", "%c")
+		}
+		for _, verb := range verbs {
 			texts = append(texts, fmt.Sprintf(verb, value))
 		}
 		if name != "source" && name != "client" && name != "option" {

@@ -22,9 +22,8 @@ use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Response, Status, metadata::MetadataMap, transport::server::Connected};
 
 use crate::{
-    Refusal,
-    pb::{
-        self,
+    Refusal, pb,
+    stubs::{
         admin_service_server::{AdminService, AdminServiceServer},
         token_service_server::{TokenService, TokenServiceServer},
     },

@@ -2,6 +2,7 @@ package io.mintonce;
 
 import static io.mintonce.testing.Eventually.eventually;
 import static io.mintonce.testing.ScriptedServer.error;
+import static io.mintonce.testing.ScriptedServer.raw;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -92,11 +93,33 @@ class TokenSourceFollowTest extends SourceFixture {
   @Test
   void aDrainingServerIsWatchedAgainAndNothingIsSeen() throws Exception {
     try (TokenSource source = builder().open()) {
-      eventually("a watch", () -> server.watches.get() == 1);
+      eventually("a watch", () -> server.watching() == 1);
       server.endWatches(error(Status.Code.UNAVAILABLE, "DRAINING", 0));
       eventually("another watch", () -> server.watches.get() >= 2);
       assertEquals(101, source.get().generation());
       assertEquals(1, server.gets.get());
+    }
+  }
+
+  @Test
+  void callsThatTheServerCancelsAreMadeAgain() throws Exception {
+    server.lifeMillis = 800;
+    server.refreshMillis = 800;
+    try (TokenSource source = builder().open()) {
+      eventually("a watch", () -> server.watching() == 1);
+      server.failGet = raw(Status.Code.CANCELLED, null, true);
+      server.failWatch = raw(Status.Code.CANCELLED, null, true);
+      server.endWatches(raw(Status.Code.CANCELLED, null, true));
+      eventually("its end", () -> source.peek().isEmpty());
+      eventually(
+          "a cause",
+          () ->
+              assertThrows(TokenExpiredException.class, source::token).getCause()
+                      instanceof MintonceException cause
+                  && cause.reason().equals("CANCELLED"));
+      server.failGet = null;
+      server.failWatch = null;
+      eventually("a token", () -> source.peek().isPresent());
     }
   }
 

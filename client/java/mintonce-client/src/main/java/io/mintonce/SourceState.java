@@ -25,9 +25,10 @@ final class SourceState {
   final ReentrantLock lock = new ReentrantLock();
 
   /**
-   * What reads without the lock. Null after the close, and while the token is known to be rejected.
+   * For reads without the lock. Null after the close, and while the token is known to be rejected.
+   * Changes with the lock held.
    */
-  private volatile @Nullable Snapshot snapshot;
+  private volatile @Nullable Token held;
 
   private final CopyOnWriteArrayList<Listener> listeners = new CopyOnWriteArrayList<>();
   private final Runnable kick;
@@ -42,21 +43,25 @@ final class SourceState {
     this.follower =
         new Follower(first, Clock.now(), () -> ThreadLocalRandom.current().nextDouble());
     this.kick = kick;
-    this.snapshot = new Snapshot(first);
+    this.held = first;
   }
 
   // ---- reads
 
-  /** The live token, by memory alone; null: {@link #live} knows more. */
+  /**
+   * The live token, without the lock; null: {@link #live} knows more.
+   *
+   * <p>Each read looks at the clock, though that is nearly all of what it costs. An alarm before
+   * the end would be cheaper, but after a stop of this process callers may run before it does.
+   */
   @Nullable Token peek() {
-    Snapshot held = snapshot;
-    return held != null && held.isLive() ? held.token() : null;
+    Token token = held;
+    return token != null && token.isLive() ? token : null;
   }
 
   /** The newest token, live or not; null after the close, and once it is known to be rejected. */
   @Nullable Token held() {
-    Snapshot held = snapshot;
-    return held == null ? null : held.token();
+    return held;
   }
 
   /** The live token, or null. Throws ClosedException. */
@@ -238,7 +243,7 @@ final class SourceState {
       change.apply(follower, now);
       after = follower.token();
       if (!Objects.equals(after, before)) {
-        hold(after);
+        held = after;
       }
       for (Waiter waiter : waiters) {
         Runnable outcome = waiter.outcome(now);
@@ -264,7 +269,7 @@ final class SourceState {
         return false;
       }
       closed = true;
-      hold(null);
+      held = null;
       ended = List.copyOf(waiters);
       waiters.clear();
       listeners.clear();
@@ -278,15 +283,6 @@ final class SourceState {
   /** What happened, to the follower. */
   interface Change {
     void apply(Follower follower, double now);
-  }
-
-  /** With the lock held: what reads get from now on. */
-  private void hold(@Nullable Token token) {
-    Snapshot old = snapshot;
-    snapshot = token == null ? null : new Snapshot(token);
-    if (old != null) {
-      old.release();
-    }
   }
 
   private void mustBeOpen() {

@@ -4,6 +4,7 @@ import static io.mintonce.testing.Eventually.eventually;
 import static io.mintonce.testing.ScriptedServer.error;
 import static io.mintonce.testing.ScriptedServer.raw;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -11,6 +12,8 @@ import io.grpc.Context;
 import io.grpc.Status;
 import java.time.Duration;
 import java.util.Optional;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 
 /** How a source comes by successors, and what it does without one. */
@@ -72,6 +75,36 @@ class TokenSourceFollowTest extends SourceFixture {
           () ->
               assertThrows(TokenExpiredException.class, source::token).getCause()
                   instanceof UnreachableException);
+    }
+  }
+
+  /** As after a stop of the process (SIGSTOP): callers read before anything else has run. */
+  @Test
+  void aTokenThatIsOverIsNotServedWhileTheWorkStandsStill() throws Exception {
+    server.lifeMillis = 1500;
+    server.refreshMillis = 1500;
+    CountDownLatch standing = new CountDownLatch(2);
+    CountDownLatch release = new CountDownLatch(1);
+    try (TokenSource source = builder().open()) {
+      Token token = source.get();
+      for (int i = 0; i < 2; i++) {
+        Background.run(
+            () -> {
+              standing.countDown();
+              try {
+                release.await();
+              } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+              }
+            });
+      }
+      assertTrue(standing.await(10, TimeUnit.SECONDS));
+      eventually("its end", () -> !token.isLive());
+      assertEquals(Optional.empty(), source.peek());
+      assertThrows(TokenExpiredException.class, source::token);
+      assertFalse(source.getAsync().isDone());
+    } finally {
+      release.countDown();
     }
   }
 

@@ -55,6 +55,12 @@ def _chosen(config: pytest.Config) -> list[Language]:
 
 
 @pytest.fixture
+def everyone(request: pytest.FixtureRequest) -> list[Language]:
+    """All languages whose testees are here, for the case in which they work together."""
+    return [language for language in _chosen(request.config) if language.is_here]
+
+
+@pytest.fixture
 def command(language: Language, record_property: Callable[[str, object], None]) -> tuple[str, ...]:
     """What starts the language's testee."""
     record_property("language", language.name)

@@ -31,15 +31,16 @@ class Recorder:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """With pytest-xdist, in the process that collects."""
         said = dict(report.user_properties)
-        case, language = number(report.nodeid.rpartition("::")[2]), str(said.get("language", ""))
-        if case is None or not language:
+        case, languages = number(report.nodeid.rpartition("::")[2]), str(said.get("language", ""))
+        if case is None or not languages:
             return
         if hello := said.get("hello"):
-            self._hellos[language] = hello
+            self._hellos[languages] = hello
         if report.when == "call" or report.outcome != "passed":
             outcome = {"passed": PASSED, "failed": FAILED}.get(report.outcome, LEFT_OUT)
-            cases = self._cases.setdefault(language, {})
-            cases[case] = min(cases.get(case, outcome), outcome, key=_WORST_FIRST.index)
+            for language in languages.split(","):  # several where they work together
+                cases = self._cases.setdefault(language, {})
+                cases[case] = min(cases.get(case, outcome), outcome, key=_WORST_FIRST.index)
 
     def pytest_sessionfinish(self) -> None:
         """Whatever happened: what is known is written."""

@@ -51,9 +51,7 @@ class Service:
 
     def _follow(self) -> None:
         while not self._over.is_set():
-            waiting = self._testee.start(
-                "updated", source="s", than=self.tokens[-1]["generation"], timeout_ms=1000
-            )
+            waiting = self._testee.start("updated", source="s", than=self.tokens[-1]["generation"], timeout_ms=1000)
             answer = waiting.answer.result(10)
             if "ok" in answer:
                 self.tokens.append(answer["ok"])

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,99 +15,6 @@ import (
 	"github.com/mintonce/mintonce/client/go/internal/scripted"
 	pb "github.com/mintonce/mintonce/client/go/mintoncev1"
 )
-
-func TestOpenBringsTheFirstTokenByOneCall(t *testing.T) {
-	server := scripted.New(t)
-	source := open(t, server)
-	token := get(t, source)
-	if token.Header() != "Bearer secret-101" || token.Generation() != 101 || token.Origin() != mintonce.OriginMint {
-		t.Errorf("got %v with another header", token)
-	}
-	for range 10_000 {
-		get(t, source)
-	}
-	if calls := server.Calls(scripted.Get); calls != 1 {
-		t.Errorf("%d calls", calls)
-	}
-}
-
-func TestAFailedOpenLeavesNothingBehind(t *testing.T) {
-	server := scripted.New(t)
-	server.Fail(scripted.Get, scripted.Failure(codes.NotFound, "UNKNOWN_CLIENT", 0))
-	before := runtime.NumGoroutine()
-	_, err := mintonce.NewSource(t.Context(), "billing", mintonce.WithTarget(server.Target()))
-	failure := asError(t, err)
-	if !errors.Is(err, mintonce.ErrRefused) || failure.Remedy != "Mend it." || failure.RequestID != "r-1" ||
-		failure.Reason != "UNKNOWN_CLIENT" || failure.Code != codes.NotFound {
-		t.Errorf("got %#v", failure)
-	}
-	eventually(t, "the goroutines end", func() bool { return runtime.NumGoroutine() <= before+3 }) // the server has some
-}
-
-func TestNobodyListens(t *testing.T) {
-	server := scripted.New(t)
-	server.Stop()
-	_, err := mintonce.NewSource(t.Context(), "billing", mintonce.WithTarget(server.Target()))
-	failure := asError(t, err)
-	if !errors.Is(err, mintonce.ErrUnreachable) || !errors.Is(err, mintonce.ErrUnavailable) ||
-		!strings.Contains(failure.Remedy, server.Target()) {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestOpenWaitsForAServerThatIsNotThereYet(t *testing.T) {
-	server := scripted.New(t)
-	server.Stop()
-	opened := make(chan error, 1)
-	go func() {
-		source, err := mintonce.NewSource(t.Context(), "billing", mintonce.WithTarget(server.Target()),
-			mintonce.WithWaitForServer(time.Minute))
-		if err == nil {
-			err = source.Close()
-		}
-		opened <- err
-	}()
-	select {
-	case err := <-opened:
-		t.Fatalf("it did not wait: %v", err)
-	case <-time.After(time.Second):
-	}
-	server.Start()
-	if err := <-opened; err != nil {
-		t.Error(err)
-	}
-}
-
-func TestOpenThatWaitsEndsAtAnyOtherError(t *testing.T) {
-	server := scripted.New(t)
-	server.Fail(scripted.Get, scripted.Failure(codes.PermissionDenied, "PERMISSION_DENIED", 0))
-	_, err := mintonce.NewSource(t.Context(), "billing", mintonce.WithTarget(server.Target()),
-		mintonce.WithWaitForServer(time.Hour))
-	if !errors.Is(err, mintonce.ErrRefused) || server.Calls(scripted.Get) != 1 {
-		t.Errorf("got %v after %d calls", err, server.Calls(scripted.Get))
-	}
-}
-
-func TestOpenThatWaitsEndsWithItsContext(t *testing.T) {
-	server := scripted.New(t)
-	server.Stop()
-	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(100*time.Millisecond, cancel)
-	_, err := mintonce.NewSource(ctx, "billing", mintonce.WithTarget(server.Target()), mintonce.WithWaitForServer(time.Hour))
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestOpenThatWaitsGivesUp(t *testing.T) {
-	server := scripted.New(t)
-	server.Stop()
-	_, err := mintonce.NewSource(t.Context(), "billing", mintonce.WithTarget(server.Target()),
-		mintonce.WithWaitForServer(300*time.Millisecond))
-	if !errors.Is(err, mintonce.ErrUnreachable) {
-		t.Errorf("got %v", err)
-	}
-}
 
 func TestASuccessorComesThroughTheWatch(t *testing.T) {
 	server := scripted.New(t)
@@ -282,80 +188,6 @@ func TestInsideTheBackOffTokenFailsAtOnce(t *testing.T) {
 	}
 	if calls := server.Calls(scripted.Get); calls != 2 {
 		t.Errorf("%d calls", calls)
-	}
-}
-
-func TestRejectBringsTheSuccessor(t *testing.T) {
-	server := scripted.New(t)
-	source := open(t, server)
-	newer, err := source.Reject(t.Context(), get(t, source))
-	if err != nil || newer.Generation() != 102 {
-		t.Fatalf("got %v, %v", newer, err)
-	}
-	if rejects, gets := server.Calls(scripted.Reject), server.Calls(scripted.Get); rejects != 1 || gets != 2 {
-		t.Errorf("%d reports, %d fetches", rejects, gets)
-	}
-}
-
-func TestManyRejectsOfOneGenerationAreOneReport(t *testing.T) {
-	server := scripted.New(t)
-	source := open(t, server)
-	token := get(t, source)
-	for _, each := range together(50, func() (*mintonce.Token, error) { return source.Reject(t.Context(), token) }, nil) {
-		if each.err != nil || each.token.Generation() != 102 {
-			t.Fatalf("got %v, %v", each.token, each.err)
-		}
-	}
-	if calls := server.Calls(scripted.Reject); calls != 1 {
-		t.Errorf("%d reports", calls)
-	}
-	// An old generation: the current token, and no call.
-	if newer, err := source.Reject(t.Context(), token); err != nil || newer.Generation() != 102 {
-		t.Errorf("got %v, %v", newer, err)
-	}
-	if calls := server.Calls(scripted.Reject); calls != 1 {
-		t.Errorf("%d reports", calls)
-	}
-}
-
-func TestARefusedReportLeavesTheTokenInUse(t *testing.T) {
-	server := scripted.New(t)
-	source := open(t, server)
-	token := get(t, source)
-	server.Fail(scripted.Reject, scripted.Failure(codes.ResourceExhausted, "ROTATION_TOO_SOON", 10*time.Second))
-	var first *mintonce.Error
-	for range 3 {
-		_, err := source.Reject(t.Context(), token)
-		failure := asError(t, err)
-		if failure.Reason != "ROTATION_TOO_SOON" || failure.RetryAfter != 10*time.Second ||
-			!errors.Is(err, mintonce.ErrUnavailable) || failure == first {
-			t.Fatalf("got %v", err)
-		}
-		first = failure
-		if got := get(t, source); got != token {
-			t.Errorf("got %v", got)
-		}
-	}
-	if calls := server.Calls(scripted.Reject); calls != 1 {
-		t.Errorf("%d reports", calls)
-	}
-}
-
-func TestAfterARejectNothingDeadIsServed(t *testing.T) {
-	server := scripted.New(t)
-	source := open(t, server)
-	token := get(t, source)
-	server.Fail(scripted.Get, scripted.Failure(codes.FailedPrecondition, "ISSUER_REFUSED", 0, "issuer_error", "invalid_client"))
-	_, err := source.Reject(t.Context(), token)
-	if failure := asError(t, err); failure.Reason != "ISSUER_REFUSED" || failure.IssuerError != "invalid_client" ||
-		!errors.Is(err, mintonce.ErrRefused) {
-		t.Errorf("got %v", err)
-	}
-	if got, err := source.Peek(); !errors.Is(err, mintonce.ErrExpired) {
-		t.Errorf("Peek gives %v, %v", got, err)
-	}
-	if got, err := source.Token(t.Context()); !errors.Is(err, mintonce.ErrExpired) {
-		t.Errorf("got %v, %v", got, err)
 	}
 }
 

@@ -8,7 +8,7 @@ from time import sleep
 
 import pytest
 
-from conformance.harness.kit import Serve, Start
+from conformance.harness.kit import Serve, Start, needs
 from conformance.harness.testee import Testee
 from conformance.servers.files import Authority, bearer, replace
 from conformance.servers.scripted import FIRST, KEY, Scripted, unix_address
@@ -54,8 +54,7 @@ def test_case_29_over_tls(testee: Testee, serve: Serve, file: Path, canaries: li
 
 def test_case_29_over_a_unix_socket(testee: Testee, serve: Serve, file: Path, canaries: list[str]) -> None:
     """In clear: it does not leave this host."""
-    if "unix" not in testee.features:
-        pytest.skip("unsupported: unix")
+    needs(testee, "unix")
     with tempfile.TemporaryDirectory() as folder:
         server = serve(unix_address(Path(folder)))
         testee.call("open", source="s", **KEY, target=server.target, bearer_file=file)

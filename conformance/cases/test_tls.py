@@ -7,7 +7,7 @@ from time import sleep
 
 import pytest
 
-from conformance.harness.kit import Serve, Start
+from conformance.harness.kit import Serve, Start, needs
 from conformance.harness.testee import Testee
 from conformance.servers.files import TRADITIONAL, Authority, replace
 from conformance.servers.scripted import FIRST, KEY, Scripted, unix_address
@@ -174,8 +174,7 @@ def test_case_28_a_replaced_authority(testee: Testee, mutual: Scripted, authorit
 
 def test_case_36_a_unix_socket(testee: Testee, serve: Serve) -> None:
     """As host:port."""
-    if "unix" not in testee.features:
-        pytest.skip("unsupported: unix")
+    needs(testee, "unix")
     with tempfile.TemporaryDirectory() as folder:  # a short path: sockets' names are
         server = serve(unix_address(Path(folder)))
         testee.call("open", source="s", **KEY, target=server.target)

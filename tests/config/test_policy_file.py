@@ -57,7 +57,7 @@ def test_a_file_becomes_rules_in_their_order() -> None:
         ("[[rules]", "p.toml: this is not TOML (at line 1, column 8)"),
         (b"\xff", "p.toml: this is not UTF-8 text"),
         ("a=" + "[" * 5000, "p.toml: this is nested too deeply"),
-        ("a=" + "9" * 5000, "p.toml: it contains a number that is too long"),
+        ("a=" + "9" * 5000, "p.toml: this contains a number that is too long"),
         (b"#" * (MAX_FILE_BYTES + 1), f"p.toml: the file is larger than {MAX_FILE_BYTES} bytes"),
         ("[[rules]]\n" * (MAX_RULES + 1), f"p.toml: rules: more than {MAX_RULES}"),
         (f"rule = 1\n{RULE}", "p.toml: rule: is not a key of a policy"),

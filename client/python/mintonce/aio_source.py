@@ -2,7 +2,6 @@
 
 # ruff: noqa: ASYNC109 - a `timeout` is the deadline of the gRPC call, and must mean the same in both halves
 
-import itertools
 from collections.abc import Callable, Iterable
 from time import monotonic
 from types import TracebackType
@@ -218,18 +217,18 @@ class AsyncTokenSource:
 
     async def _first(self, client: AsyncTokenClient) -> Token:
         """Tries again, if so wished, while there is no server."""
-        give_up_at = monotonic() + self._wait_for_server
-        for failures in itertools.count(1):
+        give_up_at, failures = monotonic() + self._wait_for_server, 0
+        while True:
             try:
                 return await self._fetch(client)
             except MintonceError as error:
                 left = give_up_at - monotonic()
                 if left <= 0 or not (isinstance(error, Unreachable) or error.reason == "DRAINING"):
                     raise
+                failures += 1
                 pause = min(left, backoff(failures, error))
             await _io.pause(self._wake, pause)
             self._must_be_open()
-        raise AssertionError  # for type checkers: the loop has no end
 
     @property
     def _state(self) -> Follower:

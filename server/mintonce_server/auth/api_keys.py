@@ -3,10 +3,10 @@
 import hashlib
 import re
 import secrets
-import tomllib
 from collections.abc import Mapping
 from typing import Final, cast
 
+from mintonce_server.common.strict_toml import NotToml, parse_toml
 from mintonce_server.core.caller import Caller, CallerKind
 from mintonce_server.core.errors import MintonceError, Unauthenticated
 from mintonce_server.core.secret import Secret
@@ -74,10 +74,9 @@ def _digest(key: str) -> bytes:
 
 def _table(data: bytes) -> Mapping[str, object]:
     try:
-        document = tomllib.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
+        document = parse_toml(data)
+    except NotToml:
         document = None
-    # Raised outside of the handler: the parser's error contains the whole text.
     if document is None or set(document) - {"keys"} or not isinstance(document.get("keys", {}), dict):
         raise ApiKeysError(
             "the file of API keys is not TOML with one table [keys]",

@@ -69,12 +69,12 @@ def address(config: Path | None, environ: Mapping[str, str]) -> str:
 
 
 def _read(config: Path) -> dict[str, Any]:
-    import tomllib  # most containers have no config file
+    from mintonce_server.common.strict_toml import parse_toml  # most containers have no config file
 
     try:
         with config.open("rb") as file:
-            return tomllib.loads(file.read(_MAX_CONFIG).decode())
-    except (OSError, ValueError) as error:  # ValueError: not TOML, or not UTF-8
+            return parse_toml(file.read(_MAX_CONFIG))
+    except (OSError, ValueError) as error:  # ValueError: not TOML, or a NUL in the path
         raise NoHealthAddress(f"{config} cannot be read", remedy="Run `mintonced check` for the reason.") from error
 
 

@@ -40,7 +40,8 @@ def run_until_signal(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
 
         def interrupt() -> None:
             stopping.set()
-            loop.remove_signal_handler(signal.SIGINT)
+            # The kernel's own action, because a KeyboardInterrupt may be lost: in a callback, or in a busy loop.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
 
         loop.add_signal_handler(signal.SIGTERM, stopping.set)
         loop.add_signal_handler(signal.SIGINT, interrupt)

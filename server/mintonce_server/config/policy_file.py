@@ -1,12 +1,12 @@
 """The policy file: TOML with one table [[rules]] per rule. core.policy evaluates the rules."""
 
 import re
-import tomllib
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, Final, cast
 
 from mintonce_server.common.files import MAX_FILE_BYTES, FileError, read_file, require_not_writable
+from mintonce_server.common.strict_toml import NotToml, parse_toml
 from mintonce_server.config.issues import SettingsError, ValidationIssue, did_you_mean, dotted, file_issue
 from mintonce_server.core.patterns import Pattern, pattern_fault
 from mintonce_server.core.policy import OPEN_RULE, USUAL_ACTS, Act, Policy, Rule
@@ -23,7 +23,6 @@ _NEEDED: Final = ("callers", "clients", "audiences")
 _KEYS: Final = ("name", *_LISTS, "may")
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LONGEST_SHOWN: Final = 64
-_POSITION: Final = re.compile(r"\(at [^()]*\)\Z")
 _SHAPE: Final = "Write one table [[rules]] for each rule, as docs/security/policy.md shows."
 
 _Note = Callable[[str, str, str], None]
@@ -58,21 +57,12 @@ def parse_policy(data: bytes, where: str, clients: Collection[str] | None = None
 
 
 def _tables(data: bytes, where: str) -> dict[str, Any]:
-    what, remedy = "this is not TOML", "Fix the syntax; see https://toml.io."
-    try:
-        if len(data) <= MAX_FILE_BYTES:
-            return tomllib.loads(data.decode("utf-8-sig"))
-        what, remedy = f"the file is larger than {MAX_FILE_BYTES} bytes", "Combine rules with patterns."
-    except tomllib.TOMLDecodeError as error:
-        # Only the position: the message quotes the file, which may be the wrong one.
-        position = _POSITION.search(str(error))
-        what += f" {position[0]}" if position else ""
-    except UnicodeDecodeError:
-        what = "this is not UTF-8 text"
-    except RecursionError:
-        what = "this is nested too deeply"
-    except ValueError:
-        what = "it contains a number that is too long"
+    what, remedy = f"the file is larger than {MAX_FILE_BYTES} bytes", "Combine rules with patterns."
+    if len(data) <= MAX_FILE_BYTES:
+        try:
+            return parse_toml(data)
+        except NotToml as error:
+            what, remedy = f"this {error}", "Fix the syntax; see https://toml.io."
     raise SettingsError([ValidationIssue(where, what, remedy)])
 
 

@@ -6,7 +6,6 @@ Neither says in which variable or file a value stood, and the errors of both con
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource
 
 from mintonce_server.common.files import FileError, read_file, require_not_writable, require_private
+from mintonce_server.common.strict_toml import NotToml, parse_toml
 from mintonce_server.config.issues import (
     ALTERNATIVES,
     DELIMITER,
@@ -46,7 +46,6 @@ _TOP: Final = frozenset(ServerSettings.model_fields)
 _KUBERNETES = re.compile(
     r"MINTONCE_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)", re.ASCII
 )
-_POSITION = re.compile(r"\(at [^()]*\)\Z")
 
 
 class EnvironmentSource(EnvSettingsSource):
@@ -211,18 +210,9 @@ def _read_toml(config: Path) -> dict[str, Any]:
 
 def _parse(data: bytes) -> dict[str, Any]:
     try:
-        return tomllib.loads(data.decode("utf-8-sig"))  # editors of Windows begin a file with a mark
-    except tomllib.TOMLDecodeError as error:
-        # Only the position: the message may quote a character of a secret, newer ones carry the whole document.
-        position = _POSITION.search(str(error))
-        what = f"is not TOML {position[0]}" if position else "is not TOML"
-    except UnicodeDecodeError:
-        what = "is not UTF-8 text"
-    except RecursionError:
-        what = "is nested too deeply"
-    except ValueError:
-        what = "contains a number that is too long"
-    raise FileError(what, "Fix the syntax; see https://toml.io.")
+        return parse_toml(data)
+    except NotToml as error:
+        raise FileError(str(error), "Fix the syntax; see https://toml.io.") from error
 
 
 def _holds_secret(values: dict[str, Any]) -> bool:

@@ -4,12 +4,12 @@ import asyncio
 from dataclasses import replace
 from typing import Final
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.cache import NEVER, Cache, Entry
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.events import Cause
 from mintonce_server.core.mint import LeasedMinter, Obtained, ends_soon
 from mintonce_server.core.outage import OutageMinter
-from mintonce_server.core.ports import Clock
 from mintonce_server.core.reconcile import Reconciler
 from mintonce_server.core.single_flight import SingleFlight
 from mintonce_server.core.token import Origin

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core import edge, events
 from mintonce_server.core.backoff import error_of, failure_of
 from mintonce_server.core.cache import NEVER, Entry
@@ -20,7 +21,7 @@ from mintonce_server.core.errors import (
 )
 from mintonce_server.core.events import Cause
 from mintonce_server.core.mint_attempt import Attempt, MintAttempts, Overtaken
-from mintonce_server.core.ports import AcquireRequest, Backoff, Clock, Hit, Lease, Refusal, TokenStore, Wait
+from mintonce_server.core.ports import AcquireRequest, Backoff, Hit, Lease, Refusal, TokenStore, Wait
 from mintonce_server.core.single_flight import Wakeups
 from mintonce_server.core.token import Minted, Origin, Token
 from mintonce_server.core.turns import PATIENCE

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core import edge, events
 from mintonce_server.core.backoff import failure_of, full_jitter, trouble_of_issuer
 from mintonce_server.core.cache import Entry
@@ -13,7 +14,7 @@ from mintonce_server.core.client import OAuthClient
 from mintonce_server.core.errors import IssuerError, IssuerUnavailable, Reason, StoreUnavailable
 from mintonce_server.core.events import Cause
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.ports import Admitted, Backoff, Clock, IssuerGate, Wait
+from mintonce_server.core.ports import Admitted, Backoff, IssuerGate, Wait
 from mintonce_server.core.token import Minted
 from mintonce_server.core.turns import NoTurn, WaitBudget
 

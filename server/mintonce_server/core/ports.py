@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from mintonce_server.common.clock import Clock as Clock
 from mintonce_server.core.errors import Reason, StoreUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.token import Minted, Token

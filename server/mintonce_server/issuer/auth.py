@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 from urllib.parse import quote_plus, urlsplit
 
-from mintonce_server.core.ports import Clock
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.secret import Secret
 from mintonce_server.issuer.certificate import ClientCertificate
 from mintonce_server.issuer.options import JSON, ClientCredentials, EndpointOptions

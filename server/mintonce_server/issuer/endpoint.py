@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Callable
 
+from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import Foreign, IssuerError, IssuerMalformed, IssuerUnavailable
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.ports import Clock, Issuer
+from mintonce_server.core.ports import Issuer
 from mintonce_server.core.token import Minted
 from mintonce_server.issuer.auth import ClientAuthentication, ClientProof, authentication
 from mintonce_server.issuer.http import HttpTransport

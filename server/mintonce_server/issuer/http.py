@@ -4,7 +4,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, Final
 
 import httpx
@@ -151,11 +151,8 @@ class _Pool:
         )
         self._users += 1
         try:
-            response = await self._http.handle_async_request(post)
-            try:
+            async with aclosing(await self._http.handle_async_request(post)) as response:
                 yield response
-            finally:
-                await response.aclose()
         finally:
             self._users -= 1
             await self._close_if_done()

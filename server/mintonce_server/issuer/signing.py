@@ -25,8 +25,6 @@ RSA_BITS_MIN: Final = 2048
 THUMBPRINT: Final = "thumbprint"
 """As a key id: the key's SHA-256 thumbprint (RFC 7638)."""
 
-SIGNING_ALGORITHMS: Final = ("RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA")
-
 _OF_CURVES: Final[Mapping[str, str]] = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 _NEEDS: Final[Mapping[str, str]] = {
     "RS256": f"an RSA key of at least {RSA_BITS_MIN} bits",
@@ -36,6 +34,7 @@ _NEEDS: Final[Mapping[str, str]] = {
     "ES512": "a key on the curve P-521",
     "EdDSA": "an Ed25519 key",
 }
+SIGNING_ALGORITHMS: Final = tuple(_NEEDS)
 
 _Key = RSAKey | ECKey | OKPKey
 

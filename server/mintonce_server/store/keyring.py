@@ -4,12 +4,12 @@ import base64
 import hashlib
 import re
 import secrets
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
+from mintonce_server.common.strict_toml import NotToml, parse_toml
 from mintonce_server.core.errors import MintonceError
 from mintonce_server.core.secret import Secret
 
@@ -110,11 +110,9 @@ def with_new_key(text: str, seal_from: float) -> str:
 
 def _document(data: bytes) -> dict[str, Any]:
     try:
-        return tomllib.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        pass
-    # Raised outside of the handler: the parser's error contains the whole text.
-    raise KeyringError("the sealing keys file is not TOML", remedy=_REMEDY)
+        return parse_toml(data)
+    except NotToml as error:
+        raise KeyringError("the sealing keys file is not TOML", remedy=_REMEDY) from error
 
 
 def _sealing_key(entry: object) -> SealingKey:

@@ -2,33 +2,18 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
-	"os"
 	"runtime"
 	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
 
-	rpccode "google.golang.org/genproto/googleapis/rpc/code"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/local"
-	"google.golang.org/grpc/status"
-
 	mintonce "github.com/mintonce/mintonce/client/go"
-	"github.com/mintonce/mintonce/client/go/grpcauth"
-	"github.com/mintonce/mintonce/client/go/httpauth"
-	pb "github.com/mintonce/mintonce/client/go/mintoncev1"
 )
 
 var features = []string{
@@ -194,118 +179,6 @@ func (t *testee) close(_ context.Context, r *request) answer {
 	return ok(map[string]any{})
 }
 
-func (t *testee) clientOpen(_ context.Context, r *request) answer {
-	options := []mintonce.ClientOption{mintonce.WithLogger(t.logger)}
-	for _, each := range connectionOptions(r) {
-		options = append(options, each)
-	}
-	client, err := mintonce.NewClient(options...)
-	if err != nil {
-		return t.failed(err)
-	}
-	t.mu.Lock()
-	t.clients[r.Conn] = client
-	t.mu.Unlock()
-	return ok(map[string]any{})
-}
-
-func (t *testee) clientGet(ctx context.Context, r *request) answer {
-	client, err := t.client(r)
-	if err != nil {
-		return failed(err)
-	}
-	ctx, cancel := timeout(ctx, r)
-	defer cancel()
-	var options []mintonce.GetOption
-	if r.MinTTL != nil {
-		options = append(options, mintonce.WithMinTTL(span(*r.MinTTL)))
-	}
-	token, err := client.Get(ctx, r.key(), options...)
-	return t.tokenOr(nil, token, err)
-}
-
-func (t *testee) clientWatch(ctx context.Context, r *request) answer {
-	client, err := t.client(r)
-	if err != nil {
-		return failed(err)
-	}
-	ctx, cancel := timeout(ctx, r)
-	defer cancel()
-	tokens := []any{}
-	for token, err := range client.Watch(ctx, r.key()) {
-		if err != nil {
-			answer := t.failed(err)
-			answer["tokens"] = tokens
-			return answer
-		}
-		if tokens = append(tokens, describeToken(token)); len(tokens) == r.Count {
-			break
-		}
-	}
-	return ok(map[string]any{"tokens": tokens})
-}
-
-func (t *testee) clientReject(ctx context.Context, r *request) answer {
-	client, err := t.client(r)
-	if err != nil {
-		return failed(err)
-	}
-	ctx, cancel := timeout(ctx, r)
-	defer cancel()
-	var current bool
-	switch {
-	case r.Generation != nil:
-		current, err = client.Reject(ctx, r.key(), *r.Generation)
-	case r.SHA256 != nil:
-		var fingerprint [sha256.Size]byte
-		if n, problem := hex.Decode(fingerprint[:], []byte(*r.SHA256)); problem != nil || n != len(fingerprint) {
-			return failed(fault{"Usage", "sha256 is no SHA-256"}) // the type system keeps it away from the client
-		}
-		current, err = client.RejectFingerprint(ctx, r.key(), fingerprint)
-	default:
-		current, err = client.Reject(ctx, r.key(), 0)
-	}
-	if err != nil {
-		return t.failed(err)
-	}
-	return ok(map[string]any{"was_current": current})
-}
-
-func (t *testee) clientRotate(ctx context.Context, r *request) answer {
-	client, err := t.client(r)
-	if err != nil {
-		return failed(err)
-	}
-	ctx, cancel := timeout(ctx, r)
-	defer cancel()
-	rotation, err := client.Rotate(ctx, r.key())
-	if err != nil {
-		return t.failed(err)
-	}
-	return ok(map[string]any{"previous_generation": rotation.PreviousGeneration, "generation": rotation.Generation})
-}
-
-func (t *testee) clientList(ctx context.Context, r *request) answer {
-	client, err := t.client(r)
-	if err != nil {
-		return failed(err)
-	}
-	ctx, cancel := timeout(ctx, r)
-	defer cancel()
-	page, err := client.List(ctx, mintonce.ListOptions{Client: r.Client, PageSize: r.PageSize, PageToken: r.PageToken})
-	if err != nil {
-		return t.failed(err)
-	}
-	tokens := []any{}
-	for _, each := range page.Tokens {
-		tokens = append(tokens, map[string]any{
-			"client": each.Key.Client, "audience": each.Key.Audience, "scopes": append([]string{}, each.Key.Scopes...),
-			"generation": each.Generation,
-		})
-	}
-	return ok(map[string]any{"tokens": tokens, "next_page_token": page.NextPageToken})
-}
-
 func (t *testee) print(_ context.Context, r *request) answer {
 	k, err := t.source(r)
 	if err != nil {
@@ -395,71 +268,6 @@ func (t *testee) cancel(_ context.Context, r *request) answer {
 		cancel()
 	}
 	return ok(map[string]any{})
-}
-
-func (t *testee) http(ctx context.Context, r *request) answer {
-	k, err := t.source(r)
-	if err != nil {
-		return failed(err)
-	}
-	if r.Adapter != "net-http" {
-		return unsupported("no HTTP adapter is called " + r.Adapter)
-	}
-	var body io.Reader
-	if r.Body != nil && r.Body.Text != nil {
-		body = strings.NewReader(*r.Body.Text)
-	} else if r.Body != nil && r.Body.Stream != nil {
-		body = io.MultiReader(strings.NewReader(*r.Body.Stream)) // a reader of which net/http does not know how to rewind it
-	}
-	request, err := http.NewRequestWithContext(ctx, r.Method, r.URL, body)
-	if err != nil {
-		return failed(err)
-	}
-	client := &http.Client{Transport: &httpauth.Transport{Source: k.Source, Logger: t.logger}}
-	response, err := client.Do(request)
-	if err != nil {
-		return t.failed(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return failed(err)
-	}
-	return ok(map[string]any{"status": response.StatusCode, "body": string(text)})
-}
-
-func (t *testee) grpcCall(ctx context.Context, r *request) answer {
-	k, err := t.source(r)
-	if err != nil {
-		return failed(err)
-	}
-	if r.Adapter != "grpc-go" || r.Target == nil {
-		return unsupported("no gRPC adapter is called " + r.Adapter)
-	}
-	transport := local.NewCredentials() // in clear, as the README says: Unix sockets and loopback alone
-	if with, is := r.TLS.(map[string]any); is {
-		files := tlsOf(with)
-		config := &tls.Config{ServerName: files.ServerName, MinVersion: tls.VersionTLS12}
-		if files.CAFile != "" {
-			pem, err := os.ReadFile(files.CAFile)
-			if err != nil {
-				return failed(err)
-			}
-			config.RootCAs = x509.NewCertPool()
-			config.RootCAs.AppendCertsFromPEM(pem)
-		}
-		transport = credentials.NewTLS(config)
-	}
-	conn, err := grpc.NewClient(*r.Target, grpc.WithTransportCredentials(transport),
-		grpc.WithPerRPCCredentials(grpcauth.NewCredentials(k.Source)))
-	if err != nil {
-		return failed(err)
-	}
-	defer func() { _ = conn.Close() }()
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	_, err = pb.NewTokenServiceClient(conn).GetToken(ctx, &pb.GetTokenRequest{})
-	return ok(map[string]any{"code": rpccode.Code(status.Code(err)).String()})
 }
 
 func (t *testee) source(r *request) (*kept, error) {

@@ -46,7 +46,7 @@ func TestErrorsHaveTheirClasses(t *testing.T) {
 		"without details, who are you":  {status.Error(codes.Unauthenticated, "secret-text"), mintonce.ErrRefused, "UNAUTHENTICATED"},
 		"without details, internal":     {status.Error(codes.Internal, "secret-text"), nil, "INTERNAL"},
 		"details of a foreign domain":   {foreign.Err(), mintonce.ErrRefused, "NOT_FOUND"},
-		"cancelled by the server":       {status.Error(codes.Canceled, "x"), mintonce.ErrClosed, "CLOSED"},
+		"cancelled by the server":       {status.Error(codes.Canceled, "x"), nil, "CANCELLED"},
 		"a reason that a terminal sees": {scripted.Failure(codes.NotFound, "A\x1b[31m", 0), mintonce.ErrRefused, `A\x1b[31m`},
 	}
 	for name, each := range cases {
@@ -90,6 +90,14 @@ func TestUnavailableIsRepeatedFourTimesInAll(t *testing.T) {
 	}
 	if calls := server.Calls(scripted.Get); calls != 4 {
 		t.Errorf("%d calls", calls)
+	}
+}
+
+func TestACallThatTheServerCancelsIsRepeated(t *testing.T) {
+	server := scripted.New(t)
+	server.FailTimes(scripted.Get, status.Error(codes.Canceled, "flooded"), 2)
+	if _, err := dial(t, server).Get(t.Context(), key); err != nil || server.Calls(scripted.Get) != 3 {
+		t.Errorf("got %v after %d calls", err, server.Calls(scripted.Get))
 	}
 }
 

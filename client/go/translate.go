@@ -134,8 +134,6 @@ func unsaid(state *status.Status, link link) *Error {
 			Remedy: "Allow more time, or look into the server's log: a mint may take up to 10 seconds.",
 			class:  ErrUnavailable,
 		}
-	case codes.Canceled:
-		return closedError("client")
 	case codes.ResourceExhausted:
 		// gRPC's own limits, on either side: message sizes, metadata, concurrent streams.
 		return &Error{

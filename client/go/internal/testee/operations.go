@@ -186,7 +186,7 @@ func (t *testee) print(_ context.Context, r *request) answer {
 	}
 	texts := map[string]string{}
 	show := func(name string, value any) {
-		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
 			texts[name+"."+verb] = fmt.Sprintf(verb, value)
 		}
 		asJSON, err := json.Marshal(value)

@@ -1,10 +1,10 @@
 """The end of a source and of a client."""
 
-from time import monotonic, sleep
+from time import sleep
 
 import pytest
 
-from conformance.harness.kit import Serve, Start
+from conformance.harness.kit import BUSY, Serve, Start
 from conformance.harness.testee import Testee
 from conformance.servers.scripted import FIRST, KEY, Scripted
 
@@ -22,11 +22,11 @@ def test_case_31_again_and_again(testee: Testee, server: Scripted) -> None:
 
 
 def test_case_31_the_watch_ends_at_the_server(testee: Testee, server: Scripted) -> None:
-    """Within a second, and no other follows."""
+    """At once, and no other follows."""
     testee.call("open", source="s", **KEY, target=server.target)
     server.wait_for_watches()
     closing = testee.start("close", source="s")
-    server.wait_for_watches(0, timeout=1.0)
+    server.wait_for_watches(0, timeout=BUSY)
     closing.result()
     calls = len(server.calls)
     sleep(1.5)
@@ -35,7 +35,7 @@ def test_case_31_the_watch_ends_at_the_server(testee: Testee, server: Scripted) 
 
 def test_case_31_waiters_get_closed(testee: Testee, serve: Serve) -> None:
     """Those for a token, for a successor and for an update; at once."""
-    server = serve(lifetime=1.0, refresh_in=0.9)
+    server = serve(lifetime=1.5, refresh_in=1.4)
     gate = server.hold("GetToken")
     gate.set()
     testee.call("open", source="s", **KEY, target=server.target, timeout_ms=15_000)
@@ -48,15 +48,12 @@ def test_case_31_waiters_get_closed(testee: Testee, serve: Serve) -> None:
         testee.start("updated", source="s", than=FIRST, timeout_ms=15_000),
     ]
     sleep(0.4)
-    closed_at = monotonic()
     closing = testee.start("close", source="s")
     for each in waiting:
-        failed = each.failure()
+        failed = each.failure(BUSY)
         assert (each.request["op"], failed.kind) == (each.request["op"], "Closed")
-        assert each.answered_at - closed_at < 1.0
     gate.set()
-    closing.result()
-    assert closing.took < 5.0
+    closing.result(BUSY)
 
 
 def test_case_31_a_shared_client_stays(testee: Testee, server: Scripted) -> None:
@@ -91,9 +88,7 @@ def test_case_31_without_a_server(testee: Testee, server: Scripted) -> None:
     testee.call("open", source="s", **KEY, target=server.target)
     server.wait_for_watches()
     server.stop()
-    closing = testee.start("close", source="s")
-    closing.result()
-    assert closing.took < 2.0
+    testee.start("close", source="s").result(BUSY)
 
 
 @pytest.mark.parametrize("closes", [True, False], ids=["closed", "left open"])
@@ -105,4 +100,4 @@ def test_case_31_the_process_can_end(start: Start, server: Scripted, closes: boo
         if closes:
             testee.call("close", source=f"s{number}")
     testee.end()
-    server.wait_for_watches(0, timeout=2.0)
+    server.wait_for_watches(0, timeout=BUSY)

@@ -40,7 +40,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Ends the shared testees."""
-    for testee in session.config.stash.get(_RUNNING, {}).values():
+    for testee in session.config.stash.get(_RUNNING, dict[str, Testee]()).values():
         testee.kill()
 
 

@@ -165,7 +165,7 @@ def test_case_23_an_unknown_reason(client: Testee, server: Scripted, name: str) 
     assert (failed.kind, failed.reason, failed.code) == (BY_CODE[name], "QUOTA_PAUSED", name)
 
 
-UNSAID = {
+UNSAID: dict[str, dict[str, Any]] = {
     "none": {},
     "garbage": {"details": b"\xff\xff\xff not protobuf"},
     "foreign": {"reason": "UNKNOWN_CLIENT", "domain": "googleapis.com", "pushback": "-1", "request_id": "r-x"},
@@ -177,8 +177,8 @@ UNSAID = {
 @pytest.mark.parametrize("name", [name for name in UNSAID_CLASSES if name != "ABORTED"])
 def test_case_23_no_details_or_useless_ones(client: Testee, server: Scripted, name: str, details: str) -> None:
     """Nothing breaks, and what is not said counts as not said."""
-    how: dict[str, Any] = UNSAID[details]
-    server.fail("GetToken", Failure(code(name), **{"pushback": "-1", "message": "canary-of-the-peer", **how}))
+    how: dict[str, Any] = {"pushback": "-1", "message": "canary-of-the-peer", **UNSAID[details]}
+    server.fail("GetToken", Failure(code(name), **how))
     failed = client.fails("client_get", conn="c", **KEY)
     reason = "UNREACHABLE" if name == "UNAVAILABLE" else name
     assert (failed.kind, failed.reason, failed.code) == (UNSAID_CLASSES[name], reason, name)

@@ -3,11 +3,12 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
 
+from conformance.faults.plant import put
 from mintonce import (
     AsyncTokenClient,
     AsyncTokenSource,
@@ -25,7 +26,11 @@ from mintonce.errors import closed
 
 def no_anchor() -> None:
     proper = _wire.token_of
-    _wire.token_of = lambda message, anchor: proper(message, time.monotonic())
+
+    def token_of(message: Any, anchor: float) -> Any:
+        return proper(message, time.monotonic())
+
+    put(_wire, "token_of", token_of)
 
 
 def believes_the_wall_clock() -> None:
@@ -36,7 +41,7 @@ def believes_the_wall_clock() -> None:
         message.expires_in.FromNanoseconds(int(left * 1e9))
         return proper(message, anchor)
 
-    _wire.token_of = token_of
+    put(_wire, "token_of", token_of)
 
 
 def retries_after_a_pushback() -> None:
@@ -50,7 +55,7 @@ def retries_after_a_pushback() -> None:
                 raise
             return await proper(self, *what, **how)
 
-    AsyncTokenClient.get = get  # type: ignore[method-assign]
+    put(AsyncTokenClient, "get", get)
 
 
 def never_retries() -> None:
@@ -66,7 +71,7 @@ def _service_config(change: Callable[[Any], object]) -> None:
     config = json.loads(options["grpc.service_config"])
     change(config)
     options["grpc.service_config"] = json.dumps(config)
-    _channel.OPTIONS = tuple(options.items())  # type: ignore[misc]
+    put(_channel, "OPTIONS", tuple(options.items()))
 
 
 def no_deadline() -> None:
@@ -75,7 +80,7 @@ def no_deadline() -> None:
     async def get(self: Any, *what: Any, **how: Any) -> Any:
         return await proper(self, *what, **{**how, "timeout": 10.0})
 
-    AsyncTokenClient.get = get  # type: ignore[method-assign]
+    put(AsyncTokenClient, "get", get)
 
 
 def closed_for_a_cancellation() -> None:
@@ -87,33 +92,48 @@ def closed_for_a_cancellation() -> None:
         except asyncio.CancelledError:
             raise closed("source") from None
 
-    AsyncTokenSource.reject = reject  # type: ignore[method-assign]
+    put(AsyncTokenSource, "reject", reject)
 
 
 def knows_old_reasons_only() -> None:
-    _translate._kind_by_code = lambda code: MintonceError
+    def kind_by_code(code: grpc.StatusCode) -> type[MintonceError]:
+        return MintonceError
+
+    put(_translate, "_kind_by_code", kind_by_code)
 
 
 def believes_foreign_details() -> None:
-    _status._DOMAIN = "googleapis.com"  # type: ignore[misc]
+    put(_status, "_DOMAIN", "googleapis.com")
 
 
 def reads_no_environment() -> None:
-    _connection.tls_from = lambda environ: None
-    _connection.bearer_from = lambda environ: None
+    def nothing(environ: Mapping[str, str]) -> None:
+        return None
+
+    put(_connection, "tls_from", nothing)
+    put(_connection, "bearer_from", nothing)
 
 
 def guesses_at_contradictions() -> None:
-    _connection.tls_from = lambda environ: Tls(environ.get("MINTONCE_CA_FILE"))
+    def tls_from(environ: Mapping[str, str]) -> Tls:
+        return Tls(environ.get("MINTONCE_CA_FILE"))
+
+    put(_connection, "tls_from", tls_from)
 
 
 def a_bearer_in_clear() -> None:
-    _connection.is_local = lambda target: True
+    def is_local(target: str) -> bool:
+        return True
+
+    put(_connection, "is_local", is_local)
 
 
 def an_old_bearer() -> None:
-    Watched.current = lambda self: self._value  # type: ignore[method-assign]
+    def current(self: Any) -> Any:
+        return self._value
+
+    put(Watched, "current", current)
 
 
 def a_proxy_for_loopback() -> None:
-    _connection._NO_PROXY = ("grpc.enable_http_proxy", 1)  # type: ignore[assignment, misc]
+    put(_connection, "_NO_PROXY", ("grpc.enable_http_proxy", 1))

@@ -4,6 +4,7 @@ import threading
 from time import sleep
 from typing import Any
 
+from conformance.faults.plant import put
 from mintonce import AsyncTokenClient, AsyncTokenSource, Token, _follow
 from mintonce._follow import Follower, Pause, Watch
 
@@ -15,8 +16,8 @@ def serves_past_the_end() -> None:
     async def wait(self: Any, timeout: float | None = None) -> Token:
         return get(self)
 
-    AsyncTokenSource.token = get  # type: ignore[method-assign]
-    AsyncTokenSource.get = wait  # type: ignore[method-assign]
+    put(AsyncTokenSource, "token", get)
+    put(AsyncTokenSource, "get", wait)
 
 
 def a_report_for_each_caller() -> None:
@@ -26,7 +27,7 @@ def a_report_for_each_caller() -> None:
         self._follower.offer(fresh, 0.0)
         return fresh  # type: ignore[no-any-return]
 
-    AsyncTokenSource.reject = reject  # type: ignore[method-assign]
+    put(AsyncTokenSource, "reject", reject)
 
 
 def reports_twice() -> None:
@@ -36,7 +37,7 @@ def reports_twice() -> None:
         await proper(self, *what, **how)
         return await proper(self, *what, **how)
 
-    AsyncTokenClient.reject = reject  # type: ignore[method-assign]
+    put(AsyncTokenClient, "reject", reject)
 
 
 def serves_what_was_rejected() -> None:
@@ -50,12 +51,15 @@ def serves_what_was_rejected() -> None:
         proper(self, error, now)
         self.report_setbacks, self.report_error = self.report_setbacks + 1, error
 
-    Follower.reported = reported  # type: ignore[method-assign]
-    Follower.fetch_failed = failed  # type: ignore[method-assign]
+    put(Follower, "reported", reported)
+    put(Follower, "fetch_failed", failed)
 
 
 def ignores_generations() -> None:
-    Follower._accepts = lambda self, token, now: now < token.expires_at  # type: ignore[method-assign]
+    def accepts(self: Follower, token: Token, now: float) -> bool:
+        return now < token.expires_at
+
+    put(Follower, "_accepts", accepts)
 
 
 def takes_back_what_was_rejected() -> None:
@@ -63,7 +67,7 @@ def takes_back_what_was_rejected() -> None:
         live = self.live(now)
         return now < token.expires_at and (live is None or token.generation > live.generation)
 
-    Follower._accepts = accepts  # type: ignore[method-assign]
+    put(Follower, "_accepts", accepts)
 
 
 def never_watches() -> None:
@@ -73,33 +77,37 @@ def never_watches() -> None:
         step = proper(self, now)
         return Pause(step.limit) if isinstance(step, Watch) else step
 
-    Follower.next = following  # type: ignore[method-assign]
+    put(Follower, "next", following)
 
 
 def a_storm_of_watches() -> None:
     def ended(self: Any, error: Any, started_at: float, limit: float, now: float) -> None:
         self._watch_at = now
 
-    Follower.watch_ended = ended  # type: ignore[method-assign]
+    put(Follower, "watch_ended", ended)
 
 
 def asks_inside_the_back_off() -> None:
     def hurry(self: Any, now: float) -> None:
         self._fetch_at = now
 
-    Follower.hurry = hurry  # type: ignore[method-assign]
+    put(Follower, "hurry", hurry)
 
 
 def forgets_retry_info() -> None:
     proper = _follow.backoff
-    _follow.backoff = lambda failures, error, *jitter: proper(failures, None, *jitter)
+
+    def backoff(failures: int, error: Any, *jitter: Any) -> float:
+        return proper(failures, None, *jitter)
+
+    put(_follow, "backoff", backoff)
 
 
 def a_fetch_for_each_read() -> None:
     async def get(self: Any, timeout: float | None = None) -> Token:
         return await self._client.get(*self._key)  # type: ignore[no-any-return]
 
-    AsyncTokenSource.get = get  # type: ignore[method-assign]
+    put(AsyncTokenSource, "get", get)
 
 
 def serves_after_close() -> None:
@@ -110,7 +118,7 @@ def serves_after_close() -> None:
         await proper(self)
         self._follower = follower
 
-    AsyncTokenSource.aclose = close  # type: ignore[method-assign]
+    put(AsyncTokenSource, "aclose", close)
 
 
 def leaves_a_thread() -> None:
@@ -120,4 +128,4 @@ def leaves_a_thread() -> None:
         threading.Thread(target=sleep, args=(60,)).start()
         await proper(self)
 
-    AsyncTokenSource.aclose = close  # type: ignore[method-assign]
+    put(AsyncTokenSource, "aclose", close)

@@ -1,12 +1,14 @@
 """Faults in what is shown, and in the adapters."""
 
 import sys
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpx
 
+from conformance.faults.plant import put
 from mintonce import AsyncTokenSource, MintonceError, Token
-from mintonce.integrations import httpx as adapter
+from mintonce.integrations import _log
 from mintonce.integrations.httpx import MintonceAuth
 
 
@@ -20,11 +22,14 @@ def leaks_in_an_error() -> None:
             error.add_note(f"it was {token.access_token}")
             raise
 
-    AsyncTokenSource.reject = reject  # type: ignore[method-assign]
+    put(AsyncTokenSource, "reject", reject)
 
 
 def leaks_in_a_print() -> None:
-    Token.__repr__ = lambda self: f"Token({self.header})"  # type: ignore[method-assign]
+    def in_full(self: Token) -> str:
+        return f"Token({self.header})"
+
+    put(Token, "__repr__", in_full)
 
 
 def leaks_in_the_log() -> None:
@@ -35,15 +40,15 @@ def leaks_in_the_log() -> None:
         print("debug:", found.access_token, file=sys.stderr, flush=True)
         return found
 
-    AsyncTokenSource.token = token  # type: ignore[method-assign]
+    put(AsyncTokenSource, "token", token)
 
 
 def repeats_a_stream() -> None:
     proper = MintonceAuth.async_auth_flow
 
-    async def flow(self: Any, request: httpx.Request) -> Any:
+    async def flow(self: Any, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         await request.aread()  # so that it can be sent again, whatever the API has done with the first
-        steps = proper(self, request)
+        steps: Any = proper(self, request)
         response = yield await anext(steps)
         try:
             while True:
@@ -51,11 +56,11 @@ def repeats_a_stream() -> None:
         except StopAsyncIteration:
             return
 
-    MintonceAuth.async_auth_flow = flow  # type: ignore[method-assign, assignment]
+    put(MintonceAuth, "async_auth_flow", flow)
 
 
 def repeats_for_ever() -> None:
-    async def flow(self: Any, request: httpx.Request) -> Any:
+    async def flow(self: Any, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         for _ in range(4):
             token = await self._source.get()
             request.headers["Authorization"] = token.header
@@ -64,7 +69,7 @@ def repeats_for_ever() -> None:
                 return
             await self._source.reject(token)
 
-    MintonceAuth.async_auth_flow = flow  # type: ignore[method-assign, assignment]
+    put(MintonceAuth, "async_auth_flow", flow)
 
 
 def a_header_to_another_host() -> None:
@@ -73,11 +78,11 @@ def a_header_to_another_host() -> None:
         kept["Host"] = url.netloc.decode()
         return kept
 
-    httpx.AsyncClient._redirect_headers = headers  # type: ignore[method-assign]
+    put(httpx.AsyncClient, "_redirect_headers", headers)
 
 
 def hides_the_apis_401() -> None:
     def raise_it(error: MintonceError) -> None:
         raise error
 
-    adapter._log.not_replaced = raise_it
+    put(_log, "not_replaced", raise_it)

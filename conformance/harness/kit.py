@@ -14,7 +14,7 @@ Serve: TypeAlias = Callable[..., Scripted]
 """Starts a server; arguments as those of Scripted."""
 
 BUSY: Final = 4.0
-"""Seconds that a busy machine may add to what a client does at once. What cases tell apart is further away than that."""
+"""Seconds that a busy machine may add to what is done at once. What cases tell apart is further away than that."""
 
 
 def needs(testee: Testee, feature: str) -> None:

@@ -17,7 +17,7 @@ from mintonce.v1 import admin_pb2, admin_pb2_grpc, tokens_pb2, tokens_pb2_grpc, 
 
 CLIENT: Final = "billing"
 AUDIENCE: Final = "https://api.example.com/"
-KEY: Final = {"client": CLIENT, "audience": AUDIENCE}
+KEY: Final[dict[str, Any]] = {"client": CLIENT, "audience": AUDIENCE}
 FIRST: Final = 101
 LONG: Final = 30.0
 FOR_EVER: Final = 1 << 30

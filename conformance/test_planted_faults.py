@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from conformance.faults.catalogue import FAULTS, Planted
+from conformance.faults.catalogue import FAULTS
 from conformance.harness.testee import ROOT
 
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", "--timeout=60")

@@ -67,7 +67,7 @@ gen: setup $(GEN_BIN)/.installed ## Generate client/python/mintonce/v1 from prot
 	@$(BIN)/python tools/unasync.py --write
 	@$(BIN)/python tools/follower_vectors.py --write
 
-bench: setup ## Measure a server, guarded and in clear, against grpcio alone; five minutes (ARGS="--help" says more)
+bench: setup ## Measure a server, guarded and in clear, against grpcio alone; five minutes (ARGS="--only clients": the clients of all languages)
 	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
 
 chaos: setup ## Inject faults into a real fleet, and report; five minutes (ARGS="--help" says more)

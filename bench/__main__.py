@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from bench.clients import ClientsEffort, clients_report, measure_clients
 from bench.hot import HotEffort, hot_report, measure_hot
 from bench.keys import KeysEffort, keys_report, measure_keys
 from bench.singles import SinglesEffort, measure_singles, singles_report
 
-PARTS: Final = ("hot", "singles", "keys")
+USUAL: Final = ("hot", "singles", "keys")
+PARTS: Final = (*USUAL, "clients")
+"""The clients only when they are named: they are built first, each with the toolchain of its language."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class Effort:
     hot: HotEffort
     singles: SinglesEffort
     keys: KeysEffort
+    clients: ClientsEffort
 
 
 FULL: Final = Effort(
@@ -28,11 +32,13 @@ FULL: Final = Effort(
     SinglesEffort(rounds=20, calls=20, reads=100_000),
     # A key that was asked for is checked once more a minute later: the idle phase starts after that.
     KeysEffort(keys=5000, settle=62.0, idle=12.0, refreshed=200, lifetime=20.0),
+    ClientsEffort(reads=100_000, rotations=100, everyone_reads=True),
 )
 QUICK: Final = Effort(
     HotEffort(rounds=2, loaded_calls=60, single_calls=20),
     SinglesEffort(rounds=2, calls=5, reads=1000),
     KeysEffort(keys=200, settle=0.5, idle=1.0, refreshed=20, lifetime=4.0),
+    ClientsEffort(reads=1000, rotations=3, everyone_reads=False),
 )
 
 
@@ -44,15 +50,19 @@ async def run(effort: Effort, parts: Sequence[str]) -> None:
         print("\n" + singles_report(await measure_singles(effort.singles)), flush=True)
     if "keys" in parts:
         print("\n" + keys_report(await measure_keys(effort.keys)), flush=True)
+    if "clients" in parts:
+        print("\n" + clients_report(await measure_clients(effort.clients)), flush=True)
 
 
 def main() -> None:
     """Exits with 0 if everything could be measured, whatever the numbers."""
     parser = argparse.ArgumentParser(prog="make bench", description="Measures Mintonce against what it is built on.")
     parser.add_argument("--quick", action="store_true", help="only check that it works: the numbers mean nothing")
-    parser.add_argument("--only", action="append", choices=PARTS, help="one part; can be repeated (default: all)")
+    parser.add_argument(
+        "--only", action="append", choices=PARTS, help="one part; can be repeated (default: all but clients)"
+    )
     options = parser.parse_args()
-    asyncio.run(run(QUICK if options.quick else FULL, options.only or PARTS))
+    asyncio.run(run(QUICK if options.quick else FULL, options.only or USUAL))
 
 
 if __name__ == "__main__":

@@ -153,6 +153,20 @@ class Surroundings:
         process = await self._start("bench.empty", (), environ, asyncio.subprocess.PIPE)
         return Program(await _first_line(process), process.pid, self.guard.caller() if guarded else None)
 
+    async def bare_mint(self, issuer: Issuer) -> Program:
+        """bench/bare_mint.py."""
+        credentials = {
+            "grant_type": "client_credentials",
+            "client_id": CLIENT_ID,
+            "client_secret": issuer.secret,
+        }
+        settings = {"redis_url": self.redis_url, "token_url": issuer.token_url, "credentials": credentials}
+        log = self._directory / f"bare-{self._number()}.log"
+        with log.open("wb") as stderr:
+            environ = {"BENCH_MINT": json.dumps(settings)}
+            process = await self._start("bench.bare_mint", (), environ, asyncio.subprocess.PIPE, stderr=stderr.fileno())
+        return Program(await _first_line(process), process.pid)
+
     async def _start(
         self,
         module: str,

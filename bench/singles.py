@@ -15,6 +15,7 @@ from typing import Final, Protocol, cast
 import httpx
 from redis.asyncio import Redis
 
+from bench.bare_mint import METHOD as BARE_MINT
 from bench.calls import SCOPES, Call, Caller, calling, fresh_audience, request, timed
 from bench.figures import duration, percentile, table
 from bench.programs import CLIENT, CLIENT_ID, Issuer, Program, surroundings
@@ -50,6 +51,7 @@ class SinglesMeasured:
 
     redis: Timed = field(default_factory=Timed)
     post: Timed = field(default_factory=Timed)
+    bare: Timed = field(default_factory=Timed)
     clear: Timed = field(default_factory=Timed)
     guarded: Timed = field(default_factory=Timed)
     source: list[float] = field(default_factory=list[float])
@@ -67,12 +69,14 @@ async def measure_singles(effort: SinglesEffort) -> SinglesMeasured:
     """About a minute with FULL."""
     measured = SinglesMeasured()
     # A Valkey for each server: on the same one, each would hear of the other's mints.
-    async with surroundings() as here, surroundings() as there, _redis_get() as redis_get:
+    async with surroundings() as here, surroundings() as there, surroundings() as aside, _redis_get() as redis_get:
         issuer = await here.issuer()
         settings = {"LIMITS__MINT_BURST": "100000"}
         clear = await here.server(issuer, settings)
         guarded = await there.server(issuer, settings, guarded=True)
+        bare = await aside.bare_mint(issuer)
         async with (
+            calling(bare, BARE_MINT) as call_bare,
             calling(clear) as call_clear,
             calling(guarded) as call_guarded,
             httpx.AsyncClient(trust_env=False) as http,
@@ -82,6 +86,7 @@ async def measure_singles(effort: SinglesEffort) -> SinglesMeasured:
                 into = measured if number else SinglesMeasured()
                 into.redis.latencies += [await timed(redis_get) for _ in range(effort.calls)]
                 into.post.latencies += [await timed(_post(http, issuer)) for _ in range(effort.calls)]
+                await _mints(bare, call_bare, effort.calls, into.bare)
                 await _mints(clear, call_clear, effort.calls, into.clear)
                 await _mints(guarded, call_guarded, effort.calls, into.guarded)
         measured.source.extend(await asyncio.to_thread(_reads, clear, effort))
@@ -137,13 +142,13 @@ async def _redis_get() -> AsyncGenerator[Call]:
 
 def singles_report(of: SinglesMeasured) -> str:
     """The table."""
-    post = median(of.post.latencies)
     rows = [
         ("TokenSource.get", "-", duration(median(of.source)), "-", "the caller's own memory (CPU)"),
         ("Redis GET", *_times(of.redis), "redis-py, Unix socket, a text as long as a token"),
         ("POST to the issuer", *_times(of.post), "httpx, connection kept"),
-        ("cold GetToken, in clear", *_times(of.clear), f"mint and store; {_over(of.clear, post)} over the POST"),
-        ("cold GetToken, guarded", *_times(of.guarded), f"the same; {_over(of.guarded, post)} over the POST"),
+        ("bare mint", *_times(of.bare), "the same round trips by grpcio, redis-py and httpx, and nothing else"),
+        ("cold GetToken, in clear", *_times(of.clear), f"mint and store; {_over(of.clear, of.bare)} the bare mint"),
+        ("cold GetToken, guarded", *_times(of.guarded), f"the same; {_over(of.guarded, of.bare)} the bare mint"),
     ]
     return f"""\
 One call at a time
@@ -158,5 +163,5 @@ def _times(of: Timed) -> tuple[str, str, str]:
     return cpu, duration(percentile(of.latencies, 50)), duration(percentile(of.latencies, 99))
 
 
-def _over(of: Timed, post: float) -> str:
-    return duration(max(0.0, median(of.latencies) - post))
+def _over(of: Timed, base: Timed) -> str:
+    return f"{median(of.latencies) / median(base.latencies):.2f} times"

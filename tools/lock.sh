@@ -16,7 +16,7 @@ pin() { # FILE ARGUMENTS…
     --no-annotate --custom-compile-command "make lock" ${UPGRADE:+--upgrade} --output-file "$file" "$@"
 }
 
-pin dev pyproject.toml --extra dev --extra httpx --extra requests --group build --group test --group lint
+pin dev pyproject.toml --extra dev --extra httpx --extra requests --group build --group test --group lint --group bench
 grep -v -- '--hash' requirements/dev.txt | sed 's/ \\$//' >"$scratch/same-versions.txt"
 pin run pyproject.toml --extra dev --group build -c "$scratch/same-versions.txt"
 pin server pyproject.toml --extra server -c "$scratch/same-versions.txt"

@@ -31,7 +31,7 @@ const result = {
   runtime: process.version,
   read_ns: nanoseconds(() => source.token().header),
   peer: "a cached token and Date.now()",
-  peer_ns: nanoseconds(peer),
+  peer_read_ns: nanoseconds(peer),
 };
 console.log(JSON.stringify(result));
 await source.close();

@@ -80,6 +80,8 @@ def faults(results: Results) -> Iterator[str]:
 
 def complaints() -> list[str]:
     """What is wrong with the results and the documents, without running anything."""
+    if not RESULTS.exists():
+        return [f"{RESULTS.name} is missing"]
     results: Results = json.loads(RESULTS.read_text())
     found = [f"{RESULTS.name}: {fault}" for fault in faults(results)]
     if found:

@@ -49,7 +49,7 @@ clients: setup ## Check, lint and test the clients in other languages whose tool
 
 conformance: setup ## Hold the clients of all languages to one specification, ten minutes (ARGS="--testee go", ARGS='-m "not slow"'); writes the table
 	@$(BIN)/python tools/clients.py testee
-	@$(BIN)/python -m pytest -n 4 --dist worksteal conformance --conformance-results .cache/conformance.json $(ARGS)
+	@$(BIN)/python -m pytest -n 6 --dist load --maxschedchunk 1 conformance --conformance-results .cache/conformance.json $(ARGS)
 	@$(if $(ARGS),:,$(BIN)/python -m conformance.table --write .cache/conformance.json)
 
 mutants: setup ## Plant faults in the product and check that a test fails for each; half an hour (ARGS="lease" runs a part)

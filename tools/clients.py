@@ -4,6 +4,7 @@ A language whose toolchain is not on this machine is left out, and the output sa
 """
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -34,10 +35,14 @@ def _run(language: str, targets: Sequence[str]) -> bool:
     if missing:
         print(f"{language}: left out, because {' and '.join(missing)} is not on PATH", flush=True)
         return True
+    # What `make clients ARGS=…` was told is not for the Makefile of a language.
+    environ = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKEOVERRIDES", "ARGS")}
     for target in targets:
         began = time.monotonic()
         done = subprocess.run(
-            ["make", "--no-print-directory", "-C", str(ROOT / "client" / language), target], check=False
+            ["make", "--no-print-directory", "-C", str(ROOT / "client" / language), target],
+            env=environ,
+            check=False,
         )
         verdict = "FAILED" if done.returncode else "ok"
         print(f"{language} {target}: {verdict} ({time.monotonic() - began:.0f} s)", flush=True)

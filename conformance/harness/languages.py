@@ -50,23 +50,28 @@ def find(name: str) -> Language:
     if name in PYTHON:
         threads = ("--threads",) if name == "python-threads" else ()
         return Language(name, (sys.executable, "-m", "conformance.testees.python", *threads))
+    return built(name, "testee")
+
+
+def built(name: str, program: str) -> Language:
+    """A program in that language: its Makefile knows the command as PROGRAM-command."""
     folder = ROOT / "client" / name
     if not (folder / "Makefile").is_file():
         return Language(name, (), f"client/{name} is not there")
     try:
         said = subprocess.run(
-            ["make", "-s", "--no-print-directory", "-C", str(folder), "testee-command"],
+            ["make", "-s", "--no-print-directory", "-C", str(folder), f"{program}-command"],
             capture_output=True,
             text=True,
             check=False,
             timeout=60,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Language(name, (), f"make -C client/{name} testee-command: {type(error).__name__}")
+        return Language(name, (), f"make -C client/{name} {program}-command: {type(error).__name__}")
     command = tuple(shlex.split(said.stdout.strip()))
     if said.returncode or not command:
         why = (said.stderr.strip().splitlines() or ["no command"])[-1]
-        return Language(name, (), f"make -C client/{name} testee-command: {why}")
+        return Language(name, (), f"make -C client/{name} {program}-command: {why}")
     missing = [path for part in command if part.startswith("/") for path in part.split(":") if not _is_there(path)]
     if shutil.which(command[0]) is None or missing:
         return Language(name, (), f"not built ({(missing or command)[0]} is not there): make -C client/{name} testee")

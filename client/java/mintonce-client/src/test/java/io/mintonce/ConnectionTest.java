@@ -102,7 +102,8 @@ class ConnectionTest {
     Certificates ca = new Certificates(folder, "one");
     var own = ca.issue("me", "dns:me");
     Path key = folder.resolve("sec1.key");
-    Files.writeString(key, "-----BEGIN EC " + "PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n");
+    Files.writeString(
+        key, "-----BEGIN EC " + "PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n");
     Tls tls = Tls.builder().certificateFile(own.certificate()).keyFile(key).build();
     RefusedException error =
         assertThrows(

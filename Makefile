@@ -14,6 +14,9 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 NODE_LOCKS := $(wildcard tools/node/package-lock.json tests/*/package-lock.json tests/*/*/package-lock.json examples/*/package-lock.json)
 NODE_STAMPS := $(NODE_LOCKS:package-lock.json=node_modules/.installed)
 
+# Six at a time, even on two processors: these tests mostly wait. One by one, so that the slow ones are shared out.
+CONFORMANCE = $(BIN)/python -m pytest -n 6 --dist load --maxschedchunk 1 conformance
+
 # What `make setup` installs: `dev` is everything, `run` only what `mintonced dev` needs. Same versions: either order works.
 FOR ?= dev
 TESTS ?=
@@ -41,15 +44,17 @@ run: ## Start everything on this machine: an embedded Valkey, a practice issuer,
 test: setup ## Run the fast tests, two at a time: three minutes (TESTS=tests/core: all tests there; ARGS="-k name"; ARGS="-n0": one at a time)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(if $(TESTS),,-m "not slow") $(TESTS) $(ARGS)
 
-test-all: setup ## Run every test, as CI does: nine minutes
-	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+test-all: setup ## Run every test, as CI does, also conformance for each language whose toolchain is here: fifteen minutes
+	@$(BIN)/python tools/clients.py testee && $(CONFORMANCE); conformance=$$?; \
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS) && exit $$conformance
 
 clients: setup ## Check, lint and test the clients in other languages whose toolchain is here (ARGS="lint --only go rust")
 	@$(BIN)/python tools/clients.py $(ARGS)
 
-conformance: setup ## Hold the clients of all languages to one specification (ARGS="--testee go"); builds their testees first
+conformance: setup ## Hold the clients of all languages to one specification: five minutes (ARGS="--testee go", ARGS='-m "not slow"'); writes the table
 	@$(BIN)/python tools/clients.py testee
-	@$(BIN)/python -m pytest -n 2 --dist worksteal conformance $(ARGS)
+	@$(CONFORMANCE) --conformance-results .cache/conformance.json $(ARGS)
+	@$(if $(ARGS),:,$(BIN)/python -m conformance.table --write .cache/conformance.json)
 
 mutants: setup ## Plant faults in the product and check that a test fails for each; half an hour (ARGS="lease" runs a part)
 	@PYTHONPATH=tests:verification $(BIN)/python -m mutants.cli $(ARGS)

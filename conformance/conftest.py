@@ -38,9 +38,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("language", _chosen(metafunc.config), ids=lambda language: language.name)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow ones begin first, so that no worker is left with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Ends the shared testees."""
-    for testee in session.config.stash.get(_RUNNING, {}).values():
+    for testee in session.config.stash.get(_RUNNING, dict[str, Testee]()).values():
         testee.kill()
 
 
@@ -52,6 +58,12 @@ def _chosen(config: pytest.Config) -> list[Language]:
             languages.named(each) if "=" in each else languages.find(each) for each in said or languages.NAMES
         ]
     return config.stash[_TESTEES]
+
+
+@pytest.fixture
+def everyone(request: pytest.FixtureRequest) -> list[Language]:
+    """All languages whose testees are here, for the case in which they work together."""
+    return [language for language in _chosen(request.config) if language.is_here]
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ CHECKS: Mapping[str, list[str]] = {
     "generated": [".venv-gen/bin/python", "tools/generate.py"],
     "unasync": [PYTHON, "tools/unasync.py"],
     "vectors": [PYTHON, "tools/follower_vectors.py"],
+    "conformance": [PYTHON, "-m", "conformance.table"],
     "sizes": [PYTHON, "tools/sizes.py"],
     "readme": [PYTHON, "tools/readme.py"],
     "hygiene": [PYTHON, "tools/hygiene.py"],

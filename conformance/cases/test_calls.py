@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 import pytest
 
-from conformance.harness.kit import needs
+from conformance.harness.kit import BUSY, needs
 from conformance.harness.testee import Testee
 from conformance.servers.failures import Failure
 from conformance.servers.scripted import FIRST, KEY, Scripted
@@ -64,7 +64,7 @@ def test_case_21_the_clients_own_deadline(client: Testee, server: Scripted) -> N
     failed = getting.failure()
     gate.set()
     assert (failed.kind, failed.reason, failed.code) == ("Unavailable", "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED")
-    assert 0.6 < getting.took < 1.2
+    assert 0.6 < getting.took < 0.7 + BUSY
     assert failed.remedy
 
 
@@ -83,7 +83,7 @@ def test_case_21_the_default_of_a_client_and_of_a_source(testee: Testee, server:
     getting = testee.start("client_get", conn="c", **KEY)
     for each in (opening, getting):
         assert each.failure().reason == "DEADLINE_EXCEEDED"
-        assert 0.5 < each.took < 1.1
+        assert 0.5 < each.took < 0.6 + BUSY
     gate.set()
 
 
@@ -93,7 +93,7 @@ def test_case_21_a_reject_ends_at_its_timeout(testee: Testee, server: Scripted) 
     gate = server.hold("RejectToken")
     rejecting = testee.start("reject", source="s", generation=FIRST, timeout_ms=600)
     assert rejecting.failure().kind == "Unavailable"
-    assert 0.5 < rejecting.took < 1.1
+    assert 0.5 < rejecting.took < 0.6 + BUSY
     assert testee.call("token", source="s")["generation"] == FIRST
     gate.set()
 
@@ -123,9 +123,8 @@ def test_case_22_a_callers_own_cancellation(testee: Testee, server: Scripted, op
     sleep(0.4)
     assert not waiting.is_answered
     cancelling = testee.start("cancel", of=waiting.id)
-    assert waiting.failure(5.0).kind == "Cancelled"
+    assert waiting.failure(BUSY).kind == "Cancelled"
     cancelling.result()
-    assert waiting.answered_at - cancelling.sent_at < 0.5
     gate.set()
 
 
@@ -166,7 +165,7 @@ def test_case_23_an_unknown_reason(client: Testee, server: Scripted, name: str) 
     assert (failed.kind, failed.reason, failed.code) == (BY_CODE[name], "QUOTA_PAUSED", name)
 
 
-UNSAID = {
+UNSAID: dict[str, dict[str, Any]] = {
     "none": {},
     "garbage": {"details": b"\xff\xff\xff not protobuf"},
     "foreign": {"reason": "UNKNOWN_CLIENT", "domain": "googleapis.com", "pushback": "-1", "request_id": "r-x"},
@@ -178,8 +177,8 @@ UNSAID = {
 @pytest.mark.parametrize("name", [name for name in UNSAID_CLASSES if name != "ABORTED"])
 def test_case_23_no_details_or_useless_ones(client: Testee, server: Scripted, name: str, details: str) -> None:
     """Nothing breaks, and what is not said counts as not said."""
-    how: dict[str, Any] = UNSAID[details]
-    server.fail("GetToken", Failure(code(name), **{"pushback": "-1", "message": "canary-of-the-peer", **how}))
+    how: dict[str, Any] = {"pushback": "-1", "message": "canary-of-the-peer", **UNSAID[details]}
+    server.fail("GetToken", Failure(code(name), **how))
     failed = client.fails("client_get", conn="c", **KEY)
     reason = "UNREACHABLE" if name == "UNAVAILABLE" else name
     assert (failed.kind, failed.reason, failed.code) == (UNSAID_CLASSES[name], reason, name)
@@ -225,7 +224,7 @@ def test_case_24_four_attempts_at_most(client: Testee, server: Scripted, op: str
     calling = client.start(op, conn="c", **how)
     assert calling.failure().reason == "DRAINING"
     assert 2 <= server.count(method) <= 4
-    assert calling.took < 4.0
+    assert calling.took < BUSY
 
 
 def test_case_24_a_pushback_stops_it(client: Testee, server: Scripted) -> None:
@@ -255,11 +254,19 @@ def test_case_24_a_rotation_is_never_repeated(client: Testee, server: Scripted) 
 
 
 def test_case_24_the_retries_end_at_the_deadline(client: Testee, server: Scripted) -> None:
-    """They are a part of the call."""
+    """They are a part of the call: four attempts of 0.6 s each do not fit into 1 s."""
+    server.delay("GetToken", 0.6)
     server.fail("GetToken", Failure(code("UNAVAILABLE"), "DRAINING"))
-    getting = client.start("client_get", conn="c", **KEY, timeout_ms=150)
-    getting.failure()
-    assert getting.took < 0.8
+    getting = client.start("client_get", conn="c", **KEY, timeout_ms=1000)
+    assert getting.failure().reason == "DEADLINE_EXCEEDED"
+    assert server.count("GetToken") <= 2
+
+
+def test_case_24_a_call_that_the_server_cancels_is_tried_again(client: Testee, server: Scripted) -> None:
+    """As a flooded server does it, which drops calls before it looks at them."""
+    server.fail("GetToken", Failure(code("CANCELLED"), pushback=""), 2)
+    assert client.call("client_get", conn="c", **KEY)["generation"] == FIRST
+    assert server.count("GetToken") == 3
 
 
 def test_a_client_watches_and_lists(client: Testee, server: Scripted) -> None:

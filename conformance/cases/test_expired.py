@@ -5,7 +5,7 @@ from time import sleep
 import grpc
 import pytest
 
-from conformance.harness.kit import Serve
+from conformance.harness.kit import BUSY, Serve
 from conformance.harness.testee import Testee
 from conformance.servers.failures import Failure
 from conformance.servers.scripted import FIRST, KEY
@@ -15,7 +15,7 @@ OUTAGE = Failure(grpc.StatusCode.UNAVAILABLE, "ISSUER_UNAVAILABLE", "the issuer 
 
 def test_case_12_many_waits_are_one_fetch(testee: Testee, serve: Serve) -> None:
     """50 at once, and all get the same token."""
-    server = serve(lifetime=1.0, refresh_in=0.9)
+    server = serve(lifetime=1.5, refresh_in=1.4)
     server.lifetime, server.refresh_in = 3600.0, None
     gate = server.hold("GetToken")
     gate.set()
@@ -35,7 +35,7 @@ def test_case_12_many_waits_are_one_fetch(testee: Testee, serve: Serve) -> None:
 
 def test_case_13_no_wait_inside_the_back_off(testee: Testee, serve: Serve) -> None:
     """The last error at once, with its delay, and no call."""
-    server = serve(lifetime=1.0, refresh_in=0.9)
+    server = serve(lifetime=1.5, refresh_in=1.4)
     server.fail("WatchToken", Failure(grpc.StatusCode.UNIMPLEMENTED))
     testee.call("open", source="s", **KEY, target=server.target)
     server.fail("GetToken", Failure(OUTAGE.code, OUTAGE.reason, retry_after=30.0, request_id="r-5"))
@@ -45,7 +45,7 @@ def test_case_13_no_wait_inside_the_back_off(testee: Testee, serve: Serve) -> No
     for _ in range(3):
         waiting = testee.start("get", source="s", timeout_ms=5000)
         failed = waiting.failure()
-        assert waiting.took < 0.5
+        assert waiting.took < BUSY
         assert (failed.kind, failed.reason, failed.cause) == ("TokenExpired", "TOKEN_EXPIRED", "ISSUER_UNAVAILABLE")
         assert failed.retry_after == pytest.approx(30.0)
         assert (failed.request_id, failed.code) == ("r-5", "UNAVAILABLE")
@@ -58,9 +58,9 @@ def test_case_14_retry_info_is_honoured(testee: Testee, serve: Serve) -> None:
     server.fail("WatchToken", Failure(grpc.StatusCode.UNIMPLEMENTED))
     testee.call("open", source="s", **KEY, target=server.target)
     server.fail("GetToken", Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "ISSUER_THROTTLED", retry_after=2.0), 1)
-    server.wait_for_calls("GetToken", 3, 8.0)
+    server.wait_for_calls("GetToken", 3)
     _, second, third = server.calls_of("GetToken")
-    assert 1.95 <= third.at - second.at < 4.0  # the back-off adds up to 1 s
+    assert 1.95 <= third.at - second.at < 3.0 + BUSY  # the back-off adds up to 1 s
     server.wait_until(lambda: server.published[-1].generation > FIRST, "a successor")
 
 

@@ -1,10 +1,11 @@
 """What a source does by itself: watches, fetches, outages."""
 
+import itertools
 from time import monotonic, sleep
 
 import grpc
 
-from conformance.harness.kit import Serve
+from conformance.harness.kit import BUSY, Serve
 from conformance.harness.testee import Testee
 from conformance.servers.failures import Failure
 from conformance.servers.line import Line
@@ -30,12 +31,11 @@ def test_case_05_a_pushed_successor_is_seen(testee: Testee, server: Scripted) ->
     server.wait_for_watches()
     for generation in (NEXT, NEXT + 5):
         waiting = testee.start(
-            "updated", source="s", than=generation - 1 if generation == NEXT else NEXT, timeout_ms=5000
+            "updated", source="s", than=generation - 1 if generation == NEXT else NEXT, timeout_ms=10_000
         )
         successor = server.publish(generation=generation)
         updated = waiting.result()
         assert (updated["generation"], updated["sha256"]) == (generation, successor.sha256)
-        assert waiting.took < 2.0
         assert testee.call("token", source="s")["sha256"] == successor.sha256
     assert server.count("GetToken") == 1
     assert server.count("WatchToken") == 1
@@ -43,19 +43,19 @@ def test_case_05_a_pushed_successor_is_seen(testee: Testee, server: Scripted) ->
 
 def test_case_06_a_server_without_watches(testee: Testee, serve: Serve) -> None:
     """Successors come by GetToken, after the refresh time; the watch is left alone."""
-    server = serve(lifetime=3.0, refresh_in=1.0)
+    server = serve(lifetime=5.0, refresh_in=1.0)
     server.fail("WatchToken", Failure(grpc.StatusCode.UNIMPLEMENTED))
     server.lifetime, server.refresh_in = 3600.0, 3240.0
-    opened_at = monotonic()
-    testee.call("open", source="s", **KEY, target=server.target)
+    opening = testee.start("open", source="s", **KEY, target=server.target)
+    opening.result()
     sleep(0.7)
     server.publish()
-    assert testee.call("token", source="s")["generation"] == FIRST
-    updated = testee.call("updated", source="s", than=FIRST, timeout_ms=5000)
+    updated = testee.call("updated", source="s", than=FIRST, timeout_ms=10_000)
     assert updated["generation"] == NEXT
-    # The grace is half of what is left at the refresh time, 1 s; of it, a half or more.
-    assert 1.2 < monotonic() - opened_at < 3.0
-    assert server.count("GetToken") == 2
+    # The grace is half of what is left at the refresh time, 2 s; of it, a half or more. The client counts from when it
+    # sent its call.
+    first, second = server.calls_of("GetToken")
+    assert 1.9 - opening.took < second.at - first.at < 5.0
     sleep(1.0)
     assert server.count("WatchToken") == 1
     assert server.count("GetToken") == 2
@@ -135,13 +135,16 @@ def test_case_08_not_even_when_nothing_lives(testee: Testee, serve: Serve) -> No
 def test_case_09_served_to_its_true_end(testee: Testee, serve: Serve) -> None:
     """Without a server the token is good as long as it lives, and not a moment longer."""
     server = serve(lifetime=3.0, refresh_in=2.7)
-    testee.call("open", source="s", **KEY, target=server.target)
+    opening = testee.start("open", source="s", **KEY, target=server.target)
+    opening.result()
     server.wait_for_watches()
     token = server.token
     server.stop()
-    while token.expires_in > 0.3:
-        assert testee.call("token", source="s")["sha256"] == token.sha256
-        assert testee.call("get", source="s")["live"] is True
+    for op in itertools.cycle(["token", "get"]):
+        answer = testee.start(op, source="s").answer.result(10)
+        if token.expires_in < opening.took + 0.1:
+            break  # the client counts from its call, so by now it may have been over
+        assert (answer["ok"]["sha256"], answer["ok"]["live"]) == (token.sha256, True)
         sleep(0.1)
     _until_over(token.expires_in)
     sleep(1.0)
@@ -154,23 +157,24 @@ def test_case_09_served_to_its_true_end(testee: Testee, serve: Serve) -> None:
 
 def test_case_10_the_server_comes_back(testee: Testee, serve: Serve) -> None:
     """On its port, after the token's end: a token again within 6 s."""
-    server = serve(lifetime=1.5, refresh_in=1.2)
+    server = serve(lifetime=2.5, refresh_in=2.2)
     server.lifetime, server.refresh_in = 3600.0, None
     testee.call("open", source="s", **KEY, target=server.target)
     server.wait_for_watches()
+    # A longer outage would be a longer back-off: 6 s are for one whose calls have failed once or twice.
+    sleep(max(0.0, server.token.expires_in - 0.8))
     server.stop()
     _until_over(server.token.expires_in)
-    sleep(1.0)
+    sleep(0.3)
     assert testee.fails("token", source="s").kind == "TokenExpired"
     server.start()
     back_at = monotonic()
-    while monotonic() < back_at + 6.0:
+    while monotonic() < back_at + 6.0 + BUSY:
         waiting = testee.start("get", source="s", timeout_ms=6000)
         if "ok" in waiting.answer.result(10):
             break
         sleep(0.1)
     assert testee.call("token", source="s")["generation"] == NEXT
-    assert monotonic() - back_at < 6.5
 
 
 def test_case_10_a_lost_connection_is_replaced(testee: Testee, server: Scripted) -> None:
@@ -196,7 +200,7 @@ def test_case_11_a_replica_drains(testee: Testee, serve: Serve) -> None:
         leaving.drain()
         while not staying.watching:
             assert testee.call("get", source="s")["generation"] == FIRST
-            assert monotonic() - drained_at < 4.5
+            assert monotonic() - drained_at < 2.0 + BUSY
             sleep(0.05)
         successor = staying.publish()
         assert testee.call("updated", source="s", than=FIRST, timeout_ms=5000)["sha256"] == successor.sha256

@@ -1,7 +1,7 @@
 """What the cases share: types of the fixtures, and features that a testee may lack."""
 
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import pytest
 
@@ -12,6 +12,9 @@ Start: TypeAlias = Callable[[Mapping[str, str]], Testee]
 """Starts a testee with these variables in its environment."""
 Serve: TypeAlias = Callable[..., Scripted]
 """Starts a server; arguments as those of Scripted."""
+
+BUSY: Final = 4.0
+"""Seconds that a busy machine may add to what is done at once. What cases tell apart is further away than that."""
 
 
 def needs(testee: Testee, feature: str) -> None:

@@ -25,7 +25,10 @@ TITLES: Final = {
 
 MUSTS: Final = ("http:", "grpc:", "cancel", "rotate", "list", "dns")
 """Features that each language must have; a colon at the end means at least one of these."""
+MAY_HAVE: Final = ("unix", "http_proxy", "keys:sec1", "keys:pkcs1")
+"""Features that a language may have; their tests are left out without them."""
 EXCUSED: Final = {("python-threads", "cancel"): "a thread that waits cannot be cancelled"}
+"""Musts that a client lacks, by name and feature, and why."""
 
 
 @dataclass(frozen=True)

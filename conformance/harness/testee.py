@@ -11,7 +11,7 @@ from concurrent.futures import TimeoutError as TookTooLong
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 import pytest
 
@@ -44,8 +44,9 @@ class Failed(Exception):
 
     @classmethod
     def of(cls, answer: Answer) -> Self:
-        error = answer["error"]
+        error: Answer = answer["error"]
         after = error.get("retry_after_ms")
+        cause: Answer = error.get("cause") or {}
         return cls(
             error["class"],
             error.get("reason") or "",
@@ -55,7 +56,7 @@ class Failed(Exception):
             error.get("code") or "",
             error.get("issuer_error") or "",
             error.get("request_id") or "",
-            (error.get("cause") or {}).get("reason", ""),
+            cause.get("reason", ""),
             tuple(answer.get("tokens", ())),
         )
 
@@ -142,8 +143,9 @@ class Testee:
     def start(self, op: str, **fields: Any) -> Pending:
         """Send a request, and do not wait for the answer."""
         with self._lock:
-            request = {"id": next(self._ids), "op": op, **_written(fields)}
-            pending = self._pending[request["id"]] = Pending(request["id"], request)
+            id = next(self._ids)
+            request: Answer = {"id": id, "op": op, **_written(fields)}
+            pending = self._pending[id] = Pending(id, request)
             if op in ("open", "client_open"):
                 self._opened["source:" + fields["source"] if op == "open" else "conn:" + fields["conn"]] = None
             assert self._process.stdin is not None
@@ -244,7 +246,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, dict):
-        return _written(value)
+        return _written(cast("Answer", value))
     return value
 
 

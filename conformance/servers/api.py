@@ -1,6 +1,7 @@
 """An HTTP API behind tokens, which answers 401 to all but the good ones."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final, Self
@@ -21,13 +22,17 @@ class Seen:
 
 class Api:
     """Attributes:
-    good: the Authorization values that it takes; None: all that are there.
+    refused: Authorization values that it does not take.
+    refuses_all: whether it takes none.
+    accepts: a further condition.
     seen: what came, oldest first.
     redirect_to: where it sends those who come, whatever their token.
     """
 
     def __init__(self, host: str = HOSTS[0]) -> None:
-        self.good: set[str] | None = None
+        self.refused: set[str] = set()
+        self.refuses_all = False
+        self.accepts: Callable[[str], bool] = bool
         self.seen: list[Seen] = []
         self.redirect_to = ""
         api = self
@@ -38,7 +43,7 @@ class Api:
             def do_GET(self) -> None:
                 header = self.headers.get("Authorization", "")
                 api.seen.append(Seen(self.command, self.path, header, self._body()))
-                taken = bool(header) if api.good is None else header in api.good
+                taken = not api.refuses_all and header not in api.refused and api.accepts(header)
                 answer = b"" if api.redirect_to else b"welcome" if taken else b"who are you?"
                 self.send_response(307 if api.redirect_to else 200 if taken else 401)
                 if api.redirect_to:
@@ -49,7 +54,7 @@ class Api:
                 self.end_headers()
                 self.wfile.write(answer)
 
-            do_POST = do_PUT = do_GET  # noqa: N815 - http.server wants these names
+            do_POST = do_PUT = do_GET  # noqa: N815 - http.server's names
 
             def _body(self) -> bytes:
                 if self.headers.get("Transfer-Encoding", "").lower() != "chunked":

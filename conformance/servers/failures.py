@@ -35,7 +35,7 @@ class Failure:
     retry_after: float | None = None
     pushback: str | None = None
     details: bytes | None = None
-    trailers: Mapping[str, str] = field(default_factory=dict)
+    trailers: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def metadata(self) -> list[tuple[str, str | bytes]]:
         result: list[tuple[str, str | bytes]] = list(self.trailers.items())

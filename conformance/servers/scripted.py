@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final, NoReturn, Self, cast
@@ -17,7 +17,7 @@ from mintonce.v1 import admin_pb2, admin_pb2_grpc, tokens_pb2, tokens_pb2_grpc, 
 
 CLIENT: Final = "billing"
 AUDIENCE: Final = "https://api.example.com/"
-KEY: Final = {"client": CLIENT, "audience": AUDIENCE}
+KEY: Final[dict[str, Any]] = {"client": CLIENT, "audience": AUDIENCE}
 FIRST: Final = 101
 LONG: Final = 30.0
 FOR_EVER: Final = 1 << 30
@@ -49,6 +49,8 @@ class Call:
 
 class Scripted(tokens_pb2_grpc.TokenServiceServicer, admin_pb2_grpc.AdminServiceServicer):
     """Serves one token, which the case publishes. Rejected or over, GetToken mints the next.
+
+    The life of the first token begins with the first call.
 
     Attributes:
         calls: what came, oldest first.
@@ -165,7 +167,7 @@ class Scripted(tokens_pb2_grpc.TokenServiceServicer, admin_pb2_grpc.AdminService
             self._failures.pop(method, None)
 
     def delay(self, method: str, seconds: float) -> None:
-        """From now on its answers are ready at once, and arrive so much later."""
+        """From now on its answers, failures too, are ready at once, and arrive so much later."""
         self._delays[method] = seconds
 
     def hold(self, method: str) -> threading.Event:
@@ -265,6 +267,9 @@ class Scripted(tokens_pb2_grpc.TokenServiceServicer, admin_pb2_grpc.AdminService
         names = cast("dict[str, list[bytes]]", context.auth_context()).get("x509_common_name", [b""])
         metadata = {key: str(value) for key, value in context.invocation_metadata()}
         with self._changed:
+            if not self.calls and self._token is not None:
+                # Its life begins now: a case has all of it, however long a connection takes to be made.
+                self._token = self.published[-1] = replace(self._token, at=monotonic())
             self.calls.append(Call(method, request, context.peer(), metadata, names[0].decode()))
             self._changed.notify_all()
         if method in self._gates:
@@ -274,6 +279,7 @@ class Scripted(tokens_pb2_grpc.TokenServiceServicer, admin_pb2_grpc.AdminService
             if failure is None or times == 0:
                 return
             self._failures[method] = (failure, times - 1)
+        self._wait_for_delay(method)
         _abort(context, failure)
 
     def _has_live(self) -> bool:

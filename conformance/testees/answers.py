@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from typing import Any
+from typing import Any, cast
 
 from mintonce import ApiKeyFile, BearerFile, Closed, MintonceError, Refused, Tls, Token, TokenExpired
 from mintonce.errors import Unavailable, Unreachable
@@ -88,7 +88,7 @@ def connection(request: dict[str, Any]) -> dict[str, Any]:
     if request.get("target") is not None:
         options["target"] = request["target"]
     if (tls := request.get("tls")) is not None:
-        options["tls"] = Tls(**tls) if isinstance(tls, dict) else tls
+        options["tls"] = Tls(**cast("dict[str, Any]", tls)) if isinstance(tls, dict) else tls
     if (path := request.get("bearer_file")) is not None:
         options["bearer"] = BearerFile(path) if path is not False else False
     if (path := request.get("api_key_file")) is not None:

@@ -1,9 +1,9 @@
 """The two halves of the Python client behind one face: for asyncio, and for threads."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 import grpc
 import httpx
@@ -24,8 +24,8 @@ _LIMIT: Final = 20.0
 class Half(Protocol):
     """What differs. `call` awaits any of the client's calls, whichever half it is of."""
 
-    name: str
-    features: list[str]
+    name: ClassVar[str]
+    features: ClassVar[list[str]]
 
     async def open(self, *key: Any, **options: Any) -> Any: ...
     def client(self, **options: Any) -> Any: ...
@@ -48,8 +48,8 @@ class _Both:
 class Asyncio(_Both):
     """AsyncTokenSource and AsyncTokenClient."""
 
-    name = "asyncio"
-    features: Final = [*_FEATURES, "cancel", "http:httpx"]
+    name: ClassVar = "asyncio"
+    features: ClassVar = [*_FEATURES, "cancel", "http:httpx"]
 
     async def open(self, *key: Any, **options: Any) -> Any:
         return await AsyncTokenSource.open(*key, **options)
@@ -92,8 +92,8 @@ class Asyncio(_Both):
 class Threads(_Both):
     """TokenSource and TokenClient, each call in a thread."""
 
-    name = "threads"
-    features: Final = [*_FEATURES, "http:httpx", "http:requests"]
+    name: ClassVar = "threads"
+    features: ClassVar = [*_FEATURES, "http:httpx", "http:requests"]
 
     async def open(self, *key: Any, **options: Any) -> Any:
         return await asyncio.to_thread(TokenSource, *key, **options)
@@ -154,8 +154,8 @@ def _grpc_call(source: Any, target: str, tls: Any, call: Any = None) -> dict[str
         return {"code": "OK"}
 
 
-def _follow(watch: Iterable[Token], count: int, told: Callable[[Token], None]) -> None:
-    with watch as tokens:  # type: ignore[attr-defined]
+def _follow(watch: Any, count: int, told: Callable[[Token], None]) -> None:
+    with watch as tokens:
         for number, token in enumerate(tokens, start=1):
             told(token)
             if number == count:

@@ -46,8 +46,7 @@ def environment(home: Path) -> dict[str, str]:
     """As here, without what leads into root's home, where the user may not go. Programs skip such parts of PATH."""
     own = os.path.expanduser("~") + "/"
     kept = {name: value for name, value in os.environ.items() if name == "PATH" or own not in value + "/"}
-    # Maven does not look at HOME: Java asks the database of users.
-    return kept | {"HOME": str(home), "USER": USER, "LOGNAME": USER, "MAVEN_OPTS": f"-Duser.home={home}"}
+    return kept | {"HOME": str(home), "USER": USER, "LOGNAME": USER}
 
 
 def run(command: Sequence[str], folder: Path, environ: Mapping[str, str], user: pwd.struct_passwd) -> int:

@@ -10,6 +10,8 @@ from conformance.servers.line import Line
 from conformance.servers.scripted import FIRST, KEY, Scripted
 
 NOTICED_WITHIN = 75.0
+IDLE = 2.0
+"""Seconds after which no ping is under way any more that came with the traffic: its end would be noticed sooner."""
 
 
 @pytest.mark.slow
@@ -22,6 +24,7 @@ def test_case_35_a_silent_cut_is_noticed(testee: Testee, server: Scripted, serve
         testee.call("open", source="quiet", **KEY, target=quiet.target)
         server.wait_for_watches()
         quiet.wait_for_watches()
+        sleep(IDLE)
         line.freeze()
         frozen_at = monotonic()
         successor = server.publish()

@@ -133,8 +133,10 @@ class Player:
                 follower.want_report(event["generation"], now)
             case "successor":
                 return _generation(follower.successor(event["generation"], now))
-            case "reported" | "hurry" as name:
-                getattr(follower, name)(now)
+            case "reported":
+                follower.reported(event["generation"], now)
+            case "hurry":
+                follower.hurry(now)
             case "look":
                 pass
             case unknown:
@@ -199,9 +201,11 @@ class Walk:
     def _of_step(self) -> dict[str, Any]:
         """What comes of doing what the follower wants done."""
         match self._player.follower.next(self._now):
-            case Report():
+            case Report(generation):
                 self._to(self._now + self._seconds(2.0))
-                return {"do": "report_failed", "error": self._error()} if self._fails() else {"do": "reported"}
+                if self._fails():
+                    return {"do": "report_failed", "error": self._error()}
+                return {"do": "reported", "generation": generation}
             case Fetch():
                 self._to(self._now + self._seconds(10.0))
                 if self._fails():
@@ -295,6 +299,26 @@ def edges() -> Iterator[Case]:
     yield _scripted(
         "a-caller-hurries-when-the-token-ended-before-its-fetch-was-due",
         [(1000.0, {"do": "fetched", "token": over}), (1000.1, {"do": "hurry"})],
+    )
+    pushed = {"do": "offer", "token": {"generation": 2, "expires_at": 1000.0, "refresh_at": 900.0}}
+    yield _scripted(
+        "a-higher-generation-is-refused-while-a-lower-one-is-being-reported",
+        [
+            (1.0, {"do": "want_report", "generation": 1}),
+            (1.1, pushed),
+            (1.2, {"do": "want_report", "generation": 2}),
+            (1.3, {"do": "reported", "generation": 1}),
+            (1.4, {"do": "reported", "generation": 2}),
+        ],
+    )
+    yield _scripted(
+        "a-lower-generation-does-not-take-the-place-of-a-higher-one-that-waits",
+        [
+            (1.0, pushed),
+            (1.1, {"do": "want_report", "generation": 2}),
+            (1.2, {"do": "want_report", "generation": 1}),
+            (1.3, {"do": "reported", "generation": 2}),
+        ],
     )
     yield _scripted(
         "a-caller-hurries-just-when-the-back-off-ends", [(1000.0, failed), (1001.0, {"do": "hurry"})], jitter=1.0

@@ -162,14 +162,15 @@ func (f *follower) wantReport(generation int64, now float64) *Error {
 		return f.reportError.again()
 	}
 	if generation > f.rejected {
-		f.wantedReport = generation
+		f.wantedReport = max(f.wantedReport, generation)
 	}
 	return nil
 }
 
-// reported says that the server has accepted the report and serves that token no more. It mints at the next fetch.
-func (f *follower) reported(now float64) {
-	f.rejected = f.wantedReport
+// reported says that the server has accepted the report of this generation and serves it no more. It mints at the next
+// fetch. A higher one that was refused meanwhile is reported next.
+func (f *follower) reported(generation int64, now float64) {
+	f.rejected = max(f.rejected, generation)
 	if f.token != nil && f.token.generation <= f.rejected {
 		f.token = nil
 		f.fetchFailures = 0

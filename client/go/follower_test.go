@@ -118,7 +118,7 @@ func apply(t *testing.T, f *follower, event vectorEvent) any {
 	case "want_report":
 		return raised(f.wantReport(event.Generation, event.Now))
 	case "reported":
-		f.reported(event.Now)
+		f.reported(event.Generation, event.Now)
 	case "report_failed":
 		f.reportFailed(event.Error.error(t), event.Now)
 	case "hurry":

@@ -27,7 +27,7 @@ func (s *Source) run(ctx context.Context) {
 			if err != nil {
 				s.update(func(f *follower, now float64) { f.reportFailed(asError(err), now) })
 			} else {
-				s.update((*follower).reported)
+				s.update(func(f *follower, now float64) { f.reported(step.generation, now) })
 			}
 		case doFetch:
 			token, err := s.client.get(ctx, s.key, s.timeout)

@@ -135,7 +135,7 @@ def test_a_rejected_generation_never_comes_back() -> None:
     follow = follower(token(generation=5))
     follow.want_report(5, NOW)
     assert follow.next(NOW) == Report(5)
-    follow.reported(NOW)
+    follow.reported(5, NOW)
     assert follow.live(NOW) is None
     assert follow.next(NOW) == Fetch()
     assert not follow.fetched(token(generation=5), NOW)
@@ -147,7 +147,7 @@ def test_a_generation_is_reported_once() -> None:
     """Later reports of it find it done."""
     follow = follower(token(generation=5))
     follow.want_report(5, NOW)
-    follow.reported(NOW)
+    follow.reported(5, NOW)
     follow.want_report(5, NOW)
     assert follow.next(NOW) == Fetch()
 

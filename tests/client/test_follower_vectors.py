@@ -84,8 +84,8 @@ EVENTS = st.one_of(
     ),
     st.fixed_dictionaries({"do": st.sampled_from(["fetch_failed", "report_failed"]), "error": ERRORS}),
     st.fixed_dictionaries({"do": st.just("watch_ended"), "error": st.none() | ERRORS, "lasted": SPANS}),
-    st.fixed_dictionaries({"do": st.sampled_from(["want_report", "successor"]), "generation": GENERATIONS}),
-    st.fixed_dictionaries({"do": st.sampled_from(["reported", "hurry", "look"])}),
+    st.fixed_dictionaries({"do": st.sampled_from(["want_report", "reported", "successor"]), "generation": GENERATIONS}),
+    st.fixed_dictionaries({"do": st.sampled_from(["hurry", "look"])}),
 )
 
 

@@ -158,12 +158,15 @@ export class Follower {
   wantReport(generation: bigint, now: number): void {
     if (this.reportError !== undefined && (now < this.blockedUntil || this.#failing(now)))
       throw again(this.reportError);
-    if (generation > this.rejected) this.wantedReport = generation;
+    if (generation > this.rejected && generation > this.wantedReport) this.wantedReport = generation;
   }
 
-  /** The server has accepted the report and serves that token no more. It mints at the next fetch. */
-  reported(now: number): void {
-    this.rejected = this.wantedReport;
+  /**
+   * The server has accepted the report of this generation and serves it no more. It mints at the next fetch. A higher one
+   * that was refused meanwhile is reported next.
+   */
+  reported(generation: bigint, now: number): void {
+    if (generation > this.rejected) this.rejected = generation;
     if (this.token !== undefined && this.token.generation <= this.rejected) {
       this.token = undefined;
       this.fetchFailures = 0;

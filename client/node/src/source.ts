@@ -232,7 +232,7 @@ export class TokenSource implements TokenProvider, AsyncDisposable {
     try {
       await this.#client.reject(this.#name, { ...this.#key, generation, timeoutMs: this.#timeoutMs, signal });
       this.#update(() => {
-        this.#follower.reported(performance.now());
+        this.#follower.reported(generation, performance.now());
       });
     } catch (error) {
       this.#update(() => {

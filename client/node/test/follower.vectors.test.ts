@@ -113,7 +113,7 @@ function apply(follower: Follower, event: VectorEvent): unknown {
         follower.wantReport(generation, now);
       });
     case "reported":
-      follower.reported(now);
+      follower.reported(generation, now);
       return null;
     case "report_failed":
       follower.reportFailed(error!, now);

@@ -147,11 +147,14 @@ class Follower:
         if self.report_error and (now < self._blocked_until or self._failing(now)):
             raise again(self.report_error)
         if generation > self._rejected:
-            self._wanted_report = generation
+            self._wanted_report = max(self._wanted_report, generation)
 
-    def reported(self, now: float) -> None:
-        """The server has accepted the report and serves that token no more. It mints at the next fetch."""
-        self._rejected = self._wanted_report
+    def reported(self, generation: int, now: float) -> None:
+        """The server has accepted the report of this generation and serves it no more. It mints at the next fetch.
+
+        A higher one that was refused meanwhile is reported next.
+        """
+        self._rejected = max(self._rejected, generation)
         if self.token is not None and self.token.generation <= self._rejected:
             self.token = None
             self._fetch_failures = 0

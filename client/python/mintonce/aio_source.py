@@ -299,7 +299,7 @@ class AsyncTokenSource:
         except MintonceError as error:
             self._update(state.report_failed, error)
         else:
-            self._update(state.reported)
+            self._update(state.reported, generation)
 
     async def _do_fetch(self, client: AsyncTokenClient, state: Follower) -> None:
         try:

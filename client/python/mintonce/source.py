@@ -237,7 +237,7 @@ class TokenSource:
         except MintonceError as error:
             self._update(state.report_failed, error)
         else:
-            self._update(state.reported)
+            self._update(state.reported, generation)
 
     def _do_fetch(self, client: TokenClient, state: Follower) -> None:
         try:

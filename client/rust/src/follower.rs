@@ -210,14 +210,15 @@ impl<T: Life> Follower<T> {
             return Err(error.clone());
         }
         if generation > self.rejected {
-            self.wanted_report = generation;
+            self.wanted_report = self.wanted_report.max(generation);
         }
         Ok(())
     }
 
-    /// The server has accepted the report and serves that token no more. It mints at the next fetch.
-    pub(crate) fn reported(&mut self, now: f64) {
-        self.rejected = self.wanted_report;
+    /// The server has accepted the report of this generation and serves it no more. It mints at the next fetch. A higher
+    /// one that was refused meanwhile is reported next.
+    pub(crate) fn reported(&mut self, generation: i64, now: f64) {
+        self.rejected = self.rejected.max(generation);
         if self
             .token
             .as_ref()

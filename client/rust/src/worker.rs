@@ -61,7 +61,7 @@ impl Work<'_> {
             .reject(self.key, crate::Rejected::Generation(generation))
             .await;
         self.shared.update(|follower, now| match done {
-            Ok(_) => follower.reported(now),
+            Ok(_) => follower.reported(generation, now),
             Err(error) => follower.report_failed(error, now),
         })
     }

@@ -51,7 +51,7 @@ impl Replay {
                 follower.watch_ended(failure, float(&event["started_at"]), limit, now);
             }
             "want_report" => return raised(follower.want_report(event["generation"].as_i64().unwrap(), now)),
-            "reported" => follower.reported(now),
+            "reported" => follower.reported(event["generation"].as_i64().unwrap(), now),
             "report_failed" => follower.report_failed(error(&event["error"]), now),
             "hurry" => return raised(follower.hurry(now)),
             "successor" => {

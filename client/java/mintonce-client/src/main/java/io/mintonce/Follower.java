@@ -155,15 +155,16 @@ final class Follower {
       throw last.again();
     }
     if (generation > rejected) {
-      wantedReport = generation;
+      wantedReport = Math.max(wantedReport, generation);
     }
   }
 
   /**
-   * The server has accepted the report and serves that token no more. It mints at the next fetch.
+   * The server has accepted the report of this generation and serves it no more. It mints at the
+   * next fetch. A higher one that was refused meanwhile is reported next.
    */
-  void reported(double now) {
-    rejected = wantedReport;
+  void reported(long generation, double now) {
+    rejected = Math.max(rejected, generation);
     Token held = token;
     if (held != null && held.generation() <= rejected) {
       token = null;

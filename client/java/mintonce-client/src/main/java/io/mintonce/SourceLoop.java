@@ -106,7 +106,7 @@ final class SourceLoop {
     answer.whenComplete(
         (wasCurrent, error) -> {
           if (error == null) {
-            state.update(Follower::reported);
+            state.update((follower, now) -> follower.reported(generation, now));
           } else {
             state.update((follower, now) -> follower.reportFailed(known(error), now));
           }

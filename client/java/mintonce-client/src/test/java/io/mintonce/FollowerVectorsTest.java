@@ -84,7 +84,7 @@ class FollowerVectorsTest {
       case "want_report":
         return raised(() -> follower.wantReport(event.get("generation").getAsLong(), now));
       case "reported":
-        follower.reported(now);
+        follower.reported(event.get("generation").getAsLong(), now);
         return null;
       case "report_failed":
         follower.reportFailed(Objects.requireNonNull(error(event.get("error"))), now);

@@ -41,12 +41,16 @@ run: ## Start everything on this machine: an embedded Valkey, a practice issuer,
 	@$(MAKE) --no-print-directory setup FOR=run
 	@exec $(BIN)/mintonced dev $(ARGS)
 
-test: setup ## Run the fast tests, two at a time: three minutes (TESTS=tests/core: all tests there; ARGS="-k name"; ARGS="-n0": one at a time)
+# The clients come last: each language whose toolchain is here, and a line for each that is not.
+test: setup ## Run the fast tests, two at a time, and those of the clients: five minutes (TESTS=tests/core: all tests there, and no clients; ARGS="-k name")
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(if $(TESTS),,-m "not slow") $(TESTS) $(ARGS)
+	@$(if $(TESTS)$(ARGS),:,$(BIN)/python tools/clients.py test)
 
-test-all: setup ## Run every test, as CI does, also conformance for each language whose toolchain is here: fifteen minutes
-	@$(BIN)/python tools/clients.py testee && $(CONFORMANCE); conformance=$$?; \
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS) && exit $$conformance
+# Python's own tests come last, so that their closing line does.
+test-all: setup ## Run every test, as CI does, also the clients and conformance for each language whose toolchain is here: twenty minutes
+	@$(BIN)/python tools/clients.py test testee; clients=$$?; \
+	$(CONFORMANCE); conformance=$$?; \
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS) && exit $$((clients + conformance))
 
 clients: setup ## Check, lint and test the clients in other languages whose toolchain is here (ARGS="lint --only go rust")
 	@$(BIN)/python tools/clients.py $(ARGS)

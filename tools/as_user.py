@@ -46,8 +46,22 @@ def environment(home: Path) -> dict[str, str]:
     """As here, without what leads into root's home, where the user may not go. Programs skip such parts of PATH."""
     own = os.path.expanduser("~") + "/"
     kept = {name: value for name, value in os.environ.items() if name == "PATH" or own not in value + "/"}
-    # Maven does not look at HOME: Java asks the database of users.
-    return kept | {"HOME": str(home), "USER": USER, "LOGNAME": USER, "MAVEN_OPTS": f"-Duser.home={home}"}
+    return kept | {"HOME": str(home), "USER": USER, "LOGNAME": USER}
+
+
+def lend_rust(folder: Path) -> dict[str, str]:
+    """The variables with which the user finds root's Rust, linked into this folder. None where there is no such thing.
+
+    rustup puts all of it into a home, and nobody but root may enter root's.
+    """
+    home = Path.home()
+    rustup, programs = home / ".rustup", home / ".cargo" / "bin"
+    try:
+        shutil.copytree(rustup, folder / "rustup", symlinks=True, copy_function=os.link)
+        shutil.copytree(programs, folder / "bin", symlinks=True, copy_function=os.link)
+    except (OSError, shutil.Error):  # not there, or on another file system
+        return {}
+    return {"RUSTUP_HOME": str(folder / "rustup"), "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}
 
 
 def run(command: Sequence[str], folder: Path, environ: Mapping[str, str], user: pwd.struct_passwd) -> int:
@@ -69,7 +83,7 @@ def main(command: Sequence[str]) -> int:
         home.mkdir()
         copy_files(copy)
         give_away(Path(directory), user)
-        environ = environment(home)
+        environ = environment(home) | lend_rust(Path(directory))  # links, which stay root's own: not given away
         for step in (["git", "init", "--quiet"], ["git", "add", "--all"], ["make", "--silent", ".venv/.created"]):
             if run(step, copy, environ, user) != 0:
                 print(f"as_user: the user {USER} cannot run {' '.join(step)}", file=sys.stderr)

@@ -10,9 +10,6 @@ import (
 	"time"
 )
 
-// clockFree is how long before its end a token is looked at by the clock again: see Source.fresh.
-const clockFree = 30 * time.Second
-
 // Source keeps the token of one key at hand. It is safe for concurrent use.
 //
 // From NewSource on, Token and Peek read memory: no call, no lock. A goroutine of the source's own watches for successors
@@ -23,9 +20,8 @@ type Source struct {
 	key     Key
 	timeout time.Duration
 
-	// fresh is the token while it has so much life left that readers need not look at the clock, which would take longer
-	// than the rest of a read. A timer takes it away long before its end. Nil: look into the follower.
-	fresh atomic.Pointer[Token]
+	// latest is the follower's token, for readers. Nil when there is none, and after Close.
+	latest atomic.Pointer[snapshot]
 
 	updated chan struct{}
 	stop    context.CancelFunc
@@ -33,11 +29,27 @@ type Source struct {
 
 	mu       sync.Mutex
 	follower *follower
-	shown    *Token // what readers were shown last
-	timer    *time.Timer
+	shown    *Token        // what readers were shown last
 	changed  chan struct{} // closed and replaced at each change of the follower
 	kick     chan struct{} // capacity 1: wakes the goroutine from a pause or a watch
 	closed   bool
+}
+
+// snapshot is a token with its end as time since base.
+type snapshot struct {
+	token *Token
+	end   time.Duration
+}
+
+// live returns the token if it has not expired.
+//
+// Each read looks at the clock, though that takes longer than all the rest of it. Nothing else is right at once after the
+// process was stopped: timers fire a moment late, and readers would be first.
+func (s *Source) live() *Token {
+	if latest := s.latest.Load(); latest != nil && time.Since(base) < latest.end {
+		return latest.token
+	}
+	return nil
 }
 
 // NewSource returns a source for the token of a client, which is the name under which the OAuth client is registered with
@@ -82,7 +94,7 @@ func NewSource(ctx context.Context, client string, options ...SourceOption) (*So
 //
 // It fails with ErrExpired when no successor comes, at once while the last fetch has failed and the next is not due.
 func (s *Source) Token(ctx context.Context) (*Token, error) {
-	if token := s.fresh.Load(); token != nil {
+	if token := s.live(); token != nil {
 		return token, nil
 	}
 	return s.await(ctx)
@@ -90,7 +102,7 @@ func (s *Source) Token(ctx context.Context) (*Token, error) {
 
 // Peek returns the live token and never waits. It fails with ErrExpired if there is none.
 func (s *Source) Peek() (*Token, error) {
-	if token := s.fresh.Load(); token != nil {
+	if token := s.live(); token != nil {
 		return token, nil
 	}
 	s.mu.Lock()
@@ -174,10 +186,7 @@ func (s *Source) WaitUntilUpdated(ctx context.Context, than *Token) (*Token, err
 func (s *Source) Close() error {
 	s.mu.Lock()
 	s.closed = true
-	s.fresh.Store(nil)
-	if s.timer != nil {
-		s.timer.Stop()
-	}
+	s.latest.Store(nil)
 	s.notify()
 	s.mu.Unlock()
 	s.stop()
@@ -221,7 +230,7 @@ func (s *Source) first(ctx context.Context, limit time.Duration) (*Token, error)
 	}
 }
 
-// await is Token when the clock must be looked at.
+// await is Token when there is no live token in sight.
 func (s *Source) await(ctx context.Context) (*Token, error) {
 	s.mu.Lock()
 	if s.closed {

@@ -94,22 +94,13 @@ func (s *Source) update(change func(f *follower, now float64)) {
 func (s *Source) show() {
 	token := s.follower.token
 	if token == nil {
-		s.fresh.Store(nil)
+		s.latest.Store(nil)
 		return
 	}
 	if token == s.shown {
 		return
 	}
-	if s.timer != nil {
-		s.timer.Stop()
-	}
-	remaining := duration(token.expiresAt - now())
-	if span := max(remaining-clockFree, remaining/2); span > 0 {
-		s.fresh.Store(token)
-		s.timer = time.AfterFunc(span, func() { s.fresh.CompareAndSwap(token, nil) })
-	} else {
-		s.fresh.Store(nil)
-	}
+	s.latest.Store(&snapshot{token, duration(token.expiresAt)})
 	if s.shown != nil {
 		select {
 		case s.updated <- struct{}{}:

@@ -171,6 +171,21 @@ def test_a_replica_that_goes_away_costs_a_retry_and_no_error(server: ScriptedSer
     assert server.calls["GetToken"] == 3
 
 
+def test_a_call_that_the_peer_cancels_again_and_again_is_no_closed_client(server: ScriptedServer) -> None:
+    """Only `close` closes it."""
+    server.fail("GetToken", grpc.StatusCode.CANCELLED, times=4)
+    server.fail("WatchToken", grpc.StatusCode.CANCELLED, times=4)
+    with TokenClient(server.target) as client:
+        with pytest.raises(MintonceError) as from_get:
+            client.get(CLIENT, AUDIENCE)
+        with pytest.raises(MintonceError) as from_watch:
+            next(client.watch(CLIENT, AUDIENCE))
+        assert {(type(each.value), each.value.reason) for each in (from_get, from_watch)} == {
+            (MintonceError, "CANCELLED")
+        }
+        assert client.get(CLIENT, AUDIENCE).generation == 101
+
+
 def test_a_rotation_is_never_repeated(server: ScriptedServer) -> None:
     """Each RotateToken mints: a lost answer must not become two mints."""
     server.fail("RotateToken", grpc.StatusCode.UNAVAILABLE, "DRAINING")

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from mintonce import AsyncTokenClient
 from mintonce_dev.valkey import EmbeddedValkey
 from support.replicas import replica
 from support.surroundings import issuer_with_log, posts, smallest_settings
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
-WITH_TOKEN_KEY = "message TokenKey" in (ROOT / "protos/mintonce/v1/types.proto").read_text()
 
 
 @contextmanager
@@ -60,9 +60,7 @@ def node() -> Sequence[str]:
     [
         pytest.param((sys.executable, str(EXAMPLES / "python" / "call_api.py")), id="python"),
         pytest.param(("sh", str(EXAMPLES / "shell" / "call-api.sh")), id="shell"),
-        pytest.param(
-            node(), id="node", marks=pytest.mark.skipif(not WITH_TOKEN_KEY, reason="the protos have no TokenKey yet")
-        ),
+        pytest.param(node(), id="node"),
     ],
 )
 async def test_it_replaces_a_refused_token_and_gets_its_answer(program: Sequence[str], tmp_path: Path) -> None:
@@ -83,3 +81,36 @@ async def test_it_replaces_a_refused_token_and_gets_its_answer(program: Sequence
 
     assert (process.returncode, out.decode()) == (0, "hello\n"), err.decode()
     assert len(posts(log)) == 2
+
+
+async def test_the_service_follows_its_token_and_rejects_it(tmp_path: Path) -> None:
+    """It prints each generation, and never a token."""
+    async with EmbeddedValkey(tmp_path / "valkey") as valkey:
+        with issuer_with_log(tmp_path / "posts.jsonl", lifetime=3600.0) as issuer:
+            async with replica(tmp_path, smallest_settings(issuer, valkey.url)) as server:
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, str(EXAMPLES / "python" / "service.py"), "default", "https://api.example.com/"),
+                    env={**os.environ, "MINTONCE_TARGET": server.target},
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.PIPE,
+                )
+                assert process.stdin
+                assert process.stdout
+                async with asyncio.timeout(40.0):
+                    first = (await process.stdout.readline()).decode()
+                    process.stdin.write(b"reject\n")
+                    rejected = {(await process.stdout.readline()).decode() for _ in range(2)}
+                    async with AsyncTokenClient(server.target) as client:
+                        await client.rotate("default", "https://api.example.com/")
+                    rotated = (await process.stdout.readline()).decode()
+                    process.stdin.close()
+                    _, complaints = await process.communicate()
+
+    assert (process.returncode, complaints.decode()) == (0, "")
+    assert first.startswith("generation ")
+    second = {line.split()[1] for line in rejected}
+    assert len(second) == 1
+    assert first.split()[1] < second.pop() < rotated.split()[1]
+    assert {line.split(" ", 2)[2].rpartition(",")[0] for line in rejected} == {"is here", "replaces the rejected one"}
+    assert len(posts(tmp_path / "posts.jsonl")) == 3

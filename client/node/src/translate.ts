@@ -1,6 +1,6 @@
 /** gRPC errors into ours: the one place that does it. */
 import { type ServiceError, status } from "@grpc/grpc-js";
-import { type Code, type ErrorDetails, MintonceError, Refused, Unavailable, Unreachable, closed } from "./errors.ts";
+import { type Code, type ErrorDetails, MintonceError, Refused, Unavailable, Unreachable } from "./errors.ts";
 import { decode, type Details } from "./status.ts";
 import { visible } from "./text.ts";
 import { explain, type Link } from "./unreachable.ts";
@@ -93,8 +93,6 @@ function unsaid(error: ServiceError, link: Link, retryAfterMs: number | undefine
         retryAfterMs,
         code,
       });
-    case "CANCELLED":
-      return closed("client");
     case "RESOURCE_EXHAUSTED":
       // gRPC's own limits, on either side: message sizes, metadata, concurrent streams.
       return new Unavailable(`${target} has no room for this call`, {

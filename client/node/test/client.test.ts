@@ -80,6 +80,23 @@ test("UNAVAILABLE without a word is tried four times in all; a pushback of -1 st
   assert.equal(server.calls.GetToken, 5);
 });
 
+test("what the peer cancels is tried again, and never Closed", async () => {
+  await using server = await ScriptedServer.start();
+  await using client = clientOf(server);
+  server.fail("GetToken", { code: status.CANCELLED, times: 2 });
+  assert.equal((await client.get("billing")).generation, 101n);
+  assert.equal(server.calls.GetToken, 3);
+  await using watch = client.watch("billing");
+  await watch.next();
+  await server.until(() => server.watchers === 1);
+  server.endWatches({ code: status.CANCELLED });
+  await assert.rejects(watch.next(), (error) => {
+    assert.ok(error instanceof MintonceError && !(error instanceof Closed));
+    assert.equal(error.reason, "CANCELLED");
+    return true;
+  });
+});
+
 test("RotateToken is never repeated", async () => {
   await using server = await ScriptedServer.start();
   await using client = clientOf(server);
@@ -157,6 +174,7 @@ const classes: readonly [string, Failure, typeof MintonceError, string][] = [
   ["garbage", { code: status.UNAUTHENTICATED, raw: Buffer.from([0xff, 0xff, 0x01]) }, Refused, "UNAUTHENTICATED"],
   ["garbage of the right kind", { code: status.INTERNAL, raw: Buffer.from([0x1a, 0x7f]) }, MintonceError, "INTERNAL"],
   ["no reason, no room", { code: status.RESOURCE_EXHAUSTED }, Unavailable, "RESOURCE_EXHAUSTED"],
+  ["no reason, cancelled by the peer", { code: status.CANCELLED }, MintonceError, "CANCELLED"],
   ["no reason, aborted", { code: status.ABORTED }, Unavailable, "ABORTED"],
 ];
 for (const [what, failure, kind, reason] of classes) {

@@ -48,7 +48,7 @@ OPTIONS: Final[Options] = (
     # mintonced allows them each 10 seconds. A stricter proxy says so, and gRPC then pings less.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 10_000),
-    # The one above does not end a silent connection of grpcio (seen in 1.85). This one does, and is 60 s by default.
+    # The time-out above does not end a silent connection of grpcio (seen in 1.85). This one does; its default is 60 s.
     ("grpc.http2.ping_timeout_ms", 10_000),
     # gRPC's own reconnect back-off would grow to two minutes; a restarted server should be found sooner.
     ("grpc.initial_reconnect_backoff_ms", 100),

@@ -7,7 +7,7 @@ import grpc
 
 from mintonce import _status, _unreachable
 from mintonce._text import visible
-from mintonce.errors import MintonceError, Refused, Unavailable, Unreachable, closed
+from mintonce.errors import MintonceError, Refused, Unavailable, Unreachable
 
 _REFUSALS: Final = frozenset(
     {"INVALID_REQUEST", "UNKNOWN_CLIENT", "UNAUTHENTICATED", "PERMISSION_DENIED", "ISSUER_REFUSED"}
@@ -106,8 +106,6 @@ def _unsaid(error: grpc.RpcError, link: _unreachable.Link) -> MintonceError:
             remedy="Allow more time, or look into the server's log: a mint may take up to 10 seconds.",
             code=code,
         )
-    if code is grpc.StatusCode.CANCELLED:
-        return closed("client")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         # gRPC's own limits, on either side: message sizes, metadata, concurrent streams. Its texts are the cause's.
         return Unavailable(

@@ -119,7 +119,7 @@ class AsyncTokenClient:
             timeout=timeout,
             metadata=self._connection.metadata(),
         )
-        return AsyncWatch(call, self._connection.translate, line)
+        return AsyncWatch(call, self._failure, line)
 
     async def reject(
         self,
@@ -219,11 +219,17 @@ class AsyncTokenClient:
         try:
             yield
         except grpc.RpcError as error:
-            raise self._connection.translate(error) from error
+            raise self._failure(error) from error
         except _io.CHANNEL_CLOSED as error:
             if self._closed and not _io.is_being_cancelled():
                 raise closed("client") from error
             raise
+
+    def _failure(self, error: grpc.RpcError) -> MintonceError:
+        """What a failed call means. Only a closed client cancels its calls; else it was the peer."""
+        if self._closed and error.code() is grpc.StatusCode.CANCELLED:
+            return closed("client")
+        return self._connection.translate(error)
 
 
 class _Call(Protocol):

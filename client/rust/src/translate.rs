@@ -108,7 +108,6 @@ fn without_reason(status: &Status, link: &Link) -> Error {
     match code {
         Code::Unavailable => unreachable(link, link.explain_end(status.message())),
         Code::DeadlineExceeded => deadline_exceeded(link),
-        Code::Cancelled => Error::closed("client"),
         // gRPC's own limits at the peer: message sizes, metadata, concurrent streams.
         Code::ResourceExhausted => Error::new(
             Kind::Unavailable,

@@ -160,6 +160,11 @@ async fn errors_are_classed_by_their_reason_and_else_by_their_code() {
         ),
         (Refusal::bare(Code::Unknown), Kind::Other, "UNKNOWN"),
         (
+            Refusal::bare(Code::Cancelled).pushback("-1"),
+            Kind::Other,
+            "CANCELLED",
+        ),
+        (
             Refusal::bare(Code::NotFound).info("example.com", "UNKNOWN_CLIENT"),
             Kind::Refused,
             "NOT_FOUND",
@@ -197,6 +202,28 @@ async fn a_server_that_is_away_for_a_moment_is_not_seen() {
     );
     assert_eq!(client.get(&key()).await.unwrap().generation(), 1);
     assert_eq!(server.calls("GetToken"), 3);
+}
+
+#[tokio::test]
+async fn what_the_server_cancels_is_repeated_and_never_closed() {
+    let server = Server::start();
+    let client = client(&server);
+    server.refuse_next(
+        "GetToken",
+        [Refusal::bare(Code::Cancelled), Refusal::bare(Code::Cancelled)],
+    );
+    assert_eq!(client.get(&key()).await.unwrap().generation(), 1);
+    assert_eq!(server.calls("GetToken"), 3);
+    server.refuse("GetToken", Refusal::bare(Code::Cancelled));
+    server.refuse("WatchToken", Refusal::bare(Code::Cancelled).pushback("-1"));
+    for error in [
+        client.get(&key()).await.unwrap_err(),
+        client.watch(&key()).await.unwrap_err(),
+    ] {
+        assert_eq!((error.kind(), error.reason()), (Kind::Other, "CANCELLED"));
+        assert_eq!(error.code(), Code::Cancelled);
+    }
+    assert_eq!(server.calls("GetToken"), 7);
 }
 
 #[tokio::test]

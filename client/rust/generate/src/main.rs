@@ -38,9 +38,12 @@ fn write(
         .build_transport(false)
         .emit_rerun_if_changed(false)
         .out_dir(&folder);
-    if client {
-        builder = builder.skip_debug(SECRET.iter().copied());
-    }
+    builder = if client {
+        builder.skip_debug(SECRET.iter().copied())
+    } else {
+        // The stubs alone: the messages are those of src/pb.rs, which `scripted` compiles, too.
+        builder.extern_path(".mintonce.v1", "crate::pb")
+    };
     builder.compile_fds(files)?;
     let path = folder.join("mintonce.v1.rs");
     let code = fs::read_to_string(&path)?;

@@ -10,9 +10,18 @@
 
 pub mod api;
 pub mod certificates;
+mod connections;
+/// The client's own file, compiled here once more: it is private there.
+#[path = "../../src/pb.rs"]
 mod pb;
 mod refusal;
+mod script;
 mod server;
+mod services;
+mod stubs;
+mod token;
 
 pub use refusal::Refusal;
-pub use server::{Request, Server, Token};
+pub use script::Request;
+pub use server::Server;
+pub use token::Token;

@@ -180,20 +180,22 @@ fn vectors() -> Vec<PathBuf> {
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../conformance/follower")),
         PathBuf::from,
     );
-    let Ok(entries) = fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let paths = entries.map(|entry| entry.unwrap().path());
-    paths
+    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let paths: Vec<_> = entries
+        .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|each| each == "jsonl"))
-        .collect()
+        .collect();
+    assert!(!paths.is_empty(), "no vectors in {}", folder.display());
+    paths
 }
 
 #[test]
 fn every_recorded_event_has_the_recorded_effect() {
     for path in vectors() {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        for (line, text) in fs::read_to_string(&path).unwrap().lines().enumerate() {
+        let lines = fs::read_to_string(&path).unwrap();
+        assert!(!lines.is_empty(), "{name} is empty");
+        for (line, text) in lines.lines().enumerate() {
             let case: Value = serde_json::from_str(text).unwrap();
             let mut replay = Replay::start(&case);
             for (number, event) in case["events"].as_array().unwrap().iter().enumerate() {

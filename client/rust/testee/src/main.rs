@@ -2,10 +2,12 @@
 //! `conformance/README.md` has the protocol.
 
 mod answers;
+mod fields;
 mod grpc;
 mod http;
 mod logs;
 mod operations;
+mod options;
 
 use std::{
     collections::HashMap,

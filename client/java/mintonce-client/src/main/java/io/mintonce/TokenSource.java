@@ -1,23 +1,15 @@
 package io.mintonce;
 
-import io.mintonce.TokenClient.WatchCall;
-import io.mintonce.TokenClient.WatchListener;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
-import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.Executor;
 import java.util.concurrent.ForkJoinPool;
-import java.util.concurrent.Future;
 import java.util.concurrent.ThreadLocalRandom;
-import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
-import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -38,36 +30,13 @@ import org.jspecify.annotations.Nullable;
  * {@link ClosedException}.
  */
 public final class TokenSource implements AutoCloseable {
-  private static final System.Logger LOG = System.getLogger("io.mintonce");
-
   private final TokenKey key;
   private final TokenClient client;
   private final boolean ownsClient;
   private final Duration timeout;
   private final Executor executor;
-
-  /**
-   * What reads without the lock. Null after the close, and while the token is known to be rejected.
-   */
-  private volatile @Nullable Snapshot snapshot;
-
-  private final CopyOnWriteArrayList<Listener> listeners = new CopyOnWriteArrayList<>();
-
-  private final ReentrantLock lock = new ReentrantLock();
-  // All below: with the lock held.
-  private final Follower follower;
-  private final List<Waiter> waiters = new ArrayList<>();
-  private boolean closed;
-
-  /** A step is under way. */
-  private boolean busy;
-
-  /** Somebody wants the step under way to end, if it is a watch or a pause. */
-  private boolean kicked;
-
-  private @Nullable Future<?> pause;
-  private @Nullable WatchCall watch;
-  private @Nullable CompletableFuture<?> call;
+  private final SourceLoop loop;
+  private final SourceState state;
 
   private TokenSource(Builder builder, TokenClient client, boolean ownsClient, Token first) {
     this.key = builder.key();
@@ -75,8 +44,8 @@ public final class TokenSource implements AutoCloseable {
     this.ownsClient = ownsClient;
     this.timeout = builder.timeout();
     this.executor = builder.executor;
-    this.follower = new Follower(first, Clock.now(), TokenSource::jitter);
-    this.snapshot = new Snapshot(first);
+    this.loop = new SourceLoop(key, client, timeout, first);
+    this.state = loop.state();
   }
 
   /**
@@ -108,8 +77,8 @@ public final class TokenSource implements AutoCloseable {
    * @return the token
    */
   public Token get(Duration timeout) {
-    Snapshot held = snapshot;
-    return held != null && held.isLive() ? held.token : Futures.await(awaitLive(timeout));
+    Token live = state.peek();
+    return live != null ? live : Futures.await(state.awaitLive(timeout));
   }
 
   /**
@@ -118,10 +87,10 @@ public final class TokenSource implements AutoCloseable {
    * @return the token to come; it is here already unless it is over
    */
   public CompletableFuture<Token> getAsync() {
-    Snapshot held = snapshot;
-    return held != null && held.isLive()
-        ? CompletableFuture.completedFuture(held.token)
-        : forCallers(() -> awaitLive(timeout));
+    Token live = state.peek();
+    return live != null
+        ? CompletableFuture.completedFuture(live)
+        : Futures.in(executor, () -> state.awaitLive(timeout));
   }
 
   /**
@@ -131,21 +100,8 @@ public final class TokenSource implements AutoCloseable {
    * @throws TokenExpiredException if it is over and no successor is here
    */
   public Token token() {
-    Snapshot held = snapshot;
-    if (held != null && held.isLive()) {
-      return held.token;
-    }
-    lock.lock();
-    try {
-      mustBeOpen();
-      Token live = follower.live(Clock.now());
-      if (live != null) {
-        return live;
-      }
-      throw follower.expired();
-    } finally {
-      lock.unlock();
-    }
+    Token live = state.peek();
+    return live != null ? live : state.mustBeLive();
   }
 
   /**
@@ -154,17 +110,8 @@ public final class TokenSource implements AutoCloseable {
    * @return the token; empty if it is over and no successor is here
    */
   public Optional<Token> peek() {
-    Snapshot held = snapshot;
-    if (held != null && held.isLive()) {
-      return Optional.of(held.token);
-    }
-    lock.lock();
-    try {
-      mustBeOpen();
-      return Optional.ofNullable(follower.live(Clock.now()));
-    } finally {
-      lock.unlock();
-    }
+    Token live = state.peek();
+    return live != null ? Optional.of(live) : Optional.ofNullable(state.live());
   }
 
   /**
@@ -191,7 +138,7 @@ public final class TokenSource implements AutoCloseable {
    * @return the successor
    */
   public Token reject(Token token, Duration timeout) {
-    return Futures.await(awaitSuccessor(token.generation(), timeout));
+    return Futures.await(state.awaitSuccessor(token.generation(), timeout));
   }
 
   /**
@@ -201,7 +148,7 @@ public final class TokenSource implements AutoCloseable {
    * @return the successor to come. Cancelling it does not take the report back
    */
   public CompletableFuture<Token> rejectAsync(Token token) {
-    return forCallers(() -> awaitSuccessor(token.generation(), timeout));
+    return Futures.in(executor, () -> state.awaitSuccessor(token.generation(), timeout));
   }
 
   /**
@@ -213,22 +160,7 @@ public final class TokenSource implements AutoCloseable {
    * @throws UnavailableException if none comes in time
    */
   public Token awaitUpdate(Token than, Duration timeout) {
-    ConnectionBuilder.positive(timeout);
-    CompletableFuture<Token> result;
-    lock.lock();
-    try {
-      mustBeOpen();
-      long generation = than.generation();
-      result =
-          await(
-              now -> follower.successor(generation, now),
-              now -> null,
-              Errors::noSuccessor,
-              timeout);
-    } finally {
-      lock.unlock();
-    }
-    return Futures.await(result);
+    return Futures.await(state.awaitUpdate(than.generation(), timeout));
   }
 
   /**
@@ -239,15 +171,9 @@ public final class TokenSource implements AutoCloseable {
    * @return closes the subscription
    */
   public Subscription onUpdate(Consumer<? super Token> listener) {
-    lock.lock();
-    try {
-      mustBeOpen();
-      Listener added = new Listener(listener);
-      listeners.add(added);
-      return added;
-    } finally {
-      lock.unlock();
-    }
+    Listener added = new Listener(state, executor, listener);
+    state.add(added);
+    return added;
   }
 
   /**
@@ -256,443 +182,18 @@ public final class TokenSource implements AutoCloseable {
    */
   @Override
   public void close() {
-    List<Runnable> after = new ArrayList<>();
-    CompletableFuture<?> running;
-    lock.lock();
-    try {
-      if (closed) {
-        return;
+    if (state.close()) {
+      loop.stop();
+      if (ownsClient) {
+        client.close();
       }
-      closed = true;
-      hold(null);
-      interrupt();
-      running = call;
-      for (Waiter waiter : waiters) {
-        after.add(() -> waiter.result.completeExceptionally(Errors.closed("source")));
-      }
-      waiters.clear();
-      listeners.clear();
-    } finally {
-      lock.unlock();
-    }
-    after.forEach(Runnable::run);
-    if (running != null) {
-      running.cancel(true);
-    }
-    if (ownsClient) {
-      client.close();
     }
   }
 
   @Override
   public String toString() {
-    Snapshot held = snapshot;
-    return "TokenSource[" + key + ", " + (held == null ? "no token" : held.token) + "]";
-  }
-
-  // ---- callers that wait
-
-  private CompletableFuture<Token> awaitLive(Duration timeout) {
-    ConnectionBuilder.positive(timeout);
-    lock.lock();
-    try {
-      mustBeOpen();
-      Token live = follower.live(Clock.now());
-      if (live != null) {
-        return CompletableFuture.completedFuture(live);
-      }
-      follower.hurry(Clock.now());
-      long seen = follower.setbacks();
-      kick();
-      return await(
-          follower::live,
-          now -> follower.setbacks() == seen ? null : follower.expired(),
-          follower::expired,
-          timeout);
-    } finally {
-      lock.unlock();
-    }
-  }
-
-  private CompletableFuture<Token> awaitSuccessor(long generation, Duration timeout) {
-    ConnectionBuilder.positive(timeout);
-    lock.lock();
-    try {
-      mustBeOpen();
-      Token newer = follower.successor(generation, Clock.now());
-      if (newer != null) {
-        return CompletableFuture.completedFuture(newer);
-      }
-      follower.wantReport(generation, Clock.now());
-      long seen = follower.reportSetbacks();
-      kick();
-      return await(
-          now -> follower.successor(generation, now),
-          now -> follower.reportSetbacks() == seen ? null : again(follower.reportError()),
-          Errors::noSuccessor,
-          timeout);
-    } finally {
-      lock.unlock();
-    }
-  }
-
-  private static MintonceException again(@Nullable MintonceException error) {
-    return error == null ? Errors.noSuccessor() : error.again();
-  }
-
-  /** With the lock held. A result at once, an error at once, or else one of them later. */
-  private CompletableFuture<Token> await(
-      Function<Double, @Nullable Token> done,
-      Function<Double, @Nullable MintonceException> failed,
-      java.util.function.Supplier<MintonceException> late,
-      Duration timeout) {
-    Waiter waiter = new Waiter(done, failed);
-    Runnable outcome = waiter.outcome(Clock.now());
-    if (outcome != null) {
-      outcome.run(); // nobody depends on it yet
-      return waiter.result;
-    }
-    waiters.add(waiter);
-    Future<?> alarm =
-        Background.after(
-            Clock.seconds(timeout),
-            () -> {
-              MintonceException error;
-              lock.lock();
-              try {
-                error = late.get();
-              } finally {
-                lock.unlock();
-              }
-              waiter.result.completeExceptionally(error);
-            });
-    waiter.result.whenComplete(
-        (token, error) -> {
-          alarm.cancel(false);
-          lock.lock();
-          try {
-            waiters.remove(waiter);
-          } finally {
-            lock.unlock();
-          }
-        });
-    return waiter.result;
-  }
-
-  /**
-   * For futures that callers get: what they hang on to them runs in the executor, and never in
-   * ours.
-   */
-  private CompletableFuture<Token> forCallers(
-      java.util.function.Supplier<CompletableFuture<Token>> start) {
-    CompletableFuture<Token> inner;
-    try {
-      inner = start.get();
-    } catch (MintonceException e) {
-      return CompletableFuture.failedFuture(e);
-    }
-    CompletableFuture<Token> outer = new CompletableFuture<>();
-    inner.whenCompleteAsync(
-        (token, error) -> {
-          if (error == null) {
-            outer.complete(token);
-          } else {
-            outer.completeExceptionally(
-                error instanceof CompletionException && error.getCause() != null
-                    ? error.getCause()
-                    : error);
-          }
-        },
-        executor);
-    outer.whenComplete(
-        (token, error) -> {
-          if (outer.isCancelled()) {
-            inner.cancel(false);
-          }
-        });
-    return outer;
-  }
-
-  // ---- the work in the background
-
-  private void start() {
-    Background.run(this::step);
-  }
-
-  /**
-   * Does what the follower says. Only from Background: a caller's gRPC context must not end our
-   * calls.
-   */
-  private void step() {
-    Step step;
-    lock.lock();
-    try {
-      if (closed || busy) {
-        return;
-      }
-      busy = true;
-      kicked = false;
-      step = follower.next(Clock.now());
-      if (step instanceof Step.Pause paused) {
-        pause = Background.after(paused.seconds(), this::finish);
-        return;
-      }
-    } finally {
-      lock.unlock();
-    }
-    try {
-      if (step instanceof Step.Report report) {
-        report(report.generation());
-      } else if (step instanceof Step.Fetch) {
-        fetch();
-      } else if (step instanceof Step.Watch watch) {
-        watch(watch.limit());
-      }
-    } catch (RuntimeException e) {
-      // Such as a shared client that was closed.
-      failed(step, e);
-    }
-  }
-
-  private void report(long generation) {
-    CompletableFuture<Boolean> answer = client.withTimeout(timeout).rejectAsync(key, generation);
-    underWay(answer);
-    answer.whenComplete(
-        (wasCurrent, error) -> {
-          if (error == null) {
-            update(follower::reported);
-          } else {
-            update(now -> follower.reportFailed(known(error), now));
-          }
-          finish();
-        });
-  }
-
-  private void fetch() {
-    CompletableFuture<Token> answer = client.withTimeout(timeout).getAsync(key);
-    underWay(answer);
-    answer.whenComplete(
-        (token, error) -> {
-          if (error == null) {
-            update(now -> follower.fetched(token, now));
-          } else {
-            update(now -> follower.fetchFailed(known(error), now));
-          }
-          finish();
-        });
-  }
-
-  private void watch(double limit) {
-    double startedAt = Clock.now();
-    WatchCall started =
-        client.watch(
-            key,
-            Clock.duration(limit),
-            new WatchListener() {
-              @Override
-              public void onToken(Token token) {
-                update(now -> follower.offer(token, now));
-              }
-
-              @Override
-              public void onEnd(@Nullable Throwable error) {
-                MintonceException known = error == null ? null : known(error);
-                update(now -> follower.watchEnded(known, startedAt, limit, now));
-                finish();
-              }
-            });
-    boolean unwanted;
-    lock.lock();
-    try {
-      watch = started;
-      unwanted = kicked || closed;
-    } finally {
-      lock.unlock();
-    }
-    if (unwanted) {
-      started.cancel();
-    }
-  }
-
-  private void failed(Step step, RuntimeException error) {
-    MintonceException known = known(error);
-    if (step instanceof Step.Report) {
-      update(now -> follower.reportFailed(known, now));
-    } else if (step instanceof Step.Fetch) {
-      update(now -> follower.fetchFailed(known, now));
-    } else if (step instanceof Step.Watch watch) {
-      update(now -> follower.watchEnded(known, now, watch.limit(), now));
-    }
-    finish();
-  }
-
-  /** The step is done: on to the next one. */
-  private void finish() {
-    lock.lock();
-    try {
-      busy = false;
-      pause = null;
-      watch = null;
-      call = null;
-      if (closed) {
-        return;
-      }
-    } finally {
-      lock.unlock();
-    }
-    start();
-  }
-
-  private void underWay(CompletableFuture<?> answer) {
-    boolean unwanted;
-    lock.lock();
-    try {
-      call = answer;
-      unwanted = closed;
-    } finally {
-      lock.unlock();
-    }
-    if (unwanted) {
-      answer.cancel(true);
-    }
-  }
-
-  /** Changes the follower, and tells everybody. */
-  private void update(Consumer<Double> change) {
-    List<Runnable> outcomes = new ArrayList<>();
-    Token before;
-    Token after;
-    lock.lock();
-    try {
-      if (closed) {
-        return;
-      }
-      double now = Clock.now();
-      before = follower.token();
-      change.accept(now);
-      after = follower.token();
-      if (!Objects.equals(after, before)) {
-        hold(after);
-      }
-      for (Waiter waiter : waiters) {
-        Runnable outcome = waiter.outcome(now);
-        if (outcome != null) {
-          outcomes.add(outcome);
-        }
-      }
-    } finally {
-      lock.unlock();
-    }
-    outcomes.forEach(Runnable::run);
-    if (after != null && !after.equals(before)) {
-      listeners.forEach(Listener::updated);
-    }
-  }
-
-  /** With the lock held, or before anybody reads: what reads get from now on. */
-  private void hold(@Nullable Token token) {
-    Snapshot old = snapshot;
-    snapshot = token == null ? null : new Snapshot(token);
-    if (old != null) {
-      old.alarm.cancel(false);
-    }
-  }
-
-  /** With the lock held: look again, whatever the step under way waits for. */
-  private void kick() {
-    kicked = true;
-    interrupt();
-  }
-
-  /** With the lock held. */
-  private void interrupt() {
-    Future<?> paused = pause;
-    if (paused != null && paused.cancel(false)) {
-      pause = null;
-      Background.run(this::finish);
-    }
-    WatchCall watched = watch;
-    if (watched != null) {
-      Background.run(watched::cancel);
-    }
-  }
-
-  private void mustBeOpen() {
-    if (closed) {
-      throw Errors.closed("source");
-    }
-  }
-
-  private static MintonceException known(Throwable error) {
-    if (error instanceof MintonceException known) {
-      return known;
-    }
-    if (error instanceof CancellationException) {
-      return Errors.closed("source");
-    }
-    LOG.log(System.Logger.Level.ERROR, "a call failed in a way that it never should", error);
-    return new MintonceException(
-        MintonceException.Detail.of(
-            "the client failed: " + error.getClass().getSimpleName(),
-            "INTERNAL",
-            "This is a fault of the client: please report it.",
-            io.grpc.Status.Code.INTERNAL),
-        error);
-  }
-
-  private static double jitter() {
-    return ThreadLocalRandom.current().nextDouble();
-  }
-
-  /**
-   * A token as reads find it. To look at the clock costs several times as much as all else: far
-   * from the end a read does without it, until an alarm goes off, which may be late by {@link
-   * #CLOSE} and no harm done.
-   */
-  private static final class Snapshot {
-    /**
-     * Seconds before the end from which each read looks at the clock; half the life if that is
-     * less.
-     */
-    private static final double CLOSE = 30;
-
-    private final Token token;
-    private final Future<?> alarm;
-    private volatile boolean farFromEnd;
-
-    Snapshot(Token token) {
-      this.token = token;
-      double remaining = token.expiresAt() - Clock.now();
-      farFromEnd = remaining > 0;
-      alarm =
-          Background.after(remaining - Math.min(CLOSE, remaining / 2), () -> farFromEnd = false);
-    }
-
-    boolean isLive() {
-      return farFromEnd || token.isLive();
-    }
-  }
-
-  /** Somebody who waits for a token. */
-  private record Waiter(
-      Function<Double, @Nullable Token> done,
-      Function<Double, @Nullable MintonceException> failed,
-      CompletableFuture<Token> result) {
-    Waiter(
-        Function<Double, @Nullable Token> done,
-        Function<Double, @Nullable MintonceException> failed) {
-      this(done, failed, new CompletableFuture<>());
-    }
-
-    /** How the wait ends, to be run without the lock; null: it goes on. */
-    @Nullable Runnable outcome(double now) {
-      Token token = done.apply(now);
-      if (token != null) {
-        return () -> result.complete(token);
-      }
-      MintonceException error = failed.apply(now);
-      return error == null ? null : () -> result.completeExceptionally(error);
-    }
+    Token held = state.held();
+    return "TokenSource[" + key + ", " + (held == null ? "no token" : held) + "]";
   }
 
   /** Ends calls of a listener. */
@@ -700,51 +201,6 @@ public final class TokenSource implements AutoCloseable {
     /** No call begins after this. Closing twice does nothing. */
     @Override
     void close();
-  }
-
-  private final class Listener implements Subscription {
-    private final Consumer<? super Token> listener;
-    private boolean scheduled;
-    private @Nullable Token told;
-
-    Listener(Consumer<? super Token> listener) {
-      this.listener = listener;
-    }
-
-    void updated() {
-      synchronized (this) {
-        if (scheduled) {
-          return;
-        }
-        scheduled = true;
-      }
-      executor.execute(this::call);
-    }
-
-    @Override
-    public void close() {
-      listeners.remove(this);
-    }
-
-    private void call() {
-      while (true) {
-        @Nullable Token token;
-        synchronized (this) {
-          Snapshot held = snapshot;
-          token = held == null ? null : held.token;
-          if (token == null || token.equals(told) || !listeners.contains(this)) {
-            scheduled = false;
-            return;
-          }
-          told = token;
-        }
-        try {
-          listener.accept(token);
-        } catch (RuntimeException e) {
-          LOG.log(System.Logger.Level.WARNING, "a listener failed", e);
-        }
-      }
-    }
   }
 
   /** Builds a {@link TokenSource}. */
@@ -815,7 +271,7 @@ public final class TokenSource implements AutoCloseable {
       try {
         Token first = first(used.withTimeout(timeout()));
         TokenSource source = new TokenSource(this, used, via == null, first);
-        source.start();
+        source.loop.start();
         return source;
       } catch (Throwable e) {
         if (via == null) {
@@ -836,7 +292,10 @@ public final class TokenSource implements AutoCloseable {
           if (!passing || left <= 0) {
             throw e;
           }
-          sleep(Math.min(left, Follower.backoff(failures, e, TokenSource::jitter)));
+          sleep(
+              Math.min(
+                  left,
+                  Follower.backoff(failures, e, () -> ThreadLocalRandom.current().nextDouble())));
         }
       }
     }
@@ -845,10 +304,7 @@ public final class TokenSource implements AutoCloseable {
       try {
         Thread.sleep(Clock.duration(seconds).toMillis());
       } catch (InterruptedException e) {
-        Thread.currentThread().interrupt();
-        CancellationException cancelled = new CancellationException("interrupted");
-        cancelled.initCause(e);
-        throw cancelled;
+        throw Futures.interrupted(e);
       }
     }
 

@@ -78,10 +78,7 @@ public final class TokenWatch implements Iterator<Token>, AutoCloseable {
         event = events.take();
       } catch (InterruptedException e) {
         close();
-        Thread.currentThread().interrupt();
-        CancellationException cancelled = new CancellationException("interrupted");
-        cancelled.initCause(e);
-        throw cancelled;
+        throw Futures.interrupted(e);
       }
       head = event;
     }

@@ -127,7 +127,10 @@ final class Translator {
         : byCode(detail, error);
   }
 
-  /** No reason came: gRPC itself failed, or something that is no mintonced answered. */
+  /**
+   * No reason came: gRPC itself failed, or something that is no mintonced answered. CANCELLED is
+   * the other side's, too: our own callers' was dealt with before, and so was a closed client's.
+   */
   private static MintonceException unsaid(StatusRuntimeException error, Said said, Link link) {
     Status.Code code = error.getStatus().getCode();
     String target = link.target();
@@ -147,7 +150,6 @@ final class Translator {
                   said,
                   code),
               null);
-      case CANCELLED -> Errors.closed("client");
       case RESOURCE_EXHAUSTED ->
           // gRPC's own limits, on either side: message sizes, metadata, concurrent streams.
           new UnavailableException(

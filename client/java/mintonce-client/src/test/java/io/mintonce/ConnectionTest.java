@@ -246,6 +246,27 @@ class ConnectionTest {
   }
 
   @Test
+  void aCallThatTheServerCancelsIsRepeatedAndAtLastAnErrorOfTheServer() {
+    try (ScriptedServer server = new ScriptedServer();
+        TokenClient client = client(Map.of("MINTONCE_TARGET", server.target()))) {
+      server.failGet = raw(Status.Code.CANCELLED, null, false);
+      MintonceException error = assertThrows(MintonceException.class, () -> client.get(KEY));
+      assertEquals(MintonceException.class, error.getClass());
+      assertEquals("CANCELLED", error.reason());
+      assertEquals(Status.Code.CANCELLED, error.code());
+      assertTrue(error.getMessage().contains(server.target()), error.getMessage());
+      assertEquals(4, server.gets.get());
+      server.failGet = null;
+      assertTrue(client.get(KEY).isLive());
+      try (TokenWatch watch = client.watch(KEY)) {
+        assertTrue(watch.next().isLive());
+        server.endWatches(raw(Status.Code.CANCELLED, null, false));
+        assertEquals("CANCELLED", assertThrows(MintonceException.class, watch::hasNext).reason());
+      }
+    }
+  }
+
+  @Test
   void singleCalls() {
     try (ScriptedServer server = new ScriptedServer();
         TokenClient client = client(Map.of("MINTONCE_TARGET", server.target()))) {

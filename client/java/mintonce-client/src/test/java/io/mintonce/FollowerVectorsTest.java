@@ -1,7 +1,7 @@
 package io.mintonce;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 
 import com.google.gson.JsonElement;
 import com.google.gson.JsonNull;
@@ -30,7 +30,6 @@ class FollowerVectorsTest {
 
   @TestFactory
   Stream<DynamicTest> everyVector() throws Exception {
-    assumeTrue(Files.isDirectory(VECTORS), "a checkout with conformance/ is needed");
     List<DynamicTest> tests = new ArrayList<>();
     try (Stream<Path> files = Files.list(VECTORS)) {
       for (Path file : files.filter(each -> each.toString().endsWith(".jsonl")).toList()) {
@@ -43,6 +42,7 @@ class FollowerVectorsTest {
         }
       }
     }
+    assertFalse(tests.isEmpty(), "no vectors in " + VECTORS.toAbsolutePath().normalize());
     return tests.stream();
   }
 

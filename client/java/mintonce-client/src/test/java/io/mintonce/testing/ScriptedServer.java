@@ -149,8 +149,13 @@ public final class ScriptedServer implements AutoCloseable {
     }
   }
 
+  /** The number of open watches that have had their first message. */
+  public int watching() {
+    return watchers.size();
+  }
+
   /** Ends every watch. */
-  public void endWatches(StatusRuntimeException error) {
+  public synchronized void endWatches(StatusRuntimeException error) {
     for (StreamObserver<WatchTokenResponse> watcher : watchers) {
       watchers.remove(watcher);
       watcher.onError(error);
@@ -326,9 +331,8 @@ public final class ScriptedServer implements AutoCloseable {
             watchers.remove(answer);
             ended.add("");
           });
-      Token token = serve();
-      synchronized (ScriptedServer.this) {
-        answer.onNext(WatchTokenResponse.newBuilder().setToken(token).build());
+      synchronized (ScriptedServer.this) { // so that no push falls between the two
+        answer.onNext(WatchTokenResponse.newBuilder().setToken(serve()).build());
         watchers.add(answer);
       }
     }

@@ -20,13 +20,23 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>They are not {@code OAuth2Credentials}: those keep a copy of the token, which would be used on
  * after a rejection. {@link #refresh()} rejects the token that was given last: libraries call it
- * after a 401.
+ * after a 401, as often as they repeat a request.
  */
 public final class MintonceCredentials extends Credentials {
   private static final long serialVersionUID = 1;
 
   private final transient TokenSource source;
-  private transient volatile @Nullable Token given;
+
+  /**
+   * What each thread was given last. Libraries ask for the header and call {@link #refresh()} in
+   * the thread that makes the request: so a late 401 of one request does not count for the
+   * successor that another one was given meanwhile.
+   */
+  @SuppressWarnings("ThreadLocalUsage") // not static: each source has tokens of its own
+  private final transient ThreadLocal<Token> given = new ThreadLocal<>();
+
+  /** What any thread was given last: for requests that are handed from one thread to another. */
+  private transient volatile @Nullable Token lastGiven;
 
   /**
    * Follows a source.
@@ -86,16 +96,18 @@ public final class MintonceCredentials extends Credentials {
   }
 
   /**
-   * Rejects the token that was given last, and waits for its successor.
+   * Rejects the token that was given last, to this thread if there is one, and waits for its
+   * successor.
    *
    * @throws IOException with the {@link MintonceException} as its cause, if there is none
    */
   @Override
   public void refresh() throws IOException {
     try {
-      Token last = given;
-      if (last != null) {
-        source.reject(last);
+      Token own = given.get();
+      Token refused = own == null ? lastGiven : own;
+      if (refused != null) {
+        source.reject(refused);
       }
     } catch (MintonceException e) {
       throw new IOException(e.getMessage(), e);
@@ -103,7 +115,8 @@ public final class MintonceCredentials extends Credentials {
   }
 
   private Map<String, List<String>> metadata(Token token) {
-    given = token;
+    given.set(token);
+    lastGiven = token;
     return Map.of("Authorization", List.of(token.header()));
   }
 

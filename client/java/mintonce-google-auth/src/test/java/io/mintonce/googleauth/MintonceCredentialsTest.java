@@ -19,7 +19,10 @@ import java.io.NotSerializableException;
 import java.io.ObjectOutputStream;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -80,6 +83,39 @@ class MintonceCredentialsTest {
       assertEquals(List.of(new Seen(FIRST, ""), new Seen(SECOND, "")), api.seen);
       assertEquals(1, server.rejects.get());
     }
+  }
+
+  @Test
+  void aLate401DoesNotCountForTheSuccessor() throws Exception {
+    ExecutorService other = Executors.newSingleThreadExecutor();
+    try {
+      other.submit(() -> credentials.getRequestMetadata()).get(10, TimeUnit.SECONDS);
+      credentials.getRequestMetadata();
+      credentials.refresh();
+      assertEquals(Map.of("Authorization", List.of(SECOND)), credentials.getRequestMetadata());
+      Callable<Void> late =
+          () -> {
+            credentials.refresh();
+            return null;
+          };
+      other.submit(late).get(10, TimeUnit.SECONDS);
+      assertEquals(1, server.rejects.get());
+      assertEquals(Map.of("Authorization", List.of(SECOND)), credentials.getRequestMetadata());
+    } finally {
+      other.shutdown();
+    }
+  }
+
+  @Test
+  void a401ThatAnotherThreadHandlesCounts() throws Exception {
+    ExecutorService other = Executors.newSingleThreadExecutor();
+    try {
+      other.submit(() -> credentials.getRequestMetadata()).get(10, TimeUnit.SECONDS);
+    } finally {
+      other.shutdown();
+    }
+    credentials.refresh();
+    assertEquals(1, server.rejects.get());
   }
 
   @Test

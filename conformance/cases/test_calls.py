@@ -21,6 +21,7 @@ BY_CODE = {
     "UNAUTHENTICATED": "Refused",
     "PERMISSION_DENIED": "Refused",
     "FAILED_PRECONDITION": "Refused",
+    "CANCELLED": "Other",
     "INTERNAL": "Other",
     "UNIMPLEMENTED": "Other",
     "DATA_LOSS": "Other",

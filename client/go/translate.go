@@ -68,10 +68,19 @@ func translate(ctx context.Context, err error, trailer metadata.MD, link link, c
 		translated = unsaid(state, link)
 		translated.RetryAfter = details.retryAfter
 	}
-	if state.Code() == codes.DeadlineExceeded && ctx.Err() != nil {
-		translated.causes = []error{ctx.Err()}
+	if state.Code() == codes.DeadlineExceeded && isOver(ctx) {
+		translated.causes = []error{context.DeadlineExceeded}
 	}
 	return translated
+}
+
+// sameMoment is how much earlier than the caller's context a server may notice the caller's deadline.
+const sameMoment = 20 * time.Millisecond
+
+// isOver says whether it was the caller's own deadline. The server knows it, too, and may answer a moment before it.
+func isOver(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && time.Until(deadline) < sameMoment
 }
 
 // details are what the server said about an error. reason is "" when it said nothing.

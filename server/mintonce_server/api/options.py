@@ -75,6 +75,8 @@ def channel_options(options: ServerOptions) -> list[tuple[str, Any]]:
         # Finds callers that have vanished, and ends their watches.
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
+        # What ends a silent connection of grpcio in truth (seen in 1.85); its default is 60 s.
+        ("grpc.http2.ping_timeout_ms", 20_000),
     ]
     if options.max_connection_age is not None:
         chosen.append(("grpc.max_connection_age_ms", int(options.max_connection_age * 1000)))

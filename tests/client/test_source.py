@@ -9,7 +9,20 @@ from time import monotonic
 import grpc
 import pytest
 
-from mintonce import Closed, Refused, TokenClient, TokenExpired, TokenSource, Unavailable, Unreachable, Watch
+from mintonce import (
+    Closed,
+    MintonceError,
+    Refused,
+    Token,
+    TokenClient,
+    TokenExpired,
+    TokenSource,
+    Unavailable,
+    Unreachable,
+    Watch,
+    _wire,
+)
+from mintonce.v1 import types_pb2
 from support.scripted_server import AUDIENCE, CLIENT, ScriptedServer
 
 
@@ -220,6 +233,40 @@ def test_a_reject_ends_at_its_deadline(server: ScriptedServer, source: TokenSour
         source.reject(source.get(), timeout=0.1)
     assert caught.value.reason == "DEADLINE_EXCEEDED"
     gate.set()
+
+
+@pytest.mark.parametrize("seconds", [1 << 62, -(1 << 62)])
+def test_a_time_that_no_calendar_has_is_no_error(server: ScriptedServer, source: TokenSource, seconds: int) -> None:
+    """It is for people alone: what counts is how long the token lives."""
+    before = source.get()
+    server.expire_time = seconds
+    server.publish()
+    assert source.wait_until_updated(before).expire_time.year in (1, 9999)
+
+
+@pytest.mark.parametrize("method", ["GetToken", "WatchToken"])
+def test_nothing_unforeseen_ends_the_worker(
+    server: ScriptedServer, source: TokenSource, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts as a failed call, and the next one succeeds."""
+    before, failures = source.get(), iter([RuntimeError("canary")])
+    real = _wire.token_of
+
+    def token_of(message: types_pb2.Token, anchor: float) -> Token:
+        for failure in failures:
+            raise failure
+        return real(message, anchor)
+
+    monkeypatch.setattr(_wire, "token_of", token_of)
+    if method == "WatchToken":
+        server.publish()
+        assert source.wait_until_updated(before, timeout=20.0).is_live
+    else:
+        with pytest.raises(MintonceError) as caught:
+            source.reject(before)
+        assert "canary" not in str(caught.value)
+        server.publish()
+        assert source.wait_until_updated(before, timeout=20.0).is_live
 
 
 def test_closing_ends_the_thread_and_the_watch(server: ScriptedServer) -> None:

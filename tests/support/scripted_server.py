@@ -47,6 +47,7 @@ class ScriptedServer(tokens_pb2_grpc.TokenServiceServicer, admin_pb2_grpc.AdminS
         self.requests: list[Message] = []
         self.lifetime = 3600.0
         self.refresh_in: float | None = None
+        self.expire_time: int | None = None
         self.mints = True
         self.pages = 1
         self._address = address
@@ -214,7 +215,7 @@ class ScriptedServer(tokens_pb2_grpc.TokenServiceServicer, admin_pb2_grpc.AdminS
         result.expires_in.FromMicroseconds(int(self.lifetime * 1e6))
         refresh_in = 0.9 * self.lifetime if self.refresh_in is None else self.refresh_in
         result.refresh_in.FromMicroseconds(int(refresh_in * 1e6))
-        result.expire_time.FromSeconds(int(time() + self.lifetime))
+        result.expire_time.seconds = int(time() + self.lifetime) if self.expire_time is None else self.expire_time
         result.origin = types_pb2.ORIGIN_MEMORY
         result.scopes.extend(["read", "write"])
         return result

@@ -9,12 +9,16 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"time"
 
 	mintonce "github.com/mintonce/mintonce/client/go"
 )
 
 // maxDrained is how much of a first answer is read, in bytes, so that its connection can be used again.
 const maxDrained = 64 << 10
+
+// drainedWithin is how long it may take.
+const drainedWithin = 100 * time.Millisecond
 
 // Transport is an http.RoundTripper that sets the Authorization header of each request. It replaces one that is there.
 //
@@ -64,9 +68,17 @@ func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	if !ok {
 		return response, nil
 	}
-	_, _ = io.CopyN(io.Discard, response.Body, maxDrained)
-	_ = response.Body.Close()
+	drain(response.Body)
 	return base.RoundTrip(with(request, successor, body))
+}
+
+// drain reads a short body to its end, so that its connection serves the repetition, too. It does not wait for one that
+// does not come: the connection is then lost.
+func drain(body io.ReadCloser) {
+	late := time.AfterFunc(drainedWithin, func() { _ = body.Close() })
+	_, _ = io.CopyN(io.Discard, body, maxDrained)
+	late.Stop()
+	_ = body.Close()
 }
 
 // CloseIdleConnections is what http.Client.CloseIdleConnections calls.

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -232,4 +233,30 @@ func do(t *testing.T, c *http.Client, request *http.Request) int {
 	}
 	_ = response.Body.Close()
 	return response.StatusCode
+}
+
+func TestARefusalWhoseBodyNeverComesIsRepeatedAllTheSame(t *testing.T) {
+	server := scripted.New(t)
+	over := make(chan struct{})
+	var calls atomic.Int32
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if calls.Add(1) > 1 {
+			_, _ = io.WriteString(w, "hello")
+			return
+		}
+		w.Header().Set("Content-Length", "100")
+		w.WriteHeader(http.StatusUnauthorized)
+		w.(http.Flusher).Flush()
+		<-over
+	}))
+	defer api.Close()
+	defer close(over)
+	response, err := client(t, server, io.Discard).Get(api.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK || calls.Load() != 2 {
+		t.Errorf("got %v after %d calls", response.Status, calls.Load())
+	}
 }

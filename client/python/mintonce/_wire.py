@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from mintonce import _sendable
 from mintonce.token import Origin, Token
@@ -115,7 +116,7 @@ def token_of(message: types_pb2.Token, anchor: float) -> Token:
         generation=message.generation,
         expires_at=anchor + seconds(message.expires_in),
         refresh_at=anchor + seconds(message.refresh_in),
-        expire_time=message.expire_time.ToDatetime(UTC),
+        expire_time=_time_of(message.expire_time),
         origin=_ORIGINS.get(message.origin, Origin.UNKNOWN),
         degraded=message.degraded,
     )
@@ -127,6 +128,18 @@ def page_of(response: admin_pb2.ListTokensResponse) -> TokenPage:
 
 def rotation_of(response: admin_pb2.RotateTokenResponse) -> Rotation:
     return Rotation(response.previous_generation, response.generation)
+
+
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
+
+
+def _time_of(timestamp: Timestamp) -> datetime:
+    """The nearest time that a datetime can hold. It is for people alone, so an absurd one is no error."""
+    try:
+        return timestamp.ToDatetime(UTC)
+    except (ValueError, OverflowError):
+        return _LAST if timestamp.seconds > 0 else _FIRST
 
 
 def seconds(duration: Duration) -> float:

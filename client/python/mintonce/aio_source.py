@@ -16,7 +16,7 @@ from mintonce._follow import Fetch, Follower, Pause, Report, Watch, backoff
 from mintonce.aio import AsyncTokenClient
 from mintonce.aio import AsyncWatch as WatchCall
 from mintonce.credentials import Bearer, Tls
-from mintonce.errors import MintonceError, Unreachable, again, closed, no_successor
+from mintonce.errors import MintonceError, Unreachable, again, closed, known, no_successor
 from mintonce.token import Token
 
 
@@ -296,16 +296,16 @@ class AsyncTokenSource:
     async def _do_report(self, client: AsyncTokenClient, state: Follower, generation: int) -> None:
         try:
             await client.reject(*self._key, generation=generation, timeout=self._timeout)
-        except MintonceError as error:
-            self._update(state.report_failed, error)
+        except Exception as error:  # noqa: BLE001 - nothing unforeseen ends the worker
+            self._update(state.report_failed, known(error))
         else:
             self._update(state.reported, generation)
 
     async def _do_fetch(self, client: AsyncTokenClient, state: Follower) -> None:
         try:
             token = await self._fetch(client)
-        except MintonceError as error:
-            self._update(state.fetch_failed, error)
+        except Exception as error:  # noqa: BLE001 - nothing unforeseen ends the worker
+            self._update(state.fetch_failed, known(error))
         else:
             self._update(state.fetched, token)
 
@@ -316,8 +316,8 @@ class AsyncTokenSource:
                 self._hold(call)
                 async for token in call:
                     self._update(state.offer, token)
-        except MintonceError as error:
-            failure = error
+        except Exception as error:  # noqa: BLE001 - nothing unforeseen ends the worker
+            failure = known(error)
         self._hold(None)
         self._update(state.watch_ended, failure, started_at, limit)
 

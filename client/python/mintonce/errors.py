@@ -72,6 +72,18 @@ def closed(what: str) -> Closed:
     )
 
 
+def known(error: Exception) -> MintonceError:
+    """The error itself, or what an unforeseen one becomes. The text of that stays out: it may quote anything."""
+    if isinstance(error, MintonceError):
+        return error
+    unforeseen = MintonceError(
+        f"the client failed with an unforeseen {type(error).__name__}",
+        remedy="Please report this with the traceback; the client goes on.",
+    )
+    unforeseen.__cause__ = error
+    return unforeseen
+
+
 def again(error: MintonceError) -> MintonceError:
     """A copy of an error for one more caller. One object raised in many threads would collect their tracebacks."""
     fresh = copy.copy(error)

@@ -14,7 +14,7 @@ from mintonce._follow import Fetch, Follower, Pause, Report, Watch, backoff
 from mintonce.client import TokenClient
 from mintonce.client import Watch as WatchCall
 from mintonce.credentials import Bearer, Tls
-from mintonce.errors import MintonceError, Unreachable, again, closed, no_successor
+from mintonce.errors import MintonceError, Unreachable, again, closed, known, no_successor
 from mintonce.token import Token
 
 
@@ -234,16 +234,16 @@ class TokenSource:
     def _do_report(self, client: TokenClient, state: Follower, generation: int) -> None:
         try:
             client.reject(*self._key, generation=generation, timeout=self._timeout)
-        except MintonceError as error:
-            self._update(state.report_failed, error)
+        except Exception as error:  # noqa: BLE001 - nothing unforeseen ends the worker
+            self._update(state.report_failed, known(error))
         else:
             self._update(state.reported, generation)
 
     def _do_fetch(self, client: TokenClient, state: Follower) -> None:
         try:
             token = self._fetch(client)
-        except MintonceError as error:
-            self._update(state.fetch_failed, error)
+        except Exception as error:  # noqa: BLE001 - nothing unforeseen ends the worker
+            self._update(state.fetch_failed, known(error))
         else:
             self._update(state.fetched, token)
 
@@ -254,8 +254,8 @@ class TokenSource:
                 self._hold(call)
                 for token in call:
                     self._update(state.offer, token)
-        except MintonceError as error:
-            failure = error
+        except Exception as error:  # noqa: BLE001 - nothing unforeseen ends the worker
+            failure = known(error)
         self._hold(None)
         self._update(state.watch_ended, failure, started_at, limit)
 

@@ -90,6 +90,20 @@ async fn reqwest_shows_the_token_to_no_other_host() {
 }
 
 #[tokio::test]
+async fn reqwest_rejects_nothing_after_a_way_over_another_host() {
+    let (server, api, other) = (Server::start(), Api::start().await, Api::start().await);
+    let client = reqwest_client(&open(&server).await);
+    let back = other.url(&format!("/redirect?{}", api.url("/there")));
+    let response = client
+        .get(api.url(&format!("/redirect?{back}")))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 401); // reqwest removed the header on the way
+    assert_eq!(server.calls("RejectToken"), 0);
+}
+
+#[tokio::test]
 async fn a_source_without_a_token_is_an_error_of_the_request() {
     let (server, api) = (Server::start(), Api::start().await);
     let source = open(&server).await;

@@ -1,7 +1,7 @@
 use http::{Extensions, StatusCode, header::AUTHORIZATION};
 use reqwest_middleware::{
     Error as MiddlewareError, Middleware, Next,
-    reqwest::{Request, Response, Url},
+    reqwest::{Request, Response},
 };
 
 use crate::{Token, TokenSource, adapters::log};
@@ -49,7 +49,8 @@ impl Middleware for MintonceMiddleware {
         let (repeat, url) = (request.try_clone(), request.url().clone());
         authorize(&mut request, &token);
         let response = next.clone().run(request, extensions).await?;
-        if response.status() != StatusCode::UNAUTHORIZED || !is_same_host(&url, response.url()) {
+        if response.status() != StatusCode::UNAUTHORIZED || *response.url() != url {
+            // After a redirect, nobody knows whether the header was still there.
             return Ok(response);
         }
         let successor = match self.source.reject(&token).await {
@@ -72,9 +73,4 @@ fn authorize(request: &mut Request, token: &Token) {
     request
         .headers_mut()
         .insert(AUTHORIZATION, token.header_value().clone());
-}
-
-/// As reqwest decides whether a redirect keeps the header.
-fn is_same_host(one: &Url, other: &Url) -> bool {
-    one.host_str() == other.host_str() && one.port_or_known_default() == other.port_or_known_default()
 }

@@ -246,3 +246,28 @@ test("axios: the interceptors can be taken out again, and a rejected promise is 
   assert.equal((await instance.get(api.url)).status, 200);
   assert.deepEqual(api.tokens, ["secret-1", "secret-2", undefined]);
 });
+
+test("axios: a repeated body is transformed once, and has its own length", async () => {
+  await using api = await Api.start();
+  const source = new Fake();
+  api.refused.add("Bearer secret-1");
+  const instance = axios.create({ proxy: false, transformRequest: [(data: string) => `(${data})`] });
+  attachMintonce(instance, source);
+  assert.equal((await instance.post(api.url, "hi")).status, 200);
+  assert.deepEqual(
+    api.arrivals.map(({ body }) => body),
+    ["(hi)", "(hi)"],
+  );
+});
+
+test("axios: a form is repeated", async () => {
+  await using api = await Api.start();
+  const source = new Fake();
+  api.refused.add("Bearer secret-1");
+  const instance = axios.create({ proxy: false });
+  attachMintonce(instance, source);
+  const form = new FormData();
+  form.append("a", "b");
+  assert.equal((await instance.post(api.url, form)).status, 200);
+  assert.match(api.arrivals[1]?.body ?? "", /name="a"\r\n\r\nb\r\n/);
+});

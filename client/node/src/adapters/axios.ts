@@ -41,7 +41,10 @@ export function attachMintonce(instance: AxiosInstance, source: TokenProvider): 
     const successor = await replaced(source, token, config.signal as AbortSignal | undefined);
     if (successor === undefined || isStream(config.data)) return undefined;
     discard(response);
-    return instance.request({ ...config, [REPEATED]: true } as InternalAxiosRequestConfig);
+    // The body is as the transforms have made it, and axios measures it anew.
+    const headers = config.headers.concat();
+    headers.delete("Content-Length");
+    return instance.request({ ...config, headers, transformRequest: [], [REPEATED]: true } as InternalAxiosRequestConfig);
   };
 
   const response = instance.interceptors.response.use(

@@ -83,3 +83,32 @@ test("connect: a refused token is rejected once, and the call repeated once", as
   server.closeAllConnections();
   server.close();
 });
+
+test("connect: in clear only to loopback", async () => {
+  await using tokens = await ScriptedServer.start();
+  await using source = await TokenSource.open("billing", { target: tokens.target });
+  /** What the call would send. */
+  const sent = async (baseUrl: string): Promise<string | null> => {
+    let authorization: string | null = null;
+    const transport = createConnectTransport({
+      baseUrl,
+      httpVersion: "1.1",
+      interceptors: [
+        connectInterceptor(source),
+        () => (request) => {
+          authorization = request.header.get("authorization");
+          throw new ConnectError("not sent", Code.Aborted);
+        },
+      ],
+    });
+    await assert.rejects(createClient(AdminService, transport).listTokens({}), (error) => {
+      if (authorization === null) assert.match(String(error), /in clear to api\.example\.com/);
+      return true;
+    });
+    return authorization;
+  };
+  assert.equal(await sent("http://api.example.com"), null);
+  for (const url of ["https://api.example.com", "http://localhost:1", "http://127.0.0.1:1", "http://[::1]:1"]) {
+    assert.equal(await sent(url), "Bearer secret-101", url);
+  }
+});

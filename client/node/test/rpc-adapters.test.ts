@@ -7,7 +7,7 @@ import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { connectNodeAdapter, createConnectTransport } from "@connectrpc/connect-node";
 import grpc from "@grpc/grpc-js";
 import { connectInterceptor } from "../src/adapters/connect.ts";
-import { channelCredentials, loopbackInterceptor } from "../src/adapters/grpc.ts";
+import { channelCredentials, loopbackInterceptor, loopbackOptions } from "../src/adapters/grpc.ts";
 import { AdminService } from "../src/gen/mintonce/v1/admin_pb.ts";
 import { TokenSource } from "../src/index.ts";
 import { identity } from "./support/certificates.ts";
@@ -54,6 +54,34 @@ test("grpc: in clear only to loopback", async () => {
   const far = clientOf("api.example.com:80");
   await assert.rejects(call(far), TypeError);
   far.close();
+});
+
+test("grpc: no token in clear through a proxy", async () => {
+  await using tokens = await ScriptedServer.start();
+  await using api = await ScriptedServer.start();
+  await using source = await TokenSource.open("billing", { target: tokens.target });
+  const asked: string[] = [];
+  const proxy = createServer().on("connect", (request, socket) => {
+    asked.push(request.url ?? "");
+    socket.destroy();
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  const insecure = grpc.credentials.createInsecure();
+  const intercepted = { interceptors: [loopbackInterceptor(source)] };
+  process.env.http_proxy = `http://127.0.0.1:${String((proxy.address() as AddressInfo).port)}`;
+  try {
+    const proxied = new grpc.Client(api.target, insecure, intercepted);
+    await assert.rejects(call(proxied), (error) => error instanceof TypeError && /http_proxy": 0/.test(error.message));
+    proxied.close();
+    assert.equal(await call(new grpc.Client(api.target, insecure, loopbackOptions(source))), null);
+    process.env.no_proxy = "example.com,127.0.0.1";
+    assert.equal(await call(new grpc.Client(api.target, insecure, intercepted)), null);
+    assert.deepEqual(asked, []);
+  } finally {
+    delete process.env.http_proxy;
+    delete process.env.no_proxy;
+    proxy.close();
+  }
 });
 
 test("connect: a refused token is rejected once, and the call repeated once", async () => {

@@ -30,7 +30,7 @@ class Api implements AsyncDisposable {
   private constructor() {
     this.#server = createServer((call, answer) => {
       void this.#note(call).then(({ path, authorization }) => {
-        const [, to] = path.split("/to?");
+        const to = /\/to\?(.*)/.exec(path)?.[1];
         if (to !== undefined) answer.writeHead(307, { location: to }).end();
         else if (this.refusesAll || this.refused.has(authorization ?? ""))
           answer.writeHead(this.status).end(this.refusal);
@@ -201,6 +201,18 @@ test("fetch: a Request object is repeated with its body", async () => {
     ["hi", "hi"],
   );
   assert.deepEqual(api.tokens, ["secret-1", "secret-2"]);
+});
+
+test("fetch: a 401 at the end of redirects away and back rejects nothing", async () => {
+  await using api = await Api.start();
+  await using other = await Api.start();
+  const source = new Fake();
+  api.refusesAll = true;
+  const elsewhere = other.url.replace("127.0.0.1", "localhost");
+  const answer = await withMintonce(fetch, source)(`${api.url}to?${elsewhere}to?${api.url}`);
+  assert.equal(answer.status, 401);
+  assert.deepEqual([api.tokens, other.tokens], [["secret-1", undefined], [undefined]]);
+  assert.deepEqual(source.rejected, []);
 });
 
 test("undici: composed before redirects, too, another origin gets no token", async () => {

@@ -14,8 +14,8 @@ export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promi
  * A `fetch` that sends the source's token. After a 401 it rejects the token and repeats the request once with the
  * successor. When the token cannot be replaced, it resolves to the API's own 401 and warns.
  *
- * An `Authorization` header of the request is replaced. Redirects to another origin are followed without the token, and
- * a 401 from there rejects nothing. A request whose body is a stream is not repeated, since the stream has been read; the
+ * An `Authorization` header of the request is replaced. Redirects to another origin are followed without the token. A
+ * 401 after any redirect rejects nothing. A request whose body is a stream is not repeated, since the stream has been read; the
  * token is still rejected. The body of a `Request` object is kept in memory until the answer begins.
  *
  * Rejects as `fetch` does, and with MintonceError when there is no token.
@@ -26,7 +26,9 @@ export function withMintonce(fetch: Fetch, source: TokenProvider): Fetch {
     const token = await source.get({ signal: signal ?? undefined });
     const spare = input instanceof Request && init?.body == null ? input.clone() : input;
     const response = await send(fetch, input, init, token);
-    if (response.status !== 401 || hasLeft(input, response)) {
+    // `fetch` drops the token when a redirect leads to another origin, even if the next one leads back. It does not say
+    // which way it went: a 401 at the end says nothing about the token.
+    if (response.status !== 401 || response.redirected) {
       dispose(spare, input);
       return response;
     }
@@ -49,13 +51,6 @@ function send(
   const headers = new Headers(init?.headers ?? (input instanceof Request ? input.headers : undefined));
   headers.set("authorization", token.header);
   return fetch(input, { ...init, headers });
-}
-
-/** `fetch` drops the token when a redirect leads to another origin: a 401 from there says nothing about it. */
-function hasLeft(input: string | URL | Request, response: Response): boolean {
-  if (!response.redirected) return false;
-  const asked = input instanceof Request ? input.url : String(input);
-  return new URL(response.url).origin !== new URL(asked).origin;
 }
 
 function isStream(body: RequestInit["body"] | undefined): boolean {

@@ -4,9 +4,10 @@ import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import axios from "axios";
+import * as undici from "undici";
 import { Agent, interceptors, request } from "undici";
 import { attachMintonce } from "../src/adapters/axios.ts";
-import { withMintonce } from "../src/adapters/fetch.ts";
+import { type Fetch, withMintonce } from "../src/adapters/fetch.ts";
 import { mintonceInterceptor } from "../src/adapters/undici.ts";
 import { Token, type TokenProvider, Unavailable } from "../src/index.ts";
 import { adapters } from "../testee/adapters.ts";
@@ -15,6 +16,8 @@ interface Arrival {
   readonly path: string;
   readonly authorization: string | undefined;
   readonly body: string;
+  /** The header `x-a`. */
+  readonly kind: unknown;
 }
 
 /** An API that refuses some tokens, and redirects `/to?…` to where that says. */
@@ -57,7 +60,7 @@ class Api implements AsyncDisposable {
   async #note(call: IncomingMessage): Promise<Arrival> {
     let body = "";
     for await (const chunk of call) body += String(chunk);
-    const arrival = { path: call.url ?? "", authorization: call.headers.authorization, body };
+    const arrival = { path: call.url ?? "", authorization: call.headers.authorization, body, kind: call.headers["x-a"] };
     this.arrivals.push(arrival);
     return arrival;
   }
@@ -201,6 +204,22 @@ test("fetch: a Request object is repeated with its body", async () => {
     ["hi", "hi"],
   );
   assert.deepEqual(api.tokens, ["secret-1", "secret-2"]);
+});
+
+test("fetch: with that of undici, its own Request object keeps its headers and body", async () => {
+  await using api = await Api.start();
+  const source = new Fake();
+  api.refused.add("Bearer secret-1");
+  const asked = new undici.Request(api.url, { method: "POST", body: "hi", headers: { "x-a": "1" } });
+  const send = withMintonce(undici.fetch as unknown as Fetch, source);
+  assert.equal(await (await send(asked as unknown as Request)).text(), "hello");
+  assert.deepEqual(
+    api.arrivals.map(({ body, kind }) => [body, kind]),
+    [
+      ["hi", "1"],
+      ["hi", "1"],
+    ],
+  );
 });
 
 test("fetch: a 401 at the end of redirects away and back rejects nothing", async () => {

@@ -1,5 +1,6 @@
 /**
- * `fetch` with the source's token. For Node's own `fetch`, that of undici, and others of the same form.
+ * `fetch` with the source's token. For Node's own `fetch` and others that behave alike; that of undici, whose types differ,
+ * needs a cast in TypeScript: `undici.fetch as unknown as Fetch`.
  *
  * @packageDocumentation
  */
@@ -22,9 +23,9 @@ export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promi
  */
 export function withMintonce(fetch: Fetch, source: TokenProvider): Fetch {
   return async (input, init) => {
-    const signal = init?.signal ?? (input instanceof Request ? input.signal : undefined);
+    const signal = init?.signal ?? (isRequest(input) ? input.signal : undefined);
     const token = await source.get({ signal: signal ?? undefined });
-    const spare = input instanceof Request && init?.body == null ? input.clone() : input;
+    const spare = isRequest(input) && init?.body == null ? input.clone() : input;
     const response = await send(fetch, input, init, token);
     // `fetch` drops the token when a redirect leads to another origin, even if the next one leads back. It does not say
     // which way it went: a 401 at the end says nothing about the token.
@@ -48,9 +49,14 @@ function send(
   init: RequestInit | undefined,
   token: Token,
 ): Promise<Response> {
-  const headers = new Headers(init?.headers ?? (input instanceof Request ? input.headers : undefined));
+  const headers = new Headers(init?.headers ?? (isRequest(input) ? input.headers : undefined));
   headers.set("authorization", token.header);
   return fetch(input, { ...init, headers });
+}
+
+/** By its shape, since undici's own `Request` is not the global one. */
+function isRequest(input: string | URL | Request): input is Request {
+  return typeof input === "object" && "clone" in input;
 }
 
 function isStream(body: RequestInit["body"] | undefined): boolean {
@@ -66,5 +72,5 @@ function isStream(body: RequestInit["body"] | undefined): boolean {
 
 /** Lets go of the copy of a body that is not needed any more. */
 function dispose(spare: string | URL | Request, input: string | URL | Request): void {
-  if (spare instanceof Request && spare !== input) spare.body?.cancel().catch(() => undefined);
+  if (isRequest(spare) && spare !== input) spare.body?.cancel().catch(() => undefined);
 }

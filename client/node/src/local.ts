@@ -24,7 +24,10 @@ export function proxyVariable(target: string, environment: Environment = process
   const addresses = addressesOf(target);
   const host = addresses.includes(",") ? addresses : hostOf(addresses);
   // As grpc-js compares: the end of the host, blanks included.
-  const exempt = NO_PROXIES.map((name) => environment[name]).find(Boolean)?.split(",") ?? [];
+  const exempt =
+    NO_PROXIES.map((name) => environment[name])
+      .find(Boolean)
+      ?.split(",") ?? [];
   if (exempt.some((end) => end !== "" && host.endsWith(end))) return undefined;
   return PROXIES.find((name) => environment[name]);
 }

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
+import { inspect } from "node:util";
 import axios from "axios";
 import * as undici from "undici";
 import { Agent, interceptors, request } from "undici";
@@ -60,7 +61,12 @@ class Api implements AsyncDisposable {
   async #note(call: IncomingMessage): Promise<Arrival> {
     let body = "";
     for await (const chunk of call) body += String(chunk);
-    const arrival = { path: call.url ?? "", authorization: call.headers.authorization, body, kind: call.headers["x-a"] };
+    const arrival = {
+      path: call.url ?? "",
+      authorization: call.headers.authorization,
+      body,
+      kind: call.headers["x-a"],
+    };
     this.arrivals.push(arrival);
     return arrival;
   }
@@ -289,6 +295,26 @@ test("axios: a repeated body is transformed once, and has its own length", async
     api.arrivals.map(({ body }) => body),
     ["(hi)", "(hi)"],
   );
+});
+
+test("axios: neither errors nor answers print the token", async () => {
+  await using api = await Api.start();
+  const source = new Fake();
+  const instance = axios.create({ proxy: false });
+  attachMintonce(instance, source);
+  const failure = (url: string): Promise<unknown> => instance.get(url).catch((error: unknown) => error);
+  const answer = await instance.get(api.url);
+  api.refusesAll = true;
+  const outcomes = [answer, await failure(api.url), await failure("http://127.0.0.1:1/")];
+  assert.deepEqual(api.tokens, ["secret-1", "secret-1", "secret-2"]);
+  for (const outcome of outcomes) {
+    const { request: _, ...rest } = outcome as { request?: unknown };
+    assert.doesNotMatch(inspect(outcome, { depth: 10 }) + JSON.stringify(rest), /secret/);
+  }
+  for (const error of outcomes.slice(1)) {
+    assert.ok(axios.isAxiosError(error));
+    assert.doesNotMatch(JSON.stringify(error), /secret/);
+  }
 });
 
 test("axios: a form is repeated", async () => {

@@ -308,12 +308,7 @@ test("axios: neither errors nor answers print the token", async () => {
   const outcomes = [answer, await failure(api.url), await failure("http://127.0.0.1:1/")];
   assert.deepEqual(api.tokens, ["secret-1", "secret-1", "secret-2"]);
   for (const outcome of outcomes) {
-    const { request: _, ...rest } = outcome as { request?: unknown };
-    assert.doesNotMatch(inspect(outcome, { depth: 10 }) + JSON.stringify(rest), /secret/);
-  }
-  for (const error of outcomes.slice(1)) {
-    assert.ok(axios.isAxiosError(error));
-    assert.doesNotMatch(JSON.stringify(error), /secret/);
+    assert.doesNotMatch(inspect(outcome, { depth: 10 }) + JSON.stringify(outcome), /secret/);
   }
 });
 

@@ -71,7 +71,10 @@ test("grpc: no token in clear through a proxy", async () => {
   process.env["http_proxy"] = `http://127.0.0.1:${String((proxy.address() as AddressInfo).port)}`;
   try {
     const proxied = new grpc.Client(api.target, insecure, intercepted);
-    await assert.rejects(call(proxied), (error) => error instanceof TypeError && error.message.includes('http_proxy": 0'));
+    await assert.rejects(
+      call(proxied),
+      (error) => error instanceof TypeError && error.message.includes('http_proxy": 0'),
+    );
     proxied.close();
     assert.equal(await call(new grpc.Client(api.target, insecure, loopbackOptions(source))), null);
     process.env["no_proxy"] = "example.com,127.0.0.1";

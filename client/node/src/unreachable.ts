@@ -1,4 +1,5 @@
 /** Why there is no connection: gRPC says UNAVAILABLE for every cause, and a text that few people can read. */
+import { NO_PROXIES, PROXIES } from "./local.ts";
 import type { Environment } from "./options.ts";
 import { visible } from "./text.ts";
 
@@ -6,9 +7,6 @@ const MAX_DETAILS = 300;
 const NOT_CONNECTED = "No connection established";
 const WHERE = "Set the target with MINTONCE_TARGET or the option target.";
 const USE_TLS = "Use TLS: set MINTONCE_CA_FILE or MINTONCE_TLS=true, or the option tls.";
-/** As grpc-js looks for them, in this order. */
-const PROXIES = ["grpc_proxy", "https_proxy", "http_proxy"];
-const NO_PROXIES = ["no_grpc_proxy", "no_proxy"];
 
 /** How a client connects. */
 export interface Link {

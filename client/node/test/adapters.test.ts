@@ -3,10 +3,12 @@ import assert from "node:assert/strict";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
+import { inspect } from "node:util";
 import axios from "axios";
+import * as undici from "undici";
 import { Agent, interceptors, request } from "undici";
 import { attachMintonce } from "../src/adapters/axios.ts";
-import { withMintonce } from "../src/adapters/fetch.ts";
+import { type Fetch, withMintonce } from "../src/adapters/fetch.ts";
 import { mintonceInterceptor } from "../src/adapters/undici.ts";
 import { Token, type TokenProvider, Unavailable } from "../src/index.ts";
 import { adapters } from "../testee/adapters.ts";
@@ -15,6 +17,8 @@ interface Arrival {
   readonly path: string;
   readonly authorization: string | undefined;
   readonly body: string;
+  /** The header `x-a`. */
+  readonly kind: unknown;
 }
 
 /** An API that refuses some tokens, and redirects `/to?…` to where that says. */
@@ -30,7 +34,7 @@ class Api implements AsyncDisposable {
   private constructor() {
     this.#server = createServer((call, answer) => {
       void this.#note(call).then(({ path, authorization }) => {
-        const [, to] = path.split("/to?");
+        const to = /\/to\?(.*)/.exec(path)?.[1];
         if (to !== undefined) answer.writeHead(307, { location: to }).end();
         else if (this.refusesAll || this.refused.has(authorization ?? ""))
           answer.writeHead(this.status).end(this.refusal);
@@ -57,7 +61,12 @@ class Api implements AsyncDisposable {
   async #note(call: IncomingMessage): Promise<Arrival> {
     let body = "";
     for await (const chunk of call) body += String(chunk);
-    const arrival = { path: call.url ?? "", authorization: call.headers.authorization, body };
+    const arrival = {
+      path: call.url ?? "",
+      authorization: call.headers.authorization,
+      body,
+      kind: call.headers["x-a"],
+    };
     this.arrivals.push(arrival);
     return arrival;
   }
@@ -203,6 +212,34 @@ test("fetch: a Request object is repeated with its body", async () => {
   assert.deepEqual(api.tokens, ["secret-1", "secret-2"]);
 });
 
+test("fetch: with that of undici, its own Request object keeps its headers and body", async () => {
+  await using api = await Api.start();
+  const source = new Fake();
+  api.refused.add("Bearer secret-1");
+  const asked = new undici.Request(api.url, { method: "POST", body: "hi", headers: { "x-a": "1" } });
+  const send = withMintonce(undici.fetch as unknown as Fetch, source);
+  assert.equal(await (await send(asked as unknown as Request)).text(), "hello");
+  assert.deepEqual(
+    api.arrivals.map(({ body, kind }) => [body, kind]),
+    [
+      ["hi", "1"],
+      ["hi", "1"],
+    ],
+  );
+});
+
+test("fetch: a 401 at the end of redirects away and back rejects nothing", async () => {
+  await using api = await Api.start();
+  await using other = await Api.start();
+  const source = new Fake();
+  api.refusesAll = true;
+  const elsewhere = other.url.replace("127.0.0.1", "localhost");
+  const answer = await withMintonce(fetch, source)(`${api.url}to?${elsewhere}to?${api.url}`);
+  assert.equal(answer.status, 401);
+  assert.deepEqual([api.tokens, other.tokens], [["secret-1", undefined], [undefined]]);
+  assert.deepEqual(source.rejected, []);
+});
+
 test("undici: composed before redirects, too, another origin gets no token", async () => {
   await using api = await Api.start();
   await using other = await Api.start();
@@ -245,4 +282,44 @@ test("axios: the interceptors can be taken out again, and a rejected promise is 
   detach();
   assert.equal((await instance.get(api.url)).status, 200);
   assert.deepEqual(api.tokens, ["secret-1", "secret-2", undefined]);
+});
+
+test("axios: a repeated body is transformed once, and has its own length", async () => {
+  await using api = await Api.start();
+  const source = new Fake();
+  api.refused.add("Bearer secret-1");
+  const instance = axios.create({ proxy: false, transformRequest: [(data: string) => `(${data})`] });
+  attachMintonce(instance, source);
+  assert.equal((await instance.post(api.url, "hi")).status, 200);
+  assert.deepEqual(
+    api.arrivals.map(({ body }) => body),
+    ["(hi)", "(hi)"],
+  );
+});
+
+test("axios: neither errors nor answers print the token", async () => {
+  await using api = await Api.start();
+  const source = new Fake();
+  const instance = axios.create({ proxy: false });
+  attachMintonce(instance, source);
+  const failure = (url: string): Promise<unknown> => instance.get(url).catch((error: unknown) => error);
+  const answer = await instance.get(api.url);
+  api.refusesAll = true;
+  const outcomes = [answer, await failure(api.url), await failure("http://127.0.0.1:1/")];
+  assert.deepEqual(api.tokens, ["secret-1", "secret-1", "secret-2"]);
+  for (const outcome of outcomes) {
+    assert.doesNotMatch(inspect(outcome, { depth: 10 }) + JSON.stringify(outcome), /secret/);
+  }
+});
+
+test("axios: a form is repeated", async () => {
+  await using api = await Api.start();
+  const source = new Fake();
+  api.refused.add("Bearer secret-1");
+  const instance = axios.create({ proxy: false });
+  attachMintonce(instance, source);
+  const form = new FormData();
+  form.append("a", "b");
+  assert.equal((await instance.post(api.url, form)).status, 200);
+  assert.match(api.arrivals[1]?.body ?? "", /name="a"\r\n\r\nb\r\n/);
 });

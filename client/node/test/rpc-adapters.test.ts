@@ -7,7 +7,7 @@ import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { connectNodeAdapter, createConnectTransport } from "@connectrpc/connect-node";
 import grpc from "@grpc/grpc-js";
 import { connectInterceptor } from "../src/adapters/connect.ts";
-import { channelCredentials, loopbackInterceptor } from "../src/adapters/grpc.ts";
+import { channelCredentials, loopbackInterceptor, loopbackOptions } from "../src/adapters/grpc.ts";
 import { AdminService } from "../src/gen/mintonce/v1/admin_pb.ts";
 import { TokenSource } from "../src/index.ts";
 import { identity } from "./support/certificates.ts";
@@ -56,6 +56,37 @@ test("grpc: in clear only to loopback", async () => {
   far.close();
 });
 
+test("grpc: no token in clear through a proxy", async () => {
+  await using tokens = await ScriptedServer.start();
+  await using api = await ScriptedServer.start();
+  await using source = await TokenSource.open("billing", { target: tokens.target });
+  const asked: string[] = [];
+  const proxy = createServer().on("connect", (request, socket) => {
+    asked.push(request.url ?? "");
+    socket.destroy();
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  const insecure = grpc.credentials.createInsecure();
+  const intercepted = { interceptors: [loopbackInterceptor(source)] };
+  process.env["http_proxy"] = `http://127.0.0.1:${String((proxy.address() as AddressInfo).port)}`;
+  try {
+    const proxied = new grpc.Client(api.target, insecure, intercepted);
+    await assert.rejects(
+      call(proxied),
+      (error) => error instanceof TypeError && error.message.includes('http_proxy": 0'),
+    );
+    proxied.close();
+    assert.equal(await call(new grpc.Client(api.target, insecure, loopbackOptions(source))), null);
+    process.env["no_proxy"] = "example.com,127.0.0.1";
+    assert.equal(await call(new grpc.Client(api.target, insecure, intercepted)), null);
+    assert.deepEqual(asked, []);
+  } finally {
+    delete process.env["http_proxy"];
+    delete process.env["no_proxy"];
+    proxy.close();
+  }
+});
+
 test("connect: a refused token is rejected once, and the call repeated once", async () => {
   await using tokens = await ScriptedServer.start();
   await using source = await TokenSource.open("billing", { target: tokens.target });
@@ -82,4 +113,33 @@ test("connect: a refused token is rejected once, and the call repeated once", as
   assert.equal(tokens.calls.RejectToken, 1);
   server.closeAllConnections();
   server.close();
+});
+
+test("connect: in clear only to loopback", async () => {
+  await using tokens = await ScriptedServer.start();
+  await using source = await TokenSource.open("billing", { target: tokens.target });
+  /** What the call would send. */
+  const sent = async (baseUrl: string): Promise<string | null> => {
+    let authorization: string | null = null;
+    const transport = createConnectTransport({
+      baseUrl,
+      httpVersion: "1.1",
+      interceptors: [
+        connectInterceptor(source),
+        () => (request) => {
+          authorization = request.header.get("authorization");
+          throw new ConnectError("not sent", Code.Aborted);
+        },
+      ],
+    });
+    await assert.rejects(createClient(AdminService, transport).listTokens({}), (error) => {
+      if (authorization === null) assert.match(String(error), /in clear to api\.example\.com/);
+      return true;
+    });
+    return authorization;
+  };
+  assert.equal(await sent("http://api.example.com"), null);
+  for (const url of ["https://api.example.com", "http://localhost:1", "http://127.0.0.1:1", "http://[::1]:1"]) {
+    assert.equal(await sent(url), "Bearer secret-101", url);
+  }
 });

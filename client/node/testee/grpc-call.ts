@@ -1,7 +1,7 @@
 /** A call of another service's API with the source's token. */
 import { readFileSync } from "node:fs";
 import grpc from "@grpc/grpc-js";
-import { channelCredentials, loopbackInterceptor } from "../src/adapters/grpc.ts";
+import { channelCredentials, loopbackOptions } from "../src/adapters/grpc.ts";
 import type { TokenProvider } from "../src/index.ts";
 
 /** The name of the status that the call ends with. */
@@ -15,10 +15,7 @@ export async function grpcCall(
   const name = tls?.server_name;
   const client =
     tls === undefined
-      ? new grpc.Client(target, grpc.credentials.createInsecure(), {
-          interceptors: [loopbackInterceptor(source)],
-          "grpc.enable_http_proxy": 0,
-        })
+      ? new grpc.Client(target, grpc.credentials.createInsecure(), loopbackOptions(source))
       : new grpc.Client(
           target,
           secure(),

@@ -8,12 +8,13 @@
 import {
   CallCredentials,
   type ChannelCredentials,
+  type ClientOptions,
   credentials,
   InterceptingCall,
   type Interceptor,
   Metadata,
 } from "@grpc/grpc-js";
-import { isLocal } from "../local.ts";
+import { isLocal, proxyVariable } from "../local.ts";
 import type { TokenProvider } from "../provider.ts";
 
 /**
@@ -32,16 +33,36 @@ export function channelCredentials(
 }
 
 /**
- * For `interceptors` of a client in clear to a Unix socket or loopback: each call has the token. A call to any other
- * target throws a TypeError and sends nothing.
+ * Options for a client in clear to a Unix socket or loopback: each call has the token, and no HTTP proxy is used. A call
+ * to any other target throws a TypeError and sends nothing.
+ */
+export function loopbackOptions(source: TokenProvider): ClientOptions {
+  return { interceptors: [intercept(source, true)], "grpc.enable_http_proxy": 0 };
+}
+
+/**
+ * The interceptor of `loopbackOptions`, for a client that has other `interceptors`, too. It cannot see whether its
+ * channel goes through an HTTP proxy: while a variable such as `http_proxy` applies to the target, each call throws a
+ * TypeError and sends nothing.
  */
 export function loopbackInterceptor(source: TokenProvider): Interceptor {
+  return intercept(source, false);
+}
+
+function intercept(source: TokenProvider, direct: boolean): Interceptor {
   return (options, nextCall) => {
     const call = nextCall(options);
     // Before a call has begun, its peer is the target of the channel.
     const target = call.getPeer();
     if (!isLocal(target)) {
       throw new TypeError(`a token would travel in clear to ${target}: use TLS, and channelCredentials`);
+    }
+    const variable = direct ? undefined : proxyVariable(target);
+    if (variable !== undefined) {
+      throw new TypeError(
+        `a token would travel in clear through the proxy of the variable ${variable}: ` +
+          'use loopbackOptions, which set "grpc.enable_http_proxy": 0, or name the host in no_proxy',
+      );
     }
     return new InterceptingCall(call, {
       start(metadata, listener, next) {

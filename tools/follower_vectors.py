@@ -15,6 +15,7 @@ from random import Random
 from typing import Any, Final, TypeAlias, TypeVar
 
 import grpc
+from follower_edges import EDGES
 
 from mintonce._follow import Fetch, Follower, Pause, Report, Step, Watch
 from mintonce.errors import MintonceError
@@ -287,55 +288,7 @@ def cases(name: str) -> Iterator[Case]:
             return
 
 
-def edges() -> Iterator[Case]:
-    """What the walks meet too seldom. The first token lives from 0 to 1000."""
-    down = {"reason": "UNREACHABLE", "retry_after": None, "code": "UNAVAILABLE"}
-    soon = {"reason": "ROTATION_TOO_SOON", "retry_after": 4.0, "code": "RESOURCE_EXHAUSTED"}
-    watched = {"do": "watch_ended", "error": down, "started_at": 0.0, "limit": 910.0}
-    failed = {"do": "fetch_failed", "error": down}
-    over: Case = {"generation": 2, "expires_at": 1000.0, "refresh_at": 900.0}
-    yield _scripted("fetches-back-off-to-the-limit", [(1000.0 + second, failed) for second in range(9)])
-    yield _scripted("watches-back-off-to-the-limit", [(float(second), watched) for second in range(9)])
-    yield _scripted(
-        "a-caller-hurries-when-the-token-ended-before-its-fetch-was-due",
-        [(1000.0, {"do": "fetched", "token": over}), (1000.1, {"do": "hurry"})],
-    )
-    pushed = {"do": "offer", "token": {"generation": 2, "expires_at": 1000.0, "refresh_at": 900.0}}
-    yield _scripted(
-        "a-higher-generation-is-refused-while-a-lower-one-is-being-reported",
-        [
-            (1.0, {"do": "want_report", "generation": 1}),
-            (1.1, pushed),
-            (1.2, {"do": "want_report", "generation": 2}),
-            (1.3, {"do": "reported", "generation": 1}),
-            (1.4, {"do": "reported", "generation": 2}),
-        ],
-    )
-    yield _scripted(
-        "a-lower-generation-does-not-take-the-place-of-a-higher-one-that-waits",
-        [
-            (1.0, pushed),
-            (1.1, {"do": "want_report", "generation": 2}),
-            (1.2, {"do": "want_report", "generation": 1}),
-            (1.3, {"do": "reported", "generation": 2}),
-        ],
-    )
-    yield _scripted(
-        "a-caller-hurries-just-when-the-back-off-ends", [(1000.0, failed), (1001.0, {"do": "hurry"})], jitter=1.0
-    )
-    yield _scripted(
-        "a-report-is-blocked-until-then-and-no-longer",
-        [
-            (1.0, {"do": "want_report", "generation": 1}),
-            (2.0, {"do": "report_failed", "error": soon}),
-            (6.999, {"do": "want_report", "generation": 1}),
-            (7.0, {"do": "want_report", "generation": 1}),
-        ],
-        jitter=1.0,
-    )
-
-
-def _scripted(name: str, script: list[tuple[float, dict[str, Any]]], jitter: float = 0.75) -> Case:
+def _scripted(name: str, script: list[tuple[float, dict[str, Any]]], jitter: float) -> Case:
     first = {"generation": 1, "expires_at": 1000.0, "refresh_at": 900.0}
     player = Player(first, 0.0, jitter)
     events: list[dict[str, Any]] = []
@@ -347,7 +300,7 @@ def _scripted(name: str, script: list[tuple[float, dict[str, Any]]], jitter: flo
 
 def texts() -> dict[str, str]:
     """What the files hold, by name."""
-    themes = {"edges": edges(), **{name: cases(name) for name in THEMES}}
+    themes = {"edges": (_scripted(*edge) for edge in EDGES), **{name: cases(name) for name in THEMES}}
     return {
         f"{name}.jsonl": "".join(json.dumps(case, separators=(",", ":")) + "\n" for case in made)
         for name, made in themes.items()

@@ -1,6 +1,5 @@
 package io.mintonce;
 
-import io.grpc.Attributes;
 import io.grpc.CallCredentials;
 import io.grpc.Grpc;
 import io.grpc.Metadata;
@@ -42,7 +41,7 @@ public final class MintonceCallCredentials extends CallCredentials {
   public void applyRequestMetadata(
       RequestInfo request, Executor executor, MetadataApplier applier) {
     if (request.getSecurityLevel() != SecurityLevel.PRIVACY_AND_INTEGRITY
-        && !staysOnThisHost(request.getTransportAttrs())) {
+        && !staysOnThisHost(request)) {
       applier.fail(
           Status.UNAUTHENTICATED.withDescription(
               "the token would travel in clear to " + request.getAuthority() + ": use TLS"));
@@ -58,10 +57,13 @@ public final class MintonceCallCredentials extends CallCredentials {
     applier.apply(headers);
   }
 
-  private static boolean staysOnThisHost(Attributes transport) {
-    SocketAddress address = transport.get(Grpc.TRANSPORT_ATTR_REMOTE_ADDR);
+  private static boolean staysOnThisHost(RequestInfo request) {
+    SocketAddress address = request.getTransportAttrs().get(Grpc.TRANSPORT_ATTR_REMOTE_ADDR);
     if (address instanceof InetSocketAddress inet) {
-      return inet.getAddress() != null && inet.getAddress().isLoopbackAddress();
+      // The address may be that of a proxy, which goes on to the authority's host.
+      return inet.getAddress() != null
+          && inet.getAddress().isLoopbackAddress()
+          && LocalTarget.isLocal(request.getAuthority());
     }
     return isUnixSocket(address);
   }

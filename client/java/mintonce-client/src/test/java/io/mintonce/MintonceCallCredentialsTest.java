@@ -68,11 +68,23 @@ class MintonceCallCredentialsTest {
   void inClearItGoesNoFurtherThanLoopback() throws Exception {
     assertEquals(List.of("UNAUTHENTICATED"), outcome(SecurityLevel.NONE, "192.0.2.1"));
     assertEquals(List.of("UNAUTHENTICATED"), outcome(SecurityLevel.INTEGRITY, "192.0.2.1"));
-    assertEquals(List.of("sent"), outcome(SecurityLevel.NONE, "127.0.0.1"));
+    assertEquals(List.of("sent"), outcome(SecurityLevel.NONE, "127.0.0.1", "localhost:443"));
+    assertEquals(List.of("sent"), outcome(SecurityLevel.NONE, "127.0.0.1", "127.0.0.1:443"));
     assertEquals(List.of("sent"), outcome(SecurityLevel.PRIVACY_AND_INTEGRITY, "192.0.2.1"));
   }
 
+  @Test
+  void aProxyOnThisHostIsNotTheEnd() throws Exception {
+    assertEquals(
+        List.of("UNAUTHENTICATED"), outcome(SecurityLevel.NONE, "127.0.0.1", "api.example.com:80"));
+  }
+
   private List<String> outcome(SecurityLevel level, String address) throws Exception {
+    return outcome(level, address, "api.example.com");
+  }
+
+  private List<String> outcome(SecurityLevel level, String address, String authority)
+      throws Exception {
     Attributes transport =
         Attributes.newBuilder()
             .set(
@@ -100,7 +112,7 @@ class MintonceCallCredentialsTest {
 
               @Override
               public String getAuthority() {
-                return "api.example.com";
+                return authority;
               }
 
               @Override

@@ -62,6 +62,9 @@ final class LocalTarget {
   }
 
   private static String host(String address) {
+    if (address.contains("@")) {
+      return ""; // The host is what follows the "@", whatever comes before it.
+    }
     if (address.startsWith("[")) {
       int end = address.indexOf(']');
       boolean plain = end > 0 && (end == address.length() - 1 || address.charAt(end + 1) == ':');

@@ -18,8 +18,8 @@ import org.jspecify.annotations.Nullable;
  * var stub = BillingGrpc.newBlockingStub(channel).withCallCredentials(new MintonceCallCredentials(source));
  * }</pre>
  *
- * <p>Reads memory only and never waits. The token goes over TLS, a Unix socket or loopback; other
- * calls fail with UNAUTHENTICATED before anything is sent. After an UNAUTHENTICATED of the API,
+ * <p>Reads memory only and never waits. The token goes over TLS, a Unix socket, or to a loopback
+ * address under a loopback name; other calls fail with UNAUTHENTICATED before they are sent. After an UNAUTHENTICATED of the API,
  * call {@link TokenSource#reject(Token)} and then the API again.
  */
 public final class MintonceCallCredentials extends CallCredentials {
@@ -60,10 +60,11 @@ public final class MintonceCallCredentials extends CallCredentials {
   private static boolean staysOnThisHost(RequestInfo request) {
     SocketAddress address = request.getTransportAttrs().get(Grpc.TRANSPORT_ATTR_REMOTE_ADDR);
     if (address instanceof InetSocketAddress inet) {
-      // The address may be that of a proxy, which goes on to the authority's host.
+      // The address may be that of a proxy, which goes on to the authority's host. An authority has
+      // no scheme of its own: "unix:80" would be a host.
       return inet.getAddress() != null
           && inet.getAddress().isLoopbackAddress()
-          && LocalTarget.isLocal(request.getAuthority());
+          && LocalTarget.isLocal("dns:///" + request.getAuthority());
     }
     return isUnixSocket(address);
   }

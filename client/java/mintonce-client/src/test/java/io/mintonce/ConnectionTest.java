@@ -168,6 +168,7 @@ class ConnectionTest {
     "127.0.0.1.example.com:1, false",
     "[::2]:1, false",
     "127.0.0.01:1, false",
+    "localhost:1@example.com, false",
   })
   void whatIsLocal(String target, boolean local) {
     assertEquals(local, LocalTarget.isLocal(target));

@@ -77,6 +77,10 @@ class MintonceCallCredentialsTest {
   void aProxyOnThisHostIsNotTheEnd() throws Exception {
     assertEquals(
         List.of("UNAUTHENTICATED"), outcome(SecurityLevel.NONE, "127.0.0.1", "api.example.com:80"));
+    assertEquals(List.of("UNAUTHENTICATED"), outcome(SecurityLevel.NONE, "127.0.0.1", "unix:80"));
+    assertEquals(
+        List.of("UNAUTHENTICATED"),
+        outcome(SecurityLevel.NONE, "127.0.0.1", "localhost:80@api.example.com"));
   }
 
   private List<String> outcome(SecurityLevel level, String address) throws Exception {

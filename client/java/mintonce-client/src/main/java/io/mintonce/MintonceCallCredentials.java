@@ -19,8 +19,8 @@ import org.jspecify.annotations.Nullable;
  * }</pre>
  *
  * <p>Reads memory only and never waits. The token goes over TLS, a Unix socket, or to a loopback
- * address under a loopback name; other calls fail with UNAUTHENTICATED before they are sent. After an UNAUTHENTICATED of the API,
- * call {@link TokenSource#reject(Token)} and then the API again.
+ * address under a loopback name; other calls fail with UNAUTHENTICATED before they are sent. After
+ * an UNAUTHENTICATED of the API, call {@link TokenSource#reject(Token)} and then the API again.
  */
 public final class MintonceCallCredentials extends CallCredentials {
   private static final Metadata.Key<String> AUTHORIZATION =

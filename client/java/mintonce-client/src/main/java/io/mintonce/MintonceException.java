@@ -10,7 +10,8 @@ import org.jspecify.annotations.Nullable;
  * The root of what can go wrong. Two questions matter: may a retry help, and what can a person do?
  *
  * <p>Neither the message nor the remedy ever holds a token or the content of a file. {@link
- * #toString()}, and so every stack trace, shows the reason and the remedy, too.
+ * #toString()}, and so every stack trace, shows the reason and the remedy, too. gRPC's exception is
+ * not among the causes: its text is the peer's, and may hold anything.
  *
  * <p>Wrong arguments are not among these: they are {@link IllegalArgumentException}. A wait that is
  * interrupted or cancelled ends with {@link java.util.concurrent.CancellationException}.

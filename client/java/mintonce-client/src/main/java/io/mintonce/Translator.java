@@ -13,7 +13,11 @@ import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
-/** gRPC's errors into ours: the one place that does it. */
+/**
+ * gRPC's errors into ours: the one place that does it. Theirs are never the cause of ours: a stack
+ * trace would print the peer's text as it came, with line ends and escapes. What of it helps is in
+ * our message, made visible.
+ */
 final class Translator {
   private static final Metadata.Key<byte[]> DETAILS =
       Metadata.Key.of("grpc-status-details-bin", Metadata.BINARY_BYTE_MARSHALLER);
@@ -61,7 +65,9 @@ final class Translator {
 
   static MintonceException translate(StatusRuntimeException error, Link link) {
     Said said = said(error.getTrailers());
-    return said.reason().isEmpty() ? unsaid(error, said, link) : said(error, said);
+    return said.reason().isEmpty()
+        ? unsaid(error.getStatus(), said, link)
+        : said(error.getStatus(), said);
   }
 
   /**
@@ -100,8 +106,7 @@ final class Translator {
     }
   }
 
-  private static MintonceException said(StatusRuntimeException error, Said said) {
-    Status status = error.getStatus();
+  private static MintonceException said(Status status, Said said) {
     String description = status.getDescription();
     Detail detail =
         new Detail(
@@ -115,31 +120,29 @@ final class Translator {
             Text.visible(said.metadata().getOrDefault("issuer_error", ""), LONGEST_TEXT),
             Text.visible(said.metadata().getOrDefault("request_id", ""), LONGEST_TEXT));
     if (REFUSALS.contains(said.reason())) {
-      return new RefusedException(detail, error);
+      return new RefusedException(detail, null);
     }
     if (PASSING.contains(said.reason())) {
-      return new UnavailableException(detail, error);
+      return new UnavailableException(detail, null);
     }
     // INTERNAL is known, and neither. Of a reason that is newer than this client, the code says the
     // class.
-    return said.reason().equals("INTERNAL")
-        ? new MintonceException(detail, error)
-        : byCode(detail, error);
+    return said.reason().equals("INTERNAL") ? new MintonceException(detail, null) : byCode(detail);
   }
 
   /**
    * No reason came: gRPC itself failed, or something that is no mintonced answered. CANCELLED is
    * the other side's, too: our own callers' was dealt with before, and so was a closed client's.
    */
-  private static MintonceException unsaid(StatusRuntimeException error, Said said, Link link) {
-    Status.Code code = error.getStatus().getCode();
+  private static MintonceException unsaid(Status status, Said said, Link link) {
+    Status.Code code = status.getCode();
     String target = link.target();
     return switch (code) {
       case UNAVAILABLE -> {
-        var found = Unreachable.explain(error.getStatus(), link);
+        var found = Unreachable.explain(status, link);
         String message = "cannot reach mintonced at " + target + ": " + found.why();
         yield new UnreachableException(
-            detail(message, "UNREACHABLE", found.remedy(), said, code), error);
+            detail(message, "UNREACHABLE", found.remedy(), said, code), null);
       }
       case DEADLINE_EXCEEDED ->
           new UnavailableException(
@@ -162,25 +165,24 @@ final class Translator {
                   code),
               null);
       default ->
-          // Neither the text nor the cause: a server's unexpected failure may quote anything.
+          // Without the text: a server's unexpected failure may quote anything.
           byCode(
               detail(
                   target + " answered " + code.name() + " without a reason",
                   code.name(),
                   remedy(code),
                   said,
-                  code),
-              null);
+                  code));
     };
   }
 
-  private static MintonceException byCode(Detail detail, @Nullable Throwable cause) {
+  private static MintonceException byCode(Detail detail) {
     if (REFUSAL_CODES.contains(detail.code())) {
-      return new RefusedException(detail, cause);
+      return new RefusedException(detail, null);
     }
     return PASSING_CODES.contains(detail.code())
-        ? new UnavailableException(detail, cause)
-        : new MintonceException(detail, cause);
+        ? new UnavailableException(detail, null)
+        : new MintonceException(detail, null);
   }
 
   private static Detail detail(

@@ -9,8 +9,11 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
 import io.mintonce.testing.Certificates;
 import io.mintonce.testing.ScriptedServer;
+import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
@@ -227,6 +230,25 @@ class ConnectionTest {
           assertThrows(MintonceException.class, () -> client.get(KEY))
               .toString()
               .contains("as scripted"));
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"INTERNAL, INTERNAL", "UNAVAILABLE, STORE_UNAVAILABLE", "UNAVAILABLE, ''"})
+  void noStackTraceHasThePeersTextAsItCame(Status.Code code, String reason) {
+    try (ScriptedServer server = new ScriptedServer();
+        TokenClient client = client(Map.of("MINTONCE_TARGET", server.target()))) {
+      StatusRuntimeException scripted = error(code, reason, 0);
+      server.failGet =
+          code.toStatus()
+              .withDescription("red \u001b[31m\nINJECTED")
+              .asRuntimeException(scripted.getTrailers());
+      MintonceException thrown = assertThrows(MintonceException.class, () -> client.get(KEY));
+      assertTrue(thrown.getMessage().contains("red \\x1b[31m\\x0aINJECTED"), thrown.getMessage());
+      StringWriter trace = new StringWriter();
+      thrown.printStackTrace(new PrintWriter(trace));
+      assertFalse(trace.toString().contains("\u001b"), trace.toString());
+      assertFalse(trace.toString().contains("\nINJECTED"), trace.toString());
     }
   }
 

@@ -21,6 +21,8 @@ import org.jspecify.annotations.Nullable;
  * late, whatever the wall clock of this host says.
  */
 public final class Token {
+  private static final int LONGEST_SCOPE = 200;
+
   // Transient: libraries that print or serialize by reflection, such as Gson, skip the secret.
   private final transient String accessToken;
   private final transient String header;
@@ -150,7 +152,7 @@ public final class Token {
     return Objects.hash(generation, expiresAt, accessToken);
   }
 
-  /** Everything but the text. */
+  /** For people: not the text. What a terminal would obey is escaped. */
   @Override
   public String toString() {
     return "Token[accessToken=[redacted], generation="
@@ -158,7 +160,7 @@ public final class Token {
         + ", remaining="
         + remaining().toSeconds()
         + "s, scopes="
-        + scopes
+        + scopes.stream().map(scope -> Text.visible(scope, LONGEST_SCOPE)).toList()
         + ", origin="
         + origin
         + ", degraded="

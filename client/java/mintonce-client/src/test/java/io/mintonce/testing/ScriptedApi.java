@@ -13,6 +13,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import org.jspecify.annotations.Nullable;
 
 /** An HTTP API that answers 401 to the tokens that a test names. */
 public final class ScriptedApi implements AutoCloseable {
@@ -24,8 +25,8 @@ public final class ScriptedApi implements AutoCloseable {
   /** Values of the header that get a 401; "*" for all. */
   public final Set<String> refused = ConcurrentHashMap.newKeySet();
 
-  /** Where to redirect to; "" for not. */
-  public volatile String redirect = "";
+  /** The Location to redirect to; null for not. */
+  public volatile @Nullable String redirect;
 
   private final HttpServer server;
   private final ExecutorService threads = Executors.newFixedThreadPool(2);
@@ -62,8 +63,9 @@ public final class ScriptedApi implements AutoCloseable {
     byte[] body = exchange.getRequestBody().readAllBytes();
     seen.add(new Seen(authorization, new String(body, StandardCharsets.UTF_8)));
     int status = 200;
-    if (!redirect.isEmpty() && !exchange.getRequestURI().getPath().equals("/other")) {
-      exchange.getResponseHeaders().set("Location", redirect);
+    String location = redirect;
+    if (location != null && !exchange.getRequestURI().getPath().equals("/other")) {
+      exchange.getResponseHeaders().set("Location", location);
       status = 302;
     } else if (refused.contains("*") || refused.contains(authorization)) {
       status = 401;

@@ -34,6 +34,7 @@ public final class AuthorizedHttpClient {
   private static final String AUTHORIZATION = "Authorization";
   private static final int UNAUTHORIZED = 401;
   private static final int MAX_REDIRECTS = 5;
+  private static final int MAX_PORT = 65535;
 
   private final HttpClient client;
   private final TokenSource source;
@@ -65,7 +66,8 @@ public final class AuthorizedHttpClient {
 
   /**
    * The same, but it follows up to five redirects of GET and HEAD requests, without the token to
-   * another host, and never from https to http.
+   * another host, and never from https to http. A redirect that it does not follow, such as one to
+   * what is no http or https URI, is the response.
    *
    * @return sends with the token
    */
@@ -222,8 +224,25 @@ public final class AuthorizedHttpClient {
         ? response
             .headers()
             .firstValue("Location")
-            .map(from::resolve)
+            .flatMap(location -> resolve(from, location))
             .filter(to -> !"https".equals(scheme(from)) || "https".equals(scheme(to)))
+        : Optional.empty();
+  }
+
+  /** The API chooses the Location: it may be anything. Empty for what cannot be asked by HTTP. */
+  private static Optional<URI> resolve(URI from, String location) {
+    if (location.isEmpty()) {
+      return Optional.empty();
+    }
+    URI to;
+    try {
+      to = from.resolve(location);
+    } catch (IllegalArgumentException e) {
+      return Optional.empty();
+    }
+    boolean http = "http".equals(scheme(to)) || "https".equals(scheme(to));
+    return http && to.getHost() != null && to.getPort() <= MAX_PORT
+        ? Optional.of(to)
         : Optional.empty();
   }
 

@@ -18,6 +18,8 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class AuthorizedHttpClientTest {
   private static final String FIRST = "Bearer " + ScriptedServer.text(101);
@@ -109,6 +111,28 @@ class AuthorizedHttpClientTest {
     assertEquals(0, server.rejects.get());
     following.sendAsync(request().build(), BodyHandlers.ofString()).get(10, TimeUnit.SECONDS);
     assertEquals(new Seen("", ""), api.seen.get(3));
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "",
+        "http://exa mple/",
+        "http://",
+        "http:opaque",
+        "http://localhost:99999/",
+        "ftp://localhost/other",
+        "://"
+      })
+  void aRedirectToNowhereIsTheResponse(String location) throws Exception {
+    api.redirect = location;
+    AuthorizedHttpClient following = client.followingRedirects();
+    var response = following.send(request().build(), BodyHandlers.ofString());
+    assertEquals("status 302", response.body());
+    response =
+        following.sendAsync(request().build(), BodyHandlers.ofString()).get(10, TimeUnit.SECONDS);
+    assertEquals(302, response.statusCode());
+    assertEquals(List.of(new Seen(FIRST, ""), new Seen(FIRST, "")), api.seen);
   }
 
   @Test

@@ -24,6 +24,10 @@ import reactor.core.publisher.Mono;
  * <p>The body is made again by its inserter: bodies from a publisher must be ones that can be
  * subscribed to twice. If the rejection fails, the caller gets the API's own 401, and {@code
  * io.mintonce} logs one warning.
+ *
+ * <p>Use a connector that does not follow redirects: one that does may send the header on to
+ * another host, and a filter does not see it. Those of the JDK and of Reactor Netty follow none,
+ * unless their HTTP client is told to.
  */
 public final class MintonceExchangeFilter implements ExchangeFilterFunction {
   private static final System.Logger LOG = System.getLogger("io.mintonce");

@@ -23,9 +23,18 @@ import org.springframework.http.client.ClientHttpResponse;
  * <p>Spring holds the body in memory for interceptors, so that it can be sent again. If the
  * rejection fails, the caller gets the API's own 401, and {@code io.mintonce} logs one warning.
  *
- * <p>Redirects are followed below, by the HTTP client that Spring uses. The JDK's may send the
- * header to another host: use a request factory that does not follow redirects, or one that takes
- * the header off.
+ * <p>Use a request factory that does not follow redirects. One that does may send the header on to
+ * another host; and if it takes the header off, a 401 at the end of the redirects rejects the token
+ * all the same. An interceptor sees neither. The one without arguments that {@code RestTemplate}
+ * makes follows those of GET. This one follows none, as long as the client's {@code
+ * followRedirects} is NEVER, its default:
+ *
+ * <pre>{@code
+ * RestClient.builder().requestFactory(new JdkClientHttpRequestFactory(HttpClient.newHttpClient()))
+ * }</pre>
+ *
+ * <p>Spring Boot's own builders follow redirects, unless {@code spring.http.client.redirects} is
+ * {@code dont-follow}.
  */
 public final class MintonceRequestInterceptor implements ClientHttpRequestInterceptor {
   private static final System.Logger LOG = System.getLogger("io.mintonce");
@@ -52,7 +61,9 @@ public final class MintonceRequestInterceptor implements ClientHttpRequestInterc
     Token token = source.get();
     request.getHeaders().set(HttpHeaders.AUTHORIZATION, token.header());
     ClientHttpResponse response = execution.execute(request, body);
-    if (response.getStatusCode().value() != HttpStatus.UNAUTHORIZED.value()) {
+    // A later interceptor may have put other credentials in: then the 401 is not about our token.
+    boolean ours = token.header().equals(request.getHeaders().getFirst(HttpHeaders.AUTHORIZATION));
+    if (!ours || response.getStatusCode().value() != HttpStatus.UNAUTHORIZED.value()) {
       return response;
     }
     Token successor;

@@ -12,8 +12,10 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Objects;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.springframework.http.HttpHeaders;
 import org.springframework.http.HttpMethod;
 import org.springframework.http.client.JdkClientHttpRequestFactory;
 import org.springframework.http.client.reactive.JdkClientHttpConnector;
@@ -93,6 +95,28 @@ class SpringTest {
     assertEquals(401, post(way));
     assertEquals(2, api.seen.size());
     assertEquals(1, server.rejects.get());
+  }
+
+  @Test
+  void a401ToOtherCredentialsRejectsNothing() {
+    api.refused.add("*");
+    RestClient other =
+        rest.mutate()
+            .requestInterceptor(
+                (request, body, execution) -> {
+                  request.getHeaders().set(HttpHeaders.AUTHORIZATION, "Basic other");
+                  return execution.execute(request, body);
+                })
+            .build();
+    int status =
+        Objects.requireNonNull(
+            other
+                .get()
+                .uri(api.url())
+                .exchange((request, response) -> response.getStatusCode().value()));
+    assertEquals(401, status);
+    assertEquals(List.of(new Seen("Basic other", "")), api.seen);
+    assertEquals(0, server.rejects.get());
   }
 
   @ParameterizedTest

@@ -25,16 +25,17 @@ import org.springframework.http.client.ClientHttpResponse;
  *
  * <p>Use a request factory that does not follow redirects. One that does may send the header on to
  * another host; and if it takes the header off, a 401 at the end of the redirects rejects the token
- * all the same. An interceptor sees neither. The one without arguments that {@code RestTemplate}
- * makes follows those of GET. This one follows none, as long as the client's {@code
- * followRedirects} is NEVER, its default:
+ * all the same. An interceptor sees neither. That of {@code new RestTemplate()} follows those of
+ * GET. This one follows none, as long as the client's {@code followRedirects} is NEVER, its
+ * default:
  *
  * <pre>{@code
  * RestClient.builder().requestFactory(new JdkClientHttpRequestFactory(HttpClient.newHttpClient()))
  * }</pre>
  *
- * <p>Spring Boot's own builders follow redirects, unless {@code spring.http.client.redirects} is
- * {@code dont-follow}.
+ * <p>The builders that Spring Boot prepares follow redirects, unless {@code
+ * spring.http.clients.redirects} (before Boot 4: {@code spring.http.client.redirects}) is {@code
+ * dont-follow}.
  */
 public final class MintonceRequestInterceptor implements ClientHttpRequestInterceptor {
   private static final System.Logger LOG = System.getLogger("io.mintonce");

@@ -26,8 +26,10 @@ import reactor.core.publisher.Mono;
  * io.mintonce} logs one warning.
  *
  * <p>Use a connector that does not follow redirects: one that does may send the header on to
- * another host, and a filter does not see it. Those of the JDK and of Reactor Netty follow none,
- * unless their HTTP client is told to.
+ * another host, and a filter does not see it. Those of the JDK and of Reactor Netty follow none by
+ * themselves. Those that Spring Boot prepares, from 3.5 on, do, unless {@code
+ * spring.http.clients.redirects} (before Boot 4: {@code spring.http.reactiveclient.redirects}) is
+ * {@code dont-follow}.
  */
 public final class MintonceExchangeFilter implements ExchangeFilterFunction {
   private static final System.Logger LOG = System.getLogger("io.mintonce");

@@ -115,8 +115,7 @@ def _read_in_python(server: Program, reads: int) -> Read:
 def _read_in(name: str) -> Read:
     """What `make -C client/NAME bench` prints in its last line."""
     text = _run("make", "-s", "--no-print-directory", "-C", f"client/{name}", "bench", within=BENCH_WITHIN)
-    line = text.strip().splitlines()[-1]
-    said: dict[str, Any] = json.loads(line[line.index("{") :])  # Maven begins it with an escape sequence
+    said: dict[str, Any] = json.loads(text.strip().splitlines()[-1])
     peer = said.get("peer_read_ns")
     return Read(said["read_ns"] / 1e9, None if peer is None else peer / 1e9, said.get("peer") or "")
 

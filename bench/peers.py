@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
 
+# MSAL has no types.
 import msal  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 
 AUTHORITY: Final = "https://issuer.example.com/tenant"

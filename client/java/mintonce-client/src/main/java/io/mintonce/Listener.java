@@ -30,7 +30,15 @@ final class Listener implements TokenSource.Subscription {
       }
       scheduled = true;
     }
-    executor.execute(this::call);
+    try {
+      executor.execute(this::call);
+    } catch (RuntimeException e) {
+      // Such as an executor that was shut down. The source's own work goes on.
+      synchronized (this) {
+        scheduled = false;
+      }
+      LOG.log(System.Logger.Level.WARNING, "the executor of a listener failed", e);
+    }
   }
 
   @Override

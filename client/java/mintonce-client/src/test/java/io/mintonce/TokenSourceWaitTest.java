@@ -16,7 +16,9 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Executor;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
@@ -115,6 +117,22 @@ class TokenSourceWaitTest extends SourceFixture {
         eventually("the token", () -> source.get().generation() == 201);
         assertEquals(null, told.poll(50, TimeUnit.MILLISECONDS));
       }
+    }
+  }
+
+  @Test
+  void anExecutorThatRefusesDoesNotStopTheWork() throws Exception {
+    Executor refuses =
+        task -> {
+          throw new RejectedExecutionException("shut down");
+        };
+    try (TokenSource source = builder().executor(refuses).open();
+        TokenSource.Subscription subscription = source.onUpdate(token -> {})) {
+      eventually("a watch", () -> server.watches.get() == 1);
+      source.reject(source.get());
+      eventually("the next watch", () -> server.watches.get() == 2);
+      server.publish(200, 60_000, 50_000);
+      eventually("the push", () -> source.peek().orElseThrow().generation() == 200);
     }
   }
 

@@ -246,9 +246,13 @@ def test_a_time_that_no_calendar_has_is_no_error(server: ScriptedServer, source:
 
 @pytest.mark.parametrize("method", ["GetToken", "WatchToken"])
 def test_nothing_unforeseen_ends_the_worker(
-    server: ScriptedServer, source: TokenSource, method: str, monkeypatch: pytest.MonkeyPatch
+    server: ScriptedServer,
+    source: TokenSource,
+    method: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It counts as a failed call, and the next one succeeds."""
+    """It counts as a failed call, is logged by its kind, and the next call succeeds."""
     before, failures = source.get(), iter([RuntimeError("canary")])
     real = _wire.token_of
 
@@ -267,6 +271,7 @@ def test_nothing_unforeseen_ends_the_worker(
         assert "canary" not in str(caught.value)
         server.publish()
         assert source.wait_until_updated(before, timeout=20.0).is_live
+    assert caplog.messages == ["a call failed in a way that it never should: RuntimeError"]
 
 
 def test_closing_ends_the_thread_and_the_watch(server: ScriptedServer) -> None:

@@ -1,8 +1,11 @@
 """What a caller can get as an error. Two questions matter: may a retry help, and what can a person do?"""
 
 import copy
+import logging
 
 import grpc
+
+_log = logging.getLogger("mintonce")
 
 
 class MintonceError(Exception):
@@ -81,6 +84,7 @@ def known(error: Exception) -> MintonceError:
         remedy="Please report this with the traceback; the client goes on.",
     )
     unforeseen.__cause__ = error
+    _log.error("a call failed in a way that it never should: %s", type(error).__name__)
     return unforeseen
 
 

@@ -13,7 +13,6 @@ from mintonce import (
     Closed,
     MintonceError,
     Refused,
-    Token,
     TokenClient,
     TokenExpired,
     TokenSource,
@@ -22,7 +21,6 @@ from mintonce import (
     Watch,
     _wire,
 )
-from mintonce.v1 import types_pb2
 from support.scripted_server import AUDIENCE, CLIENT, ScriptedServer
 
 
@@ -244,33 +242,32 @@ def test_a_time_that_no_calendar_has_is_no_error(server: ScriptedServer, source:
     assert source.wait_until_updated(before).expire_time.year in (1, 9999)
 
 
-@pytest.mark.parametrize("method", ["GetToken", "WatchToken"])
+@pytest.mark.parametrize("what", ["a fetch", "a watch"])
 def test_nothing_unforeseen_ends_the_worker(
     server: ScriptedServer,
     source: TokenSource,
-    method: str,
+    what: str,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """It counts as a failed call, is logged by its kind, and the next call succeeds."""
     before, failures = source.get(), iter([RuntimeError("canary")])
-    real = _wire.token_of
+    # A watch reads its messages by it, a fetch calls it.
+    place, name = (TokenClient, "get") if what == "a fetch" else (_wire, "token_of")
+    real = getattr(place, name)
 
-    def token_of(message: types_pb2.Token, anchor: float) -> Token:
+    def fails_once(*arguments: object, **named: object) -> object:
         for failure in failures:
             raise failure
-        return real(message, anchor)
+        return real(*arguments, **named)
 
-    monkeypatch.setattr(_wire, "token_of", token_of)
-    if method == "WatchToken":
-        server.publish()
-        assert source.wait_until_updated(before, timeout=20.0).is_live
-    else:
+    monkeypatch.setattr(place, name, fails_once)
+    if what == "a fetch":
         with pytest.raises(MintonceError) as caught:
             source.reject(before)
         assert "canary" not in str(caught.value)
-        server.publish()
-        assert source.wait_until_updated(before, timeout=20.0).is_live
+    server.publish()
+    assert source.wait_until_updated(before, timeout=20.0).is_live
     assert caplog.messages == ["a call failed in a way that it never should: RuntimeError"]
 
 

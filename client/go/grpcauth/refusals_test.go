@@ -41,7 +41,9 @@ func TestTheSourcesErrorIsUnavailable(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = source.Close() })
-		server.Fail(scripted.Get, scripted.Failure(codes.FailedPrecondition, "ISSUER_REFUSED", 0))
+		for _, method := range []string{scripted.Get, scripted.Watch} { // either would bring a live token
+			server.Fail(method, scripted.Failure(codes.FailedPrecondition, "ISSUER_REFUSED", 0))
+		}
 		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 			if _, err := source.Peek(); err != nil {
 				return source

@@ -10,15 +10,16 @@ from mintonce_server.api.authorize import Guards
 from mintonce_server.api.options import HANDSHAKE_SECONDS, IDLE_SECONDS, MAX_WASTED_CALLS, ServerOptions
 from mintonce_server.api.server import Server
 from mintonce_server.common.clock import Clock, SystemClock
-from mintonce_server.config import IssuerSettings, Settings
+from mintonce_server.config import ClientSettings, IssuerSettings, Settings
 from mintonce_server.core.broker import Broker, BrokerOptions
 from mintonce_server.core.client import Clients, OAuthClient
-from mintonce_server.core.errors import AuditUnavailable, MintonceError, StoreUnavailable
+from mintonce_server.core.errors import AuditUnavailable, IssuerError, MintonceError, StoreUnavailable
 from mintonce_server.core.limits import QuotaOptions, Quotas
 from mintonce_server.core.supervise import Supervisor
 from mintonce_server.core.turns import Turns
-from mintonce_server.issuer.auth import client_identity
 from mintonce_server.issuer.endpoint import TokenEndpoint
+from mintonce_server.issuer.identity import Asked, client_identity
+from mintonce_server.issuer.metadata import Metadata
 from mintonce_server.issuer.options import EndpointOptions
 from mintonce_server.issuer.response import AUDIENCE_REMEDY, Grant, WrongAudience
 from mintonce_server.observability.audit import AuditLog, ReloadRecord, require_audit_file
@@ -26,7 +27,7 @@ from mintonce_server.observability.audit_repeats import AuditRepeats
 from mintonce_server.observability.event_sinks import AudienceWarnings, sink_of
 from mintonce_server.observability.logs import get_logger
 from mintonce_server.observability.quiet import FaultLog, Reminder
-from mintonce_server.reload.access import AccessFiles, StoreAccess, client_credentials, issuer_authorities
+from mintonce_server.reload.access import AccessFiles, StoreAccess, client_credentials, issuer_sources
 from mintonce_server.reload.files import Reloader
 from mintonce_server.store.check import check_store
 from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
@@ -37,9 +38,6 @@ _WAKE_REMEDY = (
     "Normal during a rolling update. Otherwise check which programs publish to {prefix}:wake in Redis, and that all "
     "replicas have the same index_key. Meanwhile waiting calls poll the store."
 )
-
-
-"""Of a request. Keys are far smaller."""
 
 
 async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[str], None]) -> None:
@@ -109,7 +107,7 @@ async def try_files(settings: Settings) -> None:
     files = AccessFiles(settings, clock)
     StoreAccess(settings, files, clock)
     for name, issuer in settings.issuers.items():
-        issuer_authorities(name, issuer, files)
+        issuer_sources(name, issuer, files)
     for name, client in settings.clients.items():
         client_credentials(name, client, files)
     if settings.audit_file is not None:
@@ -168,9 +166,19 @@ def identities_of(settings: Settings) -> dict[str, str]:
     """For each client: a text that identifies its account at the issuer and the kind of its requests."""
     options = {name: _endpoint_options(issuer, settings) for name, issuer in settings.issuers.items()}
     return {
-        name: client_identity(options[client.issuer], client.client_id, client.extra)
+        name: client_identity(options[client.issuer], _asked(client, settings.issuers[client.issuer]))
         for name, client in settings.clients.items()
     }
+
+
+def _asked(client: ClientSettings, issuer: IssuerSettings) -> Asked:
+    return Asked(
+        client_id=client.client_id,
+        extra=client.extra,
+        default_scopes=client.default_scopes,
+        headers=issuer.headers,
+        has_certificate=client.certificate_file is not None,
+    )
 
 
 @asynccontextmanager
@@ -180,8 +188,7 @@ async def _clients(settings: Settings, clock: Clock, files: AccessFiles) -> Asyn
         endpoints: dict[str, TokenEndpoint] = {}
         turns = {name: Turns() for name in settings.issuers}
         for name, issuer in settings.issuers.items():
-            authorities = issuer_authorities(name, issuer, files)
-            endpoints[name] = TokenEndpoint(_endpoint_options(issuer, settings), clock, authorities)
+            endpoints[name] = _endpoint(name, issuer, settings, clock, files)
             pools.push_async_callback(endpoints[name].close)
         yield Clients(
             OAuthClient(
@@ -190,11 +197,30 @@ async def _clients(settings: Settings, clock: Clock, files: AccessFiles) -> Asyn
                 audiences=frozenset(client.audiences),
                 credential_version=client.credential_version,
                 keep_warm=client.keep_warm,
-                issuer_account=f"{settings.issuers[client.issuer].token_url} {client.client_id}",
+                issuer_account=f"{_address(settings.issuers[client.issuer])} {client.client_id}",
                 turns=turns[client.issuer],
             )
             for name, client in settings.clients.items()
         )
+
+
+def _endpoint(name: str, issuer: IssuerSettings, settings: Settings, clock: Clock, files: AccessFiles) -> TokenEndpoint:
+    log, reminder = get_logger(__name__), Reminder(clock)
+
+    def read(metadata: Metadata) -> None:
+        reminder.over()
+        log.info("issuer_metadata", issuer=name, token_endpoint=metadata.token_url.partition("?")[0])
+
+    def failed(error: IssuerError) -> None:
+        if reminder.is_due(str(error)):
+            log.warning("issuer_metadata_unavailable", issuer=name, detail=str(error), remedy=error.remedy)
+
+    options, sources = _endpoint_options(issuer, settings), issuer_sources(name, issuer, files)
+    return TokenEndpoint(options, clock, sources, on_read=read, on_failure=failed)
+
+
+def _address(issuer: IssuerSettings) -> str:
+    return issuer.token_url or issuer.issuer or ""
 
 
 def _unchecked(settings: Settings) -> list[str]:
@@ -247,14 +273,20 @@ def _reloader(files: AccessFiles, audit: AuditLog, clock: Clock, faults: FaultLo
 def _endpoint_options(issuer: IssuerSettings, settings: Settings) -> EndpointOptions:
     return EndpointOptions(
         token_url=issuer.token_url,
+        issuer=issuer.issuer,
+        provider=issuer.provider or "",
         request=issuer.request,
         auth=issuer.auth,
+        auth_is_fixed="auth" in issuer.model_fields_set,
+        basic_encoding=issuer.basic_encoding,
         audience_parameter=issuer.audience_parameter,
+        audience_scope=issuer.audience_scope,
         timeout=settings.mint_timeout,
         http2=issuer.http2,
         default_lifetime=issuer.default_lifetime,
+        token_types=frozenset(" ".join(kind.lower().split()) for kind in issuer.token_types),
         ca_file=str(issuer.ca_file) if issuer.ca_file else None,
-        proxy=None,
+        system_authorities=issuer.system_authorities,
         allow_http=settings.insecure_issuer,
         assertion_audience=issuer.assertion_audience,
         allow_bound_tokens=issuer.allow_bound_tokens,

@@ -13,6 +13,7 @@ from mintonce_server.core.secret import Secret
 from mintonce_server.issuer import ClientCredentials
 from mintonce_server.issuer.auth import ClientAuthentication, authentication
 from mintonce_server.issuer.certificate import ClientCertificate
+from mintonce_server.issuer.metadata import Metadata
 from mintonce_server.issuer.signing import load_signing_key
 from support.clocks import ManualClock
 from support.endpoints import endpoint_options
@@ -21,6 +22,7 @@ from support.signing import pem, private_key
 TEXT = st.text(st.characters(codec="utf-8"))
 NUMBERS = count()
 URL = "https://login.example.com/oauth/token"
+METADATA = Metadata.of_url(URL)
 
 
 def way(auth: str, credentials: ClientCredentials) -> ClientAuthentication:
@@ -28,7 +30,7 @@ def way(auth: str, credentials: ClientCredentials) -> ClientAuthentication:
 
 
 def basic(client_id: str, secret: str) -> str:
-    (proof,) = way("client_secret_basic", ClientCredentials(client_id, Secret(secret))).proofs()
+    (proof,) = way("client_secret_basic", ClientCredentials(client_id, Secret(secret))).proofs(METADATA)
     header = proof.headers["Authorization"]
     scheme, _, credentials = header.partition(" ")
     assert scheme == "Basic"
@@ -36,8 +38,16 @@ def basic(client_id: str, secret: str) -> str:
 
 
 def test_basic_encodes_before_it_joins() -> None:
-    """RFC 6749, section 2.3.1: as in a form, so a space is +, and + : % / = & are percent-encoded, in UTF-8."""
-    assert basic("a:b c", "p%+/=&ü") == "a%3Ab+c:p%25%2B%2F%3D%26%C3%BC"
+    """RFC 6749, section 2.3.1: as in a form, in UTF-8. A space is %20, which all servers decode; some keep a +."""
+    assert basic("a:b c", "p%+/=&ü") == "a%3Ab%20c:p%25%2B%2F%3D%26%C3%BC"
+
+
+def test_basic_is_sent_raw_to_a_server_that_decodes_nothing() -> None:
+    """`basic_encoding = "none"`: the secret as it is, in UTF-8."""
+    options = endpoint_options(URL, auth="client_secret_basic", basic_encoding="none")
+    way = authentication(options, ClientCredentials("an id", Secret("p%+:ü")), ManualClock())
+    (proof,) = way.proofs(METADATA)
+    assert base64.b64decode(proof.headers["Authorization"].removeprefix("Basic ")).decode() == "an id:p%+:ü"
 
 
 @given(client_id=TEXT, secret=TEXT)
@@ -49,7 +59,7 @@ def test_basic_can_always_be_undone(client_id: str, secret: str) -> None:
 
 def test_post_sends_them_as_they_are() -> None:
     """The body's own encoding is enough."""
-    (proof,) = way("client_secret_post", ClientCredentials("a:b", Secret("p%"))).proofs()
+    (proof,) = way("client_secret_post", ClientCredentials("a:b", Secret("p%"))).proofs(METADATA)
     assert proof.parameters == {"client_id": "a:b", "client_secret": "p%"}
     assert proof.headers == {}
 
@@ -59,7 +69,7 @@ def test_the_secret_is_read_at_each_mint(method: str) -> None:
     """A rotated secret counts without a restart."""
     numbers = count()
     by_secret = way(method, ClientCredentials("id", lambda: Secret(f"s{next(numbers)}")))
-    assert by_secret.proofs() != by_secret.proofs()
+    assert by_secret.proofs(METADATA) != by_secret.proofs(METADATA)
 
 
 def test_an_unknown_method_is_named_with_the_known_ones() -> None:

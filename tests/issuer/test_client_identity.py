@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from mintonce_server.issuer.auth import canonical_url, client_identity
+from mintonce_server.issuer.identity import Asked, canonical_url, client_identity
 from mintonce_server.issuer.options import JSON, EndpointOptions
 from support.endpoints import endpoint_options
 
@@ -16,7 +16,7 @@ EXTRA: Mapping[str, JSON] = {"organization": "org_1", "claims": {"a": 1, "b": [T
 
 
 def identity(options: EndpointOptions = FORM, client_id: str = "an-id", extra: Mapping[str, JSON] = EXTRA) -> str:
-    return client_identity(options, client_id, extra)
+    return client_identity(options, Asked(client_id=client_id, extra=extra))
 
 
 @pytest.mark.parametrize(

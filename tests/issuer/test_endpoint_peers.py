@@ -12,7 +12,7 @@ import pytest
 from mintonce_server.core.errors import IssuerError, IssuerMalformed, IssuerRefused, IssuerUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.secret import Secret
-from mintonce_server.issuer import ClientCredentials
+from mintonce_server.issuer import ClientCredentials, EndpointSources
 from support.endpoints import CLIENT_ID, SECRET, IssuerAt
 from support.peers import Script, answers, drips, floods, hangs, peer, read_request, says
 
@@ -184,9 +184,8 @@ async def test_a_named_proxy_is_used(issuer_at: IssuerAt) -> None:
         seen.append(b"here")
 
     async with peer(proxy) as url:
-        minted = await issuer_at(
-            "http://login.example.invalid/oauth/token", allow_http=True, proxy=url.removesuffix("/oauth/token")
-        ).mint(KEY)
+        sources = EndpointSources(proxy=lambda _: Secret(url.removesuffix("/oauth/token")))
+        minted = await issuer_at("http://login.example.invalid/oauth/token", sources=sources, allow_http=True).mint(KEY)
     assert minted.lifetime == 60.0
     assert seen
 

@@ -11,14 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mintonce_server.common.trust import trust
 from mintonce_server.core.errors import IssuerUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.secret import Secret
-from mintonce_server.issuer import ClientCredentials
+from mintonce_server.issuer import ClientCredentials, EndpointSources
 from mintonce_server.issuer.auth import ClientProof
-from mintonce_server.issuer.http import NotThisMachine, require_loopback, trust
-from mintonce_server.issuer.request import build_request
-from support.endpoints import CLIENT_ID, SECRET, IssuerAt, endpoint_options
+from mintonce_server.issuer.connection_errors import NotThisMachine
+from mintonce_server.issuer.http import require_loopback
+from mintonce_server.issuer.request import Parameters, mint_request
+from support.endpoints import CLIENT_ID, SECRET, IssuerAt
 from support.peers import answers, peer, says
 from support.tls import Authority
 
@@ -86,10 +88,11 @@ def test_no_audience_adds_a_parameter_or_replaces_one(audience: str) -> None:
     """It is one value among the others, in both dialects."""
     key = TokenKey("orders", audience, ())
     own = {"grant_type": "client_credentials", "client_id": CLIENT_ID, "client_secret": SECRET}
-    as_json = json.loads(build_request("json", key, PROOF, extra={}, audience_parameter="resource").content)
+    as_json = json.loads(mint_request("https://login.example.com/", key, PROOF, Parameters("json", "resource")).content)
     assert as_json == {"audience": audience, **own}
     as_form = parse_qs(
-        build_request("form", key, PROOF, extra={}, audience_parameter="resource").content.decode(), strict_parsing=True
+        mint_request("https://login.example.com/", key, PROOF, Parameters("form", "resource")).content.decode(),
+        strict_parsing=True,
     )
     assert as_form == {name: [text] for name, text in {"resource": audience, **own}.items()}
 
@@ -112,7 +115,7 @@ async def test_a_certificate_of_another_host_gets_nothing(
 
 
 async def test_a_foreign_authority_gets_nothing(issuer_at: IssuerAt, tmp_path: Path) -> None:
-    """With a pinned CA only that one counts, otherwise only the well-known ones."""
+    """With a pinned CA only that one counts, otherwise only the system's."""
     for name in ("ours", "foreign"):
         (tmp_path / name).mkdir()
     ours, foreign = (Authority(tmp_path / name) for name in ("ours", "foreign"))
@@ -135,7 +138,7 @@ def test_old_tls_is_not_spoken(tmp_path: Path) -> None:
 async def test_the_environment_names_no_authority(
     issuer_at: IssuerAt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SSL_CERT_FILE does not replace the well-known ones."""
+    """SSL_CERT_FILE does not replace the system's."""
     authority = Authority(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca))
     async with peer(answers(200, GOOD), authority.server()) as url:
@@ -177,7 +180,7 @@ async def test_addresses_that_are_not_this_machine(address: str) -> None:
     """They are disconnected."""
     stream = Stream(address)
     with pytest.raises(NotThisMachine):
-        await require_loopback("connection.connect_tcp.complete", {"return_value": stream})
+        await require_loopback(stream)
     assert stream.closed
 
 
@@ -185,14 +188,15 @@ async def test_addresses_that_are_not_this_machine(address: str) -> None:
 async def test_addresses_of_this_machine(address: str) -> None:
     """They are accepted."""
     stream = Stream(address)
-    await require_loopback("connection.connect_tcp.complete", {"return_value": stream})
+    await require_loopback(stream)
     assert not stream.closed
 
 
-def test_a_proxy_sees_no_plain_request_for_this_machine() -> None:
+async def test_a_proxy_sees_no_plain_request_for_this_machine(issuer_at: IssuerAt) -> None:
     """It would get the secret unencrypted, and `localhost` would be the proxy itself."""
-    with pytest.raises(ValueError, match="proxy"):
-        endpoint_options("http://localhost/oauth/token", proxy="http://proxy.example:3128")
+    sources = EndpointSources(proxy=lambda _: Secret("http://127.0.0.1:1"))
+    with pytest.raises(IssuerUnavailable, match="a proxy would see the secret"):
+        await issuer_at("http://localhost:1/oauth/token", sources=sources).mint(KEY)
 
 
 async def test_the_whole_of_a_mint_has_one_deadline(issuer_at: IssuerAt) -> None:

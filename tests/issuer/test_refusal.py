@@ -44,7 +44,7 @@ def test_a_refusal_names_the_issuers_code_and_rests(status: int) -> None:
         ("unsupported_grant_type", "client_credentials"),
         ("invalid_scope", "scopes"),
         ("invalid_target", "audience"),
-        ("access_denied", "authorize"),
+        ("access_denied", "Authorize"),
         ("invalid_request", "request"),
     ],
 )

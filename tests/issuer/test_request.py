@@ -9,19 +9,21 @@ import pytest
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.secret import Secret
 from mintonce_server.issuer.auth import ClientProof, authentication
+from mintonce_server.issuer.metadata import Metadata
 from mintonce_server.issuer.options import JSON, AudienceParameter, ClientCredentials, Dialect
-from mintonce_server.issuer.request import MintRequest, build_request
+from mintonce_server.issuer.request import HttpRequest, Parameters, mint_request
 from support.clocks import ManualClock
 from support.endpoints import endpoint_options
 
+URL = "https://login.example.com/"
 AUDIENCE = "https://api.example.com/"
 KEY = TokenKey.of("orders", AUDIENCE)
 POST, BASIC = (
     authentication(
-        endpoint_options("https://login.example.com/", auth=auth),
+        endpoint_options(URL, auth=auth),
         ClientCredentials("the-id", Secret("the-secret")),
         ManualClock(),
-    ).proofs()[0]
+    ).proofs(Metadata.of_url(URL))[0]
     for auth in ("client_secret_post", "client_secret_basic")
 )
 
@@ -32,11 +34,11 @@ def build(
     proof: ClientProof = POST,
     extra: Mapping[str, JSON] | None = None,
     audience_parameter: AudienceParameter = "resource",
-) -> MintRequest:
-    return build_request(dialect, key, proof, extra=extra or {}, audience_parameter=audience_parameter)
+) -> HttpRequest:
+    return mint_request(URL, key, proof, Parameters(dialect, audience_parameter, extra=extra or {}))
 
 
-def form(request: MintRequest) -> list[tuple[str, str]]:
+def form(request: HttpRequest) -> list[tuple[str, str]]:
     return parse_qsl(request.content.decode(), keep_blank_values=True, strict_parsing=True)
 
 

@@ -4,7 +4,7 @@ import traceback
 
 import pytest
 
-from mintonce_server.issuer import check_token_url
+from mintonce_server.issuer import check_endpoint_url
 from support.endpoints import endpoint_options
 
 
@@ -21,7 +21,7 @@ from support.endpoints import endpoint_options
 )
 def test_https_anywhere_and_http_on_this_machine(url: str) -> None:
     """Connections that cannot be intercepted."""
-    check_token_url(url, allow_http=False)
+    check_endpoint_url(url, False, "token_url")
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,9 @@ def test_https_anywhere_and_http_on_this_machine(url: str) -> None:
 )
 def test_http_beyond_this_machine_only_when_said_out_loud(url: str) -> None:
     """The secret would be sent unencrypted."""
-    with pytest.raises(ValueError, match="allow_http"):
-        check_token_url(url, allow_http=False)
-    check_token_url(url, allow_http=True)
+    with pytest.raises(ValueError, match="insecure_issuer"):
+        check_endpoint_url(url, False, "token_url")
+    check_endpoint_url(url, True, "token_url")
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,11 @@ def test_http_beyond_this_machine_only_when_said_out_loud(url: str) -> None:
 def test_what_is_no_token_url_is_refused_without_repeating_it(url: str, why: str) -> None:
     """It may contain a password."""
     with pytest.raises(ValueError, match=why) as caught:
-        check_token_url(url, allow_http=True)
+        check_endpoint_url(url, True, "token_url")
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_options_check_their_url() -> None:
     """The check applies to every endpoint."""
-    with pytest.raises(ValueError, match="allow_http"):
+    with pytest.raises(ValueError, match="insecure_issuer"):
         endpoint_options("http://login.example.com/oauth/token")

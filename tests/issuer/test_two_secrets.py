@@ -8,7 +8,7 @@ from mintonce_server.core.ports import Issuer
 from mintonce_server.core.secret import Secret
 from mintonce_server.issuer import ClientCredentials
 from mintonce_server.issuer.auth import SecretsInOrder
-from mintonce_server.issuer.response import Answer, was_not_authenticated
+from mintonce_server.issuer.response import Answer, may_accept_another
 from support.endpoints import CLIENT_ID, SECRET, IssuerAt
 from support.faulty_issuer import Fault, FaultyIssuer
 
@@ -79,7 +79,7 @@ def test_a_third_secret_is_left_alone() -> None:
     assert list(SecretsInOrder(lambda: (BAD, WORSE, GOOD)).in_order()) == [BAD, WORSE]
 
 
-@pytest.mark.parametrize(("status", "kind"), [(500, IssuerUnavailable), (403, IssuerRefused)])
+@pytest.mark.parametrize(("status", "kind"), [(500, IssuerUnavailable), (404, IssuerRefused)])
 async def test_other_failures_are_not_the_secrets_fault(
     issuer_at: IssuerAt, practice: FaultyIssuer, status: int, kind: type[Exception]
 ) -> None:
@@ -98,17 +98,24 @@ async def test_other_failures_are_not_the_secrets_fault(
         (400, b'{"error":"invalid_client"}', True),
         (401, b'{"error":"access_denied"}', True),
         (401, b"<html>", True),
+        (400, b'{"error":"unauthorized_client"}', True),
+        (400, b"", True),
+        (403, b"", True),
+        (403, b'{"error":"invalid_client"}', True),
+        (200, b'{"error":"invalid_client"}', True),
         (400, b'{"error":"invalid_scope"}', False),
+        (400, b'{"error":"slow_down"}', False),
         (403, b'{"error":"access_denied"}', False),
         (429, b'{"error":"invalid_client"}', False),
         (200, b'{"access_token":"a"}', False),
     ],
 )
-def test_what_says_that_the_secret_was_not_taken(status: int, body: bytes, not_authenticated: bool) -> None:
-    """RFC 6749, section 5.2, and any 401: OAuth domains have their own codes for it."""
-    assert was_not_authenticated(Answer(status, {}, body)) is not_authenticated
+def test_what_may_say_that_the_secret_was_not_taken(status: int, body: bytes, not_authenticated: bool) -> None:
+    """Servers refuse a secret in many ways; a code that is about the request excludes it."""
+    assert may_accept_another(Answer(status, {}, body)) is not_authenticated
 
 
 def test_a_client_prints_no_secret() -> None:
     """Neither a secret nor where to get two."""
-    assert repr(ClientCredentials("the-id", GOOD)) == "ClientCredentials(client_id='the-id')"
+    shown = repr(ClientCredentials("the-id", GOOD))
+    assert shown == "ClientCredentials(client_id='the-id', default_scopes=(), hmac_algorithm='HS256')"

@@ -11,20 +11,26 @@ CLIENT_ID: Final = "the-client"
 SECRET: Final = "s3cr3t-of-the-client"
 
 IssuerAt = Callable[..., Issuer]
-"""(token_url, credentials=that client's, **options of EndpointOptions) → the issuer for the client."""
+"""(token_url, credentials=that client's, sources=FIXED, **options of EndpointOptions) → the issuer for the client."""
 
 
-def endpoint_options(token_url: str, **changes: Any) -> EndpointOptions:
+def endpoint_options(token_url: str | None, **changes: Any) -> EndpointOptions:
     """Options of an endpoint that differ from plain ones in these."""
     plain: dict[str, Any] = {
+        "issuer": None,
+        "provider": "",
         "request": "json",
         "auth": "client_secret_post",
+        "auth_is_fixed": True,
+        "basic_encoding": "form",
         "audience_parameter": "resource",
+        "audience_scope": "{audience}",
         "timeout": 10.0,
         "http2": False,
         "default_lifetime": None,
+        "token_types": frozenset({"bearer"}),
         "ca_file": None,
-        "proxy": None,
+        "system_authorities": False,
         "allow_http": False,
         "assertion_audience": None,
         "allow_bound_tokens": False,

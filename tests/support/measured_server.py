@@ -54,9 +54,9 @@ def lead_through(port: str, proxy: str) -> None:
     from mintonce_server.issuer.endpoint import TokenEndpoint
     from mintonce_server.issuer.options import EndpointOptions
 
-    def endpoint(options: EndpointOptions, clock: Clock, *others: Any) -> TokenEndpoint:
-        way = replace(options, token_url=options.token_url.replace(f":{port}/", f":{proxy}/"))
-        return TokenEndpoint(way, clock, *others)
+    def endpoint(options: EndpointOptions, clock: Clock, *others: Any, **more: Any) -> TokenEndpoint:
+        way = replace(options, token_url=options.address.replace(f":{port}/", f":{proxy}/"))
+        return TokenEndpoint(way, clock, *others, **more)
 
     setattr(app, "TokenEndpoint", endpoint)  # noqa: B010 - it is no export of that module
 

@@ -8,9 +8,10 @@ from typing import Final, TextIO
 from urllib.parse import urlsplit
 
 from mintonce_server.common.causes import Cause, cause_of
+from mintonce_server.common.trust import trust
 from mintonce_server.config import IssuerSettings, Settings, SettingsError, load, visible
 from mintonce_server.core.errors import IssuerUnavailable, MintonceError
-from mintonce_server.issuer.http import issuer_peer, trust
+from mintonce_server.issuer.connection_errors import issuer_peer
 from mintonce_server.store.survey import StoreReport
 
 PROBE_SECONDS: Final = 5.0
@@ -87,7 +88,10 @@ def describe(settings: Settings) -> Iterator[str]:
     yield _row("sealed", sealed)
     yield _row("audit", str(settings.audit_file) if settings.audit_file else "none")
     for name, issuer in settings.issuers.items():
-        yield _row("issuer", f"{name}: {_without_query(issuer.token_url)} ({issuer.request}, {issuer.auth})")
+        yield _row(
+            "issuer",
+            f"{name}: {_without_query(issuer.token_url or issuer.issuer or '')} ({issuer.request}, {issuer.auth})",
+        )
     for name, client in settings.clients.items():
         yield _row("client", f"{name}: from {client.issuer}, for {_audiences(client.audiences)}")
 
@@ -125,10 +129,11 @@ async def probe_issuer(issuer: IssuerSettings) -> None:
 
     Raises IssuerUnavailable.
     """
-    url = urlsplit(issuer.token_url)
+    url = urlsplit(issuer.token_url or issuer.issuer or "")
     host = url.hostname or ""
+    ca_file = str(issuer.ca_file) if issuer.ca_file else None
     try:
-        tls = trust(str(issuer.ca_file) if issuer.ca_file else None) if url.scheme == "https" else None
+        tls = trust(ca_file, with_system=issuer.system_authorities) if url.scheme == "https" else None
     except ValueError as error:
         raise IssuerUnavailable(str(error), remedy="Name a file with certificates in PEM as ca_file.") from error
     try:
@@ -136,9 +141,10 @@ async def probe_issuer(issuer: IssuerSettings) -> None:
         writer.transport.abort()  # a graceful close would wait for the peer
         await writer.wait_closed()
     except (OSError, UnicodeError) as error:  # UnicodeError: an invalid host name
-        cause = cause_of(error, issuer_peer(host)) or Cause(
+        setting = "token_url" if issuer.token_url else "issuer"
+        cause = cause_of(error, issuer_peer(host, setting)) or Cause(
             f"no connection to the issuer at {host} ({type(error).__name__})",
-            "Check the host name and port in token_url, DNS, firewall and proxy.",
+            f"Check the host name and port in {setting}, DNS, firewall and proxy.",
         )
         raise IssuerUnavailable(cause.what, remedy=cause.remedy) from error
 

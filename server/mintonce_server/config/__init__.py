@@ -1,5 +1,6 @@
 """Settings: the only reader of the environment and of config files."""
 
+from mintonce_server.config.issuer_types import ENVIRONMENT, is_header_value, proxy_url, proxy_variables
 from mintonce_server.config.issues import SettingsError, ValidationIssue
 from mintonce_server.config.load import load
 from mintonce_server.config.models import (
@@ -20,6 +21,7 @@ from mintonce_server.config.types import secret_in
 from mintonce_server.core.text import visible
 
 __all__ = [
+    "ENVIRONMENT",
     "TLS_FILE_OPTIONS",
     "ClientSettings",
     "IssuerSettings",
@@ -34,8 +36,11 @@ __all__ = [
     "TlsSettings",
     "ValidationIssue",
     "access_check_of",
+    "is_header_value",
     "load",
     "parse_policy",
+    "proxy_url",
+    "proxy_variables",
     "reference",
     "reference_table",
     "secret_in",

@@ -14,6 +14,7 @@ from mintonce_server.common.network import (
     read_address,
     split_hosts_url,
 )
+from mintonce_server.config.issuer_types import ENVIRONMENT
 from mintonce_server.config.issues import (
     Issues,
     SettingPath,
@@ -48,6 +49,10 @@ def check_issuers(parts: Parts, values: dict[str, Any], issues: Issues) -> Itera
     for name, issuer in parts.issuers.items():
         if issuer.ca_file is not None:
             yield from _check_file(("issuers", name, "ca_file"), issuer.ca_file, None, issues)
+        if issuer.proxy_file is not None:
+            yield from _check_file(("issuers", name, "proxy_file"), issuer.proxy_file, require_private, issues)
+        for file in issuer.header_files.values():
+            yield from _check_file(("issuers", name, "header_files"), file, require_private, issues)
 
 
 def check_access(settings: Settings, issues: Issues) -> Iterator[ValidationIssue]:
@@ -71,12 +76,32 @@ def _check_issuer(
     name: str, issuer: IssuerSettings, server: ServerSettings, issues: Issues
 ) -> Iterator[ValidationIssue]:
     path = ("issuers", name)
-    url = urlsplit(issuer.token_url)
-    if url.scheme == "http" and not is_loopback(url.hostname or "") and not server.insecure_issuer:
+    setting = "token_url" if issuer.token_url else "issuer"
+    url = urlsplit(issuer.token_url or issuer.issuer or "")
+    if url.scheme == "http" and not server.insecure_issuer:
+        if not is_loopback(url.hostname or ""):
+            yield ValidationIssue(
+                issues.where((*path, setting)),
+                "is http:// to another machine: the client secret would be sent unencrypted",
+                "Use https://; or, if this is intended, set insecure_issuer = true (MINTONCE_INSECURE_ISSUER=true).",
+            )
+        elif issuer.proxy_file or issuer.proxy not in (None, ENVIRONMENT):
+            yield ValidationIssue(
+                issues.where((*path, "proxy")),
+                "would see the client secret, because the issuer is reached by http://",
+                f"Remove the proxy, or use https:// in {setting}.",
+            )
+    if issuer.assertion_audience == "issuer" and issuer.issuer is None:
         yield ValidationIssue(
-            issues.where((*path, "token_url")),
-            "is http:// to another machine: the client secret would be sent unencrypted",
-            "Use https://; or, if this is intended, set insecure_issuer = true (MINTONCE_INSECURE_ISSUER=true).",
+            issues.where((*path, "assertion_audience")),
+            'is "issuer", and `issuer` is not set',
+            "Set `issuer` instead of token_url; or write the audience itself.",
+        )
+    if issuer.system_authorities and issuer.ca_file is None:
+        yield ValidationIssue(
+            issues.where((*path, "system_authorities")),
+            "has no effect without ca_file",
+            "Remove it: the system's CAs are trusted.",
         )
 
 
@@ -191,6 +216,23 @@ def _check_client(name: str, client: ClientSettings, auth: str, issues: Issues) 
             meaning = ClientSettings.model_fields[setting].description
             where = issues.where(("clients", name, setting))
             yield ValidationIssue(where, "is missing", f"Set it. {meaning}")
+    yield from _check_certificate(name, client, auth, issues)
+    if client.signing_algorithm is not None and ("HS" in client.signing_algorithm) != (auth == "client_secret_jwt"):
+        fitting = "HS256, HS384 or HS512" if auth == "client_secret_jwt" else "an algorithm of the signing key"
+        where = issues.where(("clients", name, "signing_algorithm"))
+        yield ValidationIssue(where, f"does not fit auth = {auth}", f"Use {fitting}, or leave it out.")
+
+
+def _check_certificate(name: str, client: ClientSettings, auth: str, issues: Issues) -> Iterator[ValidationIssue]:
+    """A certificate besides another method needs its key, too."""
+    pair = {"certificate_file": client.certificate_file, "key_file": client.key_file}
+    missing = [setting for setting, file in pair.items() if file is None]
+    if auth == "tls_client_auth" or len(missing) != 1 or ("clients", name, missing[0]) in issues.invalid:
+        return
+    other = next(setting for setting in pair if setting not in missing)
+    yield ValidationIssue(
+        issues.where(("clients", name, missing[0])), "is missing", f"Set it: {other} is set, and needs it."
+    )
 
 
 def _check_audiences(
@@ -238,8 +280,9 @@ def _files(settings: Settings) -> Iterator[tuple[SettingPath, Path, Callable[[Pa
         for setting in _SECRET_FILES:
             if file := getattr(client, setting):
                 yield ("clients", name, setting), file, require_private
-        if client.certificate_file:
-            yield ("clients", name, "certificate_file"), client.certificate_file, require_not_writable
+        for setting in ("certificate_file", "signing_certificate_file"):
+            if file := getattr(client, setting):
+                yield ("clients", name, setting), file, require_not_writable
         first, *others = client.client_secret_files or [None]
         for file in filter(None, [first, *(other for other in others if other and other.exists())]):
             yield ("clients", name, "client_secret_files"), file, require_private

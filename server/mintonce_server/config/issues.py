@@ -40,13 +40,16 @@ NAMED_SECTIONS: Final = ("issuers", "clients", "jwt_issuers")
 PLAIN_SECTIONS: Final = ("limits", "log", "redis", "tls")
 """Sections that are one table."""
 
-ALTERNATIVES: Final = {
-    "redis": ("url", "url_file"),
-    "issuers": ("domain", "token_url"),
-    "clients": ("client_secret", "client_secret_files"),
-    "jwt_issuers": ("jwks_file", "jwks_url"),
+ALTERNATIVES: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
+    "redis": (("url", "url_file"),),
+    "issuers": (("domain", "token_url", "issuer"), ("proxy", "proxy_file")),
+    "clients": (("client_secret", "client_secret_files"),),
+    "jwt_issuers": (("jwks_file", "jwks_url"),),
 }
-"""Pairs of settings with the same meaning: only one of a pair may be set."""
+"""Groups of settings with the same meaning: only one of a group may be set."""
+
+FILES: Final = {"redis": ("url", "url_file"), "clients": ("client_secret", "client_secret_files")}
+"""Secrets that may stand in a file: the setting for the secret itself, and that for the file."""
 
 
 @dataclass(frozen=True, slots=True)

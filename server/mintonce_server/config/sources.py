@@ -19,6 +19,7 @@ from mintonce_server.common.strict_toml import NotToml, parse_toml
 from mintonce_server.config.issues import (
     ALTERNATIVES,
     DELIMITER,
+    FILES,
     NAMED_SECTIONS,
     PLAIN_SECTIONS,
     PREFIX,
@@ -33,7 +34,8 @@ from mintonce_server.config.issues import (
 )
 from mintonce_server.config.models import LimitsSettings, RedisSettings, ServerSettings
 from mintonce_server.config.old_names import OLD_VARIABLES
-from mintonce_server.config.types import comma_separated, read_secret, url_of_domain
+from mintonce_server.config.profiles import PROFILES, UNNAMED, Profile, defaults, token_url_of
+from mintonce_server.config.types import comma_separated, read_secret
 
 CONFIG: Final = f"{PREFIX}CONFIG"
 _OF_CLIENTS: Final = (
@@ -132,10 +134,10 @@ class ConfigFileSource(InitSettingsSource):
         """pydantic-settings calls the environment source first: `current_state` holds its values."""
         for path, given in tables(self.values):
             in_environment = table(self.current_state, *path) or {}
-            pair = ALTERNATIVES.get(path[0], ())
-            for setting, alternative in (pair, pair[::-1]) if pair else ():
-                if alternative in in_environment:
-                    given.pop(setting, None)
+            for group in ALTERNATIVES.get(path[0], ()):
+                if chosen := [setting for setting in group if setting in in_environment]:
+                    for setting in set(group) - set(chosen):
+                        given.pop(setting, None)
         return self.values
 
 
@@ -162,19 +164,20 @@ class ResolvingSource(InitSettingsSource):
         return values
 
     def _has_both(self, path: SettingPath, given: dict[str, Any]) -> bool:
-        one, other = ALTERNATIVES.get(path[0], ("", ""))
-        both = one in given and other in given
-        if both:
-            self._issues.add((*path, one), f"is set, and {other} too", f"Set either {one} or {other}.")
-            self._issues.invalid.add((*path, other))
-        return both
+        found = False
+        for group in ALTERNATIVES.get(path[0], ()):
+            one, *others = [setting for setting in group if setting in given] or [""]
+            if others:
+                found = True
+                self._issues.add((*path, one), f"is set, and {others[0]} too", f"Set either {one} or {others[0]}.")
+                self._issues.invalid |= {(*path, other) for other in others}
+        return found
 
     def _complete(self, path: SettingPath, given: dict[str, Any]) -> None:
         if path[0] == "issuers":
-            if "domain" in given:
-                self._add_token_url(path, given)
-        elif path[0] in ("redis", "clients"):
-            plain, file = ALTERNATIVES[path[0]]
+            self._complete_issuer(path, given)
+        elif path[0] in FILES:
+            plain, file = FILES[path[0]]
             listed = comma_separated(given.get(file))
             names = cast("list[object]", listed) if isinstance(listed, list) else [listed]
             first = names[0] if names else None
@@ -190,14 +193,41 @@ class ResolvingSource(InitSettingsSource):
         else:
             self._issues.origins[*path, plain] = self._issues.where((*path, setting))
 
-    def _add_token_url(self, path: SettingPath, given: dict[str, Any]) -> None:
+    def _complete_issuer(self, path: SettingPath, given: dict[str, Any]) -> None:
+        provider = given.get("provider")
+        profile = PROFILES.get(provider.lower()) if isinstance(provider, str) else None
+        source = "provider" if profile else "domain"
+        profile = profile or (UNNAMED if "domain" in given else Profile())
+        for name, value in defaults(profile, given).items():
+            given[name] = value
+            self._issues.origins[*path, name] = f"{self._issues.where((*path, source))} (default of it)"
+        if "domain" in given:
+            self._add_token_url(path, given, profile)
+        elif not {"token_url", "issuer"} & given.keys():
+            remedy = f"Set {profile.address}." if profile.address else "Set token_url, `issuer` or domain."
+            self._issues.add((*path, "token_url"), "is missing", remedy)
+
+    def _add_token_url(self, path: SettingPath, given: dict[str, Any], profile: Profile) -> None:
         domain, target = (*path, "domain"), (*path, "token_url")
-        if isinstance(given["domain"], str) and domain not in self._issues.invalid:
-            given["token_url"] = url_of_domain(given["domain"])
+        self._issues.invalid.add(target)  # until it is known: only the domain itself is reported
+        if not isinstance(given["domain"], str) or domain in self._issues.invalid:
+            return
+        url = token_url_of(profile, given["domain"])
+        if url is not None:
+            given["token_url"] = url
+            self._issues.invalid.discard(target)
             self._issues.origins[target] = self._issues.where(domain)
+        elif profile.token_url:
+            self._issues.add(
+                domain,
+                "contains a path",
+                "Write only the host; or instead of domain, token_url with the whole URL, or `issuer` with the "
+                "issuer's identifier, such as https://HOST/realms/NAME.",
+            )
         else:
-            self._issues.invalid.add(target)  # only the domain itself is reported
-        given.setdefault("request", "json")
+            self._issues.add(
+                domain, "does not lead to the token endpoint of this provider", f"Set {profile.address} instead."
+            )
 
 
 def _read_toml(config: Path) -> dict[str, Any]:
@@ -236,6 +266,12 @@ def _resolve_files(values: dict[str, Any], directory: Path) -> None:
         for name, value in given.items():
             if name.endswith("_file") and isinstance(value, str) and value:
                 given[name] = str(directory / value)
+            elif name.endswith("_files") and isinstance(value, dict):
+                named = cast("dict[str, object]", value)
+                given[name] = {
+                    key: str(directory / file) if isinstance(file, str) and file else file
+                    for key, file in named.items()
+                }
             elif name.endswith("_files") and isinstance(value, list):
                 entries = cast("list[object]", value)
                 given[name] = [

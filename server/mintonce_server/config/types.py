@@ -22,7 +22,6 @@ from mintonce_server.core.secret import Secret
 CUSTOM_ERROR: Final = "mintonce"
 """The type of the validation errors that are raised here; their context has a `remedy`."""
 
-TOKEN_PATH: Final = "/oauth/token"  # noqa: S105 - a path, not a token
 MAX_SECRET: Final = 4096
 """Characters. Client secrets usually have a few dozen."""
 
@@ -98,15 +97,6 @@ def invalid(what: str, remedy: str) -> PydanticCustomError:
     return PydanticCustomError(CUSTOM_ERROR, "{what}", {"what": what, "remedy": remedy})
 
 
-def url_of_domain(domain: str) -> str:
-    """The token URL of an OAuth domain: a host name, or a URL with or without a path."""
-    if "://" not in domain:
-        domain = f"https://{domain}"
-    scheme, _, rest = domain.partition("://")
-    host, _, path = rest.partition("/")
-    return f"{scheme}://{host}/{path}" if path else f"{scheme}://{host}{TOKEN_PATH}"
-
-
 def _duration(value: object) -> float:
     match value:
         case bool():
@@ -137,8 +127,9 @@ def _redis_url(value: object) -> Secret:
     return url
 
 
-def _token_url(value: str) -> str:
-    parts = _split(value, _TOKEN_URL_REMEDY)
+def endpoint_url(value: str, remedy: str = _TOKEN_URL_REMEDY) -> str:
+    """Validates an absolute http(s) URL without user, password and fragment."""
+    parts = _split(value, remedy)
     if (
         parts.scheme not in ("https", "http")
         or not parts.hostname
@@ -146,7 +137,7 @@ def _token_url(value: str) -> str:
         or " " in value
         or "\\" in value
     ):
-        raise invalid("is not an absolute https:// URL", _TOKEN_URL_REMEDY)
+        raise invalid("is not an absolute https:// URL", remedy)
     if "@" in parts.netloc:
         raise invalid("contains a user name or a password", "Set them as client_id and client_secret of a client.")
     if "#" in value:
@@ -155,7 +146,7 @@ def _token_url(value: str) -> str:
 
 
 def _https_url(value: str) -> str:
-    if not _token_url(value).startswith("https://"):
+    if not endpoint_url(value).startswith("https://"):
         raise invalid("is not an https:// URL", "Use https: keys fetched without TLS could be anyone's.")
     return value
 
@@ -196,7 +187,7 @@ def _listen(value: str) -> str:
         if len(path.encode()) > _UNIX_PATH_MAX:
             raise invalid(f"is longer than {_UNIX_PATH_MAX} bytes", "Choose a shorter path.")
         return value
-    parts = _split_or_none(f"tcp://{value}")
+    parts = split_or_none(f"tcp://{value}")
     if parts is None or not parts.hostname or parts.port is None or parts.netloc != value or "@" in value:
         raise invalid("is not a listen address", _LISTEN_REMEDY)
     return value
@@ -204,14 +195,15 @@ def _listen(value: str) -> str:
 
 def _split(url: str, remedy: str) -> SplitResult:
     """The parts of a URL whose host and port are well formed."""
-    parts = _split_or_none(url)
+    parts = split_or_none(url)
     if parts is None:
         # Raised outside of the handler: the text of urlsplit's ValueError repeats parts of the URL.
         raise invalid("is not a URL: its host or port is malformed", remedy)
     return parts
 
 
-def _split_or_none(url: str) -> SplitResult | None:
+def split_or_none(url: str) -> SplitResult | None:
+    """The parts of a URL, or None if its host or port is malformed. No error of urlsplit, which repeats parts of it."""
     if not url.isprintable():  # urlsplit silently drops line breaks
         return None
     try:
@@ -264,7 +256,7 @@ Flag = Annotated[bool, Kind("true or false")]
 Duration = Annotated[float, BeforeValidator(_duration), Kind("duration")]
 SecretText = Annotated[Secret, PlainValidator(_secret), Kind("secret string")]
 RedisUrl = Annotated[Secret, PlainValidator(_redis_url), Kind("URL")]
-TokenUrl = Annotated[str, AfterValidator(_token_url), Kind("URL")]
+TokenUrl = Annotated[str, AfterValidator(endpoint_url), Kind("URL")]
 Listen = Annotated[str, AfterValidator(_listen), Kind("address")]
 Audience = Annotated[str, AfterValidator(_audience)]
 Audiences = Annotated[tuple[Audience, ...], BeforeValidator(comma_separated), Kind("list of strings")]

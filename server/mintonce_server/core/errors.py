@@ -74,6 +74,8 @@ class IssuerError(MintonceError):
         self.issuer_error = issuer_error
         self.request_id = ""
         """What the issuer calls the exchange, if it says."""
+        self.said = ""
+        """What the issuer says in its own words: for the server's log, never for callers."""
         self.of_issuer = False
         """It is the issuer's trouble, so it does not count as a failure of the key's own."""
         self.of_client = False

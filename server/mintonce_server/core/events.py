@@ -84,8 +84,13 @@ class MintFailed(Event):
 
     @classmethod
     def logged(cls) -> Sequence[str]:
-        own = ("reason", "issuer_error", "detail", "remedy", "retry_after")
+        own = ("reason", "issuer_error", "issuer_said", "detail", "remedy", "retry_after")
         return ("key_hash", "client", "generation", "seconds", *own)
+
+    @property
+    def issuer_said(self) -> str:
+        """The issuer's own words, for the log alone."""
+        return self.error.said
 
     @property
     def client(self) -> str:

@@ -3,7 +3,7 @@
 from mintonce_server.issuer.auth import METHODS
 from mintonce_server.issuer.certificate import ClientCertificate, load_client_certificate
 from mintonce_server.issuer.endpoint import TokenEndpoint
-from mintonce_server.issuer.options import JSON, ClientCredentials, EndpointOptions, check_token_url
+from mintonce_server.issuer.options import JSON, ClientCredentials, EndpointOptions, EndpointSources, check_endpoint_url
 from mintonce_server.issuer.signing import SIGNING_ALGORITHMS, THUMBPRINT, SigningKey, load_signing_key
 
 __all__ = [
@@ -14,9 +14,10 @@ __all__ = [
     "ClientCertificate",
     "ClientCredentials",
     "EndpointOptions",
+    "EndpointSources",
     "SigningKey",
     "TokenEndpoint",
-    "check_token_url",
+    "check_endpoint_url",
     "load_client_certificate",
     "load_signing_key",
 ]

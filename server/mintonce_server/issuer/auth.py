@@ -2,17 +2,20 @@
 
 import base64
 import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
-from urllib.parse import quote_plus, urlsplit
+from urllib.parse import quote
 
 from mintonce_server.common.clock import Clock
+from mintonce_server.core.errors import IssuerRefused
 from mintonce_server.core.secret import Secret
+from mintonce_server.core.text import printable
 from mintonce_server.issuer.certificate import ClientCertificate
-from mintonce_server.issuer.options import JSON, ClientCredentials, EndpointOptions
-from mintonce_server.issuer.signing import SigningKey
+from mintonce_server.issuer.metadata import Metadata
+from mintonce_server.issuer.options import AS_ISSUER, BasicEncoding, ClientCredentials, EndpointOptions
+from mintonce_server.issuer.refusal import REFUSED_FOR
+from mintonce_server.issuer.signing import SigningKey, assertion_by_secret
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 """RFC 7523, section 2.2."""
@@ -28,12 +31,20 @@ class ClientProof:
     headers: Mapping[str, str] = field(default_factory=lambda: _NOTHING, repr=False)
     secret: Secret | None = field(default=None, repr=False)
 
+    def secret_texts(self) -> tuple[str, ...]:
+        """What must not be repeated if the issuer says it back."""
+        secret = (self.secret.reveal(),) if self.secret is not None else ()
+        return (*secret, *filter(None, (self.parameters.get("client_assertion"), self.headers.get("Authorization"))))
+
 
 class ClientAuthentication(Protocol):
     """How one client authenticates."""
 
-    def proofs(self) -> Sequence[ClientProof]:
-        """For one mint: the proof to send, and at most one more to send if the issuer refuses the first."""
+    def proofs(self, metadata: Metadata) -> Sequence[ClientProof]:
+        """For one mint: the proof to send, and at most one more to send if the issuer refuses the first.
+
+        Raises NotSupported if the issuer's metadata excludes the method or the algorithm that the settings demand.
+        """
         ...
 
     def worked(self, proof: ClientProof) -> None:
@@ -74,14 +85,36 @@ class SecretsInOrder:
             self._worked = secret
 
 
+class NotSupported(IssuerRefused):
+    """The issuer's metadata says that it does not support what the settings demand. Nothing was sent."""
+
+    def __init__(self, host: str, what: str, listed: Collection[str], remedy: str) -> None:
+        names = printable(", ".join(sorted(listed)), 200)
+        what = f"the metadata of {host} does not list {what}, only {names}"
+        super().__init__(what, remedy=remedy, retry_after=REFUSED_FOR)
+
+
 @dataclass(frozen=True, slots=True)
 class _BySecret:
     client_id: str
     secrets: SecretsInOrder
-    write: Callable[[str, Secret], ClientProof]
+    options: EndpointOptions
+    hmac_algorithm: str
+    clock: Clock
 
-    def proofs(self) -> Sequence[ClientProof]:
-        return [self.write(self.client_id, secret) for secret in self.secrets.in_order()]
+    def proofs(self, metadata: Metadata) -> Sequence[ClientProof]:
+        method = _method(self.options, metadata)
+        return [self._proof(method, secret, metadata) for secret in self.secrets.in_order()]
+
+    def _proof(self, method: str, secret: Secret, metadata: Metadata) -> ClientProof:
+        if method == "client_secret_basic":
+            return _basic(self.client_id, secret, self.options.basic_encoding)
+        if method == "client_secret_post":
+            return ClientProof({"client_id": self.client_id, "client_secret": secret.reveal()}, secret=secret)
+        _check_algorithm(self.hmac_algorithm, self.options, metadata)
+        audience = _assertion_audience(self.options, metadata)
+        assertion = assertion_by_secret(secret, self.hmac_algorithm, self.client_id, audience, self.clock.unix())
+        return ClientProof(_by_assertion(self.client_id, assertion), secret=secret)
 
     def worked(self, proof: ClientProof) -> None:
         if proof.secret is not None:
@@ -97,14 +130,15 @@ class _ByAssertion:
 
     client_id: str
     key: Callable[[], SigningKey]
-    audience: str
+    options: EndpointOptions
     clock: Clock
 
-    def proofs(self) -> Sequence[ClientProof]:
-        assertion = self.key().assertion(self.client_id, self.audience, self.clock.unix())
-        # client_id is optional here (RFC 7523, section 3), but some issuers look up the client by it.
-        parameters = {"client_id": self.client_id, "client_assertion_type": ASSERTION_TYPE}
-        return [ClientProof(parameters={**parameters, "client_assertion": assertion})]
+    def proofs(self, metadata: Metadata) -> Sequence[ClientProof]:
+        _method(self.options, metadata)
+        key = self.key().for_issuer(metadata.algorithms)
+        _check_algorithm(key.algorithm, self.options, metadata)
+        audience = _assertion_audience(self.options, metadata)
+        return [ClientProof(_by_assertion(self.client_id, key.assertion(self.client_id, audience, self.clock.unix())))]
 
     def worked(self, proof: ClientProof) -> None:
         pass
@@ -120,8 +154,10 @@ class _ByCertificate:
 
     client_id: str
     certificate: Callable[[], ClientCertificate]
+    options: EndpointOptions
 
-    def proofs(self) -> Sequence[ClientProof]:
+    def proofs(self, metadata: Metadata) -> Sequence[ClientProof]:
+        _method(self.options, metadata)
         return [ClientProof(parameters={"client_id": self.client_id})]
 
     def worked(self, proof: ClientProof) -> None:
@@ -135,25 +171,55 @@ def _digest(*parts: bytes) -> str:
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
-def _post(client_id: str, secret: Secret) -> ClientProof:
-    """client_secret_post: id and secret are sent in the body (RFC 6749, section 2.3.1)."""
-    return ClientProof(parameters={"client_id": client_id, "client_secret": secret.reveal()}, secret=secret)
-
-
-def _basic(client_id: str, secret: Secret) -> ClientProof:
-    """client_secret_basic: id and secret are sent as HTTP Basic credentials (RFC 6749, section 2.3.1)."""
-    # RFC 6749 requires form-urlencoding before they are joined: a colon in the id would end it.
-    pair = f"{quote_plus(client_id)}:{quote_plus(secret.reveal())}"
-    basic = "Basic " + base64.b64encode(pair.encode("ascii")).decode("ascii")
+def _basic(client_id: str, secret: Secret, encoding: BasicEncoding) -> ClientProof:
+    """Id and secret as HTTP Basic credentials (RFC 6749, section 2.3.1)."""
+    # RFC 6749 requires form-encoding before they are joined: a colon in the id would end it. A space is %20, not +,
+    # because every server decodes that. Some servers decode nothing.
+    parts = (client_id, secret.reveal())
+    pair = ":".join((quote(part, safe="") for part in parts) if encoding == "form" else parts)
+    basic = "Basic " + base64.b64encode(pair.encode()).decode("ascii")
     return ClientProof(headers={"Authorization": basic}, secret=secret)
 
 
-_SECRET_METHODS: Final[Mapping[str, Callable[[str, Secret], ClientProof]]] = {
-    "client_secret_post": _post,
-    "client_secret_basic": _basic,
-}
-METHODS: Final = (*_SECRET_METHODS, "private_key_jwt", "tls_client_auth")
+def _by_assertion(client_id: str, assertion: str) -> Mapping[str, str]:
+    # client_id is optional here (RFC 7523, section 3), but some issuers look up the client by it.
+    return {"client_id": client_id, "client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion}
+
+
+_BY_SECRET: Final = ("client_secret_post", "client_secret_basic", "client_secret_jwt")
+METHODS: Final = (*_BY_SECRET, "private_key_jwt", "tls_client_auth")
 """The values of an issuer's `auth`."""
+
+_SAME: Final[Mapping[str, str]] = {"self_signed_tls_client_auth": "tls_client_auth"}
+"""Methods of metadata that mean the same for a client (RFC 8705, section 2.2)."""
+
+
+def _method(options: EndpointOptions, metadata: Metadata) -> str:
+    """The method to use. Raises NotSupported."""
+    listed = {_SAME.get(name, name) for name in metadata.methods}
+    if not listed or options.auth in listed:
+        return options.auth
+    if not options.auth_is_fixed and "client_secret_basic" in listed:
+        return "client_secret_basic"
+    known = [name for name in METHODS if name in listed]
+    remedy = (
+        f"Set the issuer's auth to one of {', '.join(known)}; or set token_url instead of `issuer`."
+        if known
+        else ("Set token_url instead of `issuer`, if the metadata is wrong: Mintonce supports none of these methods.")
+    )
+    raise NotSupported(options.host, f"the method {options.auth}", metadata.methods, remedy)
+
+
+def _check_algorithm(algorithm: str, options: EndpointOptions, metadata: Metadata) -> None:
+    if metadata.algorithms and algorithm not in metadata.algorithms:
+        remedy = "Set the client's signing_algorithm to one of these, with a key for it."
+        raise NotSupported(options.host, f"the algorithm {algorithm}", metadata.algorithms, remedy)
+
+
+def _assertion_audience(options: EndpointOptions, metadata: Metadata) -> str:
+    if options.assertion_audience == AS_ISSUER:
+        return options.issuer or ""
+    return options.assertion_audience or metadata.token_url
 
 
 def authentication(options: EndpointOptions, credentials: ClientCredentials, clock: Clock) -> ClientAuthentication:
@@ -162,8 +228,7 @@ def authentication(options: EndpointOptions, credentials: ClientCredentials, clo
     if options.auth == "private_key_jwt":
         if credentials.signing_key is None:
             raise ValueError("auth 'private_key_jwt' needs a signing key")
-        audience = options.assertion_audience or options.token_url
-        return _ByAssertion(client_id, credentials.signing_key, audience, clock)
+        return _ByAssertion(client_id, credentials.signing_key, options, clock)
     if options.auth == "tls_client_auth":
         if credentials.certificate is None:
             raise ValueError("auth 'tls_client_auth' needs a certificate")
@@ -171,49 +236,9 @@ def authentication(options: EndpointOptions, credentials: ClientCredentials, clo
             raise ValueError(
                 "auth 'tls_client_auth' needs an https:// token_url: a certificate is only presented with TLS"
             )
-        return _ByCertificate(client_id, credentials.certificate)
-    if options.auth not in _SECRET_METHODS:
+        return _ByCertificate(client_id, credentials.certificate, options)
+    if options.auth not in _BY_SECRET:
         raise ValueError(f"auth '{options.auth}' is not known: use one of {', '.join(METHODS)}")
     if credentials.client_secret is None and credentials.client_secrets is None:
         raise ValueError(f"auth '{options.auth}' needs a client secret")
-    return _BySecret(client_id, SecretsInOrder(credentials.secrets), _SECRET_METHODS[options.auth])
-
-
-_PORTS: Final = {"https": 443, "http": 80}
-
-
-def client_identity(options: EndpointOptions, client_id: str, extra: Mapping[str, JSON]) -> str:
-    """What decides, with audience and scopes, which token the issuer gives. Tokens of another identity are not served.
-
-    The authentication method is not part of it: a renewed or another credential (a secret, then a key) gets the same
-    token and needs no mint. Only `tls_client_auth` is part of it, because issuers bind such tokens to the certificate
-    (RFC 8705, section 3), and another client cannot use them. Names of issuers and how to reach them (`ca_file`,
-    `timeout`, `http2`) do not change what is granted.
-    """
-    return json.dumps(
-        {
-            "token_url": canonical_url(options.token_url),
-            "client_id": client_id,
-            "request": options.request,
-            "audience_parameter": "audience" if options.request == "json" else options.audience_parameter,
-            "by_certificate": options.auth == "tls_client_auth",
-            "extra": dict(extra),
-        },
-        sort_keys=True,
-        separators=(",", ":"),
-    )
-
-
-def canonical_url(url: str) -> str:
-    """The same text for URLs that certainly mean the same (RFC 3986, sections 6.2.2.1 and 6.2.3).
-
-    URLs that differ otherwise stay distinct: an extra mint is cheap, a token of another tenant is not.
-    """
-    parts = urlsplit(url)
-    host = parts.hostname or ""  # in lower case
-    host = f"[{host}]" if ":" in host else host
-    port = parts.port if parts.port is not None and parts.port != _PORTS.get(parts.scheme) else None
-    authority = host if port is None else f"{host}:{port}"
-    # `geturl` would drop an empty query.
-    query = "?" + url.partition("?")[2] if "?" in url else ""
-    return f"{parts.scheme}://{authority}{parts.path or '/'}{query}"
+    return _BySecret(client_id, SecretsInOrder(credentials.secrets), options, credentials.hmac_algorithm, clock)

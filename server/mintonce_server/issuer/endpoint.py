@@ -1,7 +1,6 @@
 """An issuer's token endpoint, and the mint of each client at it."""
 
 import asyncio
-from collections.abc import Callable
 
 from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import Foreign, IssuerError, IssuerMalformed, IssuerUnavailable
@@ -9,37 +8,54 @@ from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Issuer
 from mintonce_server.core.token import Minted
 from mintonce_server.issuer.auth import ClientAuthentication, ClientProof, authentication
+from mintonce_server.issuer.discovery import Discovery, IssuerMetadata, NoDiscovery, OnFailure, OnRead
 from mintonce_server.issuer.http import HttpTransport
-from mintonce_server.issuer.options import ClientCredentials, EndpointOptions
-from mintonce_server.issuer.request import build_request
-from mintonce_server.issuer.response import Answer, RequestContext, read_answer, was_not_authenticated
+from mintonce_server.issuer.options import AUDIENCE, FIXED, ClientCredentials, EndpointOptions, EndpointSources
+from mintonce_server.issuer.request import Parameters, mint_request
+from mintonce_server.issuer.response import Answer, RequestContext, may_accept_another, read_answer
+
+_MOVED = frozenset({404, 405, 410, 421})
+"""Statuses of a token endpoint that is no longer where its metadata said."""
 
 
 class TokenEndpoint:
-    """One issuer with its connection pool, shared by all clients of that issuer. Close it after use.
+    """One issuer with its connections, shared by all clients of that issuer. Close it after use.
 
-    Clients that authenticate by a certificate have pools of their own: the connection is their proof.
+    Clients with a certificate have connections of their own: the connection is their proof.
     """
 
-    def __init__(self, options: EndpointOptions, clock: Clock, authorities: Callable[[], bytes] | None = None) -> None:
+    def __init__(
+        self,
+        options: EndpointOptions,
+        clock: Clock,
+        sources: EndpointSources = FIXED,
+        *,
+        on_read: OnRead = lambda _: None,
+        on_failure: OnFailure = lambda _: None,
+    ) -> None:
         """Does not connect yet. Raises ValueError for options that cannot be used.
 
-        `authorities`: returns the current content of `options.ca_file`, if that may change; called at each mint.
+        `on_read`, `on_failure`: see IssuerMetadata.
         """
         self._options = options
         self._clock = clock
-        self._authorities = authorities
-        self._shared = HttpTransport(options, authorities=authorities)
+        self._sources = sources
+        self._shared = HttpTransport(options, sources)
         self._own: list[HttpTransport] = []
+        self._discovery: Discovery = (
+            NoDiscovery(options.token_url)
+            if options.token_url is not None
+            else IssuerMetadata(self._shared, options, clock, on_read, on_failure)
+        )
 
     def for_client(self, credentials: ClientCredentials) -> Issuer:
         """The issuer for one client. Raises ValueError if `auth` is unknown, or the client lacks credentials for it."""
         transport = self._shared
         authenticator = authentication(self._options, credentials, self._clock)
-        if self._options.auth == "tls_client_auth":
-            transport = HttpTransport(self._options, credentials.certificate, self._authorities)
+        if credentials.certificate is not None and self._options.is_https:
+            transport = HttpTransport(self._options, self._sources, credentials.certificate)
             self._own.append(transport)
-        return _ClientIssuer(transport, self._options, credentials, authenticator, self._clock)
+        return _ClientIssuer(transport, self._discovery, self._options, credentials, authenticator, self._clock)
 
     async def close(self) -> None:
         """Close the connections. Mints in progress fail."""
@@ -51,14 +67,23 @@ class _ClientIssuer:
     def __init__(
         self,
         transport: HttpTransport,
+        discovery: Discovery,
         options: EndpointOptions,
         credentials: ClientCredentials,
         authenticator: ClientAuthentication,
         clock: Clock,
     ) -> None:
         self._transport = transport
+        self._discovery = discovery
         self._options = options
-        self._extra = credentials.extra
+        self._wanted = Parameters(
+            options.request,
+            options.audience_parameter,
+            options.audience_scope,
+            credentials.default_scopes,
+            credentials.extra,
+        )
+        self._has_certificate = credentials.certificate is not None
         self._authentication = authenticator
         self._clock = clock
 
@@ -86,39 +111,46 @@ class _ClientIssuer:
 
     async def _mint(self, key: TokenKey) -> Minted:
         deadline = asyncio.get_running_loop().time() + self._options.timeout
-        first, *other = self._authentication.proofs()
-        proof, started_at, answer = await self._post(key, first, deadline)
-        if other and was_not_authenticated(answer):
-            proof, started_at, answer = await self._post(key, other[0], deadline)
+        metadata = await self._discovery.metadata(deadline)
+        url = metadata.certificate_token_url if self._has_certificate else metadata.token_url
+        first, *other = self._authentication.proofs(metadata)
+        proof, started_at, answer = await self._post(url, key, first, deadline)
+        if other and may_accept_another(answer):
+            proof, started_at, answer = await self._post(url, key, other[0], deadline)
+        if answer.status in _MOVED:
+            self._discovery.doubt()
         try:
-            minted = read_answer(answer, self._asked(key, started_at))
+            minted = read_answer(answer, self._context(key, proof, started_at))
         except IssuerMalformed:
             await self._transport.discard()
             raise
         self._authentication.worked(proof)
         return minted
 
-    async def _post(self, key: TokenKey, proof: ClientProof, deadline: float) -> tuple[ClientProof, float, Answer]:
+    async def _post(
+        self, url: str, key: TokenKey, proof: ClientProof, deadline: float
+    ) -> tuple[ClientProof, float, Answer]:
         # First of all: the token may be as old as the start of the request.
         started_at = self._clock.monotonic()
-        request = build_request(
-            self._options.request,
-            key,
-            proof,
-            extra=self._extra,
-            audience_parameter=self._options.audience_parameter,
-        )
+        request = mint_request(url, key, proof, self._wanted)
         return proof, started_at, await self._transport.exchange(request, deadline)
 
-    def _asked(self, key: TokenKey, started_at: float) -> RequestContext:
+    def _context(self, key: TokenKey, proof: ClientProof, started_at: float) -> RequestContext:
+        options = self._options
+        by_scope = options.audience_parameter == "scope" and key.audience
         return RequestContext(
-            issuer=self._options.host,
-            scopes=key.scopes,
+            issuer=options.host,
+            scopes=key.scopes or self._wanted.default_scopes,
             started_at=started_at,
             now_unix=self._clock.unix(),
-            default_lifetime=self._options.default_lifetime,
-            allow_bound_tokens=self._options.allow_bound_tokens,
+            default_lifetime=options.default_lifetime,
+            allow_bound_tokens=options.allow_bound_tokens,
             audience=key.audience,
-            audience_check=self._options.audience_check,
+            audience_check=options.audience_check,
             took=self._clock.monotonic() - started_at,
+            audience_scope=options.audience_scope.replace(AUDIENCE, key.audience) if by_scope else "",
+            token_types=options.token_types,
+            auth=options.auth,
+            provider=options.provider,
+            secrets=proof.secret_texts(),
         )

@@ -1,4 +1,4 @@
-"""POSTs over HTTP to one token endpoint. The only file of the package that uses httpx."""
+"""Requests over HTTP to one issuer. The only file of the package that uses httpx."""
 
 import asyncio
 import logging
@@ -10,14 +10,15 @@ from typing import Any, Final
 import httpx
 
 from mintonce_server.common.bounded_body import BadBody, decompress, read_bounded
-from mintonce_server.common.causes import Peer, cause_of
-from mintonce_server.common.files import as_file
 from mintonce_server.common.network import is_loopback
-from mintonce_server.core.errors import Foreign, IssuerError, IssuerMalformed, IssuerUnavailable
+from mintonce_server.common.trust import trust
+from mintonce_server.core.errors import IssuerError, IssuerUnavailable
+from mintonce_server.core.secret import Secret
 from mintonce_server.core.turns import AT_ONCE
 from mintonce_server.issuer.certificate import ClientCertificate
-from mintonce_server.issuer.options import EndpointOptions
-from mintonce_server.issuer.request import MintRequest
+from mintonce_server.issuer.connection_errors import NotThisMachine, SeenByProxy, translated
+from mintonce_server.issuer.options import FIXED, EndpointOptions, EndpointSources
+from mintonce_server.issuer.request import HttpRequest
 from mintonce_server.issuer.response import Answer
 
 # At DEBUG they log header values, Authorization among them; httpx logs whole URLs at INFO.
@@ -31,12 +32,18 @@ KEEPALIVE_EXPIRY: Final = 5.0
 drop idle connections after 60 s or more and then discard what is sent, and a POST must not be sent twice."""
 
 
-class NotThisMachine(Exception):
-    """The host of a plain http:// URL that must be this machine resolved to another one."""
+_SILENT: Final = "Server disconnected without sending a response."
+"""httpcore's own text: nothing else tells it from a malformed answer."""
+
+STALE_WITHIN: Final = 1.0
+"""Seconds. A kept connection that breaks later was not stale: the issuer may have worked on the request."""
+
+POOLS_MAX: Final = 2
+"""Connections to the same issuer, with a proxy and without one."""
 
 
 class HttpTransport:
-    """A connection pool for one endpoint. A new certificate or a new set of CAs gets a new pool.
+    """Connection pools for one issuer. A new certificate, set of CAs or proxy gets a new pool.
 
     The old pool is closed after its last request.
     """
@@ -44,40 +51,56 @@ class HttpTransport:
     def __init__(
         self,
         options: EndpointOptions,
+        sources: EndpointSources = FIXED,
         certificate: Callable[[], ClientCertificate] | None = None,
-        authorities: Callable[[], bytes] | None = None,
     ) -> None:
         """Does not connect yet. Raises ValueError for options or a certificate that cannot be used."""
         for name in _LOGGERS:
             logging.getLogger(name).setLevel(logging.WARNING)
         self._options = options
+        self._sources = sources
         self._certificate = certificate
-        self._authorities = authorities
         self._material = self._current()
         self._context = self._new_context()
-        self._pool = _Pool(options, self._context)
+        self._pools: dict[str | None, _Pool] = {}
 
-    async def exchange(self, request: MintRequest, deadline: float) -> Answer:
-        """Send one POST and read its answer before the deadline, a time of the event loop's clock.
+    async def exchange(self, request: HttpRequest, deadline: float) -> Answer:
+        """Send one request and read its answer before the deadline, a time of the event loop's clock.
+
+        A request on a connection that the server had just closed is sent once more, on a new connection.
 
         Raises IssuerUnavailable or IssuerMalformed, whatever the libraries raise: httpx, for example, lets
         ssl.SSLError through when TLS fails after the handshake.
         """
+        proxy: Secret | None = None
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._post(request)
+                proxy = self._proxy_for(request.url)
+                try:
+                    return await self._send(request, proxy)
+                except StaleConnection:
+                    await self.discard()
+                    return await self._send(request, proxy)
         except IssuerError:
             raise
         except Exception as error:  # noqa: BLE001 - translated and raised below
-            failure = _translated(error, self._options)
+            failure = translated(error, self._options, proxy)
         await self.discard()
         # Raised outside of the handler: a library's error text may repeat bytes of the request or of the answer,
         # and as `__context__` it would appear in every traceback of ours.
         raise failure
 
-    async def _post(self, request: MintRequest) -> Answer:
+    def _proxy_for(self, url: str) -> Secret | None:
+        proxy = self._sources.proxy(url)
+        if proxy is not None and url.startswith("http://") and not self._options.allow_http:
+            raise SeenByProxy  # plain http:// to this machine is safe only because nothing leaves it
+        return proxy
+
+    async def _send(self, request: HttpRequest, proxy: Secret | None) -> Answer:
         await self._renew()
-        async with self._pool.response(request) as response:
+        pool = await self._pool(proxy.reveal() if proxy is not None else None)
+        own = {name: text.reveal() for name, text in self._sources.headers().items()}
+        async with pool.response(request, own) as response:
             headers = {name.lower(): text for name, text in response.headers.items()}
             try:
                 # Raw, because httpx decompresses without a limit.
@@ -102,15 +125,20 @@ class HttpTransport:
             raise IssuerUnavailable(str(error), remedy="Correct the file, or name another one.") from error
         await self.discard()
 
+    async def _pool(self, proxy: str | None) -> "_Pool":
+        if (pool := self._pools.get(proxy)) is None:
+            while len(self._pools) >= POOLS_MAX:  # a proxy that is replaced again and again
+                await self._pools.pop(next(iter(self._pools))).retire()
+            pool = self._pools[proxy] = _Pool(self._options, self._context, proxy)
+        return pool
+
     def _current(self) -> tuple[ClientCertificate | None, bytes | None]:
-        return (
-            self._certificate() if self._certificate else None,
-            self._authorities() if self._authorities else None,
-        )
+        authorities = self._sources.authorities
+        return (self._certificate() if self._certificate else None, authorities() if authorities else None)
 
     def _new_context(self) -> ssl.SSLContext:
         certificate, authorities = self._material
-        context = trust(authorities or self._options.ca_file)
+        context = trust(authorities or self._options.ca_file, with_system=self._options.system_authorities)
         if certificate is not None:
             certificate.load_into(context)
         return context
@@ -120,12 +148,18 @@ class HttpTransport:
 
         Over HTTP/2 the library would keep using it, and each mint would wait for its deadline.
         """
-        retired, self._pool = self._pool, _Pool(self._options, self._context)
-        await retired.retire()
+        retired, self._pools = self._pools, {}
+        for pool in retired.values():
+            await pool.retire()
 
     async def close(self) -> None:
         """Close the connections. Mints in progress fail."""
-        await self._pool.close()
+        for pool in self._pools.values():
+            await pool.close()
+
+
+class StaleConnection(Exception):
+    """A kept connection was closed as the request went out: no answer began."""
 
 
 class _Pool:
@@ -135,27 +169,40 @@ class _Pool:
     redirects, no variables of the environment, and half the CPU time.
     """
 
-    def __init__(self, options: EndpointOptions, context: ssl.SSLContext) -> None:
-        self._http = _http_transport(options, context)
-        self._url = httpx.URL(options.token_url)
+    def __init__(self, options: EndpointOptions, context: ssl.SSLContext, proxy: str | None) -> None:
+        self._http = _http_transport(options, context, proxy)
+        self._allow_http = options.allow_http
         self._users = 0
         self._retired = False
-        stays_here = not (options.is_https or options.allow_http)
-        self._extensions: dict[str, Any] = {"trace": require_loopback} if stays_here else {}
 
     @asynccontextmanager
-    async def response(self, request: MintRequest) -> AsyncGenerator[httpx.Response]:
-        """Sends the POST. The body is read by the caller."""
-        post = httpx.Request(
-            "POST", self._url, headers=dict(request.headers), content=request.content, extensions=self._extensions
+    async def response(self, request: HttpRequest, own_headers: Mapping[str, str]) -> AsyncGenerator[httpx.Response]:
+        """Sends the request. The body is read by the caller. Raises StaleConnection, and what httpx raises."""
+        trace = _Trace(stays_here=request.url.startswith("http://") and not self._allow_http)
+        message = httpx.Request(
+            request.method,
+            request.url,
+            headers={**own_headers, **request.headers},
+            content=request.content,
+            extensions={"trace": trace},
         )
         self._users += 1
         try:
-            async with aclosing(await self._http.handle_async_request(post)) as response:
+            async with aclosing(await self._answer(message, trace)) as response:
                 yield response
         finally:
             self._users -= 1
             await self._close_if_done()
+
+    async def _answer(self, message: httpx.Request, trace: "_Trace") -> httpx.Response:
+        began = asyncio.get_running_loop().time()
+        try:
+            return await self._http.handle_async_request(message)
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
+            lasted = asyncio.get_running_loop().time() - began
+            if trace.is_new_connection or lasted > STALE_WITHIN or not _is_silent(error):
+                raise
+        raise StaleConnection  # outside of the handler, for the same reason as in `exchange`
 
     async def retire(self) -> None:
         self._retired = True
@@ -170,96 +217,48 @@ class _Pool:
                 await self.close()
 
 
-async def require_loopback(event: str, info: Mapping[str, Any]) -> None:
-    """Disconnects, before anything is sent, from a peer that is not this machine: a resolver decides on `localhost`."""
-    if event != "connection.connect_tcp.complete":
-        return
-    stream = info["return_value"]
+def _is_silent(error: httpx.TransportError) -> bool:
+    """Whether the server said nothing: garbage is an answer, too, and then the request is not sent again."""
+    return not isinstance(error, httpx.RemoteProtocolError) or str(error) == _SILENT
+
+
+class _Trace:
+    """What happens to one request's connection, as httpcore tells it.
+
+    Attributes:
+        is_new_connection: it was opened for this request.
+    """
+
+    def __init__(self, *, stays_here: bool) -> None:
+        """`stays_here`: disconnect, before anything is sent, from a peer that is not this machine."""
+        self._stays_here = stays_here
+        self.is_new_connection = False
+
+    async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        if event != "connection.connect_tcp.complete":
+            return
+        self.is_new_connection = True
+        if self._stays_here:
+            await require_loopback(info["return_value"])
+
+
+async def require_loopback(stream: Any) -> None:
+    """Raises NotThisMachine for a connection to another one: a resolver decides on `localhost`."""
     address = str(stream.get_extra_info("server_addr")[0])
     if not is_loopback(address):
         await stream.aclose()
         raise NotThisMachine
 
 
-def trust(authorities: bytes | str | None) -> ssl.SSLContext:
-    """A context that requires TLS 1.2 and a certificate for the host, signed by these CAs or by the well-known ones.
-
-    `authorities`: PEM, or the path of a PEM file.
-    """
-    try:
-        if isinstance(authorities, bytes):
-            with as_file(authorities) as path:
-                context = ssl.create_default_context(cafile=path)
-        elif authorities is not None:
-            context = ssl.create_default_context(cafile=authorities)
-        else:
-            context = httpx.create_ssl_context(trust_env=False)  # trust_env: SSL_CERT_FILE would replace them
-    except (OSError, ssl.SSLError) as error:
-        what = f"ca_file '{authorities}'" if isinstance(authorities, str) else "ca_file"
-        raise ValueError(f"{what} cannot be read as PEM certificates") from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
-def _http_transport(options: EndpointOptions, context: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
+def _http_transport(options: EndpointOptions, context: ssl.SSLContext, proxy: str | None) -> httpx.AsyncHTTPTransport:
     # No timeouts: httpx would limit each phase separately; `exchange` sets one deadline.
     return httpx.AsyncHTTPTransport(
         http2=options.http2,
         verify=context,
-        proxy=options.proxy,
+        proxy=proxy,
         trust_env=False,
         # As many as there are concurrent mints: no request waits for a connection while its deadline runs.
         limits=httpx.Limits(
             max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE, keepalive_expiry=KEEPALIVE_EXPIRY
         ),
     )
-
-
-def issuer_peer(host: str) -> Peer:
-    """The issuer, as error messages name it."""
-    return Peer(
-        name=f"the issuer at {host}",
-        setting="token_url",
-        authorities="ca_file",
-        own="the client's certificate_file and key_file",
-        clear="http://",
-        tls="https://",
-    )
-
-
-def _translated(error: Exception, options: EndpointOptions) -> IssuerError:
-    """Our error for a library's. The cause's text is left out where it may come from the peer or the request."""
-    cause: Exception = Foreign.of(error)
-    if isinstance(error, BadBody):
-        failure: IssuerError = IssuerMalformed(
-            f"the answer of {options.host} {error}", remedy="Check that token_url names the token endpoint."
-        )
-    elif isinstance(error, NotThisMachine):
-        failure = IssuerUnavailable(
-            f"{options.host} is not this machine, and plain http:// is only allowed to this machine",
-            remedy="Check how the name resolves (/etc/hosts), or use 127.0.0.1 in token_url.",
-        )
-    elif isinstance(error, TimeoutError):
-        cause = error
-        failure = IssuerUnavailable(
-            f"{options.host} did not answer within {options.timeout:g} s",
-            remedy="Wait: live tokens are served meanwhile. If it lasts, check for a firewall in between.",
-        )
-    elif (found := cause_of(error, issuer_peer(options.host))) is not None:
-        cause = error if isinstance(error, httpx.ConnectError) else cause
-        failure = IssuerUnavailable(found.what, remedy=found.remedy)
-    elif isinstance(error, httpx.ConnectError):
-        cause = error
-        failure = IssuerUnavailable(
-            f"no connection to {options.host}", remedy="Check the host name in token_url, DNS, firewall and proxy."
-        )
-    else:
-        failure = IssuerUnavailable(
-            f"the connection to {options.host} broke ({type(error).__name__})",
-            remedy="Wait: live tokens are served meanwhile. If it lasts, check that token_url names an HTTP server, "
-            "with http:// or https:// as that server expects."
-            # In TLS 1.3 a server rejects a certificate only after the handshake, and may disconnect without an alert.
-            + (" Check that the issuer trusts the client's certificate." if options.auth == "tls_client_auth" else ""),
-        )
-    failure.__cause__ = cause
-    return failure

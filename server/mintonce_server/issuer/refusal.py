@@ -10,6 +10,7 @@ from typing import Final
 from mintonce_server.core import text
 from mintonce_server.core.backoff import LONGEST_ASKED
 from mintonce_server.core.errors import IssuerError, IssuerMalformed, IssuerRefused, IssuerThrottled, IssuerUnavailable
+from mintonce_server.issuer.remedies import TRY_URL, remedy
 
 REFUSED_FOR: Final = 30.0
 """Seconds without a retry after a refusal: long enough to correct the cause, short enough to notice the correction."""
@@ -31,44 +32,42 @@ _THROTTLED_CODES: Final = frozenset(
 )
 _UNAVAILABLE_CODES: Final = frozenset({"temporarily_unavailable", "server_error"})
 
-_TRY_DIALECT: Final = 'If the issuer expects the other kind of body, set its request = "form" or "json".'
-_TRY_URL: Final = "Check the issuer's token_url: its path is often /oauth/token, /oauth2/token or /connect/token."
-
-_BY_CODE: Final[Mapping[str, str]] = {
-    "invalid_client": "Check the client_id and the secret, key or certificate, and that the issuer's auth "
-    "(client_secret_post, client_secret_basic, private_key_jwt, tls_client_auth) is the method that the client is "
-    "registered with.",
-    "invalid_grant": "Check at the issuer that this client may use the client_credentials grant, and is enabled.",
-    "unauthorized_client": "Allow the client_credentials grant for this client at the issuer.",
-    "unsupported_grant_type": "Enable the client_credentials grant at the issuer. " + _TRY_DIALECT,
-    "invalid_scope": "Request only scopes that the issuer knows and allows for this client.",
-    "invalid_target": "Register the audience at the issuer, or set its audience_parameter (RFC 8707: resource).",
-    "access_denied": "Check the client_id and the secret, and authorize the client for this audience at the issuer.",
-    "invalid_request": "Check the audience and the extra claims of the client. " + _TRY_DIALECT,
-}
-_BY_STATUS: Final[Mapping[int, str]] = {
-    400: "Check the client's audience, scopes and extra claims. " + _TRY_DIALECT,
-    401: "Check the client_id and the secret, and the issuer's auth. " + _TRY_DIALECT,
-    403: "Check at the issuer that the client is authorized for this audience. A firewall may also be the cause.",
-    404: _TRY_URL,
-    405: _TRY_URL,
-    406: _TRY_URL,
-    407: "The proxy requires credentials: put them into the issuer's proxy URL.",
-    410: _TRY_URL,
-    413: "The request is too large for the issuer: shorten the client's extra claims.",
-    415: _TRY_DIALECT,
-    421: _TRY_URL,
-    422: _TRY_DIALECT,
-}
+_ABOUT_THE_REQUEST: Final = frozenset(
+    {"invalid_scope", "invalid_target", "invalid_request", "unsupported_grant_type", *_THROTTLED_CODES}
+)
+"""Codes of a refusal that another credential would not change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An answer without a token: the issuer's host, the status, and the error code ("" for none)."""
+    """An answer without a token.
+
+    Attributes:
+        issuer: the issuer's host.
+        code: the error code, or "".
+        said: see `explanation`.
+        auth: the method with which the client authenticated.
+        provider: the kind of server, or "".
+    """
 
     issuer: str
     status: int
     code: str
+    said: str = ""
+    auth: str = ""
+    provider: str = ""
+
+    @property
+    def may_be_of_credential(self) -> bool:
+        """Whether another credential may be accepted.
+
+        Servers refuse a secret in many ways: with 401 and any code, 403 and an empty body, 400 and invalid_client.
+        """
+        if self.status == 401:
+            return True
+        if self.status == 403:
+            return self.code not in _ABOUT_THE_REQUEST | {"access_denied"}
+        return self.status == 400 and self.code not in _ABOUT_THE_REQUEST
 
     @property
     def is_of_client(self) -> bool:
@@ -81,6 +80,12 @@ class Refused:
 
 def refusal(refused: Refused, headers: Mapping[str, str], now_unix: float) -> IssuerError:
     """The error for an answer without a token. Header names are lower case."""
+    error = _refusal(refused, headers, now_unix)
+    error.said = refused.said
+    return error
+
+
+def _refusal(refused: Refused, headers: Mapping[str, str], now_unix: float) -> IssuerError:
     status, code = refused.status, refused.code
     if status == 429 or (400 <= status < 500 and code in _THROTTLED_CODES):
         return IssuerThrottled(
@@ -98,22 +103,17 @@ def refusal(refused: Refused, headers: Mapping[str, str], now_unix: float) -> Is
         )
     if 400 <= status < 500:
         pause = retry_after(headers, now_unix) or REFUSED_FOR
-        error = IssuerRefused(str(refused), remedy=_remedy(status, code), retry_after=pause, issuer_error=code)
+        what_to_do = remedy(status, code, refused.auth, refused.provider, refused.said)
+        error = IssuerRefused(str(refused), remedy=what_to_do, retry_after=pause, issuer_error=code)
         error.of_client = refused.is_of_client
         return error
     if 300 <= status < 400:
         return IssuerMalformed(
             f"{refused}: a redirect, which is not followed because the secret would be sent along",
-            remedy="Set token_url to the address that the issuer redirects to, if you trust it.",
+            remedy="Check the path in token_url: many servers redirect what they do not know to a login page. Or set "
+            "it to the address that the issuer redirects to, if you trust it.",
         )
-    return IssuerMalformed(f"{refused}: not a status of a token response (200)", remedy=_TRY_URL)
-
-
-def _remedy(status: int, code: str) -> str:
-    # The code says more than the status, except for 415, which is always about the body.
-    if status != 415 and code in _BY_CODE:
-        return _BY_CODE[code]
-    return _BY_STATUS.get(status, "Look up the status and the error code in the issuer's documentation. " + _TRY_URL)
+    return IssuerMalformed(f"{refused}: not a status of a token response (200)", remedy=TRY_URL)
 
 
 def error_code(fields: Mapping[str, object]) -> str:

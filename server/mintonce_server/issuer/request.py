@@ -1,15 +1,15 @@
-"""The POST to the issuer. Pure: the same arguments give the same bytes."""
+"""The requests to an issuer. Pure: the same arguments give the same bytes."""
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urlencode
 
 from mintonce_server.common.oauth import OWN_PARAMETERS
 from mintonce_server.core.key import TokenKey
 from mintonce_server.issuer.auth import ClientProof
-from mintonce_server.issuer.options import JSON, AudienceParameter, Dialect
+from mintonce_server.issuer.options import AUDIENCE, JSON, AudienceParameter, Dialect
 
 GRANT_TYPE: Final = "client_credentials"
 
@@ -22,40 +22,60 @@ _HEADERS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class MintRequest:
-    """One POST. Both parts may contain the secret, so the repr shows neither."""
+class HttpRequest:
+    """One request. Headers and content may contain a secret, so the repr shows neither."""
 
+    method: Literal["GET", "POST"]
+    url: str
     headers: Mapping[str, str] = field(repr=False)
-    content: bytes = field(repr=False)
+    content: bytes = field(default=b"", repr=False)
 
 
-def build_request(
-    dialect: Dialect,
-    key: TokenKey,
-    proof: ClientProof,
-    *,
-    extra: Mapping[str, JSON],
-    audience_parameter: AudienceParameter,
-) -> MintRequest:
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """How an issuer wants the parameters of a token request: see EndpointOptions and ClientCredentials."""
+
+    dialect: Dialect
+    audience_parameter: AudienceParameter
+    audience_scope: str = AUDIENCE
+    default_scopes: tuple[str, ...] = ()
+    extra: Mapping[str, JSON] = field(default_factory=dict[str, JSON], repr=False)
+
+    def scopes(self, key: TokenKey) -> tuple[str, ...]:
+        """What is requested as `scope`."""
+        scopes = key.scopes or self.default_scopes
+        if self.audience_parameter == "scope" and key.audience:
+            return (self.audience_scope.replace(AUDIENCE, key.audience), *scopes)
+        return scopes
+
+
+def read_request(url: str) -> HttpRequest:
+    """The GET that reads an issuer's metadata."""
+    return HttpRequest("GET", url, _HEADERS)
+
+
+def mint_request(url: str, key: TokenKey, proof: ClientProof, wanted: Parameters) -> HttpRequest:
     """The POST that mints a token for the key.
 
     json: the OAuth domain's contract: audience, grant_type, client_id, client_secret, scope if any, extra claims.
-    form: RFC 6749, section 4.4.2; the audience is sent as `resource` (RFC 8707) or `audience`.
+    form: RFC 6749, section 4.4.2; the audience is sent as `resource` (RFC 8707), as `audience`, or in a scope.
     """
-    if dialect == "json":
-        parameters = _parameters(key, proof, extra, "audience")
-        return _request(proof, "application/json", json.dumps(parameters, separators=(",", ":")))
-    parameters = _parameters(key, proof, extra, audience_parameter)
-    return _request(proof, "application/x-www-form-urlencoded", urlencode(list(_form_pairs(parameters))))
+    parameters = _parameters(key, proof, wanted)
+    if wanted.dialect == "json":
+        kind, text = "application/json", json.dumps(parameters, separators=(",", ":"))
+    else:
+        kind, text = "application/x-www-form-urlencoded", urlencode(list(_form_pairs(parameters)))
+    return HttpRequest("POST", url, {**_HEADERS, "Content-Type": kind, **proof.headers}, text.encode())
 
 
-def _parameters(
-    key: TokenKey, proof: ClientProof, extra: Mapping[str, JSON], audience_parameter: str
-) -> dict[str, JSON]:
-    own: dict[str, JSON] = {audience_parameter: key.audience} if key.audience else {}
+def _parameters(key: TokenKey, proof: ClientProof, wanted: Parameters) -> dict[str, JSON]:
+    own: dict[str, JSON] = {}
+    if key.audience and wanted.audience_parameter in ("audience", "resource"):
+        own["audience" if wanted.dialect == "json" else wanted.audience_parameter] = key.audience
     own |= {"grant_type": GRANT_TYPE, **proof.parameters}
-    if key.scopes:
-        own["scope"] = " ".join(key.scopes)
+    if scopes := wanted.scopes(key):
+        own["scope"] = " ".join(scopes)
+    extra = wanted.extra
     # The key and the credentials take precedence. With HTTP Basic no extra claim may add a client_id to the body.
     return own | {name: value for name, value in extra.items() if name not in own and name not in OWN_PARAMETERS}
 
@@ -69,7 +89,3 @@ def _form_pairs(parameters: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:
             yield from ((name, str(item)) for item in value)
         elif value is not None:
             yield name, json.dumps(value, separators=(",", ":"))
-
-
-def _request(proof: ClientProof, content_type: str, text: str) -> MintRequest:
-    return MintRequest({**_HEADERS, "Content-Type": content_type, **proof.headers}, text.encode())

@@ -1,27 +1,25 @@
 """What the issuer's answer means: a token with what it grants, or a typed error. Pure."""
 
 import base64
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, cast
 
+from mintonce_server.common.charset import as_utf8
 from mintonce_server.common.strict_json import NotAnObject, parse_object
 from mintonce_server.core.errors import Foreign, IssuerError, IssuerMalformed
 from mintonce_server.core.key import MAX_AUDIENCE, MAX_SCOPE
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.text import MAX_GRANTED_AUDIENCES, MAX_GRANTED_SCOPES, MAX_TOKEN, is_token, printable
-from mintonce_server.core.token import MAX_LIFETIME, Minted
+from mintonce_server.core.token import Minted
+from mintonce_server.issuer.explanation import explanation
+from mintonce_server.issuer.lifetime import BadLifetime, read_lifetime
 from mintonce_server.issuer.refusal import REFUSED_FOR, Refused, error_code, http_date, refusal
 
 BEARER: Final = "Bearer"
-WHOLE_SECOND: Final = 1.0
-JUST_EXPIRED: Final = 300.0
-"""Seconds. If a token's `exp` is longer before the Date of its answer, the Date is wrong and is ignored."""
-
-EXPIRED_RETRY: Final = 1.0
-"""Seconds until the next mint after the issuer returned an expired token."""
+BEARER_TYPES: Final = frozenset({"bearer", "bearertoken", "application access token"})
+"""In lower case. Apigee and eBay use the last two for bearer tokens."""
 
 AudienceCheck = Literal["warn", "refuse", "off"]
 
@@ -47,7 +45,9 @@ REQUEST_ID_HEADERS: Final = (
 
 # No space, quote or control character: it is logged as it is.
 _SAFE = re.compile(r"[A-Za-z0-9_.:/+=@-]{1,128}")
-_DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
+
+ERROR_AS_SUCCESS: Final = 400
+"""The status that an error with a 200 should have had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,10 @@ class RequestContext:
         default_lifetime: seconds, used if `expires_in` is missing.
         allow_bound_tokens: whether a token may be bound to a certificate or key of ours.
         audience_check: whether a JWT must name the audience.
+        audience_scope: the scope that stood for the audience, or "". It is no granted scope.
+        token_types: values of `token_type` that mean a bearer token, in lower case.
+        auth, provider: see Refused.
+        secrets: what was sent and must not be repeated.
     """
 
     issuer: str
@@ -83,6 +87,11 @@ class RequestContext:
     audience: str
     audience_check: AudienceCheck
     took: float
+    audience_scope: str = ""
+    token_types: frozenset[str] = BEARER_TYPES
+    auth: str = ""
+    provider: str = ""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +142,9 @@ def read_answer(answer: Answer, request: RequestContext) -> Minted:
 def _read(answer: Answer, request: RequestContext) -> Minted:
     # RFC 6749 allows only 200; some issuers send 201 because a token was created.
     if answer.status not in (200, 201):
-        raise refusal(
-            Refused(request.issuer, answer.status, _error_code(answer.body)), answer.headers, request.now_unix
-        )
+        raise refusal(_refused(answer.status, _fields(answer), request), answer.headers, request.now_unix)
     try:
-        fields = parse_object(answer.body, integers_as_floats=True)
+        fields = _parsed(answer)
     except NotAnObject as error:
         raise _malformed(
             request,
@@ -146,7 +153,7 @@ def _read(answer: Answer, request: RequestContext) -> Minted:
         ) from error
     if fields.get("access_token") is None and error_code(fields):
         # Some issuers send errors with a 200.
-        raise refusal(Refused(request.issuer, 400, error_code(fields)), answer.headers, request.now_unix)
+        raise refusal(_refused(ERROR_AS_SUCCESS, fields, request), answer.headers, request.now_unix)
     token = _access_token(fields, request)
     claims = claims_of(token)
     if not request.allow_bound_tokens and is_bound(claims, fields):
@@ -160,7 +167,7 @@ def _read(answer: Answer, request: RequestContext) -> Minted:
     return Minted(
         access_token=Secret(token),
         token_type=_token_type(fields, request),
-        lifetime=_lifetime(fields, claims, http_date(answer.headers.get("date", "")), request),
+        lifetime=_lifetime(fields, claims, request, answer.headers.get("date", "")),
         started_at=request.started_at,
         scopes=grant.scopes,
         request_id=request_id(answer.headers),
@@ -168,16 +175,33 @@ def _read(answer: Answer, request: RequestContext) -> Minted:
     )
 
 
-def was_not_authenticated(answer: Answer) -> bool:
-    """Whether the issuer refused the client's authentication."""
-    return Refused("", answer.status, _error_code(answer.body)).is_of_client
+def may_accept_another(answer: Answer) -> bool:
+    """Whether the issuer may have refused the credential, so that another one may be accepted."""
+    fields = _fields(answer)
+    code = error_code(fields)
+    hides_error = answer.status in (200, 201) and fields.get("access_token") is None and bool(code)
+    return Refused("", ERROR_AS_SUCCESS if hides_error else answer.status, code).may_be_of_credential
 
 
-def _error_code(body: bytes) -> str:
+def _refused(status: int, fields: Mapping[str, object], request: RequestContext) -> Refused:
+    said = explanation(fields, request.secrets)
+    return Refused(request.issuer, status, error_code(fields), said, request.auth, request.provider)
+
+
+def _fields(answer: Answer) -> Mapping[str, object]:
+    """The members of the body, or none: of an empty body or an HTML page only the status counts."""
     try:
-        return error_code(parse_object(body, integers_as_floats=True))
-    except NotAnObject:  # an empty body, or an HTML page: only the status counts
-        return ""
+        return _parsed(answer)
+    except NotAnObject:
+        return {}
+
+
+def _parsed(answer: Answer) -> dict[str, object]:
+    """The body as a JSON object. Raises NotAnObject.
+
+    JSON is UTF-8 (RFC 8259, section 8.1), but old servers declare another charset, and mean it.
+    """
+    return parse_object(as_utf8(answer.body, answer.headers.get("content-type", "")), integers_as_floats=True)
 
 
 def _access_token(fields: Mapping[str, object], request: RequestContext) -> str:
@@ -194,98 +218,26 @@ def _access_token(fields: Mapping[str, object], request: RequestContext) -> str:
 def _token_type(fields: Mapping[str, object], request: RequestContext) -> str:
     """Always "Bearer": issuers differ in case, and some resource servers accept only this spelling."""
     kind = fields.get("token_type")
-    if kind is None or (isinstance(kind, str) and kind.lower() == "bearer"):
+    if kind is None or (isinstance(kind, str) and " ".join(kind.lower().split()) in request.token_types):
         return BEARER
     raise _malformed(
         request,
         "has a token_type other than Bearer",
-        "A client must not use a token of a type that it does not know (RFC 6749, section 7.1). "
-        "Configure the client for bearer tokens at the issuer.",
+        "A client must not use a token of a type that it does not know (RFC 6749, section 7.1). Configure the client "
+        "for bearer tokens at the issuer; or, if this type is another name for them, add it to token_types.",
     )
 
 
-def _lifetime(
-    fields: Mapping[str, object], claims: Mapping[str, object], sent: float | None, request: RequestContext
-) -> float:
-    """Seconds, from 0 to MAX_LIFETIME. `sent`: the Date of the answer."""
-    lifetime = _until_own_end(claims, sent, _stated(fields, claims, sent, request), request.took)
-    if lifetime is None:
-        raise _malformed(
-            request,
-            "is a token that has already expired, by its own exp",
-            "An issuer that reuses a token until it expires may send it at the moment of its expiry: then the next "
-            "mint succeeds. Otherwise compare the clocks of the issuer's hosts.",
-            EXPIRED_RETRY,
-        )
-    return lifetime
-
-
-def _stated(
-    fields: Mapping[str, object], claims: Mapping[str, object], sent: float | None, request: RequestContext
-) -> float:
-    stated = fields.get("expires_in")
-    if stated is None:
-        seconds = request.default_lifetime if request.default_lifetime is not None else _jwt_lifetime(claims, sent)
-        if seconds is None:
-            raise _malformed(
-                request,
-                "has no expires_in",
-                "Set the issuer's default_lifetime to the lifetime of its tokens in seconds.",
-            )
-        return min(seconds, MAX_LIFETIME)
-    seconds = _seconds(stated)
-    if seconds is None:
-        raise _malformed(
-            request,
-            "has an expires_in that is not a number of seconds",
-            "The issuer must send a number (RFC 6749, section 5.1). Report this to the issuer's operators.",
-        )
-    return min(seconds, MAX_LIFETIME)
-
-
-def _until_own_end(claims: Mapping[str, object], sent: float | None, stated: float, took: float) -> float | None:
-    """The stated lifetime, or what remains until a JWT's own `exp` by the issuer's clock, if less. None if expired.
-
-    An issuer that reuses a token until it expires may state the full lifetime each time. The Date of the answer has
-    whole seconds, and so have most `iat` and `exp`, so the expiry may be up to a second earlier than they say. An
-    `exp` long before the Date is ignored: a proxy with a wrong clock wrote the Date. Without a Date, the lifetime is at
-    most `exp - iat`.
-    """
-    expiry, issued = _seconds(claims.get("exp")), _seconds(claims.get("iat"))
-    if expiry is None or (sent is not None and expiry <= sent - JUST_EXPIRED):
-        return stated
-    if sent is not None and expiry <= sent:
-        return None
-    if issued is not None and issued < expiry and (sent is None or sent - took <= issued):  # minted for this request
-        return min(stated, expiry - issued if issued % 1 else _at_least(expiry - issued))
-    return stated if sent is None else min(stated, _at_least(expiry - sent) + took)
-
-
-def _at_least(seconds: float) -> float:
-    """The least that a difference of two times in whole seconds may be. Reduced by half at most: short tokens count."""
-    return max(seconds - WHOLE_SECOND, seconds / 2)
-
-
-def _seconds(value: object) -> float | None:
-    """A number, or a string of digits, which some issuers send. None for a bool, NaN, negative numbers and the rest."""
-    if isinstance(value, str) and _DECIMAL.fullmatch(value):
-        return float(value)
-    if isinstance(value, float) and value >= 0:  # every number is parsed as a float; NaN fails, too
-        return value
-    return None
-
-
-def _jwt_lifetime(claims: Mapping[str, object], sent: float | None) -> float | None:
-    """`exp - iat` of a JWT (RFC 7519). The Date of the answer replaces a missing `iat`."""
-    expiry, issued = _seconds(claims.get("exp")), _seconds(claims.get("iat", sent))
-    if expiry is None or issued is None or not math.isfinite(issued) or expiry <= issued:
-        return None
-    return expiry - issued
+def _lifetime(fields: Mapping[str, object], claims: Mapping[str, object], request: RequestContext, date: str) -> float:
+    try:
+        return read_lifetime(fields, claims, http_date(date), request.default_lifetime, request.took)
+    except BadLifetime as error:
+        raise _malformed(request, str(error), error.remedy, error.retry_after) from error
 
 
 def _grant(fields: Mapping[str, object], claims: Mapping[str, object], request: RequestContext) -> Grant:
     try:
-        grant = read_grant(fields, claims, request.scopes)
+        grant = read_grant(fields, claims, request.scopes, request.audience_scope)
     except BadGrant as error:
         raise _malformed(request, str(error), error.remedy) from error
     if claims and request.audience_check == "refuse":
@@ -312,7 +264,9 @@ def claims_of(token: str) -> Mapping[str, object]:
         return {}
 
 
-def read_grant(fields: Mapping[str, object], claims: Mapping[str, object], requested: tuple[str, ...]) -> Grant:
+def read_grant(
+    fields: Mapping[str, object], claims: Mapping[str, object], requested: tuple[str, ...], audience_scope: str = ""
+) -> Grant:
     """What was granted. `fields`: the answer; `claims`: the token's, see `claims_of`. Raises BadGrant.
 
     The scopes are those in the answer and those in the JWT, which its resource server relies on. If neither names any,
@@ -327,7 +281,7 @@ def read_grant(fields: Mapping[str, object], claims: Mapping[str, object], reque
             "the issuer's operators.",
         )
     said = [names for names in (answered, *map(_names, _claimed(claims))) if names is not None]
-    names = {name for names in said for name in names} if said else set(requested)
+    names = {name for names in said for name in names} - {audience_scope} if said else set(requested)
     scopes = sorted(printable(name, MAX_SCOPE + 1) for name in names)
     if len(scopes) > MAX_GRANTED_SCOPES or any(len(name) > MAX_SCOPE for name in scopes):
         raise BadGrant(

@@ -8,6 +8,8 @@ import { createServer } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import Provider, { errors } from "oidc-provider";
 
+const ALGORITHMS = ["RS", "PS", "ES", "HS"].flatMap((kind) => [256, 384, 512].map((bits) => `${kind}${bits}`));
+ALGORITHMS.push("EdDSA");
 const AUDIENCE = "https://api.example.com/";
 const SCOPES = ["orders:read", "orders:write"];
 
@@ -30,8 +32,14 @@ server.listen(0, "127.0.0.1", () => {
   const provider = new Provider(url, {
     clients,
     scopes: [...SCOPES, "admin"], // which no client may have
-    enabledJWA: { clientAuthSigningAlgValues: ["RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA"] },
-    clientAuthMethods: ["client_secret_basic", "client_secret_post", "private_key_jwt", "tls_client_auth"],
+    enabledJWA: { clientAuthSigningAlgValues: ALGORITHMS },
+    clientAuthMethods: [
+      "client_secret_basic",
+      "client_secret_post",
+      "client_secret_jwt",
+      "private_key_jwt",
+      "tls_client_auth",
+    ],
     features: {
       mTLS: {
         enabled: true,

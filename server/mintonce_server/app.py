@@ -15,6 +15,7 @@ from mintonce_server.core.broker import Broker, BrokerOptions
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.errors import AuditUnavailable, IssuerError, MintonceError, StoreUnavailable
 from mintonce_server.core.limits import QuotaOptions, Quotas
+from mintonce_server.core.ports import Issuer
 from mintonce_server.core.supervise import Supervisor
 from mintonce_server.core.turns import Turns
 from mintonce_server.issuer.endpoint import TokenEndpoint
@@ -112,6 +113,29 @@ async def try_files(settings: Settings) -> None:
         client_credentials(name, client, files)
     if settings.audit_file is not None:
         require_audit_file(settings.audit_file)
+
+
+@asynccontextmanager
+async def issuer_of(settings: Settings, client: str) -> AsyncGenerator[Issuer]:
+    """The issuer of one client, for `mintonced check --mint`. Raises MintonceError if a file cannot be used."""
+    clock = SystemClock()
+    files = AccessFiles(settings, clock)
+    registered = settings.clients[client]
+    endpoint = _endpoint(registered.issuer, settings.issuers[registered.issuer], settings, clock, files)
+    try:
+        yield endpoint.for_client(client_credentials(client, registered, files))
+    finally:
+        await endpoint.close()
+
+
+async def probe_way(settings: Settings, name: str) -> None:
+    """Ask the issuer something through its proxy, or for its metadata. Mints nothing. Raises MintonceError."""
+    clock = SystemClock()
+    endpoint = _endpoint(name, settings.issuers[name], settings, clock, AccessFiles(settings, clock))
+    try:
+        await endpoint.probe()
+    finally:
+        await endpoint.close()
 
 
 async def reseal(settings: Settings) -> Resealed:

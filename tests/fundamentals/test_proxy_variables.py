@@ -79,4 +79,7 @@ def test_a_callers_header_is_no_proxy() -> None:
     """In a CGI program a header `Proxy` of a caller becomes HTTP_PROXY."""
     environ = {"REQUEST_METHOD": "GET", "HTTP_PROXY": "http://evil:3128"}
     assert ProxyVariables(environ).proxy_for("http://login.example.com/token") is None
-    assert ProxyVariables({**environ, "http_proxy": "http://ours:1"}).proxy_for("http://login.example.com/") == "http://ours:1"
+    assert (
+        ProxyVariables({**environ, "http_proxy": "http://ours:1"}).proxy_for("http://login.example.com/")
+        == "http://ours:1"
+    )

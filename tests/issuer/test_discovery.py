@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 

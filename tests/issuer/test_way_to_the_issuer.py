@@ -33,7 +33,9 @@ async def test_a_mint_goes_through_an_http_proxy(issuer_at: IssuerAt, tmp_path: 
     async with web(grants, authority.server(NOWHERE)) as site, connect_proxy("mint:p@ss" if user else None) as proxy:
         port = site.url.rpartition(":")[2]
         issuer = issuer_at(
-            f"https://{NOWHERE}:{port}/token", sources=through(f"http://{user}{proxy.address}"), ca_file=str(authority.ca)
+            f"https://{NOWHERE}:{port}/token",
+            sources=through(f"http://{user}{proxy.address}"),
+            ca_file=str(authority.ca),
         )
         assert (await issuer.mint(KEY)).lifetime == 60.0
         assert proxy.targets == [f"{NOWHERE}:{port}"]
@@ -103,7 +105,7 @@ async def test_a_certificate_is_presented_besides_another_proof(issuer_at: Issue
     cert, key = (path.read_bytes() for path in authority.client())
     certificate = load_client_certificate(cert, key)
     credentials = ClientCredentials(CLIENT_ID, Secret(SECRET), certificate=lambda: certificate)
-    async with web(grants, authority.server(client_ca=True)) as site:
+    async with web(grants, authority.server(wants_certificate=True)) as site:
         issuer = issuer_at(f"{site.url}/token", credentials, ca_file=str(authority.ca))
         assert (await issuer.mint(KEY)).lifetime == 60.0
         assert SECRET.encode() in site.requests[0].body

@@ -32,6 +32,7 @@ class Probes:
 
     store: Callable[[Settings], Awaitable[StoreReport | None]]
     issuer: Callable[[IssuerSettings], Awaitable[None]]
+    way: Callable[[Settings, str], Awaitable[None]] | None = None
     files: Callable[[Settings], Awaitable[None]] | None = None
 
 
@@ -88,10 +89,7 @@ def describe(settings: Settings) -> Iterator[str]:
     yield _row("sealed", sealed)
     yield _row("audit", str(settings.audit_file) if settings.audit_file else "none")
     for name, issuer in settings.issuers.items():
-        yield _row(
-            "issuer",
-            f"{name}: {_without_query(issuer.token_url or issuer.issuer or '')} ({issuer.request}, {issuer.auth})",
-        )
+        yield _row("issuer", f"{name}: {_issuer(issuer)}")
     for name, client in settings.clients.items():
         yield _row("client", f"{name}: from {client.issuer}, for {_audiences(client.audiences)}")
 
@@ -153,8 +151,16 @@ async def _probe_all(settings: Settings, probes: Probes) -> list[Outcome]:
     return await asyncio.gather(
         *([_probe("files", probes.files(settings))] if probes.files else []),
         _probe("store", probes.store(settings), STORE_SECONDS),
-        *(_probe(f"issuer {name}", probes.issuer(issuer)) for name, issuer in settings.issuers.items()),
+        *(_probe(f"issuer {name}", _issuer_probe(settings, name, probes)) for name in settings.issuers),
     )
+
+
+def _issuer_probe(settings: Settings, name: str, probes: Probes) -> Awaitable[None]:
+    """Connecting is enough, unless there is a proxy or a document on the way."""
+    issuer = settings.issuers[name]
+    if probes.way is not None and (issuer.issuer or issuer.proxy or issuer.proxy_file):
+        return probes.way(settings, name)
+    return probes.issuer(issuer)
 
 
 async def _probe(what: str, probe: Awaitable[StoreReport | None], seconds: float | None = None) -> Outcome:
@@ -171,6 +177,13 @@ async def _probe(what: str, probe: Awaitable[StoreReport | None], seconds: float
 
 def _row(label: str, text: str) -> str:
     return visible(f"  {label:<8}{text}")
+
+
+def _issuer(issuer: IssuerSettings) -> str:
+    provider = f"{issuer.provider}, " if issuer.provider else ""
+    proxy = ", through a proxy" if issuer.proxy or issuer.proxy_file else ""
+    where = _without_query(issuer.token_url or issuer.issuer or "")
+    return f"{where} ({provider}{issuer.request}, {issuer.auth}{proxy})"
 
 
 def _audiences(audiences: tuple[str, ...]) -> str:

@@ -15,8 +15,9 @@ from mintonce_server.cli.explain import add_explain, run_explain
 from mintonce_server.cli.keys import add_apikey, add_keygen, run_apikey, run_keygen, run_reseal
 from mintonce_server.cli.output import Unwritable
 from mintonce_server.cli.process import harden, run_until_signal
+from mintonce_server.cli.trial import add_trial, run_trial
 from mintonce_server.common.arguments import port, positive_seconds
-from mintonce_server.config import load, reference_table, visible
+from mintonce_server.config import effective, load, load_explained, reference_table, visible
 from mintonce_server.core.errors import MintonceError
 from mintonce_server.observability import logs
 
@@ -42,6 +43,8 @@ OTHERS = {PRACTICE_ISSUER: _practice_issuer, "health": health.main}
 """Commands with parsers of their own."""
 
 INTERRUPTED = 130
+
+_EFFECTIVE = "print the settings in effect instead, each with where it comes from; no secret is shown"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -102,12 +105,17 @@ def _dev(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    probes = Probes(store=app.prove_store, issuer=probe_issuer, files=app.try_files)
-    return asyncio.run(run_check(options.config, None, probes, sys.stdout))
+    probes = Probes(store=app.prove_store, issuer=probe_issuer, way=app.probe_way, files=app.try_files)
+    code = asyncio.run(run_check(options.config, None, probes, sys.stdout))
+    return run_trial(options) if options.mint and code == 0 else code
 
 
-def _settings(_: argparse.Namespace) -> int:
-    print(reference_table())
+def _settings(options: argparse.Namespace) -> int:
+    if options.effective:
+        for line in effective(*load_explained(options.config)):
+            print(visible(line))
+    else:
+        print(reference_table())
     return 0
 
 
@@ -132,14 +140,16 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     for name, run, text in (
         ("serve", _serve, "run the service"),
-        ("check", _check, "validate the settings, and test store and issuers; mints nothing"),
+        ("check", _check, "validate the settings, and test store and issuers; mints nothing without --mint"),
         ("reseal", run_reseal, "seal all tokens in the store with the newest key"),
         ("settings", _settings, "print every setting with its default and meaning"),
     ):
         command = _command(commands, name, run, text)
-        if run is not _settings:
-            command.add_argument("--config", type=Path, metavar="FILE", help="TOML file; default: $MINTONCE_CONFIG")
+        command.add_argument("--config", type=Path, metavar="FILE", help="TOML file; default: $MINTONCE_CONFIG")
+        if run is _settings:
+            command.add_argument("--effective", action="store_true", help=_EFFECTIVE)
         if run is _check:
+            add_trial(command)
             health.add_health(commands.add_parser("health", help=health.TEXT))
     add_keygen(_command(commands, "keygen", run_keygen, "print a new file of sealing keys, or add a key to a file"))
     add_apikey(_command(commands, "apikey", run_apikey, "make an API key for a caller"))

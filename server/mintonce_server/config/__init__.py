@@ -1,8 +1,9 @@
 """Settings: the only reader of the environment and of config files."""
 
+from mintonce_server.config.effective import effective
 from mintonce_server.config.issuer_types import ENVIRONMENT, is_header_value, proxy_url, proxy_variables
 from mintonce_server.config.issues import SettingsError, ValidationIssue
-from mintonce_server.config.load import load
+from mintonce_server.config.load import load, load_explained
 from mintonce_server.config.models import (
     ClientSettings,
     IssuerSettings,
@@ -36,8 +37,10 @@ __all__ = [
     "TlsSettings",
     "ValidationIssue",
     "access_check_of",
+    "effective",
     "is_header_value",
     "load",
+    "load_explained",
     "parse_policy",
     "proxy_url",
     "proxy_variables",

@@ -49,7 +49,7 @@ def check_issuers(parts: Parts, values: dict[str, Any], issues: Issues) -> Itera
     for name, issuer in parts.issuers.items():
         if issuer.ca_file is not None:
             yield from _check_file(("issuers", name, "ca_file"), issuer.ca_file, None, issues)
-        if issuer.proxy_file is not None:
+        if issuer.proxy_file is not None and ("issuers", name, "proxy_file") not in issues.invalid:
             yield from _check_file(("issuers", name, "proxy_file"), issuer.proxy_file, require_private, issues)
         for file in issuer.header_files.values():
             yield from _check_file(("issuers", name, "header_files"), file, require_private, issues)

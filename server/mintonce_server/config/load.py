@@ -62,6 +62,13 @@ def load(config: Path | None = None, environ: Mapping[str, str] = os.environ) ->
 
     Raises SettingsError with every issue. It has no cause: a validation error holds values, secrets among them.
     """
+    return load_explained(config, environ)[0]
+
+
+def load_explained(
+    config: Path | None = None, environ: Mapping[str, str] = os.environ
+) -> tuple[Settings, Mapping[SettingPath, str]]:
+    """As `load`; also where each setting stood. Those that are missing there are defaults."""
     if config is None and environ.get(CONFIG):
         config = Path(environ[CONFIG])
     issues = Issues()
@@ -80,7 +87,7 @@ def load(config: Path | None = None, environ: Mapping[str, str] = os.environ) ->
         found.append(ValidationIssue("settings", "no client is registered", _MINIMUM))
     if found or settings is None:
         raise SettingsError(found)
-    return settings
+    return settings, issues.origins
 
 
 def _validated(issues: Issues, *sources: PydanticBaseSettingsSource) -> Settings | None:

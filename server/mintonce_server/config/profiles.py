@@ -107,8 +107,6 @@ UNNAMED: Final = Profile(token_url="https://{domain}/oauth/token", settings={"re
 def defaults(profile: Profile, given: Mapping[str, Any]) -> dict[str, Any]:
     """The profile's settings that are not given. A default that cannot be made of what is given is left out."""
     found = {name: value for name, value in profile.settings.items() if name not in given}
-    if given.get("request") == "json" or found.get("request") == "json":
-        found = {name: value for name, value in found.items() if name != "audience_parameter" or value == "none"}
     if "issuer" not in given and found.get("assertion_audience") == "issuer":
         del found["assertion_audience"]
     domain = given.get("domain")

@@ -11,7 +11,7 @@ from mintonce_server.issuer.auth import ClientAuthentication, ClientProof, authe
 from mintonce_server.issuer.discovery import Discovery, IssuerMetadata, NoDiscovery, OnFailure, OnRead
 from mintonce_server.issuer.http import HttpTransport
 from mintonce_server.issuer.options import AUDIENCE, FIXED, ClientCredentials, EndpointOptions, EndpointSources
-from mintonce_server.issuer.request import Parameters, mint_request
+from mintonce_server.issuer.request import Parameters, mint_request, read_request
 from mintonce_server.issuer.response import Answer, RequestContext, may_accept_another, read_answer
 
 _MOVED = frozenset({404, 405, 410, 421})
@@ -56,6 +56,13 @@ class TokenEndpoint:
             transport = HttpTransport(self._options, self._sources, credentials.certificate)
             self._own.append(transport)
         return _ClientIssuer(transport, self._discovery, self._options, credentials, authenticator, self._clock)
+
+    async def probe(self) -> None:
+        """Read the metadata, or send a GET to the token endpoint: any answer will do. Raises IssuerError."""
+        deadline = asyncio.get_running_loop().time() + self._options.timeout
+        metadata = await self._discovery.metadata(deadline)
+        if self._options.token_url is not None:
+            await self._shared.exchange(read_request(metadata.token_url), deadline)
 
     async def close(self) -> None:
         """Close the connections. Mints in progress fail."""

@@ -1,0 +1,92 @@
+"""What the issuer says in its own words goes to the log, without secrets; the remedy fits it."""
+
+import json
+
+import pytest
+
+from mintonce_server.core.errors import IssuerRefused
+from mintonce_server.core.key import TokenKey
+from mintonce_server.core.secret import Secret
+from mintonce_server.issuer import ClientCredentials
+from mintonce_server.issuer.explanation import MAX_SAID, explanation
+from mintonce_server.issuer.remedies import remedy
+from support.endpoints import CLIENT_ID, IssuerAt
+from support.web import Reply, Request, web
+
+KEY = TokenKey.of("orders", "https://api.example.com/")
+ENTRA = {
+    "error": "invalid_client",
+    "error_description": "AADSTS7000222: The provided client secret keys for app 'x' are expired.\r\nTrace ID: t",
+    "error_codes": [7000222.0],
+    "trace_id": "0a1b",
+    "correlation_id": "2c3d",
+}
+
+
+def test_description_and_ids_are_kept() -> None:
+    """On one line."""
+    assert explanation(ENTRA, ()) == (
+        "AADSTS7000222: The provided client secret keys for app 'x' are expired. Trace ID: t; "
+        "error_codes 7000222; trace_id 0a1b; correlation_id 2c3d"
+    )
+
+
+def test_what_is_said_is_bounded_and_printable() -> None:
+    """It comes from outside."""
+    said = explanation({"error_description": "\x1b[31m" + "é" * 10_000}, ())
+    assert len(said) <= MAX_SAID
+    assert said.isascii()
+    assert said.isprintable()
+
+
+@pytest.mark.parametrize("fields", [{}, {"error_description": 5}, {"error_description": "  "}, {"error_codes": {}}])
+def test_an_issuer_may_say_nothing(fields: dict[str, object]) -> None:
+    """Or something else than text."""
+    assert explanation(fields, ()) == ""
+
+
+@pytest.mark.parametrize("spelling", ["s3cret&x", "s3cret%26x", "czNjcmV0Jng="])
+def test_a_secret_that_is_said_back_is_removed(spelling: str) -> None:
+    """As it is, as in a form or a URL, and in base64; also where a cut would divide it."""
+    for padding in ("", "x" * (MAX_SAID - 5)):
+        assert spelling[:5] not in explanation({"error_description": f"{padding}{spelling} is wrong"}, ["s3cret&x"])
+
+
+async def test_callers_never_see_it(issuer_at: IssuerAt) -> None:
+    """Neither in the message nor in the remedy; the log has it."""
+
+    def handler(_: Request) -> Reply:
+        said = {"error": "invalid_client", "error_description": "a-canary, and s3cret"}
+        return 401, {}, json.dumps(said).encode()
+
+    async with web(handler) as site:
+        with pytest.raises(IssuerRefused) as caught:
+            await issuer_at(f"{site.url}/t", ClientCredentials(CLIENT_ID, Secret("s3cret"))).mint(KEY)
+    assert caught.value.said == "a-canary, and [secret]"
+    assert "canary" not in f"{caught.value} {caught.value.remedy}"
+    assert "issuer_said" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "auth", "provider", "said", "word"),
+    [
+        (401, "invalid_client", "client_secret_post", "", "", "client_secret_files"),
+        (401, "", "client_secret_basic", "", "", "basic_encoding"),
+        (401, "unauthorized_client", "client_secret_post", "keycloak", "Invalid client", "client_secret_files"),
+        (401, "unauthorized_client", "client_secret_post", "keycloak", "… retrieve service account", "Service acc"),
+        (400, "unauthorized_client", "client_secret_post", "", "", "client_credentials"),
+        (401, "invalid_client", "client_secret_post", "", "The secret has expired", "expired"),
+        (400, "invalid_client", "private_key_jwt", "", "Invalid aud claim", "assertion_audience"),
+        (400, "invalid_client", "private_key_jwt", "", "The JWT is expired", "clock"),
+        (401, "invalid_client", "private_key_jwt", "", "", "signing_key_file"),
+        (401, "invalid_client", "tls_client_auth", "", "", "certificate_file"),
+        (401, "invalid_client", "client_secret_post", "entra", "AADSTS7000222: …", "expired"),
+        (401, "invalid_client", "client_secret_post", "entra", "AADSTS7000215: …", "its value"),
+        (400, "invalid_scope", "client_secret_post", "entra", "AADSTS1002012: …", ".default"),
+        (403, "access_denied", "client_secret_post", "auth0", "Service not found: x", "identifier"),
+        (400, "invalid_target", "client_secret_post", "", "", "audience_parameter"),
+    ],
+)  # fmt: skip
+def test_the_remedy_fits(status: int, code: str, auth: str, provider: str, said: str, word: str) -> None:
+    """The status, the code, the method, the provider and what the issuer says."""
+    assert word in remedy(status, code, auth, provider, said)

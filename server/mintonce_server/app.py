@@ -28,8 +28,9 @@ from mintonce_server.observability.audit_repeats import AuditRepeats
 from mintonce_server.observability.event_sinks import AudienceWarnings, sink_of
 from mintonce_server.observability.logs import get_logger
 from mintonce_server.observability.quiet import FaultLog, Reminder
-from mintonce_server.reload.access import AccessFiles, StoreAccess, client_credentials, issuer_sources
+from mintonce_server.reload.access import AccessFiles, StoreAccess
 from mintonce_server.reload.files import Reloader
+from mintonce_server.reload.issuer_files import client_credentials, issuer_sources
 from mintonce_server.store.check import check_store
 from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
 from mintonce_server.store.redis import RedisStore, Resealed

@@ -10,8 +10,9 @@ from mintonce_server.auth.jwks import JwksUrl
 from mintonce_server.common.clock import SystemClock
 from mintonce_server.config import Settings, load
 from mintonce_server.core.errors import MintonceError
-from mintonce_server.reload.access import AccessFiles, Version, client_credentials
+from mintonce_server.reload.access import AccessFiles, Version
 from mintonce_server.reload.files import Reloader
+from mintonce_server.reload.issuer_files import client_credentials
 from mintonce_server.store.keyring import new_keyring
 from support.certificates import Authority
 from support.clocks import ManualClock

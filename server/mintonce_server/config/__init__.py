@@ -1,12 +1,11 @@
 """Settings: the only reader of the environment and of config files."""
 
 from mintonce_server.config.effective import effective
+from mintonce_server.config.issuer_models import ClientSettings, IssuerSettings
 from mintonce_server.config.issuer_types import ENVIRONMENT, is_header_value, proxy_url, proxy_variables
 from mintonce_server.config.issues import SettingsError, ValidationIssue
 from mintonce_server.config.load import load, load_explained
 from mintonce_server.config.models import (
-    ClientSettings,
-    IssuerSettings,
     JwtIssuerSettings,
     LimitsSettings,
     LogSettings,

@@ -14,6 +14,7 @@ from mintonce_server.common.network import (
     read_address,
     split_hosts_url,
 )
+from mintonce_server.config.issuer_models import ClientSettings, IssuerSettings
 from mintonce_server.config.issuer_types import ENVIRONMENT
 from mintonce_server.config.issues import (
     Issues,
@@ -25,7 +26,7 @@ from mintonce_server.config.issues import (
     tables,
     variable,
 )
-from mintonce_server.config.models import ClientSettings, IssuerSettings, JwtIssuerSettings, ServerSettings, Settings
+from mintonce_server.config.models import JwtIssuerSettings, ServerSettings, Settings
 from mintonce_server.config.redis_url import is_encrypted, tls_file_errors
 
 _AUTHENTICATION: Final = "tls.client_ca_file, [jwt_issuers.NAME] or api_keys_file"

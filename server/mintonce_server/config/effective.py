@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from pydantic import BaseModel
 
@@ -53,9 +53,11 @@ def _shown(name: str, value: object) -> str:
         case Secret():
             return f'"{_HIDDEN}"'
         case dict():
-            return _inline({str(key): _HIDDEN if name in _PRIVATE else str(item) for key, item in value.items()})
+            table = cast("dict[str, object]", value)
+            return _inline({key: _HIDDEN if name in _PRIVATE else str(item) for key, item in table.items()})
         case tuple():
-            return json.dumps([str(item) for item in value], ensure_ascii=False)
+            items = cast("tuple[object, ...]", value)
+            return json.dumps([str(item) for item in items], ensure_ascii=False)
         case bool() | int():
             return json.dumps(value)
         case float():

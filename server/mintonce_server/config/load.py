@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import PydanticBaseSettingsSource
 
 from mintonce_server.config.checks import Parts, check_access, check_issuers
+from mintonce_server.config.issuer_models import ClientSettings, IssuerSettings
 from mintonce_server.config.issues import (
     NAMED_SECTIONS,
     Issues,
@@ -22,8 +23,6 @@ from mintonce_server.config.issues import (
     tables,
 )
 from mintonce_server.config.models import (
-    ClientSettings,
-    IssuerSettings,
     JwtIssuerSettings,
     LimitsSettings,
     LogSettings,

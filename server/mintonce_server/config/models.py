@@ -1,26 +1,15 @@
 """The settings: frozen values, each with its meaning. The settings reference is generated from them."""
 
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, JsonValue
+from pydantic import Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from mintonce_server.common.oauth import HmacAlgorithm, SigningAlgorithm
-from mintonce_server.config.issuer_types import (
-    AudienceScope,
-    HeaderFiles,
-    Headers,
-    IssuerUrl,
-    ProxyText,
-    Scopes,
-)
-from mintonce_server.config.profiles import Provider
+from mintonce_server.config.issuer_models import ClientSettings, IssuerSettings
 from mintonce_server.config.redis_url import without_secrets
 from mintonce_server.config.types import (
     Algorithms,
-    Audiences,
     Duration,
     File,
     Flag,
@@ -32,17 +21,11 @@ from mintonce_server.config.types import (
     Name,
     Prefix,
     RedisUrl,
-    SecretFiles,
-    SecretText,
     Section,
     Text,
     Texts,
-    TokenUrl,
     TrustDomains,
-    claims,
 )
-
-Extra = Annotated[dict[str, JsonValue], AfterValidator(claims), Kind("table")]
 
 
 class ServerSettings(Section):
@@ -226,144 +209,6 @@ class JwtIssuerSettings(Section):
         default=("RS256", "ES256"), min_length=1, description="Accepted signature algorithms, asymmetric only."
     )
     leeway: Duration = Field(default=30.0, le=60, description="Accepted clock skew.")
-
-
-class IssuerSettings(Section):
-    """[issuers.NAME]"""
-
-    provider: Annotated[Provider, Lower, Kind("name")] | None = Field(
-        default=None,
-        description="Kind of server; sets the defaults of the others: see docs/operating/issuers/.",
-    )
-    issuer: IssuerUrl | None = Field(
-        default=None,
-        description="The issuer's identifier. Its metadata (RFC 8414, OpenID) names the token endpoint.",
-    )
-    token_url: TokenUrl | None = Field(
-        default=None, description="The token endpoint. Either this, `issuer` or `domain`."
-    )
-    domain: Text | None = Field(
-        default=None,
-        description="An OAuth domain: short for `https://DOMAIN/oauth/token`, or for the path of the `provider`.",
-    )
-    request: Annotated[Literal["json", "form"], Kind("`json` or `form`")] = Field(
-        default="form",
-        description="Format of token requests: `form` (RFC 6749) or `json`. With `domain`, the default is `json`.",
-    )
-    auth: Annotated[
-        Literal["client_secret_post", "client_secret_basic", "client_secret_jwt", "private_key_jwt", "tls_client_auth"],
-        Kind(
-            "`client_secret_post`, `client_secret_basic`, `client_secret_jwt`, `private_key_jwt` or `tls_client_auth`"
-        ),
-    ] = Field(
-        default="client_secret_post",
-        description="How clients authenticate: secret in the body, HTTP Basic, JWT signed with the secret or a key, or"
-        " client certificate.",
-    )
-    basic_encoding: Annotated[Literal["form", "none"], Kind("`form` or `none`")] = Field(
-        default="form",
-        description="Encoding of id and secret in HTTP Basic: `form` (RFC 6749), or `none` for servers that do not"
-        " decode them.",
-    )
-    assertion_audience: Text | None = Field(
-        default=None,
-        description="`aud` of the JWT that authenticates a client; `issuer`: the value of `issuer`. Default: the token"
-        " endpoint.",
-    )
-    allow_bound_tokens: Flag = Field(
-        default=False,
-        description="Accept tokens bound to a certificate or key (`cnf`), which callers without that key cannot use.",
-    )
-    audience_check: Annotated[Literal["warn", "refuse", "off"], Lower, Kind("`warn`, `refuse` or `off`")] = Field(
-        default="warn",
-        description="If a JWT's `aud` lacks the requested audience: log a warning, refuse the token, or ignore it.",
-    )
-    audience_parameter: Annotated[
-        Literal["audience", "resource", "scope", "none"], Kind("`audience`, `resource`, `scope` or `none`")
-    ] = Field(
-        default="resource",
-        description="How a form names the audience: `resource` is RFC 8707, `scope` a scope made by `audience_scope`,"
-        " `none` does not send it. JSON requests use `audience` for the first two.",
-    )
-    audience_scope: AudienceScope = Field(
-        default="{audience}", description="Scope that names the audience if `audience_parameter` is `scope`."
-    )
-    http2: Flag = Field(default=False, description="Offer HTTP/2.")
-    default_lifetime: Duration | None = Field(
-        default=None,
-        gt=1,
-        description="Token lifetime if the response states none in `expires_in`. Default: `exp` of the JWT.",
-    )
-    token_types: Texts = Field(
-        default=("Bearer", "BearerToken", "Application Access Token"),
-        min_length=1,
-        description="Values of `token_type` that mean a bearer token, in any case.",
-    )
-    ca_file: File | None = Field(default=None, description="CA bundle for the issuer (PEM). Default: the system's.")
-    system_authorities: Flag = Field(default=False, description="Trust the system's CAs besides those in `ca_file`.")
-    proxy: ProxyText | None = Field(
-        default=None,
-        description="Proxy to the issuer: `http://`, `https://`, `socks5://` or `socks5h://HOST:PORT`; `environment`:"
-        " what HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say. Default: none.",
-    )
-    proxy_file: File | None = Field(
-        default=None, description="File that contains the proxy's URL, for one with a password."
-    )
-    headers: Headers = Field(
-        default_factory=dict[str, str], description="Further headers of each request to the issuer."
-    )
-    header_files: HeaderFiles = Field(
-        default_factory=dict[str, Path],
-        description="Further headers whose values are secret: files that each contain one value.",
-    )
-
-
-class ClientSettings(Section):
-    """[clients.NAME]"""
-
-    issuer: Text = Field(default="default", description="Name of the issuer of this client's tokens.")
-    client_id: Text = Field(min_length=1, description="The client's identifier at the issuer.")
-    client_secret: SecretText | None = Field(
-        default=None, description="The client's secret. A file is safer: `client_secret_files`."
-    )
-    client_secret_files: SecretFiles | None = Field(
-        default=None,
-        min_length=1,
-        max_length=2,
-        description="Files that each contain only a secret. The second is tried if the issuer refuses the first; it may"
-        " be absent.",
-    )
-    signing_key_file: File | None = Field(default=None, description="Private key for `private_key_jwt` (PEM or JWK).")
-    signing_algorithm: Annotated[SigningAlgorithm | HmacAlgorithm | None, Kind("name")] = Field(
-        default=None,
-        description="Algorithm of the JWT: RS, PS or ES with 256, 384 or 512, or EdDSA; HS256 to HS512 for"
-        " `client_secret_jwt`. Default: that of the key, or one of the metadata; RS256 for an RSA key; HS256.",
-    )
-    signing_key_id: Text | None = Field(default=None, description="`kid` of the signed JWT. Default: none.")
-    signing_certificate_file: File | None = Field(
-        default=None,
-        description="Certificate of the signing key (PEM), for issuers that want `x5t` in the JWT, such as Entra.",
-    )
-    certificate_file: File | None = Field(
-        default=None, description="Certificate for `tls_client_auth` (PEM). With another `auth`, it is presented, too."
-    )
-    key_file: File | None = Field(default=None, description="Private key of that certificate (PEM).")
-    audiences: Audiences = Field(
-        default=("*",),
-        min_length=1,
-        description='Audiences of its tokens; `["*"]`: any. Required if a listener is not loopback.',
-    )
-    default_scopes: Scopes = Field(default=(), description="Scopes to request if the caller requests none.")
-    extra: Extra = Field(
-        default_factory=dict[str, JsonValue], repr=False, description="Additional parameters of each token request."
-    )
-    credential_version: int = Field(
-        default=1,
-        ge=1,
-        le=2**31,
-        description="Increase it after a leak: tokens minted with older credentials are no longer served.",
-    )
-    keep_warm: Flag = Field(default=False, description="Refresh its tokens even if they are not requested.")
 
 
 _sources: Final[ContextVar[tuple[PydanticBaseSettingsSource, ...]]] = ContextVar("sources", default=())

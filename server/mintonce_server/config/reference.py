@@ -7,9 +7,8 @@ from typing import Final, NamedTuple
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from mintonce_server.config.issuer_models import ClientSettings, IssuerSettings
 from mintonce_server.config.models import (
-    ClientSettings,
-    IssuerSettings,
     JwtIssuerSettings,
     LimitsSettings,
     LogSettings,

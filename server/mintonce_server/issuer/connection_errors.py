@@ -45,50 +45,54 @@ def _peer(name: str, setting: str) -> Peer:
 
 def translated(error: Exception, options: EndpointOptions, proxy: Secret | None) -> IssuerError:
     """Our error for a library's. The cause's text is left out where it may come from the peer or the request."""
-    cause: Exception = Foreign.of(error)
     peer = issuer_peer(options.host, options.address_setting) if proxy is None else _proxy_peer(proxy)
+    failure = _of_our_own(error, options) or _of_connection(error, options, peer)
+    keeps_cause = isinstance(error, TimeoutError | httpx.ConnectError)
+    failure.__cause__ = error if keeps_cause else Foreign.of(error)
+    return failure
+
+
+def _of_our_own(error: Exception, options: EndpointOptions) -> IssuerError | None:
+    """For what this package itself raises, and deadlines."""
     if isinstance(error, BadBody):
-        failure: IssuerError = IssuerMalformed(
+        return IssuerMalformed(
             f"the answer of {options.host} {error}",
             remedy=f"Check that {options.address_setting} names the issuer, and that no proxy answers in its place.",
         )
-    elif isinstance(error, SeenByProxy):
-        failure = IssuerUnavailable(
+    if isinstance(error, SeenByProxy):
+        return IssuerUnavailable(
             f"{options.host} is reached by plain http://, and a proxy would see the secret",
             remedy="Use https://, or no proxy for this issuer (NO_PROXY, if the environment names the proxy).",
         )
-    elif isinstance(error, httpx.ProxyError):
-        failure = _refused_by_proxy(error, options, peer)
-    elif isinstance(error, NotThisMachine):
-        failure = IssuerUnavailable(
+    if isinstance(error, NotThisMachine):
+        return IssuerUnavailable(
             f"{options.host} is not this machine, and plain http:// is only allowed to this machine",
             remedy=f"Check how the name resolves (/etc/hosts), or use 127.0.0.1 in {options.address_setting}.",
         )
-    elif isinstance(error, TimeoutError):
-        cause = error
-        failure = IssuerUnavailable(
+    if isinstance(error, TimeoutError):
+        return IssuerUnavailable(
             f"{options.host} did not answer within {options.timeout:g} s",
             remedy="Wait: live tokens are served meanwhile. If it lasts, check for a firewall in between.",
         )
-    elif (found := cause_of(error, peer)) is not None:
-        cause = error if isinstance(error, httpx.ConnectError) else cause
-        failure = IssuerUnavailable(found.what, remedy=found.remedy)
-    elif isinstance(error, httpx.ConnectError):
-        cause = error
-        failure = IssuerUnavailable(
+    return None
+
+
+def _of_connection(error: Exception, options: EndpointOptions, peer: Peer) -> IssuerError:
+    if isinstance(error, httpx.ProxyError):
+        return _refused_by_proxy(error, options, peer)
+    if (found := cause_of(error, peer)) is not None:
+        return IssuerUnavailable(found.what, remedy=found.remedy)
+    if isinstance(error, httpx.ConnectError):
+        return IssuerUnavailable(
             f"no connection to {peer.name}", remedy=f"Check the host name in {peer.setting}, DNS, firewall and proxy."
         )
-    else:
-        failure = IssuerUnavailable(
-            f"the connection to {options.host} broke ({type(error).__name__})",
-            remedy="Wait: live tokens are served meanwhile. If it lasts, check that "
-            f"{options.address_setting} names an HTTP server, "
-            "with http:// or https:// as that server expects."
-            # In TLS 1.3 a server rejects a certificate only after the handshake, and may disconnect without an alert.
-            + (" Check that the issuer trusts the client's certificate." if options.auth == "tls_client_auth" else ""),
-        )
-    failure.__cause__ = cause
-    return failure
+    return IssuerUnavailable(
+        f"the connection to {options.host} broke ({type(error).__name__})",
+        remedy="Wait: live tokens are served meanwhile. If it lasts, check that "
+        f"{options.address_setting} names an HTTP server, with http:// or https:// as that server expects."
+        # In TLS 1.3 a server rejects a certificate only after the handshake, and may disconnect without an alert.
+        + (" Check that the issuer trusts the client's certificate." if options.auth == "tls_client_auth" else ""),
+    )
 
 
 def _refused_by_proxy(error: Exception, options: EndpointOptions, peer: Peer) -> IssuerError:

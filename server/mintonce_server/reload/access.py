@@ -1,7 +1,7 @@
 """What controls access and comes from files: TLS, policy, identities, credentials, keys. Reloaded when files change."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,30 +17,19 @@ from mintonce_server.auth.jwks import JwksUrl, Keys, parse_jwks, trusting
 from mintonce_server.auth.jwt import JwtIssuer
 from mintonce_server.common.clock import Clock
 from mintonce_server.common.files import FileError, require_not_writable, require_private
-from mintonce_server.common.oauth import HMAC_ALGORITHMS
 from mintonce_server.common.redis_url import Target, parse_redis_url
-from mintonce_server.common.trust import trust
 from mintonce_server.config import (
-    ENVIRONMENT,
     TLS_FILE_OPTIONS,
-    ClientSettings,
-    IssuerSettings,
     JwtIssuerSettings,
     Settings,
     access_check_of,
-    is_header_value,
     parse_policy,
-    proxy_url,
-    proxy_variables,
     secret_in,
 )
 from mintonce_server.core.errors import MintonceError, StoreUnavailable
 from mintonce_server.core.policy import OPEN, Policy
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.supervise import Start
-from mintonce_server.issuer.certificate import ClientCertificate, load_client_certificate
-from mintonce_server.issuer.options import ClientCredentials, EndpointSources
-from mintonce_server.issuer.signing import SigningKey, load_signing_key
 from mintonce_server.observability.logs import get_logger, know_secret
 from mintonce_server.observability.quiet import Reminder
 from mintonce_server.reload.files import (
@@ -142,7 +131,7 @@ class AccessFiles:
         """A secret in a file of its own; None while the file is absent, if it may be."""
 
         def load(content: Sequence[bytes]) -> Secret | None:
-            return _secret_of(content[0], path) if content else None
+            return secret_of(content[0], path) if content else None
 
         return self.add(name, [(path, require_private)], load, self.credentials_changed, may_be_absent=may_be_absent)
 
@@ -238,137 +227,14 @@ class AccessFiles:
                 self.access_changed()
 
 
-def _authorities(name: str, issuer: IssuerSettings, files: AccessFiles) -> Callable[[], bytes] | None:
-    """The issuer's CA bundle, or None for the system's. Raises MintonceError."""
-    if (path := issuer.ca_file) is None:
-        return None
-
-    def load(content: Sequence[bytes]) -> bytes:
-        try:
-            trust(content[0])
-        except ValueError as error:
-            remedy = "Write the certificates of the authorities as PEM (-----BEGIN CERTIFICATE-----)."
-            raise UnusableFile(f"{path}: {error}", remedy=remedy) from error
-        return content[0]
-
-    return files.add(f"ca_file of {name}", [(path, require_not_writable)], load)
-
-
-def issuer_sources(name: str, issuer: IssuerSettings, files: AccessFiles) -> EndpointSources:
-    """What of an issuer's settings comes from files or the environment. Raises MintonceError."""
-    return EndpointSources(
-        authorities=_authorities(name, issuer, files),
-        proxy=_proxy(name, issuer, files),
-        headers=_headers(name, issuer, files),
-    )
-
-
-def _proxy(name: str, issuer: IssuerSettings, files: AccessFiles) -> Callable[[str], Secret | None]:
-    if issuer.proxy == ENVIRONMENT:
-        proxies = proxy_variables()
-        return lambda url: Secret(found) if (found := proxies.proxy_for(url)) else None
-    if issuer.proxy is not None:
-        fixed = Secret(issuer.proxy)
-        return lambda _: fixed
-    if (path := issuer.proxy_file) is None:
-        return lambda _: None
-
-    def load(content: Sequence[bytes]) -> Secret:
-        secret = _secret_of(content[0], path)
-        try:
-            proxy_url(secret.reveal())
-        except ValueError:
-            is_proxy = False
-        else:
-            is_proxy = secret.reveal() != ENVIRONMENT
-        if not is_proxy:  # raised outside of the handler: no error may repeat the URL
-            remedy = "Write one line: http://USER:PASSWORD@HOST:PORT, or with https, socks5 or socks5h."
-            raise UnusableFile(f"{path} is not the URL of a proxy", remedy=remedy)
-        return secret
-
-    value = files.add(f"proxy of {name}", [(path, require_private)], load)
-    return lambda _: value()
-
-
-def _headers(name: str, issuer: IssuerSettings, files: AccessFiles) -> Callable[[], Mapping[str, Secret]]:
-    fixed = {header: Secret(text) for header, text in issuer.headers.items()}
-
-    def source(header: str, path: Path) -> FileValue[Secret]:
-        def load(content: Sequence[bytes]) -> Secret:
-            secret = _secret_of(content[0], path)
-            if not is_header_value(secret.reveal()):
-                remedy = "Write visible ASCII characters, and no line break."
-                raise UnusableFile(f"{path} cannot be the value of a header", remedy=remedy)
-            return secret
-
-        return files.add(f"header {header} of {name}", [(path, require_private)], load)
-
-    from_files = {header: source(header, path) for header, path in issuer.header_files.items()}
-    return lambda: fixed | {header: value() for header, value in from_files.items()}
-
-
-def _secret_of(data: bytes, path: Path) -> Secret:
+def secret_of(data: bytes, path: Path) -> Secret:
+    """The secret in a file's bytes, hidden in logs from now on. Raises UnusableFile."""
     try:
         secret = secret_in(data)
     except FileError as error:
         raise UnusableFile(f"{path} {error}", remedy=error.remedy) from error
     know_secret(secret)
     return secret
-
-
-def client_credentials(name: str, client: ClientSettings, files: AccessFiles) -> ClientCredentials:
-    """How the client authenticates at its issuer. Raises MintonceError if a file cannot be used."""
-    return ClientCredentials(
-        client.client_id,
-        extra=client.extra,
-        client_secrets=_secrets(name, client, files),
-        signing_key=_signing_key(name, client, files),
-        certificate=_certificate(name, client, files),
-        default_scopes=client.default_scopes,
-        hmac_algorithm=client.signing_algorithm or HMAC_ALGORITHMS[0],
-    )
-
-
-def _secrets(name: str, client: ClientSettings, files: AccessFiles) -> Callable[[], Sequence[Secret]] | None:
-    if (paths := client.client_secret_files) is not None:
-        first = files.secret(f"secret of {name}", paths[0])
-        others = [files.secret(f"second secret of {name}", path, may_be_absent=True) for path in paths[1:]]
-        return lambda: [secret for source in (first, *others) if (secret := source()) is not None]
-    fixed = client.client_secret
-    return (lambda: [fixed]) if fixed is not None else None
-
-
-def _signing_key(name: str, client: ClientSettings, files: AccessFiles) -> Callable[[], SigningKey] | None:
-    if (path := client.signing_key_file) is None:
-        return None
-    paths: list[tuple[Path, AccessCheck]] = [(path, require_private)]
-    if client.signing_certificate_file is not None:
-        paths.append((client.signing_certificate_file, require_not_writable))
-
-    def load(content: Sequence[bytes]) -> SigningKey:
-        try:
-            return load_signing_key(content[0], client.signing_algorithm, client.signing_key_id, *content[1:])
-        except ValueError as error:
-            remedy = "Write the key as PEM or JWK, without a password; leave signing_algorithm out, or let it match."
-            raise UnusableFile(f"{path}: {error}", remedy=remedy) from error
-
-    return files.add(f"signing key of {name}", paths, load, files.credentials_changed)
-
-
-def _certificate(name: str, client: ClientSettings, files: AccessFiles) -> Callable[[], ClientCertificate] | None:
-    if client.certificate_file is None or client.key_file is None:
-        return None
-    path = client.certificate_file
-    pair = [(path, require_not_writable), (client.key_file, require_private)]
-
-    def load(content: Sequence[bytes]) -> ClientCertificate:
-        try:
-            return load_client_certificate(content[0], content[1])
-        except ValueError as error:
-            remedy = "Replace both with a matching certificate and key."
-            raise UnusableFile(f"{path}: {error}", remedy=remedy) from error
-
-    return files.add(f"certificate of {name}", pair, load, files.credentials_changed)
 
 
 class StoreAccess:

@@ -74,7 +74,7 @@ CREDENTIALS = (
     ),
     Mutant(
         "a token that is over lives for as long as is stated",
-        "issuer/response.py",
+        "issuer/lifetime.py",
         "    if sent is not None and expiry <= sent:\n        return None\n",
         "    if sent is not None and expiry <= sent:\n        return stated\n",
         "a token is served past its own end",
@@ -82,7 +82,7 @@ CREDENTIALS = (
     ),
     Mutant(
         "whole seconds that are taken for exact ones",
-        "issuer/response.py",
+        "issuer/lifetime.py",
         "return max(seconds - WHOLE_SECOND, seconds / 2)",
         "return seconds",
         "a token is served past its own end",

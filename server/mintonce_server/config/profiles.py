@@ -94,7 +94,7 @@ _PROFILES: Final[Mapping[Provider, Profile]] = {
     ),
     "glewlwyd": Profile(
         token_url="https://{domain}/api/oidc/token",  # noqa: S106 - a URL
-        settings={"auth": "client_secret_basic", "basic_encoding": "none", "audience_parameter": "none"},
+        settings={"auth": "client_secret_basic", "basic_encoding": "none"},
     ),
 }
 PROFILES: Final[Mapping[str, Profile]] = dict(_PROFILES.items())

@@ -159,5 +159,5 @@ class _ClientIssuer:
             token_types=options.token_types,
             auth=options.auth,
             provider=options.provider,
-            secrets=proof.secret_texts(),
+            secrets=proof.secret_texts,
         )

@@ -10,7 +10,7 @@ from typing import Final
 from mintonce_server.core import text
 from mintonce_server.core.backoff import LONGEST_ASKED
 from mintonce_server.core.errors import IssuerError, IssuerMalformed, IssuerRefused, IssuerThrottled, IssuerUnavailable
-from mintonce_server.issuer.remedies import TRY_URL, remedy
+from mintonce_server.issuer.remedies import TRY_URL, remedy, remedy_of_outage
 
 REFUSED_FOR: Final = 30.0
 """Seconds without a retry after a refusal: long enough to correct the cause, short enough to notice the correction."""
@@ -33,7 +33,7 @@ _THROTTLED_CODES: Final = frozenset(
 _UNAVAILABLE_CODES: Final = frozenset({"temporarily_unavailable", "server_error"})
 
 _ABOUT_THE_REQUEST: Final = frozenset(
-    {"invalid_scope", "invalid_target", "invalid_request", "unsupported_grant_type", *_THROTTLED_CODES}
+    {"invalid_scope", "scope_invalid", "invalid_target", "invalid_request", "unsupported_grant_type", *_THROTTLED_CODES}
 )
 """Codes of a refusal that another credential would not change."""
 
@@ -97,7 +97,7 @@ def _refusal(refused: Refused, headers: Mapping[str, str], now_unix: float) -> I
     if 500 <= status < 600 or status == 408 or (400 <= status < 500 and code in _UNAVAILABLE_CODES):
         return IssuerUnavailable(
             f"{refused}: the issuer is unavailable",
-            remedy="Wait: live tokens are served meanwhile. See the issuer's status page if it lasts.",
+            remedy=remedy_of_outage(refused.auth),
             retry_after=retry_after(headers, now_unix),
             issuer_error=code,
         )

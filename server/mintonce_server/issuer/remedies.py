@@ -8,7 +8,7 @@ TRY_DIALECT: Final = 'If the issuer expects the other kind of body, set its requ
 TRY_URL: Final = "Check the issuer's token_url: its path is often /oauth/token, /oauth2/token or /connect/token."
 
 _CREDENTIALS: Final = (
-    "Check the client_id, and the secret in client_secret_files: its value, not its name or id. If both are right, "
+    "Check the client_id and the secret in client_secret_files: its value, not its name or id. If both are right, "
     "check that auth is the method that the client is registered with, and basic_encoding."
 )
 _KEY: Final = (
@@ -39,21 +39,26 @@ _SAYS_EXPIRED: Final = re.compile(r"\bexpired\b", re.IGNORECASE)
 _SAYS_AUDIENCE: Final = re.compile(r"\baud(ience)?\b", re.IGNORECASE)
 _SAYS_TIME: Final = re.compile(r"\b(exp|iat|nbf|expired|lifetime|not yet valid|too old)\b", re.IGNORECASE)
 
+_SCOPE: Final = (
+    "Request only scopes that the issuer knows and allows for this client; see default_scopes if callers request none."
+)
+
 _BY_CODE: Final[Mapping[str, str]] = {
     "invalid_grant": "Check at the issuer that this client may use the client_credentials grant, and is enabled.",
     "unauthorized_client": "Allow the client_credentials grant for this client at the issuer.",
     "unsupported_grant_type": "Enable the client_credentials grant at the issuer. " + TRY_DIALECT,
-    "invalid_scope": "Request only scopes that the issuer knows and allows for this client; see default_scopes if the "
-    "callers request none.",
+    "invalid_scope": _SCOPE,
     "invalid_target": "Register the audience at the issuer for this client; or set audience_parameter, if the issuer "
     "reads the audience from another one.",
+    "scope_invalid": _SCOPE,  # glewlwyd's spelling
     "access_denied": "Authorize the client for this audience at the issuer, and check the client_id.",
     "invalid_request": "Check the audience, the secret's characters and the extra parameters of the client. "
     + TRY_DIALECT,
 }
 _BY_STATUS: Final[Mapping[int, str]] = {
     400: "Check the client's audience, scopes and extra parameters. " + TRY_DIALECT,
-    403: "Check at the issuer that the client is authorized for this audience. A firewall may also be the cause.",
+    403: "Check the client_id and its secret or key; and at the issuer that the client is authorized for this audience, "
+    "and need not request a scope (default_scopes). A firewall may also be the cause.",
     404: TRY_URL,
     405: TRY_URL,
     406: TRY_URL,
@@ -105,6 +110,12 @@ _OF_PROVIDER: Final[Mapping[str, Mapping[str, str]]] = {
 
 _OF_CLIENT: Final = frozenset({"access_denied", "unauthorized_client"})
 """Codes that mean a wrong secret if the status is 401: Auth0 uses the first, Keycloak the second."""
+
+
+def remedy_of_outage(auth: str) -> str:
+    """For a 5xx."""
+    clock = " It may also be an assertion that the issuer finds expired: compare the clocks." if "jwt" in auth else ""
+    return f"Wait: live tokens are served meanwhile. See the issuer's status page if it lasts.{clock}"
 
 
 def remedy(status: int, code: str, auth: str, provider: str, said: str) -> str:

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, cast
 
@@ -75,7 +75,7 @@ class RequestContext:
         audience_scope: the scope that stood for the audience, or "". It is no granted scope.
         token_types: values of `token_type` that mean a bearer token, in lower case.
         auth, provider: see Refused.
-        secrets: what was sent and must not be repeated.
+        secrets: returns what was sent and must not be repeated.
     """
 
     issuer: str
@@ -91,7 +91,7 @@ class RequestContext:
     token_types: frozenset[str] = BEARER_TYPES
     auth: str = ""
     provider: str = ""
-    secrets: tuple[str, ...] = field(default=(), repr=False)
+    secrets: Callable[[], tuple[str, ...]] = field(default=tuple[str], repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ def may_accept_another(answer: Answer) -> bool:
 
 
 def _refused(status: int, fields: Mapping[str, object], request: RequestContext) -> Refused:
-    said = explanation(fields, request.secrets)
+    said = explanation(fields, request.secrets())
     return Refused(request.issuer, status, error_code(fields), said, request.auth, request.provider)
 
 

@@ -57,7 +57,8 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         store_access = StoreAccess(settings, files, clock)
         store = await parts.enter_async_context(store_of(settings, clock, files.keyring))
         clients = await parts.enter_async_context(_clients(settings, clock, files))
-        audiences = AudienceWarnings(_unchecked(settings), clock, granted_of, AUDIENCE_REMEDY)
+        several = settings.with_several_audiences
+        audiences = AudienceWarnings(_unchecked(settings), several, clock, granted_of, AUDIENCE_REMEDY)
         sink = sink_of(audit, audiences, granted_of, faults)
         broker = Broker(store, clients, clock, sink, _broker_options(settings))
         files.notify(on_access=broker.recheck, on_credentials=broker.credentials_changed)
@@ -223,6 +224,7 @@ async def _clients(settings: Settings, clock: Clock, files: AccessFiles) -> Asyn
                 credential_version=client.credential_version,
                 keep_warm=client.keep_warm,
                 issuer_account=f"{_address(settings.issuers[client.issuer])} {client.client_id}",
+                has_several_audiences=settings.issuers[client.issuer].several_audiences != "no",
                 turns=turns[client.issuer],
             )
             for name, client in settings.clients.items()
@@ -306,6 +308,7 @@ def _endpoint_options(issuer: IssuerSettings, settings: Settings) -> EndpointOpt
         basic_encoding=issuer.basic_encoding,
         audience_parameter=issuer.audience_parameter,
         audience_scope=issuer.audience_scope,
+        several_audiences=issuer.several_audiences,
         timeout=settings.mint_timeout,
         http2=issuer.http2,
         default_lifetime=issuer.default_lifetime,

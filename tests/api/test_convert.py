@@ -39,7 +39,7 @@ def test_a_malformed_key_is_refused_each_time() -> None:
     """What is remembered are keys, never that something was let through."""
     for _ in range(2):
         with pytest.raises(InvalidRequest):
-            key_of(request(client="billing", audience="with space"))
+            key_of(request(client="billing", audience="two  spaces"))
 
 
 @pytest.mark.parametrize(

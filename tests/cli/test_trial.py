@@ -124,7 +124,7 @@ async def test_an_audience_that_does_not_exist_is_tried_on_demand(place: Place) 
     [
         (("--mint", "b", AUDIENCE, "--yes"), "no client is registered as b"),
         (("--mint", "a", AUDIENCE), "no terminal to ask at"),
-        (("--mint", "a", "with space", "--yes"), "audience is malformed"),
+        (("--mint", "a", "two  spaces", "--yes"), "audience is malformed"),
     ],
 )
 async def test_what_cannot_be_tried_says_why(

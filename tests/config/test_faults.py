@@ -34,7 +34,7 @@ reqest = "json"
 issuer = "acm"
 client_id = ""
 client_secret_files = ["absent"]
-audiences = ["with space"]
+audiences = ["two  spaces"]
 extra = { grant_type = "password" }
 """
 

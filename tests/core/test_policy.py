@@ -241,3 +241,34 @@ def test_large_grants_are_remembered_within_the_same_bound() -> None:
     for number in range(2000):
         assert policy.decide(f"key:{number}", Act.GET, "x", API, (), granted) == DENIED
     assert sum(remembered(policy).values()) * 1000 // 16 <= MAX_DECISIONS
+
+
+SEVERAL = [
+    Rule("a", ("*",), ("c",), ("https://a.example/*",)),
+    Rule("b", ("*",), ("c",), ("https://b.example/",)),
+]
+
+
+@pytest.mark.parametrize(
+    ("audience", "allowed"),
+    [
+        ("https://a.example/x", True),
+        ("https://a.example/x https://b.example/", True),
+        ("https://b.example/ https://a.example/x https://a.example/y", True),
+        ("https://a.example/x https://c.example/", False),
+        ("https://c.example/ https://a.example/x", False),
+    ],
+)
+def test_each_of_several_audiences_must_be_allowed(audience: str, allowed: bool) -> None:
+    """By whatever rules; where spaces separate them."""
+    policy = Policy(SEVERAL, with_several=["c"])
+    assert policy.decide("key:x", Act.GET, "c", audience, ()).allowed is allowed
+    misses = policy.near_misses("key:x", Act.GET, "c", audience, ())
+    assert any(not miss.audience for miss in misses) is allowed
+
+
+def test_spaces_of_other_clients_are_part_of_the_name() -> None:
+    """Two names that are allowed do not allow the name that is made of both."""
+    policy = Policy([Rule("a", ("*",), ("c",), ("Orders", "API"))])
+    assert not policy.decide("key:x", Act.GET, "c", "Orders API", ()).allowed
+    assert Policy([Rule("a", ("*",), ("c",), ("Orders API",))]).decide("key:x", Act.GET, "c", "Orders API", ()).allowed

@@ -97,7 +97,14 @@ def test_a_literal_matches_only_itself(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("pattern", "fault"),
-    [("a***b", "three or more"), ("a b", "space"), ("ä", "ASCII"), ("a\n", "ASCII"), ("a" * 1025, "1024 characters")],
+    [
+        ("a***b", "three or more"),
+        ("a  b", "two in a row"),
+        (" a-name", "begins"),
+        ("a-name ", "ends"),
+        ("a\n", "printed"),
+        ("a" * 1025, "1024 characters"),
+    ],
 )
 def test_a_malformed_pattern_is_refused(pattern: str, fault: str) -> None:
     """And the message does not repeat it."""
@@ -105,6 +112,26 @@ def test_a_malformed_pattern_is_refused(pattern: str, fault: str) -> None:
     with pytest.raises(ValueError, match="the pattern") as caught:
         Pattern(pattern)
     assert pattern not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["a b", "ä", "a\n"])
+def test_only_patterns_of_audiences_have_spaces_and_other_scripts(text: str) -> None:
+    """No caller, client or scope has such a name: it would be a mistake, or a look-alike."""
+    assert "ASCII" in pattern_fault(text, of_audiences=False)
+
+
+@pytest.mark.parametrize("pattern", ["https://a*", "https://a**", "**a b", "* *", "a*"])
+def test_no_wildcard_matches_a_space(pattern: str) -> None:
+    """It may separate several audiences: one that is allowed must not bring others along."""
+    assert not Pattern(pattern).matches("https://a https://b")
+    assert not Pattern(pattern).matches("a b c")
+
+
+def test_a_pattern_may_name_an_audience_with_spaces() -> None:
+    """In any script, word by word."""
+    assert Pattern("Bücher API").matches("Bücher API")
+    assert Pattern("Bücher *").matches("Bücher API")
+    assert not Pattern("Bücher *").matches("Bücher API v2")
 
 
 class Counting(str):

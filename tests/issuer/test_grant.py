@@ -35,7 +35,9 @@ def jwt(**claims: object) -> str:
 
 def read(token: str, scope: object = None, check: AudienceCheck = "warn", audience: str = AUDIENCE) -> Minted:
     body = {"access_token": token, "expires_in": 60} | ({} if scope is None else {"scope": scope})
-    asked = request_context("login.example.com", ("asked",), 0.0, 0.0, audience=audience, audience_check=check)
+    asked = request_context(
+        "login.example.com", ("asked",), 0.0, 0.0, audiences=(audience,) if audience else (), audience_check=check
+    )
     return read_answer(Answer(200, {}, json.dumps(body).encode()), asked)
 
 

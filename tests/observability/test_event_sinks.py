@@ -43,7 +43,7 @@ def lines(log: io.StringIO) -> list[dict[str, Any]]:
 
 def test_another_audience_is_reported_with_both(log: io.StringIO) -> None:
     """And with the key's hash, and what to do."""
-    AudienceWarnings([], ManualClock(), granted_of, AUDIENCE_REMEDY).look_at(posted(OTHER))
+    AudienceWarnings([], [], ManualClock(), granted_of, AUDIENCE_REMEDY).look_at(posted(OTHER))
     (line,) = lines(log)
     assert (line["event"], line["level"]) == ("audience_differs", "warning")
     assert (line["key_hash"], line["client"], line["asked"], line["granted"]) == (
@@ -59,7 +59,7 @@ def test_another_audience_is_reported_with_both(log: io.StringIO) -> None:
 def test_a_token_that_was_refused_for_it_is_reported_too(log: io.StringIO) -> None:
     """The error itself does not say what the token is for, since callers get it."""
     error = WrongAudience("another audience", remedy="Mend it.", grant=Grant((), OTHER))
-    AudienceWarnings([], ManualClock(), granted_of, AUDIENCE_REMEDY).look_at(posted((), error=error))
+    AudienceWarnings([], [], ManualClock(), granted_of, AUDIENCE_REMEDY).look_at(posted((), error=error))
     (line,) = lines(log)
     assert (line["granted"], line["refused"]) == (list(OTHER), True)
 
@@ -71,14 +71,14 @@ def test_a_token_that_was_refused_for_it_is_reported_too(log: io.StringIO) -> No
 )
 def test_others_are_not(log: io.StringIO, event: Minted, unchecked: list[str]) -> None:
     """There is nothing to compare, or the settings turn the comparison off."""
-    AudienceWarnings(unchecked, ManualClock(), granted_of, AUDIENCE_REMEDY).look_at(event)
+    AudienceWarnings(unchecked, [], ManualClock(), granted_of, AUDIENCE_REMEDY).look_at(event)
     assert lines(log) == []
 
 
 def test_it_is_reported_now_and_then_and_not_for_each_mint(log: io.StringIO) -> None:
     """Once a key and ten minutes, and for so many keys a minute."""
     clock = ManualClock()
-    warnings = AudienceWarnings([], clock, granted_of, AUDIENCE_REMEDY)
+    warnings = AudienceWarnings([], [], clock, granted_of, AUDIENCE_REMEDY)
     for _ in range(3):
         warnings.look_at(posted(OTHER))
     assert len(lines(log)) == 1

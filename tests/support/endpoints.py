@@ -25,6 +25,7 @@ def endpoint_options(token_url: str | None, **changes: Any) -> EndpointOptions:
         "basic_encoding": "form",
         "audience_parameter": "resource",
         "audience_scope": "{audience}",
+        "several_audiences": "no",
         "timeout": 10.0,
         "http2": False,
         "default_lifetime": None,
@@ -46,7 +47,7 @@ def request_context(
     plain: dict[str, Any] = {
         "default_lifetime": None,
         "allow_bound_tokens": False,
-        "audience": "",
+        "audiences": (),
         "audience_check": "warn",
         "took": 0.0,
     }

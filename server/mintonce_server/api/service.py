@@ -23,7 +23,7 @@ class TokenService:
 
     async def GetToken(self, request: tokens_pb2.GetTokenRequest, call: Call) -> tokens_pb2.GetTokenResponse:
         with self._authorizer.authorize(call, Act.GET) as scope:
-            key, min_ttl = key_of(request), min_ttl_of(request)
+            key, min_ttl = self._broker.canonical(key_of(request)), min_ttl_of(request)
             scope.allow(key)
             served = self._broker.peek(key, min_ttl)
             if served is None:
@@ -40,7 +40,7 @@ class TokenService:
     ) -> AsyncGenerator[tokens_pb2.WatchTokenResponse, None]:
         call.request_id()
         with self._authorizer.authorize(call, Act.WATCH, watching=True) as scope:
-            key = key_of(request)
+            key = self._broker.canonical(key_of(request))
             scope.allow(key)
             watch = self._broker.watch(key, call.deadline(), scope.admit_mint, scope.check, scope.name)
             async with aclosing(watch) as tokens:
@@ -53,7 +53,7 @@ class TokenService:
     async def RejectToken(self, request: tokens_pb2.RejectTokenRequest, call: Call) -> tokens_pb2.RejectTokenResponse:
         call.request_id()
         with self._authorizer.authorize(call, Act.REJECT) as scope:
-            key, scope.rejected = key_of(request), rejected_of(request)
+            key, scope.rejected = self._broker.canonical(key_of(request)), rejected_of(request)
             scope.allow(key)
             scope.admit_reject()
             was_current = await self._broker.reject(key, scope.rejected, scope.name)
@@ -87,7 +87,7 @@ class AdminService:
     async def RotateToken(self, request: admin_pb2.RotateTokenRequest, call: Call) -> admin_pb2.RotateTokenResponse:
         call.request_id()
         with self._authorizer.authorize(call, Act.ADMIN) as scope:
-            key = key_of(request)
+            key = self._broker.canonical(key_of(request))
             scope.allow(key)
             scope.admit_mint()
             before, after = await self._broker.rotate(key, call.deadline(), scope.name)

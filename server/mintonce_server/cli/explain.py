@@ -2,11 +2,11 @@
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from mintonce_server.config import load, visible
+from mintonce_server.config import Settings, load, visible
 from mintonce_server.config.policy_file import read_policy
 from mintonce_server.core.errors import MintonceError
 from mintonce_server.core.key import TokenKey
@@ -49,13 +49,13 @@ def run_explain(options: argparse.Namespace) -> int:
     """Print the report. 0: everything is allowed; 1: something is not. Raises MintonceError for invalid arguments."""
     key = TokenKey.of(options.client, options.audience, options.scope)
     acts = [Act(act) for act in options.act or ("get",)]
-    policy, audiences = _sources(options)
-    obstacles = [] if audiences is None else list(_obstacles(key, audiences))
+    policy, settings = _sources(options)
+    others = [] if settings is None else [f"also: {text}" for text in obstacles(key, settings)]
     question, granted = (key.client, key.audience, key.scopes), tuple(sorted(set(options.granted)))
     report = explain(policy, options.caller, *question, acts, granted)
-    sys.stdout.writelines(f"{line}\n" for line in (*report, *obstacles))
+    sys.stdout.writelines(f"{line}\n" for line in (*report, *others))
     allowed = all(policy.decide(options.caller, act, *question, granted).allowed for act in acts)
-    return ALLOWED if allowed and not obstacles else DENIED
+    return ALLOWED if allowed and not others else DENIED
 
 
 def explain(
@@ -99,8 +99,8 @@ def _hint(caller: str) -> str:
     return ": names of callers are spiffe://DOMAIN/PATH, jwt:ISSUER:SUBJECT or key:NAME"
 
 
-def _sources(options: argparse.Namespace) -> tuple[Policy, Mapping[str, Sequence[str]] | None]:
-    """The policy and, if the settings were read, the allowed audiences of each client."""
+def _sources(options: argparse.Namespace) -> tuple[Policy, Settings | None]:
+    """The policy, and the settings if they were read."""
     if options.policy is not None:
         return read_policy(options.policy), None
     settings = load(options.config)
@@ -109,13 +109,20 @@ def _sources(options: argparse.Namespace) -> tuple[Policy, Mapping[str, Sequence
             "no policy_file is set: everyone who can reach the server may get everything",
             remedy="Set policy_file, or name a file with --policy.",
         )
-    audiences = {name: client.audiences for name, client in settings.clients.items()}
-    return read_policy(settings.policy_file, audiences.keys()), audiences
+    return policy_of(settings, settings.policy_file), settings
 
 
-def _obstacles(key: TokenKey, audiences: Mapping[str, Sequence[str]]) -> Iterator[str]:
+def policy_of(settings: Settings, path: Path) -> Policy:
+    """The policy in a file, for the clients of these settings. Raises SettingsError."""
+    return read_policy(path, settings.clients.keys(), settings.with_several_audiences)
+
+
+def obstacles(key: TokenKey, settings: Settings) -> Iterator[str]:
     """Obstacles outside of the policy."""
-    if key.client not in audiences:
-        yield f"also: no client is registered as {key.client}"
-    elif key.audience not in audiences[key.client] and "*" not in audiences[key.client]:
-        yield f"also: client {key.client} may not get tokens for this audience; see `audiences` in its settings"
+    if (client := settings.clients.get(key.client)) is None:
+        yield f"no client is registered as {key.client}"
+        return
+    several = key.client in settings.with_several_audiences
+    names = key.audience.split(" ") if several else [key.audience]
+    if "*" not in client.audiences and not set(names) <= set(client.audiences):
+        yield f"client {key.client} may not get tokens for this audience; see `audiences` in its settings"

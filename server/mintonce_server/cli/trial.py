@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TextIO
 
 from mintonce_server import app
+from mintonce_server.cli.explain import obstacles, policy_of
 from mintonce_server.config import Settings, load, visible
-from mintonce_server.config.policy_file import read_policy
 from mintonce_server.core.errors import IssuerError, MintonceError
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.policy import Act, Policy
@@ -54,15 +54,12 @@ def run_trial(options: argparse.Namespace) -> int:
 
 
 def _check_client(settings: Settings, key: TokenKey) -> None:
-    client = settings.clients.get(key.client)
-    if client is None:
+    if key.client not in settings.clients:
         raise NoTrial(
             f"no client is registered as {key.client}", remedy=f"Known names: {', '.join(sorted(settings.clients))}."
         )
-    if key.audience not in client.audiences and "*" not in client.audiences:
-        raise NoTrial(
-            f"client {key.client} may not get tokens for this audience", remedy="See `audiences` in its settings."
-        )
+    for obstacle in obstacles(key, settings):
+        raise NoTrial(obstacle, remedy="See `audiences` in its settings.")
 
 
 def _ask(settings: Settings, key: TokenKey, tokens: int, *, is_agreed: bool) -> None:
@@ -79,7 +76,7 @@ def _ask(settings: Settings, key: TokenKey, tokens: int, *, is_agreed: bool) -> 
 
 
 async def _try(settings: Settings, key: TokenKey, out: TextIO, *, with_unknown: bool) -> int:
-    policy = None if settings.policy_file is None else read_policy(settings.policy_file, settings.clients.keys())
+    policy = None if settings.policy_file is None else policy_of(settings, settings.policy_file)
     async with app.issuer_of(settings, key.client) as issuer:
         try:
             minted = await issuer.mint(key)
@@ -148,7 +145,8 @@ def _audience(key: TokenKey, minted: Minted, settings: Settings) -> str:
         sent += ' (not sent: audience_parameter = "none")'
     if not minted.audience:
         return f"{sent}; granted: cannot be seen in the token"
-    differs = bool(key.audience) and key.audience not in minted.audience
+    asked = key.audience.split(" ") if key.client in settings.with_several_audiences else [key.audience]
+    differs = bool(key.audience) and not set(asked) <= set(minted.audience)
     return f"{sent}; granted: {_names(minted.audience)}" + (", WHICH DIFFERS" if differs else "")
 
 

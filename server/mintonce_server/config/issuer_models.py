@@ -87,6 +87,11 @@ class IssuerSettings(Section):
     audience_scope: AudienceScope = Field(
         default="{audience}", description="Scope that names the audience if `audience_parameter` is `scope`."
     )
+    several_audiences: Annotated[Literal["no", "repeat", "space"], Kind("`no`, `repeat` or `space`")] = Field(
+        default="no",
+        description="Whether spaces in an audience separate several, for which one token is: `repeat` sends the"
+        " parameter for each (RFC 8707), `space` sends one with all. `no`: a space is part of a name.",
+    )
     http2: Flag = Field(default=False, description="Offer HTTP/2.")
     default_lifetime: Duration | None = Field(
         default=None,

@@ -233,6 +233,12 @@ class Settings(ServerSettings, BaseSettings):
         """Whether callers must prove who they are."""
         return bool((self.tls and self.tls.client_ca_file) or self.jwt_issuers or self.api_keys_file)
 
+    @property
+    def with_several_audiences(self) -> frozenset[str]:
+        """Clients for which spaces in an audience separate several."""
+        several = {name for name, issuer in self.issuers.items() if issuer.several_audiences != "no"}
+        return frozenset(name for name, client in self.clients.items() if client.issuer in several)
+
     @classmethod
     def from_sources(cls, *sources: PydanticBaseSettingsSource) -> Self:
         """Merge the sources; earlier ones win. Raises ValidationError, which holds values and must not leak."""

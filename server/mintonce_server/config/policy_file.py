@@ -29,7 +29,9 @@ _Note = Callable[[str, str, str], None]
 """Takes the place in the rule, what is wrong, and the remedy."""
 
 
-def read_policy(path: Path, clients: Collection[str] | None = None) -> Policy:
+def read_policy(
+    path: Path, clients: Collection[str] | None = None, with_several: Collection[str] = frozenset()
+) -> Policy:
     """The policy of a file that only its owner can write. Raises SettingsError with every issue."""
     try:
         data = read_file(path)
@@ -37,15 +39,18 @@ def read_policy(path: Path, clients: Collection[str] | None = None) -> Policy:
     except FileError as error:
         issue = file_issue(str(path), error)
     else:
-        return parse_policy(data, str(path), clients)
+        return parse_policy(data, str(path), clients, with_several)
     raise SettingsError([issue])
 
 
-def parse_policy(data: bytes, where: str, clients: Collection[str] | None = None) -> Policy:
+def parse_policy(
+    data: bytes, where: str, clients: Collection[str] | None = None, with_several: Collection[str] = frozenset()
+) -> Policy:
     """The policy that the bytes of a file describe. Raises SettingsError with every issue.
 
     `where` is the name of the file. `clients` are the registered names: the policy's `remarks` then list patterns that
     match none of them. That is not an issue, because a rule may be written before its client is registered.
+    `with_several`: see Policy.
     """
     issues: list[ValidationIssue] = []
     rules = list(_rules(_tables(data, where), where, issues))
@@ -53,7 +58,7 @@ def parse_policy(data: bytes, where: str, clients: Collection[str] | None = None
         issues.append(ValidationIssue(where, "there is no rule, so every call would be denied", _SHAPE))
     if issues:
         raise SettingsError(issues[:MAX_ISSUES])
-    return Policy(rules, () if clients is None else tuple(_remarks(rules, clients)))
+    return Policy(rules, () if clients is None else tuple(_remarks(rules, clients)), with_several)
 
 
 def _tables(data: bytes, where: str) -> dict[str, Any]:
@@ -141,7 +146,7 @@ def _texts(table: dict[str, Any], key: str, note: _Note) -> list[str] | None:
 
 def _check_patterns(key: str, texts: list[str], note: _Note) -> None:
     for index, text in enumerate(texts, 1):
-        if error := pattern_fault(text):
+        if error := pattern_fault(text, of_audiences=key == "audiences"):
             note(f"{key}, entry {index}", error, "See docs/security/policy.md for patterns.")
         elif not text and key not in ("audiences", "scopes"):
             note(

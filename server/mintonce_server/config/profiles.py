@@ -51,7 +51,7 @@ _PROFILES: Final[Mapping[Provider, Profile]] = {
     ),
     "hydra": Profile(
         token_url="https://{domain}/oauth2/token",  # noqa: S106 - a URL
-        settings={"auth": "client_secret_basic", "audience_parameter": "audience"},
+        settings={"auth": "client_secret_basic", "audience_parameter": "audience", "several_audiences": "space"},
     ),
     "spring": Profile(
         token_url="https://{domain}/oauth2/token",  # noqa: S106 - a URL
@@ -77,7 +77,12 @@ _PROFILES: Final[Mapping[Provider, Profile]] = {
     ),
     "oidc-provider": Profile(
         token_url="https://{domain}/token",  # noqa: S106 - a URL
-        settings={"auth": "client_secret_basic", "audience_parameter": "resource", "assertion_audience": "issuer"},
+        settings={
+            "auth": "client_secret_basic",
+            "audience_parameter": "resource",
+            "several_audiences": "repeat",
+            "assertion_audience": "issuer",
+        },
     ),
     "oauth2-server": Profile(
         address='token_url = "https://HOST/…"',

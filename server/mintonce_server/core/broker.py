@@ -93,6 +93,7 @@ class Broker:
         minter = LeasedMinter(store, clock, sink, wakeups, attempts, options.mint_deadline)
         outage_minter = OutageMinter(allowed=options.mint_in_outage, attempts=attempts, clock=clock, sink=sink, rng=rng)
         self.key_hash = store.key_hash
+        self._clients = clients
         self._store = store
         self._clock = clock
         self._flights = flights
@@ -110,6 +111,10 @@ class Broker:
     def tasks(self) -> list[Coroutine[Any, Any, None]]:
         """The same, started once."""
         return [start() for start in self.endless().values()]
+
+    def canonical(self, key: TokenKey) -> TokenKey:
+        """See Clients.canonical."""
+        return self._clients.canonical(key) if " " in key.audience else key
 
     def peek(self, key: TokenKey, min_ttl: float = 0.0) -> Served | None:
         """The hot path: no I/O, no lock, no await. None: call `get`."""

@@ -1,7 +1,7 @@
 """The OAuth clients that are registered here."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mintonce_server.core.errors import PermissionDenied, UnknownClient
 from mintonce_server.core.key import TokenKey
@@ -19,6 +19,7 @@ class OAuthClient:
         audiences: what its tokens may be for; ("*",) for anything.
         credential_version: rises with every new secret; older tokens and negative records then count no more.
         keep_warm: refresh its tokens even when no caller asks for them.
+        has_several_audiences: spaces in an audience separate several, and a token is for all of them.
         turns: bounds the POSTs under way; shared by all clients of one issuer.
         issuer_account: tells accounts at issuers apart, for what their keys share: a token URL and a client_id.
     """
@@ -29,6 +30,7 @@ class OAuthClient:
     credential_version: int = 1
     keep_warm: bool = False
     issuer_account: str = ""
+    has_several_audiences: bool = False
     turns: Turns = field(default_factory=Turns, compare=False, repr=False)
 
     def account(self, proof: str) -> str:
@@ -36,7 +38,10 @@ class OAuthClient:
         return f"{self.issuer_account} {proof}"
 
     def allows(self, audience: str) -> bool:
-        return audience in self.audiences or ANY_AUDIENCE in self.audiences
+        """Whether a token may be for this audience, or for all of these."""
+        if ANY_AUDIENCE in self.audiences or audience in self.audiences:
+            return True
+        return self.has_several_audiences and all(name in self.audiences for name in audience.split(" "))
 
 
 class Clients:
@@ -44,6 +49,13 @@ class Clients:
 
     def __init__(self, clients: Iterable[OAuthClient]) -> None:
         self._by_name: Mapping[str, OAuthClient] = {client.name: client for client in clients}
+
+    def canonical(self, key: TokenKey) -> TokenKey:
+        """The key with its audiences in order, if they are several: another order is the same key."""
+        client = self._by_name.get(key.client)
+        if " " not in key.audience or client is None or not client.has_several_audiences:
+            return key
+        return replace(key, audience=" ".join(sorted(set(key.audience.split(" ")))))
 
     def for_key(self, key: TokenKey) -> OAuthClient:
         """The client that mints for a key. Raises UnknownClient or PermissionDenied."""

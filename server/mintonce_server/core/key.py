@@ -14,8 +14,6 @@ MAX_SCOPES: Final = 64
 MAX_SCOPE: Final = 256
 
 _CLIENT = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# Printable ASCII without space: wide enough for every audience seen (URIs, URNs, words), narrow enough for a log line.
-_AUDIENCE = re.compile(rf"[\x21-\x7e]{{0,{MAX_AUDIENCE}}}")
 # RFC 6749, section 3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
 _SCOPE = re.compile(rf"[\x21\x23-\x5b\x5d-\x7e]{{1,{MAX_SCOPE}}}")
 
@@ -34,8 +32,10 @@ class TokenKey:
         scopes = tuple(sorted(set(scopes)))
         if not _CLIENT.fullmatch(client):
             raise _invalid("client", "1 to 64 characters of A-Z a-z 0-9 . _ -")
-        if not _AUDIENCE.fullmatch(audience):
-            raise _invalid("audience", f"at most {MAX_AUDIENCE} printable ASCII characters without spaces")
+        if not _is_audience(audience):
+            raise _invalid(
+                "audience", f"at most {MAX_AUDIENCE} printable characters, with single spaces only between words"
+            )
         if len(scopes) > MAX_SCOPES:
             raise _invalid("scopes", f"at most {MAX_SCOPES} scopes")
         if not all(map(_SCOPE.fullmatch, scopes)):
@@ -46,6 +46,14 @@ class TokenKey:
         """Each part behind its length, so that no two keys share a form: 6:orders,22:https://api.example.com,0:"""
         parts = (self.client, self.audience, *self.scopes)
         return b",".join(b"%d:%s" % (len(part), part) for part in (text.encode() for text in parts))
+
+
+def _is_audience(text: str) -> bool:
+    """Whether it can name an audience: most are URIs or words, but some issuers have names in any script.
+
+    Single spaces may separate words: they are part of a name, or separate several names, as the issuer has it.
+    """
+    return len(text) <= MAX_AUDIENCE and text.isprintable() and (not text or "" not in text.split(" "))
 
 
 class KeyHasher:

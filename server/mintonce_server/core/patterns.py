@@ -1,7 +1,8 @@
 """Texts with wildcards, as the policy writes them.
 
-`*` stands for any run of characters except `/` and `:`, the empty run too; `**` for any run at all. A pattern that is
-`*` and nothing else matches everything. All else stands for itself; small and capital letters differ.
+`*` stands for any run of characters except `/`, `:` and space, the empty run too; `**` for any run without a space. A
+pattern that is `*` or `**` and nothing else matches everything. All else stands for itself; small and capital letters
+differ. No wildcard matches a space, because it may separate several names.
 """
 
 from collections.abc import Iterable
@@ -13,12 +14,16 @@ MAX_PATTERN: Final = 1024
 _BORDERS: Final = frozenset("/:")
 
 
-def pattern_fault(text: str) -> str:
-    """What is wrong with a pattern; "" when nothing is."""
+def pattern_fault(text: str, *, of_audiences: bool = True) -> str:
+    """What is wrong with a pattern; "" when nothing is. Only audiences may have spaces and other scripts."""
     if len(text) > MAX_PATTERN:
         return f"is longer than {MAX_PATTERN} characters"
-    if not all("\x21" <= char <= "\x7e" for char in text):
-        return "has a space or a character beyond printable ASCII, which no name has"
+    if not of_audiences and not all("\x21" <= char <= "\x7e" for char in text):
+        return "has a space or a character beyond printable ASCII, which no such name has"
+    if not text.isprintable():
+        return "has a character that cannot be printed, which no name has"
+    if text != " ".join(text.split()):
+        return "begins or ends with a space, or has two in a row"
     if "***" in text:
         return "has three or more * in a row"
     return ""
@@ -31,32 +36,33 @@ class Pattern:
     This is an automaton whose states are the bits of a number: its work is that of one look at each character.
     """
 
-    __slots__ = ("_any", "_end", "_literal", "_masks", "_prefix", "_start", "_within", "text")
+    __slots__ = ("_any", "_end", "_everything", "_literal", "_masks", "_prefix", "_start", "_within", "text")
 
     def __init__(self, text: str) -> None:
         if fault := pattern_fault(text):
             raise ValueError(f"the pattern {fault}")
         self.text = text
         self._literal = "*" not in text
+        self._everything = text in ("*", "**")
         self._prefix = text.partition("*")[0]
         self._masks: dict[str, int] = {}
         self._any = self._within = 0
         if not self._literal:
-            self._compile("**" if text == "*" else text)
+            self._compile(text)
 
     def __repr__(self) -> str:
         return f"Pattern({self.text!r})"
 
     def matches(self, text: str) -> bool:
         """Whether the whole text is what the pattern describes."""
-        if self._literal:
-            return text == self.text
+        if self._literal or self._everything:
+            return self._everything or text == self.text
         if not text.startswith(self._prefix):
             return False
         here, runs = self._start, self._any | self._within
         for char in text:
             on = (here & self._masks.get(char, 0)) << 1
-            stay = here & (self._any if char in _BORDERS else runs)
+            stay = 0 if char == " " else here & (self._any if char in _BORDERS else runs)
             here = on | stay
             if not here:
                 return False

@@ -1,7 +1,7 @@
 """Which caller may have which token. Deny by default; rules only allow."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -145,7 +145,11 @@ class Policy:
         remarks: what looks like a mistake in the rules, and does no harm: a sentence each.
     """
 
-    def __init__(self, rules: Iterable[Rule], remarks: Sequence[str] = ()) -> None:
+    def __init__(
+        self, rules: Iterable[Rule], remarks: Sequence[str] = (), with_several: Collection[str] = frozenset()
+    ) -> None:
+        """`with_several`: clients for which spaces in an audience separate several. Each of them must be allowed."""
+        self._with_several = frozenset(with_several)
         self.rules = tuple(rules)
         self.remarks = tuple(remarks)
         self._known: dict[str, _Known] = {}
@@ -171,7 +175,16 @@ class Policy:
             known = self._meet(caller_name)
         question = (act, client, audience, tuple(scopes), granted)
         decision = known.decisions.get(question)
-        return decision if decision is not None else self._remember(known, question, _decide(known.rules, question))
+        if decision is not None:
+            return decision
+        return self._remember(known, question, _decide_all(known.rules, self._each(question)))
+
+    def _each(self, question: _Question) -> list[_Question]:
+        """One question for each audience."""
+        act, client, audience, scopes, granted = question
+        if client not in self._with_several:
+            return [question]
+        return [(act, client, name, scopes, granted) for name in audience.split(" ")]
 
     def may_administer(self, caller_name: str) -> bool:
         """Whether there is anything at all that the caller administers."""
@@ -189,7 +202,9 @@ class Policy:
         """For each rule for this caller, in their order, what stands in the way."""
         known = self._known.get(caller_name)
         rules = known.rules if known else self._rules_for(caller_name)
-        return tuple(rule.misses(act, client, audience, scopes, granted) for rule in rules)
+        questions = self._each((act, client, audience, tuple(scopes), granted))
+        denied = next((each for each in questions if not _decide(rules, each).allowed), questions[0])
+        return tuple(rule.misses(*denied) for rule in rules)
 
     def _rules_for(self, caller_name: str) -> tuple[Rule, ...]:
         if not _NAME.fullmatch(caller_name):
@@ -225,6 +240,12 @@ class Policy:
 def _weight(question: _Question) -> int:
     """What remembering it costs: an issuer may grant a thousand scopes at once."""
     return 1 + len(question[4]) // 16
+
+
+def _decide_all(rules: Iterable[Rule], questions: Sequence[_Question]) -> Decision:
+    """Allowed if each is, perhaps by different rules; the first one's rule is named."""
+    decisions = [_decide(rules, question) for question in questions]
+    return decisions[0] if all(decision.allowed for decision in decisions) else DENIED
 
 
 def _decide(rules: Iterable[Rule], question: _Question) -> Decision:

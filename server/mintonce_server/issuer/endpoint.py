@@ -10,7 +10,7 @@ from mintonce_server.core.token import Minted
 from mintonce_server.issuer.auth import ClientAuthentication, ClientProof, authentication
 from mintonce_server.issuer.discovery import Discovery, IssuerMetadata, NoDiscovery, OnFailure, OnRead
 from mintonce_server.issuer.http import HttpTransport
-from mintonce_server.issuer.options import AUDIENCE, FIXED, ClientCredentials, EndpointOptions, EndpointSources
+from mintonce_server.issuer.options import FIXED, ClientCredentials, EndpointOptions, EndpointSources
 from mintonce_server.issuer.request import Parameters, mint_request, read_request
 from mintonce_server.issuer.response import Answer, RequestContext, may_accept_another, read_answer
 
@@ -89,6 +89,7 @@ class _ClientIssuer:
             options.audience_scope,
             credentials.default_scopes,
             credentials.extra,
+            options.several_audiences,
         )
         self._has_certificate = credentials.certificate is not None
         self._authentication = authenticator
@@ -144,7 +145,6 @@ class _ClientIssuer:
 
     def _context(self, key: TokenKey, proof: ClientProof, started_at: float) -> RequestContext:
         options = self._options
-        by_scope = options.audience_parameter == "scope" and key.audience
         return RequestContext(
             issuer=options.host,
             scopes=key.scopes or self._wanted.default_scopes,
@@ -152,10 +152,10 @@ class _ClientIssuer:
             now_unix=self._clock.unix(),
             default_lifetime=options.default_lifetime,
             allow_bound_tokens=options.allow_bound_tokens,
-            audience=key.audience,
+            audiences=self._wanted.audiences(key) if key.audience else (),
             audience_check=options.audience_check,
             took=self._clock.monotonic() - started_at,
-            audience_scope=options.audience_scope.replace(AUDIENCE, key.audience) if by_scope else "",
+            audience_scopes=frozenset(self._wanted.audience_scopes(key)),
             token_types=options.token_types,
             auth=options.auth,
             provider=options.provider,

@@ -49,6 +49,8 @@ def client_identity(options: EndpointOptions, asked: Asked) -> str:
         identity["issuer"] = options.issuer
     if options.audience_parameter == "scope":
         identity["audience_scope"] = options.audience_scope
+    if options.several_audiences != "no":
+        identity["several_audiences"] = options.several_audiences
     if asked.default_scopes:
         identity["default_scopes"] = sorted(asked.default_scopes)
     if asked.headers:

@@ -17,6 +17,7 @@ JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON
 Dialect = Literal["json", "form"]
 AudienceParameter = Literal["audience", "resource", "scope", "none"]
 BasicEncoding = Literal["form", "none"]
+SeveralAudiences = Literal["no", "repeat", "space"]
 
 AUDIENCE: Final = "{audience}"
 """In `audience_scope`: where the audience stands."""
@@ -43,6 +44,8 @@ class EndpointOptions:
         audience_parameter: how a form names the audience: "resource" as in RFC 8707, "audience", "scope" for a scope
             that is made of it, or "none". In the json dialect it is "audience", unless it is "none".
         audience_scope: for "scope": the scope, with AUDIENCE in it.
+        several_audiences: what a space in an audience means: nothing ("no"), or that the parameter is repeated for each
+            word ("repeat"), or that it has several words ("space").
         timeout: seconds for a whole mint: connecting, sending, waiting, reading.
         default_lifetime: seconds, for an issuer that does not state a lifetime in `expires_in`.
         token_types: values of `token_type` that mean a bearer token, in lower case.
@@ -63,6 +66,7 @@ class EndpointOptions:
     basic_encoding: BasicEncoding
     audience_parameter: AudienceParameter
     audience_scope: str
+    several_audiences: SeveralAudiences
     timeout: float
     http2: bool
     default_lifetime: float | None

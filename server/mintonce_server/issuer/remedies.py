@@ -57,8 +57,8 @@ _BY_CODE: Final[Mapping[str, str]] = {
 }
 _BY_STATUS: Final[Mapping[int, str]] = {
     400: "Check the client's audience, scopes and extra parameters. " + TRY_DIALECT,
-    403: "Check the client_id and its secret or key; and at the issuer that the client is authorized for this audience, "
-    "and need not request a scope (default_scopes). A firewall may also be the cause.",
+    403: "Check the client_id and its secret or key; and at the issuer that the client is authorized for this "
+    "audience, and need not request a scope (default_scopes). A firewall may also be the cause.",
     404: TRY_URL,
     405: TRY_URL,
     406: TRY_URL,

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from mintonce_server.common.oauth import OWN_PARAMETERS
 from mintonce_server.core.key import TokenKey
 from mintonce_server.issuer.auth import ClientProof
-from mintonce_server.issuer.options import AUDIENCE, JSON, AudienceParameter, Dialect
+from mintonce_server.issuer.options import AUDIENCE, JSON, AudienceParameter, Dialect, SeveralAudiences
 
 GRANT_TYPE: Final = "client_credentials"
 
@@ -40,13 +40,21 @@ class Parameters:
     audience_scope: str = AUDIENCE
     default_scopes: tuple[str, ...] = ()
     extra: Mapping[str, JSON] = field(default_factory=dict[str, JSON], repr=False)
+    several_audiences: SeveralAudiences = "no"
+
+    def audiences(self, key: TokenKey) -> tuple[str, ...]:
+        """The names of the audiences that the key is for."""
+        return tuple(key.audience.split(" ")) if self.several_audiences != "no" else (key.audience,)
+
+    def audience_scopes(self, key: TokenKey) -> tuple[str, ...]:
+        """Scopes that stand for the audience."""
+        if self.audience_parameter != "scope" or not key.audience:
+            return ()
+        return tuple(self.audience_scope.replace(AUDIENCE, name) for name in self.audiences(key))
 
     def scopes(self, key: TokenKey) -> tuple[str, ...]:
         """What is requested as `scope`."""
-        scopes = key.scopes or self.default_scopes
-        if self.audience_parameter == "scope" and key.audience:
-            return (self.audience_scope.replace(AUDIENCE, key.audience), *scopes)
-        return scopes
+        return (*self.audience_scopes(key), *(key.scopes or self.default_scopes))
 
 
 def read_request(url: str) -> HttpRequest:
@@ -71,7 +79,9 @@ def mint_request(url: str, key: TokenKey, proof: ClientProof, wanted: Parameters
 def _parameters(key: TokenKey, proof: ClientProof, wanted: Parameters) -> dict[str, JSON]:
     own: dict[str, JSON] = {}
     if key.audience and wanted.audience_parameter in ("audience", "resource"):
-        own["audience" if wanted.dialect == "json" else wanted.audience_parameter] = key.audience
+        name = "audience" if wanted.dialect == "json" else wanted.audience_parameter
+        audiences = wanted.audiences(key)
+        own[name] = list(audiences) if wanted.several_audiences == "repeat" and len(audiences) > 1 else key.audience
     own |= {"grant_type": GRANT_TYPE, **proof.parameters}
     if scopes := wanted.scopes(key):
         own["scope"] = " ".join(scopes)

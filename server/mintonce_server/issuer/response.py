@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, cast
 
@@ -65,14 +65,14 @@ class RequestContext:
 
     Attributes:
         issuer: the issuer's host, for messages.
-        scopes, audience: as requested; "" for no audience.
+        scopes, audiences: as requested.
         started_at: when the request was started, on the monotonic clock.
         took: seconds until the answer arrived.
         now_unix: for a Retry-After date in an answer without a Date.
         default_lifetime: seconds, used if `expires_in` is missing.
         allow_bound_tokens: whether a token may be bound to a certificate or key of ours.
-        audience_check: whether a JWT must name the audience.
-        audience_scope: the scope that stood for the audience, or "". It is no granted scope.
+        audience_check: whether a JWT must name the audiences.
+        audience_scopes: scopes that stood for the audience. They are no granted scopes.
         token_types: values of `token_type` that mean a bearer token, in lower case.
         auth, provider: see Refused.
         secrets: returns what was sent and must not be repeated.
@@ -84,10 +84,10 @@ class RequestContext:
     now_unix: float
     default_lifetime: float | None
     allow_bound_tokens: bool
-    audience: str
+    audiences: tuple[str, ...]
     audience_check: AudienceCheck
     took: float
-    audience_scope: str = ""
+    audience_scopes: frozenset[str] = frozenset()
     token_types: frozenset[str] = BEARER_TYPES
     auth: str = ""
     provider: str = ""
@@ -237,11 +237,11 @@ def _lifetime(fields: Mapping[str, object], claims: Mapping[str, object], reques
 
 def _grant(fields: Mapping[str, object], claims: Mapping[str, object], request: RequestContext) -> Grant:
     try:
-        grant = read_grant(fields, claims, request.scopes, request.audience_scope)
+        grant = read_grant(fields, claims, request.scopes, request.audience_scopes)
     except BadGrant as error:
         raise _malformed(request, str(error), error.remedy) from error
     if claims and request.audience_check == "refuse":
-        check_audience(grant, request.audience, request.issuer)
+        check_audience(grant, request.audiences, request.issuer)
     return grant
 
 
@@ -265,7 +265,10 @@ def claims_of(token: str) -> Mapping[str, object]:
 
 
 def read_grant(
-    fields: Mapping[str, object], claims: Mapping[str, object], requested: tuple[str, ...], audience_scope: str = ""
+    fields: Mapping[str, object],
+    claims: Mapping[str, object],
+    requested: tuple[str, ...],
+    without: frozenset[str] = frozenset(),
 ) -> Grant:
     """What was granted. `fields`: the answer; `claims`: the token's, see `claims_of`. Raises BadGrant.
 
@@ -281,7 +284,7 @@ def read_grant(
             "the issuer's operators.",
         )
     said = [names for names in (answered, *map(_names, _claimed(claims))) if names is not None]
-    names = {name for names in said for name in names} - {audience_scope} if said else set(requested)
+    names = {name for names in said for name in names} - without if said else set(requested)
     scopes = sorted(printable(name, MAX_SCOPE + 1) for name in names)
     if len(scopes) > MAX_GRANTED_SCOPES or any(len(name) > MAX_SCOPE for name in scopes):
         raise BadGrant(
@@ -292,9 +295,9 @@ def read_grant(
     return Grant(tuple(scopes), _audience(claims))
 
 
-def check_audience(grant: Grant, requested: str, issuer: str) -> None:
-    """Used with `audience_check = "refuse"`: a JWT must name the audience. Raises WrongAudience."""
-    if requested and requested not in grant.audience:
+def check_audience(grant: Grant, requested: Iterable[str], issuer: str) -> None:
+    """Used with `audience_check = "refuse"`: a JWT must name the audiences. Raises WrongAudience."""
+    if any(printable(name, MAX_AUDIENCE) not in grant.audience for name in requested):
         # The token's audience stays out of the text, which callers get; the log and the audit log have it.
         raise WrongAudience(
             f"the token of {issuer} is not for the requested audience",

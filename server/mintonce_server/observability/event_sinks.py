@@ -8,6 +8,8 @@ from typing import Final, Protocol, TypeGuard
 from mintonce_server.common.clock import Clock
 from mintonce_server.core import events
 from mintonce_server.core.errors import AuditUnavailable, MintonceError
+from mintonce_server.core.key import MAX_AUDIENCE
+from mintonce_server.core.text import printable
 from mintonce_server.observability.audit import AuditLog, MintRecord
 from mintonce_server.observability.journal import event_sink, guarded
 from mintonce_server.observability.logs import get_logger
@@ -67,11 +69,20 @@ def sink_of(
 class AudienceWarnings:
     """Warns when a JWT names other audiences than the requested one.
 
-    `unchecked`: clients whose tokens may be for any audience.
+    `unchecked`: clients whose tokens may be for any audience. `with_several`: those whose audiences are separated by
+    spaces.
     """
 
-    def __init__(self, unchecked: Collection[str], clock: Clock, granted_of: GrantedOf, remedy: str) -> None:
+    def __init__(
+        self,
+        unchecked: Collection[str],
+        with_several: Collection[str],
+        clock: Clock,
+        granted_of: GrantedOf,
+        remedy: str,
+    ) -> None:
         self._unchecked = frozenset(unchecked)
+        self._with_several = frozenset(with_several)
         self._clock = clock
         self._granted_of = granted_of
         self._remedy = remedy
@@ -80,7 +91,10 @@ class AudienceWarnings:
 
     def look_at(self, event: Post) -> None:
         asked, (_, granted) = event.key.audience, _granted(event, self._granted_of)
-        if not asked or not granted or asked in granted or event.key.client in self._unchecked:
+        if not asked or not granted or event.key.client in self._unchecked:
+            return
+        names = asked.split(" ") if event.key.client in self._with_several else [asked]
+        if all(printable(name, MAX_AUDIENCE) in granted for name in names):
             return
         if self._is_due(event.key_hash):
             get_logger("mintonce").warning(

@@ -145,11 +145,11 @@ class AccessFiles:
     def _policy(self) -> Callable[[], Policy]:
         if (path := self._settings.policy_file) is None:
             return lambda: OPEN
-        clients = frozenset(self._settings.clients)
+        clients, with_several = frozenset(self._settings.clients), self._settings.with_several_audiences
         return self.add(
             "policy",
             [(path, require_not_writable)],
-            lambda content: parse_policy(content[0], str(path), clients),
+            lambda content: parse_policy(content[0], str(path), clients, with_several),
             self.access_changed,
         )
 

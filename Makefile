@@ -28,7 +28,7 @@ unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-all clients conformance mutants lint format gen bench chaos attack soak simulate house audit lock proto-baseline readme docs man up down clean
+.PHONY: help setup run test test-all clients conformance mutants lint format gen bench chaos attack soak simulate interop house audit lock proto-baseline readme docs man up down clean
 
 help: ## List the targets
 	@echo "Usage: make TARGET"
@@ -89,6 +89,9 @@ simulate: setup ## Run fleets in a deterministic simulator, seed after seed; one
 
 soak: setup ## Run a fleet through overlapping faults for a long time, and report; ten minutes (ARGS="--help" says more)
 	@PYTHONPATH=tests:verification $(BIN)/python -m soak $(ARGS)
+
+interop: setup ## Run Mintonce with OAuth servers, programs and stores of other projects; fetches them, writes the table (ARGS="--only issuers keycloak")
+	@PYTHONPATH=tests:verification $(BIN)/python -m interop $(ARGS)
 
 house: setup ## Print the size and shape of the code, and how much of it a call passes (ARGS="--words", ARGS="--server PATH")
 	@$(BIN)/python tools/house.py $(ARGS)

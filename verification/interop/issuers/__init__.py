@@ -1,10 +1,32 @@
 """OAuth servers of other projects, run on this machine, and how Mintonce mints at them."""
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
+from interop.issuers import node_oauth2_server, oidc_provider
+from interop.issuers.checks import CHECKS, outcome
+from interop.issuers.lab import lab
+from interop.issuers.subject import NotHere, Subject
 from interop.rows import Row
+
+SUBJECTS: Final[Mapping[str, Subject]] = {
+    subject.name: subject for subject in (oidc_provider.SUBJECT, node_oauth2_server.SUBJECT)
+}
 
 
 def run(only: Sequence[str]) -> Iterator[Row]:
-    """The rows of these servers, or of all of them if none is named."""
-    yield from ()
+    """The rows of these servers, or of all of them if none is named. Raises ValueError for a name that is not known."""
+    unknown = [name for name in only if name not in SUBJECTS]
+    if unknown:
+        raise ValueError(f"there is no {', '.join(unknown)}: use some of {', '.join(SUBJECTS)}")
+    for name in only or SUBJECTS:
+        yield from asyncio.run(_rows(SUBJECTS[name]))
+
+
+async def _rows(subject: Subject) -> list[Row]:
+    try:
+        async with lab(subject) as running:
+            return [await outcome(running, feature) for feature in CHECKS]
+    except NotHere as error:
+        return [Row(subject.name, "", next(iter(CHECKS)), "not run", str(error))]

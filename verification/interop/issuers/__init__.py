@@ -4,14 +4,19 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from interop.issuers import node_oauth2_server, oidc_provider
+from interop.issuers import authlib, node_oauth2_server, oidc_provider
 from interop.issuers.checks import CHECKS, outcome
 from interop.issuers.lab import lab
 from interop.issuers.subject import NotHere, Subject
 from interop.rows import Row
 
 SUBJECTS: Final[Mapping[str, Subject]] = {
-    subject.name: subject for subject in (oidc_provider.SUBJECT, node_oauth2_server.SUBJECT)
+    module.SUBJECT.name: module.SUBJECT
+    for module in (
+        oidc_provider,
+        node_oauth2_server,
+        authlib,
+    )
 }
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from interop.issuers import authlib, keycloak, node_oauth2_server, oidc_provider
+from interop.issuers import authlib, keycloak, node_oauth2_server, oidc_provider, spring
 from interop.issuers.checks import CHECKS, outcome
 from interop.issuers.lab import lab
 from interop.issuers.subject import NotHere, Subject
@@ -17,6 +17,7 @@ SUBJECTS: Final[Mapping[str, Subject]] = {
         node_oauth2_server,
         authlib,
         keycloak,
+        spring,
     )
 }
 

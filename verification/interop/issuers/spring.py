@@ -80,7 +80,8 @@ def _clients(bench: Workbench, jwks_url: str) -> list[dict[str, str]]:
     certificate = (bench.folder / "client.pem").read_text()
     # A certificate without its issuer's is taken for self_signed_tls_client_auth.
     bench.write("client-chain.pem", certificate + bench.authority.ca.read_text())
-    subject = x509.load_pem_x509_certificate(certificate.encode()).subject.rfc4514_string()
+    # As Java writes names: it escapes more than RFC 4514 asks for.
+    subject = x509.load_pem_x509_certificate(certificate.encode()).subject.rfc4514_string().replace("#", r"\#")
     return [*secrets, *signing, {"id": f"{CLIENT_ID}-certified", "method": "tls_client_auth", "subject": subject}]
 
 

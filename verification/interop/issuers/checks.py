@@ -118,8 +118,10 @@ async def unknown_audience(lab: Lab) -> Finding:
 
 
 async def unknown_scope(lab: Lab) -> Finding:
-    """A scope that the server was not told of."""
+    """A scope that the server was not told of. What it ignores must not be told to callers as granted."""
     error = await lab.refusal(_usual(lab), [UNKNOWN_SCOPE])
+    if error is None and UNKNOWN_SCOPE in (await lab.get(_usual(lab), [UNKNOWN_SCOPE])).scopes:
+        raise Faulty("the server ignores it, and the caller is told that it was granted")
     return _as_expected(lab, lab.subject.unknown_scope, error)
 
 
@@ -192,6 +194,8 @@ async def outcome(lab: Lab, feature: str) -> Row:
     """Tries one feature."""
     client, check = CHECKS[feature]
     name, version = lab.subject.name, lab.running.version
+    if why := lab.subject.not_tried.get(feature):
+        return Row(name, version, feature, "not run", why)
     if why := lab.subject.absent.get(feature):
         return Row(name, version, feature, "refused", why)
     if not any(known.startswith(client) for known in lab.clients):

@@ -8,6 +8,7 @@ from pathlib import Path
 from string import Template
 from typing import Final, Literal
 
+from mintonce_server.issuer import load_signing_key
 from support.signing import PrivateKey, pem, private_key
 from support.tls import Authority
 
@@ -85,6 +86,7 @@ class Subject:
         unknown_audience: what it does with an audience that it does not know.
         unknown_scope: likewise.
         absent: by feature, why this server has it not.
+        not_tried: by feature, why it is not tried here though the server has it.
     """
 
     name: str
@@ -97,14 +99,18 @@ class Subject:
     unknown_audience: Literal["refused", "ignored", "granted"] = "refused"
     unknown_scope: Literal["refused", "ignored", "granted"] = "refused"
     absent: Mapping[str, str] = field(default_factory=dict[str, str])
+    not_tried: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def settings(self, url: str, tls_url: str) -> str:
         """Its settings, with the addresses filled in."""
         return Template(self.toml).substitute(url=url, tls_url=tls_url)
 
 
-def secret_clients() -> str:
-    """The clients that every server with secrets has, as TOML: issuer `post` for those by body, `basic` for others."""
+def secret_clients(extra: str = "") -> str:
+    """The clients that every server with secrets has, as TOML: issuer `post` for those by body, `basic` for others.
+
+    `extra`: a further line for each.
+    """
     files = {
         "post": ["secret"],
         "basic": ["secret"],
@@ -113,7 +119,7 @@ def secret_clients() -> str:
         "wrong": ["secret-wrong"],
         "second": ["secret-next", "secret"],
     }
-    return "".join(_secret_client(name, names) for name, names in files.items())
+    return "".join(_secret_client(name, names) + extra for name, names in files.items())
 
 
 def _secret_client(name: str, files: Sequence[str]) -> str:
@@ -126,11 +132,17 @@ def _secret_client(name: str, files: Sequence[str]) -> str:
     )
 
 
-def signing_clients(algorithms: Sequence[str] = ALGORITHMS, key_id: str = "") -> str:
-    """A client for each algorithm, as TOML."""
+def signing_clients(algorithms: Sequence[str] = ALGORITHMS, key_id: str = "", extra: str = "") -> str:
+    """A client for each algorithm, as TOML. `extra`: a further line for each."""
     return "".join(
         f'[clients.jwt-{name}]\nissuer = "signed"\nclient_id = "{CLIENT_ID}-{name}"\n'
         f'signing_key_file = "key-{name}.pem"\nsigning_algorithm = "{name}"\n'
         + (f'signing_key_id = "{key_id}"\n' if key_id else "")
+        + extra
         for name in algorithms
     )
+
+
+def thumbprint(key: PrivateKey) -> str:
+    """The `kid` that is sent with `signing_key_id = "thumbprint"` (RFC 7638)."""
+    return load_signing_key(pem(key)).thumbprint()

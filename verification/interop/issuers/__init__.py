@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from interop.issuers import authlib, glewlwyd, keycloak, node_oauth2_server, oidc_provider, spring
+from interop.issuers import authlib, glewlwyd, hydra, keycloak, node_oauth2_server, oidc_provider, spring
 from interop.issuers.checks import CHECKS, outcome
 from interop.issuers.lab import lab
 from interop.issuers.subject import NotHere, Subject
@@ -19,6 +19,7 @@ SUBJECTS: Final[Mapping[str, Subject]] = {
         keycloak,
         spring,
         glewlwyd,
+        hydra,
     )
 }
 

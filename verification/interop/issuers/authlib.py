@@ -56,7 +56,7 @@ async def start(bench: Workbench) -> AsyncGenerator[Running]:
 
 
 def _clients(bench: Workbench) -> list[dict[str, object]]:
-    signing = [
+    signing: list[dict[str, object]] = [
         {"id": f"{CLIENT_ID}-{name}", "method": "private_key_jwt", "jwk": jwk(bench.keys[name])}
         for name in ALGORITHMS_TAKEN
     ]

@@ -134,12 +134,15 @@ def _clients(bench: Workbench) -> Iterator[dict[str, object]]:
         (f"{CLIENT_ID}-basic", bench.plain, "client_secret_basic"),
         (f"{CLIENT_ID}-odd", bench.odd, "client_secret_basic"),
     )
-    for client_id, secret, method in secrets:
-        yield usual | {"client_id": client_id, "client_secret": secret, "token_endpoint_auth_method": [method]}
+    for client_id, secret, by in secrets:
+        yield usual | {"client_id": client_id, "client_secret": secret, "token_endpoint_auth_method": [by]}
     for name in ALGORITHMS:
         # It looks keys up by `kid` only.
         keys = {"keys": [{**jwk(bench.keys[name]), "alg": name, "use": "sig", "kid": thumbprint(bench.keys[name])}]}
-        method = {"token_endpoint_auth_method": ["private_key_jwt"], "token_endpoint_signing_alg": name}
+        method: dict[str, object] = {
+            "token_endpoint_auth_method": ["private_key_jwt"],
+            "token_endpoint_signing_alg": name,
+        }
         yield usual | {"client_id": f"{CLIENT_ID}-{name}", "jwks": keys} | method
 
 

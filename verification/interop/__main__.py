@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import Protocol, cast
 
 from interop import results, tables
+from interop.chosen import UnknownSubject
 from interop.rows import Row
 
 
@@ -16,34 +17,39 @@ class _Part(Protocol):
     """A package of this one: `interop.issuers`, for example."""
 
     def run(self, only: Sequence[str]) -> Iterator[Row]:
-        """The rows of these subjects, or of all of them if none is named."""
+        """The rows of these subjects, or of all of them if none is named. Raises UnknownSubject."""
         ...
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 if nothing fails that should work or has worked."""
+    """0 if all that has worked works, and nothing new fails; 2 for a name that is not known."""
     only = _parser().parse_args(arguments).only
     parts = [only[0]] if only else [part for part in results.PARTS if _exists(part)]
-    lost = [row for part in parts for row in _run(part, only[1:])]
+    try:
+        lost = [row for part in parts for row in _run(part, only[1:])]
+    except UnknownSubject as error:
+        print(error, file=sys.stderr)
+        return 2
     tables.PAGE.write_text(tables.current())
     for row in lost:
-        print(f"fails: {row.subject} {row.version}: {row.feature}: {row.note}")
-    print(f"interop: {'nothing' if not lost else len(lost)} that should work fails. The table: {tables.PAGE.name}")
+        print(f"lost: {_line(row)}")
+    print(f"interop: {len(lost) or 'nothing'} that should work does not any more. The table: {tables.PAGE.name}")
     return bool(lost)
 
 
 def _run(part: str, names: Sequence[str]) -> Sequence[Row]:
-    """Runs one part and stores its results. Returns what should work and does not."""
+    """Runs one part and stores its results. Returns what has worked and does not."""
     rows: list[Row] = []
     for row in cast(_Part, import_module(f"interop.{part}")).run(names):
-        print(
-            f"{part}: {row.subject} {row.version}: {row.feature}: {row.outcome}{': ' * bool(row.note)}{row.note}",
-            flush=True,
-        )
+        print(f"{part}: {_line(row)}", flush=True)
         rows.append(row)
     before = results.read(part)
     results.write(part, results.merged(before, rows, datetime.now(UTC).date().isoformat()))
     return results.lost(before, rows)
+
+
+def _line(row: Row) -> str:
+    return f"{row.subject} {row.version}: {row.feature}: {row.outcome}" + (f": {row.note}" if row.note else "")
 
 
 def _exists(part: str) -> bool:

@@ -1,7 +1,7 @@
 """The committed results of `make interop`: results/PART.json, the newest run of each subject."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -54,11 +54,17 @@ def merged(before: Runs, rows: Sequence[Row], date: str) -> Runs:
 
 
 def lost(before: Runs, rows: Sequence[Row]) -> list[Row]:
-    """What fails now, and what worked before and does not work now. A row that was not run is not lost."""
-    worked = {(row.subject, row.feature) for run in before.values() for row in run.rows if row.outcome == "works"}
-    return [row for row in rows if row.outcome == "refused" and (row.subject, row.feature) in worked] + [
-        row for row in rows if row.outcome == "fails"
-    ]
+    """What does not work now though it worked before, or fails without having been tried before.
+
+    A row that was not run is not lost, nor is one that failed before.
+    """
+    outcomes = {(row.subject, row.feature): row.outcome for run in before.values() for row in run.rows}
+    return [row for row in rows if row.outcome in ("refused", "fails") and _is_loss(row, outcomes)]
+
+
+def _is_loss(row: Row, before: Mapping[tuple[str, str], str]) -> bool:
+    was = before.get((row.subject, row.feature), NOT_RUN)
+    return was == "works" or (was == NOT_RUN and row.outcome == "fails")
 
 
 def _written(runs: Runs) -> Iterator[str]:

@@ -32,14 +32,13 @@ def test_a_new_run_replaces_the_subject_and_no_other() -> None:
     assert merged(before, [FAILED], "2026-02-01") == {"acme": SubjectRun("2026-02-01", (FAILED,)), "other": other}
 
 
-def test_a_run_is_bad_if_something_fails_or_has_ceased_to_work() -> None:
-    """Not if the feature could not be tried, or never worked because the subject refuses it."""
+def test_a_run_is_bad_if_something_has_ceased_to_work() -> None:
+    """Or if it fails when it is first tried. Not if it was refused or failed before, or could not be run."""
     refused = Row("acme", "1.0", "mints once", "refused")
-    before = {"acme": SubjectRun("2026-01-31", (WORKED,))}
-    assert lost({}, [FAILED]) == [FAILED]
-    assert lost(before, [refused]) == [refused]
-    assert lost({}, [refused]) == []
-    assert lost(before, [MISSING]) == []
+    worked = {"acme": SubjectRun("2026-01-31", (WORKED,))}
+    failed = {"acme": SubjectRun("2026-01-31", (FAILED,))}
+    assert (lost(worked, [FAILED]), lost(worked, [refused]), lost({}, [FAILED])) == ([FAILED], [refused], [FAILED])
+    assert (lost(worked, [MISSING]), lost({}, [refused]), lost(failed, [FAILED])) == ([], [], [])
 
 
 def test_the_page_has_a_cell_for_each_feature_and_its_note_below() -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from interop.chosen import chosen
 from interop.issuers import authlib, glewlwyd, hydra, keycloak, node_oauth2_server, oidc_provider, spring
 from interop.issuers.checks import CHECKS, outcome
 from interop.issuers.lab import lab
@@ -25,12 +26,9 @@ SUBJECTS: Final[Mapping[str, Subject]] = {
 
 
 def run(only: Sequence[str]) -> Iterator[Row]:
-    """The rows of these servers, or of all of them if none is named. Raises ValueError for a name that is not known."""
-    unknown = [name for name in only if name not in SUBJECTS]
-    if unknown:
-        raise ValueError(f"there is no {', '.join(unknown)}: use some of {', '.join(SUBJECTS)}")
-    for name in only or SUBJECTS:
-        yield from asyncio.run(_rows(SUBJECTS[name]))
+    """The rows of these servers, or of all of them if none is named. Raises UnknownSubject."""
+    for subject in chosen(SUBJECTS, only):
+        yield from asyncio.run(_rows(subject))
 
 
 async def _rows(subject: Subject) -> list[Row]:

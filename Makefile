@@ -135,7 +135,7 @@ down: ## Stop what `make up` started, and delete its data
 
 clean: ## Remove everything that was installed, generated or cached here
 	rm -rf .venv .venv-gen .venv-docs site .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache dist
-	rm -rf $(dir $(NODE_STAMPS))
+	rm -rf $(dir $(NODE_STAMPS)) verification/interop/issuers/node/node_modules
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 # Only the container may read this file. The container runs as the file's owner, or, where that is root, as the

@@ -4,7 +4,7 @@
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +26,7 @@ Programs of other projects, run as real processes on one machine, with `mintonce
 Each table is the result of `make interop`. To run a part again: `make interop ARGS="--only {}"`.
 
 ✓ works. – the other program does not offer it. ✗ it should work and does not. *not run*: it could not be tried.
-A number leads to the note below the table.
+What there is to say about a cell stands below the table.
 """
 
 
@@ -37,36 +37,39 @@ def page(runs: Mapping[str, Runs]) -> str:
 
 
 def _part(part: str, runs: Runs) -> Iterator[str]:
-    cells, notes = _cells(runs)
-    features = list(dict.fromkeys(row.feature for run in runs.values() for row in run.rows))
+    rows = [row for run in runs.values() for row in run.rows]
+    marks = {(row.subject, row.feature): MARKS[row.outcome] for row in rows}
+    features = list(dict.fromkeys(row.feature for row in rows))
     yield from (f"## {TITLES[part]}", "")
     # The longer side goes down, so that the table fits a screen.
     if len(features) >= len(runs):
-        yield _row("", *runs)
-        yield "|---" * (len(runs) + 1) + "|"
-        yield from (_row(feature, *(cells.get((name, feature), "") for name in runs)) for feature in features)
+        yield from _table(["", *runs], ([each, *(marks.get((name, each), "") for name in runs)] for each in features))
     else:
-        yield _row("", *features)
-        yield "|---" * (len(features) + 1) + "|"
-        yield from (_row(name, *(cells.get((name, feature), "") for feature in features)) for name in runs)
+        yield from _table(
+            ["", *features], ([name, *(marks.get((name, each), "") for each in features)] for name in runs)
+        )
+    for feature in features:
+        yield from _notes(feature, [row for row in rows if row.feature == feature and row.note])
+    yield from _table(
+        ["Run with", "Version", "On"], ([name, run.rows[0].version, run.date] for name, run in runs.items())
+    )
+
+
+def _notes(feature: str, rows: Sequence[Row]) -> Iterator[str]:
+    """What is to be said of a feature, once for all subjects of which it is true."""
+    if not rows:
+        return
+    yield from (f"**{feature}**", "")
+    for note in dict.fromkeys(row.note for row in rows):
+        subjects = ", ".join(row.subject for row in rows if row.note == note)
+        yield f"- {subjects}: {_cell(note)}"
     yield ""
-    if notes:
-        yield from (f"{number}. {_cell(note)}" for note, number in notes.items())
-        yield ""
-    yield from ("| Run with | Version | On |", "|---|---|---|")
-    yield from (_row(name, run.rows[0].version, run.date) for name, run in runs.items())
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield from (_row(*head), "|---" * len(head) + "|")
+    yield from (_row(*row) for row in rows)
     yield ""
-
-
-def _cells(runs: Runs) -> tuple[dict[tuple[str, str], str], dict[str, int]]:
-    """The text of each cell by subject and feature, and the number of each note."""
-    notes: dict[str, int] = {}
-
-    def cell(row: Row) -> str:
-        mark = MARKS[row.outcome]
-        return f"{mark} ({notes.setdefault(row.note, len(notes) + 1)})" if row.note else mark
-
-    return {(row.subject, row.feature): cell(row) for run in runs.values() for row in run.rows}, notes
 
 
 def _row(*cells: str) -> str:

@@ -41,9 +41,11 @@ def test_a_run_is_bad_if_something_has_ceased_to_work() -> None:
     assert (lost(worked, [MISSING]), lost({}, [refused]), lost(failed, [FAILED])) == ([], [], [])
 
 
-def test_the_page_has_a_cell_for_each_feature_and_its_note_below() -> None:
-    """A note's own bars do not end its cell."""
-    shown = page({"issuers": {"acme": SubjectRun("2026-01-31", (WORKED,))}})
-    assert "| mints once | ✓ (1) |" in shown
-    assert "1. 40 calls \\| 1 POST" in shown
+def test_the_page_has_a_cell_for_each_feature_and_the_notes_below() -> None:
+    """A note that is true of several subjects stands once. Its own bars do not end a cell."""
+    other = Row("other", "2", "mints once", "works", WORKED.note)
+    runs = {"acme": SubjectRun("2026-01-31", (WORKED,)), "other": SubjectRun("2026-01-31", (other,))}
+    shown = page({"issuers": runs})
+    assert "| acme | ✓ |" in shown
+    assert "- acme, other: 40 calls \\| 1 POST" in shown
     assert "| acme | 1.0 | 2026-01-31 |" in shown

@@ -81,7 +81,8 @@ async def names_audience(lab: Lab) -> Finding:
         return Finding(note="taken; the token is opaque")
     stated = said.get("aud", [])
     if lab.subject.audience in ([stated] if isinstance(stated, str) else stated):
-        return Finding(note="in the token's aud")
+        whatever = ", whatever is asked" if lab.subject.unknown_audience == "ignored" else ""
+        return Finding(note=f"in the token's aud{whatever}")
     return Finding(REFUSED, f"ignored: the token's aud is {json.dumps(said.get('aud'))}")
 
 
@@ -216,7 +217,7 @@ def _as_expected(lab: Lab, expected: str, error: MintonceError | None) -> Findin
     if (error is None) == (expected == "refused"):
         raise Faulty(f"{answered}, and the caller sees {_seen(error)}")
     if error is None:
-        return Finding(note=f"{expected}: the server answers {lab.last_post().status} with a token")
+        return Finding(REFUSED, f"{expected}: the server answers {lab.last_post().status} with a token")
     if not isinstance(error, Refused):
         raise Faulty(f"{answered}, and the caller sees {_seen(error)}")
     return Finding(note=f"{answered}. The caller sees: {_seen(error)}")

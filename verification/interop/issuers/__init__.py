@@ -7,7 +7,7 @@ from typing import Final
 from interop.chosen import chosen
 from interop.issuers import authlib, glewlwyd, hydra, keycloak, node_oauth2_server, oidc_provider, spring
 from interop.issuers.checks import CHECKS, outcome
-from interop.issuers.lab import lab
+from interop.issuers.lab import set_up
 from interop.issuers.subject import NotHere, Subject
 from interop.rows import Row
 
@@ -33,7 +33,7 @@ def run(only: Sequence[str]) -> Iterator[Row]:
 
 async def _rows(subject: Subject) -> list[Row]:
     try:
-        async with lab(subject) as running:
-            return [await outcome(running, feature) for feature in CHECKS]
+        async with set_up(subject) as lab:
+            return [await outcome(lab, feature) for feature in CHECKS]
     except NotHere as error:
         return [Row(subject.name, "", next(iter(CHECKS)), "not run", str(error))]

@@ -5,16 +5,14 @@ import hashlib
 import http.cookiejar
 import json
 import os
-import shutil
 import sqlite3
-import sys
 import urllib.request
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Final
 
-from interop.issuers.processes import CACHE, answers, prepare, program
+from interop.issuers.processes import CACHE, answers, found, prepare, program
 from interop.issuers.subject import (
     ALGORITHMS,
     AUDIENCE,
@@ -166,8 +164,7 @@ def _unpacked() -> None:
     stamp = HOME / ".unpacked"
     if stamp.exists() and stamp.stat().st_mtime > PINS.stat().st_mtime:
         return
-    if not sys.platform.startswith("linux") or shutil.which("apt-get") is None or shutil.which("dpkg") is None:
-        raise NotHere("Debian's packages: apt-get and dpkg are not installed")
+    found("apt-get")
     HOME.mkdir(parents=True, exist_ok=True)
     for name, (version, digest) in _pins().items():
         prepare(["apt-get", "download", "-q", f"{name}={version}"], folder=HOME, what="Debian's packages")

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
-from interop.issuers.processes import CACHE, answers, prepare, program
+from interop.issuers.processes import CACHE, answers, found, prepare, program
 from interop.issuers.subject import (
     ALGORITHMS,
     AUDIENCE,
@@ -59,6 +59,7 @@ key_file = "client.key"
 @asynccontextmanager
 async def start(bench: Workbench) -> AsyncGenerator[Running]:
     """In a home of its own, which borrows the programs of the built one. Raises NotHere without Java or Maven."""
+    found("java")
     _built()
     home = bench.folder / "keycloak"
     (home / "bin").mkdir(parents=True)

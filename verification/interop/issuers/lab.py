@@ -71,7 +71,7 @@ class Lab:
 
 
 @asynccontextmanager
-async def lab(subject: Subject) -> AsyncGenerator[Lab]:
+async def set_up(subject: Subject) -> AsyncGenerator[Lab]:
     """Everything runs, in a folder of its own, until the end of the block. Raises NotHere."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="interop-")))

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -101,6 +102,14 @@ def prepare(words: Sequence[str], *, folder: Path = ROOT, within: float = 600.0,
         last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
         raise NotHere(f"{what}: {' '.join(words[:2])} failed: {' '.join(last)[:200]}")
     return done.stdout
+
+
+def found(name: str) -> str:
+    """Where a program of this machine is. Raises NotHere."""
+    path = shutil.which(name)
+    if path is None:
+        raise NotHere(f"{name} is not installed")
+    return path
 
 
 def _end_of(log: Path) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
-from interop.issuers.processes import CACHE, answers, prepare, program
+from interop.issuers.processes import CACHE, answers, found, prepare, program
 from interop.issuers.subject import CLIENT_ID, SCOPE, Running, Subject, Workbench, secret_clients, signing_clients
 
 from support.nodes import free_ports
@@ -53,7 +53,7 @@ key_file = "client.key"
 @asynccontextmanager
 async def start(bench: Workbench) -> AsyncGenerator[Running]:
     """Raises NotHere without Java or Maven."""
-    jar = _built()
+    java, jar = found("java"), _built()
     port, tls_port = free_ports(2)
     with _serving(_key_sets(bench)) as jwks_url:
         settings = {
@@ -62,7 +62,7 @@ async def start(bench: Workbench) -> AsyncGenerator[Running]:
         }
         # JSON is YAML, too.
         file = bench.write("application.yaml", json.dumps(settings))
-        words = [_java(), "-jar", str(jar), f"--spring.config.location=file:{file}"]
+        words = [java, "-jar", str(jar), f"--spring.config.location=file:{file}"]
         async with program(words, bench.folder / "spring.log", answers(port, METADATA), within=STARTS_WITHIN):
             yield Running(_version(jar), port, f"https://127.0.0.1:{tls_port}")
 
@@ -134,10 +134,6 @@ def _built() -> Path:
         TARGET.mkdir(exist_ok=True)
         shutil.copy(copy / "target" / jar.name, jar)
     return jar
-
-
-def _java() -> str:
-    return shutil.which("java") or "java"
 
 
 def _version(jar: Path) -> str:

@@ -28,7 +28,7 @@ unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-all clients conformance mutants lint format gen bench chaos attack soak simulate house audit lock proto-baseline readme docs man up down clean
+.PHONY: help setup run test test-all clients conformance mutants lint format gen bench chaos attack soak simulate interop house audit lock proto-baseline readme docs man up down clean
 
 help: ## List the targets
 	@echo "Usage: make TARGET"
@@ -90,6 +90,9 @@ simulate: setup ## Run fleets in a deterministic simulator, seed after seed; one
 soak: setup ## Run a fleet through overlapping faults for a long time, and report; ten minutes (ARGS="--help" says more)
 	@PYTHONPATH=tests:verification $(BIN)/python -m soak $(ARGS)
 
+interop: setup ## Run Mintonce with OAuth servers, programs and stores of other projects; fetches them, writes the table (ARGS="--only issuers keycloak")
+	@PYTHONPATH=tests:verification $(BIN)/python -m interop $(ARGS)
+
 house: setup ## Print the size and shape of the code, and how much of it a call passes (ARGS="--words", ARGS="--server PATH")
 	@$(BIN)/python tools/house.py $(ARGS)
 
@@ -132,7 +135,7 @@ down: ## Stop what `make up` started, and delete its data
 
 clean: ## Remove everything that was installed, generated or cached here
 	rm -rf .venv .venv-gen .venv-docs site .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache dist
-	rm -rf $(dir $(NODE_STAMPS))
+	rm -rf $(dir $(NODE_STAMPS)) verification/interop/issuers/node/node_modules
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 # Only the container may read this file. The container runs as the file's owner, or, where that is root, as the

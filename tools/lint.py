@@ -31,6 +31,7 @@ CHECKS: Mapping[str, list[str]] = {
     "unasync": [PYTHON, "tools/unasync.py"],
     "vectors": [PYTHON, "tools/follower_vectors.py"],
     "conformance": [PYTHON, "-m", "conformance.table"],
+    "interop": [PYTHON, "-m", "interop.tables"],
     "sizes": [PYTHON, "tools/sizes.py"],
     "readme": [PYTHON, "tools/readme.py"],
     "hygiene": [PYTHON, "tools/hygiene.py"],
@@ -51,7 +52,7 @@ class Outcome(NamedTuple):
 def run(name: str) -> Outcome:
     """Runs one check. What it caches stays in this folder."""
     start = time.monotonic()
-    quiet = os.environ | {"NO_COLOR": "1", "BUF_CACHE_DIR": str(ROOT / ".cache" / "buf")}
+    quiet = os.environ | {"NO_COLOR": "1", "BUF_CACHE_DIR": str(ROOT / ".cache" / "buf"), "PYTHONPATH": "verification"}
     done = subprocess.run(
         CHECKS[name],
         cwd=ROOT,

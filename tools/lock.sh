@@ -8,8 +8,14 @@ trap 'rm -rf "$scratch"' EXIT
 "$PYTHON" -m venv "$scratch/venv"
 "$scratch/venv/bin/python" -m pip install -q --disable-pip-version-check "uv>=0.9"
 
-pin() { # FILE ARGUMENTS…
-  file=requirements/$1.txt
+pin() { # NAME ARGUMENTS…
+  name=$1
+  shift
+  pin_file "requirements/$name.txt" "$@"
+}
+
+pin_file() { # FILE ARGUMENTS…
+  file=$1
   shift
   echo "  $file"
   "$scratch/venv/bin/uv" pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -23,3 +29,4 @@ pin server pyproject.toml --extra server -c "$scratch/same-versions.txt"
 pin build --group build -c "$scratch/same-versions.txt"
 pin gen --group gen
 pin docs --group docs
+pin_file verification/interop/issuers/authlib_app/requirements.txt verification/interop/issuers/authlib_app/requirements.in

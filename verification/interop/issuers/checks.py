@@ -1,0 +1,253 @@
+"""What is tried with every server, one feature after the other."""
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, cast
+
+from interop.issuers.lab import REPLICAS, Lab
+from interop.issuers.proxy import Exchange
+from interop.rows import Row
+
+from mintonce import MintonceError, Refused, Unavailable
+from support.eventually import eventually
+from support.surroundings import claims
+
+CALLS: Final = 20
+_LISTS: Final = ("methods_supported", "signing_alg_values_supported")
+UNKNOWN_AUDIENCE: Final = "https://unknown.example.com/"
+UNKNOWN_SCOPE: Final = "unknown:scope"
+BACK_WITHIN: Final = 30.0
+WORKS: Final = "works"
+REFUSED: Final = "refused"
+
+
+class Faulty(Exception):
+    """Mintonce did not do what it should. The text says what happened instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How a feature went, if it did not fail."""
+
+    outcome: Literal["works", "refused"] = WORKS
+    note: str = ""
+
+
+async def mints_once(lab: Lab) -> Finding:
+    """All replicas are asked at the same time for a token that nobody has."""
+    before = len(lab.proxy.posts())
+    name = next(name for name in ("post", "basic") if name in lab.clients)
+    tokens = await asyncio.gather(*(lab.get(name, at=at) for at in range(REPLICAS) for _ in range(CALLS)))
+    posts = len(lab.proxy.posts()) - before
+    if posts != 1 or len({token.access_token for token in tokens}) != 1:
+        raise Faulty(f"{posts} POSTs for {len(tokens)} calls")
+    return Finding(note=f"{REPLICAS} replicas, {len(tokens)} concurrent calls, 1 POST")
+
+
+def authenticates(name: str) -> Callable[[Lab], Awaitable[Finding]]:
+    """Whether the client of that name gets a token."""
+
+    async def check(lab: Lab) -> Finding:
+        await lab.get(name)
+        return Finding()
+
+    return check
+
+
+async def takes_odd_secret(lab: Lab) -> Finding:
+    """A secret with characters that mean something in HTTP Basic."""
+    await lab.get("odd")
+    return Finding(note=f"the secret has {lab.subject.odd}")
+
+
+async def signs(lab: Lab) -> Finding:
+    """Each algorithm that the settings have a client for."""
+    names = sorted(name for name in lab.clients if name.startswith("jwt-"))
+    failed = [f"{name}: {error.message}" for name in names if (error := await lab.refusal(name))]
+    if failed:
+        raise Faulty("; ".join(failed))
+    return Finding(note=", ".join(name.removeprefix("jwt-") for name in names))
+
+
+async def names_audience(lab: Lab) -> Finding:
+    """Whether the token says that it is for the audience, if it says anything."""
+    token = await lab.get(_usual(lab))
+    said = claims(token.access_token) if token.access_token.count(".") == 2 else None
+    if said is None:
+        return Finding(note="taken; the token is opaque")
+    stated = said.get("aud", [])
+    if lab.subject.audience in ([stated] if isinstance(stated, str) else stated):
+        whatever = ", whatever is asked" if lab.subject.unknown_audience == "ignored" else ""
+        return Finding(note=f"in the token's aud{whatever}")
+    return Finding(REFUSED, f"ignored: the token's aud is {json.dumps(said.get('aud'))}")
+
+
+async def grants_scope(lab: Lab) -> Finding:
+    """A scope that the client may have."""
+    token = await lab.get(_usual(lab), [lab.subject.scope])
+    if lab.subject.scope not in token.scopes:
+        raise Faulty(f"granted: {' '.join(token.scopes) or 'nothing'}")
+    return Finding(note="" if token.scopes == (lab.subject.scope,) else f"granted: {' '.join(token.scopes)}")
+
+
+async def refuses_wrong_secret(lab: Lab) -> Finding:
+    """The caller must see that the client was refused, and the remedy must speak of its secret."""
+    error = await lab.refusal("wrong")
+    if not isinstance(error, Refused) or "secret" not in error.remedy:
+        raise Faulty(f"{_answered(lab.last_post())}, and the caller sees {_seen(error)}")
+    return Finding(note=f"{_answered(lab.last_post())}. The caller sees: {_seen(error)}")
+
+
+async def tries_second_secret(lab: Lab) -> Finding:
+    """The first of two secrets is not valid yet."""
+    before = len(lab.proxy.posts())
+    error = await lab.refusal("second")
+    answers = [exchange.status for exchange in lab.proxy.posts()[before:]]
+    if error:
+        raise Faulty(f"answers: {answers}; the caller sees {_seen(error)}")
+    return Finding(note=f"answers: {', '.join(map(str, answers))}")
+
+
+async def unknown_audience(lab: Lab) -> Finding:
+    """An audience that the server was not told of."""
+    error = await lab.refusal(_usual(lab), audience=UNKNOWN_AUDIENCE)
+    return _as_expected(lab, lab.subject.unknown_audience, error)
+
+
+async def unknown_scope(lab: Lab) -> Finding:
+    """A scope that the server was not told of. What it ignores must not be told to callers as granted."""
+    error = await lab.refusal(_usual(lab), [UNKNOWN_SCOPE])
+    if error is None and UNKNOWN_SCOPE in (await lab.get(_usual(lab), [UNKNOWN_SCOPE])).scopes:
+        raise Faulty("the server ignores it, and the caller is told that it was granted")
+    return _as_expected(lab, lab.subject.unknown_scope, error)
+
+
+async def has_metadata(lab: Lab) -> Finding:
+    """RFC 8414 or OpenID Connect Discovery: where, and what it says of the token endpoint."""
+    found = {path: document for path in lab.subject.metadata if (document := await _document(lab, path))}
+    if not found:
+        return Finding(REFUSED, "no metadata document")
+    first = next(iter(found.values()))
+    lists = "; ".join(f"{name}: {' '.join(listed)}" for name in _LISTS if (listed := _names(first, name)))
+    issuer, endpoint = (str(first.get(name)).replace(lab.proxy.url, "URL") for name in ("issuer", "token_endpoint"))
+    return Finding(note=f"at {', '.join(found)}: issuer {issuer}, token_endpoint {endpoint}; {lists}")
+
+
+async def answers_as(lab: Lab) -> Finding:
+    """The members of its answer, as it sends them."""
+    await lab.get(_usual(lab), at=1)
+    answer = next(exchange for exchange in reversed(lab.proxy.posts()) if exchange.status < 300)
+    said = cast("dict[str, Any]", json.loads(answer.body))
+    shown = {name: said[name] for name in ("token_type", "expires_in") if name in said}
+    others = sorted(said.keys() - shown.keys() - {"access_token"})
+    return Finding(note=f"{json.dumps(shown)}{', and ' * bool(others)}{', '.join(others)}")
+
+
+async def outlives_outage(lab: Lab) -> Finding:
+    """While it is out of reach, known tokens are served; when it is back, new ones are minted."""
+    known = await lab.get(_usual(lab))
+    lab.proxy.stop()
+    try:
+        error = await lab.refusal("later")
+        served = await lab.get(_usual(lab))
+    finally:
+        lab.proxy.start()
+    if not isinstance(error, Unavailable) or served.access_token != known.access_token:
+        raise Faulty(f"the caller sees {_seen(error)}")
+    await eventually(lambda: lab.refusal("later"), lambda refused: refused is None, within=BACK_WITHIN)
+    return Finding(note=f"meanwhile a caller with a new key sees: {_seen(error)}")
+
+
+async def is_checked(lab: Lab) -> Finding:
+    """`mintonced check` with the same settings."""
+    code, output = await lab.check()
+    if code:
+        raise Faulty(output.replace(lab.proxy.url, "URL"))
+    return Finding(note=output.strip().splitlines()[-1])
+
+
+CHECKS: Final[Mapping[str, tuple[str, Callable[[Lab], Awaitable[Finding]]]]] = {
+    "mints once": ("", mints_once),
+    "client_secret_post": ("post", authenticates("post")),
+    "client_secret_basic": ("basic", authenticates("basic")),
+    "client_secret_basic, odd secret": ("odd", takes_odd_secret),
+    "private_key_jwt": ("jwt-", signs),
+    "tls_client_auth": ("certified", authenticates("certified")),
+    "audience": ("", names_audience),
+    "scope": ("", grants_scope),
+    "wrong secret": ("wrong", refuses_wrong_secret),
+    "second secret after a refusal": ("second", tries_second_secret),
+    "unknown audience": ("", unknown_audience),
+    "unknown scope": ("", unknown_scope),
+    "metadata": ("", has_metadata),
+    "answer": ("", answers_as),
+    "outage and return": ("later", outlives_outage),
+    "mintonced check": ("", is_checked),
+}
+"""By feature: how the client's name begins without which it cannot be tried, and the check."""
+
+
+async def outcome(lab: Lab, feature: str) -> Row:
+    """Tries one feature."""
+    client, check = CHECKS[feature]
+    name, version = lab.subject.name, lab.running.version
+    if why := lab.subject.not_tried.get(feature):
+        return Row(name, version, feature, "not run", why)
+    if why := lab.subject.absent.get(feature):
+        return Row(name, version, feature, "refused", why)
+    if not any(known.startswith(client) for known in lab.clients):
+        return Row(name, version, feature, "refused", "the server does not have it")
+    try:
+        finding = await check(lab)
+    except (Faulty, MintonceError) as error:
+        return Row(name, version, feature, "fails", _seen(error) if isinstance(error, MintonceError) else str(error))
+    return Row(name, version, feature, finding.outcome, finding.note)
+
+
+def _usual(lab: Lab) -> str:
+    return next(name for name in ("post", "basic") if name in lab.clients)
+
+
+def _as_expected(lab: Lab, expected: str, error: MintonceError | None) -> Finding:
+    answered = _answered(lab.last_post())
+    if (error is None) == (expected == "refused"):
+        raise Faulty(f"{answered}, and the caller sees {_seen(error)}")
+    if error is None:
+        return Finding(REFUSED, f"{expected}: the server answers {lab.last_post().status} with a token")
+    if not isinstance(error, Refused):
+        raise Faulty(f"{answered}, and the caller sees {_seen(error)}")
+    return Finding(note=f"{answered}. The caller sees: {_seen(error)}")
+
+
+def _seen(error: MintonceError | None) -> str:
+    """What a person reads of an error."""
+    if error is None:
+        return "a token"
+    return f"{error.reason}: {error.message} → {error.remedy}"
+
+
+def _answered(exchange: Exchange) -> str:
+    body = exchange.body.decode(errors="replace").strip()
+    shown = "a token" if exchange.status < 300 else body[:300] or "an empty body"
+    return f"The server answers {exchange.status}, {shown}"
+
+
+def _names(document: Mapping[str, Any], name: str) -> list[str]:
+    return cast("list[str]", document.get(f"token_endpoint_auth_{name}", []))
+
+
+async def _document(lab: Lab, path: str) -> dict[str, Any]:
+    """A metadata document, or nothing."""
+
+    def read() -> dict[str, Any]:
+        try:
+            with urllib.request.urlopen(lab.proxy.url + path, timeout=10.0) as answer:
+                return cast("dict[str, Any]", json.load(answer))
+        except (urllib.error.HTTPError, ValueError):  # there is none, or another page
+            return {}
+
+    return await asyncio.to_thread(read)

@@ -1,10 +1,12 @@
 package mintonce
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	pb "github.com/mintonce/mintonce/client/go/mintoncev1"
@@ -64,9 +66,22 @@ type Rotation struct {
 	Generation         int64
 }
 
-// tokenOf reads a token. anchor is the instant that its life is counted from: when the call was sent, or for a pushed
-// successor when it came.
-func tokenOf(message *pb.Token, anchor float64) *Token {
+var (
+	// Visible ASCII, of which the tokens of RFC 6750, section 2.1, are made.
+	tokenText = regexp.MustCompile(`^[!-~]+$`)
+	// A token of RFC 9110, section 5.6.2. An empty one counts as Bearer.
+	tokenType = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]*$")
+)
+
+// tokenOf reads a token, and refuses one that no Authorization header can hold. anchor is the instant that its life is
+// counted from: when the call was sent, or for a pushed successor when it came.
+func tokenOf(message *pb.Token, anchor float64) (*Token, error) {
+	if !tokenText.MatchString(message.GetAccessToken()) || !tokenType.MatchString(message.GetTokenType()) {
+		return nil, &Error{
+			Reason: reasonInternal, Message: "the server sent a token that no header can hold", Code: codes.Unknown,
+			Remedy: "Is this target a mintonced, of a version that fits this client?",
+		}
+	}
 	token := newToken(message.GetAccessToken(), message.GetTokenType())
 	token.scopes = message.GetScopes()
 	token.generation = message.GetGeneration()
@@ -84,7 +99,7 @@ func tokenOf(message *pb.Token, anchor float64) *Token {
 	default:
 		token.origin = OriginUnknown
 	}
-	return token
+	return token, nil
 }
 
 func pageOf(response *pb.ListTokensResponse) *TokenPage {

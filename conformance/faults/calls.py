@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -42,6 +43,12 @@ def believes_the_wall_clock() -> None:
         return proper(message, anchor)
 
     put(_wire, "token_of", token_of)
+
+
+def takes_what_no_header_can_hold() -> None:
+    anything = re.compile(".*", re.DOTALL)
+    put(_wire, "_TEXT", anything)
+    put(_wire, "_TYPE", anything)
 
 
 def retries_after_a_pushback() -> None:

@@ -71,6 +71,11 @@ FAULTS: Final = {
     "closed-for-a-cancellation": Planted(
         calls.closed_for_a_cancellation, "test_calls.py::test_case_22_a_callers_own_cancellation", "reject"
     ),
+    "takes-what-no-header-can-hold": Planted(
+        calls.takes_what_no_header_can_hold,
+        "test_headers.py::test_case_38_a_token_that_no_header_can_hold_is_refused",
+        "a new line",
+    ),
     "knows-old-reasons-only": Planted(
         calls.knows_old_reasons_only, "test_calls.py::test_case_23_an_unknown_reason", "UNAVAILABLE"
     ),

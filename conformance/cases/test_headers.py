@@ -27,7 +27,9 @@ def canaries() -> list[str]:
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
-def test_case_38_a_token_that_no_header_can_hold_is_refused(testee: Testee, serve: Serve, wrong: dict[str, Any]) -> None:
+def test_case_38_a_token_that_no_header_can_hold_is_refused(
+    testee: Testee, serve: Serve, wrong: dict[str, Any]
+) -> None:
     """By the client, a source that opens, and a watch."""
     server = serve(**wrong)
     testee.call("client_open", conn="c", target=server.target)

@@ -1,6 +1,7 @@
 package mintonce
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,6 +22,11 @@ type Key struct {
 	// Scopes are those of RFC 6749, section 3.3. Their order does not matter. A single string is split at its spaces.
 	// None: the issuer's default.
 	Scopes []string
+}
+
+// String quotes the texts: a terminal would obey their control characters.
+func (k Key) String() string {
+	return fmt.Sprintf("Key(client=%q, audience=%q, scopes=%q)", k.Client, k.Audience, k.Scopes)
 }
 
 func (k Key) message() (*pb.TokenKey, error) {
@@ -51,6 +57,12 @@ type TokenSummary struct {
 	KeyHash    string        // the name of the key in the store and in logs
 }
 
+// String quotes the texts, as [Key.String] does.
+func (s TokenSummary) String() string {
+	return fmt.Sprintf("TokenSummary(%v, generation=%d, expires_in=%v, refresh_in=%v, key_hash=%q)",
+		s.Key, s.Generation, s.ExpiresIn, s.RefreshIn, s.KeyHash)
+}
+
 // TokenPage is a page of a list of live tokens, sorted by client, audience and scopes.
 type TokenPage struct {
 	Tokens []TokenSummary
@@ -58,6 +70,11 @@ type TokenPage struct {
 	NextPageToken string
 	// Incomplete says that a part of the store could not be reached, and that its tokens are missing.
 	Incomplete bool
+}
+
+// String quotes the texts, as [Key.String] does.
+func (p TokenPage) String() string {
+	return fmt.Sprintf("TokenPage(%v, next_page_token=%q, incomplete=%t)", p.Tokens, p.NextPageToken, p.Incomplete)
 }
 
 // Rotation has the generations before and after a rotation.

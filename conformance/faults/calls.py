@@ -69,6 +69,20 @@ def never_retries() -> None:
     _service_config(lambda config: config.pop("methodConfig"))
 
 
+def sends_no_pings() -> None:
+    kept = {name: value for name, value in _channel.OPTIONS if "keepalive" not in name and "ping" not in name}
+    put(_channel, "OPTIONS", tuple(kept.items()))
+
+
+def takes_a_socket_for_a_name() -> None:
+    proper = _channel.resolve_target
+
+    def resolve_target(target: str | None) -> str:
+        return proper(target).removeprefix("unix:")
+
+    put(_channel, "resolve_target", resolve_target)
+
+
 def retries_a_rotation() -> None:
     _service_config(lambda config: config["methodConfig"][0].update(name=[{}]))
 

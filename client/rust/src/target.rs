@@ -5,7 +5,10 @@ use std::{
     path::PathBuf,
 };
 
-use crate::{Error, Result, credentials::Environment, credentials::text as variable, misplaced::looks_secret, text::visible};
+use crate::{
+    Error, Result, credentials::Environment, credentials::text as variable, misplaced::looks_secret,
+    text::visible,
+};
 
 const VARIABLE: &str = "MINTONCE_TARGET";
 const DEFAULT: &str = "127.0.0.1:50051";

@@ -73,7 +73,7 @@ func (c *Client) get(ctx context.Context, key Key, timeout time.Duration, option
 	if err != nil {
 		return nil, err
 	}
-	return tokenOf(response.GetToken(), sentAt), nil
+	return tokenOf(response.GetToken(), sentAt)
 }
 
 // Watch gives the live token of a key, then each successor as it is committed. It has no deadline but that of ctx.
@@ -105,7 +105,8 @@ func (c *Client) Watch(ctx context.Context, key Key) iter.Seq2[*Token, error] {
 				if anchor == 0 {
 					anchor = now()
 				}
-				if !yield(tokenOf(response.GetToken(), anchor), nil) {
+				token, fault := tokenOf(response.GetToken(), anchor)
+				if !yield(token, fault) || fault != nil {
 					return
 				}
 				anchor = 0

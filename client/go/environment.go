@@ -129,6 +129,11 @@ func (s *settings) chooseTarget() (string, error) {
 		rest = rest[strings.LastIndex(rest, "@")+1:] // what stands before it may be a password
 		return "", invalid("the target has a URL's scheme: "+prefix, "Write it without: "+visible(rest, maxShown)+"."+hint)
 	}
+	// What stands before an @ may be a password; only in the path of a socket it may not.
+	if looksSecret(target) || (strings.Contains(target, "@") && !strings.HasPrefix(target, "unix:")) {
+		return "", invalid("the target is no address, and is not shown: it may hold a secret",
+			"Write it as host:port, unix:PATH or dns:///host:port, without a user, a password or a key.")
+	}
 	return target, nil
 }
 

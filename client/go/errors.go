@@ -32,6 +32,7 @@ const (
 	reasonCredentials  = "CREDENTIALS"
 	reasonInvalid      = "INVALID_REQUEST"
 	reasonDraining     = "DRAINING"
+	reasonInternal     = "INTERNAL"
 	noSuccessorMessage = "no successor of the token came in time"
 )
 
@@ -144,5 +145,5 @@ func asError(err error) *Error {
 	if errors.As(err, &known) {
 		return known
 	}
-	return &Error{Reason: "INTERNAL", Message: err.Error(), Code: codes.Unknown}
+	return &Error{Reason: reasonInternal, Message: err.Error(), Code: codes.Unknown}
 }

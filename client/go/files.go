@@ -105,6 +105,9 @@ func readAll(paths []string) ([][]byte, error) {
 
 // readFile reads a regular file only: reading any other may wait forever, or not work twice.
 func readFile(path string) ([]byte, error) {
+	if looksSecret(path) {
+		return nil, fileFault("what was given as a path is not a path: give the name of a file")
+	}
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, unreadable(path, err)

@@ -61,6 +61,19 @@ func TestNothingPrintsTheText(t *testing.T) {
 	}
 }
 
+func TestAPrintedListIsVisible(t *testing.T) {
+	const evil = "a\x1b[31m\nINJECTED"
+	page := &mintonce.TokenPage{NextPageToken: evil, Tokens: []mintonce.TokenSummary{{
+		Key: mintonce.Key{Client: evil, Audience: evil, Scopes: []string{evil}}, Generation: 7, ExpiresIn: time.Minute, KeyHash: evil,
+	}}}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		text := fmt.Sprintf(verb, page)
+		if strings.ContainsAny(text, "\x1b\n") || !strings.Contains(text, `a\x1b[31m\nINJECTED`) || !strings.Contains(text, "7") {
+			t.Errorf("%s: %s", verb, text)
+		}
+	}
+}
+
 func TestTheHeaderHasTheSchemeThatAPIsKnow(t *testing.T) {
 	server := scripted.New(t)
 	client := dial(t, server)

@@ -34,7 +34,7 @@ var classOfReason = map[string]error{
 	"LIMIT_EXCEEDED":     ErrUnavailable,
 	"AUDIT_UNAVAILABLE":  ErrUnavailable,
 
-	"INTERNAL": nil,
+	reasonInternal: nil,
 }
 
 // classOfCode is for reasons that are newer than this client, and for errors without one.

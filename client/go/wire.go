@@ -1,10 +1,13 @@
 package mintonce
 
 import (
+	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	pb "github.com/mintonce/mintonce/client/go/mintoncev1"
@@ -19,6 +22,11 @@ type Key struct {
 	// Scopes are those of RFC 6749, section 3.3. Their order does not matter. A single string is split at its spaces.
 	// None: the issuer's default.
 	Scopes []string
+}
+
+// String quotes the texts: a terminal would obey their control characters.
+func (k Key) String() string {
+	return fmt.Sprintf("Key(client=%q, audience=%q, scopes=%q)", k.Client, k.Audience, k.Scopes)
 }
 
 func (k Key) message() (*pb.TokenKey, error) {
@@ -49,6 +57,12 @@ type TokenSummary struct {
 	KeyHash    string        // the name of the key in the store and in logs
 }
 
+// String quotes the texts, as [Key.String] does.
+func (s TokenSummary) String() string {
+	return fmt.Sprintf("TokenSummary(%v, generation=%d, expires_in=%v, refresh_in=%v, key_hash=%q)",
+		s.Key, s.Generation, s.ExpiresIn, s.RefreshIn, s.KeyHash)
+}
+
 // TokenPage is a page of a list of live tokens, sorted by client, audience and scopes.
 type TokenPage struct {
 	Tokens []TokenSummary
@@ -58,15 +72,33 @@ type TokenPage struct {
 	Incomplete bool
 }
 
+// String quotes the texts, as [Key.String] does.
+func (p TokenPage) String() string {
+	return fmt.Sprintf("TokenPage(%v, next_page_token=%q, incomplete=%t)", p.Tokens, p.NextPageToken, p.Incomplete)
+}
+
 // Rotation has the generations before and after a rotation.
 type Rotation struct {
 	PreviousGeneration int64 // 0: there was none
 	Generation         int64
 }
 
-// tokenOf reads a token. anchor is the instant that its life is counted from: when the call was sent, or for a pushed
-// successor when it came.
-func tokenOf(message *pb.Token, anchor float64) *Token {
+var (
+	// Visible ASCII, of which the tokens of RFC 6750, section 2.1, are made.
+	tokenText = regexp.MustCompile(`^[!-~]+$`)
+	// A token of RFC 9110, section 5.6.2. An empty one counts as Bearer.
+	tokenType = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]*$")
+)
+
+// tokenOf reads a token, and refuses one that no Authorization header can hold. anchor is the instant that its life is
+// counted from: when the call was sent, or for a pushed successor when it came.
+func tokenOf(message *pb.Token, anchor float64) (*Token, error) {
+	if !tokenText.MatchString(message.GetAccessToken()) || !tokenType.MatchString(message.GetTokenType()) {
+		return nil, &Error{
+			Reason: reasonInternal, Message: "the server sent a token that no header can hold", Code: codes.Unknown,
+			Remedy: "Is this target a mintonced, of a version that fits this client?",
+		}
+	}
 	token := newToken(message.GetAccessToken(), message.GetTokenType())
 	token.scopes = message.GetScopes()
 	token.generation = message.GetGeneration()
@@ -84,7 +116,7 @@ func tokenOf(message *pb.Token, anchor float64) *Token {
 	default:
 		token.origin = OriginUnknown
 	}
-	return token
+	return token, nil
 }
 
 func pageOf(response *pb.ListTokensResponse) *TokenPage {

@@ -97,8 +97,9 @@ async def test_case_37_all_languages_share_one_token(
             api = stack.enter_context(Api())
             api.accepts = lives
             services: list[Service] = []
-            for number, language in enumerate(everyone):
-                testee = stack.enter_context(Testee(language.command))
+            # All processes first: on a busy machine they take longer to start than a token lives.
+            testees = [stack.enter_context(Testee(language.command)) for language in everyone]
+            for number, (language, testee) in enumerate(zip(everyone, testees, strict=True)):
                 target = lines[number % 2].target
                 service = await asyncio.to_thread(Service, testee, language.name, target, api)
                 services.append(service)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -44,6 +45,12 @@ def believes_the_wall_clock() -> None:
     put(_wire, "token_of", token_of)
 
 
+def takes_what_no_header_can_hold() -> None:
+    anything = re.compile(".*", re.DOTALL)
+    put(_wire, "_TEXT", anything)
+    put(_wire, "_TYPE", anything)
+
+
 def retries_after_a_pushback() -> None:
     proper = AsyncTokenClient.get
 
@@ -60,6 +67,20 @@ def retries_after_a_pushback() -> None:
 
 def never_retries() -> None:
     _service_config(lambda config: config.pop("methodConfig"))
+
+
+def sends_no_pings() -> None:
+    kept = {name: value for name, value in _channel.OPTIONS if "keepalive" not in name and "ping" not in name}
+    put(_channel, "OPTIONS", tuple(kept.items()))
+
+
+def takes_a_socket_for_a_name() -> None:
+    proper = _channel.resolve_target
+
+    def resolve_target(target: str | None) -> str:
+        return proper(target).removeprefix("unix:")
+
+    put(_channel, "resolve_target", resolve_target)
 
 
 def retries_a_rotation() -> None:

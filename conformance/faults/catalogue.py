@@ -14,14 +14,20 @@ CASES: Final = "conformance/cases"
 
 @dataclass(frozen=True)
 class Planted:
-    """A fault, and the test of a case (`file::test`, and its parameter if it has one) that must find it."""
+    """A fault, and the test of a case (`file::test`, and its parameter if it has one) that must find it.
+
+    `in_a_fleet`: the test runs once for all testees together.
+    """
 
     plant: Callable[[], None]
     found_by: str
     parameter: str = ""
+    in_a_fleet: bool = False
 
     def node(self, testee: str) -> str:
         """The test's name for pytest."""
+        if self.in_a_fleet:
+            return f"{CASES}/{self.found_by}[{self.parameter}]"
         inside = f"{testee}-{self.parameter}" if self.parameter else testee
         return f"{CASES}/{self.found_by}[{inside}]"
 
@@ -53,6 +59,12 @@ FAULTS: Final = {
         sources.asks_inside_the_back_off, "test_expired.py::test_case_13_no_wait_inside_the_back_off"
     ),
     "forgets-retry-info": Planted(sources.forgets_retry_info, "test_expired.py::test_case_14_retry_info_is_honoured"),
+    "gives-up-when-a-replica-drains": Planted(
+        sources.gives_up_when_a_replica_drains, "test_following.py::test_case_11_a_replica_drains"
+    ),
+    "mints-for-itself": Planted(
+        sources.mints_for_itself, "test_fleet.py::test_case_37_all_languages_share_one_token", "8.0", in_a_fleet=True
+    ),
     "a-fetch-for-each-read": Planted(
         sources.a_fetch_for_each_read, "test_following.py::test_case_04_reads_make_no_call"
     ),
@@ -66,10 +78,17 @@ FAULTS: Final = {
         calls.retries_after_a_pushback, "test_calls.py::test_case_24_a_pushback_stops_it"
     ),
     "never-retries": Planted(calls.never_retries, "test_calls.py::test_case_24_unavailable_is_tried_again"),
+    "sends-no-pings": Planted(calls.sends_no_pings, "test_silence.py::test_case_35_a_silent_cut_is_noticed"),
+    "takes-a-socket-for-a-name": Planted(calls.takes_a_socket_for_a_name, "test_tls.py::test_case_36_a_unix_socket"),
     "retries-a-rotation": Planted(calls.retries_a_rotation, "test_calls.py::test_case_24_a_rotation_is_never_repeated"),
     "no-deadline": Planted(calls.no_deadline, "test_calls.py::test_case_21_the_clients_own_deadline"),
     "closed-for-a-cancellation": Planted(
         calls.closed_for_a_cancellation, "test_calls.py::test_case_22_a_callers_own_cancellation", "reject"
+    ),
+    "takes-what-no-header-can-hold": Planted(
+        calls.takes_what_no_header_can_hold,
+        "test_headers.py::test_case_38_a_token_that_no_header_can_hold_is_refused",
+        "a new line",
     ),
     "knows-old-reasons-only": Planted(
         calls.knows_old_reasons_only, "test_calls.py::test_case_23_an_unknown_reason", "UNAVAILABLE"

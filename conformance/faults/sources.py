@@ -87,6 +87,27 @@ def a_storm_of_watches() -> None:
     put(Follower, "watch_ended", ended)
 
 
+def gives_up_when_a_replica_drains() -> None:
+    proper = Follower.watch_ended
+
+    def ended(self: Any, error: Any, started_at: float, limit: float, now: float) -> None:
+        proper(self, error, started_at, limit, now)
+        if error is not None and error.reason == "DRAINING":
+            self._watch_at = now + 600.0
+
+    put(Follower, "watch_ended", ended)
+
+
+def mints_for_itself() -> None:
+    proper = AsyncTokenClient.get
+
+    async def get(self: Any, *what: Any, **how: Any) -> Token:
+        await self.rotate(*what)
+        return await proper(self, *what, **how)
+
+    put(AsyncTokenClient, "get", get)
+
+
 def asks_inside_the_back_off() -> None:
     def hurry(self: Any, now: float) -> None:
         self._fetch_at = now

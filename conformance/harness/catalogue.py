@@ -41,6 +41,7 @@ CASES: Final = {
     35: "A silent cut is noticed within 75 s, and pings are few enough",
     36: "Unix sockets",
     37: "End to end: all languages, two replicas, one key, the same tokens in the same order",
+    38: "A token that no header can hold is refused, and the one before it stays",
 }
 MAY: Final = frozenset({36})
 """The rest is a must."""

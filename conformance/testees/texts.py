@@ -1,5 +1,6 @@
 """Every way in which Python turns something into text."""
 
+import dataclasses
 import json
 import logging
 import pickle
@@ -44,6 +45,8 @@ _WAYS: dict[str, Callable[[Any], str]] = {
     "pprint": pprint.pformat,
     "list": lambda thing: str([thing, {"a": thing}]),
     "json": lambda thing: json.dumps(thing, default=str),
+    "asdict": lambda thing: json.dumps(dataclasses.asdict(thing), default=str),
     "log": _logged,
+    "pickled": lambda thing: repr(pickle.dumps(thing)),
     "unpickled": lambda thing: repr(pickle.loads(pickle.dumps(thing))),
 }

@@ -1,8 +1,12 @@
 """TokenClient and AsyncTokenClient: what they send, what they make of the answer."""
 
+import copy
+import json
 import pickle
+import pprint
 import threading
 import traceback
+from dataclasses import FrozenInstanceError, asdict
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
@@ -18,6 +22,7 @@ from mintonce import (
     MintonceError,
     Origin,
     Refused,
+    Token,
     TokenClient,
     Unavailable,
     Unreachable,
@@ -281,10 +286,31 @@ def test_a_given_channel_stays_open(server: ScriptedServer) -> None:
 
 
 def test_nothing_shows_the_token(server: ScriptedServer) -> None:
-    """repr, str, format and errors are masked."""
+    """repr, str, format and errors are masked; fields and copies of them have no text."""
     with TokenClient(server.target) as client:
         token = client.get(CLIENT, AUDIENCE)
     assert "secret" not in f"{token} {token!r} {token!s} {[token]} {token.fingerprint!r}"
+    told = asdict(token)
+    assert told["generation"] == token.generation
+    assert "secret" not in json.dumps(told, default=str)
+    assert "secret" not in pprint.pformat(token)
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps({"token": token})
+
+
+def test_a_token_is_a_value(server: ScriptedServer) -> None:
+    """Equal by all that the server said, and the same when it is copied."""
+    with TokenClient(server.target) as client:
+        token, later = client.get(CLIENT, AUDIENCE), client.get(CLIENT, AUDIENCE)
+    assert copy.copy(token) is token
+    assert copy.deepcopy([token])[0] is token
+    assert token != later  # another life
+    values = asdict(token)
+    same, other = (Token(access_token=text, **values) for text in (token.access_token, "another"))
+    assert (same == token, hash(same) == hash(token)) == (True, True)
+    assert other != token
+    with pytest.raises(FrozenInstanceError):
+        token.generation = 7  # type: ignore[misc]
 
 
 def test_errors_travel_between_processes(server: ScriptedServer) -> None:
@@ -294,6 +320,23 @@ def test_errors_travel_between_processes(server: ScriptedServer) -> None:
         client.get(CLIENT, AUDIENCE)
     copied = pickle.loads(pickle.dumps(caught.value))
     assert (copied.reason, copied.remedy, copied.code) == ("UNKNOWN_CLIENT", "Register it.", grpc.StatusCode.NOT_FOUND)
+
+
+@pytest.mark.parametrize("reason", ["UNKNOWN_CLIENT", ""])
+def test_a_traceback_shows_no_text_of_the_peer_as_it_came(server: ScriptedServer, reason: str) -> None:
+    """It could obey a terminal's escapes, forge lines of a log, or quote anything."""
+    said = "secret \x1b[31mred\nforged line"
+    for method in ("GetToken", "WatchToken"):
+        server.fail(method, grpc.StatusCode.INTERNAL, reason, message=said)
+    with TokenClient(server.target) as client, pytest.raises(MintonceError) as got:
+        client.get(CLIENT, AUDIENCE)
+    with TokenClient(server.target) as client, pytest.raises(MintonceError) as watched:
+        next(client.watch(CLIENT, AUDIENCE))
+    for error in (got.value, watched.value):
+        printed = "".join(traceback.format_exception(error))
+        assert "\x1b" not in printed
+        assert "\nforged" not in printed
+        assert ("secret" in printed) == bool(reason)
 
 
 async def test_the_async_client_does_the_same(server: ScriptedServer) -> None:

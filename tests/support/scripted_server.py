@@ -111,10 +111,11 @@ class ScriptedServer(tokens_pb2_grpc.TokenServiceServicer, admin_pb2_grpc.AdminS
 
     def fail(self, method: str, code: grpc.StatusCode, reason: str = "", times: int = 1 << 30, **how: object) -> None:
         """The method fails so, so often. Without a reason it says nothing but the code."""
-        retry_after, metadata = how.pop("retry_after", None), {key: str(value) for key, value in how.items()}
+        retry_after, message = how.pop("retry_after", None), str(how.pop("message", f"{method} failed"))
+        metadata = {key: str(value) for key, value in how.items()}
         details = failure(reason, retry_after=_number(retry_after), **metadata) if reason else ()
         with self._changed:
-            self._failures[method] = (code, f"{method} failed", details, times)
+            self._failures[method] = (code, message, details, times)
 
     def mend(self, method: str) -> None:
         """The method works again."""

@@ -4,6 +4,7 @@ import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { getSystemErrorMessage } from "node:util";
 import { unusable } from "./errors.ts";
 import type { Logger } from "./logger.ts";
+import { looksSecret } from "./misplaced.ts";
 
 /** Content is compared, not times: symlinks that Kubernetes swaps, and clocks, cannot mislead it. */
 const LOOK_EVERY_MS = 1000;
@@ -79,6 +80,7 @@ export class Watched<T> {
 
 /** The content of a regular file: reading any other may wait forever, or not work twice. Throws FileFault. */
 export function read(path: string): Buffer {
+  if (looksSecret(path)) throw new FileFault("what was given as a path is not a path: give the name of a file");
   let descriptor: number | undefined;
   try {
     descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);

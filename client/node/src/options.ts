@@ -2,6 +2,7 @@
 import { Refused, unusable } from "./errors.ts";
 import { isLocal } from "./local.ts";
 import { type Logger, processWarnings } from "./logger.ts";
+import { looksSecret } from "./misplaced.ts";
 import { visible } from "./text.ts";
 import { must, wellFormed } from "./validate.ts";
 
@@ -82,12 +83,23 @@ function targetOf(given: string | undefined, environment: Environment): string {
   // An empty variable, or an empty argument, counts as none.
   const target = wellFormed("target", given || environment["MINTONCE_TARGET"] || DEFAULT_TARGET);
   const [, scheme = "", rest = ""] = /^([^:]*):\/\/(.*)$/s.exec(target) ?? [];
-  if (!URL_SCHEMES.has(scheme.toLowerCase())) return target;
+  if (!URL_SCHEMES.has(scheme.toLowerCase())) return shown(target);
   const hint = TLS_SCHEMES.has(scheme.toLowerCase()) ? " For TLS, set MINTONCE_CA_FILE or MINTONCE_TLS=true." : "";
   const host = (rest.split("/")[0] ?? "").split("@").at(-1) ?? "";
   throw new Refused(`the target has a URL's scheme: ${scheme}://`, {
     reason: "INVALID_REQUEST",
     remedy: `Write it without: ${visible(host, MAX_SHOWN)}.${hint}`,
+  });
+}
+
+/** The target, if it may stand in messages. */
+function shown(target: string): string {
+  // What stands before an @ may be a password; only in the path of a socket it may not.
+  if (!looksSecret(target) && (!target.includes("@") || target.startsWith("unix:"))) return target;
+  throw new Refused("the target is no address, and is not shown: it may hold a secret", {
+    reason: "INVALID_REQUEST",
+    remedy: "Write it as host:port, unix:PATH or dns:///host:port, without a user, a password or a key.",
+    code: "INVALID_ARGUMENT",
   });
 }
 

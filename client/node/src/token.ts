@@ -1,6 +1,7 @@
 /** Tokens as callers hold them. */
 import { createHash } from "node:crypto";
 import { inspect } from "node:util";
+import { visible } from "./text.ts";
 
 /** Where the server had a token from. */
 export type Origin = "unknown" | "memory" | "store" | "mint";
@@ -20,6 +21,8 @@ export interface TokenFields {
 
 /** What stands for the text wherever a token is shown. */
 const MASK = "[redacted]";
+/** Characters of a scope. */
+const MAX_SHOWN = 200;
 
 /**
  * A live access token. Immutable.
@@ -112,11 +115,12 @@ export class Token {
     );
   }
 
-  /** Masked. */
+  /** Masked. What a terminal would obey is escaped. */
   toString(): string {
+    const scopes = this.scopes.map((scope) => visible(scope, MAX_SHOWN)).join(" ");
     return (
       `Token(accessToken=${MASK}, generation=${String(this.generation)}, ` +
-      `expiresIn=${(this.expiresInMs / 1000).toFixed(0)}s, scopes=[${this.scopes.join(" ")}], ` +
+      `expiresIn=${(this.expiresInMs / 1000).toFixed(0)}s, scopes=[${scopes}], ` +
       `origin=${this.origin}, degraded=${String(this.degraded)})`
     );
   }

@@ -67,7 +67,14 @@ export class Watch implements AsyncIterableIterator<Token, void>, AsyncDisposabl
       {
         message: (message) => {
           if (this.#ended !== undefined) return;
-          this.#tokens.push(tokenOf(message.token, anchor ?? performance.now()));
+          try {
+            this.#tokens.push(tokenOf(message.token, anchor ?? performance.now()));
+          } catch (error) {
+            // After the tokens that came before it.
+            this.#end({ thrown: error });
+            this.#cancelCall();
+            return;
+          }
           anchor = undefined;
           this.#notify();
         },

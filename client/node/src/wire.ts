@@ -3,6 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { type Duration, DurationSchema, type Timestamp } from "@bufbuild/protobuf/wkt";
 import type { ListTokensResponse, TokenSummary as SummaryMessage } from "./gen/mintonce/v1/admin_pb.ts";
 import { type Token as TokenMessage, type TokenKey, TokenKeySchema } from "./gen/mintonce/v1/types_pb.ts";
+import { MintonceError } from "./errors.ts";
 import { type Origin, Token } from "./token.ts";
 import { wellFormed } from "./validate.ts";
 
@@ -47,6 +48,11 @@ export interface Rotation {
 /** By the number on the wire. New values may be added there. */
 const ORIGINS: readonly Origin[] = ["unknown", "memory", "store", "mint"];
 
+/** Visible ASCII, of which the tokens of RFC 6750, section 2.1, are made. */
+const TEXT = /^[!-~]+$/;
+/** A token of RFC 9110, section 5.6.2. An empty one counts as Bearer. */
+const TYPE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]*$/;
+
 /** Throws Refused for values that no message can hold. */
 export function keyOf(client: string, { audience = "", scopes = [] }: KeyOptions): TokenKey {
   const list = typeof scopes === "string" ? scopes.split(/\s+/).filter((scope) => scope !== "") : scopes;
@@ -57,8 +63,17 @@ export function keyOf(client: string, { audience = "", scopes = [] }: KeyOptions
   });
 }
 
-/** `anchor` is on the monotonic clock: when the call was sent, or for a pushed successor when it came. */
+/**
+ * `anchor` is on the monotonic clock: when the call was sent, or for a pushed successor when it came. Throws
+ * MintonceError for a token that no `Authorization` header can hold.
+ */
 export function tokenOf(message: TokenMessage | undefined, anchor: number): Token {
+  if (!TEXT.test(message?.accessToken ?? "") || !TYPE.test(message?.tokenType ?? "")) {
+    throw new MintonceError("the server sent a token that no header can hold", {
+      reason: "INTERNAL",
+      remedy: "Is this target a mintonced, of a version that fits this client?",
+    });
+  }
   return new Token({
     accessToken: message?.accessToken ?? "",
     tokenType: message?.tokenType ?? "",

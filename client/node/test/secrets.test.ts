@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { format, inspect } from "node:util";
 import grpc from "@grpc/grpc-js";
-import { Client, MintonceError, TokenSource } from "../src/index.ts";
+import { Client, MintonceError, Token, TokenSource } from "../src/index.ts";
 import { Folder } from "./support/folder.ts";
 import { ScriptedServer } from "./support/server.ts";
 
@@ -53,4 +53,15 @@ test("a closed source shows no token", async () => {
   const source = await TokenSource.open("billing", { target: server.target });
   await source.close();
   assert.match(String(source), /token=closed/);
+});
+
+test("what a terminal would obey is escaped in a printed token", () => {
+  const scopes = ["read", "a\u001b[31m\nINJECTED"];
+  const token = new Token({ accessToken: "secret-1", generation: 7n, expiresAt: 0, refreshAt: 0, scopes });
+  for (const text of [String(token), inspect(token), format("%s %o", token, token), JSON.stringify(token)]) {
+    // eslint-disable-next-line no-control-regex -- those are what it is about
+    assert.doesNotMatch(text, /[\u0000-\u001f]/);
+    assert.match(text, /INJECTED/);
+  }
+  assert.deepEqual(token.scopes, scopes);
 });

@@ -4,7 +4,10 @@ import json
 import os
 from typing import Any, Final, TypeAlias
 
+import grpc
+
 from mintonce import _sendable
+from mintonce._misplaced import looks_secret
 from mintonce._text import visible
 from mintonce.errors import Refused
 
@@ -68,5 +71,13 @@ def resolve_target(target: str | None) -> str:
             f"the target has a URL's scheme: {scheme}://",
             reason="INVALID_REQUEST",
             remedy=f"Write it without: {visible(rest.partition('/')[0].rpartition('@')[2], _MAX_SHOWN)}.{tls}",
+        )
+    # What stands before an @ may be a password; only in the path of a socket it may not.
+    if looks_secret(chosen) or ("@" in chosen and not chosen.startswith("unix:")):
+        raise Refused(
+            "the target is no address, and is not shown: it may hold a secret",
+            reason="INVALID_REQUEST",
+            remedy="Write it as host:port, unix:PATH or dns:///host:port, without a user, a password or a key.",
+            code=grpc.StatusCode.INVALID_ARGUMENT,
         )
     return chosen

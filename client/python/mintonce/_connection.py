@@ -120,7 +120,7 @@ class Connection(Generic[L]):
             return list(self._lines)
 
     def translate(self, error: grpc.RpcError) -> MintonceError:
-        """What a failed call means. Raise the result `from` the error."""
+        """What a failed call means. Raise the result `from None`."""
         return _translate.translate(error, self._link)
 
     def _open(self) -> L:

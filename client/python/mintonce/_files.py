@@ -9,6 +9,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final, Generic, TypeVar
 
+from mintonce._misplaced import looks_secret
 from mintonce.errors import Refused
 
 LOOK_EVERY: Final = 1.0
@@ -83,6 +84,8 @@ class Watched(Generic[T]):
 
 def read(path: str) -> bytes:
     """Raises FileFault. A regular file only: reading any other may wait forever, or not work twice."""
+    if looks_secret(path):
+        raise FileFault("what was given as a path is not a path: give the name of a file")
     fault = ""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))

@@ -55,7 +55,7 @@ _UNSAID_REMEDIES: Final = {
 
 
 def translate(error: grpc.RpcError, link: _unreachable.Link) -> MintonceError:
-    """What a failed call means. Raise it `from` the error."""
+    """What a failed call means. Raise it `from None`."""
     metadata = cast("Iterable[tuple[str, str | bytes]]", error.trailing_metadata() or ())
     details = _status.decode(metadata)
     if details.reason:

@@ -1,5 +1,6 @@
 """Between the messages of mintonce.v1 and our values."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from mintonce import _sendable
+from mintonce.errors import MintonceError
 from mintonce.token import Origin, Token
 from mintonce.v1 import admin_pb2, tokens_pb2, types_pb2
 
@@ -17,6 +19,11 @@ _ORIGINS: Final = {
     types_pb2.ORIGIN_STORE: Origin.STORE,
     types_pb2.ORIGIN_MINT: Origin.MINT,
 }
+
+_TEXT: Final = re.compile("[!-~]+")
+"""Visible ASCII, of which the tokens of RFC 6750, section 2.1, are made."""
+_TYPE: Final = re.compile("[!#$%&'*+.^_`|~0-9A-Za-z-]*")
+"""A token of RFC 9110, section 5.6.2. An empty one counts as Bearer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +115,15 @@ def _key(client: str, audience: str, scopes: Iterable[str]) -> types_pb2.TokenKe
 
 
 def token_of(message: types_pb2.Token, anchor: float) -> Token:
-    """`anchor` is on the monotonic clock: when the call was sent, or for a pushed successor when it came."""
+    """`anchor` is on the monotonic clock: when the call was sent, or for a pushed successor when it came.
+
+    Raises MintonceError for a token that no Authorization header can hold.
+    """
+    if not (_TEXT.fullmatch(message.access_token) and _TYPE.fullmatch(message.token_type)):
+        raise MintonceError(
+            "the server sent a token that no header can hold",
+            remedy="Is this target a mintonced, of a version that fits this client?",
+        )
     return Token(
         access_token=message.access_token,
         token_type=message.token_type,

@@ -219,7 +219,7 @@ class AsyncTokenClient:
         try:
             yield
         except grpc.RpcError as error:
-            raise self._failure(error) from error
+            raise self._failure(error) from None  # a traceback would print the peer's text as it came
         except _io.CHANNEL_CLOSED as error:
             if self._closed and not _io.is_being_cancelled():
                 raise closed("client") from error
@@ -255,8 +255,8 @@ class AsyncWatch(AsyncIterator[Token]):
             response = await self._responses.__anext__()
         except grpc.RpcError as error:
             if self._cancelled:
-                raise StopAsyncIteration from error
-            raise self._translate(error) from error
+                raise StopAsyncIteration from None
+            raise self._translate(error) from None
         # --- async
         except asyncio.CancelledError as error:
             # grpc.aio raises it both when the call was cancelled, which is its end, and when this task was.

@@ -209,7 +209,7 @@ class TokenClient:
         try:
             yield
         except grpc.RpcError as error:
-            raise self._failure(error) from error
+            raise self._failure(error) from None  # a traceback would print the peer's text as it came
         except _io.CHANNEL_CLOSED as error:
             if self._closed and not _io.is_being_cancelled():
                 raise closed("client") from error
@@ -245,8 +245,8 @@ class Watch(Iterator[Token]):
             response = self._responses.__next__()
         except grpc.RpcError as error:
             if self._cancelled:
-                raise StopIteration from error
-            raise self._translate(error) from error
+                raise StopIteration from None
+            raise self._translate(error) from None
         # The first answers the call; what is pushed later was on its way for a part of a round trip.
         anchor, self._sent_at = self._sent_at or monotonic(), None
         return _wire.token_of(response.token, anchor)

@@ -9,7 +9,9 @@ _log = logging.getLogger("mintonce")
 
 
 class MintonceError(Exception):
-    """The root. Neither the message nor the remedy ever holds a token; `__cause__` is the gRPC error, if there is one.
+    """The root. Neither the message nor the remedy ever holds a token.
+
+    gRPC's own error is no `__cause__` of it: a traceback would print what the other side wrote, unescaped.
 
     Attributes:
         reason: why, as in ErrorReason of the API without its prefix ("UNKNOWN_CLIENT"), or one of the client's own:

@@ -1,11 +1,12 @@
 """Tokens as callers hold them."""
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from time import monotonic
-from typing import Final
+from typing import Final, Never, Self
 
 MASK: Final = "[redacted]"
 
@@ -19,25 +20,33 @@ class Origin(StrEnum):
     MINT = "mint"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Token:
-    """A live access token. Its repr, str and format are masked: only `access_token` and `header` hold the text.
+class _Texts:
+    """Has the text and the header in a function. Nothing that prints fields or slots looks into one."""
+
+    __slots__ = ("_texts",)
+
+    _texts: Callable[[], tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False, init=False)
+class Token(_Texts):
+    """A live access token. It does not change.
+
+    Only `access_token` and `header` give the text. The repr, str and format are masked, `dataclasses.asdict` leaves the
+    text out, and a token cannot be pickled.
 
     `expires_at` and `refresh_at` are on this process's monotonic clock, counted from before the call was sent:
     they never come late, whatever this host's wall clock says.
 
     Attributes:
-        access_token: the secret text (RFC 6750).
         token_type: as the issuer named it, normally "Bearer".
         scopes: what the issuer granted, sorted.
         generation: rises with every new token of the key, across the fleet.
         expire_time: the expiry by the store's clock, with time zone; for people, not for arithmetic.
         origin: where the server had it from.
         degraded: live, but less is left than is comfortable: the issuer or the store is in trouble.
-        header: the value of an Authorization header.
     """
 
-    access_token: str
     token_type: str
     scopes: tuple[str, ...]
     generation: int
@@ -46,12 +55,36 @@ class Token:
     expire_time: datetime
     origin: Origin = Origin.UNKNOWN
     degraded: bool = False
-    header: str = field(init=False, compare=False)
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        access_token: str,
+        token_type: str,
+        scopes: tuple[str, ...],
+        generation: int,
+        expires_at: float,
+        refresh_at: float,
+        expire_time: datetime,
+        origin: Origin = Origin.UNKNOWN,
+        degraded: bool = False,
+    ) -> None:
         # Resource servers compare the scheme without regard to case (RFC 9110, section 11.1), but not all know that.
-        scheme = "Bearer" if self.token_type.lower() in ("", "bearer") else self.token_type
-        object.__setattr__(self, "header", f"{scheme} {self.access_token}")
+        scheme = "Bearer" if token_type.lower() in ("", "bearer") else token_type
+        texts = access_token, f"{scheme} {access_token}"
+        values = (token_type, scopes, generation, expires_at, refresh_at, expire_time, origin, degraded)
+        for field, value in zip(fields(self), values, strict=True):
+            object.__setattr__(self, field.name, value)
+        object.__setattr__(self, "_texts", lambda: texts)
+
+    @property
+    def access_token(self) -> str:
+        """The secret text (RFC 6750)."""
+        return self._texts()[0]
+
+    @property
+    def header(self) -> str:
+        """The value of an Authorization header, "Bearer …". As secret as the text."""
+        return self._texts()[1]
 
     def expires_in(self) -> float:
         """The remaining lifetime in seconds. Negative after the expiry."""
@@ -69,6 +102,24 @@ class Token:
     def fingerprint(self) -> bytes:
         """The SHA-256 of the text: 32 bytes. Tells tokens apart without showing them."""
         return hashlib.sha256(self.access_token.encode()).digest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Token) and self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash(self._values())
+
+    def _values(self) -> tuple[object, ...]:
+        return (self.access_token, *(getattr(self, field.name) for field in fields(self)))
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> Never:
+        raise TypeError("a Token is not pickled: its text would be in clear. Each process has a TokenSource of its own")
 
     def __repr__(self) -> str:
         return (

@@ -10,7 +10,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Result};
+use crate::{Error, Result, misplaced::looks_secret};
 
 /// Content is compared, not times: symlinks that Kubernetes swaps, and clocks, cannot mislead it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -117,6 +117,9 @@ fn read_all(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, Fault> {
 
 /// A regular file only: reading any other may wait forever, or not work twice.
 fn read(path: &Path) -> Result<Vec<u8>, Fault> {
+    if looks_secret(&path.to_string_lossy()) {
+        return Err("what was given as a path is not a path: give the name of a file".to_owned());
+    }
     let unreadable = |error: std::io::Error| format!("{} cannot be read: {}", path.display(), error.kind());
     let mut options = OpenOptions::new();
     options.read(true);

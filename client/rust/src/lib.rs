@@ -33,6 +33,7 @@ mod files;
 mod follower;
 mod jitter;
 mod key;
+mod misplaced;
 mod pb;
 mod retry;
 mod shared;

@@ -5,7 +5,10 @@ use std::{
     path::PathBuf,
 };
 
-use crate::{Error, Result, credentials::Environment, credentials::text as variable, text::visible};
+use crate::{
+    Error, Result, credentials::Environment, credentials::text as variable, misplaced::looks_secret,
+    text::visible,
+};
 
 const VARIABLE: &str = "MINTONCE_TARGET";
 const DEFAULT: &str = "127.0.0.1:50051";
@@ -43,6 +46,14 @@ impl Target {
             && URL_SCHEMES.contains(&scheme.to_ascii_lowercase().as_str())
         {
             return Err(is_url(scheme, rest));
+        }
+        // What stands before an @ may be a password; only in the path of a socket it may not.
+        if looks_secret(text) || (text.contains('@') && !text.starts_with("unix:")) {
+            return Err(
+                Error::invalid("the target is no address, and is not shown: it may hold a secret").with_remedy(
+                    "Write it as host:port, unix:PATH or dns:///host:port, without a user, a password or a key.",
+                ),
+            );
         }
         let place = if let Some(path) = text.strip_prefix("unix:") {
             let path = path.strip_prefix("//").unwrap_or(path);
@@ -212,6 +223,8 @@ mod tests {
             "a b:1",
             "h:99999",
             "[::1",
+            "user:password@h:1",
+            "mok_key",
         ] {
             assert_eq!(
                 Target::parse(text).unwrap_err().reason(),

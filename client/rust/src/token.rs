@@ -141,6 +141,9 @@ impl Token {
     /// `anchor`: when the call was sent, or for a pushed successor when it came.
     pub(crate) fn from_message(message: Option<pb::Token>, anchor: Instant) -> Result<Self> {
         let message = message.unwrap_or_default();
+        if !is_text(&message.access_token) || !message.token_type.bytes().all(is_token_char) {
+            return Err(no_header());
+        }
         // Resource servers compare the scheme without regard to case (RFC 9110, section 11.1), but not all know that.
         let scheme = match message.token_type.as_str() {
             "" => "Bearer",
@@ -148,12 +151,7 @@ impl Token {
             kind => kind,
         };
         let Ok(mut header) = HeaderValue::try_from(format!("{scheme} {}", message.access_token)) else {
-            return Err(Error::new(
-                Kind::Other,
-                "INTERNAL",
-                "the server sent a token that no header can hold",
-            )
-            .with_remedy("Is this target a mintonced, of a version that fits this client?"));
+            return Err(no_header());
         };
         header.set_sensitive(true);
         Ok(Self(Arc::new(Inner {
@@ -213,6 +211,25 @@ impl Origin {
             Self::Mint => "mint",
         }
     }
+}
+
+/// Visible ASCII, of which the tokens of RFC 6750, section 2.1, are made.
+fn is_text(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Of a token of RFC 9110, section 5.6.2.
+fn is_token_char(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+fn no_header() -> Error {
+    Error::new(
+        Kind::Other,
+        "INTERNAL",
+        "the server sent a token that no header can hold",
+    )
+    .with_remedy("Is this target a mintonced, of a version that fits this client?")
 }
 
 /// A length of time from the server, made fit for arithmetic with `Instant`. A negative one counts as none.

@@ -35,6 +35,17 @@ final class Errors {
         Detail.of(message, "CREDENTIALS", remedy, Status.Code.UNKNOWN), null);
   }
 
+  /** A token that no header can hold. Nothing of it is shown. */
+  static MintonceException unusableToken() {
+    return new MintonceException(
+        Detail.of(
+            "the server sent a token that no header can hold",
+            "INTERNAL",
+            "Is this target a mintonced, of a version that fits this client?",
+            Status.Code.UNKNOWN),
+        null);
+  }
+
   /** The server would refuse this, too. */
   static RefusedException invalid(String message, String remedy) {
     return new RefusedException(

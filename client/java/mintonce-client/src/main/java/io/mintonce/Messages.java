@@ -12,6 +12,7 @@ import java.time.DateTimeException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /** Between the messages of {@code mintonce.v1} and our values. */
@@ -20,6 +21,12 @@ final class Messages {
 
   /** Seconds of a google.protobuf.Duration: ten thousand years. */
   private static final long LONGEST = 315_576_000_000L;
+
+  /** Visible ASCII, of which the tokens of RFC 6750, section 2.1, are made. */
+  private static final Pattern TEXT = Pattern.compile("[!-~]+");
+
+  /** A token of RFC 9110, section 5.6.2. An empty one counts as Bearer. */
+  private static final Pattern TYPE = Pattern.compile("[!#$%&'*+.^_`|~0-9A-Za-z-]*");
 
   private Messages() {}
 
@@ -64,8 +71,15 @@ final class Messages {
     return RotateTokenRequest.newBuilder().setKey(key(key)).build();
   }
 
-  /** {@code anchor}: when the call was sent, or for a pushed successor when it came. */
+  /**
+   * {@code anchor}: when the call was sent, or for a pushed successor when it came. Throws
+   * MintonceException for a token that no {@code Authorization} header can hold.
+   */
   static Token token(io.mintonce.v1.Token message, double anchor) {
+    if (!TEXT.matcher(message.getAccessToken()).matches()
+        || !TYPE.matcher(message.getTokenType()).matches()) {
+      throw Errors.unusableToken();
+    }
     return new Token(
         message.getAccessToken(),
         message.getTokenType(),

@@ -6,7 +6,10 @@ import io.grpc.Metadata;
 import io.grpc.SecurityLevel;
 import io.grpc.Status;
 import java.net.InetSocketAddress;
+import java.net.Proxy;
+import java.net.ProxySelector;
 import java.net.SocketAddress;
+import java.net.URI;
 import java.util.Objects;
 import java.util.concurrent.Executor;
 import org.jspecify.annotations.Nullable;
@@ -25,6 +28,9 @@ import org.jspecify.annotations.Nullable;
 public final class MintonceCallCredentials extends CallCredentials {
   private static final Metadata.Key<String> AUTHORIZATION =
       Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
+
+  /** As gRPC asks the selector; there is no such host (RFC 2606). */
+  private static final URI ANOTHER_HOST = URI.create("https://api.invalid:443");
 
   private final TokenSource source;
 
@@ -64,9 +70,28 @@ public final class MintonceCallCredentials extends CallCredentials {
       // no scheme of its own: "unix:80" would be a host.
       return inet.getAddress() != null
           && inet.getAddress().isLoopbackAddress()
-          && LocalTarget.isLocal("dns:///" + request.getAuthority());
+          && LocalTarget.isLocal("dns:///" + request.getAuthority())
+          && !isProxy(inet);
     }
     return isUnixSocket(address);
+  }
+
+  /**
+   * Whether this is the proxy that calls to other hosts go through: an authority that the program
+   * has overridden does not tell where a call goes. A {@code proxyDetector} of the channel's own
+   * cannot be seen.
+   */
+  private static boolean isProxy(InetSocketAddress address) {
+    ProxySelector selector = ProxySelector.getDefault();
+    return selector != null
+        && selector.select(ANOTHER_HOST).stream()
+            .map(Proxy::address)
+            .anyMatch(
+                proxy ->
+                    proxy instanceof InetSocketAddress inet
+                        && inet.getPort() == address.getPort()
+                        && new InetSocketAddress(inet.getHostString(), inet.getPort())
+                            .equals(address));
   }
 
   /** Each transport has a class of its own for them, often in a package that was moved. */

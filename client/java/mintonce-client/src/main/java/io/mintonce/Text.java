@@ -3,11 +3,15 @@ package io.mintonce;
 import java.nio.CharBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 import java.util.Locale;
 
 /** Text from or for another program. */
 final class Text {
   private static final String CUT = "...";
+
+  /** Characters of a name: of a client, a scope and the like. */
+  private static final int LONGEST_NAME = 200;
 
   private Text() {}
 
@@ -28,6 +32,16 @@ final class Text {
     return shown.length() <= limit
         ? shown.toString()
         : shown.substring(0, limit - CUT.length()) + CUT;
+  }
+
+  /** A name of another program, for people. */
+  static String visible(String name) {
+    return visible(name, LONGEST_NAME);
+  }
+
+  /** Names of another program, for people. */
+  static List<String> visible(List<String> names) {
+    return names.stream().map(Text::visible).toList();
   }
 
   /** The value, if it can be written in UTF-8. Throws RefusedException, without the value. */

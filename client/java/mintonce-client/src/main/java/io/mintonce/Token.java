@@ -21,8 +21,6 @@ import org.jspecify.annotations.Nullable;
  * late, whatever the wall clock of this host says.
  */
 public final class Token {
-  private static final int LONGEST_SCOPE = 200;
-
   // Transient: libraries that print or serialize by reflection, such as Gson, skip the secret.
   private final transient String accessToken;
   private final transient String header;
@@ -160,7 +158,7 @@ public final class Token {
         + ", remaining="
         + remaining().toSeconds()
         + "s, scopes="
-        + scopes.stream().map(scope -> Text.visible(scope, LONGEST_SCOPE)).toList()
+        + Text.visible(scopes)
         + ", origin="
         + origin
         + ", degraded="

@@ -270,7 +270,11 @@ public final class TokenClient implements AutoCloseable {
 
     @Override
     public void onNext(R answer) {
-      result.complete(reader.apply(answer));
+      try {
+        result.complete(reader.apply(answer));
+      } catch (MintonceException e) {
+        result.completeExceptionally(e);
+      }
     }
 
     @Override
@@ -300,6 +304,7 @@ public final class TokenClient implements AutoCloseable {
     private final WatchListener listener;
     private final Context context = Context.current();
     private double anchor;
+    private boolean ended;
     private volatile boolean cancelled;
     private volatile @Nullable ClientCall<?, ?> call;
 
@@ -310,20 +315,39 @@ public final class TokenClient implements AutoCloseable {
 
     @Override
     public void onNext(io.mintonce.v1.WatchTokenResponse message) {
+      if (ended) {
+        return;
+      }
       // The first answers the call; what is pushed later was on its way for a part of a round trip.
       double counted = Double.isNaN(anchor) ? Clock.now() : anchor;
       anchor = Double.NaN;
-      listener.onToken(Messages.token(message.getToken(), counted));
+      Token token;
+      try {
+        token = Messages.token(message.getToken(), counted);
+      } catch (MintonceException e) {
+        end(e);
+        cancel();
+        return;
+      }
+      listener.onToken(token);
     }
 
     @Override
     public void onError(Throwable error) {
-      listener.onEnd(cancelled ? null : failure(error, context));
+      end(cancelled ? null : failure(error, context));
     }
 
     @Override
     public void onCompleted() {
-      listener.onEnd(null);
+      end(null);
+    }
+
+    /** Once: a message that cannot be read is the end, and the call's own end comes after it. */
+    private void end(@Nullable Throwable error) {
+      if (!ended) {
+        ended = true;
+        listener.onEnd(error);
+      }
     }
 
     @Override

@@ -39,6 +39,18 @@ public record TokenKey(String client, String audience, List<String> scopes) {
     return new TokenKey(client, audience, List.of(scopes));
   }
 
+  /** For people: what a terminal would obey is escaped. */
+  @Override
+  public String toString() {
+    return "TokenKey[client="
+        + Text.visible(client)
+        + ", audience="
+        + Text.visible(audience)
+        + ", scopes="
+        + Text.visible(scopes)
+        + "]";
+  }
+
   private static List<String> split(List<String> scopes) {
     List<String> split = new ArrayList<>();
     for (String scope : scopes) {

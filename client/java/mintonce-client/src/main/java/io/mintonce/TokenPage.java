@@ -14,4 +14,16 @@ public record TokenPage(List<TokenSummary> tokens, String nextPageToken, boolean
   public TokenPage {
     tokens = List.copyOf(tokens);
   }
+
+  /** For people: what a terminal would obey is escaped. */
+  @Override
+  public String toString() {
+    return "TokenPage[tokens="
+        + tokens
+        + ", nextPageToken="
+        + Text.visible(nextPageToken)
+        + ", incomplete="
+        + incomplete
+        + "]";
+  }
 }

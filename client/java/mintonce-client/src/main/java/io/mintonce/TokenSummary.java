@@ -12,4 +12,20 @@ import java.time.Duration;
  * @param keyHash the name of the key in the store and in logs
  */
 public record TokenSummary(
-    TokenKey key, long generation, Duration expiresIn, Duration refreshIn, String keyHash) {}
+    TokenKey key, long generation, Duration expiresIn, Duration refreshIn, String keyHash) {
+  /** For people: what a terminal would obey is escaped. */
+  @Override
+  public String toString() {
+    return "TokenSummary[key="
+        + key
+        + ", generation="
+        + generation
+        + ", expiresIn="
+        + expiresIn
+        + ", refreshIn="
+        + refreshIn
+        + ", keyHash="
+        + Text.visible(keyHash)
+        + "]";
+  }
+}

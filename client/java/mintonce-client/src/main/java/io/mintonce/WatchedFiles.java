@@ -95,6 +95,9 @@ final class WatchedFiles<T> {
   }
 
   private static byte[] read(Path path) throws FileFault {
+    if (Misplaced.looksSecret(path.toString())) {
+      throw new FileFault("what was given as a path is not a path: give the name of a file");
+    }
     try {
       // Reading a pipe or a device could wait forever, or not work twice.
       if (Files.exists(path) && !Files.isRegularFile(path)) {

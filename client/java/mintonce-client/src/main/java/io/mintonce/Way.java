@@ -31,10 +31,20 @@ record Way(String target, @Nullable Tls tls, @Nullable Path bearerFile) {
     return LocalTarget.isLocal(target);
   }
 
+  private static void checkVisible(String target) {
+    // What stands before an @ may be a password; only in the path of a socket it may not.
+    if (Misplaced.looksSecret(target) || (target.contains("@") && !target.startsWith("unix:"))) {
+      throw Errors.invalid(
+          "the target is no address, and is not shown: it may hold a secret",
+          "Write it as host:port, unix:PATH or dns:///host:port, without a user, a password or a key.");
+    }
+  }
+
   private static void checkTarget(String target) {
     Text.check("target", target);
     int end = target.indexOf("://");
     if (end < 0 || !URL_SCHEMES.contains(target.substring(0, end).toLowerCase(Locale.ROOT))) {
+      checkVisible(target);
       return;
     }
     String scheme = target.substring(0, end);

@@ -14,6 +14,7 @@ import io.grpc.MethodDescriptor;
 import io.grpc.SecurityLevel;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
+import io.mintonce.testing.ConnectProxy;
 import io.mintonce.testing.ScriptedServer;
 import io.mintonce.v1.GetTokenRequest;
 import io.mintonce.v1.TokenServiceGrpc;
@@ -81,6 +82,34 @@ class MintonceCallCredentialsTest {
     assertEquals(
         List.of("UNAUTHENTICATED"),
         outcome(SecurityLevel.NONE, "127.0.0.1", "localhost:80@api.example.com"));
+  }
+
+  @Test
+  void norIsOneThatAnOverriddenAuthorityHides() throws Exception {
+    try (ConnectProxy proxy = new ConnectProxy(api.target())) {
+      System.setProperty("https.proxyHost", "127.0.0.1");
+      System.setProperty("https.proxyPort", String.valueOf(proxy.port()));
+      ManagedChannel channel =
+          Grpc.newChannelBuilder("api.example.com:80", InsecureChannelCredentials.create())
+              .overrideAuthority("localhost")
+              .build();
+      try {
+        var stub =
+            TokenServiceGrpc.newBlockingStub(channel)
+                .withCallCredentials(new MintonceCallCredentials(source));
+        StatusRuntimeException error =
+            assertThrows(
+                StatusRuntimeException.class,
+                () -> stub.getToken(GetTokenRequest.getDefaultInstance()));
+        assertEquals(Status.Code.UNAUTHENTICATED, error.getStatus().getCode());
+        assertEquals(List.of("CONNECT api.example.com:80 HTTP/1.1"), proxy.asked);
+        assertEquals(List.of(), api.authorizations);
+      } finally {
+        channel.shutdownNow();
+        System.clearProperty("https.proxyHost");
+        System.clearProperty("https.proxyPort");
+      }
+    }
   }
 
   private List<String> outcome(SecurityLevel level, String address) throws Exception {

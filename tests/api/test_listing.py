@@ -171,7 +171,7 @@ def test_a_page_of_huge_keys_is_shorter() -> None:
         "A" * (MAX_PAGE_TOKEN + 1),
         urlsafe_b64encode(b"billing").decode(),
         urlsafe_b64encode(b"billing\nno/client\na").decode(),
-        urlsafe_b64encode(b"billing\nbilling\ntwo words").decode().rstrip("="),
+        urlsafe_b64encode(b"billing\nbilling\ntwo  spaces").decode().rstrip("="),
         urlsafe_b64encode(b"billing\nbilling\na\nz\ny").decode().rstrip("="),  # scopes are not sorted
         urlsafe_b64encode(b"billing\nbilling\na").decode() + "\n",
         urlsafe_b64encode(b"\nbilling\na").decode().rstrip("="),

@@ -100,8 +100,8 @@ def test_a_literal_matches_only_itself(text: str) -> None:
     [
         ("a***b", "three or more"),
         ("a  b", "two in a row"),
-        (" a-name", "begins"),
-        ("a-name ", "ends"),
+        (" a-name", "beginning"),
+        ("a-name ", "end,"),
         ("a\n", "printed"),
         ("a" * 1025, "1024 characters"),
     ],

@@ -23,7 +23,7 @@ def pattern_fault(text: str, *, of_audiences: bool = True) -> str:
     if not text.isprintable():
         return "has a character that cannot be printed, which no name has"
     if text != " ".join(text.split()):
-        return "begins or ends with a space, or has two in a row"
+        return "has a space at its beginning or end, or two in a row"
     if "***" in text:
         return "has three or more * in a row"
     return ""

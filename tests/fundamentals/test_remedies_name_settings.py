@@ -25,7 +25,7 @@ WORDS = frozenset(
         "sentinel_password",
     }
 )  # fmt: skip
-"""Names of OAuth, of the API, of log lines and their fields, of keys in our own files, and of options of a Redis URL."""
+"""Names of OAuth, of the API, of log lines and their fields, of our own files, and of options of a Redis URL."""
 
 
 LAST_IS_REMEDY = frozenset(

@@ -66,7 +66,9 @@ class TokenClient:
         wait_for_ready: bool = False,
     ) -> None:
         chosen = way(target, channel, credentials, tls, bearer)
+        self._home = _io.Home("client")
         self._connection = Connection(chosen, _dialler(channel))
+        _io.forking.remember_connection(self._connection)
         self._owns_channel = channel is None
         self.target = chosen.target
         self.timeout = timeout
@@ -189,7 +191,7 @@ class TokenClient:
     def close(self) -> None:
         """Cancels what is under way. A given channel stays open."""
         self._closed = True
-        if self._owns_channel:
+        if self._owns_channel and not self._home.is_gone:
             for line in self._connection.lines():
                 line.channel.close()
 
@@ -202,6 +204,7 @@ class TokenClient:
     def _must_be_open(self) -> None:
         if self._closed:
             raise closed("client")
+        self._home.enter()
 
     @contextmanager
     def _translated(self) -> Generator[None]:

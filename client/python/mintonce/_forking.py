@@ -1,0 +1,124 @@
+"""Forks. gRPC survives one only where none of its threads is there, so what uses it stops before and goes on after.
+
+Before a fork, sources end their threads and connections let go of their channels; then gRPC ends its own threads. After
+it the parent's sources go on, and the child's start at their first use. Locks of other threads never come along.
+A fork that does not go through Python's os.fork (uWSGI's) is noticed by the process id, at the next call.
+"""
+
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any, Final, Protocol
+
+from mintonce.errors import MintonceError
+
+STOP_TIMEOUT: Final = 2.0
+"""Seconds that a fork waits for sources to stop. Their calls are cancelled, so it is a matter of milliseconds."""
+END_TIMEOUT: Final = 0.5
+"""Seconds that a fork waits for the end of gRPC's threads. Another user of gRPC in this process may keep them."""
+
+SWITCH: Final = "GRPC_ENABLE_FORK_SUPPORT"
+_FALSE: Final = ("0", "false", "no", "off")
+_TASKS: Final = Path("/proc/self/task")
+_GRPC_THREAD: Final = "event_engine"
+
+
+class Forked(Protocol):
+    """What must know of a fork."""
+
+    def _before_fork(self, give_up_at: float) -> None: ...
+    def _after_fork_in_parent(self) -> None: ...
+    def _after_fork_in_child(self) -> None: ...
+
+
+lock = threading.RLock()
+"""Of what is known here, and of children that make it theirs. Use it as `_forking.lock`: a child has another one."""
+_sources: "weakref.WeakSet[Any]" = weakref.WeakSet()
+_connections: "weakref.WeakSet[Any]" = weakref.WeakSet()
+_stopped: list[Forked] = []
+_abandoned: list[object] = []
+_others_use_grpc = False
+
+
+def remember_source(source: Forked) -> None:
+    """Stopped before connections are."""
+    with lock:
+        _sources.add(source)
+
+
+def remember_connection(connection: Forked) -> None:
+    """Stopped when no source uses it any more."""
+    with lock:
+        _connections.add(connection)
+
+
+def abandon(objects: list[Any]) -> None:
+    """Keep what is the parent's for ever: its end, even by the garbage collector, would touch the parent's channel."""
+    _abandoned.extend(objects)
+
+
+def must_be_possible() -> None:
+    """In a child: raises MintonceError where gRPC has been told that there are no forks, and would stand still."""
+    if os.environ.get(SWITCH, "").lower() in _FALSE:
+        raise MintonceError(
+            f"this was made before a fork, and {SWITCH} forbids gRPC to work after one",
+            reason="FORKED",
+            remedy=f"Remove {SWITCH} from the environment, or make the source or client in each process, after the fork.",
+        )
+
+
+def _before() -> None:
+    lock.acquire()
+    _stopped.clear()
+    give_up_at = monotonic() + STOP_TIMEOUT
+    for each in [*_sources, *_connections]:
+        _stopped.append(each)
+        each._before_fork(give_up_at)  # noqa: SLF001 - theirs is for this file
+    if _stopped:
+        _await_the_end_of_grpc()
+
+
+def _in_parent() -> None:
+    _after(lambda each: each._after_fork_in_parent())  # noqa: SLF001 - as above
+    lock.release()
+
+
+def _in_child() -> None:
+    global lock  # noqa: PLW0603 - of the process
+    lock = threading.RLock()
+    _after(lambda each: each._after_fork_in_child())  # noqa: SLF001 - as above
+
+
+def _after(do: Callable[[Forked], None]) -> None:
+    while _stopped:
+        do(_stopped.pop())  # the last one first: connections, then the sources that use them
+
+
+def _await_the_end_of_grpc() -> None:
+    """gRPC ends its threads in the background when its last channel is gone, and has no call that waits for it."""
+    global _others_use_grpc  # noqa: PLW0603 - of the process, as gRPC's threads are
+    give_up_at = monotonic() + END_TIMEOUT
+    while not _others_use_grpc and _grpc_runs():
+        _others_use_grpc = monotonic() >= give_up_at
+        sleep(0.001)
+
+
+def _grpc_runs() -> bool:
+    try:
+        return any(_name_of(task) == _GRPC_THREAD for task in _TASKS.iterdir())
+    except OSError:  # no /proc: not Linux
+        return False
+
+
+def _name_of(task: Path) -> str:
+    try:
+        return (task / "comm").read_text().strip()
+    except OSError:  # it has just ended
+        return ""
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)

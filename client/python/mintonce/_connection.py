@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import grpc
 
@@ -16,7 +16,14 @@ from mintonce._local import is_local
 from mintonce.credentials import Bearer, Tls, authorization, bearer_from, tls_from, unusable
 from mintonce.errors import MintonceError, Unavailable
 
-L = TypeVar("L")
+
+class Line(Protocol):
+    """What a connection knows of a line."""
+
+    channel: Any
+
+
+L = TypeVar("L", bound=Line)
 """A line: a channel and the stubs on it. Who makes a call holds on to it meanwhile."""
 
 Dial: TypeAlias = Callable[[str, grpc.ChannelCredentials | None, _channel.Options], L]
@@ -117,10 +124,13 @@ class Connection(Generic[L]):
         return line
 
     def _before_fork(self, give_up_at: float) -> None:
-        """Let go of the channel: it closes unless a call is under way. No other opens until the fork is done."""
+        """Close the channel unless a call is under way. No other opens until the fork is done. For threads only."""
         self._is_held = self._lock.acquire(timeout=max(0.0, give_up_at - monotonic()))
-        if not self._way.is_given:
-            self._line = None
+        if self._way.is_given or self._line is None:
+            return
+        channel, self._line = self._line.channel, None
+        if not self._lines:  # nothing has let go of the line later than we: no call is under way
+            channel.close()
 
     def _after_fork_in_parent(self) -> None:
         """The next call opens a channel."""

@@ -40,7 +40,10 @@ _sources: "weakref.WeakSet[Any]" = weakref.WeakSet()
 _connections: "weakref.WeakSet[Any]" = weakref.WeakSet()
 _stopped: list[Forked] = []
 _abandoned: list[object] = []
+_is_registered = False
 _others_use_grpc = False
+_was_clean = False
+"""Whether none of gRPC's threads ran at the fork that is being made, or made this process."""
 
 
 def remember_source(source: Forked) -> None:
@@ -51,8 +54,14 @@ def remember_source(source: Forked) -> None:
 
 def remember_connection(connection: Forked) -> None:
     """Stopped when no source uses it any more."""
+    global _is_registered  # noqa: PLW0603 - of the process
     with lock:
         _connections.add(connection)
+        # Not before: handlers run last one first, and gRPC registers its own with the first channel. It waits for
+        # threads that only end with our calls.
+        if not _is_registered and hasattr(os, "register_at_fork"):
+            os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
+            _is_registered = True
 
 
 def abandon(objects: list[Any]) -> None:
@@ -61,16 +70,17 @@ def abandon(objects: list[Any]) -> None:
 
 
 def must_be_possible() -> None:
-    """In a child: raises MintonceError where gRPC has been told that there are no forks, and would stand still."""
-    if os.environ.get(SWITCH, "").lower() in _FALSE:
+    """In a child: raises MintonceError where gRPC ran at the fork and has been told that there are none: it hangs."""
+    if not _was_clean and os.environ.get(SWITCH, "").lower() in _FALSE:
         raise MintonceError(
             f"this was made before a fork, and {SWITCH} forbids gRPC to work after one",
             reason="FORKED",
-            remedy=f"Remove {SWITCH} from the environment, or make the source or client in each process, after the fork.",
+            remedy=f"Remove {SWITCH} from the environment, or make the source or client after the fork.",
         )
 
 
 def _before() -> None:
+    global _was_clean  # noqa: PLW0603 - of the process
     lock.acquire()
     _stopped.clear()
     give_up_at = monotonic() + STOP_TIMEOUT
@@ -79,9 +89,12 @@ def _before() -> None:
         each._before_fork(give_up_at)  # noqa: SLF001 - theirs is for this file
     if _stopped:
         _await_the_end_of_grpc()
+    _was_clean = _TASKS.is_dir() and not _grpc_runs()
 
 
 def _in_parent() -> None:
+    global _was_clean  # noqa: PLW0603 - of the process
+    _was_clean = False
     _after(lambda each: each._after_fork_in_parent())  # noqa: SLF001 - as above
     lock.release()
 
@@ -118,7 +131,3 @@ def _name_of(task: Path) -> str:
         return (task / "comm").read_text().strip()
     except OSError:  # it has just ended
         return ""
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)

@@ -251,7 +251,7 @@ class AsyncWatch(AsyncIterator[Token]):
         self._call = call
         self._responses = call.__aiter__()
         self._translate = translate
-        self._line = line  # the channel stays open as long as there is a reference to it
+        self._line: object = line  # the channel stays open as long as there is a reference to it
         self._sent_at: float | None = monotonic()
         self._cancelled = False
 
@@ -259,6 +259,7 @@ class AsyncWatch(AsyncIterator[Token]):
         try:
             response = await self._responses.__anext__()
         except grpc.RpcError as error:
+            self._line = None
             if self._cancelled:
                 raise StopAsyncIteration from error
             raise self._translate(error) from error

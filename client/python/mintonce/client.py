@@ -239,7 +239,7 @@ class Watch(Iterator[Token]):
         self._call = call
         self._responses = call.__iter__()
         self._translate = translate
-        self._line = line  # the channel stays open as long as there is a reference to it
+        self._line: object = line  # the channel stays open as long as there is a reference to it
         self._sent_at: float | None = monotonic()
         self._cancelled = False
 
@@ -247,6 +247,7 @@ class Watch(Iterator[Token]):
         try:
             response = self._responses.__next__()
         except grpc.RpcError as error:
+            self._line = None
             if self._cancelled:
                 raise StopIteration from error
             raise self._translate(error) from error

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from time import monotonic
+from traceback import clear_frames
 from types import TracebackType
 from typing import Literal, Self
 
@@ -289,7 +290,7 @@ class TokenSource:
             client.reject(*self._key, generation=generation, timeout=self._timeout)
         except Exception as error:  # noqa: BLE001 - nothing unforeseen ends the worker
             if not self._paused:
-                self._update(state.report_failed, known(error))
+                self._update(state.report_failed, _kept(error))
         else:
             self._update(state.reported, generation)
 
@@ -298,7 +299,7 @@ class TokenSource:
             token = self._fetch(client)
         except Exception as error:  # noqa: BLE001 - nothing unforeseen ends the worker
             if not self._paused:
-                self._update(state.fetch_failed, known(error))
+                self._update(state.fetch_failed, _kept(error))
         else:
             self._update(state.fetched, token)
 
@@ -310,7 +311,7 @@ class TokenSource:
                 for token in call:
                     self._update(state.offer, token)
         except Exception as error:  # noqa: BLE001 - nothing unforeseen ends the worker
-            failure = None if self._paused else known(error)
+            failure = None if self._paused else _kept(error)
         self._hold(None)
         self._update(state.watch_ended, failure, started_at, limit)
 
@@ -331,3 +332,9 @@ class TokenSource:
     def _release(self) -> None:
         if self._client is not None and self._client is not self._via:
             self._client.close()
+
+
+def _kept(error: Exception) -> MintonceError:
+    """An error that the source keeps, without what the calls held: a channel would never be let go of."""
+    clear_frames(error.__traceback__)
+    return known(error)

@@ -141,6 +141,10 @@ class Connection(Generic[L]):
         """As in the parent; channels that had calls stay the parent's."""
         self._adopt()
 
+    def _rest(self) -> None:
+        """The next call opens a channel, wherever that is."""
+        self._after_fork_in_parent()
+
     def _adopt(self) -> None:
         """Make what a parent had this process's own. The parent's channels are never touched again."""
         with _forking.lock:

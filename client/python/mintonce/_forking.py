@@ -5,7 +5,9 @@ it the parent's sources go on, and the child's start at their first use. Locks o
 A fork that does not go through Python's os.fork (uWSGI's) is noticed by the process id, at the next call.
 """
 
+import importlib
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -32,6 +34,7 @@ class Forked(Protocol):
     def _before_fork(self, give_up_at: float) -> None: ...
     def _after_fork_in_parent(self) -> None: ...
     def _after_fork_in_child(self) -> None: ...
+    def _rest(self) -> None: ...
 
 
 lock = threading.RLock()
@@ -77,6 +80,36 @@ def must_be_possible() -> None:
             reason="FORKED",
             remedy=f"Remove {SWITCH} from the environment, or make the source or client after the fork.",
         )
+
+
+def must_have_threads() -> None:
+    """Raises MintonceError in a uWSGI that lets Python's threads run in requests only: no source could follow."""
+    uwsgi = _uwsgi()
+    if uwsgi is not None and not (uwsgi.opt.get("enable-threads") or uwsgi.opt.get("threads")):
+        raise MintonceError(
+            "uWSGI runs no threads in this process, and a source needs one",
+            reason="NO_THREAD",
+            remedy="Add this line to uWSGI's settings: enable-threads = true (or start it with --enable-threads).",
+        )
+
+
+def rest() -> None:
+    """Stop everything where the next fork will not be seen: in uWSGI's master, which forks without Python's handlers.
+
+    It starts again at its first use, in the worker.
+    """
+    uwsgi = _uwsgi()
+    if uwsgi is not None and uwsgi.masterpid() and uwsgi.worker_id() == 0:
+        _before()
+        _after(lambda each: each._rest())  # noqa: SLF001 - theirs is for this file
+        lock.release()
+
+
+def _uwsgi() -> Any:
+    """The module that uWSGI puts into its processes, and nothing else has."""
+    return sys.modules.get("uwsgi") or (
+        importlib.import_module("uwsgi") if "uwsgi" in sys.builtin_module_names else None
+    )
 
 
 def _before() -> None:

@@ -89,6 +89,7 @@ class AsyncTokenSource:
         # self._inherited: Follower | None = None
         # self._start()
         # _io.forking.remember_source(self)
+        # _io.forking.rest()
         # --- async
 
     @classmethod
@@ -222,6 +223,9 @@ class AsyncTokenSource:
         else:
             self._client = AsyncTokenClient(via, tls=self._tls, bearer=self._bearer, credentials=self._credentials)
         try:
+            # --- sync
+            # _io.forking.must_have_threads()
+            # --- both
             self._home.enter()
             first = await self._first(self._client)
             self._must_be_open()
@@ -258,6 +262,11 @@ class AsyncTokenSource:
     #     """Have the first use take notice."""
     #     self._paused = False
     #     self._inherited, self._follower = self._follower, None
+    #
+    # def _rest(self) -> None:
+    #     """As after a fork, before it."""
+    #     self._after_fork_in_child()
+    #     self._worker = None
     #
     # def _adopt(self) -> None:
     #     """In a child: go on with a thread and locks of its own, from the token that the parent had."""

@@ -73,6 +73,7 @@ class TokenSource:
         self._inherited: Follower | None = None
         self._start()
         _io.forking.remember_source(self)
+        _io.forking.rest()
 
     def get(self, timeout: float | None = None) -> Token:
         """The live token: a memory read. Waits for a successor if it has expired; raises TokenExpired if none comes."""
@@ -156,6 +157,7 @@ class TokenSource:
         else:
             self._client = TokenClient(via, tls=self._tls, bearer=self._bearer, credentials=self._credentials)
         try:
+            _io.forking.must_have_threads()
             self._home.enter()
             first = self._first(self._client)
             self._must_be_open()
@@ -191,6 +193,11 @@ class TokenSource:
         """Have the first use take notice."""
         self._paused = False
         self._inherited, self._follower = self._follower, None
+
+    def _rest(self) -> None:
+        """As after a fork, before it."""
+        self._after_fork_in_child()
+        self._worker = None
 
     def _adopt(self) -> None:
         """In a child: go on with a thread and locks of its own, from the token that the parent had."""

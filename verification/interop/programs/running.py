@@ -24,7 +24,17 @@ LIFETIME: Final = 6
 """Seconds that a practice token lives."""
 START_TIMEOUT: Final = 60.0
 END_TIMEOUT: Final = 20.0
-_SIGNS: Final = ("Traceback", "Error", "Exception", "Kick", "fork", "Warning", "GOAWAY")
+_SIGNS: Final = (
+    "Traceback",
+    "Error",
+    "Exception",
+    "Kick",
+    "fork_posix",
+    "ResourceWarning",
+    "RuntimeWarning",
+    "GOAWAY",
+    "enable-threads",
+)
 
 
 @dataclass(slots=True)

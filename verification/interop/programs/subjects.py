@@ -6,9 +6,27 @@ from typing import Final
 
 from interop.programs.environment import PYTHON
 
-_GUNICORN: Final = (str(PYTHON), "-m", "gunicorn", "--workers", "2", "--bind", "127.0.0.1:{port}", "--log-level", "warning")
+_GUNICORN: Final = (
+    str(PYTHON),
+    "-m",
+    "gunicorn",
+    "--workers",
+    "2",
+    "--bind",
+    "127.0.0.1:{port}",
+    "--log-level",
+    "warning",
+)
 _UWSGI: Final = (
-    *(str(PYTHON.parent / "uwsgi"), "--http-socket", "127.0.0.1:{port}", "--master", "--processes", "2", "--die-on-term"),
+    *(
+        str(PYTHON.parent / "uwsgi"),
+        "--http-socket",
+        "127.0.0.1:{port}",
+        "--master",
+        "--processes",
+        "2",
+        "--die-on-term",
+    ),
     *("--disable-logging", "--need-app", "--virtualenv", str(PYTHON.parents[1]), "--module", "wsgi:application"),
 )
 _CELERY: Final = (str(PYTHON), "-m", "celery", "-A", "tasks")
@@ -25,6 +43,7 @@ class Subject:
         serves: whether it serves HTTP.
         processes: the least number that must have answered.
         codes: of a clean end on SIGTERM, or (`serves` and no caller) by itself.
+        refusal: for one that must not start, a part of what the client says.
     """
 
     name: str
@@ -34,6 +53,7 @@ class Subject:
     serves: bool = True
     processes: int = 2
     codes: tuple[int, ...] = (0,)
+    refusal: str = ""
 
 
 def _gunicorn(kind: str, app: str, *more: str) -> tuple[Subject, Subject]:
@@ -62,7 +82,7 @@ SUBJECTS: Final[Mapping[str, Subject]] = {
         *_gunicorn("uvicorn_worker.UvicornWorker", "asgi:application"),
         Subject("uWSGI", "pyuwsgi", (*_UWSGI, "--enable-threads")),
         Subject("uWSGI --lazy-apps", "pyuwsgi", (*_UWSGI, "--enable-threads", "--lazy-apps")),
-        Subject("uWSGI without --enable-threads", "pyuwsgi", _UWSGI),
+        Subject("uWSGI without --enable-threads", "pyuwsgi", _UWSGI, refusal="enable-threads = true"),
         Subject(
             "Celery prefork",
             "celery",
@@ -72,7 +92,11 @@ SUBJECTS: Final[Mapping[str, Subject]] = {
         ),
         *(
             Subject(
-                f"multiprocessing {method}", "", (str(PYTHON), "pool.py", method, "{seconds}"), serves=False, processes=3
+                f"multiprocessing {method}",
+                "",
+                (str(PYTHON), "pool.py", method, "{seconds}"),
+                serves=False,
+                processes=3,
             )
             for method in ("fork", "spawn", "forkserver")
         ),

@@ -13,6 +13,11 @@ from mintonce import AsyncTokenClient, AsyncTokenSource, Closed, MintonceError, 
 from support.scripted_server import AUDIENCE, CLIENT, ScriptedServer
 
 
+def read_for_ever(source: AsyncTokenSource) -> None:
+    while True:
+        source.token()
+
+
 def test_a_client_in_a_second_loop_says_so(server: ScriptedServer) -> None:
     """As with two calls of asyncio.run, or a fixture of a wider scope than its test."""
 
@@ -65,8 +70,7 @@ def test_the_token_of_a_closed_loop_is_served_and_then_the_loop_is_named(server:
 
     source = asyncio.run(make())
     with pytest.raises(MintonceError, match="loop is closed"):
-        while source.token():
-            pass
+        read_for_ever(source)
     with pytest.raises(MintonceError, match="loop is closed"):
         source.header()
     asyncio.run(source.aclose())

@@ -27,10 +27,12 @@ WAITS = {
     "get in asyncio": (
         "GetToken",
         2,
-        "async def main():\n"
-        "    async with AsyncTokenSource(*key, via=target, timeout=60.0) as source:\n"
-        "        await source.get()\n"
-        "asyncio.run(main())",
+        """
+async def main():
+    async with AsyncTokenSource(*key, via=target, timeout=60.0) as source:
+        await source.get()
+asyncio.run(main())
+""",
     ),
 }
 

@@ -15,7 +15,8 @@ def main() -> int:
     arguments = parser.parse_args()
     failed = 0
     for row in run(arguments.names, arguments.seconds):
-        print(f"{row.subject} {row.version}: {row.feature}: {row.outcome} {row.note}".rstrip(), flush=True)
+        sys.stdout.write(f"{row.subject} {row.version}: {row.feature}: {row.outcome} {row.note}".rstrip() + "\n")
+        sys.stdout.flush()
         failed += row.outcome == "fails"
     return bool(failed)
 

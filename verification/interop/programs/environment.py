@@ -1,4 +1,4 @@
-"""The environment that the programs run in: requirements.txt and the client of this tree, in .cache/interop/programs."""
+"""The environment that the programs run in: requirements.txt, in .cache/interop/programs."""
 
 import hashlib
 import subprocess

@@ -1,4 +1,8 @@
-"""An ASGI application: uvicorn's workers serve it. Its own source belongs to the worker's loop; the module's to none."""
+"""An ASGI application for uvicorn's workers. Its own source belongs to the worker's loop, the module's to none."""
+
+# It runs in an environment of its own, with packages that this one lacks:
+# mypy: ignore-errors
+# pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any

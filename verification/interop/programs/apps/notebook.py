@@ -1,15 +1,31 @@
 """Jupyter: `notebook.py SECONDS` runs a notebook in a real kernel and prints what its cells print."""
 
+# It runs in an environment of its own, with packages that this one lacks:
+# mypy: ignore-errors
+# pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
+
 import sys
 
 import nbformat
 from nbclient import NotebookClient
 
 CELLS = (
-    "import asyncio, time\nfrom service import AUDIENCE, CLIENT, answer, shown\nfrom mintonce import AsyncTokenSource",
-    "own = await AsyncTokenSource.open(CLIENT, AUDIENCE)\nprint(shown(await own.get()))",
-    "give_up_at = time.monotonic() + SECONDS\n"
-    "while time.monotonic() < give_up_at:\n    print(shown(await own.get()))\n    print(answer())\n    await asyncio.sleep(0.1)",
+    """
+import asyncio, time
+from service import AUDIENCE, CLIENT, answer, shown
+from mintonce import AsyncTokenSource
+""",
+    """
+own = await AsyncTokenSource.open(CLIENT, AUDIENCE)
+print(shown(await own.get()))
+""",
+    """
+give_up_at = time.monotonic() + SECONDS
+while time.monotonic() < give_up_at:
+    print(shown(await own.get()))
+    print(answer())
+    await asyncio.sleep(0.1)
+""",
     "await own.aclose()",
 )
 
@@ -21,7 +37,7 @@ def main(seconds: str) -> None:
     NotebookClient(book, timeout=600, kernel_name="python3").execute()
     for cell in book.cells:
         for output in cell.outputs:
-            print(output.get("text", ""), end="", file=sys.stderr if output.get("name") == "stderr" else sys.stdout)
+            (sys.stderr if output.get("name") == "stderr" else sys.stdout).write(output.get("text", ""))
 
 
 if __name__ == "__main__":

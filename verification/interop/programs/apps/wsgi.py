@@ -1,5 +1,9 @@
 """A WSGI application: gunicorn and uWSGI serve it."""
 
+# It runs in an environment of its own, with packages that this one lacks:
+# mypy: ignore-errors
+# pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
+
 from collections.abc import Callable, Iterable
 
 from service import answer

@@ -64,6 +64,10 @@ class Changes:
         """There is no lock to release."""
 
 
+class Forks:
+    """Nothing: an event loop does not go on in a forked process."""
+
+
 class Home:
     """The event loop that something was made in. gRPC's channels, and tasks, cannot leave theirs."""
 

@@ -6,17 +6,15 @@ import threading
 from collections.abc import Callable
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 import grpc
 
-from mintonce import _channel, _forking, _gevent
-
-if TYPE_CHECKING:
-    from mintonce.client import TokenClient
+from mintonce import _channel, _forking, _gevent, _source_forks
 
 Channel = grpc.Channel
 Event = threading.Event
+Forks = _source_forks.Forks
 forking = _forking
 
 CHANNEL_CLOSED: Final = (ValueError,)
@@ -28,12 +26,6 @@ def open_channel(target: str, credentials: grpc.ChannelCredentials | None, optio
     if credentials is None:
         return grpc.insecure_channel(target, options=options)
     return grpc.secure_channel(target, credentials, options=options)
-
-
-def hang_up(client: "TokenClient") -> None:
-    """Cancel the calls of a client that only one source has. Its next call opens another channel."""
-    for line in client._connection.lines():  # noqa: SLF001 - for the source, and for no user
-        line.channel.close()
 
 
 def is_being_cancelled() -> bool:

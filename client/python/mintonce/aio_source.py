@@ -21,7 +21,7 @@ from mintonce.errors import MintonceError, Unreachable, again, closed, known, no
 from mintonce.token import Token
 
 
-class AsyncTokenSource:
+class AsyncTokenSource(_io.Forks):
     # --- async
     """One key's token, kept up to date by a task of the source's own.
 
@@ -75,8 +75,7 @@ class AsyncTokenSource:
         self._tls = tls
         self._bearer: Bearer | Literal[False] | None = bearer
         self._credentials = credentials
-        self._changed = _io.Changes()
-        self._wake = _io.Event()
+        self._renew_locks()
         self._watch_call: WatchCall | None = None
         self._client: AsyncTokenClient | None = None
         self._follower: Follower | None = None
@@ -86,7 +85,6 @@ class AsyncTokenSource:
         self._run_number = 0
         self._paused = False
         # --- sync
-        # self._inherited: Follower | None = None
         # self._start()
         # _io.forking.remember_source(self)
         # _io.forking.rest()
@@ -235,50 +233,13 @@ class AsyncTokenSource:
         self._follower = Follower(first, monotonic())
         self._work()
 
+    def _renew_locks(self) -> None:
+        self._changed = _io.Changes()
+        self._wake = _io.Event()
+
     def _work(self) -> None:
         number = self._run_number
         self._worker = _io.Worker(lambda: self._run(number), f"mintonce-{self._key[0]}", self.aclose)
-
-    # --- sync
-    # def _before_fork(self, give_up_at: float) -> None:
-    #     """End the thread, which is in gRPC. The calls of threads that wait here go on."""
-    #     if self._closed or self._worker is None or self._worker.is_foreign:
-    #         return
-    #     self._paused, self._run_number = True, self._run_number + 1
-    #     with self._changed:
-    #         self._kick()
-    #     if self._client is not None and self._client is not self._via:
-    #         _io.hang_up(self._client)
-    #     self._worker.pause(give_up_at)
-    #
-    # def _after_fork_in_parent(self) -> None:
-    #     """Go on."""
-    #     if self._paused:
-    #         self._paused = False
-    #         if not self._closed:
-    #             self._work()
-    #
-    # def _after_fork_in_child(self) -> None:
-    #     """Have the first use take notice."""
-    #     self._paused = False
-    #     self._inherited, self._follower = self._follower, None
-    #
-    # def _rest(self) -> None:
-    #     """As after a fork, before it."""
-    #     self._after_fork_in_child()
-    #     self._worker = None
-    #
-    # def _adopt(self) -> None:
-    #     """In a child: go on with a thread and locks of its own, from the token that the parent had."""
-    #     with _io.forking.lock:
-    #         if self._worker is not None and not self._worker.is_foreign:
-    #             return
-    #         _io.forking.must_be_possible()
-    #         self._changed, self._wake, self._watch_call = _io.Changes(), _io.Event(), None
-    #         self._follower = self._follower or self._inherited
-    #         self._work()
-    #
-    # --- both
 
     async def _first(self, client: AsyncTokenClient) -> Token:
         """Tries again, if so wished, while there is no server."""

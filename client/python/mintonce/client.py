@@ -248,6 +248,9 @@ class Watch(Iterator[Token]):
             response = self._responses.__next__()
         except grpc.RpcError as error:
             self._line = None
+            # The error is the call itself: with its traceback it would live until the garbage collector comes. When
+            # that is at Python's exit, gRPC waits for a lock that a thread held which is no more.
+            error.__traceback__ = None
             if self._cancelled:
                 raise StopIteration from error
             raise self._translate(error) from error

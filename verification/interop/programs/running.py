@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import urllib.request
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +50,7 @@ class Seen:
 
 
 @contextmanager
-def practice_server() -> Iterator[str]:
+def practice_server() -> Generator[str]:
     """A real `mintonced dev` with short tokens. Its target."""
     target, issuer = f"127.0.0.1:{free_port()}", free_port()
     with tempfile.TemporaryDirectory() as folder, open(Path(folder) / "log", "wb") as log:

@@ -170,7 +170,7 @@ def test_a_program_that_closes_nothing_ends_in_silence_with_its_own_code(server:
         "from mintonce import AsyncTokenClient, AsyncTokenSource, Closed, TokenClient, TokenSource\n"
         "target, key = sys.argv[1], sys.argv[2:4]\n"
     )
-    words = [sys.executable, "-X", "dev", "-W", "error", "-c", f"{begin}{program}\nsys.exit(7)\n"]
+    words = [sys.executable, "-W", "error", "-c", f"{begin}{program}\nsys.exit(7)\n"]
     done = subprocess.run(
         [*words, server.target, CLIENT, AUDIENCE],
         capture_output=True,

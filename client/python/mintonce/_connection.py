@@ -125,6 +125,8 @@ class Connection(Generic[L]):
 
     def _before_fork(self, give_up_at: float) -> None:
         """Close the channel unless a call is under way. No other opens until the fork is done. For threads only."""
+        if self._pid != os.getpid():
+            return
         self._is_held = self._lock.acquire(timeout=max(0.0, give_up_at - monotonic()))
         if self._way.is_given or self._line is None:
             return

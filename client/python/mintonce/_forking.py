@@ -5,6 +5,7 @@ it the parent's sources go on, and the child's start at their first use. Locks o
 A fork that does not go through Python's os.fork (uWSGI's) is noticed by the process id, at the next call.
 """
 
+import atexit
 import importlib
 import os
 import sys
@@ -62,8 +63,11 @@ def remember_connection(connection: Forked) -> None:
         _connections.add(connection)
         # Not before: handlers run last one first, and gRPC registers its own with the first channel. It waits for
         # threads that only end with our calls.
-        if not _is_registered and hasattr(os, "register_at_fork"):
-            os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
+        if not _is_registered:
+            if hasattr(os, "register_at_fork"):
+                os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
+            # Python stops daemon threads where they are, and gRPC then waits for locks that they hold, or crashes.
+            atexit.register(_at_exit)
             _is_registered = True
 
 
@@ -143,11 +147,17 @@ def _after(do: Callable[[Forked], None]) -> None:
         do(_stopped.pop())  # the last one first: connections, then the sources that use them
 
 
+def _at_exit() -> None:
+    """As before a fork: nothing of ours may be in gRPC."""
+    _before()
+    lock.release()
+
+
 def _await_the_end_of_grpc() -> None:
     """gRPC ends its threads in the background when its last channel is gone, and has no call that waits for it."""
     global _others_use_grpc  # noqa: PLW0603 - of the process, as gRPC's threads are
     give_up_at = monotonic() + END_TIMEOUT
-    while not _others_use_grpc and _grpc_runs():
+    while not _others_use_grpc and (_grpc_runs() or _calls_end()):
         _others_use_grpc = monotonic() >= give_up_at
         sleep(0.001)
 
@@ -157,6 +167,11 @@ def _grpc_runs() -> bool:
         return any(_name_of(task) == _GRPC_THREAD for task in _TASKS.iterdir())
     except OSError:  # no /proc: not Linux
         return False
+
+
+def _calls_end() -> bool:
+    """Whether a thread of grpcio still looks at calls of a channel that has been closed."""
+    return any("channel_spin" in thread.name for thread in threading.enumerate())
 
 
 def _name_of(task: Path) -> str:

@@ -47,30 +47,6 @@ def test_a_program_that_forgets_to_close_its_source_ends_in_silence(server: Scri
     assert "[redacted]" in done.stdout
 
 
-@pytest.mark.slow
-def test_a_forked_child_serves_what_it_has_and_says_that_it_gets_no_more(server: ScriptedServer) -> None:
-    """A thread does not survive a fork; the error names the remedy."""
-    server.lifetime, server.refresh_in = 2.0, 1.5
-    program = (
-        "import os, sys, mintonce\n"
-        "source = mintonce.TokenSource(sys.argv[2], sys.argv[3], via=sys.argv[1])\n"
-        "if os.fork():\n"
-        "    os.wait()\n"
-        "    source.close()\n"
-        "else:\n"
-        "    assert source.get().generation == 101\n"
-        "    try:\n"
-        "        while source.get(): pass\n"
-        "    except mintonce.Unavailable as error:\n"
-        "        print(error.reason, error.remedy, flush=True)\n"
-        "    source.close()\n"
-        "    os._exit(0)\n"
-    )
-    done = run(program, server.target, CLIENT, AUDIENCE)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("NO_THREAD Make the source in each worker process")
-
-
 @pytest.mark.parametrize("library", ["httpx", "requests"])
 def test_an_integration_without_its_library_names_the_extra(library: str) -> None:
     """With the command that installs it."""

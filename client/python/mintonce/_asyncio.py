@@ -9,8 +9,8 @@ from typing import Final, Self
 import grpc
 import grpc.aio
 
-from mintonce import _channel
-from mintonce.errors import closed
+from mintonce import _channel, _gevent
+from mintonce.errors import MintonceError, closed
 
 Channel = grpc.aio.Channel
 Event = asyncio.Event
@@ -20,6 +20,7 @@ CHANNEL_CLOSED: Final = (grpc.aio.UsageError, asyncio.CancelledError)
 
 
 def open_channel(target: str, credentials: grpc.ChannelCredentials | None, options: _channel.Options) -> Channel:
+    _gevent.refuse()
     if credentials is None:
         return grpc.aio.insecure_channel(target, options=options)
     return grpc.aio.secure_channel(target, credentials, options=options)
@@ -61,6 +62,46 @@ class Changes:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """There is no lock to release."""
+
+
+class Forks:
+    """Nothing: an event loop does not go on in a forked process."""
+
+
+class Home:
+    """The event loop that something was made in. gRPC's channels, and tasks, cannot leave theirs."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def enter(self) -> None:
+        """Before a call: raises MintonceError in another loop than that of the first call."""
+        running = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = running
+        elif self._loop is not running:
+            raise other_loop(self._what)
+
+    def must_be_open(self) -> None:
+        """From any thread: raises MintonceError when the loop is closed."""
+        if self._loop is not None and self._loop.is_closed():
+            raise other_loop(self._what)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the loop is closed, so that nothing in it can be awaited any more."""
+        return self._loop is not None and self._loop.is_closed()
+
+
+def other_loop(what: str) -> MintonceError:
+    """The error for a use in another event loop."""
+    return MintonceError(
+        f"the {what} belongs to another event loop, or its loop is closed",
+        reason="EVENT_LOOP",
+        remedy=f"Make the {what} in the coroutine that uses it: each asyncio.run, and each loop of a test, needs its "
+        "own. TokenSource and TokenClient belong to no loop.",
+    )
 
 
 class Worker:

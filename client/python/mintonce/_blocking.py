@@ -4,22 +4,25 @@ import atexit
 import os
 import threading
 from collections.abc import Callable
+from time import monotonic
 from types import TracebackType
 from typing import Final, Self
 
 import grpc
 
-from mintonce import _channel
-from mintonce.errors import Unavailable
+from mintonce import _channel, _forking, _gevent, _source_forks
 
 Channel = grpc.Channel
 Event = threading.Event
+Forks = _source_forks.Forks
+forking = _forking
 
 CHANNEL_CLOSED: Final = (ValueError,)
 """What gRPC raises for calls on a channel that another thread has just closed."""
 
 
 def open_channel(target: str, credentials: grpc.ChannelCredentials | None, options: _channel.Options) -> Channel:
+    _gevent.prepare()
     if credentials is None:
         return grpc.insecure_channel(target, options=options)
     return grpc.secure_channel(target, credentials, options=options)
@@ -57,6 +60,21 @@ class Changes:
         self._condition.__exit__(kind, error, at)
 
 
+class Home:
+    """Where something may be used: anywhere. The other half is bound to an event loop."""
+
+    def __init__(self, what: str) -> None:
+        pass
+
+    def enter(self) -> None:
+        """Nothing to do."""
+
+    def must_be_open(self) -> None:
+        """Nothing to do."""
+
+    is_gone: Final = False
+
+
 class Worker:
     """The thread of a source."""
 
@@ -73,18 +91,14 @@ class Worker:
         """Whether this process is a child, forked later: thread, locks and channel are its parent's."""
         return self._pid != os.getpid()
 
-    def must_run(self) -> None:
-        """Raises Unavailable when the thread is not here."""
-        if not self._thread.is_alive():
-            raise Unavailable(
-                "the source's thread is not in this process: the source was made before a fork, or Python is exiting",
-                reason="NO_THREAD",
-                remedy="Make the source in each worker process, after the fork.",
-            )
+    def pause(self, give_up_at: float) -> None:
+        """Wait for the end of the thread, which has been told."""
+        atexit.unregister(self._close)
+        self._thread.join(max(0.0, give_up_at - monotonic()))
 
     def stop(self, release: Callable[[], None], seconds: float) -> None:
         """Release what the thread uses, which ends its calls, and wait for its end for so many seconds."""
         atexit.unregister(self._close)
+        release()
         if not self.is_foreign:
-            release()
             self._thread.join(seconds)

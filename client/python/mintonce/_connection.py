@@ -5,17 +5,25 @@ import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
+from time import monotonic
+from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import grpc
 
-from mintonce import _channel, _sendable, _translate, _unreachable
+from mintonce import _channel, _forking, _sendable, _translate, _unreachable
 from mintonce._files import Watched
 from mintonce._local import is_local
 from mintonce.credentials import Bearer, Tls, authorization, bearer_from, tls_from, unusable
-from mintonce.errors import MintonceError
+from mintonce.errors import MintonceError, Unavailable
 
-L = TypeVar("L")
+
+class Line(Protocol):
+    """What a connection knows of a line."""
+
+    channel: Any
+
+
+L = TypeVar("L", bound=Line)
 """A line: a channel and the stubs on it. Who makes a call holds on to it meanwhile."""
 
 Dial: TypeAlias = Callable[[str, grpc.ChannelCredentials | None, _channel.Options], L]
@@ -92,23 +100,64 @@ class Connection(Generic[L]):
         self._link = _link(chosen)
         self._way = chosen
         self._dial = dial
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._pid = self._made_in = os.getpid()
+        self._is_held = False
         self._bearer = _watched_bearer(chosen.bearer)
         self._followed = _tls.watched(chosen.tls) if chosen.tls else None
         self._credentials = self._followed.current() if self._followed else chosen.credentials
         self._lines: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._line = self._open()
+        self._line: L | None = self._open()
 
     def line(self) -> L:
         """The one for new calls. A look at the files, at most once a second."""
-        if self._followed is not None:
-            credentials = self._followed.current()
-            if credentials is not self._credentials:
-                with self._lock:
-                    if credentials is not self._credentials:
-                        self._credentials = credentials
-                        self._line = self._open()
-        return self._line
+        if self._pid != os.getpid():
+            self._adopt()
+        credentials = self._followed.current() if self._followed is not None else self._credentials
+        line = self._line
+        if line is None or credentials is not self._credentials:
+            with self._lock:
+                line = self._line
+                if line is None or credentials is not self._credentials:
+                    self._credentials = credentials
+                    self._line = line = self._open()
+        return line
+
+    def _before_fork(self, give_up_at: float) -> None:
+        """Close the channel unless a call is under way. No other opens until the fork is done. For threads only."""
+        if self._pid != os.getpid():
+            return
+        self._is_held = self._lock.acquire(timeout=max(0.0, give_up_at - monotonic()))
+        if self._way.is_given or self._line is None:
+            return
+        channel, self._line = self._line.channel, None
+        if not self._lines:  # nothing has let go of the line later than we: no call is under way
+            channel.close()
+
+    def _after_fork_in_parent(self) -> None:
+        """The next call opens a channel."""
+        if self._is_held:
+            self._lock.release()
+
+    def _after_fork_in_child(self) -> None:
+        """As in the parent; channels that had calls stay the parent's."""
+        self._adopt()
+
+    def _rest(self) -> None:
+        """The next call opens a channel, wherever that is."""
+        self._after_fork_in_parent()
+
+    def _adopt(self) -> None:
+        """Make what a parent had this process's own. The parent's channels are never touched again."""
+        with _forking.lock:
+            if self._pid == os.getpid():
+                return
+            _forking.abandon([self._line, *self._lines])
+            self._lock, self._lines, self._line = threading.RLock(), weakref.WeakSet(), None
+            for each in (self._bearer, self._followed):
+                if each is not None:
+                    each.after_fork()
+            self._pid = os.getpid()
 
     def metadata(self) -> Metadata | None:
         """What goes with a call."""
@@ -116,6 +165,8 @@ class Connection(Generic[L]):
 
     def lines(self) -> list[L]:
         """Those that are still open, for who closes them."""
+        if self._pid != os.getpid():
+            self._adopt()
         with self._lock:
             return list(self._lines)
 
@@ -124,6 +175,14 @@ class Connection(Generic[L]):
         return _translate.translate(error, self._link)
 
     def _open(self) -> L:
+        if self._way.is_given and self._pid != self._made_in:
+            raise Unavailable(
+                "the given channel was made before a fork",
+                reason="FORKED",
+                remedy="Make the channel and its client in each process, after the fork, or give a target.",
+            )
+        if self._pid != self._made_in:
+            _forking.must_be_possible()
         options = _channel.OPTIONS
         name = self._way.tls.server_name if self._way.tls else None
         if name:

@@ -67,6 +67,10 @@ class Watched(Generic[T]):
                     self._look_at = self._clock() + LOOK_EVERY
         return self._value
 
+    def after_fork(self) -> None:
+        """In a child: another thread of the parent may have held the lock."""
+        self._lock = threading.Lock()
+
     def _look(self) -> None:
         try:
             contents = tuple(read(path) for path in self._paths)

@@ -72,7 +72,11 @@ class AsyncTokenClient:
         wait_for_ready: bool = False,
     ) -> None:
         chosen = way(target, channel, credentials, tls, bearer)
+        self._home = _io.Home("client")
         self._connection = Connection(chosen, _dialler(channel))
+        # --- sync
+        # _io.forking.remember_connection(self._connection)
+        # --- both
         self._owns_channel = channel is None
         self.target = chosen.target
         self.timeout = timeout
@@ -197,7 +201,7 @@ class AsyncTokenClient:
     async def close(self) -> None:
         """Cancels what is under way. A given channel stays open."""
         self._closed = True
-        if self._owns_channel:
+        if self._owns_channel and not self._home.is_gone:
             for line in self._connection.lines():
                 await line.channel.close()
 
@@ -212,6 +216,7 @@ class AsyncTokenClient:
     def _must_be_open(self) -> None:
         if self._closed:
             raise closed("client")
+        self._home.enter()
 
     @contextmanager
     def _translated(self) -> Generator[None]:
@@ -246,7 +251,7 @@ class AsyncWatch(AsyncIterator[Token]):
         self._call = call
         self._responses = call.__aiter__()
         self._translate = translate
-        self._line = line  # the channel stays open as long as there is a reference to it
+        self._line: object = line  # the channel stays open as long as there is a reference to it
         self._sent_at: float | None = monotonic()
         self._cancelled = False
 
@@ -254,6 +259,10 @@ class AsyncWatch(AsyncIterator[Token]):
         try:
             response = await self._responses.__anext__()
         except grpc.RpcError as error:
+            self._line = None
+            # The error is the call itself: with its traceback it would live until the garbage collector comes. When
+            # that is at Python's exit, gRPC waits for a lock that a thread held which is no more.
+            error.__traceback__ = None
             if self._cancelled:
                 raise StopAsyncIteration from None
             raise self._translate(error) from None

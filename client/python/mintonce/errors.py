@@ -15,8 +15,9 @@ class MintonceError(Exception):
 
     Attributes:
         reason: why, as in ErrorReason of the API without its prefix ("UNKNOWN_CLIENT"), or one of the client's own:
-            UNREACHABLE, DEADLINE_EXCEEDED, TOKEN_EXPIRED, CLOSED, NO_THREAD, CREDENTIALS (they cannot be used, or must
-            not be sent to that target), or the name of a gRPC status without a reason.
+            UNREACHABLE, DEADLINE_EXCEEDED, TOKEN_EXPIRED, CLOSED, CREDENTIALS (they cannot be used, or must not be sent
+            to that target), NO_THREAD, FORKED, GEVENT, EVENT_LOOP (the program's surroundings), or the name of a gRPC
+            status without a reason.
         remedy: what a person can do about it, a sentence. Tracebacks show it.
         retry_after: seconds after which a later try may succeed; None if unknown.
         code: the gRPC status.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from time import monotonic
+from traceback import clear_frames
 from types import TracebackType
 from typing import Literal, Self
 
@@ -18,13 +19,13 @@ from mintonce.errors import MintonceError, Unreachable, again, closed, known, no
 from mintonce.token import Token
 
 
-class TokenSource:
+class TokenSource(_io.Forks):
     """One key's token, kept up to date by a thread of the source's own. Thread-safe. Use it in a `with`, or close it.
 
     The constructor returns when the first token is here, or raises MintonceError. From then on `get` and `token` read
     memory: no call, no lock. The server may restart or be away: the token is served until it expires.
 
-    After a fork the child has the token but not the thread: make a source in each worker process instead.
+    After a fork, the parent's goes on, and the child's starts a thread and a channel of its own at its first use.
 
     Args:
         client: the name under which the OAuth client is registered with the server.
@@ -59,14 +60,18 @@ class TokenSource:
         self._tls = tls
         self._bearer: Bearer | Literal[False] | None = bearer
         self._credentials = credentials
-        self._changed = _io.Changes()
-        self._wake = _io.Event()
+        self._renew_locks()
         self._watch_call: WatchCall | None = None
         self._client: TokenClient | None = None
         self._follower: Follower | None = None
         self._worker: _io.Worker | None = None
         self._closed = False
+        self._home = _io.Home("source")
+        self._run_number = 0
+        self._paused = False
         self._start()
+        _io.forking.remember_source(self)
+        _io.forking.rest()
 
     def get(self, timeout: float | None = None) -> Token:
         """The live token: a memory read. Waits for a successor if it has expired; raises TokenExpired if none comes."""
@@ -82,7 +87,7 @@ class TokenSource:
         token = follower.token if follower else None
         if token is not None and monotonic() < token.expires_at:
             return token
-        raise self._dead()
+        return self._live_or_dead()
 
     def header(self) -> str:
         """ "Bearer …", the value of an Authorization header. As `get`."""
@@ -95,6 +100,7 @@ class TokenSource:
         at once. Raises MintonceError: the report was refused (the token stays in use), or no successor came in time.
         """
         self._must_run()
+        self._home.enter()
         generation, state = token.generation, self._state
         with self._changed:
             newer = state.successor(generation, monotonic())
@@ -112,6 +118,8 @@ class TokenSource:
 
     def wait_until_updated(self, than: Token, timeout: float | None = None) -> Token:
         """Wait for a newer token than the given one. Raises Unavailable when none comes in time."""
+        self._must_run()
+        self._home.enter()
         state = self._state
         with self._changed:
             self._wait(lambda: state.successor(than.generation, monotonic()) is not None, timeout)
@@ -125,6 +133,8 @@ class TokenSource:
         """End the thread and its call, and the client if it is the source's own. Later reads raise Closed."""
         self._closed = True
         self._follower = None  # it holds the token that `get` and `token` read
+        if self._home.is_gone:
+            return
         if self._worker is None or not self._worker.is_foreign:
             with self._changed:
                 self._kick()
@@ -145,13 +155,23 @@ class TokenSource:
         else:
             self._client = TokenClient(via, tls=self._tls, bearer=self._bearer, credentials=self._credentials)
         try:
+            _io.forking.must_have_threads()
+            self._home.enter()
             first = self._first(self._client)
             self._must_be_open()
         except BaseException:  # cancellation and Ctrl-C, too: nothing else would close the channel
             self._release()
             raise
         self._follower = Follower(first, monotonic())
-        self._worker = _io.Worker(self._run, f"mintonce-{self._key[0]}", self.close)
+        self._work()
+
+    def _renew_locks(self) -> None:
+        self._changed = _io.Changes()
+        self._wake = _io.Event()
+
+    def _work(self) -> None:
+        number = self._run_number
+        self._worker = _io.Worker(lambda: self._run(number), f"mintonce-{self._key[0]}", self.close)
 
     def _first(self, client: TokenClient) -> Token:
         """Tries again, if so wished, while there is no server."""
@@ -176,8 +196,11 @@ class TokenSource:
 
     def _await_live(self, timeout: float | None) -> Token:
         self._must_run()
+        self._home.enter()
         state = self._state
         with self._changed:
+            if (token := state.live(monotonic())) is not None:
+                return token  # the parent's, at the first use in a child
             state.hurry(monotonic())
             seen = state.setbacks
             self._kick()
@@ -188,9 +211,12 @@ class TokenSource:
                 raise state.expired()
             return token
 
-    def _dead(self) -> MintonceError:
+    def _live_or_dead(self) -> Token:
         self._must_run()
-        return self._state.expired()
+        token = self._state.live(monotonic())  # the parent's, at the first use in a child
+        if token is None:
+            raise self._state.expired()
+        return token
 
     def _must_be_open(self) -> None:
         if self._closed:
@@ -198,9 +224,8 @@ class TokenSource:
 
     def _must_run(self) -> None:
         self._must_be_open()
-        if self._worker is None:
-            raise closed("source")
-        self._worker.must_run()
+        if self._worker is None or self._worker.is_foreign:
+            self._adopt()
 
     def _wait(self, done: Callable[[], object], timeout: float | None) -> None:
         """With the lock held."""
@@ -212,13 +237,13 @@ class TokenSource:
         if self._watch_call is not None:
             self._watch_call.cancel()
 
-    def _run(self) -> None:
+    def _run(self, number: int) -> None:
         client, state = self._client, self._state
         assert client is not None  # noqa: S101 - for type checkers: `_start` has set it
         while True:
             self._wake.clear()
             with self._changed:
-                if self._closed:
+                if self._closed or number != self._run_number:
                     return
                 step = state.next(monotonic())
             match step:
@@ -235,7 +260,8 @@ class TokenSource:
         try:
             client.reject(*self._key, generation=generation, timeout=self._timeout)
         except Exception as error:  # noqa: BLE001 - nothing unforeseen ends the worker
-            self._update(state.report_failed, known(error))
+            if not self._paused:
+                self._update(state.report_failed, _kept(error))
         else:
             self._update(state.reported, generation)
 
@@ -243,7 +269,8 @@ class TokenSource:
         try:
             token = self._fetch(client)
         except Exception as error:  # noqa: BLE001 - nothing unforeseen ends the worker
-            self._update(state.fetch_failed, known(error))
+            if not self._paused:
+                self._update(state.fetch_failed, _kept(error))
         else:
             self._update(state.fetched, token)
 
@@ -255,7 +282,7 @@ class TokenSource:
                 for token in call:
                     self._update(state.offer, token)
         except Exception as error:  # noqa: BLE001 - nothing unforeseen ends the worker
-            failure = known(error)
+            failure = None if self._paused else _kept(error)
         self._hold(None)
         self._update(state.watch_ended, failure, started_at, limit)
 
@@ -276,3 +303,9 @@ class TokenSource:
     def _release(self) -> None:
         if self._client is not None and self._client is not self._via:
             self._client.close()
+
+
+def _kept(error: Exception) -> MintonceError:
+    """An error that the source keeps, without what the calls held: a channel would never be let go of."""
+    clear_frames(error.__traceback__)
+    return known(error)

@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from mintonce_dev import die_with_parent
+from support.servers import version_of
 
 PASSWORD: Final = "a-pass/word@for:tests"
 """Of throw-away servers. It has in it what a URL must encode."""
@@ -90,7 +91,7 @@ class Node:
             while not await self.answers():
                 assert self._process.poll() is None, self.log.read_text(errors="replace")[-1000:]
                 await asyncio.sleep(0.01)
-        if self.sentinel:
+        if self.sentinel and version_of(self._binary) >= (7, 0):
             await self.command("SENTINEL", "DEBUG", *SENTINEL_PERIODS)
 
     async def kill(self) -> None:

@@ -160,10 +160,10 @@ class Node:
         return (*lines, f'masterauth "{PASSWORD}"', "repl-diskless-sync-delay 0", "repl-timeout 5", 'save ""')
 
 
-def free_ports(count: int) -> list[int]:
+def free_ports(count: int, among: range = _PORTS) -> list[int]:
     """Different ports on which nothing listens. Another program may still take one: then starting there fails."""
     found: set[int] = set()
-    for port in random.SystemRandom().sample(_PORTS, 50 * count):
+    for port in random.SystemRandom().sample(among, 50 * count):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             found.add(port)

@@ -25,6 +25,8 @@ NODE_TIMEOUT_MS: Final = 1500
 SLOTS: Final = 16_384
 BUS_OFFSET: Final = 10_000
 """From a server's port to that of its Cluster bus, where the server is too old for `cluster-port`."""
+LOW_PORTS: Final = range(20_000, 22_000)
+"""With the offset, too, they are below what the kernel gives to outgoing connections."""
 HEALED_WITHIN: Final = 15.0
 
 _SECRET: Final = quote(PASSWORD, safe="")
@@ -263,7 +265,7 @@ async def cluster(
     """Three primaries with a replica each. The URL names one of each shard."""
     binary = binary or valkey_binary()
     own_bus = version_of(binary) >= (7, 0)
-    ports = free_ports(12 if own_bus else 6)
+    ports = free_ports(12) if own_bus else free_ports(6, LOW_PORTS)
     buses, ports = (ports[6:] if own_bus else [port + BUS_OFFSET for port in ports]), ports[:6]
     servers: list[Node] = []
     for index, port in enumerate(ports):

@@ -9,7 +9,9 @@ from typing import Final
 
 from redis.exceptions import MasterDownError, OutOfMemoryError, ReadOnlyError, ResponseError
 
-_WRAPPED: Final = re.compile(r"Error running script \(call to f_[0-9a-f]{40}\): @user_script:\d+: @user_script: ?\d+: -?")
+_WRAPPED: Final = re.compile(
+    r"Error running script \(call to f_[0-9a-f]{40}\): @user_script:\d+: @user_script: ?\d+: -?"
+)
 _CLASSES: Final[dict[str, type[ResponseError]]] = {
     "MASTERDOWN": MasterDownError,
     "OOM": OutOfMemoryError,

@@ -7,6 +7,7 @@ from interop.stores import run
 if __name__ == "__main__":
     failed = False
     for row in run(sys.argv[1:]):
-        print(f"{row.subject} {row.version}: {row.feature}: {row.outcome}{': ' * bool(row.note)}{row.note}", flush=True)
+        sys.stdout.write(f"{row.subject} {row.version}: {row.feature}: {row.outcome}{': ' * bool(row.note)}{row.note}\n")
+        sys.stdout.flush()
         failed = failed or row.outcome == "fails"
     sys.exit(failed)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from interop.rows import Row
+
 from support.servers import CHOSEN
 from support.tls import knows_tls
 

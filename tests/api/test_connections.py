@@ -60,7 +60,7 @@ async def test_a_connection_ends_and_the_next_call_opens_another(
 
 @pytest.mark.slow
 async def test_pings_each_ten_seconds_without_a_call_are_welcome(issuer: PracticeIssuer) -> None:
-    """As gRPC's clients send them that keep idle connections alive in NATs. More than three would be too many otherwise."""
+    """As gRPC's clients send them that keep idle connections alive in NATs. The third would be too many otherwise."""
     pings = [
         ("grpc.keepalive_time_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),

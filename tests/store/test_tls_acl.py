@@ -270,7 +270,7 @@ async def test_it_works_with_sentinels(tmp_path: Path, clock: Clock) -> None:
 
 
 async def test_it_needs_no_config(tmp_path: Path, clock: Clock) -> None:
-    """Managed services let nobody run CONFIG. `mintonced check` then has no fault to report, and says what to look up."""
+    """Managed services let nobody run CONFIG. `mintonced check` then finds no fault, and says what to look up."""
     (port,) = free_ports(1)
     lines = ('rename-command CONFIG ""',)
     node = Node("managed", port, directory=tmp_path / "managed", binary=valkey_binary(), lines=lines)

@@ -10,7 +10,6 @@ import io.grpc.StatusOr;
 import io.mintonce.testing.ScriptedServer;
 import java.net.InetSocketAddress;
 import java.net.URI;
-import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -21,7 +20,7 @@ class BalancingTest {
   private static final TokenKey KEY = TokenKey.of("billing");
 
   @Test
-  void callsAreSpreadOverAllReplicasAndLeaveOneThatEndsWithinASecond() throws Exception {
+  void callsAreSpreadOverAllReplicasAndLeaveOneThatEnds() throws Exception {
     try (ScriptedServer one = new ScriptedServer();
         ScriptedServer other = new ScriptedServer()) {
       NameResolverRegistry.getDefaultRegistry().register(new Names(one.target(), other.target()));
@@ -29,7 +28,6 @@ class BalancingTest {
           TokenClient.builder()
               .environment(Map.of())
               .target("replicas:///all")
-              .timeout(Duration.ofSeconds(1))
               .build()) {
         for (int asked = 0; one.gets.get() == 0 || other.gets.get() == 0; asked++) {
           assertTrue(asked < 1000, "one replica has all calls");

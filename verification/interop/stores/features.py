@@ -51,7 +51,7 @@ FEATURES: Final = (
 def tried(feature: Feature, subject: str, version: str, binary: Path) -> Row:
     """Run the tests of one feature on this server."""
     if feature.tls and not knows_tls(binary):
-        why = "this build of it has no TLS; with a TLS proxy before it: see the tests of Mintonce"
+        why = "the build in the package has no TLS; with a TLS proxy in front it works"
         return Row(subject, version, feature.name, "not run", why)
     words = (sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "-n", "2", *feature.tests)
     chosen = ("-k", feature.only) if feature.only else ()

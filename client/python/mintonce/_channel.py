@@ -23,7 +23,7 @@ _MAX_SHOWN: Final = 100
 # calls that the application cancels are not repeated.
 # No "timeout" in here, ever: gRPC then fails every call at once (seen on 1.71 to 1.85).
 # All addresses of the name are used in turn: replicas share the load, and a call whose replica has gone has others.
-_SERVICE_CONFIG: Final = {
+_SERVICE_CONFIG: Final[dict[str, Any]] = {
     "loadBalancingConfig": [{"round_robin": {}}],
     "methodConfig": [
         {

@@ -135,9 +135,7 @@ def _run(*words: str, folder: Path | None = None) -> None:
         raise NotHere(f"{Path(words[0]).name} ended with code {done.returncode}")
 
 
-_NO_PACKAGE: Final = (
-    "no package manager brings it: neither Debian, PyPI, npm, Maven Central, crates.io nor the Go proxy"
-)
+_NO_PACKAGE: Final = "no package brings its program: neither of Debian nor for Python, Node, Java, Go or Rust"
 
 SERVERS: Final = (
     Server("Redis 6.2", jar(
@@ -151,6 +149,6 @@ SERVERS: Final = (
     Server("Valkey 9", valkey_binary),
     Server("KeyDB", absent(f"{_NO_PACKAGE}; {OWN}=KeyDB=PATH runs one of your own")),
     Server("Dragonfly", absent(_NO_PACKAGE)),
-    Server("Garnet", absent("it comes as a package of NuGet, which `make interop` does not use")),
+    Server("Garnet", absent("its package is for .NET, which `make interop` does not use")),
 )  # fmt: skip
 """In the order of the table."""

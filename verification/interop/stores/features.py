@@ -53,7 +53,7 @@ def tried(feature: Feature, subject: str, version: str, binary: Path) -> Row:
     if feature.tls and not knows_tls(binary):
         why = "the build in the package has no TLS; with a TLS proxy in front it works"
         return Row(subject, version, feature.name, "not run", why)
-    words = (sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "-n", "2", *feature.tests)
+    words = (sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "-n", "0", *feature.tests)
     chosen = ("-k", feature.only) if feature.only else ()
     done = subprocess.run(
         (*words, *chosen),

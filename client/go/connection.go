@@ -19,7 +19,9 @@ import (
 // Retries cover a replica that goes away: a second is enough for another one to answer. RotateToken is not among them,
 // since each one mints. CANCELLED is what a server says that is flooded and drops calls before it has looked at them; gRPC
 // does not repeat calls that the application cancels. A client all of whose calls fail stops repeating them.
+// All addresses of the name are used in turn: replicas share the load, and a call whose replica has gone has others.
 const serviceConfig = `{
+	"loadBalancingConfig": [{"round_robin": {}}],
 	"methodConfig": [{
 		"name": [
 			{"service": "mintonce.v1.TokenService"},

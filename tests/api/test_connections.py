@@ -22,6 +22,8 @@ ANY = "127.0.0.1:0"
 DEADLINE = 5.0
 """Below all that the product sets by itself: what a test does not set must not make it pass."""
 SHORT = 0.3
+FIVE_PINGS = 55.0
+"""Seconds in which a client sends five pings."""
 WANTED = tokens_pb2.GetTokenRequest(key=types_pb2.TokenKey(client=CLIENT, audience=AUDIENCE))
 
 
@@ -54,6 +56,22 @@ async def test_a_connection_ends_and_the_next_call_opens_another(
             while (state := channel.get_state()) is grpc.ChannelConnectivity.READY:
                 await channel.wait_for_state_change(state)
         assert (await tokens.GetToken(WANTED, timeout=DEADLINE)).token.generation
+
+
+@pytest.mark.slow
+async def test_pings_each_ten_seconds_without_a_call_are_welcome(issuer: PracticeIssuer) -> None:
+    """As gRPC's clients send them that keep idle connections alive in NATs. The third would be too many otherwise."""
+    pings = [
+        ("grpc.keepalive_time_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+    ]
+    async with house(issuer.token_url) as replica, insecure_channel(replica.target, options=pings) as channel:
+        await tokens_pb2_grpc.TokenServiceStub(channel).GetToken(WANTED, timeout=DEADLINE)
+        assert channel.get_state() is grpc.ChannelConnectivity.READY
+        with pytest.raises(TimeoutError):  # the state does not change
+            async with asyncio.timeout(FIVE_PINGS):
+                await channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
 
 
 async def test_nothing_older_than_tls_1_2_is_spoken(tmp_path: Path, issuer: PracticeIssuer) -> None:

@@ -36,7 +36,8 @@ async def test_an_issuer_is_tried_through_its_proxy(tmp_path: Path) -> None:
             "ISSUERS__I__CA_FILE": str(authority.ca),
         }
         through = await check(tmp_path, **settings, ISSUERS__I__PROXY=f"http://{proxy.address}")
-        direct = await check(tmp_path, **settings)
+        (tmp_path / "direct").mkdir()
+        direct = await check(tmp_path / "direct", **settings)
     assert through.code == 0, through.out
     assert "through a proxy" in through.out
     assert [request.method for request in site.requests] == ["GET"]

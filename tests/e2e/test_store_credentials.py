@@ -21,7 +21,17 @@ from support.surroundings import posts, smallest_settings
 from support.tls import handing_on
 from support.waiting import wait_until
 
-RIGHTS = ("~mintonce:*", "&mintonce:*", "+@read", "+@write", "+@scripting", "+@pubsub", "+@connection", "+time")
+RIGHTS = (
+    "resetchannels",
+    "~mintonce:*",
+    "&mintonce:*",
+    "+@read",
+    "+@write",
+    "+@scripting",
+    "+@pubsub",
+    "+@connection",
+    "+time",
+)
 OLD, NEW = "the-old-password", "p@ss/the-new-password"
 BETWEEN = 0.02
 """Seconds between the calls at one replica; each fifth is for a cold key."""

@@ -91,6 +91,19 @@ def test_a_right_that_is_missing_is_read_from_the_answer(text: str, right: str) 
 
 
 @pytest.mark.parametrize(
+    ("what", "right"),
+    [
+        ("run this command or subcommand", "command"),
+        ("access at least one of the keys mentioned in the command arguments", "key"),
+        ("publish to the channel mentioned in the command", "channel"),
+    ],
+)
+def test_older_servers_name_the_right_in_other_words(what: str, right: str) -> None:
+    """Redis before 7.2; in the answer of a script."""
+    assert lacking(exceptions.ResponseError(f"The user executing the script can't {what} script: {'0' * 40}")) == right
+
+
+@pytest.mark.parametrize(
     ("kind", "mode", "role", "what"),
     [
         ("single", "standalone", "master", None),

@@ -21,7 +21,7 @@ from support.topologies import Topology, cluster, sentinel, single
 
 DEADLINE = 1.0
 HARDENING = (Path(__file__).parents[2] / "docs" / "operating" / "redis.md").read_text()
-DOCUMENTED = re.findall(r"(?m)^ACL SETUSER mintonce reset on >PASSWORD (.*)$", HARDENING)[0].split()
+DOCUMENTED = re.findall(r"(?m)^ACL SETUSER mintonce reset resetchannels on >PASSWORD (.*)$", HARDENING)[0].split()
 KEY_HASH = "ab" * 16
 
 
@@ -111,14 +111,14 @@ async def _kept(rehearsal: Rehearsal) -> AsyncGenerator[None]:
 async def test_each_right_that_is_missing_is_named(node: Node) -> None:
     """One by one, for all rights in the document; with the document's rights nothing is missing."""
     url = f"redis://mintonce:p@127.0.0.1:{node.port}"
-    granted = ["reset", "on", ">p", *DOCUMENTED]
+    granted = ["reset", "resetchannels", "on", ">p", *DOCUMENTED]
     await node.command("ACL", "SETUSER", "mintonce", *granted)
     assert faults(await report_of(url)) == []
     for right in DOCUMENTED:
         await node.command("ACL", "SETUSER", "mintonce", *(each for each in granted if each != right))
         report = await report_of(url)
         assert [right in what for what in faults(report)] == [True], (right, report.faults)
-        assert f"ACL SETUSER mintonce {right}" in report.faults[0].remedy
+        assert f"ACL SETUSER mintonce {'resetchannels ' * right.startswith('&')}{right}" in report.faults[0].remedy
 
 
 async def test_all_that_is_missing_is_named_at_once(node: Node) -> None:

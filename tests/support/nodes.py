@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from mintonce_dev import die_with_parent
+from support.servers import version_of
 
 PASSWORD: Final = "a-pass/word@for:tests"
 """Of throw-away servers. It has in it what a URL must encode."""
@@ -90,7 +91,7 @@ class Node:
             while not await self.answers():
                 assert self._process.poll() is None, self.log.read_text(errors="replace")[-1000:]
                 await asyncio.sleep(0.01)
-        if self.sentinel:
+        if self.sentinel and version_of(self._binary) >= (7, 0):
             await self.command("SENTINEL", "DEBUG", *SENTINEL_PERIODS)
 
     async def kill(self) -> None:
@@ -159,10 +160,10 @@ class Node:
         return (*lines, f'masterauth "{PASSWORD}"', "repl-diskless-sync-delay 0", "repl-timeout 5", 'save ""')
 
 
-def free_ports(count: int) -> list[int]:
+def free_ports(count: int, among: range = _PORTS) -> list[int]:
     """Different ports on which nothing listens. Another program may still take one: then starting there fails."""
     found: set[int] = set()
-    for port in random.SystemRandom().sample(_PORTS, 50 * count):
+    for port in random.SystemRandom().sample(among, 50 * count):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             found.add(port)

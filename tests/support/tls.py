@@ -45,10 +45,14 @@ class Authority:
 
 
 def knows_tls(binary: Path) -> bool:
-    """Whether this Redis or Valkey was built with TLS: others do not know its settings. Nothing stays running."""
-    nowhere = ("--port", "0", "--tls-port", "0", "--tls-auth-clients", "yes")
+    """Whether this Redis or Valkey was built with TLS. Nothing stays running: it has no certificate.
+
+    Others do not know the settings, or, since Redis 7.2, know no such connections.
+    """
+    nowhere = ("--port", "0", "--bind", "127.0.0.1", "--tls-port", "1", "--tls-auth-clients", "yes")
     done = subprocess.run([binary, *nowhere], capture_output=True, text=True, timeout=10, check=False)
-    return "FATAL CONFIG FILE ERROR" not in done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    return "FATAL CONFIG FILE ERROR" not in said and "Failed finding TLS support" not in said
 
 
 def speaking_tls(port: int, context: ssl.SSLContext, listen: int = 0) -> AbstractAsyncContextManager[int]:

@@ -16,13 +16,17 @@ from redis.exceptions import ResponseError
 
 from support.eventually import eventually
 from support.nodes import PASSWORD, Node, free_ports
-from support.servers import valkey_binary
+from support.servers import valkey_binary, version_of
 
 SERVICE: Final = "mintonce"
 DOWN_AFTER_MS: Final = 700
 FAILOVER_TIMEOUT_MS: Final = 2000
 NODE_TIMEOUT_MS: Final = 1500
 SLOTS: Final = 16_384
+BUS_OFFSET: Final = 10_000
+"""From a server's port to that of its Cluster bus, where the server is too old for `cluster-port`."""
+LOW_PORTS: Final = range(20_000, 22_000)
+"""With the offset, too, they are below what the kernel gives to outgoing connections."""
 HEALED_WITHIN: Final = 15.0
 
 _SECRET: Final = quote(PASSWORD, safe="")
@@ -259,8 +263,10 @@ async def cluster(
     directory: Path, *, binary: Path | None = None, persist: bool = False
 ) -> AsyncGenerator[ClusterTopology]:
     """Three primaries with a replica each. The URL names one of each shard."""
-    ports = free_ports(12)
-    buses, ports = ports[6:], ports[:6]
+    binary = binary or valkey_binary()
+    own_bus = version_of(binary) >= (7, 0)
+    ports = free_ports(12) if own_bus else free_ports(6, LOW_PORTS)
+    buses, ports = (ports[6:] if own_bus else [port + BUS_OFFSET for port in ports]), ports[:6]
     servers: list[Node] = []
     for index, port in enumerate(ports):
         name, own = f"server-{index + 1}", directory / f"server-{index + 1}"
@@ -270,12 +276,12 @@ async def cluster(
         lines = (
             *_keeping(persist),
             "cluster-enabled yes",
-            f"cluster-port {buses[index]}",
+            *([f"cluster-port {buses[index]}"] if own_bus else []),
             f"cluster-node-timeout {NODE_TIMEOUT_MS}",
             # Else a replica that never spoke with its primary may not take its place.
             "cluster-replica-validity-factor 0",
         )
-        servers.append(Node(name, port, directory=own, binary=binary or valkey_binary(), lines=lines))
+        servers.append(Node(name, port, directory=own, binary=binary, lines=lines))
     url = f"redis+cluster://:{_SECRET}@" + ",".join(f"127.0.0.1:{port}" for port in ports[1:4])
     topology = ClusterTopology(url, servers)
     async with _running(servers):

@@ -13,7 +13,9 @@ import { VERSION } from "./version.ts";
 // since each one mints. CANCELLED is what a server says that is flooded and drops calls before it has looked at them;
 // calls that the application cancels are not repeated.
 // No "timeout" in here, ever: a call's deadline is the caller's.
+// All addresses of the name are used in turn: replicas share the load, and a call whose replica has gone has others.
 const SERVICE_CONFIG = {
+  loadBalancingConfig: [{ round_robin: {} }],
   methodConfig: [
     {
       name: [{ service: "mintonce.v1.TokenService" }, { service: "mintonce.v1.AdminService", method: "ListTokens" }],

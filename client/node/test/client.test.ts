@@ -97,6 +97,18 @@ test("what the peer cancels is tried again, and never Closed", async () => {
   });
 });
 
+test("calls are spread over all replicas of a target, and leave one that ends within a second", async () => {
+  await using one = await ScriptedServer.start();
+  await using other = await ScriptedServer.start();
+  await using client = new Client({ target: `ipv4:${one.target},${other.target}`, timeoutMs: 1000 });
+  for (let asked = 0; one.calls.GetToken === 0 || other.calls.GetToken === 0; asked += 1) {
+    assert.ok(asked < 1000, "one replica has all calls");
+    await client.get("billing");
+  }
+  one.stop();
+  for (let asked = 0; asked < 20; asked += 1) assert.ok((await client.get("billing")).isLive);
+});
+
 test("RotateToken is never repeated", async () => {
   await using server = await ScriptedServer.start();
   await using client = clientOf(server);

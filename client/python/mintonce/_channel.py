@@ -25,7 +25,9 @@ _MAX_SHOWN: Final = 100
 # since each one mints. CANCELLED is what a server says that is flooded and drops calls before it has looked at them;
 # calls that the application cancels are not repeated.
 # No "timeout" in here, ever: gRPC then fails every call at once (seen on 1.71 to 1.85).
-_SERVICE_CONFIG: Final = {
+# All addresses of the name are used in turn: replicas share the load, and a call whose replica has gone has others.
+_SERVICE_CONFIG: Final[dict[str, Any]] = {
+    "loadBalancingConfig": [{"round_robin": {}}],
     "methodConfig": [
         {
             "name": [

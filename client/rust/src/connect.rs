@@ -25,7 +25,10 @@ use tokio_rustls::{
 };
 use tower_service::Service;
 
-use crate::target::{Place, Target};
+use crate::{
+    jitter::uniform,
+    target::{Place, Target},
+};
 
 /// For all of it: name, connection, handshake.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -130,6 +133,12 @@ async fn connect_tcp(endpoints: &[(String, u16)]) -> Result<TcpStream, Failure> 
                 .await
                 .map_err(|_| Failure::NoSuchName)?,
         );
+    }
+    if !addresses.is_empty() {
+        // From another one each time: clients spread over the replicas of a name.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+        let first = (uniform() * addresses.len() as f64) as usize;
+        addresses.rotate_left(first);
     }
     let mut attempts = JoinSet::new(); // dropped, it ends those that are slower
     let mut failure = Failure::NoSuchName;

@@ -28,7 +28,7 @@ pub(crate) struct Target {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// Tried in this order.
+    /// Tried in this order, from any of them.
     Tcp(Vec<(String, u16)>),
     Unix(PathBuf),
 }

@@ -333,6 +333,24 @@ async fn the_next_address_is_tried() {
 }
 
 #[tokio::test]
+async fn clients_spread_over_all_replicas() {
+    let (one, other) = (Server::start(), Server::start());
+    let target = format!("ipv4:{},{}", one.target(), other.target());
+    for _ in 0..1000 {
+        let client = Client::builder()
+            .target(target.as_str())
+            .no_tls()
+            .build()
+            .unwrap();
+        client.get(&key()).await.unwrap();
+        if one.calls("GetToken") > 0 && other.calls("GetToken") > 0 {
+            return;
+        }
+    }
+    panic!("one replica has all clients");
+}
+
+#[tokio::test]
 async fn a_connection_that_was_cut_is_made_again() {
     let mut server = Server::start();
     let client = client(&server);

@@ -68,8 +68,11 @@ def channel_options(options: ServerOptions) -> list[tuple[str, Any]]:
         # Requests are small. A compressed one could become a thousand times as large before its size is looked at.
         ("grpc.compression_enabled_algorithms_bitset", 1),
         ("grpc.so_reuseport", 0),  # a second process on the same port is an error
-        # Watches are long and silent: a client's pings must not count as an attack.
-        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        # Watches are long and silent, and so are channels without a call: pings each 10 s must not count as an attack.
+        # On the way they may come closer together, hence half of that.
+        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+        # Without this, two hours must be between pings on a connection without calls.
+        ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.server_handshake_timeout_ms", int(options.handshake_seconds * 1000)),
         ("grpc.max_connection_idle_ms", int(options.idle_seconds * 1000)),
         # Finds callers that have vanished, and ends their watches.

@@ -16,6 +16,8 @@ SETTING: Final = "redis.url"
 
 _CODE: Final = re.compile(r"[A-Z]{1,32}\b")
 _COMMAND: Final = re.compile(r"permissions to run the '([a-z|]{1,40})' command")
+_DENIED_IN_SCRIPT: Final = ("ACL failure", "The user executing the script can't")
+"""How servers begin when an ACL denies a command, a key or the channel to a script. The second: Redis before 7.2."""
 _UNKNOWN: Final = re.compile(r"unknown command '?`?(EVAL|EVALSHA|CLUSTER|SENTINEL)\b", re.IGNORECASE)
 _TLS_ALERT: Final = "Protocol Error: b'\\x15\\x03"
 _CLOSED: Final = "Connection closed by server."
@@ -154,7 +156,7 @@ def lacking(error: BaseException) -> str:
     """The right that an ACL denies to our user, such as "+evalsha"; "" for other errors."""
     denied = next((each for each in chain(error) if isinstance(each, ResponseError)), None)
     text = str(denied)
-    if not isinstance(denied, NoPermissionError) and not text.startswith("ACL failure"):
+    if not isinstance(denied, NoPermissionError) and not text.startswith(_DENIED_IN_SCRIPT):
         return ""
     if found := _COMMAND.search(text):
         return f"+{found[1]}"

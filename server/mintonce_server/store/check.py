@@ -29,7 +29,7 @@ SCRATCH_MS: Final = 30_000
 """TTL of a scratch key that is not deleted."""
 
 _DELETE: Final = "return redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])"
-_REMEDY: Final = "Connect to Redis 7 or newer, or to Valkey: proxies and compatible servers may behave differently."
+_REMEDY: Final = "Connect to Redis 6.2 or newer, or to Valkey: proxies and compatible servers may behave differently."
 
 RECEIVED_WITHIN: Final = 2.0
 """Seconds for a subscription to begin, and again for the messages to arrive."""

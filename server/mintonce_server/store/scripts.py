@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Final, cast
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from mintonce_server.core.backoff import LONGEST_ASKED
 from mintonce_server.core.errors import Reason
@@ -30,6 +30,7 @@ from mintonce_server.core.token import MAX_LIFETIME, Token
 from mintonce_server.store.names import Names
 from mintonce_server.store.notifications import Notifications
 from mintonce_server.store.record import Open, Row
+from mintonce_server.store.script_errors import unwrapped
 from mintonce_server.store.topology.servers import Commands
 
 META_MS: Final = int((MAX_LIFETIME + 86_400.0) * 1000)
@@ -197,10 +198,16 @@ class Scripts:
 
     async def _run(self, script: Script, keys: Sequence[str], values: Sequence[str | int | bytes]) -> object:
         try:
-            return await self._client.evalsha(script.sha, len(keys), *keys, *values)
-        except NoScriptError:
-            # A new, emptied or failed-over server does not have it: EVAL runs and caches it in one round trip.
-            return await self._client.eval(script.text, len(keys), *keys, *values)
+            try:
+                return await self._client.evalsha(script.sha, len(keys), *keys, *values)
+            except NoScriptError:
+                # A new, emptied or failed-over server does not have it: EVAL runs and caches it in one round trip.
+                return await self._client.eval(script.text, len(keys), *keys, *values)
+        except ResponseError as error:
+            answer = unwrapped(error)
+            if answer is error:
+                raise
+            raise answer from error
 
 
 class UnexpectedReply(Exception):

@@ -69,10 +69,12 @@ class Access:
         `unseen`: rights that could not be checked without these. The command grants them, too.
         """
         user = self.sentinel_user if missing[0].startswith("+sentinel") else self.user
-        needed = list(dict.fromkeys([*missing, *unseen]))
+        needed = dict.fromkeys([*missing, *unseen])
+        # Redis 6.2 refuses a single channel to a user who has all of them, as new users do there.
+        words = [f"resetchannels {right}" if right == self.channel else right for right in needed]
         return Cause(
             f"our user of {name} lacks rights: {' '.join(missing)}",
-            f"Grant them there: ACL SETUSER {user} {' '.join(needed)}",
+            f"Grant them there: ACL SETUSER {user} {' '.join(words)}",
         )
 
 

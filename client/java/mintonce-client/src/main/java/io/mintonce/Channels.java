@@ -36,6 +36,9 @@ final class Channels {
       builder
           .disableServiceConfigLookUp()
           .defaultServiceConfig(SERVICE_CONFIG)
+          // All addresses of the name are used in turn: replicas share the load, and a call whose
+          // replica has gone has others.
+          .defaultLoadBalancingPolicy("round_robin")
           // A watch may be silent for a day: pings show when it is dead. mintonced allows them each
           // 10 seconds.
           .keepAliveTime(KEEPALIVE_SECONDS, TimeUnit.SECONDS)

@@ -91,9 +91,8 @@ CREDENTIALS = (
     Mutant(
         "a pause that only counts with 503",
         "issuer/refusal.py",
-        '            remedy=remedy_of_outage(refused.auth),\n'
-        "            retry_after=retry_after(headers, now_unix),\n",
-        '            remedy=remedy_of_outage(refused.auth),\n'
+        "            remedy=remedy_of_outage(refused.auth),\n            retry_after=retry_after(headers, now_unix),\n",
+        "            remedy=remedy_of_outage(refused.auth),\n"
         "            retry_after=retry_after(headers, now_unix) if status == 503 else None,\n",
         "an issuer that asks for a pause with 500 gets none",
         ("tests/issuer/test_refusal.py",),

@@ -195,7 +195,8 @@ type TokenKey struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. The name under which the OAuth client is registered with the server: 1 to 64 characters of `A-Z a-z 0-9 . _ -`.
 	Client string `protobuf:"bytes,1,opt,name=client,proto3" json:"client,omitempty"`
-	// Optional. The API that the token is for: at most 1024 printable ASCII characters without spaces. Empty: the issuer's default.
+	// Optional. The API that the token is for: at most 1024 printable characters. Single spaces may stand between words: they are part of the
+	// name, or separate several audiences of one token, as the issuer has it. Empty: the issuer's default.
 	Audience string `protobuf:"bytes,2,opt,name=audience,proto3" json:"audience,omitempty"`
 	// Optional. The requested scopes (RFC 6749, section 3.3): at most 64, each of at most 256 characters. Order and
 	// repetition do not matter in a request; an answer has them sorted. Empty: the issuer's default.

@@ -144,7 +144,9 @@ class TokenKey(google.protobuf.message.Message):
     client: builtins.str
     """Required. The name under which the OAuth client is registered with the server: 1 to 64 characters of `A-Z a-z 0-9 . _ -`."""
     audience: builtins.str
-    """Optional. The API that the token is for: at most 1024 printable ASCII characters without spaces. Empty: the issuer's default."""
+    """Optional. The API that the token is for: at most 1024 printable characters. Single spaces may stand between words: they are part of the
+    name, or separate several audiences of one token, as the issuer has it. Empty: the issuer's default.
+    """
     @property
     def scopes(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Optional. The requested scopes (RFC 6749, section 3.3): at most 64, each of at most 256 characters. Order and

@@ -7,7 +7,8 @@ pub struct TokenKey {
     /// Required. The name under which the OAuth client is registered with the server: 1 to 64 characters of `A-Z a-z 0-9 . _ -`.
     #[prost(string, tag = "1")]
     pub client: ::prost::alloc::string::String,
-    /// Optional. The API that the token is for: at most 1024 printable ASCII characters without spaces. Empty: the issuer's default.
+    /// Optional. The API that the token is for: at most 1024 printable characters. Single spaces may stand between words: they are part of the
+    /// name, or separate several audiences of one token, as the issuer has it. Empty: the issuer's default.
     #[prost(string, tag = "2")]
     pub audience: ::prost::alloc::string::String,
     /// Optional. The requested scopes (RFC 6749, section 3.3): at most 64, each of at most 256 characters. Order and

@@ -30,7 +30,8 @@ export type TokenKey = Message<"mintonce.v1.TokenKey"> & {
   client: string;
 
   /**
-   * Optional. The API that the token is for: at most 1024 printable ASCII characters without spaces. Empty: the issuer's default.
+   * Optional. The API that the token is for: at most 1024 printable characters. Single spaces may stand between words: they are part of the
+   * name, or separate several audiences of one token, as the issuer has it. Empty: the issuer's default.
    *
    * @generated from field: string audience = 2;
    */

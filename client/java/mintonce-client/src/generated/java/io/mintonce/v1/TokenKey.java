@@ -99,7 +99,8 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object audience_ = "";
   /**
    * <pre>
-   * Optional. The API that the token is for: at most 1024 printable ASCII characters without spaces. Empty: the issuer's default.
+   * Optional. The API that the token is for: at most 1024 printable characters. Single spaces may stand between words: they are part of the
+   * name, or separate several audiences of one token, as the issuer has it. Empty: the issuer's default.
    * </pre>
    *
    * <code>string audience = 2;</code>
@@ -120,7 +121,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Optional. The API that the token is for: at most 1024 printable ASCII characters without spaces. Empty: the issuer's default.
+   * Optional. The API that the token is for: at most 1024 printable characters. Single spaces may stand between words: they are part of the
+   * name, or separate several audiences of one token, as the issuer has it. Empty: the issuer's default.
    * </pre>
    *
    * <code>string audience = 2;</code>
@@ -686,7 +688,8 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object audience_ = "";
     /**
      * <pre>
-     * Optional. The API that the token is for: at most 1024 printable ASCII characters without spaces. Empty: the issuer's default.
+     * Optional. The API that the token is for: at most 1024 printable characters. Single spaces may stand between words: they are part of the
+     * name, or separate several audiences of one token, as the issuer has it. Empty: the issuer's default.
      * </pre>
      *
      * <code>string audience = 2;</code>
@@ -706,7 +709,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Optional. The API that the token is for: at most 1024 printable ASCII characters without spaces. Empty: the issuer's default.
+     * Optional. The API that the token is for: at most 1024 printable characters. Single spaces may stand between words: they are part of the
+     * name, or separate several audiences of one token, as the issuer has it. Empty: the issuer's default.
      * </pre>
      *
      * <code>string audience = 2;</code>
@@ -727,7 +731,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Optional. The API that the token is for: at most 1024 printable ASCII characters without spaces. Empty: the issuer's default.
+     * Optional. The API that the token is for: at most 1024 printable characters. Single spaces may stand between words: they are part of the
+     * name, or separate several audiences of one token, as the issuer has it. Empty: the issuer's default.
      * </pre>
      *
      * <code>string audience = 2;</code>
@@ -744,7 +749,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Optional. The API that the token is for: at most 1024 printable ASCII characters without spaces. Empty: the issuer's default.
+     * Optional. The API that the token is for: at most 1024 printable characters. Single spaces may stand between words: they are part of the
+     * name, or separate several audiences of one token, as the issuer has it. Empty: the issuer's default.
      * </pre>
      *
      * <code>string audience = 2;</code>
@@ -758,7 +764,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Optional. The API that the token is for: at most 1024 printable ASCII characters without spaces. Empty: the issuer's default.
+     * Optional. The API that the token is for: at most 1024 printable characters. Single spaces may stand between words: they are part of the
+     * name, or separate several audiences of one token, as the issuer has it. Empty: the issuer's default.
      * </pre>
      *
      * <code>string audience = 2;</code>

@@ -30,7 +30,8 @@ public interface TokenKeyOrBuilder extends
 
   /**
    * <pre>
-   * Optional. The API that the token is for: at most 1024 printable ASCII characters without spaces. Empty: the issuer's default.
+   * Optional. The API that the token is for: at most 1024 printable characters. Single spaces may stand between words: they are part of the
+   * name, or separate several audiences of one token, as the issuer has it. Empty: the issuer's default.
    * </pre>
    *
    * <code>string audience = 2;</code>
@@ -39,7 +40,8 @@ public interface TokenKeyOrBuilder extends
   java.lang.String getAudience();
   /**
    * <pre>
-   * Optional. The API that the token is for: at most 1024 printable ASCII characters without spaces. Empty: the issuer's default.
+   * Optional. The API that the token is for: at most 1024 printable characters. Single spaces may stand between words: they are part of the
+   * name, or separate several audiences of one token, as the issuer has it. Empty: the issuer's default.
    * </pre>
    *
    * <code>string audience = 2;</code>

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,10 @@ JSON_BODY = endpoint_options(URL, request="json")
 EXTRA: Mapping[str, JSON] = {"organization": "org_1", "claims": {"a": 1, "b": [True, None]}}
 
 
-def identity(options: EndpointOptions = FORM, client_id: str = "an-id", extra: Mapping[str, JSON] = EXTRA) -> str:
-    return client_identity(options, Asked(client_id=client_id, extra=extra))
+def identity(
+    options: EndpointOptions = FORM, client_id: str = "an-id", extra: Mapping[str, JSON] = EXTRA, **more: Any
+) -> str:
+    return client_identity(options, Asked(client_id=client_id, extra=extra, **more))
 
 
 @pytest.mark.parametrize(
@@ -29,6 +32,14 @@ def identity(options: EndpointOptions = FORM, client_id: str = "an-id", extra: M
         identity(JSON_BODY),
         identity(replace(FORM, audience_parameter="audience")),
         identity(replace(FORM, auth="tls_client_auth")),
+        identity(replace(FORM, token_url=None, issuer="https://login.example.com")),
+        identity(replace(FORM, audience_parameter="scope")),
+        identity(replace(FORM, audience_parameter="scope", audience_scope="{audience}/.default")),
+        identity(replace(FORM, audience_parameter="none")),
+        identity(replace(FORM, several_audiences="repeat")),
+        identity(default_scopes=("a",)),
+        identity(headers={"X-Tenant": "a"}),
+        identity(has_certificate=True),
         identity(client_id="another-id"),
         identity(extra={}),
         identity(extra={**EXTRA, "organization": "org_2"}),
@@ -48,6 +59,9 @@ def test_what_decides_which_token_comes_is_part_of_it(changed: str) -> None:
         identity(replace(FORM, auth="private_key_jwt", assertion_audience="https://login.example.com/")),
         identity(replace(FORM, timeout=1.0, http2=True, default_lifetime=60.0, ca_file="/ca.pem")),
         identity(replace(FORM, audience_check="refuse")),
+        identity(replace(FORM, basic_encoding="none", system_authorities=True, provider="hydra")),
+        identity(replace(FORM, audience_scope="{audience}/.default")),
+        identity(default_scopes=(), headers={}),
         identity(replace(FORM, token_url="HTTPS://Login.Example.com:443/oauth/token")),
         identity(extra={"claims": {"b": [True, None], "a": 1}, "organization": "org_1"}),
     ],

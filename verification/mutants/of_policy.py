@@ -42,7 +42,7 @@ POLICY = (
     Mutant(
         "any audience will do",
         "issuer/response.py",
-        "if requested and requested not in grant.audience:",
+        "if any(printable(name, MAX_AUDIENCE) not in grant.audience for name in requested):",
         "if requested and not grant.audience:",
         "a token for another audience is shared though the issuer is set to refuse it",
         GRANTS,

@@ -10,6 +10,7 @@ from mutants.of_repetition import REPETITION
 from mutants.of_seals import SEALS
 from mutants.of_shares import SHARES
 from mutants.of_tenants import TENANTS
+from mutants.of_ways import WAYS
 
 PROTOCOL = (
     core(
@@ -206,4 +207,4 @@ PROTOCOL = (
     ),
 )
 
-PYTHON = PROTOCOL + NUMBERS + REPETITION + EDGES + IDENTITIES + SEALS + SHARES + CREDENTIALS + TENANTS + ISSUERS
+PYTHON = PROTOCOL + NUMBERS + REPETITION + EDGES + IDENTITIES + SEALS + SHARES + CREDENTIALS + TENANTS + ISSUERS + WAYS

@@ -3,10 +3,14 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from support.commands import Ended, mintonced
 from support.tls import Authority
 from support.topologies import single
 from support.web import Reply, Request, connect_proxy, web
+
+pytestmark = pytest.mark.slow  # each starts a store and a program or two
 
 NOWHERE = "login.example.invalid"
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 
 from support.scripted_server import AUDIENCE, CLIENT, ScriptedServer
@@ -134,7 +135,7 @@ def test_a_pipe_without_a_reader_ends_quietly(server: ScriptedServer, command: l
 
 def test_letters_that_the_terminal_does_not_have(server: ScriptedServer) -> None:
     """They are shown as escapes."""
-    server.publish_text("caf\xe9")
+    server.fail("GetToken", grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED", remedy="caf\xe9")
     done = subprocess.run(
         [PROGRAM, "get", CLIENT, AUDIENCE],
         capture_output=True,
@@ -142,5 +143,5 @@ def test_letters_that_the_terminal_does_not_have(server: ScriptedServer) -> None
         check=False,
         env=environment(server, PYTHONIOENCODING="ascii"),
     )
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert b"caf\\xe9" in done.stdout
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"caf\\xe9" in done.stderr

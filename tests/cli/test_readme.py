@@ -42,7 +42,7 @@ def test_the_configuration_file_in_the_readme_is_valid(tmp_path: Path) -> None:
 
 def test_the_guarded_configuration_is_valid(tmp_path: Path) -> None:
     """With the files in place that it names, no `insecure_…` setting is needed."""
-    (text,) = blocks("toml", DEPLOY)
+    text, *_ = blocks("toml", DEPLOY)
     for name in re.findall(r'^\w+_files? = \[?"([^"/]+)"\]?$', text, re.MULTILINE):
         (tmp_path / name).touch(mode=0o600)
         (tmp_path / name).write_text("rediss://redis.internal:6379/0" if name == "redis-url" else "something")

@@ -17,6 +17,8 @@ from support.faulty_issuer import Fault, FaultyIssuer
 from support.oidc_provider import AUDIENCE, OidcProvider
 from support.topologies import single
 
+pytestmark = pytest.mark.slow  # each starts a store and a program or two
+
 SECRET = "the-secret-of-the-client"
 POLICY = """
 [[rules]]

@@ -1,22 +1,16 @@
-"""gevent, the real one: it is in the environment that `make interop` makes for programs, and nowhere else."""
+"""gevent, the real one, in programs of their own: it patches the whole process."""
 
 import subprocess
-from pathlib import Path
+import sys
 
 import pytest
 
 from support.scripted_server import AUDIENCE, CLIENT, ScriptedServer
 
-ROOT = Path(__file__).parents[2]
-PYTHON = ROOT / ".cache" / "interop" / "programs" / "bin" / "python"
-
-pytestmark = pytest.mark.skipif(not PYTHON.exists(), reason="gevent is not here: make interop installs it")
-
-BEGIN = f"""
+BEGIN = """
 from gevent import monkey
 EARLY
 import os, signal, sys
-sys.path.insert(0, {str(ROOT / "client" / "python")!r})
 signal.alarm(40)
 import gevent
 import mintonce
@@ -37,7 +31,7 @@ INIT = "import grpc.experimental.gevent; grpc.experimental.gevent.init_gevent()"
 def run(server: ScriptedServer, program: str, early: str = PATCH) -> None:
     """It ends well, and prints nothing."""
     done = subprocess.run(
-        [PYTHON, "-c", BEGIN.replace("EARLY", early) + program, server.target, CLIENT, AUDIENCE],
+        [sys.executable, "-c", BEGIN.replace("EARLY", early) + program, server.target, CLIENT, AUDIENCE],
         capture_output=True,
         text=True,
         timeout=50,

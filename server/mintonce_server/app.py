@@ -133,9 +133,11 @@ async def issuer_of(settings: Settings, client: str) -> AsyncGenerator[Issuer]:
 async def probe_way(settings: Settings, name: str) -> None:
     """Ask the issuer something through its proxy, or for its metadata. Mints nothing. Raises MintonceError."""
     clock = SystemClock()
-    endpoint = _endpoint(name, settings.issuers[name], settings, clock, AccessFiles(settings, clock))
+    files = AccessFiles(settings, clock)
+    endpoint = _endpoint(name, settings.issuers[name], settings, clock, files)
+    clients = {other: client for other, client in settings.clients.items() if client.issuer == name}
     try:
-        await endpoint.probe()
+        await endpoint.probe([client_credentials(other, client, files) for other, client in clients.items()])
     finally:
         await endpoint.close()
 

@@ -110,6 +110,21 @@ async def test_the_environment_names_a_proxy_only_if_it_is_asked(
     assert sources.now.proxy("https://other.example.com/token") is None
 
 
+@pytest.mark.parametrize("wrong", ["http://user:a-canary@[bad:3128", "ftp://proxy:1", "http://proxy:99999"])
+def test_a_variable_that_names_no_proxy_is_found_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    """And not at the first mint; its text is not repeated."""
+    monkeypatch.setenv("HTTPS_PROXY", wrong)
+    monkeypatch.delenv("https_proxy", raising=False)
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with pytest.raises(MintonceError, match="does not hold the URL") as caught:
+        Sources(tmp_path, 'proxy = "environment"')
+    assert "HTTPS_PROXY" in caught.value.remedy
+    assert "canary" not in f"{caught.value} {caught.value.remedy} {caught.value.__context__}"
+
+
 async def test_a_fixed_proxy_is_used_for_every_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """NO_PROXY belongs to the environment's proxy."""
     monkeypatch.setenv("NO_PROXY", "*")

@@ -128,7 +128,8 @@ def test_one_of_three_settings_leads_to_the_issuer(write_config: WriteConfig) ->
         ('token_url = "https://h.example/t"\nproxy = "http://p:1"\nproxy_file = "f"', "issuers.i.proxy"),
         ('token_url = "http://127.0.0.1:1/t"\nproxy = "http://p:1"', "issuers.i.proxy"),
         ('token_url = "https://h.example/t"\nproxy_file = "absent"', "issuers.i.proxy_file"),
-        ('token_url = "https://h.example/t"\nheader_files = {X-Key = "absent"}', "issuers.i.header_files"),
+        ('token_url = "https://h.example/t"\nheader_files = {X-Key = "absent"}', "issuers.i.header_files.X-Key"),
+        ('token_url = "https://h.example/t"\nproxy = "http://proxy:1?canary"', "issuers.i.proxy"),
         ('token_url = "https://h.example/t"\nheaders = {Authorization = "canary"}', "issuers.i.headers"),
         ('token_url = "https://h.example/t"\nheaders = {"a b" = "canary"}', "issuers.i.headers"),
         ('token_url = "https://h.example/t"\nheaders = {X-A = "canary\\n"}', "issuers.i.headers"),
@@ -169,6 +170,14 @@ def test_secret_files_of_an_issuer_are_found_beside_the_config_file(write_config
     issuer = settings(write_config, text).issuers["i"]
     assert issuer.proxy_file == tmp_path / "proxy"
     assert issuer.header_files == {"X-Key": tmp_path / "key"}
+
+
+def test_a_header_is_set_once(write_config: WriteConfig, tmp_path: Path) -> None:
+    """Names of headers have no case."""
+    (tmp_path / "key").touch(mode=0o600)
+    (tmp_path / "key").write_text("x")
+    text = 'token_url = "https://h.example/t"\nheaders = {X-Key = "a"}\nheader_files = {x-key = "key"}'
+    assert issue(write_config, text)[1] == "is set more than once"
 
 
 def test_the_settings_in_effect_say_where_they_come_from(write_config: WriteConfig) -> None:

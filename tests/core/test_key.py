@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mintonce_server.core.errors import InvalidRequest
-from mintonce_server.core.key import MAX_AUDIENCE, MAX_SCOPE, MAX_SCOPES, KeyHasher, TokenKey
+from mintonce_server.core.key import MAX_AUDIENCE, MAX_SCOPE, MAX_SCOPES, MAX_WORDS, KeyHasher, TokenKey
 
 # Small alphabets with the separators of the canonical form in them: that is where two forms could meet.
 CLIENTS = st.text("a1._-", min_size=1, max_size=4)
@@ -66,6 +66,7 @@ def test_order_and_repetition_of_scopes_do_not_matter(
         ("a", " space", (), "audience"),
         ("a", "space ", (), "audience"),
         ("a", "two  spaces", (), "audience"),
+        ("a", " ".join(map(str, range(MAX_WORDS + 1))), (), "audience"),
         ("a", " ", (), "audience"),
         ("a", "no-break\u00a0space", (), "audience"),
         ("a", "right\u202eto left", (), "audience"),

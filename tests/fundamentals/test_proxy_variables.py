@@ -36,6 +36,8 @@ def test_the_variable_of_the_scheme_counts_then_all_proxy(environ: dict[str, str
         ("*", True),
         (" other.org , login.example.com", True),
         ("login.example.com:443", False),
+        ("login.example.com.", True),
+        ("login.example.com:²", False),
         ("login.example.com:8443", True),
         ("ample.com", False),
         ("login.example.com.evil.org", False),
@@ -48,6 +50,13 @@ def test_no_proxy_names_hosts_and_domains(no_proxy: str, is_direct: bool) -> Non
     """Whole labels only, and a port if one is named."""
     variables = ProxyVariables({"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": no_proxy})
     assert (variables.proxy_for("https://login.example.com:8443/token") is None) is is_direct
+
+
+@pytest.mark.parametrize(("no_proxy", "is_direct"), [("login.example.com:443", True), ("login.example.com:80", False)])
+def test_no_proxy_may_name_the_usual_port(no_proxy: str, is_direct: bool) -> None:
+    """Though the URL leaves it out."""
+    variables = ProxyVariables({"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": no_proxy})
+    assert (variables.proxy_for(URL) is None) is is_direct
 
 
 @pytest.mark.parametrize(

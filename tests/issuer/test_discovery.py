@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -11,7 +12,7 @@ import pytest
 from mintonce_server.core.errors import IssuerError, IssuerMalformed, IssuerRefused, IssuerUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.secret import Secret
-from mintonce_server.issuer import ClientCredentials, TokenEndpoint, load_signing_key
+from mintonce_server.issuer import ClientCredentials, TokenEndpoint, load_client_certificate, load_signing_key
 from mintonce_server.issuer.discovery import KEPT_FOR, RETRY
 from mintonce_server.issuer.metadata import Metadata, metadata_urls
 from support.clocks import ManualClock
@@ -19,6 +20,7 @@ from support.endpoints import CLIENT_ID, SECRET, IssuerAt, endpoint_options
 from support.oidc_provider import AUDIENCE, OidcProvider
 from support.peers import hangs, peer
 from support.signing import jwk, pem, private_key
+from support.tls import Authority
 from support.web import Reply, Request, Web, web
 
 KEY = TokenKey.of("orders", AUDIENCE)
@@ -154,6 +156,60 @@ async def test_what_is_known_serves_while_the_metadata_is_out_of_reach(clock: Ma
     assert [str(error) for error in failures] == ["the metadata of 127.0.0.1 cannot be read (status 503)"]
     assert len(reads) == 1
     assert sum(line.startswith("GET") for line in site.asked()) == 3
+
+
+async def test_a_document_that_hangs_stops_no_mint_once_it_is_known(issuer_at: IssuerAt, clock: ManualClock) -> None:
+    """A mint waits for it a quarter of its time at most, and others do not wait at all."""
+    site, hanging = Site(), asyncio.Event()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hanging.set()
+        await hangs(reader, writer)
+
+    async with web(site) as site.server, peer(hang) as silent:
+        issuer = issuer_at(None, issuer=site.issuer, timeout=2.0)
+        await issuer.mint(KEY)
+        clock.advance(KEPT_FOR + 1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("mintonce_server.issuer.discovery.metadata_urls", lambda _: [silent])
+            await asyncio.gather(*(issuer.mint(KEY) for _ in range(5)))
+    assert hanging.is_set()
+    assert sum(line.startswith("POST") for line in site.asked()) == 6
+
+
+@pytest.mark.parametrize("status", [200, 302])
+async def test_a_page_for_unknown_paths_hides_no_metadata(issuer_at: IssuerAt, status: int) -> None:
+    """The next address is tried."""
+    site = Site()
+    site.at = OPENID
+
+    def handler(request: Request) -> Reply:
+        return (status, {"Location": "/login"}, b"<html>") if request.path == OAUTH else site(request)
+
+    async with web(handler) as site.server:
+        await issuer_at(None, issuer=site.issuer).mint(KEY)
+    assert site.asked() == [f"GET {OAUTH}", f"GET {OPENID}", "POST /token"]
+
+
+async def test_metadata_of_an_issuer_with_tls_names_no_endpoint_without(issuer_at: IssuerAt, tmp_path: Path) -> None:
+    """Also if `insecure_issuer` allows http:// in the settings."""
+    site, authority = Site(), Authority(tmp_path)
+    site.changes = {"token_endpoint": "http://127.0.0.1:1/token"}
+    async with web(site, authority.server()) as site.server:
+        with pytest.raises(IssuerMalformed, match="plain http://"):
+            await issuer_at(None, issuer=site.issuer, ca_file=str(authority.ca), allow_http=True).mint(KEY)
+
+
+async def test_metadata_is_read_with_the_clients_certificate(issuer_at: IssuerAt, tmp_path: Path) -> None:
+    """A host may want it for every request."""
+    site, authority = Site(), Authority(tmp_path)
+    cert, key = (path.read_bytes() for path in authority.client())
+    certificate = load_client_certificate(cert, key)
+    credentials = ClientCredentials(CLIENT_ID, certificate=lambda: certificate)
+    async with web(site, authority.server(wants_certificate=True)) as site.server:
+        issuer = issuer_at(None, credentials, issuer=site.issuer, ca_file=str(authority.ca), auth="tls_client_auth")
+        await issuer.mint(KEY)
+    assert len(site.asked()) == 2
 
 
 @pytest.mark.parametrize("stated", ["http://127.0.0.1:1", None, 5, "https://evil.example\x1b[31m", "issuer/"], ids=str)

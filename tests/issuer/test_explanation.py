@@ -1,5 +1,6 @@
 """What the issuer says in its own words goes to the log, without secrets; the remedy fits it."""
 
+import base64
 import json
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from mintonce_server.core.errors import IssuerRefused
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.secret import Secret
-from mintonce_server.issuer import ClientCredentials
+from mintonce_server.issuer import ClientCredentials, EndpointSources
 from mintonce_server.issuer.explanation import MAX_SAID, explanation
 from mintonce_server.issuer.remedies import remedy
 from support.endpoints import CLIENT_ID, IssuerAt
@@ -45,11 +46,34 @@ def test_an_issuer_may_say_nothing(fields: dict[str, object]) -> None:
     assert explanation(fields, ()) == ""
 
 
-@pytest.mark.parametrize("spelling", ["s3cret&x", "s3cret%26x", "czNjcmV0Jng="])
+SPELLINGS = [
+    's3cr+t&"x', "s3cr%2Bt%26%22x", "s3cr%2bt%26%22x", "s3cr+t&amp;&quot;x", 's3cr+t&amp;"x', 's3cr+t&\\"x',
+    "czNjcit0JiJ4", "733363722b74262278", "733363722B74262278",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
 def test_a_secret_that_is_said_back_is_removed(spelling: str) -> None:
-    """As it is, as in a form or a URL, and in base64; also where a cut would divide it."""
+    """As it is, as in a form, a URL, JSON or a page, in base64 and in hex; also where a cut would divide it."""
     for padding in ("", "x" * (MAX_SAID - 5)):
-        assert spelling[:5] not in explanation({"error_description": f"{padding}{spelling} is wrong"}, ["s3cret&x"])
+        said = explanation({"error_description": f"{padding}{spelling} is wrong"}, ['s3cr+t&"x'])
+        assert spelling[:8] not in said
+
+
+async def test_no_secret_of_the_request_is_said_back(issuer_at: IssuerAt) -> None:
+    """The Basic header, the other secret, and a header from a file."""
+    pair = base64.b64encode(b"the-client:hunter22").decode()
+
+    def handler(_: Request) -> Reply:
+        said = {"error": "invalid_client", "error_description": f"basic {pair}, api key gate-key-1, not other-one"}
+        return 401, {}, json.dumps(said).encode()
+
+    credentials = ClientCredentials(CLIENT_ID, client_secrets=lambda: [Secret("other-one"), Secret("hunter22")])
+    sources = EndpointSources(headers=lambda: {"X-Key": Secret("gate-key-1")})
+    async with web(handler) as site:
+        with pytest.raises(IssuerRefused) as caught:
+            await issuer_at(f"{site.url}/t", credentials, sources, auth="client_secret_basic").mint(KEY)
+    assert caught.value.said == "basic [secret], api key [secret], not [secret]"
 
 
 async def test_callers_never_see_it(issuer_at: IssuerAt) -> None:

@@ -131,6 +131,29 @@ async def test_a_scope_may_name_the_audience(issuer_at: IssuerAt) -> None:
     assert minted.scopes == ()
 
 
+@pytest.mark.parametrize("audience", ["https://graph/Mail.Read api://orders", 'a"b', "日本"])
+async def test_an_audience_brings_no_other_scope_along(issuer_at: IssuerAt, audience: str) -> None:
+    """What is no scope by itself is not sent."""
+    async with web(grants()) as site:
+        issuer = issuer_at(
+            f"{site.url}/t", request="form", audience_parameter="scope", audience_scope="{audience}/.default"
+        )
+        with pytest.raises(IssuerRefused, match="cannot be part of a scope"):
+            await issuer.mint(TokenKey.of("orders", audience))
+    assert not site.requests
+
+
+@pytest.mark.parametrize("stated", [{}, {"scope": "admin:write read"}])
+async def test_an_audience_that_is_a_scope_by_itself_counts_as_granted(
+    issuer_at: IssuerAt, stated: dict[str, str]
+) -> None:
+    """With the template `{audience}`: the policy's scopes must have it."""
+    async with web(grants(**stated)) as site:
+        issuer = issuer_at(f"{site.url}/t", request="form", audience_parameter="scope")
+        minted = await issuer.mint(TokenKey.of("orders", "admin:write", ["read"]))
+    assert minted.scopes == ("admin:write", "read")
+
+
 async def test_an_audience_may_stay_unsaid(issuer_at: IssuerAt) -> None:
     """For servers that refuse or ignore it; it still names the key."""
     async with web(grants()) as site:

@@ -113,6 +113,18 @@ async def test_a_certificate_is_presented_besides_another_proof(issuer_at: Issue
             await issuer_at(f"{site.url}/token", ca_file=str(authority.ca)).mint(KEY)
 
 
+async def test_another_certificate_is_another_credential(issuer_at: IssuerAt, tmp_path: Path) -> None:
+    """A refusal of the one before holds no longer."""
+    certificates = [
+        load_client_certificate(*(path.read_bytes() for path in Authority(tmp_path).client())) for _ in range(2)
+    ]
+    credentials = ClientCredentials(CLIENT_ID, Secret(SECRET), certificate=lambda: certificates[0])
+    issuer = issuer_at("https://login.example.com/t", credentials)
+    before = issuer.proof()
+    certificates.reverse()
+    assert issuer.proof() != before
+
+
 async def test_a_request_on_a_connection_that_was_just_closed_is_sent_once_more(issuer_at: IssuerAt) -> None:
     """No byte came back on a kept connection: the new try has a new one."""
     async with web(grants) as site:
@@ -134,6 +146,46 @@ async def test_a_request_is_not_sent_more_than_once_more(issuer_at: IssuerAt, ha
         with pytest.raises(IssuerUnavailable):
             await issuer.mint(KEY)
     assert len(site.requests) == posts
+
+
+@pytest.mark.parametrize("begun", [b"HTTP/1.1 200 OK\r\nX-Request-Id: 1", b"HTTP/1.1 100 Continue\r\n\r\n", b"\0"])
+async def test_an_answer_that_has_begun_is_not_asked_for_again(issuer_at: IssuerAt, begun: bytes) -> None:
+    """One byte is enough: the issuer has taken the request."""
+    async with web(grants) as site:
+        issuer = issuer_at(f"{site.url}/t")
+        await issuer.mint(KEY)
+        site.hang_up, site.first_bytes = {1}, begun
+        with pytest.raises(IssuerUnavailable):
+            await issuer.mint(KEY)
+    assert len(site.requests) == 2
+
+
+async def test_an_answer_that_does_not_come_in_time_is_not_asked_for_again(
+    issuer_at: IssuerAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stale connection breaks at once; one that breaks later may have been at work."""
+    monkeypatch.setattr("mintonce_server.issuer.http.STALE_WITHIN", 0.0)
+    async with web(grants) as site:
+        issuer = issuer_at(f"{site.url}/t")
+        await issuer.mint(KEY)
+        site.hang_up = {1}
+        with pytest.raises(IssuerUnavailable):
+            await issuer.mint(KEY)
+    assert len(site.requests) == 2
+
+
+@pytest.mark.parametrize("kind", ["http", "socks5"])
+async def test_through_a_proxy_a_new_connection_is_not_stale(issuer_at: IssuerAt, tmp_path: Path, kind: str) -> None:
+    """Of each kind: an issuer that breaks off gets one POST."""
+    authority = Authority(tmp_path)
+    way = socks_proxy() if kind == "socks5" else connect_proxy()
+    async with web(grants, authority.server(NOWHERE)) as site, way as proxy:
+        site.hang_up = {0}
+        url = f"https://{NOWHERE}:{site.url.rpartition(':')[2]}/t"
+        issuer = issuer_at(url, sources=through(f"{kind}://{proxy.address}"), ca_file=str(authority.ca))
+        with pytest.raises(IssuerUnavailable):
+            await issuer.mint(KEY)
+    assert len(site.requests) == 1
 
 
 async def test_a_file_of_authorities_may_stand_beside_the_systems(

@@ -30,11 +30,13 @@ class Web:
         url: its origin.
         requests: all that came, in order.
         hang_up: close the connection before the answer to these requests, by their number from 0.
+        first_bytes: sent before that.
     """
 
     url: str = ""
     requests: list[Request] = field(default_factory=list[Request])
     hang_up: set[int] = field(default_factory=set[int])
+    first_bytes: bytes = b""
     connections: int = 0
 
 
@@ -58,6 +60,7 @@ async def web(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncGener
                 number = len(state.requests)
                 state.requests.append(request)
                 if number in state.hang_up:
+                    writer.write(state.first_bytes)
                     break
                 writer.write(_bytes(*handler(request)))
                 await writer.drain()

@@ -102,6 +102,11 @@ def _hint(caller: str) -> str:
 def _sources(options: argparse.Namespace) -> tuple[Policy, Settings | None]:
     """The policy, and the settings if they were read."""
     if options.policy is not None:
+        if " " in options.audience:
+            raise NoPolicy(
+                "a policy file does not say whether spaces separate several audiences",
+                remedy="Name the settings with --config instead of --policy.",
+            )
         return read_policy(options.policy), None
     settings = load(options.config)
     if settings.policy_file is None:
@@ -117,12 +122,15 @@ def policy_of(settings: Settings, path: Path) -> Policy:
     return read_policy(path, settings.clients.keys(), settings.with_several_audiences)
 
 
+def audiences_of(key: TokenKey, settings: Settings) -> list[str]:
+    """The names of the audiences that the key is for."""
+    return sorted(set(key.audience.split(" "))) if key.client in settings.with_several_audiences else [key.audience]
+
+
 def obstacles(key: TokenKey, settings: Settings) -> Iterator[str]:
     """Obstacles outside of the policy."""
     if (client := settings.clients.get(key.client)) is None:
         yield f"no client is registered as {key.client}"
         return
-    several = key.client in settings.with_several_audiences
-    names = key.audience.split(" ") if several else [key.audience]
-    if "*" not in client.audiences and not set(names) <= set(client.audiences):
+    if "*" not in client.audiences and not set(audiences_of(key, settings)) <= set(client.audiences):
         yield f"client {key.client} may not get tokens for this audience; see `audiences` in its settings"

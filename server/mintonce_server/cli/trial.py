@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TextIO
 
 from mintonce_server import app
-from mintonce_server.cli.explain import obstacles, policy_of
+from mintonce_server.cli.explain import audiences_of, obstacles, policy_of
 from mintonce_server.config import Settings, load, visible
 from mintonce_server.core.errors import IssuerError, MintonceError
-from mintonce_server.core.key import TokenKey
+from mintonce_server.core.key import MAX_AUDIENCE, TokenKey
 from mintonce_server.core.policy import Act, Policy
+from mintonce_server.core.text import printable
 from mintonce_server.core.token import Minted
 from mintonce_server.issuer.response import claims_of
 
@@ -110,7 +111,7 @@ def report_minted(key: TokenKey, minted: Minted, settings: Settings, policy: Pol
     yield _row("kind", f"JWT; claims: {_shown(claims)}" if claims else f"opaque, {len(text)} characters")
     yield _row("audience", _audience(key, minted, settings))
     yield _row("scopes", f"requested: {_names(key.scopes)}; granted: {_names(minted.scopes)}")
-    for line in _policy(key, minted, policy):
+    for line in _policy(key, audiences_of(key, settings), minted, policy):
         yield _row("policy", line)
 
 
@@ -145,23 +146,25 @@ def _audience(key: TokenKey, minted: Minted, settings: Settings) -> str:
         sent += ' (not sent: audience_parameter = "none")'
     if not minted.audience:
         return f"{sent}; granted: cannot be seen in the token"
-    asked = key.audience.split(" ") if key.client in settings.with_several_audiences else [key.audience]
-    differs = bool(key.audience) and not set(asked) <= set(minted.audience)
+    asked = {printable(name, MAX_AUDIENCE) for name in audiences_of(key, settings)}
+    differs = bool(key.audience) and not asked <= set(minted.audience)
     return f"{sent}; granted: {_names(minted.audience)}" + (", WHICH DIFFERS" if differs else "")
 
 
-def _policy(key: TokenKey, minted: Minted, policy: Policy | None) -> Iterator[str]:
+def _policy(key: TokenKey, names: Sequence[str], minted: Minted, policy: Policy | None) -> Iterator[str]:
     if policy is None:
         yield "none: every caller may have it"
         return
     granted = () if minted.scopes == key.scopes else minted.scopes
-    found = False
-    for rule in policy.rules:
-        if rule.allows(Act.GET, key.client, key.audience, key.scopes, granted):
-            found = True
-            yield f"rule {rule.name} allows {', '.join(sorted(rule.may))} to {', '.join(rule.callers)}"
-    if not found:
-        yield "no rule allows it to any caller; `mintonced explain` says why for each"
+    for name in names:
+        what = f"{name}: " if len(names) > 1 else ""
+        rules = [rule for rule in policy.rules if rule.allows(Act.GET, key.client, name, key.scopes, granted)]
+        for rule in rules:
+            yield f"{what}rule {rule.name} allows {', '.join(sorted(rule.may))} to {', '.join(rule.callers)}"
+        if not rules:
+            yield f"{what}no rule allows it to any caller; `mintonced explain` says why for each"
+    if len(names) > 1:
+        yield "a caller needs all of these audiences"
 
 
 def _names(names: Sequence[str]) -> str:

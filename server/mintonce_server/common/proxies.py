@@ -2,9 +2,12 @@
 
 import ipaddress
 from collections.abc import Mapping
+from typing import Final
 from urllib.parse import urlsplit
 
 from mintonce_server.common.network import is_loopback
+
+_PORTS: Final = {"https": 443, "http": 80}
 
 
 class ProxyVariables:
@@ -25,7 +28,8 @@ class ProxyVariables:
         if is_loopback(parts.hostname or ""):
             return None
         proxy = self._environ.get(f"{parts.scheme}_proxy") or self._environ.get("all_proxy")
-        if not proxy or _is_excluded(parts.hostname or "", parts.port, self._environ.get("no_proxy", "")):
+        port = parts.port or _PORTS.get(parts.scheme)
+        if not proxy or _is_excluded(parts.hostname or "", port, self._environ.get("no_proxy", "")):
             return None
         return proxy if "://" in proxy else f"http://{proxy}"
 
@@ -45,11 +49,11 @@ def _matches(entry: str, host: str, port: int | None) -> bool:
         except ValueError:
             pass  # a name, or an address with a port
     name, separator, wanted = entry.rpartition(":")
-    if separator and wanted.isdigit():
+    if separator and wanted.isascii() and wanted.isdecimal():
         if int(wanted) != port:
             return False
         entry = name.strip("[]")
-    domain = entry.removeprefix("*").removeprefix(".")
+    domain = entry.removeprefix("*").removeprefix(".").removesuffix(".")
     return host == domain or host.endswith(f".{domain}")
 
 

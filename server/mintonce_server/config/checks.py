@@ -52,8 +52,9 @@ def check_issuers(parts: Parts, values: dict[str, Any], issues: Issues) -> Itera
             yield from _check_file(("issuers", name, "ca_file"), issuer.ca_file, None, issues)
         if issuer.proxy_file is not None and ("issuers", name, "proxy_file") not in issues.invalid:
             yield from _check_file(("issuers", name, "proxy_file"), issuer.proxy_file, require_private, issues)
-        for file in issuer.header_files.values():
-            yield from _check_file(("issuers", name, "header_files"), file, require_private, issues)
+        for header, file in issuer.header_files.items():
+            yield from _check_file(("issuers", name, "header_files", header), file, require_private, issues)
+        yield from _check_header_names(name, issuer, issues)
 
 
 def check_access(settings: Settings, issues: Issues) -> Iterator[ValidationIssue]:
@@ -71,6 +72,13 @@ def check_access(settings: Settings, issues: Issues) -> Iterator[ValidationIssue
     for path, file, check in _files(settings):
         if path not in issues.invalid:
             yield from _check_file(path, file, check, issues)
+
+
+def _check_header_names(name: str, issuer: IssuerSettings, issues: Issues) -> Iterator[ValidationIssue]:
+    names = [header.lower() for header in (*issuer.headers, *issuer.header_files)]
+    for header in sorted({header for header in names if names.count(header) > 1}):
+        where = issues.where(("issuers", name, "headers", header))
+        yield ValidationIssue(where, "is set more than once", "Set it once, in headers or in header_files.")
 
 
 def _check_issuer(

@@ -13,6 +13,9 @@ from mintonce_server.core.secret import Secret
 
 _WIDTH: Final = 48
 _HIDDEN: Final = "[hidden]"
+_URLS: Final = frozenset({"token_url", "jwks_url"})
+"""Without their query, which may hold a key."""
+
 _PRIVATE: Final = frozenset({"extra", "headers"})
 """Tables whose values may be secret: only their names are shown."""
 
@@ -41,6 +44,8 @@ def _table(part: BaseModel, path: SettingPath, origins: Mapping[SettingPath, str
 def _lines(part: BaseModel, path: SettingPath, origins: Mapping[SettingPath, str], names: list[str]) -> Iterator[str]:
     for name in names:
         value = part.safe_url if isinstance(part, RedisSettings) and name == "url" else getattr(part, name)
+        if name in _URLS and isinstance(value, str):
+            value = value.partition("?")[0]
         origin = origins.get((*path, name), "default")
         if value is None:
             yield f"# {name} is not set"

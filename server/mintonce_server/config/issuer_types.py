@@ -45,6 +45,8 @@ def proxy_url(value: str) -> str:
     parts = split_or_none(value)
     if parts is None or parts.scheme not in _PROXIES or not parts.hostname or parts.path not in ("", "/"):
         raise invalid("is not the URL of a proxy", _PROXY_REMEDY)
+    if parts.query or parts.fragment:
+        raise invalid("is not the URL of a proxy", _PROXY_REMEDY)
     if parts.port is None and parts.scheme.startswith("socks"):
         raise invalid("lacks the port of the proxy", _PROXY_REMEDY)
     return value

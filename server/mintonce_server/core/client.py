@@ -39,9 +39,8 @@ class OAuthClient:
 
     def allows(self, audience: str) -> bool:
         """Whether a token may be for this audience, or for all of these."""
-        if ANY_AUDIENCE in self.audiences or audience in self.audiences:
-            return True
-        return self.has_several_audiences and all(name in self.audiences for name in audience.split(" "))
+        names = audience.split(" ") if self.has_several_audiences else [audience]
+        return ANY_AUDIENCE in self.audiences or all(name in self.audiences for name in names)
 
 
 class Clients:

@@ -10,6 +10,8 @@ from typing import Final
 from mintonce_server.core.errors import InvalidRequest
 
 MAX_AUDIENCE: Final = 1024
+MAX_WORDS: Final = 16
+"""Of one audience: each may be an audience of its own, which the policy is asked for."""
 MAX_SCOPES: Final = 64
 MAX_SCOPE: Final = 256
 
@@ -33,9 +35,8 @@ class TokenKey:
         if not _CLIENT.fullmatch(client):
             raise _invalid("client", "1 to 64 characters of A-Z a-z 0-9 . _ -")
         if not _is_audience(audience):
-            raise _invalid(
-                "audience", f"at most {MAX_AUDIENCE} printable characters, with single spaces only between words"
-            )
+            expected = f"at most {MAX_AUDIENCE} printable characters, in at most {MAX_WORDS} words with single spaces"
+            raise _invalid("audience", expected)
         if len(scopes) > MAX_SCOPES:
             raise _invalid("scopes", f"at most {MAX_SCOPES} scopes")
         if not all(map(_SCOPE.fullmatch, scopes)):
@@ -48,12 +49,20 @@ class TokenKey:
         return b",".join(b"%d:%s" % (len(part), part) for part in (text.encode() for text in parts))
 
 
+def is_scope(text: str) -> bool:
+    """Whether it is one scope (RFC 6749, section 3.3)."""
+    return bool(_SCOPE.fullmatch(text))
+
+
 def _is_audience(text: str) -> bool:
     """Whether it can name an audience: most are URIs or words, but some issuers have names in any script.
 
     Single spaces may separate words: they are part of a name, or separate several names, as the issuer has it.
     """
-    return len(text) <= MAX_AUDIENCE and text.isprintable() and (not text or "" not in text.split(" "))
+    words = text.split(" ")
+    return (
+        len(text) <= MAX_AUDIENCE and text.isprintable() and len(words) <= MAX_WORDS and (not text or "" not in words)
+    )
 
 
 class KeyHasher:

@@ -244,8 +244,9 @@ def _weight(question: _Question) -> int:
 
 def _decide_all(rules: Iterable[Rule], questions: Sequence[_Question]) -> Decision:
     """Allowed if each is, perhaps by different rules; the first one's rule is named."""
-    decisions = [_decide(rules, question) for question in questions]
-    return decisions[0] if all(decision.allowed for decision in decisions) else DENIED
+    decisions = (_decide(rules, question) for question in questions)
+    first = next(decisions)
+    return first if first.allowed and all(decision.allowed for decision in decisions) else DENIED
 
 
 def _decide(rules: Iterable[Rule], question: _Question) -> Decision:

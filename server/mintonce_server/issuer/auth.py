@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 from urllib.parse import quote
@@ -31,10 +31,14 @@ class ClientProof:
     headers: Mapping[str, str] = field(default_factory=lambda: _NOTHING, repr=False)
     secret: Secret | None = field(default=None, repr=False)
 
-    def secret_texts(self) -> tuple[str, ...]:
+    def secret_texts(self) -> Iterator[str]:
         """What must not be repeated if the issuer says it back."""
-        secret = (self.secret.reveal(),) if self.secret is not None else ()
-        return (*secret, *filter(None, (self.parameters.get("client_assertion"), self.headers.get("Authorization"))))
+        if self.secret is not None:
+            yield self.secret.reveal()
+        if assertion := self.parameters.get("client_assertion"):
+            yield assertion
+        if header := self.headers.get("Authorization"):
+            yield header.partition(" ")[2]  # id and secret in base64
 
 
 class ClientAuthentication(Protocol):
@@ -49,6 +53,10 @@ class ClientAuthentication(Protocol):
 
     def worked(self, proof: ClientProof) -> None:
         """The issuer accepted this proof: it comes first from now on."""
+        ...
+
+    def secret_texts(self) -> Iterator[str]:
+        """All secrets of the client that were read last, also those that were not sent."""
         ...
 
     def fingerprint(self) -> str:
@@ -69,19 +77,20 @@ class SecretsInOrder:
     def __init__(self, source: Callable[[], Sequence[Secret]]) -> None:
         """`source` returns the secrets, newest first. It is called at each mint, so that secrets can be replaced."""
         self._source = source
-        self._known: Sequence[Secret] = ()
+        self.known: Sequence[Secret] = ()
+        """Those that were read last."""
         self._worked: Secret | None = None
 
     def in_order(self) -> Sequence[Secret]:
         """One or two, best first."""
         secrets = tuple(dict.fromkeys(self._source()))[:MAX_SECRETS]
-        if secrets != self._known:
-            self._known, self._worked = secrets, None
+        if secrets != self.known:
+            self.known, self._worked = secrets, None
         return sorted(secrets, key=lambda secret: secret != self._worked)  # stable: the others keep their order
 
     def worked(self, secret: Secret) -> None:
         """The issuer accepted it. Forgotten when the secrets change: then the newest comes first again."""
-        if secret in self._known:
+        if secret in self.known:
             self._worked = secret
 
 
@@ -100,6 +109,7 @@ class _BySecret:
     secrets: SecretsInOrder
     options: EndpointOptions
     hmac_algorithm: str
+    certificate: Callable[[], ClientCertificate] | None
     clock: Clock
 
     def proofs(self, metadata: Metadata) -> Sequence[ClientProof]:
@@ -120,8 +130,14 @@ class _BySecret:
         if proof.secret is not None:
             self.secrets.worked(proof.secret)
 
+    def secret_texts(self) -> Iterator[str]:
+        for secret in self.secrets.known:
+            text = secret.reveal()
+            yield text
+            yield f"{self.client_id}:{text}"
+
     def fingerprint(self) -> str:
-        return _digest(*sorted(secret.sha256() for secret in self.secrets.in_order()))
+        return _digest(*sorted(secret.sha256() for secret in self.secrets.in_order()), *_chain(self.certificate))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +147,7 @@ class _ByAssertion:
     client_id: str
     key: Callable[[], SigningKey]
     options: EndpointOptions
+    certificate: Callable[[], ClientCertificate] | None
     clock: Clock
 
     def proofs(self, metadata: Metadata) -> Sequence[ClientProof]:
@@ -143,9 +160,13 @@ class _ByAssertion:
     def worked(self, proof: ClientProof) -> None:
         pass
 
+    def secret_texts(self) -> Iterator[str]:
+        return iter(())
+
     def fingerprint(self) -> str:
         key = self.key()
-        return _digest(key.thumbprint().encode(), (key.key_id or "").encode(), key.algorithm.encode())
+        parts = (key.thumbprint(), key.key_id or "", key.algorithm, *sorted(key.certificate.values()))
+        return _digest(*(part.encode() for part in parts), *_chain(self.certificate))
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +184,16 @@ class _ByCertificate:
     def worked(self, proof: ClientProof) -> None:
         pass
 
+    def secret_texts(self) -> Iterator[str]:
+        return iter(())
+
     def fingerprint(self) -> str:
         return _digest(self.certificate().chain_pem)
+
+
+def _chain(certificate: Callable[[], ClientCertificate] | None) -> tuple[bytes, ...]:
+    """Part of the fingerprint if it is presented besides another proof."""
+    return () if certificate is None else (certificate().chain_pem,)
 
 
 def _digest(*parts: bytes) -> str:
@@ -228,7 +257,7 @@ def authentication(options: EndpointOptions, credentials: ClientCredentials, clo
     if options.auth == "private_key_jwt":
         if credentials.signing_key is None:
             raise ValueError("auth 'private_key_jwt' needs a signing key")
-        return _ByAssertion(client_id, credentials.signing_key, options, clock)
+        return _ByAssertion(client_id, credentials.signing_key, options, credentials.certificate, clock)
     if options.auth == "tls_client_auth":
         if credentials.certificate is None:
             raise ValueError("auth 'tls_client_auth' needs a certificate")
@@ -241,4 +270,11 @@ def authentication(options: EndpointOptions, credentials: ClientCredentials, clo
         raise ValueError(f"auth '{options.auth}' is not known: use one of {', '.join(METHODS)}")
     if credentials.client_secret is None and credentials.client_secrets is None:
         raise ValueError(f"auth '{options.auth}' needs a client secret")
-    return _BySecret(client_id, SecretsInOrder(credentials.secrets), options, credentials.hmac_algorithm, clock)
+    return _BySecret(
+        client_id,
+        SecretsInOrder(credentials.secrets),
+        options,
+        credentials.hmac_algorithm,
+        credentials.certificate,
+        clock,
+    )

@@ -86,6 +86,11 @@ def _of_connection(error: Exception, options: EndpointOptions, peer: Peer) -> Is
         return IssuerUnavailable(
             f"no connection to {peer.name}", remedy=f"Check the host name in {peer.setting}, DNS, firewall and proxy."
         )
+    if peer.setting == "proxy":
+        return IssuerUnavailable(
+            f"the connection to {options.host} through {peer.name} broke ({type(error).__name__})",
+            remedy="Check that `proxy` has the kind and the port of the proxy, and see its log.",
+        )
     return IssuerUnavailable(
         f"the connection to {options.host} broke ({type(error).__name__})",
         remedy="Wait: live tokens are served meanwhile. If it lasts, check that "

@@ -7,13 +7,15 @@ from typing import Final, Protocol
 from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import IssuerError, IssuerUnavailable
 from mintonce_server.issuer.http import HttpTransport
-from mintonce_server.issuer.metadata import Metadata, metadata_urls, read_metadata
+from mintonce_server.issuer.metadata import Metadata, NotMetadata, metadata_urls, read_metadata
 from mintonce_server.issuer.options import EndpointOptions
 from mintonce_server.issuer.request import read_request
-from mintonce_server.issuer.response import Answer
 
 KEPT_FOR: Final = 3600.0
 """Seconds until the metadata is read again."""
+
+READ_AGAIN_WITHIN: Final = 2.0
+"""Seconds that a mint waits for metadata that is known; at most a quarter of its time."""
 
 RETRY: Final = 60.0
 """Seconds until the next try, while older metadata serves."""
@@ -80,7 +82,7 @@ class IssuerMetadata:
 
     async def metadata(self, deadline: float) -> Metadata:
         """Read it if it is not known, or not read for an hour. Raises IssuerError if none is known."""
-        if self._known is not None and self._clock.monotonic() < self._read_again_at:
+        if self._known is not None and (self._clock.monotonic() < self._read_again_at or self._reading.locked()):
             return self._known
         try:
             async with asyncio.timeout_at(deadline):
@@ -102,6 +104,10 @@ class IssuerMetadata:
         self._read_again_at = 0.0
 
     async def _renewed(self, deadline: float) -> Metadata:
+        if self._known is not None:  # the mint must have time left if the document does not come
+            deadline = min(
+                deadline, asyncio.get_running_loop().time() + min(READ_AGAIN_WITHIN, self._options.timeout / 4)
+            )
         try:
             found = await self._read(deadline)
         except IssuerError as error:
@@ -116,17 +122,21 @@ class IssuerMetadata:
         return found
 
     async def _read(self, deadline: float) -> Metadata:
-        answer = None
+        faults: list[IssuerError] = []
         for url in metadata_urls(self._options.issuer or ""):
             answer = await self._transport.exchange(read_request(url), deadline)
             if answer.status == 200:
-                return read_metadata(answer.body, self._options)
-            if answer.status not in _NOT_HERE:
-                break
-        raise self._not_found(answer)
+                try:
+                    return read_metadata(answer.body, self._options)
+                except NotMetadata as error:  # a page, such as servers show for unknown paths
+                    faults.append(error)
+            elif answer.status in _NOT_HERE or 300 <= answer.status < 400:
+                faults.append(self._not_found(answer.status))
+            else:
+                raise self._not_found(answer.status)
+        raise faults[0]
 
-    def _not_found(self, answer: Answer | None) -> IssuerError:
-        status = answer.status if answer is not None else 0
+    def _not_found(self, status: int) -> IssuerError:
         what = f"the metadata of {self._options.host} cannot be read (status {status})"
         if 300 <= status < 400:
             return IssuerUnavailable(

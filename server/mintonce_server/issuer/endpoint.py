@@ -1,6 +1,7 @@
 """An issuer's token endpoint, and the mint of each client at it."""
 
 import asyncio
+from collections.abc import Iterable
 
 from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import Foreign, IssuerError, IssuerMalformed, IssuerUnavailable
@@ -13,6 +14,9 @@ from mintonce_server.issuer.http import HttpTransport
 from mintonce_server.issuer.options import FIXED, ClientCredentials, EndpointOptions, EndpointSources
 from mintonce_server.issuer.request import Parameters, mint_request, read_request
 from mintonce_server.issuer.response import Answer, RequestContext, may_accept_another, read_answer
+
+_OF_PROXIES = frozenset({407, 502, 503, 504})
+"""Statuses by which a proxy says that it did not reach the issuer."""
 
 _MOVED = frozenset({404, 405, 410, 421})
 """Statuses of a token endpoint that is no longer where its metadata said."""
@@ -42,27 +46,42 @@ class TokenEndpoint:
         self._sources = sources
         self._shared = HttpTransport(options, sources)
         self._own: list[HttpTransport] = []
-        self._discovery: Discovery = (
-            NoDiscovery(options.token_url)
-            if options.token_url is not None
-            else IssuerMetadata(self._shared, options, clock, on_read, on_failure)
-        )
+        self._on_read = on_read
+        self._on_failure = on_failure
+        self._discovery = self._discovery_over(self._shared)
 
     def for_client(self, credentials: ClientCredentials) -> Issuer:
         """The issuer for one client. Raises ValueError if `auth` is unknown, or the client lacks credentials for it."""
-        transport = self._shared
+        transport, discovery = self._shared, self._discovery
         authenticator = authentication(self._options, credentials, self._clock)
         if credentials.certificate is not None and self._options.is_https:
             transport = HttpTransport(self._options, self._sources, credentials.certificate)
             self._own.append(transport)
-        return _ClientIssuer(transport, self._discovery, self._options, credentials, authenticator, self._clock)
+            discovery = self._discovery_over(transport)  # the host may want the certificate for each request
+        return _ClientIssuer(transport, discovery, self._options, credentials, authenticator, self._clock)
 
-    async def probe(self) -> None:
-        """Read the metadata, or send a GET to the token endpoint: any answer will do. Raises IssuerError."""
+    def _discovery_over(self, transport: HttpTransport) -> Discovery:
+        if self._options.token_url is not None:
+            return NoDiscovery(self._options.token_url)
+        return IssuerMetadata(transport, self._options, self._clock, self._on_read, self._on_failure)
+
+    async def probe(self, clients: Iterable[ClientCredentials]) -> None:
+        """Read the metadata, and see whether the clients fit it; or send a GET to the token endpoint.
+
+        Any answer will do, unless it is a proxy's. Raises IssuerError.
+        """
         deadline = asyncio.get_running_loop().time() + self._options.timeout
         metadata = await self._discovery.metadata(deadline)
-        if self._options.token_url is not None:
-            await self._shared.exchange(read_request(metadata.token_url), deadline)
+        for credentials in clients:
+            authentication(self._options, credentials, self._clock).proofs(metadata)
+        if self._options.token_url is None:
+            return
+        answer = await self._shared.exchange(read_request(metadata.token_url), deadline)
+        if answer.status in _OF_PROXIES and not self._options.is_https:
+            raise IssuerUnavailable(
+                f"{self._options.host} cannot be reached through the proxy (status {answer.status})",
+                remedy="Check the URL of the proxy, with user and password in proxy_file, and what it allows.",
+            )
 
     async def close(self) -> None:
         """Close the connections. Mints in progress fail."""
@@ -144,10 +163,10 @@ class _ClientIssuer:
         return proof, started_at, await self._transport.exchange(request, deadline)
 
     def _context(self, key: TokenKey, proof: ClientProof, started_at: float) -> RequestContext:
-        options = self._options
+        options, hidden = self._options, self._wanted.hidden_scopes(key)
         return RequestContext(
             issuer=options.host,
-            scopes=key.scopes or self._wanted.default_scopes,
+            scopes=tuple(name for name in self._wanted.scopes(key) if name not in hidden),
             started_at=started_at,
             now_unix=self._clock.unix(),
             default_lifetime=options.default_lifetime,
@@ -155,9 +174,12 @@ class _ClientIssuer:
             audiences=self._wanted.audiences(key) if key.audience else (),
             audience_check=options.audience_check,
             took=self._clock.monotonic() - started_at,
-            audience_scopes=frozenset(self._wanted.audience_scopes(key)),
+            audience_scopes=hidden,
             token_types=options.token_types,
             auth=options.auth,
             provider=options.provider,
-            secrets=proof.secret_texts,
+            secrets=lambda: self._secret_texts(proof),
         )
+
+    def _secret_texts(self, proof: ClientProof) -> tuple[str, ...]:
+        return (*proof.secret_texts(), *self._authentication.secret_texts(), *self._transport.secret_texts())

@@ -1,6 +1,9 @@
 """What an issuer says about a refusal in its own words, made fit for the server's log. Pure. Callers never see it."""
 
 import base64
+import html
+import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, cast
 from urllib.parse import quote, quote_plus
@@ -11,6 +14,8 @@ MAX_SAID: Final = 600
 """Characters. Microsoft Entra's descriptions have about 400."""
 
 MAX_LISTED: Final = 8
+
+_ESCAPE: Final = re.compile("%[0-9A-F]{2}")
 
 _TEXTS: Final = ("error_description", "error_message", "message", "errorSummary")
 _NAMED: Final = ("error_codes", "error_subcode", "trace_id", "correlation_id", "errorId")
@@ -47,6 +52,14 @@ def _shown(value: str | float) -> str:
 
 
 def _spellings(secrets: Iterable[str]) -> Iterator[str]:
-    """A secret as it is, and as it may be echoed from a form, a URL or a Basic header."""
+    """A secret as it is, and as it may be echoed from a form, a URL, JSON, a page or a Basic header."""
     for secret in filter(None, secrets):
-        yield from {secret, quote_plus(secret), quote(secret), base64.b64encode(secret.encode()).decode()}
+        data = secret.encode()
+        escaped = {quote_plus(secret), quote(secret), quote(secret, safe="")}
+        yield secret
+        yield from escaped
+        yield from (_ESCAPE.sub(lambda found: found[0].lower(), text) for text in escaped)
+        yield from (html.escape(secret), html.escape(secret, quote=False), json.dumps(secret)[1:-1])
+        for encoded in (base64.b64encode(data), base64.urlsafe_b64encode(data)):
+            yield encoded.decode().rstrip("=")
+        yield from (data.hex(), data.hex().upper())

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -32,11 +32,9 @@ KEEPALIVE_EXPIRY: Final = 5.0
 drop idle connections after 60 s or more and then discard what is sent, and a POST must not be sent twice."""
 
 
-_SILENT: Final = "Server disconnected without sending a response."
-"""httpcore's own text: nothing else tells it from a malformed answer."""
-
-STALE_WITHIN: Final = 1.0
-"""Seconds. A kept connection that breaks later was not stale: the issuer may have worked on the request."""
+STALE_WITHIN: Final = 0.3
+"""Seconds: a round trip to another continent. A kept connection that breaks later was not stale: the issuer may have
+worked on the request."""
 
 POOLS_MAX: Final = 2
 """Connections to the same issuer, with a proxy and without one."""
@@ -143,6 +141,11 @@ class HttpTransport:
             certificate.load_into(context)
         return context
 
+    def secret_texts(self) -> Iterator[str]:
+        """What of each request is secret besides the client's own proof."""
+        for text in self._sources.headers().values():
+            yield text.reveal()
+
     async def discard(self) -> None:
         """Use no current connection for a new request. Called when one failed or returned a malformed answer.
 
@@ -174,11 +177,16 @@ class _Pool:
         self._allow_http = options.allow_http
         self._users = 0
         self._retired = False
+        self._received = 0
+        """Bytes, of all connections."""
+
+    def _count(self, received: int) -> None:
+        self._received += received
 
     @asynccontextmanager
     async def response(self, request: HttpRequest, own_headers: Mapping[str, str]) -> AsyncGenerator[httpx.Response]:
         """Sends the request. The body is read by the caller. Raises StaleConnection, and what httpx raises."""
-        trace = _Trace(stays_here=request.url.startswith("http://") and not self._allow_http)
+        trace = _Trace(self._count, stays_here=request.url.startswith("http://") and not self._allow_http)
         message = httpx.Request(
             request.method,
             request.url,
@@ -195,12 +203,13 @@ class _Pool:
             await self._close_if_done()
 
     async def _answer(self, message: httpx.Request, trace: "_Trace") -> httpx.Response:
-        began = asyncio.get_running_loop().time()
+        began, received = asyncio.get_running_loop().time(), self._received
         try:
             return await self._http.handle_async_request(message)
-        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
             lasted = asyncio.get_running_loop().time() - began
-            if trace.is_new_connection or lasted > STALE_WITHIN or not _is_silent(error):
+            # Bytes of another connection count, too: then a request that could have been sent again is not.
+            if trace.is_new_connection or lasted > STALE_WITHIN or self._received != received:
                 raise
         raise StaleConnection  # outside of the handler, for the same reason as in `exchange`
 
@@ -217,11 +226,6 @@ class _Pool:
                 await self.close()
 
 
-def _is_silent(error: httpx.TransportError) -> bool:
-    """Whether the server said nothing: garbage is an answer, too, and then the request is not sent again."""
-    return not isinstance(error, httpx.RemoteProtocolError) or str(error) == _SILENT
-
-
 class _Trace:
     """What happens to one request's connection, as httpcore tells it.
 
@@ -229,17 +233,32 @@ class _Trace:
         is_new_connection: it was opened for this request.
     """
 
-    def __init__(self, *, stays_here: bool) -> None:
-        """`stays_here`: disconnect, before anything is sent, from a peer that is not this machine."""
+    def __init__(self, count: Callable[[int], None], *, stays_here: bool) -> None:
+        """`count`: called with the bytes of each read of the connection, as long as it lives.
+
+        `stays_here`: disconnect, before anything is sent, from a peer that is not this machine.
+        """
+        self._count = count
         self._stays_here = stays_here
         self.is_new_connection = False
 
     async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
-        if event != "connection.connect_tcp.complete":
-            return
-        self.is_new_connection = True
-        if self._stays_here:
-            await require_loopback(info["return_value"])
+        # What stands before differs: "connection", or "socks" for a SOCKS proxy.
+        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            self.is_new_connection = True
+            self._watch(info["return_value"])
+            if self._stays_here:
+                await require_loopback(info["return_value"])
+
+    def _watch(self, stream: Any) -> None:
+        read, count = stream.read, self._count
+
+        async def counted(*arguments: Any, **options: Any) -> bytes:
+            data: bytes = await read(*arguments, **options)
+            count(len(data))
+            return data
+
+        stream.read = counted
 
 
 async def require_loopback(stream: Any) -> None:

@@ -42,6 +42,10 @@ class Metadata:
         return cls(token_url, token_url)
 
 
+class NotMetadata(IssuerMalformed):
+    """The document is no metadata at all."""
+
+
 def metadata_urls(issuer: str) -> Sequence[str]:
     """Where the metadata of an issuer may be, in the order to try.
 
@@ -53,7 +57,7 @@ def metadata_urls(issuer: str) -> Sequence[str]:
 
 
 def read_metadata(body: bytes, options: EndpointOptions) -> Metadata:
-    """The metadata in a document. Raises IssuerMalformed.
+    """The metadata in a document. Raises IssuerMalformed, and NotMetadata if it is something else.
 
     Nothing in it widens what the settings allow: its `issuer` must be the setting's, to the letter (RFC 8414, section
     3.3), and plain http:// is allowed only where the settings allow it.
@@ -63,8 +67,9 @@ def read_metadata(body: bytes, options: EndpointOptions) -> Metadata:
     except NotAnObject:
         fields = None
     if fields is None:
-        raise _unusable(
-            options, "is not a JSON object", "Check that `issuer` is the issuer's identifier, not a web page."
+        raise NotMetadata(
+            f"the metadata of {options.host} is not a JSON object",
+            remedy="Check that `issuer` is the issuer's identifier, not a web page.",
         )
     _check_issuer(fields.get("issuer"), options)
     token_url = _url(fields.get("token_endpoint"), options)
@@ -98,7 +103,8 @@ def _url(stated: object, options: EndpointOptions) -> str:
     except ValueError as error:
         fault = str(error)
     else:
-        if options.is_https and urlsplit(stated).scheme != "https" and not options.allow_http:
+        # Also with insecure_issuer: that is about an address in the settings, not about what a document says.
+        if options.is_https and urlsplit(stated).scheme != "https":
             fault = "its token_endpoint is plain http://, though the issuer itself has TLS"
         else:
             return stated

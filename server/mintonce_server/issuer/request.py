@@ -7,9 +7,11 @@ from typing import Final, Literal
 from urllib.parse import urlencode
 
 from mintonce_server.common.oauth import OWN_PARAMETERS
-from mintonce_server.core.key import TokenKey
+from mintonce_server.core.errors import IssuerRefused
+from mintonce_server.core.key import TokenKey, is_scope
 from mintonce_server.issuer.auth import ClientProof
 from mintonce_server.issuer.options import AUDIENCE, JSON, AudienceParameter, Dialect, SeveralAudiences
+from mintonce_server.issuer.refusal import REFUSED_FOR
 
 GRANT_TYPE: Final = "client_credentials"
 
@@ -31,6 +33,18 @@ class HttpRequest:
     content: bytes = field(default=b"", repr=False)
 
 
+class NoScope(IssuerRefused):
+    """The audience cannot stand in a scope. Nothing was sent."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the audience cannot be part of a scope, which is how this issuer names audiences",
+            remedy="Ask for an audience without spaces, quotes and characters beyond ASCII; or set several_audiences, "
+            "if its spaces separate several.",
+            retry_after=REFUSED_FOR,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Parameters:
     """How an issuer wants the parameters of a token request: see EndpointOptions and ClientCredentials."""
@@ -47,10 +61,17 @@ class Parameters:
         return tuple(key.audience.split(" ")) if self.several_audiences != "no" else (key.audience,)
 
     def audience_scopes(self, key: TokenKey) -> tuple[str, ...]:
-        """Scopes that stand for the audience."""
+        """Scopes that stand for the audience. Raises NoScope: an audience must not bring other scopes along."""
         if self.audience_parameter != "scope" or not key.audience:
             return ()
-        return tuple(self.audience_scope.replace(AUDIENCE, name) for name in self.audiences(key))
+        scopes = tuple(self.audience_scope.replace(AUDIENCE, name) for name in self.audiences(key))
+        if not all(map(is_scope, scopes)):
+            raise NoScope
+        return scopes
+
+    def hidden_scopes(self, key: TokenKey) -> frozenset[str]:
+        """Those of them that are no granted scopes: an audience that is a scope by itself is one."""
+        return frozenset() if self.audience_scope == AUDIENCE else frozenset(self.audience_scopes(key))
 
     def scopes(self, key: TokenKey) -> tuple[str, ...]:
         """What is requested as `scope`."""

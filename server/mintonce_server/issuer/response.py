@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, cast
 
@@ -241,7 +241,7 @@ def _grant(fields: Mapping[str, object], claims: Mapping[str, object], request: 
     except BadGrant as error:
         raise _malformed(request, str(error), error.remedy) from error
     if claims and request.audience_check == "refuse":
-        check_audience(grant, request.audiences, request.issuer)
+        check_audience(grant, _named_audiences(claims), request.audiences, request.issuer)
     return grant
 
 
@@ -295,9 +295,12 @@ def read_grant(
     return Grant(tuple(scopes), _audience(claims))
 
 
-def check_audience(grant: Grant, requested: Iterable[str], issuer: str) -> None:
-    """Used with `audience_check = "refuse"`: a JWT must name the audiences. Raises WrongAudience."""
-    if any(printable(name, MAX_AUDIENCE) not in grant.audience for name in requested):
+def check_audience(grant: Grant, named: Collection[str], requested: Iterable[str], issuer: str) -> None:
+    """Used with `audience_check = "refuse"`: a JWT must name the audiences. Raises WrongAudience.
+
+    `named`: the audiences in the JWT, as they stand there; those of `grant` are made printable, and cut.
+    """
+    if any(name not in named for name in requested):
         # The token's audience stays out of the text, which callers get; the log and the audit log have it.
         raise WrongAudience(
             f"the token of {issuer} is not for the requested audience",
@@ -322,13 +325,16 @@ def _names(value: object) -> list[str] | None:
 
 
 def _audience(claims: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(printable(name, MAX_AUDIENCE) for name in _named_audiences(claims))
+
+
+def _named_audiences(claims: Mapping[str, object]) -> list[str]:
     """RFC 7519, section 4.1.3: one string, or a list of strings."""
     stated = claims.get("aud")
     names: list[object] = [stated] if isinstance(stated, str) else []
     if isinstance(stated, list):
         names = cast("list[object]", stated)
-    texts = [name for name in names if isinstance(name, str)]
-    return tuple(printable(name, MAX_AUDIENCE) for name in texts[:MAX_GRANTED_AUDIENCES])
+    return [name for name in names if isinstance(name, str)][:MAX_GRANTED_AUDIENCES]
 
 
 def is_bound(claims: Mapping[str, object], answer: Mapping[str, object]) -> bool:

@@ -24,6 +24,9 @@ NAMES: Final = frozenset(
 )
 """Fields that hold names. A scope may be called `token:read`, and an account `my-token:web`: these are no secrets."""
 
+MAX_KNOWN: Final = 2000
+"""Secrets that are searched for in each log line."""
+
 _MIN_KNOWN: Final = 6
 """Shorter secrets are not searched for: they would mask parts of ordinary words."""
 
@@ -71,6 +74,7 @@ class Redactor:
 
     def __init__(self, known: Iterable[Secret] = ()) -> None:
         self._known: list[str] = []
+        self._newest: list[str] = []
         for secret in known:
             self.know(secret)
 
@@ -78,10 +82,13 @@ class Redactor:
         return "Redactor()"
 
     def know(self, secret: Secret) -> None:
-        """Mask this secret, too. Longer ones first: one may be part of another."""
+        """Mask this secret, too. The newest MAX_KNOWN count: files are replaced again and again."""
         text = secret.reveal()
-        if len(text) >= _MIN_KNOWN and text not in self._known:
-            self._known = sorted((*self._known, text), key=len, reverse=True)
+        if len(text) < _MIN_KNOWN:
+            return
+        self._newest = [*(known for known in self._newest if known != text), text][-MAX_KNOWN:]
+        # Longer ones first: one may be part of another.
+        self._known = sorted(self._newest, key=len, reverse=True)
 
     def __call__(self, _logger: object, _method: str, event: EventDict) -> EventDict:
         """A processor of structlog."""

@@ -49,8 +49,7 @@ def _authorities(name: str, issuer: IssuerSettings, files: AccessFiles) -> Calla
 
 def _proxy(name: str, issuer: IssuerSettings, files: AccessFiles) -> Callable[[str], Secret | None]:
     if issuer.proxy == ENVIRONMENT:
-        proxies = proxy_variables()
-        return lambda url: Secret(found) if (found := proxies.proxy_for(url)) else None
+        return _environment_proxy(issuer.token_url or issuer.issuer or "")
     if issuer.proxy is not None:
         fixed = Secret(issuer.proxy)
         return lambda _: fixed
@@ -59,19 +58,40 @@ def _proxy(name: str, issuer: IssuerSettings, files: AccessFiles) -> Callable[[s
 
     def load(content: Sequence[bytes]) -> Secret:
         secret = secret_of(content[0], path)
-        try:
-            proxy_url(secret.reveal())
-        except ValueError:
-            is_proxy = False
-        else:
-            is_proxy = secret.reveal() != ENVIRONMENT
-        if not is_proxy:  # raised outside of the handler: no error may repeat the URL
+        if not _is_proxy(secret.reveal()):
             remedy = "Write one line: http://USER:PASSWORD@HOST:PORT, or with https, socks5 or socks5h."
             raise UnusableFile(f"{path} is not the URL of a proxy", remedy=remedy)
         return secret
 
     value = files.add(f"proxy of {name}", [(path, require_private)], load)
     return lambda _: value()
+
+
+def _environment_proxy(address: str) -> Callable[[str], Secret | None]:
+    proxies = proxy_variables()
+
+    def proxy_for(url: str) -> Secret | None:
+        found = proxies.proxy_for(url)
+        if found is None:
+            return None
+        if not _is_proxy(found):
+            raise UnusableFile(
+                "the variable of the environment that names the proxy does not hold the URL of one",
+                remedy="Correct HTTPS_PROXY, HTTP_PROXY or ALL_PROXY: http://HOST:PORT, or with https, socks5 or "
+                "socks5h; encode / # and @ in a password.",
+            )
+        return Secret(found)
+
+    proxy_for(address)  # at the start, and not at the first mint
+    return proxy_for
+
+
+def _is_proxy(url: str) -> bool:
+    try:
+        proxy_url(url)
+    except ValueError:
+        return False
+    return url != ENVIRONMENT
 
 
 def _headers(name: str, issuer: IssuerSettings, files: AccessFiles) -> Callable[[], Mapping[str, Secret]]:

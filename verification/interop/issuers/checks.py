@@ -98,8 +98,9 @@ async def takes_several(lab: Lab) -> Finding:
             raise
         return Finding(REFUSED, f"{_answered(lab.last_post())}. The caller sees: {_seen(error)}")
     stated = claims(token.access_token)["aud"]
-    if lab.subject.several == "refused" or not set(both) <= set(stated):
-        raise Faulty(f"the token's aud is {json.dumps(stated)}")
+    differs = any(line["client"] == "several" for line in lab.servers[0].events("audience_differs"))
+    if lab.subject.several == "refused" or not set(both) <= set(stated) or differs:
+        raise Faulty(f"the token's aud is {json.dumps(stated)}{', and the log says that it differs' * differs}")
     return Finding(note="both are in the token's aud")
 
 

@@ -123,7 +123,9 @@ async def issuer_of(settings: Settings, client: str) -> AsyncGenerator[Issuer]:
     clock = SystemClock()
     files = AccessFiles(settings, clock)
     registered = settings.clients[client]
-    endpoint = _endpoint(registered.issuer, settings.issuers[registered.issuer], settings, clock, files)
+    issuer = settings.issuers[registered.issuer]
+    options, sources = _endpoint_options(issuer, settings), issuer_sources(registered.issuer, issuer, files)
+    endpoint = TokenEndpoint(options, clock, sources)
     try:
         yield endpoint.for_client(client_credentials(client, registered, files))
     finally:

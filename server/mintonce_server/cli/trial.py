@@ -16,6 +16,7 @@ from mintonce_server.core.key import MAX_AUDIENCE, TokenKey
 from mintonce_server.core.policy import Act, Policy
 from mintonce_server.core.text import printable
 from mintonce_server.core.token import Minted
+from mintonce_server.issuer.remedies import SEE_LOG
 from mintonce_server.issuer.response import claims_of
 
 FINE: Final = 0
@@ -100,7 +101,7 @@ def report_failure(error: IssuerError) -> Iterator[str]:
     yield _row("fault", str(error))
     if error.said:
         yield _row("", f"the issuer says: {error.said}")
-    yield _row("", f"→ {error.remedy}")
+    yield _row("", f"→ {error.remedy.removesuffix(SEE_LOG).rstrip()}")
 
 
 def report_minted(key: TokenKey, minted: Minted, settings: Settings, policy: Policy | None) -> Iterator[str]:

@@ -80,7 +80,6 @@ _PROFILES: Final[Mapping[Provider, Profile]] = {
         settings={
             "auth": "client_secret_basic",
             "audience_parameter": "resource",
-            "several_audiences": "repeat",
             "assertion_audience": "issuer",
         },
     ),

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+SEE_LOG: Final = "The server's log has the issuer's own words (issuer_said)."
+
 TRY_DIALECT: Final = 'If the issuer expects the other kind of body, set its request = "form" or "json".'
 TRY_URL: Final = "Check the issuer's token_url: its path is often /oauth/token, /oauth2/token or /connect/token."
 
@@ -37,7 +39,9 @@ _ASSERTION_TIME: Final = "Compare the clock of this machine with the issuer's: a
 
 _SAYS_EXPIRED: Final = re.compile(r"\bexpired\b", re.IGNORECASE)
 _SAYS_AUDIENCE: Final = re.compile(r"\baud(ience)?\b", re.IGNORECASE)
-_SAYS_TIME: Final = re.compile(r"\b(exp|iat|nbf|expired|lifetime|not yet valid|too old)\b", re.IGNORECASE)
+_SAYS_TIME: Final = re.compile(
+    r"\b(exp|iat|nbf|expired|lifetime|not active|in the future|not yet valid|too old)\b", re.IGNORECASE
+)
 
 _SCOPE: Final = (
     "Request only scopes that the issuer knows and allows for this client; see default_scopes if callers request none."
@@ -121,12 +125,12 @@ def remedy_of_outage(auth: str) -> str:
 def remedy(status: int, code: str, auth: str, provider: str, said: str) -> str:
     """A sentence for an operator. `said`: what the issuer says in its own words, or ""."""
     found = _remedy(status, code, auth, provider, said)
-    return f"{found} The server's log has the issuer's own words (issuer_said)." if said else found
+    return f"{found} {SEE_LOG}" if said else found
 
 
 def _remedy(status: int, code: str, auth: str, provider: str, said: str) -> str:
     for words, text in _OF_PROVIDER.get(provider, {}).items():
-        if words in said:
+        if words in said or words == code:
             return text
     if status == 415:
         return TRY_DIALECT  # it is always about the body, whatever the code says

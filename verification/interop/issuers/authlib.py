@@ -14,6 +14,7 @@ from interop.issuers.subject import (
     Running,
     Subject,
     Workbench,
+    secret_client,
     secret_clients,
     signing_clients,
 )
@@ -28,17 +29,26 @@ ALGORITHMS_TAKEN: Final = ("RS256", "ES256")
 
 TOML: Final = f"""
 [issuers.post]
+provider = "authlib"
 token_url = "$url/oauth/token"
+auth = "client_secret_post"
 
 [issuers.basic]
+provider = "authlib"
 token_url = "$url/oauth/token"
-auth = "client_secret_basic"
 
 [issuers.signed]
+provider = "authlib"
 token_url = "$url/oauth/token"
 auth = "private_key_jwt"
 
+[issuers.asking]
+provider = "authlib"
+token_url = "$url/oauth/token"
+audience_parameter = "resource"
+
 {secret_clients()}
+{secret_client("asking")}
 {signing_clients(ALGORITHMS_TAKEN)}
 """
 
@@ -89,5 +99,8 @@ SUBJECT: Final = Subject(
     start=start,
     toml=TOML,
     unknown_audience="ignored",
-    absent={"audience": "ignored: it knows neither audience nor resource"},
+    absent={
+        "audience": "it knows neither audience nor resource",
+        "several audiences": "it knows neither audience nor resource",
+    },
 )

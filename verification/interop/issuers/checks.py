@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,6 +11,7 @@ from typing import Any, Final, Literal, cast
 
 from interop.issuers.lab import REPLICAS, Lab
 from interop.issuers.proxy import Exchange
+from interop.issuers.subject import SECOND_AUDIENCE
 from interop.rows import Row
 
 from mintonce import MintonceError, Refused, Unavailable
@@ -83,7 +85,31 @@ async def names_audience(lab: Lab) -> Finding:
     if lab.subject.audience in ([stated] if isinstance(stated, str) else stated):
         whatever = ", whatever is asked" if lab.subject.unknown_audience == "ignored" else ""
         return Finding(note=f"in the token's aud{whatever}")
-    return Finding(REFUSED, f"ignored: the token's aud is {json.dumps(said.get('aud'))}")
+    return Finding(REFUSED, f"it cannot be asked for: the token's aud is {json.dumps(said.get('aud'))}")
+
+
+async def takes_several(lab: Lab) -> Finding:
+    """One token for two audiences that the server knows."""
+    both = (lab.subject.audience, SECOND_AUDIENCE)
+    try:
+        token = await lab.get("several", audience=" ".join(both))
+    except Refused as error:
+        if lab.subject.several == "granted":
+            raise
+        return Finding(REFUSED, f"{_answered(lab.last_post())}. The caller sees: {_seen(error)}")
+    stated = claims(token.access_token)["aud"]
+    differs = any(line["client"] == "several" for line in lab.servers[0].events("audience_differs"))
+    if lab.subject.several == "refused" or not set(both) <= set(stated) or differs:
+        raise Faulty(f"the token's aud is {json.dumps(stated)}{', and the log says that it differs' * differs}")
+    return Finding(note="both are in the token's aud")
+
+
+async def adds_default_scopes(lab: Lab) -> Finding:
+    """A caller requests no scope; the client has `default_scopes`."""
+    token = await lab.get("scoped")
+    if token.scopes != (lab.subject.scope,):
+        raise Faulty(f"granted: {' '.join(token.scopes) or 'nothing'}")
+    return Finding()
 
 
 async def grants_scope(lab: Lab) -> Finding:
@@ -95,11 +121,17 @@ async def grants_scope(lab: Lab) -> Finding:
 
 
 async def refuses_wrong_secret(lab: Lab) -> Finding:
-    """The caller must see that the client was refused, and the remedy must speak of its secret."""
+    """The remedy must speak of the secret; the log must have the issuer's own words, and not the secret."""
     error = await lab.refusal("wrong")
     if not isinstance(error, Refused) or "secret" not in error.remedy:
         raise Faulty(f"{_answered(lab.last_post())}, and the caller sees {_seen(error)}")
-    return Finding(note=f"{_answered(lab.last_post())}. The caller sees: {_seen(error)}")
+    said, logged = _description(lab.last_post()), str(lab.failed_mint("wrong")["issuer_said"])
+    if said not in logged or (said and said in _seen(error)):
+        raise Faulty(f"the server says {said}, the log {logged}, and the caller sees {_seen(error)}")
+    if any(lab.secret("secret-wrong") in server.log.read_text() for server in lab.servers):
+        raise Faulty("the secret is in the log")
+    in_log = f' There: "{logged}"' if logged else ""
+    return Finding(note=f"{_answered(lab.last_post())}. The caller sees: {_seen(error)}{in_log}")
 
 
 async def tries_second_secret(lab: Lab) -> Finding:
@@ -114,15 +146,27 @@ async def tries_second_secret(lab: Lab) -> Finding:
 
 async def unknown_audience(lab: Lab) -> Finding:
     """An audience that the server was not told of."""
-    error = await lab.refusal(_usual(lab), audience=UNKNOWN_AUDIENCE)
+    client = "asking" if "asking" in lab.clients else _usual(lab)
+    error = await lab.refusal(client, audience=UNKNOWN_AUDIENCE)
     return _as_expected(lab, lab.subject.unknown_audience, error)
 
 
 async def unknown_scope(lab: Lab) -> Finding:
-    """A scope that the server was not told of. What it ignores must not be told to callers as granted."""
+    """A scope that the server was not told of.
+
+    An answer without `scope` means that all was granted (RFC 6749, section 5.1). Nothing else in it says otherwise: a
+    JWT need not have a claim for scopes. So a server that drops one silently misleads every client.
+    """
     error = await lab.refusal(_usual(lab), [UNKNOWN_SCOPE])
-    if error is None and UNKNOWN_SCOPE in (await lab.get(_usual(lab), [UNKNOWN_SCOPE])).scopes:
-        raise Faulty("the server ignores it, and the caller is told that it was granted")
+    if error is None and lab.subject.unknown_scope == "dropped":
+        said = json.loads(lab.last_post().body)
+        if "scope" in said:
+            raise Faulty(f"the answer's scope is {json.dumps(said['scope'])}")
+        return Finding(
+            REFUSED,
+            "dropped silently: the answer has no `scope`, which means that the requested ones were granted (RFC 6749, "
+            "section 5.1), and Mintonce says so to the caller",
+        )
     return _as_expected(lab, lab.subject.unknown_scope, error)
 
 
@@ -170,6 +214,22 @@ async def is_checked(lab: Lab) -> Finding:
     return Finding(note=output.strip().splitlines()[-1])
 
 
+async def is_tried(lab: Lab) -> Finding:
+    """`mintonced check --mint`, with an unknown audience too."""
+    code, output = await lab.check("--mint", _usual(lab), lab.subject.audience, "--unknown-audience", "--yes")
+    if code or "minted" not in output or "unknown" not in output:
+        raise Faulty(_report(lab, output))
+    return Finding(note=_report(lab, output))
+
+
+async def says_why_not(lab: Lab) -> Finding:
+    """`mintonced check --mint` with a client whose secret is wrong."""
+    code, output = await lab.check("--mint", "wrong", lab.subject.audience, "--yes")
+    if code != 1 or "secret" not in _report(lab, output):
+        raise Faulty(_report(lab, output))
+    return Finding(note=_report(lab, output))
+
+
 CHECKS: Final[Mapping[str, tuple[str, Callable[[Lab], Awaitable[Finding]]]]] = {
     "mints once": ("", mints_once),
     "client_secret_post": ("post", authenticates("post")),
@@ -178,7 +238,9 @@ CHECKS: Final[Mapping[str, tuple[str, Callable[[Lab], Awaitable[Finding]]]]] = {
     "private_key_jwt": ("jwt-", signs),
     "tls_client_auth": ("certified", authenticates("certified")),
     "audience": ("", names_audience),
+    "several audiences": ("several", takes_several),
     "scope": ("", grants_scope),
+    "default scopes": ("scoped", adds_default_scopes),
     "wrong secret": ("wrong", refuses_wrong_secret),
     "second secret after a refusal": ("second", tries_second_secret),
     "unknown audience": ("", unknown_audience),
@@ -187,6 +249,8 @@ CHECKS: Final[Mapping[str, tuple[str, Callable[[Lab], Awaitable[Finding]]]]] = {
     "answer": ("", answers_as),
     "outage and return": ("later", outlives_outage),
     "mintonced check": ("", is_checked),
+    "mintonced check --mint --unknown-audience": ("", is_tried),
+    "mintonced check --mint, wrong secret": ("wrong", says_why_not),
 }
 """By feature: how the client's name begins without which it cannot be tried, and the check."""
 
@@ -217,7 +281,9 @@ def _as_expected(lab: Lab, expected: str, error: MintonceError | None) -> Findin
     if (error is None) == (expected == "refused"):
         raise Faulty(f"{answered}, and the caller sees {_seen(error)}")
     if error is None:
-        return Finding(REFUSED, f"{expected}: the server answers {lab.last_post().status} with a token")
+        return Finding(
+            REFUSED, f"{expected}: sent as `resource`, the server answers {lab.last_post().status} with a token"
+        )
     if not isinstance(error, Refused):
         raise Faulty(f"{answered}, and the caller sees {_seen(error)}")
     return Finding(note=f"{answered}. The caller sees: {_seen(error)}")
@@ -234,6 +300,23 @@ def _answered(exchange: Exchange) -> str:
     body = exchange.body.decode(errors="replace").strip()
     shown = "a token" if exchange.status < 300 else body[:300] or "an empty body"
     return f"The server answers {exchange.status}, {shown}"
+
+
+def _description(exchange: Exchange) -> str:
+    """What the server says of an error in its own words, or nothing."""
+    return str(json.loads(exchange.body).get("error_description", "")) if exchange.body.strip() else ""
+
+
+_CHANGING: Final = re.compile(r" +kind .*\n")
+"""What differs in each run: the claims."""
+
+
+def _report(lab: Lab, output: str) -> str:
+    """What `check --mint` says behind the verdict, without what differs in each run."""
+    report = _CHANGING.sub("", output.rpartition("Verdict:")[2].partition("\n")[2])
+    lines = re.sub(r"(urn:mintonce:unknown):[0-9a-f]+", r"\1:…", report).replace(lab.proxy.url, "URL").splitlines()
+    own = (" ".join(line.split()) for line in lines if line.strip() and not line.startswith("{"))  # that is the log
+    return " | ".join(own)
 
 
 def _names(document: Mapping[str, Any], name: str) -> list[str]:

@@ -18,10 +18,12 @@ from interop.issuers.subject import (
     AUDIENCE,
     CLIENT_ID,
     SCOPE,
+    SECOND_AUDIENCE,
     NotHere,
     Running,
     Subject,
     Workbench,
+    secret_client,
     secret_clients,
     signing_clients,
     thumbprint,
@@ -34,23 +36,32 @@ PINS: Final = Path(__file__).with_name("glewlwyd.txt")
 HOME: Final = CACHE / "glewlwyd"
 SHARE: Final = HOME / "usr" / "share" / "doc" / "glewlwyd"
 MODULES: Final = ("user", "user_middleware", "client", "scheme", "plugin")
-_EXTRA: Final = f'extra = {{ scope = "{SCOPE}" }}\n'
+_SCOPED: Final = f'default_scopes = ["{SCOPE}"]\n'
 """It refuses a request without a scope."""
 
 TOML: Final = f"""
 [issuers.post]
-token_url = "$url/api/oidc/token"
+provider = "glewlwyd"
+issuer = "$url/api/oidc"
+auth = "client_secret_post"
 
 [issuers.basic]
-token_url = "$url/api/oidc/token"
-auth = "client_secret_basic"
+provider = "glewlwyd"
+issuer = "$url/api/oidc"
+
+[issuers.several]
+provider = "glewlwyd"
+issuer = "$url/api/oidc"
+several_audiences = "repeat"
 
 [issuers.signed]
-token_url = "$url/api/oidc/token"
+provider = "glewlwyd"
+issuer = "$url/api/oidc"
 auth = "private_key_jwt"
 
-{secret_clients(_EXTRA)}
-{signing_clients(key_id="thumbprint", extra=_EXTRA)}
+{secret_clients(_SCOPED)}
+{secret_client("several")}{_SCOPED}
+{signing_clients(key_id="thumbprint", extra=_SCOPED)}
 """
 
 
@@ -98,7 +109,8 @@ def _parameters(url: str) -> dict[str, object]:
     key = {**jwk(private_key("RS256"), private=True), "kid": "signing", "alg": "RS256", "use": "sig"}
     ways = ("code", "token", "none", "password", "refresh")
     return {
-        "iss": url,
+        # Its metadata is below this path, so that it is found from the issuer's identifier.
+        "iss": f"{url}/api/oidc",
         "jwks-private": json.dumps({"keys": [key]}),
         "default-kid": "signing",
         "jwt-type": "rsa",
@@ -113,7 +125,7 @@ def _parameters(url: str) -> dict[str, object]:
         "client-jwks-parameter": "jwks",
         "client-pubkey-parameter": "pubkey",
         "resource-allowed": True,
-        "resource-scope": {SCOPE: [AUDIENCE]},
+        "resource-scope": {SCOPE: [AUDIENCE, SECOND_AUDIENCE]},
     }
 
 

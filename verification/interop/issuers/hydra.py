@@ -13,9 +13,11 @@ from interop.issuers.subject import (
     AUDIENCE,
     CLIENT_ID,
     SCOPE,
+    SECOND_AUDIENCE,
     Running,
     Subject,
     Workbench,
+    secret_client,
     secret_clients,
     signing_clients,
     thumbprint,
@@ -30,20 +32,25 @@ PROGRAM: Final = CACHE / "hydra"
 ALGORITHMS_TAKEN: Final = ("RS256", "PS256", "ES256", "ES384", "ES512")
 TOML: Final = f"""
 [issuers.post]
-token_url = "$url/oauth2/token"
-audience_parameter = "audience"
+provider = "hydra"
+issuer = "$url"
+auth = "client_secret_post"
 
 [issuers.basic]
-token_url = "$url/oauth2/token"
-audience_parameter = "audience"
-auth = "client_secret_basic"
+provider = "hydra"
+issuer = "$url"
+
+[issuers.several]
+provider = "hydra"
+issuer = "$url"
 
 [issuers.signed]
-token_url = "$url/oauth2/token"
-audience_parameter = "audience"
+provider = "hydra"
+issuer = "$url"
 auth = "private_key_jwt"
 
 {secret_clients()}
+{secret_client("several")}
 {signing_clients(ALGORITHMS_TAKEN, key_id="thumbprint")}
 """
 
@@ -80,7 +87,11 @@ def _register(port: int, client: dict[str, object]) -> None:
 
 
 def _clients(bench: Workbench) -> Iterator[dict[str, object]]:
-    usual: dict[str, object] = {"grant_types": ["client_credentials"], "scope": SCOPE, "audience": [AUDIENCE]}
+    usual: dict[str, object] = {
+        "grant_types": ["client_credentials"],
+        "scope": SCOPE,
+        "audience": [AUDIENCE, SECOND_AUDIENCE],
+    }
     secrets = (
         (CLIENT_ID, bench.plain, "client_secret_post"),
         (f"{CLIENT_ID}-basic", bench.plain, "client_secret_basic"),
@@ -110,4 +121,4 @@ def _version() -> str:
     return next(line.split()[1] for line in lines if line.strip().startswith(MODULE)).removeprefix("v")
 
 
-SUBJECT: Final = Subject(name="hydra", start=start, toml=TOML)
+SUBJECT: Final = Subject(name="hydra", start=start, toml=TOML, several="granted")

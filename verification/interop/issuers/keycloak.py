@@ -15,6 +15,7 @@ from interop.issuers.subject import (
     Running,
     Subject,
     Workbench,
+    secret_client,
     secret_clients,
     signing_clients,
 )
@@ -25,28 +26,36 @@ from support.signing import jwk
 VERSION: Final = "26.7.3"
 HOME: Final = CACHE / f"keycloak-{VERSION}"
 REALM: Final = "example"
-PATH: Final = f"/realms/{REALM}/protocol/openid-connect/token"
 BUILT_FOR: Final = ("--db=dev-mem", "--cache=local", "--https-client-auth=request")
 STARTS_WITHIN: Final = 120.0
 TOML: Final = f"""
 [issuers.post]
-token_url = "$url{PATH}"
+provider = "keycloak"
+issuer = "$url/realms/{REALM}"
+auth = "client_secret_post"
 
 [issuers.basic]
-token_url = "$url{PATH}"
-auth = "client_secret_basic"
+provider = "keycloak"
+issuer = "$url/realms/{REALM}"
 
 [issuers.signed]
-token_url = "$url{PATH}"
+provider = "keycloak"
+issuer = "$url/realms/{REALM}"
 auth = "private_key_jwt"
-assertion_audience = "$url/realms/{REALM}"
 
 [issuers.certified]
-token_url = "$tls_url{PATH}"
+provider = "keycloak"
+issuer = "$tls_url/realms/{REALM}"
 auth = "tls_client_auth"
 ca_file = "ca.pem"
 
+[issuers.asking]
+provider = "keycloak"
+issuer = "$url/realms/{REALM}"
+audience_parameter = "resource"
+
 {secret_clients()}
+{secret_client("asking")}
 {signing_clients()}
 [clients.certified]
 issuer = "certified"
@@ -180,4 +189,5 @@ SUBJECT: Final = Subject(
         f"/realms/{REALM}/.well-known/oauth-authorization-server",
     ),
     unknown_audience="ignored",
+    absent={"several audiences": "all that the mappers name are in each token"},
 )

@@ -5,11 +5,11 @@ import secrets
 import sys
 import tempfile
 import tomllib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from interop.issuers.proxy import CountingProxy, Exchange, counting_proxy
 from interop.issuers.subject import Running, Subject, Workbench
@@ -59,9 +59,17 @@ class Lab:
         """The token request that was answered last."""
         return self.proxy.posts()[-1]
 
-    async def check(self) -> tuple[int, str]:
-        """`mintonced check`: its exit code, and what it prints."""
-        words = ("-m", "mintonce_server", "check", "--config", str(self.config))
+    def failed_mint(self, client: str) -> Mapping[str, Any]:
+        """What the first replica's log says of the last mint for that client, which failed."""
+        return [line for line in self.servers[0].events("mint_failed") if line["client"] == client][-1]
+
+    def secret(self, name: str) -> str:
+        """The text of a secret file."""
+        return (self.config.parent / name).read_text()
+
+    async def check(self, *arguments: str) -> tuple[int, str]:
+        """`mintonced check` with these arguments: its exit code, and what it prints."""
+        words = ("-m", "mintonce_server", "check", "--config", str(self.config), *arguments)
         process = await asyncio.create_subprocess_exec(
             sys.executable, *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
         )

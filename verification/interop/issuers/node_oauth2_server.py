@@ -6,19 +6,27 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from interop.issuers.node_programs import installed_version, node_program
-from interop.issuers.subject import CLIENT_ID, SCOPE, Running, Subject, Workbench, secret_clients
+from interop.issuers.subject import CLIENT_ID, SCOPE, Running, Subject, Workbench, secret_client, secret_clients
 
 from support.nodes import free_ports
 
 TOML: Final = f"""
 [issuers.post]
+provider = "oauth2-server"
 token_url = "$url/oauth/token"
+auth = "client_secret_post"
 
 [issuers.basic]
+provider = "oauth2-server"
 token_url = "$url/oauth/token"
-auth = "client_secret_basic"
+
+[issuers.asking]
+provider = "oauth2-server"
+token_url = "$url/oauth/token"
+audience_parameter = "resource"
 
 {secret_clients()}
+{secret_client("asking")}
 """
 
 
@@ -42,5 +50,8 @@ SUBJECT: Final = Subject(
     toml=TOML,
     odd="a:b%20c+d e&f=/",
     unknown_audience="ignored",
-    absent={"audience": "ignored: it knows neither audience nor resource"},
+    absent={
+        "audience": "it knows neither audience nor resource",
+        "several audiences": "it knows neither audience nor resource",
+    },
 )

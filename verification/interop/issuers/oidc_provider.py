@@ -11,9 +11,11 @@ from interop.issuers.subject import (
     AUDIENCE,
     CLIENT_ID,
     SCOPE,
+    SECOND_AUDIENCE,
     Running,
     Subject,
     Workbench,
+    secret_client,
     secret_clients,
     signing_clients,
 )
@@ -23,23 +25,32 @@ from support.signing import jwk
 
 TOML: Final = f"""
 [issuers.post]
-token_url = "$url/token"
+provider = "oidc-provider"
+issuer = "$url"
+auth = "client_secret_post"
 
 [issuers.basic]
-token_url = "$url/token"
-auth = "client_secret_basic"
+provider = "oidc-provider"
+issuer = "$url"
+
+[issuers.several]
+provider = "oidc-provider"
+issuer = "$url"
+several_audiences = "repeat"
 
 [issuers.signed]
-token_url = "$url/token"
+provider = "oidc-provider"
+issuer = "$url"
 auth = "private_key_jwt"
-assertion_audience = "$url"
 
 [issuers.certified]
+provider = "oidc-provider"
 token_url = "$tls_url/token"
 auth = "tls_client_auth"
 ca_file = "ca.pem"
 
 {secret_clients()}
+{secret_client("several")}
 {signing_clients()}
 [clients.certified]
 issuer = "certified"
@@ -58,7 +69,7 @@ async def start(bench: Workbench) -> AsyncGenerator[Running]:
         "port": port,
         "tlsPort": tls_port,
         "url": bench.url,
-        "audience": AUDIENCE,
+        "audiences": [AUDIENCE, SECOND_AUDIENCE],
         "scopes": [SCOPE, "orders:write"],
         "clients": list(_clients(bench)),
         "cert": str(certificate),
@@ -98,4 +109,4 @@ def _clients(bench: Workbench) -> list[dict[str, object]]:
     ]
 
 
-SUBJECT: Final = Subject(name="oidc-provider", start=start, toml=TOML, odd="a:b%20c+d e&f=/", unknown_scope="ignored")
+SUBJECT: Final = Subject(name="oidc-provider", start=start, toml=TOML, odd="a:b%20c+d e&f=/", unknown_scope="dropped")

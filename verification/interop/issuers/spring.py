@@ -13,7 +13,16 @@ from typing import Final
 
 from cryptography import x509
 from interop.issuers.processes import CACHE, answers, found, prepare, program
-from interop.issuers.subject import CLIENT_ID, SCOPE, Running, Subject, Workbench, secret_clients, signing_clients
+from interop.issuers.subject import (
+    CLIENT_ID,
+    SCOPE,
+    Running,
+    Subject,
+    Workbench,
+    secret_client,
+    secret_clients,
+    signing_clients,
+)
 
 from support.nodes import free_ports
 from support.signing import jwk
@@ -25,22 +34,32 @@ STARTS_WITHIN: Final = 90.0
 METADATA: Final = "/.well-known/oauth-authorization-server"
 TOML: Final = f"""
 [issuers.post]
-token_url = "$url/oauth2/token"
+provider = "spring"
+issuer = "$url"
+auth = "client_secret_post"
 
 [issuers.basic]
-token_url = "$url/oauth2/token"
-auth = "client_secret_basic"
+provider = "spring"
+issuer = "$url"
 
 [issuers.signed]
-token_url = "$url/oauth2/token"
+provider = "spring"
+issuer = "$url"
 auth = "private_key_jwt"
 
 [issuers.certified]
+provider = "spring"
 token_url = "$tls_url/oauth2/token"
 auth = "tls_client_auth"
 ca_file = "ca.pem"
 
+[issuers.asking]
+provider = "spring"
+issuer = "$url"
+audience_parameter = "resource"
+
 {secret_clients()}
+{secret_client("asking")}
 {signing_clients(ALGORITHMS_TAKEN)}
 [clients.certified]
 issuer = "certified"
@@ -147,4 +166,5 @@ SUBJECT: Final = Subject(
     start=start,
     toml=TOML,
     unknown_audience="ignored",
+    absent={"several audiences": "it knows neither audience nor resource"},
 )

@@ -13,6 +13,7 @@ from support.signing import PrivateKey, pem, private_key
 from support.tls import Authority
 
 AUDIENCE: Final = "https://api.example.com/"
+SECOND_AUDIENCE: Final = "https://stock.example.com/"
 SCOPE: Final = "orders:read"
 ALGORITHMS: Final = ("RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA")
 """What Mintonce signs with."""
@@ -80,11 +81,14 @@ class Subject:
 
     Attributes:
         toml: its settings: `[issuers.*]` and `[clients.*]`. `$url` and `$tls_url` are replaced. Clients are named by
-            what is tried with them: post, basic, odd, later, wrong, second, jwt-ALGORITHM, certified.
+            what is tried with them: post, basic, odd, later, wrong, second, scoped, several, asking,
+            jwt-ALGORITHM, certified.
         metadata: paths at which metadata may be.
         odd: characters of a secret that HTTP Basic needs encoding for, as far as the server allows them.
-        unknown_audience: what it does with an audience that it does not know.
-        unknown_scope: likewise.
+        unknown_audience: what it does with an audience that it does not know. If the profile sends none, the client
+            `asking` sends it.
+        unknown_scope: likewise. "dropped": the answer has no `scope`, which means that it was granted (RFC 6749, 5.1).
+        several: what it does with two audiences that it knows. The client is named `several`.
         absent: by feature, why this server has it not.
         not_tried: by feature, why it is not tried here though the server has it.
     """
@@ -97,7 +101,8 @@ class Subject:
     metadata: Sequence[str] = ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration")
     odd: str = "a:b%20c+d e&f=é/"
     unknown_audience: Literal["refused", "ignored", "granted"] = "refused"
-    unknown_scope: Literal["refused", "ignored", "granted"] = "refused"
+    unknown_scope: Literal["refused", "dropped"] = "refused"
+    several: Literal["granted", "refused"] = "refused"
     absent: Mapping[str, str] = field(default_factory=dict[str, str])
     not_tried: Mapping[str, str] = field(default_factory=dict[str, str])
 
@@ -119,17 +124,17 @@ def secret_clients(extra: str = "") -> str:
         "wrong": ["secret-wrong"],
         "second": ["secret-next", "secret"],
     }
-    return "".join(_secret_client(name, names) + extra for name, names in files.items())
+    usual = "".join(secret_client(name, names) + extra for name, names in files.items())
+    return usual + secret_client("scoped") + f'default_scopes = ["{SCOPE}"]\n'
 
 
-def _secret_client(name: str, files: Sequence[str]) -> str:
-    by_header = name in ("basic", "odd")
-    client_id = f"{CLIENT_ID}-{name}" if by_header else CLIENT_ID
+def secret_client(name: str, files: Sequence[str] = ("secret",)) -> str:
+    """A client with that secret, or those, as TOML, whose issuer is `post`, or has the name of the client."""
+    by_body = name in ("post", "later", "wrong", "second", "scoped")
+    issuer = "post" if by_body else "basic" if name == "odd" else name
+    client_id = CLIENT_ID if by_body else f"{CLIENT_ID}-{'odd' if name == 'odd' else 'basic'}"
     listed = ", ".join(f'"{file}"' for file in files)
-    return (
-        f'[clients.{name}]\nissuer = "{"basic" if by_header else "post"}"\n'
-        f'client_id = "{client_id}"\nclient_secret_files = [{listed}]\n'
-    )
+    return f'[clients.{name}]\nissuer = "{issuer}"\nclient_id = "{client_id}"\nclient_secret_files = [{listed}]\n'
 
 
 def signing_clients(algorithms: Sequence[str] = ALGORITHMS, key_id: str = "", extra: str = "") -> str:

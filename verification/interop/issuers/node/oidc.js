@@ -1,5 +1,5 @@
 // npm oidc-provider on loopback, over plain HTTP and over TLS with client certificates.
-// argv[2]: a JSON file with port, tlsPort, url (what it is reached by), audience, scopes, clients (RFC 7591), cert, key,
+// argv[2]: a JSON file with port, tlsPort, url (what it is reached by), audiences, scopes, clients (RFC 7591), cert, key,
 // ca (names of PEM files).
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -36,7 +36,7 @@ const provider = new Provider(settings.url, {
     resourceIndicators: {
       enabled: true,
       getResourceServerInfo: (_, resource) => {
-        if (resource !== settings.audience) throw new errors.InvalidTarget();
+        if (!settings.audiences.includes(resource)) throw new errors.InvalidTarget();
         return { scope: scopes.join(" "), audience: resource, accessTokenFormat: "jwt", accessTokenTTL: 1200 };
       },
     },

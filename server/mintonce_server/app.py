@@ -206,7 +206,7 @@ def _asked(client: ClientSettings, issuer: IssuerSettings) -> Asked:
         client_id=client.client_id,
         extra=client.extra,
         default_scopes=client.default_scopes,
-        headers=issuer.headers,
+        headers=issuer.headers | dict.fromkeys(issuer.header_files, "from a file"),
         has_certificate=client.certificate_file is not None,
     )
 

@@ -85,12 +85,12 @@ def test_auth0s_assertions_are_for_the_tenant(write_config: WriteConfig) -> None
     assert issuer.request == "json"
 
 
-@pytest.mark.parametrize("domain", ["h.example/realms/x", "h.example/oauth/token"])
+@pytest.mark.parametrize("domain", ["h.example/realms/x", "h.example/oauth/token", "h.example?x=y"])
 def test_a_domain_with_a_path_is_refused(write_config: WriteConfig, domain: str) -> None:
     """It would be a guess where the token endpoint is."""
     where, what, remedy = issue(write_config, f'domain = "{domain}"')
     assert where == "issuers.i.domain"
-    assert what == "contains a path"
+    assert what == "contains more than a host"
     assert "issuer" in remedy
 
 
@@ -170,6 +170,17 @@ def test_secret_files_of_an_issuer_are_found_beside_the_config_file(write_config
     issuer = settings(write_config, text).issuers["i"]
     assert issuer.proxy_file == tmp_path / "proxy"
     assert issuer.header_files == {"X-Key": tmp_path / "key"}
+
+
+def test_a_certificate_needs_tls(write_config: WriteConfig, tmp_path: Path) -> None:
+    """It would be left out without a word."""
+    for name in ("cert", "key"):
+        (tmp_path / name).touch(mode=0o600)
+        (tmp_path / name).write_text("x")
+    text = 'token_url = "http://127.0.0.1:1/t"'
+    where, what, _ = issue(write_config, text, 'certificate_file = "cert"\nkey_file = "key"')
+    assert where == "clients.a.certificate_file"
+    assert "cannot be presented" in what
 
 
 def test_a_header_is_set_once(write_config: WriteConfig, tmp_path: Path) -> None:

@@ -136,6 +136,24 @@ async def test_an_endpoint_that_has_moved_is_looked_up_at_the_next_mint(issuer_a
     assert site.asked()[-2:] == [f"GET {OAUTH}", "POST /new"]
 
 
+async def test_metadata_that_was_wrong_is_read_again_after_a_minute(issuer_at: IssuerAt, clock: ManualClock) -> None:
+    """A method that it excluded, or an endpoint that is not there: no restart is needed."""
+    site = Site()
+    site.changes = {"token_endpoint_auth_methods_supported": ["private_key_jwt"]}
+    async with web(site) as site.server:
+        issuer = issuer_at(None, issuer=site.issuer)
+        with pytest.raises(IssuerRefused):
+            await issuer.mint(KEY)
+        site.changes = {"token_endpoint": "http://127.0.0.1:1/token"}
+        clock.advance(RETRY + 1)
+        with pytest.raises(IssuerUnavailable):
+            await issuer.mint(KEY)
+        site.changes = {}
+        clock.advance(RETRY + 1)
+        await issuer.mint(KEY)
+    assert site.asked()[-1] == "POST /token"
+
+
 async def test_what_is_known_serves_while_the_metadata_is_out_of_reach(clock: ManualClock) -> None:
     """It is reported, and tried again a minute later."""
     site, failures, reads = Site(), list[IssuerError](), list[Metadata]()
@@ -170,8 +188,12 @@ async def test_a_document_that_hangs_stops_no_mint_once_it_is_known(issuer_at: I
         issuer = issuer_at(None, issuer=site.issuer, timeout=2.0)
         await issuer.mint(KEY)
         clock.advance(KEPT_FOR + 1)
+
+        def there(_: str) -> list[str]:
+            return [silent]
+
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("mintonce_server.issuer.discovery.metadata_urls", lambda _: [silent])
+            patch.setattr("mintonce_server.issuer.discovery.metadata_urls", there)
             await asyncio.gather(*(issuer.mint(KEY) for _ in range(5)))
     assert hanging.is_set()
     assert sum(line.startswith("POST") for line in site.asked()) == 6

@@ -91,6 +91,19 @@ async def test_callers_never_see_it(issuer_at: IssuerAt) -> None:
     assert "issuer_said" in caught.value.remedy
 
 
+async def test_a_secret_is_no_error_code(issuer_at: IssuerAt) -> None:
+    """A code is shown to callers; a secret of small letters looks like one."""
+
+    def handler(_: Request) -> Reply:
+        return 401, {}, b'{"error":"correcthorse"}'
+
+    async with web(handler) as site:
+        with pytest.raises(IssuerRefused) as caught:
+            await issuer_at(f"{site.url}/t", ClientCredentials(CLIENT_ID, Secret("correcthorse"))).mint(KEY)
+    assert caught.value.issuer_error == ""
+    assert "correcthorse" not in f"{caught.value} {caught.value.remedy} {caught.value.said}"
+
+
 @pytest.mark.parametrize(
     ("status", "code", "auth", "provider", "said", "word"),
     [

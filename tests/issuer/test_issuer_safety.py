@@ -169,7 +169,7 @@ async def test_a_resolver_that_leads_localhost_elsewhere_gets_no_secret(
 
     monkeypatch.setattr("mintonce_server.issuer.http.is_loopback", is_loopback)
     with pytest.raises(IssuerUnavailable, match="localhost is not this machine"):
-        await issuer_at(f"http://localhost:{server.sockets[0].getsockname()[1]}/").mint(KEY)
+        await issuer_at(f"HTTP://localhost:{server.sockets[0].getsockname()[1]}/").mint(KEY)
     assert await got == b""
     server.close()
     await server.wait_closed()
@@ -192,11 +192,12 @@ async def test_addresses_of_this_machine(address: str) -> None:
     assert not stream.closed
 
 
-async def test_a_proxy_sees_no_plain_request_for_this_machine(issuer_at: IssuerAt) -> None:
-    """It would get the secret unencrypted, and `localhost` would be the proxy itself."""
+@pytest.mark.parametrize("scheme", ["http", "HTTP", "hTtP"])
+async def test_a_proxy_sees_no_plain_request_for_this_machine(issuer_at: IssuerAt, scheme: str) -> None:
+    """It would get the secret unencrypted, and `localhost` would be the proxy itself. Schemes have no case."""
     sources = EndpointSources(proxy=lambda _: Secret("http://127.0.0.1:1"))
     with pytest.raises(IssuerUnavailable, match="a proxy would see the secret"):
-        await issuer_at("http://localhost:1/oauth/token", sources=sources).mint(KEY)
+        await issuer_at(f"{scheme}://localhost:1/oauth/token", sources=sources).mint(KEY)
 
 
 async def test_the_whole_of_a_mint_has_one_deadline(issuer_at: IssuerAt) -> None:

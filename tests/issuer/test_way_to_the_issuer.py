@@ -54,6 +54,25 @@ async def test_a_mint_goes_through_a_socks_proxy(issuer_at: IssuerAt, tmp_path: 
         assert proxy.targets == [f"{NOWHERE}:{port}"]
 
 
+async def test_a_proxy_with_tls_is_checked_with_the_same_authorities(
+    issuer_at: IssuerAt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Variables of the environment decide nothing: it may get a password."""
+    for name in ("ours", "foreign"):
+        (tmp_path / name).mkdir()
+    ours, foreign = Authority(tmp_path / "ours"), Authority(tmp_path / "foreign")
+    monkeypatch.setenv("SSL_CERT_FILE", str(foreign.ca))
+    async with web(grants, ours.server(NOWHERE)) as site, connect_proxy(tls=ours.server()) as proxy:
+        url = f"https://{NOWHERE}:{site.url.rpartition(':')[2]}/token"
+        issuer = issuer_at(url, sources=through(f"https://{proxy.address}"), ca_file=str(ours.ca))
+        assert (await issuer.mint(KEY)).lifetime == 60.0
+    async with connect_proxy(tls=foreign.server()) as proxy:
+        with pytest.raises(IssuerUnavailable, match=r"the proxy at 127\.0\.0\.1 is signed by an authority"):
+            await issuer_at(
+                f"https://{NOWHERE}/token", sources=through(f"https://{proxy.address}"), ca_file=str(ours.ca)
+            ).mint(KEY)
+
+
 async def test_a_proxy_that_wants_a_password_is_explained(issuer_at: IssuerAt) -> None:
     """Neither the proxy's own text nor the wrong password is repeated."""
     async with connect_proxy("mint:right") as proxy:

@@ -103,7 +103,7 @@ class Proxy:
 
 
 @asynccontextmanager
-async def connect_proxy(credentials: str | None = None) -> AsyncGenerator[Proxy]:
+async def connect_proxy(credentials: str | None = None, tls: ssl.SSLContext | None = None) -> AsyncGenerator[Proxy]:
     """An HTTP proxy that only knows CONNECT, and wants these credentials (USER:PASSWORD) if any."""
     wanted = f"Basic {base64.b64encode(credentials.encode()).decode()}" if credentials else None
 
@@ -119,7 +119,7 @@ async def connect_proxy(credentials: str | None = None) -> AsyncGenerator[Proxy]
         proxy.targets.append(request.path)
         return request.path
 
-    async with _proxy(greet) as proxy:
+    async with _proxy(greet, tls) as proxy:
         yield proxy
 
 
@@ -149,7 +149,7 @@ Greet = Callable[[asyncio.StreamReader, asyncio.StreamWriter, Proxy], Awaitable[
 
 
 @asynccontextmanager
-async def _proxy(greet: Greet) -> AsyncGenerator[Proxy]:
+async def _proxy(greet: Greet, tls: ssl.SSLContext | None = None) -> AsyncGenerator[Proxy]:
     state = Proxy()
     tasks: set[asyncio.Task[None]] = set()
 
@@ -164,7 +164,7 @@ async def _proxy(greet: Greet) -> AsyncGenerator[Proxy]:
         writer.close()
         tasks.discard(task)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     state.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield state

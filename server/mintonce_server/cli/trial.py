@@ -68,7 +68,7 @@ def _ask(settings: Settings, key: TokenKey, tokens: int, *, is_agreed: bool) -> 
     issuer = settings.clients[key.client].issuer
     if is_agreed:
         return
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():  # pyright: ignore[reportUnnecessaryComparison] - None if closed
         raise NoTrial("minting needs your agreement, and there is no terminal to ask at", remedy="Add --yes.")
     what = "one token" if tokens == 1 else f"{tokens} tokens"
     print(visible(f"\nThis mints {what} at issuer {issuer}, which counts there like any other. Mint? [y/N] "), end="")
@@ -92,7 +92,7 @@ async def _try(settings: Settings, key: TokenKey, out: TextIO, *, with_unknown: 
                 found: Minted | IssuerError = await issuer.mint(unknown)
             except IssuerError as error:
                 found = error
-            out.writelines(f"{line}\n" for line in report_unknown(found))
+            out.writelines(f"{line}\n" for line in report_unknown(unknown, found))
     return FINE
 
 
@@ -116,10 +116,14 @@ def report_minted(key: TokenKey, minted: Minted, settings: Settings, policy: Pol
         yield _row("policy", line)
 
 
-def report_unknown(found: Minted | IssuerError) -> Iterator[str]:
+def report_unknown(unknown: TokenKey, found: Minted | IssuerError) -> Iterator[str]:
     """What the issuer does with an audience that it does not know."""
     if isinstance(found, IssuerError):
         yield _row("unknown", f"an audience that does not exist is refused: {found}")
+        return
+    if unknown.audience in found.audience:
+        yield _row("unknown", "an audience that does not exist is granted: the issuer takes any name")
+        yield _row("", "→ A typing error in an audience then goes unnoticed. List the audiences of each client.")
         return
     kind = f"for {_names(found.audience)}" if found.audience else "whose audience cannot be seen"
     yield _row("unknown", f"an audience that does not exist is ignored: the issuer grants a token {kind}")

@@ -68,6 +68,7 @@ def check_access(settings: Settings, issues: Issues) -> Iterator[ValidationIssue
     for name, client in settings.clients.items():
         issuer = settings.issuers.get(client.issuer)
         yield from _check_client(name, client, issuer.auth if issuer else "client_secret_post", issues)
+        yield from _check_certificate(name, client, issuer, issues)
         yield from _check_audiences(name, client, settings, issues)
     for path, file, check in _files(settings):
         if path not in issues.invalid:
@@ -225,15 +226,24 @@ def _check_client(name: str, client: ClientSettings, auth: str, issues: Issues) 
             meaning = ClientSettings.model_fields[setting].description
             where = issues.where(("clients", name, setting))
             yield ValidationIssue(where, "is missing", f"Set it. {meaning}")
-    yield from _check_certificate(name, client, auth, issues)
     if client.signing_algorithm is not None and ("HS" in client.signing_algorithm) != (auth == "client_secret_jwt"):
         fitting = "HS256, HS384 or HS512" if auth == "client_secret_jwt" else "an algorithm of the signing key"
         where = issues.where(("clients", name, "signing_algorithm"))
         yield ValidationIssue(where, f"does not fit auth = {auth}", f"Use {fitting}, or leave it out.")
 
 
-def _check_certificate(name: str, client: ClientSettings, auth: str, issues: Issues) -> Iterator[ValidationIssue]:
-    """A certificate besides another method needs its key, too."""
+def _check_certificate(
+    name: str, client: ClientSettings, issuer: IssuerSettings | None, issues: Issues
+) -> Iterator[ValidationIssue]:
+    """A certificate besides another method needs its key, and TLS."""
+    auth = issuer.auth if issuer else ""
+    address = (issuer.token_url or issuer.issuer or "") if issuer else ""
+    if client.certificate_file and urlsplit(address).scheme == "http":
+        yield ValidationIssue(
+            issues.where(("clients", name, "certificate_file")),
+            "cannot be presented: the issuer is reached by http://",
+            "Use https:// for the issuer, or remove the certificate.",
+        )
     pair = {"certificate_file": client.certificate_file, "key_file": client.key_file}
     missing = [setting for setting, file in pair.items() if file is None]
     if auth == "tls_client_auth" or len(missing) != 1 or ("clients", name, missing[0]) in issues.invalid:

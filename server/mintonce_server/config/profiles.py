@@ -132,7 +132,7 @@ def token_url_of(profile: Profile, domain: str) -> str | None:
     scheme, separator, rest = domain.partition("://")
     if separator and rest.partition("/")[2]:
         return domain
-    if not profile.token_url or (not separator and "/" in domain.rstrip("/")):
+    if not profile.token_url or (not separator and "/" in domain.rstrip("/")) or {*"?#"} & {*domain}:
         return None
     url = profile.token_url.replace(PLACE, host_of(domain))
     return url.replace("https", scheme, 1) if separator else url

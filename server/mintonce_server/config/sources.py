@@ -220,7 +220,7 @@ class ResolvingSource(InitSettingsSource):
         elif profile.token_url:
             self._issues.add(
                 domain,
-                "contains a path",
+                "contains more than a host",
                 "Write only the host; or instead of domain, token_url with the whole URL, or `issuer` with the "
                 "issuer's identifier, such as https://HOST/realms/NAME.",
             )

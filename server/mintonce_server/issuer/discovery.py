@@ -34,8 +34,8 @@ class Discovery(Protocol):
         """The metadata, before the deadline, a time of the event loop's clock. Raises IssuerError."""
         ...
 
-    def doubt(self) -> None:
-        """The token endpoint is not where the metadata says: read it again before the next mint."""
+    def doubt(self, *, within: float = 0.0) -> None:
+        """The metadata may be wrong: read it again before the first mint after these seconds."""
         ...
 
 
@@ -49,7 +49,7 @@ class NoDiscovery:
         """The URL of the settings."""
         return self._metadata
 
-    def doubt(self) -> None:
+    def doubt(self, *, within: float = 0.0) -> None:
         """Only an operator can correct it."""
 
 
@@ -99,9 +99,9 @@ class IssuerMetadata:
         finally:
             self._reading.release()
 
-    def doubt(self) -> None:
-        """Read it again before the next mint."""
-        self._read_again_at = 0.0
+    def doubt(self, *, within: float = 0.0) -> None:
+        """Read it again before the first mint after these seconds."""
+        self._read_again_at = min(self._read_again_at, self._clock.monotonic() + within)
 
     async def _renewed(self, deadline: float) -> Metadata:
         if self._known is not None:  # the mint must have time left if the document does not come

@@ -9,7 +9,7 @@ from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Issuer
 from mintonce_server.core.token import Minted
 from mintonce_server.issuer.auth import ClientAuthentication, ClientProof, authentication
-from mintonce_server.issuer.discovery import Discovery, IssuerMetadata, NoDiscovery, OnFailure, OnRead
+from mintonce_server.issuer.discovery import RETRY, Discovery, IssuerMetadata, NoDiscovery, OnFailure, OnRead
 from mintonce_server.issuer.http import HttpTransport
 from mintonce_server.issuer.options import FIXED, ClientCredentials, EndpointOptions, EndpointSources
 from mintonce_server.issuer.request import Parameters, mint_request, read_request
@@ -122,6 +122,7 @@ class _ClientIssuer:
         try:
             return await self._mint(key)
         except IssuerError:
+            self._discovery.doubt(within=RETRY)  # the endpoint, or what it takes, may have changed
             raise
         except Exception as error:  # noqa: BLE001 - translated and raised below, without its text
             failure = IssuerUnavailable(

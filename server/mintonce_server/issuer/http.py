@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -90,7 +91,7 @@ class HttpTransport:
 
     def _proxy_for(self, url: str) -> Secret | None:
         proxy = self._sources.proxy(url)
-        if proxy is not None and url.startswith("http://") and not self._options.allow_http:
+        if proxy is not None and is_plain_http(url) and not self._options.allow_http:
             raise SeenByProxy  # plain http:// to this machine is safe only because nothing leaves it
         return proxy
 
@@ -127,7 +128,8 @@ class HttpTransport:
         if (pool := self._pools.get(proxy)) is None:
             while len(self._pools) >= POOLS_MAX:  # a proxy that is replaced again and again
                 await self._pools.pop(next(iter(self._pools))).retire()
-            pool = self._pools[proxy] = _Pool(self._options, self._context, proxy)
+            context = self._trusting() if proxy is not None and proxy.startswith("https://") else None
+            pool = self._pools[proxy] = _Pool(self._options, self._context, proxy, context)
         return pool
 
     def _current(self) -> tuple[ClientCertificate | None, bytes | None]:
@@ -135,11 +137,13 @@ class HttpTransport:
         return (self._certificate() if self._certificate else None, authorities() if authorities else None)
 
     def _new_context(self) -> ssl.SSLContext:
-        certificate, authorities = self._material
-        context = trust(authorities or self._options.ca_file, with_system=self._options.system_authorities)
+        certificate, context = self._material[0], self._trusting()
         if certificate is not None:
             certificate.load_into(context)
         return context
+
+    def _trusting(self) -> ssl.SSLContext:
+        return trust(self._material[1] or self._options.ca_file, with_system=self._options.system_authorities)
 
     def secret_texts(self) -> Iterator[str]:
         """What of each request is secret besides the client's own proof."""
@@ -172,8 +176,15 @@ class _Pool:
     redirects, no variables of the environment, and half the CPU time.
     """
 
-    def __init__(self, options: EndpointOptions, context: ssl.SSLContext, proxy: str | None) -> None:
-        self._http = _http_transport(options, context, proxy)
+    def __init__(
+        self,
+        options: EndpointOptions,
+        context: ssl.SSLContext,
+        proxy: str | None,
+        proxy_context: ssl.SSLContext | None,
+    ) -> None:
+        """`proxy_context`: for the connection to a proxy with TLS; without the client's certificate."""
+        self._http = _http_transport(options, context, proxy, proxy_context)
         self._allow_http = options.allow_http
         self._users = 0
         self._retired = False
@@ -186,7 +197,7 @@ class _Pool:
     @asynccontextmanager
     async def response(self, request: HttpRequest, own_headers: Mapping[str, str]) -> AsyncGenerator[httpx.Response]:
         """Sends the request. The body is read by the caller. Raises StaleConnection, and what httpx raises."""
-        trace = _Trace(self._count, stays_here=request.url.startswith("http://") and not self._allow_http)
+        trace = _Trace(self._count, stays_here=is_plain_http(request.url) and not self._allow_http)
         message = httpx.Request(
             request.method,
             request.url,
@@ -269,12 +280,20 @@ async def require_loopback(stream: Any) -> None:
         raise NotThisMachine
 
 
-def _http_transport(options: EndpointOptions, context: ssl.SSLContext, proxy: str | None) -> httpx.AsyncHTTPTransport:
+def is_plain_http(url: str) -> bool:
+    """Whether what is sent there can be read on the way. Schemes have no case."""
+    return urlsplit(url).scheme == "http"
+
+
+def _http_transport(
+    options: EndpointOptions, context: ssl.SSLContext, proxy: str | None, proxy_context: ssl.SSLContext | None
+) -> httpx.AsyncHTTPTransport:
     # No timeouts: httpx would limit each phase separately; `exchange` sets one deadline.
     return httpx.AsyncHTTPTransport(
         http2=options.http2,
         verify=context,
-        proxy=proxy,
+        # The context is for https:// proxies: the same authorities as for the issuer, and not what httpx would trust.
+        proxy=httpx.Proxy(proxy, ssl_context=proxy_context) if proxy is not None else None,
         trust_env=False,
         # As many as there are concurrent mints: no request waits for a connection while its deadline runs.
         limits=httpx.Limits(

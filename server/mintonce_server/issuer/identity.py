@@ -17,7 +17,7 @@ class Asked:
 
     Attributes:
         extra: further parameters. Their values may be private, so the repr leaves them out.
-        headers: further headers; not those whose values are secret, which may be replaced.
+        headers: further headers; of those from files only the names, because the values are secret and are replaced.
         has_certificate: the client presents a certificate.
     """
 

@@ -184,8 +184,9 @@ def may_accept_another(answer: Answer) -> bool:
 
 
 def _refused(status: int, fields: Mapping[str, object], request: RequestContext) -> Refused:
-    said = explanation(fields, request.secrets())
-    return Refused(request.issuer, status, error_code(fields), said, request.auth, request.provider)
+    secrets, code = request.secrets(), error_code(fields)
+    code = "" if code in secrets else code  # callers get it
+    return Refused(request.issuer, status, code, explanation(fields, secrets), request.auth, request.provider)
 
 
 def _fields(answer: Answer) -> Mapping[str, object]:

@@ -42,8 +42,8 @@ POLICY = (
     Mutant(
         "any audience will do",
         "issuer/response.py",
-        "if any(printable(name, MAX_AUDIENCE) not in grant.audience for name in requested):",
-        "if requested and not grant.audience:",
+        "if any(name not in named for name in requested):",
+        "if requested and not named:",
         "a token for another audience is shared though the issuer is set to refuse it",
         GRANTS,
     ),

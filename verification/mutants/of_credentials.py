@@ -100,7 +100,7 @@ CREDENTIALS = (
     Mutant(
         "one fingerprint for all secrets",
         "issuer/auth.py",
-        "return _digest(*sorted(secret.sha256() for secret in self.secrets.in_order()))",
+        "return _digest(*sorted(secret.sha256() for secret in self.secrets.in_order()), *_chain(self.certificate))",
         "return _digest()",
         "a mended secret passes for the one that was refused",
         ("tests/issuer/test_authentication.py",),

@@ -33,7 +33,7 @@ class Mode(StrEnum):
     REDIRECTS = "302"
     BABBLES = "a page instead of JSON"
     FORGETS = "no expires_in"
-    LIES = "a negative expires_in"
+    LIES = "an expires_in that is no number"
     HANGS = "no answer"
     SLOW = "an answer after seconds"
     HANGS_UP = "a connection that breaks after the request"

@@ -104,7 +104,7 @@ class Issuer:
         fields: dict[str, object] = {"access_token": issued.text, "token_type": "bearer"}
         left = round(issued.ends - self.loop.now, 3)
         if self.mode is Mode.LIES:
-            fields["expires_in"] = -1
+            fields["expires_in"] = "soon"
         elif self.mode is not Mode.FORGETS:
             fields["expires_in"] = left if self.chance.random() < 0.5 else str(left)
         return _answer(200, fields)

@@ -5,6 +5,7 @@ import logging
 import ssl
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -200,7 +201,7 @@ class _Pool:
         trace = _Trace(self._count, stays_here=is_plain_http(request.url) and not self._allow_http)
         message = httpx.Request(
             request.method,
-            request.url,
+            _parsed(request.url),
             headers={**own_headers, **request.headers},
             content=request.content,
             extensions={"trace": trace},
@@ -278,6 +279,12 @@ async def require_loopback(stream: Any) -> None:
     if not is_loopback(address):
         await stream.aclose()
         raise NotThisMachine
+
+
+@lru_cache(maxsize=256)
+def _parsed(url: str) -> httpx.URL:
+    """Parsing costs more than all else that is done to make a request."""
+    return httpx.URL(url)
 
 
 def is_plain_http(url: str) -> bool:

@@ -70,6 +70,8 @@ impl std::error::Error for Failure {}
 #[derive(Clone)]
 pub(crate) struct Dialler {
     target: Arc<Target>,
+    /// The number of the address that is tried first.
+    first: usize,
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
@@ -81,16 +83,18 @@ impl Dialler {
     pub(crate) fn new(
         target: Arc<Target>,
         tls: Option<(Arc<rustls::ClientConfig>, ServerName<'static>)>,
+        first: usize,
     ) -> Self {
         Self {
             target,
+            first,
             tls: tls.map(|(config, name)| (config.into(), name)),
         }
     }
 
     async fn connect(self) -> Result<Stream, Failure> {
         let stream: Stream = match &self.target.place {
-            Place::Tcp(endpoints) => Box::new(connect_tcp(endpoints).await?),
+            Place::Tcp(endpoints) => Box::new(connect_tcp(endpoints, self.first).await?),
             Place::Unix(path) => connect_unix(path).await?,
         };
         let Some((connector, name)) = self.tls else {
@@ -124,8 +128,7 @@ impl Service<Uri> for Dialler {
     }
 }
 
-/// The first address that answers.
-async fn connect_tcp(endpoints: &[(String, u16)]) -> Result<TcpStream, Failure> {
+async fn resolve(endpoints: &[(String, u16)]) -> Result<Vec<SocketAddr>, Failure> {
     let mut addresses = Vec::new();
     for (host, port) in endpoints {
         addresses.extend(
@@ -134,10 +137,38 @@ async fn connect_tcp(endpoints: &[(String, u16)]) -> Result<TcpStream, Failure> 
                 .map_err(|_| Failure::NoSuchName)?,
         );
     }
+    addresses.sort_unstable(); // name servers change the order from answer to answer
+    addresses.dedup();
+    Ok(addresses)
+}
+
+/// How many addresses the target has; 1 if that cannot be said.
+pub(crate) async fn addresses(target: &Target) -> usize {
+    match &target.place {
+        Place::Tcp(endpoints) => match timeout(TIMEOUT, resolve(endpoints)).await {
+            Ok(Ok(addresses)) => addresses.len(),
+            _ => 1,
+        },
+        Place::Unix(_) => 1,
+    }
+}
+
+/// Any number below this one.
+pub(crate) fn one_of(count: usize) -> usize {
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss
+    )]
+    let any = (uniform() * count as f64) as usize;
+    any
+}
+
+/// A connection to the first address that answers, beginning with one of them.
+async fn connect_tcp(endpoints: &[(String, u16)], first: usize) -> Result<TcpStream, Failure> {
+    let mut addresses = resolve(endpoints).await?;
     if !addresses.is_empty() {
-        // From another one each time: clients spread over the replicas of a name.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-        let first = (uniform() * addresses.len() as f64) as usize;
+        let first = first % addresses.len();
         addresses.rotate_left(first);
     }
     let mut attempts = JoinSet::new(); // dropped, it ends those that are slower

@@ -16,7 +16,7 @@ use tonic::{
 
 use crate::{
     Error, Result, Tls,
-    connect::Dialler,
+    connect::{Dialler, addresses, one_of},
     credentials::{Environment, bearer_from_environment, watched_bearer},
     files::Watched,
     target::Target,
@@ -67,11 +67,22 @@ pub(crate) struct Connection {
 
 /// A channel, and the configuration that it was made with. It closes when the last clone is dropped: a replaced one
 /// lives as long as its calls and watches.
-#[derive(Clone)]
 struct Line {
-    channel: Channel,
+    /// One for each address of the name when the line was made; calls use them in turn.
+    channels: Vec<Channel>,
+    next: usize,
     tls: Option<Arc<ClientConfig>>,
 }
+
+impl Line {
+    fn channel(&mut self) -> Channel {
+        self.next = (self.next + 1) % self.channels.len();
+        self.channels[self.next].clone()
+    }
+}
+
+/// Channels of one client. With more addresses, each client uses some of them.
+const MOST_CHANNELS: usize = 8;
 
 impl Connection {
     /// Reads the files; makes no connection yet.
@@ -123,19 +134,33 @@ impl Connection {
             Some(tls) => Some(looked(tls).await),
             None => None,
         };
-        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_current = |line: &Line| match (&line.tls, &tls) {
-            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
-            _ => true,
-        };
-        if !line.as_ref().is_some_and(is_current) {
-            *line = None;
+        if let Some(channel) = self.current(tls.as_ref()) {
+            return (Wire(channel), bearer);
         }
-        let line = line.get_or_insert_with(|| Line {
-            channel: self.open(tls.clone()),
+        let addresses = addresses(&self.link.target).await.clamp(1, MOST_CHANNELS);
+        // Any number, not one of these: the name may have more addresses later, and clients should spread over them.
+        let first = one_of(1 << 16);
+        let mut line = Line {
+            channels: (0..addresses)
+                .map(|number| self.open(tls.clone(), first + number))
+                .collect(),
+            next: 0,
             tls,
-        });
-        (Wire(line.channel.clone()), bearer)
+        };
+        let channel = line.channel();
+        *self.line.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
+        (Wire(channel), bearer)
+    }
+
+    /// The next channel of the line, if that has this configuration.
+    fn current(&self, tls: Option<&Arc<ClientConfig>>) -> Option<Channel> {
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        line.as_mut()
+            .filter(|line| match (&line.tls, tls) {
+                (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+                _ => true,
+            })
+            .map(Line::channel)
     }
 
     /// Let go of the channel.
@@ -143,7 +168,8 @@ impl Connection {
         *self.line.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn open(&self, tls: Option<Arc<ClientConfig>>) -> Channel {
+    /// `first`: the number of the address that is tried first.
+    fn open(&self, tls: Option<Arc<ClientConfig>>, first: usize) -> Channel {
         let tls = tls.map(|config| (config, self.server_name.clone()));
         // The URI is only tonic's idea of an address: the dialler knows the target. Nothing reads proxy variables.
         let endpoint = Endpoint::from_static("http://mintonce.invalid")
@@ -152,7 +178,7 @@ impl Connection {
             .keep_alive_timeout(PING_TIMEOUT)
             .keep_alive_while_idle(false);
         let endpoint = endpoint.clone().user_agent(USER_AGENT).unwrap_or(endpoint);
-        endpoint.connect_with_connector_lazy(Dialler::new(self.link.target.clone(), tls))
+        endpoint.connect_with_connector_lazy(Dialler::new(self.link.target.clone(), tls, first))
     }
 }
 

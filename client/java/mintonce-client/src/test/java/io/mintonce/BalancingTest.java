@@ -25,10 +25,7 @@ class BalancingTest {
         ScriptedServer other = new ScriptedServer()) {
       NameResolverRegistry.getDefaultRegistry().register(new Names(one.target(), other.target()));
       try (TokenClient client =
-          TokenClient.builder()
-              .environment(Map.of())
-              .target("replicas:///all")
-              .build()) {
+          TokenClient.builder().environment(Map.of()).target("replicas:///all").build()) {
         for (int asked = 0; one.gets.get() == 0 || other.gets.get() == 0; asked++) {
           assertTrue(asked < 1000, "one replica has all calls");
           client.get(KEY);
@@ -70,7 +67,8 @@ class BalancingTest {
     }
 
     @Override
-    public @org.jspecify.annotations.Nullable NameResolver newNameResolver(URI target, NameResolver.Args args) {
+    public @org.jspecify.annotations.Nullable NameResolver newNameResolver(
+        URI target, NameResolver.Args args) {
       if (!"replicas".equals(target.getScheme())) {
         return null;
       }
@@ -83,7 +81,9 @@ class BalancingTest {
         @Override
         public void start(Listener2 listener) {
           listener.onResult(
-              ResolutionResult.newBuilder().setAddressesOrError(StatusOr.fromValue(addresses)).build());
+              ResolutionResult.newBuilder()
+                  .setAddressesOrError(StatusOr.fromValue(addresses))
+                  .build());
         }
 
         @Override

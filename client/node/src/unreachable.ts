@@ -43,9 +43,11 @@ export function explain(details: string, link: Link, environment: Environment = 
   );
 }
 
-/** Without the parts that say nothing: a time, the source files of OpenSSL, an empty note. */
+/** Without the parts that say nothing: the balancer's name, what it repeats, a time, the source files of OpenSSL. */
 function cleaned(details: string): string {
   return details
+    .replace(/^round_robin: /, "")
+    .replace(/^(?:No connection established\. Last error: ){2,}/, `${NOT_CONNECTED}. Last error: `)
     .replace(/\s*Resolution note: \s*$/, "")
     .replace(/\s*\(\d{4}-\d\d-\d\dT[\d:.]+Z\)/, "")
     .replace(/:[^:\s]*\.c:\d+:/, " ")

@@ -46,6 +46,19 @@ const cases: readonly [string, Partial<Link>, string, RegExp][] = [
     "it closes the connection",
     /shows no certificate/,
   ],
+  // With several addresses the balancer speaks, and says again what the connections say.
+  [
+    `round_robin: No connection established. Last error: ${failed("Failed to connect")}`,
+    { tls: false },
+    "it closes the connection",
+    /may want TLS/,
+  ],
+  [
+    `round_robin: No connection established. Last error: ${failed("it is tired")}`,
+    {},
+    "it is tired",
+    /may be restarting/,
+  ],
   ["Connection dropped", {}, "the connection was lost (Connection dropped)", /may be restarting/],
   ["\u001b[31mred", {}, "the connection was lost (\\x1b[31mred)", /may be restarting/],
 ];

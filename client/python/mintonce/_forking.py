@@ -20,8 +20,13 @@ from mintonce.errors import MintonceError
 
 STOP_TIMEOUT: Final = 2.0
 """Seconds that a fork waits for sources to stop. Their calls are cancelled, so it is a matter of milliseconds."""
-END_TIMEOUT: Final = 0.5
-"""Seconds that a fork waits for the end of gRPC's threads. Another user of gRPC in this process may keep them."""
+END_TIMEOUT: Final = 5.0
+"""Seconds that a fork waits for the end of gRPC's threads: milliseconds, but not on a busy machine. Another user of
+gRPC in this process may keep them; then only the first fork waits so long."""
+QUIET: Final = 10
+"""Milliseconds without a thread of gRPC: it ends some and begins others while a channel goes."""
+EXIT_TIMEOUT: Final = 0.5
+"""The same at the end of the process."""
 
 SWITCH: Final = "GRPC_ENABLE_FORK_SUPPORT"
 _FALSE: Final = ("0", "false", "no", "off")
@@ -44,6 +49,8 @@ _sources: "weakref.WeakSet[Any]" = weakref.WeakSet()
 _connections: "weakref.WeakSet[Any]" = weakref.WeakSet()
 _stopped: list[Forked] = []
 _abandoned: list[object] = []
+_older_threads: set[str] = set()
+"""Of other libraries, by id: they were there before our first channel."""
 _is_registered = False
 _others_use_grpc = False
 _was_clean = False
@@ -64,6 +71,7 @@ def remember_connection(connection: Forked) -> None:
         # Not before: handlers run last one first, and gRPC registers its own with the first channel. It waits for
         # threads that only end with our calls.
         if not _is_registered:
+            _older_threads.update(_native_threads())
             if hasattr(os, "register_at_fork"):
                 os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
             # Python stops daemon threads where they are, and gRPC then waits for locks that they hold, or crashes.
@@ -116,7 +124,7 @@ def _uwsgi() -> Any:
     )
 
 
-def _before() -> None:
+def _before(end_timeout: float = END_TIMEOUT) -> None:
     global _was_clean  # noqa: PLW0603 - of the process
     lock.acquire()
     _stopped.clear()
@@ -125,7 +133,7 @@ def _before() -> None:
         _stopped.append(each)
         each._before_fork(give_up_at)  # noqa: SLF001 - theirs is for this file
     if _stopped:
-        _await_the_end_of_grpc()
+        _await_the_end_of_grpc(end_timeout)
     _was_clean = _TASKS.is_dir() and not _grpc_runs()
 
 
@@ -149,24 +157,38 @@ def _after(do: Callable[[Forked], None]) -> None:
 
 def _at_exit() -> None:
     """As before a fork: nothing of ours may be in gRPC."""
-    _before()
+    _before(EXIT_TIMEOUT)
     lock.release()
 
 
-def _await_the_end_of_grpc() -> None:
+def _await_the_end_of_grpc(timeout: float) -> None:
     """gRPC ends its threads in the background when its last channel is gone, and has no call that waits for it."""
     global _others_use_grpc  # noqa: PLW0603 - of the process, as gRPC's threads are
-    give_up_at = monotonic() + END_TIMEOUT
-    while not _others_use_grpc and (_grpc_runs() or _calls_end()):
+    give_up_at = monotonic() + timeout
+    quiet = 0
+    while not _others_use_grpc and quiet < QUIET:
+        quiet = 0 if _grpc_runs() or _calls_end() else quiet + 1
         _others_use_grpc = monotonic() >= give_up_at
         sleep(0.001)
 
 
 def _grpc_runs() -> bool:
+    """Whether threads of gRPC are there. One that is just beginning has the process's name, until it gets its own."""
+    ours = _name_of(_TASKS / str(os.getpid()))
+    pythons = {str(thread.native_id) for thread in threading.enumerate()} | _older_threads
     try:
-        return any(_name_of(task) == _GRPC_THREAD for task in _TASKS.iterdir())
+        names = {_name_of(task) for task in _TASKS.iterdir() if task.name not in pythons}
     except OSError:  # no /proc: not Linux
         return False
+    return bool(names & {_GRPC_THREAD, ours} - {""})
+
+
+def _native_threads() -> set[str]:
+    pythons = {str(thread.native_id) for thread in threading.enumerate()}
+    try:
+        return {task.name for task in _TASKS.iterdir()} - pythons
+    except OSError:
+        return set()
 
 
 def _calls_end() -> bool:

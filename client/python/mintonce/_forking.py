@@ -174,20 +174,16 @@ def _await_the_end_of_grpc(timeout: float) -> None:
 
 def _grpc_runs() -> bool:
     """Whether threads of gRPC are there. One that is just beginning has the process's name, until it gets its own."""
-    ours = _name_of(_TASKS / str(os.getpid()))
-    pythons = {str(thread.native_id) for thread in threading.enumerate()} | _older_threads
-    try:
-        names = {_name_of(task) for task in _TASKS.iterdir() if task.name not in pythons}
-    except OSError:  # no /proc: not Linux
-        return False
-    return bool(names & {_GRPC_THREAD, ours} - {""})
+    names = {_name_of(_TASKS / thread) for thread in _native_threads() - _older_threads}
+    return bool(names & {_GRPC_THREAD, _name_of(_TASKS / str(os.getpid()))} - {""})
 
 
 def _native_threads() -> set[str]:
+    """Ids of the threads that are not Python's."""
     pythons = {str(thread.native_id) for thread in threading.enumerate()}
     try:
         return {task.name for task in _TASKS.iterdir()} - pythons
-    except OSError:
+    except OSError:  # no /proc: not Linux
         return set()
 
 

@@ -322,25 +322,25 @@ async fn a_unix_socket_is_a_target() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+/// A client of a name with two addresses.
+fn client_of(one: &Server, other: &Server) -> Client {
+    let target = format!("ipv4:{},{}", one.target(), other.target());
+    Client::builder().target(target).no_tls().build().unwrap()
+}
+
 #[tokio::test]
 async fn the_next_address_is_tried() {
     let mut gone = Server::start();
     gone.stop();
     let server = Server::start();
-    let target = format!("ipv4:{},{}", gone.target(), server.target());
-    let client = Client::builder().target(target).no_tls().build().unwrap();
+    let client = client_of(&gone, &server);
     assert_eq!(client.get(&key()).await.unwrap().generation(), 1);
 }
 
 #[tokio::test]
 async fn calls_use_all_replicas_in_turn() {
     let (one, other) = (Server::start(), Server::start());
-    let target = format!("ipv4:{},{}", one.target(), other.target());
-    let client = Client::builder()
-        .target(target.as_str())
-        .no_tls()
-        .build()
-        .unwrap();
+    let client = client_of(&one, &other);
     for _ in 0..4 {
         client.get(&key()).await.unwrap();
     }
@@ -350,12 +350,7 @@ async fn calls_use_all_replicas_in_turn() {
 #[tokio::test]
 async fn a_replica_that_has_gone_is_left() {
     let (one, other) = (Server::start(), Server::start());
-    let target = format!("ipv4:{},{}", one.target(), other.target());
-    let client = Client::builder()
-        .target(target.as_str())
-        .no_tls()
-        .build()
-        .unwrap();
+    let client = client_of(&one, &other);
     for _ in 0..2 {
         client.get(&key()).await.unwrap();
     }

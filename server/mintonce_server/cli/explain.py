@@ -9,7 +9,7 @@ from typing import Final
 from mintonce_server.config import Settings, load, visible
 from mintonce_server.config.policy_file import read_policy
 from mintonce_server.core.errors import MintonceError
-from mintonce_server.core.key import TokenKey
+from mintonce_server.core.key import TokenKey, audience_names
 from mintonce_server.core.policy import Act, Misses, Policy
 
 ALLOWED: Final = 0
@@ -124,7 +124,7 @@ def policy_of(settings: Settings, path: Path) -> Policy:
 
 def audiences_of(key: TokenKey, settings: Settings) -> list[str]:
     """The names of the audiences that the key is for."""
-    return sorted(set(key.audience.split(" "))) if key.client in settings.with_several_audiences else [key.audience]
+    return sorted(set(audience_names(key.audience, several=key.client in settings.with_several_audiences)))
 
 
 def obstacles(key: TokenKey, settings: Settings) -> Iterator[str]:

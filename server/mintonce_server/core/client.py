@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from mintonce_server.core.errors import PermissionDenied, UnknownClient
-from mintonce_server.core.key import TokenKey
+from mintonce_server.core.key import TokenKey, audience_names
 from mintonce_server.core.ports import Issuer
 from mintonce_server.core.turns import Turns
 
@@ -39,7 +39,7 @@ class OAuthClient:
 
     def allows(self, audience: str) -> bool:
         """Whether a token may be for this audience, or for all of these."""
-        names = audience.split(" ") if self.has_several_audiences else [audience]
+        names = audience_names(audience, several=self.has_several_audiences)
         return ANY_AUDIENCE in self.audiences or all(name in self.audiences for name in names)
 
 
@@ -54,7 +54,7 @@ class Clients:
         client = self._by_name.get(key.client)
         if " " not in key.audience or client is None or not client.has_several_audiences:
             return key
-        return replace(key, audience=" ".join(sorted(set(key.audience.split(" ")))))
+        return replace(key, audience=" ".join(sorted(set(audience_names(key.audience, several=True)))))
 
     def for_key(self, key: TokenKey) -> OAuthClient:
         """The client that mints for a key. Raises UnknownClient or PermissionDenied."""

@@ -49,6 +49,11 @@ class TokenKey:
         return b",".join(b"%d:%s" % (len(part), part) for part in (text.encode() for text in parts))
 
 
+def audience_names(audience: str, *, several: bool) -> list[str]:
+    """The names in the audience of a key. `several`: its spaces separate names, and are not part of one."""
+    return audience.split(" ") if several else [audience]
+
+
 def is_scope(text: str) -> bool:
     """Whether it is one scope (RFC 6749, section 3.3)."""
     return bool(_SCOPE.fullmatch(text))

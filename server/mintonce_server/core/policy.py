@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from mintonce_server.core.key import audience_names
 from mintonce_server.core.patterns import Patterns
 
 MAX_DECISIONS: Final = 16_384
@@ -182,9 +183,8 @@ class Policy:
     def _each(self, question: _Question) -> list[_Question]:
         """One question for each audience."""
         act, client, audience, scopes, granted = question
-        if client not in self._with_several:
-            return [question]
-        return [(act, client, name, scopes, granted) for name in audience.split(" ")]
+        names = audience_names(audience, several=client in self._with_several)
+        return [(act, client, name, scopes, granted) for name in names]
 
     def may_administer(self, caller_name: str) -> bool:
         """Whether there is anything at all that the caller administers."""

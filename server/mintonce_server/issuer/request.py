@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from mintonce_server.common.oauth import OWN_PARAMETERS
 from mintonce_server.core.errors import IssuerRefused
-from mintonce_server.core.key import TokenKey, is_scope
+from mintonce_server.core.key import TokenKey, audience_names, is_scope
 from mintonce_server.issuer.auth import ClientProof
 from mintonce_server.issuer.options import AUDIENCE, JSON, AudienceParameter, Dialect, SeveralAudiences
 from mintonce_server.issuer.refusal import REFUSED_FOR
@@ -58,7 +58,7 @@ class Parameters:
 
     def audiences(self, key: TokenKey) -> tuple[str, ...]:
         """The names of the audiences that the key is for."""
-        return tuple(key.audience.split(" ")) if self.several_audiences != "no" else (key.audience,)
+        return tuple(audience_names(key.audience, several=self.several_audiences != "no"))
 
     def audience_scopes(self, key: TokenKey) -> tuple[str, ...]:
         """Scopes that stand for the audience. Raises NoScope: an audience must not bring other scopes along."""

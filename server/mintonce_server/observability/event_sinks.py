@@ -8,7 +8,7 @@ from typing import Final, Protocol, TypeGuard
 from mintonce_server.common.clock import Clock
 from mintonce_server.core import events
 from mintonce_server.core.errors import AuditUnavailable, MintonceError
-from mintonce_server.core.key import MAX_AUDIENCE
+from mintonce_server.core.key import MAX_AUDIENCE, audience_names
 from mintonce_server.core.text import printable
 from mintonce_server.observability.audit import AuditLog, MintRecord
 from mintonce_server.observability.journal import event_sink, guarded
@@ -93,7 +93,7 @@ class AudienceWarnings:
         asked, (_, granted) = event.key.audience, _granted(event, self._granted_of)
         if not asked or not granted or event.key.client in self._unchecked:
             return
-        names = asked.split(" ") if event.key.client in self._with_several else [asked]
+        names = audience_names(asked, several=event.key.client in self._with_several)
         if all(printable(name, MAX_AUDIENCE) in granted for name in names):
             return
         if self._is_due(event.key_hash):

@@ -22,7 +22,7 @@ pin_file() { # FILE ARGUMENTS…
     --no-annotate --custom-compile-command "make lock" ${UPGRADE:+--upgrade} --output-file "$file" "$@"
 }
 
-pin dev pyproject.toml --extra dev --extra httpx --extra requests --group build --group test --group lint --group bench
+pin dev pyproject.toml --extra dev --extra httpx --extra requests --extra tracing --group build --group test --group lint --group bench
 grep -v -- '--hash' requirements/dev.txt | sed 's/ \\$//' >"$scratch/same-versions.txt"
 pin run pyproject.toml --extra dev --group build -c "$scratch/same-versions.txt"
 pin server pyproject.toml --extra server -c "$scratch/same-versions.txt"

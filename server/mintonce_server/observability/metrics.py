@@ -111,7 +111,7 @@ class TokenMetrics:
         )
         self.refreshes_due = make.gauge("mintonce_refreshes_due", "Keys that are due and wait for their turn.")
         self.refreshes_running = make.gauge(
-            "mintonce_refreshes_running", "Keys that are being refreshed, of at most 16."
+            "mintonce_refreshes_running", "Keys that are being refreshed, of at most 128."
         )
         self.revalidation_age = make.gauge(
             "mintonce_revalidation_oldest_age_seconds",

@@ -3,7 +3,7 @@
 import asyncio
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import grpc
 import pytest
@@ -41,54 +41,62 @@ async def scrape(server: Replica, accept: str = "") -> Scrape:
     return Scrape(await asyncio.to_thread(read))
 
 
+EXPECTED: Final[tuple[tuple[str, dict[str, str], float], ...]] = (
+    ("rpc_server_call_duration_seconds_count", {"rpc_method": GET, "rpc_status_code": "OK"}, 4),
+    ("rpc_server_call_duration_seconds_count", {"rpc_method": GET, "rpc_status_code": "NOT_FOUND"}, 1),
+    ("rpc_server_call_duration_seconds_count", {"rpc_method": GET, "rpc_status_code": "INVALID_ARGUMENT"}, 1),
+    ("rpc_server_call_duration_seconds_count", {"rpc_method": "_OTHER"}, 1),
+    ("mintonce_tokens_served_total", {"client": "default", "origin": "mint"}, 2),
+    ("mintonce_tokens_served_total", {"client": "default", "origin": "memory"}, 2),
+    ("mintonce_calls_failed_total", {"reason": "UNKNOWN_CLIENT", "client": ""}, 1),
+    ("mintonce_calls_failed_total", {"reason": "INVALID_REQUEST", "client": ""}, 1),
+    ("mintonce_calls_failed_total", {"reason": "ROTATION_TOO_SOON", "client": "default"}, 1),
+    ("mintonce_mints_total", {"client": "default", "cause": "absent", "outcome": "minted"}, 1),
+    ("mintonce_mints_total", {"client": "default", "cause": "rejected", "outcome": "minted"}, 1),
+    ("mintonce_mints_total", {}, 2),
+    ("http_client_request_duration_seconds_count", {"http_response_status_code": "200"}, 2),
+    ("mintonce_commits_total", {"result": "ok"}, 2),
+    ("mintonce_rejections_total", {"client": "default", "result": "current"}, 1),
+    ("mintonce_rejections_total", {"client": "default", "result": "too_soon"}, 1),
+    ("mintonce_store_up", {}, 1),
+    ("mintonce_wake_subscriptions", {}, 1),
+    ("mintonce_wake_round_trip_seconds_count", {}, 3),
+    ("mintonce_rpcs_in_flight", {}, 0),
+)
+"""After `use`: name, labels and value."""
+
+
+async def use(target: str) -> list[str]:
+    """Calls that are answered, refused, unknown and unreadable. The tokens that came."""
+    async with AsyncTokenClient(target, timeout=10.0) as client:
+        got = [await client.get("default", AUDIENCE) for _ in range(3)]
+        await client.reject("default", AUDIENCE, generation=got[0].generation)
+        got.append(await client.get("default", AUDIENCE))
+        with pytest.raises(MintonceError):
+            await client.get("stranger", AUDIENCE)
+        with pytest.raises(MintonceError):
+            await client.reject("default", AUDIENCE, generation=got[-1].generation)
+    async with grpc.aio.insecure_channel(target) as channel:
+        for method, code in ((f"/{GET}", "INVALID_ARGUMENT"), ("/mintonce.v1.Nothing/Get", "UNIMPLEMENTED")):
+            call: Any = channel.unary_unary(method)
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await call(b"\xff\xff\xff")
+            assert refused.value.code().name == code
+    return [token.access_token for token in got]
+
+
 @pytest.mark.slow
 async def test_a_replica_counts_what_it_does(tmp_path: Path, settings: dict[str, str]) -> None:
-    """Calls that are answered, refused and unreadable; tokens; POSTs; the store; and no secret anywhere."""
-    tokens: list[str] = []
+    """Every call, token, POST and operation of the store; every metric is there; and no secret anywhere."""
     async with replica(tmp_path, {**settings, "HTTP__LISTEN": "127.0.0.1:0"}) as server:
-        async with AsyncTokenClient(server.target, timeout=10.0) as client:
-            got = [await client.get("default", AUDIENCE) for _ in range(3)]
-            tokens += [token.access_token for token in got]
-            await client.reject("default", AUDIENCE, generation=got[0].generation)
-            last = await client.get("default", AUDIENCE)
-            tokens.append(last.access_token)
-            with pytest.raises(MintonceError):
-                await client.get("stranger", AUDIENCE)
-            with pytest.raises(MintonceError):
-                await client.reject("default", AUDIENCE, generation=last.generation)
-        async with grpc.aio.insecure_channel(server.target) as channel:
-            for method, code in ((f"/{GET}", "INVALID_ARGUMENT"), ("/mintonce.v1.Nothing/Get", "UNIMPLEMENTED")):
-                call: Any = channel.unary_unary(method)
-                with pytest.raises(grpc.aio.AioRpcError) as refused:
-                    await call(b"\xff\xff\xff")
-                assert refused.value.code().name == code
-
+        tokens = await use(server.target)
         seen = await scrape(server)
         async with asyncio.timeout(20.0):
             while seen.value("mintonce_tokens_live", client="default") != 1:
                 seen = await scrape(server)
         open_metrics = await scrape(server, "application/openmetrics-text; version=1.0.0")
 
-    assert seen.value("rpc_server_call_duration_seconds_count", rpc_method=GET, rpc_status_code="OK") == 4
-    assert seen.value("rpc_server_call_duration_seconds_count", rpc_method=GET, rpc_status_code="NOT_FOUND") == 1
-    assert seen.value("rpc_server_call_duration_seconds_count", rpc_method=GET, rpc_status_code="INVALID_ARGUMENT") == 1
-    assert seen.value("rpc_server_call_duration_seconds_count", rpc_method="_OTHER") == 1
-    assert seen.value("mintonce_tokens_served_total", client="default", origin="mint") == 2
-    assert seen.value("mintonce_tokens_served_total", client="default", origin="memory") == 2
-    assert seen.value("mintonce_calls_failed_total", reason="UNKNOWN_CLIENT", client="") == 1
-    assert seen.value("mintonce_calls_failed_total", reason="INVALID_REQUEST", client="") == 1
-    assert seen.value("mintonce_calls_failed_total", reason="ROTATION_TOO_SOON", client="default") == 1
-    assert seen.value("mintonce_mints_total", client="default", cause="absent", outcome="minted") == 1
-    assert seen.value("mintonce_mints_total", client="default", cause="rejected", outcome="minted") == 1
-    assert seen.value("mintonce_mints_total") == 2
-    assert seen.value("http_client_request_duration_seconds_count", http_response_status_code="200") == 2
-    assert seen.value("mintonce_commits_total", result="ok") == 2
-    assert seen.value("mintonce_rejections_total", client="default", result="current") == 1
-    assert seen.value("mintonce_rejections_total", client="default", result="too_soon") == 1
-    assert seen.value("mintonce_store_up") == 1
-    assert seen.value("mintonce_wake_subscriptions") == 1
-    assert seen.value("mintonce_wake_round_trip_seconds_count") == 3
-    assert seen.value("mintonce_rpcs_in_flight") == 0
+    assert tuple((name, labels, seen.value(name, **labels)) for name, labels, _ in EXPECTED) == EXPECTED
     assert set(seen.families) >= {family.name for family in Metrics(["default"]).registry.collect()}
     assert open_metrics.text.endswith("# EOF\n")
     for secret in (*tokens, settings["CLIENT_SECRET"], AUDIENCE, "stranger"):

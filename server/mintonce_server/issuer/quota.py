@@ -26,8 +26,8 @@ _RATE_LIMITS: Final = ("x-ratelimit", "x-rate-limit", "ratelimit")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 _NUMBER = re.compile(r"[0-9]{1,16}")
 
-# RFC 9651: an item of a list is a string or a token, with parameters. Escapes in strings are not needed by names. There is
-# one way to match each text, so that no header takes long.
+# RFC 9651: an item of a list is a string or a token, with parameters. Escapes in strings are not needed by names.
+# There is one way to match each text, so that no header takes long.
 _PARAMETER = r'\s*;\s*[a-z*][a-z0-9_.*-]*(?:=(?:"[^"]*"|[^",;\s]+))?'
 _ITEM = re.compile(rf'\s*(?:"([^"]{{1,64}})"|([A-Za-z*][\w.:/*+-]{{0,63}}))((?:{_PARAMETER})*)\s*(?:,|$)', re.A)
 _INTEGER = re.compile(r";\s*([a-z*][a-z0-9_.*-]*)=([0-9]{1,16})\s*(?=;|$)")
@@ -88,7 +88,9 @@ def _items(text: str) -> Iterator[tuple[str, dict[str, int]]]:
         at = item.end()
         unit = _UNIT.search(item[3])
         if unit is None or unit[1] == _REQUESTS:
-            numbers = {name: number for name, value in _INTEGER.findall(item[3]) if (number := _number(value)) is not None}
+            numbers = {
+                name: number for name, value in _INTEGER.findall(item[3]) if (number := _number(value)) is not None
+            }
             items.append((item[1] or item[2], numbers))
     yield from items
 

@@ -19,6 +19,7 @@ from mintonce_server.api.tls import server_credentials
 from mintonce_server.common.clock import Clock
 from mintonce_server.core.broker import Broker
 from mintonce_server.core.supervise import Start
+from mintonce_server.core.usage import UsageCounter
 
 TOKEN_SERVICE = tokens_pb2.DESCRIPTOR.services_by_name["TokenService"].full_name
 ADMIN_SERVICE = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
@@ -32,11 +33,19 @@ _GRPC: Final[Any] = grpc  # the published types of handlers require type argumen
 class Server:
     """Serves a broker from `start` to `stop`."""
 
-    def __init__(self, broker: Broker, clock: Clock, options: ServerOptions, guards: Guards = OPEN_GUARDS) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        clock: Clock,
+        options: ServerOptions,
+        guards: Guards = OPEN_GUARDS,
+        usage: UsageCounter | None = None,
+    ) -> None:
+        """`usage`: counts the tokens that are served."""
         self._options = options
         authorizer = Authorizer(guards, clock, broker.key_hash)
-        tokens = TokenService(broker, clock, authorizer)
-        admin = AdminService(broker, clock, authorizer)
+        tokens = TokenService(broker, clock, authorizer, usage)
+        admin = AdminService(broker, clock, authorizer, usage)
 
         def listener(listen: str | None) -> Listener | None:
             """For callers."""

@@ -1,7 +1,7 @@
 """Budgets of tokens: what a client used, where the month leads, and whether waste is refused. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Self
@@ -23,7 +23,16 @@ USED_UP: Final = 1.0
 
 REJECT_INTERVAL: Final = 600.0
 """Seconds between two rejections of one key that count, once the budget is used up."""
+WARM_AGAIN: Final = 60.0
+"""Seconds at most until a key that is only kept warm is looked at again, while its refresh is refused."""
 _LEAD_MARGINS: Final = 1.5
+
+WasteRefused = Callable[[str], float | None]
+"""For a client's name: the seconds for which needless mints are refused, or None when they are not."""
+
+
+def never(_: str) -> None:
+    """Used without budgets."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

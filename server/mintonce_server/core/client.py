@@ -56,14 +56,19 @@ class Clients:
             return key
         return replace(key, audience=" ".join(sorted(set(audience_names(key.audience, several=True)))))
 
-    def for_key(self, key: TokenKey) -> OAuthClient:
-        """The client that mints for a key. Raises UnknownClient or PermissionDenied."""
-        client = self._by_name.get(key.client)
+    def named(self, name: str) -> OAuthClient:
+        """The client of this name. Raises UnknownClient."""
+        client = self._by_name.get(name)
         if client is None:
             raise UnknownClient(
-                f"no client is registered as '{key.client}'",
+                f"no client is registered as '{name}'",
                 remedy="Use a registered name, or register it: a [clients.NAME] table in the server's configuration.",
             )
+        return client
+
+    def for_key(self, key: TokenKey) -> OAuthClient:
+        """The client that mints for a key. Raises UnknownClient or PermissionDenied."""
+        client = self.named(key.client)
         if not client.allows(key.audience):
             raise PermissionDenied(
                 f"client '{key.client}' may not have tokens for this audience",

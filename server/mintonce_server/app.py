@@ -5,6 +5,7 @@ import random
 import signal
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
+from importlib.metadata import version
 
 from mintonce_server.api.authorize import Guards
 from mintonce_server.api.options import HANDSHAKE_SECONDS, IDLE_SECONDS, MAX_WASTED_CALLS, ServerOptions
@@ -14,10 +15,12 @@ from mintonce_server.config import ClientSettings, IssuerSettings, Settings
 from mintonce_server.core.broker import Broker, BrokerOptions
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.errors import AuditUnavailable, IssuerError, MintonceError, StoreUnavailable
+from mintonce_server.core.events import EventSink
 from mintonce_server.core.limits import QuotaOptions, Quotas
 from mintonce_server.core.ports import Issuer
 from mintonce_server.core.supervise import Supervisor
 from mintonce_server.core.turns import Turns
+from mintonce_server.core.usage import UsageCounter
 from mintonce_server.issuer.endpoint import TokenEndpoint
 from mintonce_server.issuer.identity import Asked, client_identity
 from mintonce_server.issuer.metadata import Metadata
@@ -25,7 +28,8 @@ from mintonce_server.issuer.options import EndpointOptions
 from mintonce_server.issuer.response import AUDIENCE_REMEDY, Grant, WrongAudience
 from mintonce_server.observability.audit import AuditLog, ReloadRecord, require_audit_file
 from mintonce_server.observability.audit_repeats import AuditRepeats
-from mintonce_server.observability.event_sinks import AudienceWarnings, sink_of
+from mintonce_server.observability.event_sinks import AudienceWarnings, fan_out, sink_of
+from mintonce_server.observability.journal import guarded
 from mintonce_server.observability.logs import get_logger
 from mintonce_server.observability.quiet import FaultLog, Reminder
 from mintonce_server.reload.access import AccessFiles, StoreAccess
@@ -60,7 +64,9 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         several = settings.with_several_audiences
         audiences = AudienceWarnings(_unchecked(settings), several, clock, granted_of, AUDIENCE_REMEDY)
         sink = sink_of(audit, audiences, granted_of, faults)
-        broker = Broker(store, clients, clock, sink, _broker_options(settings))
+        usage = _usage(settings, store, clock, sink)
+        sinks = fan_out(sink, guarded(usage.observe, faults))
+        broker = Broker(store, clients, clock, sinks, _broker_options(settings), waste_refused=usage.refused_for)
         files.notify(on_access=broker.recheck, on_credentials=broker.credentials_changed)
         guards = Guards(
             files.identify,
@@ -69,11 +75,12 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
             repeats.write if audit.is_on else None,
             files.identities,
         )
-        server = Server(broker, clock, _server_options(settings, files), guards)
+        server = Server(broker, clock, _server_options(settings, files), guards, usage)
         address = server.bind()
+        usage.listens_at(address)
         reloader = _reloader(files, audit, clock, faults)
         endless = broker.endless() | files.endless | server.endless() | store_access.endless(store)
-        endless |= {"reloading": reloader.run, "audit counts": repeats.run}
+        endless |= {"reloading": reloader.run, "audit counts": repeats.run, "usage": usage.run}
         async with Supervisor(clock, faults, random.Random()).running(endless):  # noqa: S311 - spreads restarts
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.check_now)
             try:
@@ -83,9 +90,16 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
                 ready(address)
                 await stopping.wait()
                 await _drain(server, broker, settings.drain_timeout)
+                await usage.close()
             finally:
                 await server.stop(grace=0.0)
     get_logger(__name__).info("stopped")
+
+
+def _usage(settings: Settings, store: RedisStore, clock: Clock, sink: EventSink) -> UsageCounter:
+    issuers = {name: client.issuer for name, client in settings.clients.items()}
+    rng = random.Random()  # noqa: S311 - spreads writes
+    return UsageCounter(store.usage, issuers, settings.budgets, clock, sink, rng, version=version("mintonce"))
 
 
 def _announce(settings: Settings, addresses: Mapping[str, str]) -> None:

@@ -11,6 +11,7 @@ from mintonce_server.api.listing import MAX_PAGE_SIZE, ListTurns, Page, page_siz
 from mintonce_server.api.usage import Lifetimes, month_of, not_counted, usage_message
 from mintonce_server.common.clock import Clock
 from mintonce_server.core.broker import Broker
+from mintonce_server.core.key import TokenKey
 from mintonce_server.core.policy import Act
 from mintonce_server.core.usage import UsageCounter
 
@@ -107,7 +108,7 @@ class AdminService:
         with self._authorizer.authorize(call, Act.ADMIN) as scope:
             scope.allow_usage(request.client)
             month = month_of(request)
-            self._broker.require_client(request.client)
+            self._broker.require_client(TokenKey.of(request.client, "").client)
             if self._usage is None:
                 raise not_counted()
             used, lifetimes = await self._usage.usage(request.client, month), Lifetimes()

@@ -20,6 +20,7 @@ from mintonce_server.common.clock import Clock
 from mintonce_server.core.broker import Broker
 from mintonce_server.core.supervise import Start
 from mintonce_server.core.usage import UsageCounter
+from mintonce_server.observability.call_meter import CallMeter
 
 TOKEN_SERVICE = tokens_pb2.DESCRIPTOR.services_by_name["TokenService"].full_name
 ADMIN_SERVICE = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
@@ -39,11 +40,13 @@ class Server:
         clock: Clock,
         options: ServerOptions,
         guards: Guards = OPEN_GUARDS,
+        meter: CallMeter | None = None,
         usage: UsageCounter | None = None,
     ) -> None:
         """`usage`: counts the tokens that are served."""
         self._options = options
-        authorizer = Authorizer(guards, clock, broker.key_hash)
+        meter = meter or CallMeter()
+        authorizer = Authorizer(guards, clock, broker.key_hash, meter)
         tokens = TokenService(broker, clock, authorizer, usage)
         admin = AdminService(broker, clock, authorizer, usage)
 
@@ -51,7 +54,7 @@ class Server:
             """For callers."""
             if listen is None:
                 return None
-            made = Listener(listen, options, clock, authorizer, (TOKEN_SERVICE, ADMIN_SERVICE))
+            made = Listener(listen, options, clock, authorizer, (TOKEN_SERVICE, ADMIN_SERVICE), meter)
             tokens_pb2_grpc.add_TokenServiceServicer_to_server(cast("Any", tokens), made.services)
             admin_pb2_grpc.add_AdminServiceServicer_to_server(cast("Any", admin), made.services)
             if options.reflection:
@@ -63,7 +66,7 @@ class Server:
         self._main = main
         self._bearer = listener(options.bearer_listen)
         self._probed = (
-            Listener(options.health_listen, options, clock, None, (TOKEN_SERVICE, ADMIN_SERVICE))
+            Listener(options.health_listen, options, clock, None, (TOKEN_SERVICE, ADMIN_SERVICE), meter)
             if options.health_listen
             else None
         )

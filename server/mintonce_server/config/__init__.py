@@ -6,6 +6,7 @@ from mintonce_server.config.issuer_types import ENVIRONMENT, is_header_value, pr
 from mintonce_server.config.issues import SettingsError, ValidationIssue
 from mintonce_server.config.load import load, load_explained
 from mintonce_server.config.models import (
+    HttpSettings,
     JwtIssuerSettings,
     LimitsSettings,
     LogSettings,
@@ -25,6 +26,7 @@ __all__ = [
     "TLS_FILE_OPTIONS",
     "BudgetSettings",
     "ClientSettings",
+    "HttpSettings",
     "IssuerSettings",
     "JwtIssuerSettings",
     "LimitsSettings",

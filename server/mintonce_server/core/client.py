@@ -43,6 +43,14 @@ class OAuthClient:
         return ANY_AUDIENCE in self.audiences or all(name in self.audiences for name in names)
 
 
+def unknown_client(name: str) -> UnknownClient:
+    """For a name that is not registered."""
+    return UnknownClient(
+        f"no client is registered as '{name}'",
+        remedy="Use a registered name, or register it: a [clients.NAME] table in the server's configuration.",
+    )
+
+
 class Clients:
     """The registered clients by name."""
 
@@ -60,10 +68,7 @@ class Clients:
         """The client of this name. Raises UnknownClient."""
         client = self._by_name.get(name)
         if client is None:
-            raise UnknownClient(
-                f"no client is registered as '{name}'",
-                remedy="Use a registered name, or register it: a [clients.NAME] table in the server's configuration.",
-            )
+            raise unknown_client(name)
         return client
 
     def for_key(self, key: TokenKey) -> OAuthClient:

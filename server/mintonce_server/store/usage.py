@@ -56,7 +56,8 @@ class RedisUsage:
                 ends=int(batch.month.ends * 1000),
                 minted=batch.minted,
                 counts=batch.counts,
-            )
+            ),
+            name="count",
         )
         with self._link.reading():
             return read_count(reply)
@@ -65,7 +66,7 @@ class RedisUsage:
         """This replica counts no more in this month."""
         name = self._name(client, month)
         reply = await self._link.run(
-            lambda: self._scripts.count(name, replica=replica, number=0, ttl=KEPT_MS, counts={})
+            lambda: self._scripts.count(name, replica=replica, number=0, ttl=KEPT_MS, counts={}), name="count"
         )
         with self._link.reading():
             read_count(reply)
@@ -75,7 +76,7 @@ class RedisUsage:
         if not months:
             return []
         names = [self._name(client, month) for client, month in months]
-        replies = await self._link.run(lambda: self._read(names, FIELDS))
+        replies = await self._link.run(lambda: self._read(names, FIELDS), name="usage")
         found: list[Usage | StoreUnavailable] = []
         for reply in replies:
             if isinstance(reply, Exception):
@@ -85,19 +86,32 @@ class RedisUsage:
                 found.append(usage_of(dict(zip(FIELDS, map(number_in, cast(list[object], reply)), strict=True))))
         return found
 
+    async def time(self) -> float:
+        """The store's clock, in seconds since 1970."""
+        reply = await self._link.run(self._time, name="usage")
+        with self._link.reading():
+            seconds, micros = cast("tuple[int, int]", reply)
+            return seconds + micros / 1_000_000
+
     async def beat(self, replica: ReplicaInfo) -> None:
         """Say that a replica runs."""
         fields = {"version": replica.version, "started": f"{replica.started:.0f}", "address": replica.address}
-        reply = await self._link.run(lambda: self._scripts.beat(replica.id, ttl=BEAT_MS, fields=fields))
+        reply = await self._link.run(lambda: self._scripts.beat(replica.id, ttl=BEAT_MS, fields=fields), name="beat")
         with self._link.reading():
             read_flag(reply)
 
     async def replicas(self) -> list[ReplicaInfo]:
         """The replicas that run, in the order of their ids."""
-        return await self._link.run(self._replicas, deadline=LIST_DEADLINE)
+        return await self._link.run(self._replicas, name="replicas", deadline=LIST_DEADLINE)
 
     def _name(self, client: str, month: Month) -> str:
         return self._link.names.month(self._hash.of_client(client), str(month))
+
+    async def _time(self) -> object:
+        async with self._link.client.pipeline(transaction=False) as pipeline:
+            pipeline.hget(self._link.names.replica("none"), "version")  # the clock of the server with this key
+            pipeline.time()
+            return (await pipeline.execute())[1]
 
     async def _read(self, names: Sequence[str], fields: Sequence[str]) -> list[object]:
         async with self._link.client.pipeline(transaction=False) as pipeline:

@@ -18,6 +18,7 @@ from mintonce_server.common.files import FileError, read_file, require_not_writa
 from mintonce_server.common.strict_toml import NotToml, parse_toml
 from mintonce_server.config.issues import (
     ALTERNATIVES,
+    BUDGET,
     DELIMITER,
     FILES,
     NAMED_SECTIONS,
@@ -256,7 +257,7 @@ def _note_origins(issues: Issues, values: dict[str, Any], path: SettingPath) -> 
     for name, value in values.items():
         here = (*path, name)
         issues.origins[here] = f"{issues.config}: {dotted(here)}"
-        if isinstance(value, dict) and len(here) < 3:  # deeper there are only values, such as those of `extra`
+        if isinstance(value, dict) and (len(here) < 3 or here[2:] == (BUDGET,)):  # else only values, as in `extra`
             _note_origins(issues, cast("dict[str, Any]", value), here)
 
 

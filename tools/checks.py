@@ -1,4 +1,4 @@
-"""Runs named checks, two at a time, and prints the output of those that fail. tools/lint.py has those of `make lint`."""
+"""Runs named checks, two at a time, and prints the output of those that fail."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ class Outcome(NamedTuple):
 def run(checks: Mapping[str, Sequence[str]], environ: Mapping[str, str], name: str) -> Outcome:
     """Runs one check. What it caches stays in this folder."""
     start = time.monotonic()
-    quiet = os.environ | {"NO_COLOR": "1", "BUF_CACHE_DIR": str(ROOT / ".cache" / "buf")} | environ
+    quiet = {**os.environ, "NO_COLOR": "1", "BUF_CACHE_DIR": str(ROOT / ".cache" / "buf"), **environ}
     done = subprocess.run(
         checks[name],
         cwd=ROOT,
@@ -43,7 +43,7 @@ def run(checks: Mapping[str, Sequence[str]], environ: Mapping[str, str], name: s
 def run_all(title: str, checks: Mapping[str, Sequence[str]], environ: Mapping[str, str], names: Sequence[str]) -> int:
     """0 if every check passed; 2 for a check that does not exist. No names: all of them.
 
-    A check that passes and has left something out says so in a line that begins with its name and ends up here.
+    What a check that passes says in lines with "left out" is printed, too.
     """
     names = names or list(checks)
     unknown = [name for name in names if name not in checks]
@@ -60,5 +60,6 @@ def run_all(title: str, checks: Mapping[str, Sequence[str]], environ: Mapping[st
             else:
                 left_out = [line for line in outcome.output.splitlines() if "left out" in line]
                 print("".join(f"  {line}\n" for line in left_out), end="", flush=True)
-    print(f"{title}: {len(names) - len(failed)} passed, {len(failed)} failed{': ' if failed else ''}{', '.join(failed)}")
+    which = f": {', '.join(failed)}" if failed else ""
+    print(f"{title}: {len(names) - len(failed)} passed, {len(failed)} failed{which}")
     return bool(failed)

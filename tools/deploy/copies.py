@@ -1,4 +1,4 @@
-"""Checks that the chart's copies of rules and dashboards are what deploy/ has: a chart can only read files in its own folder.
+"""Checks that the chart has the same rules and dashboards as deploy/. A chart can only read files in its own folder.
 
 `python -m deploy.copies --write` copies them again.
 """

@@ -13,7 +13,8 @@ PYTHON = sys.executable
 DEPLOY = ".venv-deploy/bin/python"
 """Where requirements/deploy.txt is installed: kubernetes-validate and what it needs."""
 
-# A new check is a line here: its name, and the command that ends with 0 if all is well. `-m deploy.x` is tools/deploy/x.py.
+# A new check is a line here: its name, and a command that ends with 0 if all is well. `-m deploy.x` runs
+# tools/deploy/x.py.
 CHECKS: Mapping[str, list[str]] = {
     "copies": [PYTHON, "-m", "deploy.copies"],
 }

@@ -1,0 +1,173 @@
+"""The composition root: builds the service from its settings, runs it, drains it, stops it."""
+
+import asyncio
+import random
+import signal
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+
+from mintonce_server.api.authorize import Guards
+from mintonce_server.api.server import Server
+from mintonce_server.app.http import http_listening
+from mintonce_server.app.issuers import clients_of, identities_of
+from mintonce_server.app.options import broker_options, quota_options, server_options
+from mintonce_server.app.reloading import reloader_of
+from mintonce_server.app.telemetry import Telemetry
+from mintonce_server.common.clock import Clock, SystemClock
+from mintonce_server.config import Settings
+from mintonce_server.core.broker import Broker
+from mintonce_server.core.errors import MintonceError, StoreUnavailable
+from mintonce_server.core.limits import Quotas
+from mintonce_server.core.supervise import Supervisor
+from mintonce_server.issuer.response import AUDIENCE_REMEDY, Grant, WrongAudience
+from mintonce_server.observability.audit import AuditLog, require_audit_file
+from mintonce_server.observability.audit_repeats import AuditRepeats
+from mintonce_server.observability.event_sinks import AudienceWarnings, sink_of
+from mintonce_server.observability.logs import get_logger
+from mintonce_server.observability.quiet import FaultLog
+from mintonce_server.observability.store_meter import StoreMeter
+from mintonce_server.reload.access import AccessFiles, StoreAccess
+from mintonce_server.reload.issuer_files import client_credentials, issuer_sources
+from mintonce_server.store.check import check_store
+from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
+from mintonce_server.store.redis import RedisStore, Resealed
+from mintonce_server.store.survey import StoreReport
+
+_WAKE_REMEDY = (
+    "Normal during a rolling update. Otherwise check which programs publish to {prefix}:wake in Redis, and that all "
+    "replicas have the same index_key. Meanwhile waiting calls poll the store."
+)
+
+
+async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[str], None]) -> None:
+    """Serve until `stopping` is set, then drain. `ready` gets the address once calls are answered.
+
+    Raises OSError if the address is in use. Background tasks that fail are restarted.
+    """
+    clock = SystemClock()
+    faults = FaultLog(clock, get_logger(__name__))
+    faults.watch(asyncio.get_running_loop())
+    async with AsyncExitStack() as parts:
+        telemetry = Telemetry(settings, clock)
+        files = AccessFiles(settings, clock, on_request=telemetry.requests)
+        audit = parts.enter_context(AuditLog(settings.audit_file, clock, telemetry.audit))
+        repeats = parts.enter_context(closing(AuditRepeats(audit.write, clock, settings.audit_interval)))
+        store_access = StoreAccess(settings, files, clock)
+        store = await parts.enter_async_context(store_of(settings, clock, files.keyring, telemetry.store))
+        clients = await parts.enter_async_context(clients_of(settings, clock, files, telemetry.requests))
+        sink = sink_of(audit, _audience_warnings(settings, clock), granted_of, faults, telemetry.events)
+        broker = Broker(store, clients, clock, sink, broker_options(settings))
+        files.notify(on_access=broker.recheck, on_credentials=broker.credentials_changed)
+        quotas, record = Quotas(quota_options(settings), clock), repeats.write if audit.is_on else None
+        guards = Guards(files.identify, files.policy, quotas, record, files.identities)
+        server = Server(broker, clock, server_options(settings, files), guards, telemetry.calls)
+        address = server.bind()
+        reloader = reloader_of(files, audit, clock, faults, telemetry.reloaded)
+        http = await parts.enter_async_context(http_listening(settings, files, telemetry.metrics, clock, {}))
+        endless = broker.endless() | files.endless | server.endless() | store_access.endless(store)
+        endless |= telemetry.follow(broker, files, reloader)
+        endless |= {"reloading": reloader.run, "audit counts": repeats.run}
+        async with Supervisor(clock, faults, random.Random()).running(endless):  # noqa: S311 - spreads restarts
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.check_now)
+            try:
+                await server.start()
+                _announce(settings, {"listen": address, **server.further_addresses, **http})
+                await _try_store(store)
+                ready(address)
+                await stopping.wait()
+                await _drain(server, broker, settings.drain_timeout)
+            finally:
+                await server.stop(grace=0.0)
+    get_logger(__name__).info("stopped")
+
+
+def _audience_warnings(settings: Settings, clock: Clock) -> AudienceWarnings:
+    """Not for clients whose tokens may be for any audience."""
+    off = {name for name, issuer in settings.issuers.items() if issuer.audience_check == "off"}
+    unchecked = [name for name, client in settings.clients.items() if client.issuer in off]
+    return AudienceWarnings(unchecked, settings.with_several_audiences, clock, granted_of, AUDIENCE_REMEDY)
+
+
+def _announce(settings: Settings, addresses: Mapping[str, str]) -> None:
+    names = sorted(settings.clients)
+    get_logger(__name__).info("serving", **addresses, store=settings.redis.safe_url, clients=names)
+
+
+async def prove_store(settings: Settings) -> StoreReport:
+    """Run the service's operations in the store, for `mintonced check`. Problems are in the result, not raised."""
+    try:
+        keyring = AccessFiles(settings, SystemClock()).keyring()
+    except MintonceError:  # reported by try_files
+        keyring = FIXED_KEYRING
+    return await check_store(
+        settings.redis.url.reveal(), keyring.index_key, settings.redis.timeout, settings.redis.prefix
+    )
+
+
+async def try_files(settings: Settings) -> None:
+    """Load all files that control access, and try the audit log, for `mintonced check`. Raises MintonceError."""
+    clock = SystemClock()
+    files = AccessFiles(settings, clock)
+    StoreAccess(settings, files, clock)
+    for name, issuer in settings.issuers.items():
+        issuer_sources(name, issuer, files)
+    for name, client in settings.clients.items():
+        client_credentials(name, client, files)
+    if settings.audit_file is not None:
+        require_audit_file(settings.audit_file)
+
+
+async def reseal(settings: Settings) -> Resealed:
+    """Seal all tokens in the store with the newest key, for `mintonced reseal`. Raises MintonceError."""
+    clock = SystemClock()
+    async with store_of(settings, clock, AccessFiles(settings, clock).keyring) as store:
+        return await store.reseal()
+
+
+async def _drain(server: Server, broker: Broker, grace: float) -> None:
+    """Let calls and mints in progress finish; end watches with a status that makes clients reconnect elsewhere."""
+    get_logger(__name__).info("draining", grace=grace)
+    await server.drain()
+    broker.drain()
+    await server.stop(grace)
+    await broker.close(grace)
+
+
+async def _try_store(store: RedisStore) -> None:
+    """Log if the store is unavailable at the start. The service starts all the same, as in an outage."""
+    try:
+        await store.ping()
+    except StoreUnavailable as error:
+        cause = await store.diagnose(error)
+        get_logger(__name__).warning("store_unavailable", detail=str(cause), remedy=cause.remedy)
+
+
+@asynccontextmanager
+async def store_of(
+    settings: Settings, clock: Clock, keyring: Callable[[], Keyring], meter: StoreMeter | None = None
+) -> AsyncGenerator[RedisStore]:
+    """The store that the settings name."""
+    log = get_logger(__name__)
+    identities, prefix = identities_of(settings), settings.redis.prefix
+    store = RedisStore.connect(
+        settings.redis.url.reveal(),
+        prefix=prefix,
+        clock=clock,
+        keyring=keyring,
+        identities=identities,
+        lease_seconds=settings.lease_ttl,
+        deadline=settings.redis.timeout,
+        meter=meter,
+        on_error=lambda error: log.warning("wakes_interrupted", detail=str(error), remedy=error.remedy),
+        on_dropped=lambda count: log.warning("wake_dropped", count=count, remedy=_WAKE_REMEDY.format(prefix=prefix)),
+        on_unreadable=lambda key_hash, what: log.error("record_unreadable", key_hash=key_hash, detail=what),
+    )
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def granted_of(error: MintonceError | None) -> Grant | None:
+    """What the issuer granted with a token that was refused because of its audience."""
+    return error.grant if isinstance(error, WrongAudience) else None

@@ -16,6 +16,9 @@ DEPLOY = ".venv-deploy/bin/python"
 # A new check is a line here: its name, and a command that ends with 0 if all is well. `-m deploy.x` runs
 # tools/deploy/x.py.
 CHECKS: Mapping[str, list[str]] = {
+    "rules": [PYTHON, "-m", "deploy.rules"],
+    "dashboards": [PYTHON, "-m", "deploy.dashboards"],
+    "unit": [PYTHON, "-m", "deploy.unit"],
     "copies": [PYTHON, "-m", "deploy.copies"],
 }
 

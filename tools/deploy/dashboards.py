@@ -137,7 +137,8 @@ def stale(folder: Path = FOLDER) -> list[str]:
         path = folder / f"{name}.json"
         if path.exists() and path.read_text() != text(name):
             found.append(
-                f"deploy/grafana/{name}.json is out of date: PYTHONPATH=tools .venv/bin/python -P -m deploy.dashboards --write"
+                f"deploy/grafana/{name}.json is out of date: "
+                "PYTHONPATH=tools .venv/bin/python -P -m deploy.dashboards --write"
             )
     return found
 

@@ -21,9 +21,9 @@ class ClientTally:
 
     held: int = 0
     live: int = 0
-    overdue: int = 0
     watchers: int = 0
     ends: dict[bool, float] = field(default_factory=lambda: {True: float("inf"), False: float("inf")})
+    overdue: int = 0
 
 
 @dataclass(slots=True)

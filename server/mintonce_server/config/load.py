@@ -33,6 +33,7 @@ from mintonce_server.config.models import (
     Settings,
     TlsSettings,
 )
+from mintonce_server.config.placeholders import Credentials
 from mintonce_server.config.sources import CONFIG, ConfigFileSource, EnvironmentSource, ResolvingSource
 from mintonce_server.config.types import CUSTOM_ERROR
 from mintonce_server.core.secret import Secret
@@ -74,7 +75,7 @@ def load_explained(
     if config is None and environ.get(CONFIG):
         config = Path(environ[CONFIG])
     issues = Issues()
-    file = ConfigFileSource(Settings, config, issues)
+    file = ConfigFileSource(Settings, config, Credentials(environ, issues), issues)
     environment = EnvironmentSource(Settings, environ, file.values, issues)
     resolving = ResolvingSource(Settings, issues)
     settings = _validated(issues, environment, file, resolving)

@@ -102,6 +102,11 @@ class TokenMetrics:
             "When the first live token of the client ends; +Inf: none. wanted: callers use it, or it is kept warm.",
             "client", "wanted",
         )  # fmt: skip
+        self.overdue = make.gauge(
+            "mintonce_tokens_overdue",
+            "Keys in use without a successor: half of the time between refresh and end has passed, or the token ended.",
+            "client",
+        )
         self.watchers = make.gauge("mintonce_watchers", "Watches that follow keys of the client.", "client")
         self.refresh_lag = make.histogram(
             "mintonce_refresh_lag_seconds", "How late a refresh began after it was due.", LAGS

@@ -103,7 +103,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- mergeOverwrite $own (deepCopy .Values.config) | toYaml -}}
 {{- end -}}
 
-{{/* The port of a setting such as 0.0.0.0:50051; empty for none. Arguments: the address, and the port of a ConfigMap of your own. */}}
+{{/* The port of an address such as 0.0.0.0:50051; empty for none. */}}
 {{- define "mintonce.port" -}}
 {{- with . -}}{{- regexFind "[0-9]+$" . -}}{{- end -}}
 {{- end -}}

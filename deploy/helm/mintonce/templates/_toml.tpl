@@ -28,8 +28,12 @@ A string, number or truth value of JSON is one of TOML, too.
 {{- $value := get $.table $key }}
 {{- if kindIs "map" $value }}
 {{- $path := append $.path (include "mintonce.toml.key" $key) }}
+{{- $own := 0 }}
+{{- range $value }}{{ if not (kindIs "map" .) }}{{ $own = add1 $own }}{{ end }}{{ end }}
+{{- if $own }}
 
 [{{ join "." $path }}]
+{{- end }}
 {{- include "mintonce.toml.table" (dict "path" $path "table" $value) }}
 {{- end }}
 {{- end }}

@@ -19,6 +19,9 @@
 {{- fail "config.health_listen is missing: the probes need it." -}}
 {{- end -}}
 {{- end -}}
+{{- if and .Values.metrics.podMonitor.enabled (not (include "mintonce.ports" . | fromJson).http) -}}
+{{- fail "metrics.podMonitor.enabled, and config.http.listen is not set: there is nothing to scrape." -}}
+{{- end -}}
 {{- if and .Values.tls.certManager.enabled (not .Values.tls.certManager.issuerRef.name) -}}
 {{- fail "tls.certManager.issuerRef.name is missing: name an Issuer or ClusterIssuer of cert-manager." -}}
 {{- end -}}

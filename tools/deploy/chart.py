@@ -45,7 +45,17 @@ def render() -> dict[str, list[Path]]:
 def kubernetes(version: str, files: list[Path]) -> Iterator[str]:
     """What kubernetes-validate finds. A kind that it does not know is kubeconform's."""
     python = ROOT / ".venv-deploy" / "bin" / "python"
-    command = [python, "-m", "kubernetes_validate", "--strict", "--quiet", "--no-warn", "-k", version, *map(str, files)]
+    command = [
+        str(python),
+        "-m",
+        "kubernetes_validate",
+        "--strict",
+        "--quiet",
+        "--no-warn",
+        "-k",
+        version,
+        *map(str, files),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode:
         yield f"kubernetes-validate {version}:\n{done.stdout}{done.stderr}"
@@ -65,7 +75,7 @@ def custom(files: list[Path]) -> Iterator[str]:
         if not copies:
             continue
         location = f"{SCHEMAS}/{{{{ .ResourceKind }}}}{{{{ .KindSuffix }}}}.json"
-        command = [program, "-strict", "-schema-location", location, *copies]
+        command = [str(program), "-strict", "-schema-location", location, *map(str, copies)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         if done.returncode:
             yield f"kubeconform, {path.name}:\n{done.stdout}{done.stderr}"
@@ -109,7 +119,11 @@ def _strict(schema: object) -> object:
     if found.get("x-kubernetes-int-or-string"):
         found.pop("type", None)
         found["anyOf"] = [{"type": "integer"}, {"type": "string"}]
-    if found.get("type") == "object" and "properties" in found and not found.get("x-kubernetes-preserve-unknown-fields"):
+    if (
+        found.get("type") == "object"
+        and "properties" in found
+        and not found.get("x-kubernetes-preserve-unknown-fields")
+    ):
         found.setdefault("additionalProperties", False)
     return found
 
@@ -127,7 +141,9 @@ def main() -> int:
         print(f"chart: left out, because {why}")
         files = {version: sorted(PLAIN.glob("*.yaml")) for version in VERSIONS}
     with ThreadPoolExecutor(max_workers=2) as pool:
-        complaints += [text for found in pool.map(lambda item: list(kubernetes(*item)), files.items()) for text in found]
+        complaints += [
+            text for found in pool.map(lambda item: list(kubernetes(*item)), files.items()) for text in found
+        ]
     newest = files.get(VERSIONS[0], [])
     try:
         complaints += custom(newest)

@@ -16,6 +16,9 @@ DEPLOY = ".venv-deploy/bin/python"
 # A new check is a line here: its name, and a command that ends with 0 if all is well. `-m deploy.x` runs
 # tools/deploy/x.py.
 CHECKS: Mapping[str, list[str]] = {
+    "chart": [PYTHON, "-m", "deploy.chart"],
+    "tests": [PYTHON, "-m", "pytest", "-q", "--color=no", "tools/deploy/tests"],
+    "values": [PYTHON, "-m", "deploy.values"],
     "copies": [PYTHON, "-m", "deploy.copies"],
 }
 

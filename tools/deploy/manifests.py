@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -27,11 +28,16 @@ Manifest = dict[str, Any]
 
 def read_yaml(text: str) -> list[Any]:
     """The documents in it, without empty ones. PyYAML is in .venv-deploy, with what else reads manifests."""
+    return cast("list[Any]", json.loads(_as_json(text)))
+
+
+@cache
+def _as_json(text: str) -> str:
     python = ROOT / ".venv-deploy" / "bin" / "python"
     done = subprocess.run([python, "-c", _TO_JSON], input=text, capture_output=True, text=True, check=False, timeout=60)
     if done.returncode:
         raise ValueError(f"this is not YAML: {done.stderr}")
-    return cast("list[Any]", json.loads(done.stdout))
+    return done.stdout
 
 
 def ways() -> list[Path]:
@@ -53,6 +59,11 @@ def rendered(values: Sequence[Path], more: Sequence[str] = ()) -> list[Manifest]
 
 def run_helm(arguments: Sequence[str]) -> str:
     """What it says. Raises RenderError with what it complains of."""
+    return _said(tuple(arguments))
+
+
+@cache
+def _said(arguments: tuple[str, ...]) -> str:
     done = subprocess.run([helm(), *arguments], capture_output=True, text=True, check=False, timeout=60)
     if done.returncode:
         raise RenderError(f"{done.stdout}{done.stderr}")

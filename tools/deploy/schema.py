@@ -37,7 +37,7 @@ _RULE: Final[Schema] = {
     "properties": {
         "name": {"type": "string"},
         "may": {"type": "array", "items": {"enum": ["get", "watch", "reject", "admin"]}},
-        **{name: _TEXTS for name in ("callers", "clients", "audiences", "scopes")},
+        **dict.fromkeys(("callers", "clients", "audiences", "scopes"), _TEXTS),
     },
 }
 _PORTS: Final[Schema] = {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 65535}}
@@ -83,7 +83,23 @@ def config(rows: list[Row]) -> Schema:
     for row in rows:
         if row.name not in _SECRET:
             _place(root, tuple(row.name.split(".")), _of_setting(row.type))
-    return root
+    return _or_null(root)
+
+
+def _or_null(schema: Schema) -> Schema:
+    """The same, with null allowed for each part: in Helm's values it takes away what other values set."""
+    found = dict(schema)
+    if "enum" in found:
+        found["enum"] = [*found["enum"], None]
+    if isinstance(kind := found.get("type"), str):
+        found["type"] = [kind, "null"]
+    elif kind is not None:
+        found["type"] = [*kind, "null"]
+    if "properties" in found:
+        found["properties"] = {name: _or_null(part) for name, part in found["properties"].items()}
+        if isinstance(found["additionalProperties"], dict):
+            found["additionalProperties"] = _or_null(found["additionalProperties"])
+    return found
 
 
 def _of_setting(kind: str) -> Schema:

@@ -28,8 +28,9 @@ A string, number or truth value of JSON is one of TOML, too.
 {{- $value := get $.table $key }}
 {{- if kindIs "map" $value }}
 {{- $path := append $.path (include "mintonce.toml.key" $key) }}
-{{- $own := 0 }}
-{{- range $value }}{{ if not (kindIs "map" .) }}{{ $own = add1 $own }}{{ end }}{{ end }}
+{{- /* A table that holds only tables needs no line of its own. */}}
+{{- $own := empty $value }}
+{{- range $value }}{{ if not (kindIs "map" .) }}{{ $own = true }}{{ end }}{{ end }}
 {{- if $own }}
 
 [{{ join "." $path }}]

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 
 from checks import ROOT, run_all
+from deploy.programs import install
 
 PYTHON = sys.executable
 DEPLOY = ".venv-deploy/bin/python"
@@ -25,6 +26,7 @@ CHECKS: Mapping[str, list[str]] = {
 
 def main() -> int:
     """0 if every check passed; 2 for a check that does not exist."""
+    install()  # before the checks, which run two at a time
     # Safe: the folder deploy/ of the repository must not be found in the place of tools/deploy.
     return run_all("lint-deploy", CHECKS, {"PYTHONPATH": str(ROOT / "tools"), "PYTHONSAFEPATH": "1"}, sys.argv[1:])
 

@@ -11,6 +11,8 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -51,6 +53,14 @@ CRDS: Final = (
 
 class CannotBeHad(Exception):
     """This machine lacks what the program comes by. The text completes a sentence after "because"."""
+
+
+def install() -> None:
+    """Installs what can be had, both at a time: one waits for the network while the other compiles."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for waiting in [pool.submit(helm), pool.submit(kubeconform)]:
+            with suppress(CannotBeHad):  # the checks say what they leave out
+                waiting.result()
 
 
 def helm() -> Path:

@@ -1,6 +1,6 @@
 """Makes what follows from the chart's values.yaml: values.schema.json, and the table in README.md. Checks both.
 
-`python -m deploy.values --write` writes them. Comments in values.yaml are the texts. Names of settings come from the
+`make deploy-files` writes them. Comments in values.yaml are the texts. Names of settings come from the
 server, so that a misspelt one is refused before it is installed.
 """
 
@@ -96,7 +96,7 @@ def main() -> int:
         if sys.argv[1:] == ["--write"]:
             path.write_text(content)
         elif not path.exists() or path.read_text() != content:
-            complaints.append(f"{path} is not current: PYTHONPATH=tools .venv/bin/python -P -m deploy.values --write")
+            complaints.append(f"{path} is not current: make deploy-files")
     print("\n".join(complaints))
     return bool(complaints)
 

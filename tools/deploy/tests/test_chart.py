@@ -82,7 +82,8 @@ def test_the_grace_period_covers_the_drain(drain: str, before: int, seconds: int
 
     spec = made["spec"]["template"]["spec"]
     assert spec["terminationGracePeriodSeconds"] == seconds
-    assert spec["containers"][0]["lifecycle"]["preStop"] == {"sleep": {"seconds": before}}
+    waits = {"lifecycle": {"preStop": {"sleep": {"seconds": before}}}} if before else {}
+    assert {name: part for name, part in spec["containers"][0].items() if name == "lifecycle"} == waits
 
 
 def test_the_number_of_replicas_belongs_to_the_autoscaler_when_there_is_one() -> None:

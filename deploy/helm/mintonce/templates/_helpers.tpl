@@ -36,7 +36,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end -}}
 
 {{- define "mintonce.image" -}}
-{{- $repository := required "image.repository is required. No image is published: build it with `docker build -f server/Dockerfile`, and push it to your registry." .Values.image.repository -}}
+{{- $repository := required "image.repository is required. No image is published yet: build it with `docker build -f server/Dockerfile`, and push it to your registry." .Values.image.repository -}}
 {{- $registry := .Values.global.imageRegistry | default .Values.image.registry -}}
 {{- $name := ternary (printf "%s/%s" $registry $repository) $repository (ne $registry "") -}}
 {{- if .Values.image.digest -}}

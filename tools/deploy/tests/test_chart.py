@@ -102,7 +102,7 @@ def test_a_new_policy_restarts_nothing_and_new_settings_do() -> None:
     """The server reads the policy again by itself."""
     before = deployment(BY_TOKEN)["spec"]["template"]
     assert deployment(BY_TOKEN, "--set", "policy.rules[0].name=other")["spec"]["template"] == before
-    assert deployment(BY_TOKEN, "--set", "config.drain_timeout=11")["spec"]["template"] != before
+    assert deployment(BY_TOKEN, "--set", "config.log.level=debug")["spec"]["template"] != before
 
 
 def test_the_network_policy_opens_what_is_needed() -> None:

@@ -82,6 +82,7 @@ def manifests_for(directory: Path, issuer: PracticeIssuer, keys_url: str) -> lis
     return rendered([BY_TOKEN, values])
 
 
+@pytest.mark.slow
 async def test_a_service_account_gets_its_first_token(
     tmp_path: Path, cluster: Authority, signer: Signer, keys_url: str
 ) -> None:

@@ -25,7 +25,7 @@ ARGS ?=
 ONLY ?=
 
 # Variables of the shell that would lead pip or Python elsewhere.
-unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
+unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH PIP_USER PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -40,9 +40,16 @@ GrantedOf = Callable[[MintonceError | None], Granted | None]
 
 
 def sink_of(
-    audit: AuditLog, audiences: "AudienceWarnings", granted_of: GrantedOf, faults: FaultLog
+    audit: AuditLog,
+    audiences: "AudienceWarnings",
+    granted_of: GrantedOf,
+    faults: FaultLog,
+    *others: events.EventSink,
 ) -> events.EventSink:
-    """Never raises. An exception in one part does not keep the event from the others."""
+    """Never raises. An exception in one part does not keep the event from the others.
+
+    `others`: metrics, for example.
+    """
     journal = guarded(event_sink(get_logger("mintonce")), faults)
 
     def look_at_posts(event: events.Event) -> None:
@@ -53,15 +60,15 @@ def sink_of(
         if audit.is_on and _is_post(event):
             _audit_mint(audit, event, granted_of)
 
-    warnings, posts = guarded(look_at_posts, faults), guarded(audit_posts, faults)
+    parts = [journal, guarded(look_at_posts, faults), guarded(audit_posts, faults)]
+    parts += [guarded(other, faults) for other in others]
 
     def sink(event: events.Event) -> None:
         if isinstance(event, events.Unforeseen):
             faults(event.where, event.error, event.key_hash)
             return
-        journal(event)
-        warnings(event)
-        posts(event)
+        for part in parts:
+            part(event)
 
     return sink
 

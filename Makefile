@@ -25,11 +25,11 @@ ARGS ?=
 ONLY ?=
 
 # Variables of the shell that would lead pip or Python elsewhere.
-unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
+unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH PIP_USER PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-all clients conformance mutants lint lint-deploy format gen bench chaos attack soak simulate interop house audit lock proto-baseline readme docs man up down clean
+.PHONY: help setup run test test-all clients conformance mutants lint lint-deploy deploy-files format gen bench chaos attack soak simulate interop house audit lock proto-baseline readme docs man up down clean
 
 help: ## List the targets
 	@echo "Usage: make TARGET"
@@ -69,6 +69,10 @@ lint: setup $(GEN_BIN)/.installed ## Check style, types, imports, protos, sizes,
 
 lint-deploy: setup $(DEPLOY_BIN)/.installed ## Check deploy/: the Helm chart for three Kubernetes versions, rules, dashboards, the unit (ONLY="chart schema")
 	@PYTHONPATH=tools PYTHONSAFEPATH=1 $(BIN)/python -m deploy.lint $(ONLY)
+
+deploy-files: setup $(DEPLOY_BIN)/.installed ## Renew what the chart has from elsewhere: rules, dashboards, its schema, the table of its README
+	@PYTHONPATH=tools PYTHONSAFEPATH=1 $(BIN)/python -m deploy.copies --write
+	@PYTHONPATH=tools PYTHONSAFEPATH=1 $(BIN)/python -m deploy.values --write
 
 format: setup ## Format the code, and fix what ruff can fix
 	@$(BIN)/ruff check --quiet --fix-only .

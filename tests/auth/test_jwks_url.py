@@ -17,6 +17,7 @@ from mintonce_server.auth.jwks import MAX_BYTES, JwksError, JwksUrl, Pace, trust
 from mintonce_server.auth.jwt import JwtIssuer
 from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.errors import Unauthenticated
+from mintonce_server.core.secret import Secret
 from support.certificates import Authority
 from support.clocks import ManualClock
 from support.jwts import AUDIENCE, ISSUER, SUBJECT, Signer, claims
@@ -35,6 +36,7 @@ class Shown:
     body: bytes = field(default_factory=OLD.jwks)
     status: int = 200
     silent: bool = False
+    bearer: str = ""
     asked: int = 0
     url: str = ""
 
@@ -54,7 +56,8 @@ class Handler(BaseHTTPRequestHandler):
         # As the servers of all the large issuers do.
         zipped = "gzip" in self.headers.get("Accept-Encoding", "")
         body = gzip.compress(shown.body) if zipped else shown.body
-        self.send_response(shown.status if self.path == "/keys" else 200)
+        knows_us = not shown.bearer or self.headers.get_all("Authorization") == [f"Bearer {shown.bearer}"]
+        self.send_response(401 if not knows_us else shown.status if self.path == "/keys" else 200)
         self.send_header("Content-Length", str(len(body)))
         if shown.status == 302:
             self.send_header("Location", "/elsewhere")
@@ -94,8 +97,11 @@ class Source:
     def __init__(self, url: str, ca: Path, pace: Pace) -> None:
         self.troubles: asyncio.Queue[JwksError] = asyncio.Queue()
         self.ca = ca
+        self.bearer = "first"
         verify = lambda: trusting(self.ca.read_bytes())  # noqa: E731 - a function in one line
-        self.keys = Watched(url, clock=SystemClock(), verify=verify, on_error=self.troubles.put_nowait, pace=pace)
+        bearer = lambda: Secret(self.bearer)  # noqa: E731 - a function in one line
+        told = self.troubles.put_nowait
+        self.keys = Watched(url, clock=SystemClock(), verify=verify, bearer=bearer, on_error=told, pace=pace)
 
     def identify(self, signer: Signer) -> str:
         issuer = JwtIssuer(
@@ -170,6 +176,19 @@ async def test_the_keys_come_by_themselves(running: Running) -> None:
 
         await source.knows(OLD)
         assert source.identify(OLD) == f"jwt:k8s:{SUBJECT}"
+
+
+async def test_a_url_may_want_a_bearer(running: Running, shown: Shown) -> None:
+    """As the API server of Kubernetes does. The bearer of that moment is sent, and a refused one is never shown."""
+    shown.bearer = "second"
+    async with running(QUICK) as source:
+        refused = await asyncio.wait_for(source.troubles.get(), 5)
+        assert "401" in str(refused)
+        assert "jwks_bearer_file" in refused.remedy
+        assert "first" not in f"{refused!r} {refused.remedy}"
+
+        source.bearer = "second"
+        await source.knows(OLD)
 
 
 async def test_new_keys_are_found_in_time(running: Running, shown: Shown) -> None:

@@ -230,6 +230,9 @@ def _check_jwt_issuer(name: str, issuer: JwtIssuerSettings, issues: Issues) -> I
     if issuer.jwks_file is None and issuer.jwks_url is None and not issues.has_any_in("jwt_issuers", name):
         where = issues.where(("jwt_issuers", name, "jwks_file"))
         yield ValidationIssue(where, "is missing", "Set jwks_file, or jwks_url with https://.")
+    if issuer.jwks_bearer_file is not None and issuer.jwks_url is None:
+        where = issues.where(("jwt_issuers", name, "jwks_bearer_file"))
+        yield ValidationIssue(where, "has no effect without jwks_url", "Remove it, or set jwks_url.")
 
 
 def _check_client(name: str, client: ClientSettings, auth: str, issues: Issues) -> Iterator[ValidationIssue]:
@@ -330,6 +333,8 @@ def _files(settings: Settings) -> Iterator[tuple[SettingPath, Path, Callable[[Pa
     for name, issuer in settings.jwt_issuers.items():
         if issuer.jwks_file:
             yield ("jwt_issuers", name, "jwks_file"), issuer.jwks_file, require_not_writable
+        if issuer.jwks_bearer_file:
+            yield ("jwt_issuers", name, "jwks_bearer_file"), issuer.jwks_bearer_file, require_private
     for name, client in settings.clients.items():
         for setting in _SECRET_FILES:
             if file := getattr(client, setting):

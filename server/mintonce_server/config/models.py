@@ -224,6 +224,9 @@ class JwtIssuerSettings(Section):
         default=None, description="The issuer's public keys (RFC 7517). Either this or `jwks_url`."
     )
     jwks_url: HttpsUrl | None = Field(default=None, description="URL of the issuer's public keys (`https://`).")
+    jwks_bearer_file: File | None = Field(
+        default=None, description="A bearer for `jwks_url`, such as a service-account token of Kubernetes."
+    )
     ca_file: File | None = Field(default=None, description="CA bundle for `jwks_url` (PEM). Default: the system's.")
     algorithms: Algorithms = Field(
         default=("RS256", "ES256"), min_length=1, description="Accepted signature algorithms, asymmetric only."

@@ -21,7 +21,7 @@ from support.tls import Authority
 
 REPLICAS: Final = 2
 CALL_WITHIN: Final = 20.0
-CHECK_WITHIN: Final = 30.0
+CHECK_WITHIN: Final = 120.0
 
 
 @dataclass(frozen=True)

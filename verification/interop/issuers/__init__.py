@@ -37,3 +37,5 @@ async def _rows(subject: Subject) -> list[Row]:
             return [await outcome(lab, feature) for feature in CHECKS]
     except NotHere as error:
         return [Row(subject.name, "", next(iter(CHECKS)), "not run", str(error))]
+    except TimeoutError:
+        return [Row(subject.name, "", next(iter(CHECKS)), "not run", "it did not start or end in time")]

@@ -118,14 +118,14 @@ class EnvironmentSource(EnvSettingsSource):
         return next(same, name)
 
     def _report_small_letters(self, name: str) -> None:
-        """A variable that would be a setting in capitals is a mistake; any other one is not ours."""
+        """A variable that would be a setting if it began with capitals is a mistake; any other one is not ours."""
         meant = name.upper()
-        if name == meant or not meant.startswith(PREFIX):
+        if name.startswith(PREFIX) or not meant.startswith(PREFIX):
             return
         short = meant.removeprefix(PREFIX)
         first = short.partition(DELIMITER)[0].lower()
         if short in SHORT_VARIABLES or first in (*NAMED_SECTIONS, *PLAIN_SECTIONS, *_TOP):
-            self._issues.add_variable(name, "is not read, since it is not in capitals", f"Set {meant}.")
+            self._issues.add_variable(name, "is not read, because it does not begin with MINTONCE_", f"Set {meant}.")
 
 
 class ConfigFileSource(InitSettingsSource):

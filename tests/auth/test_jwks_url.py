@@ -95,7 +95,7 @@ class Source:
         """`ca`: None for the authorities of the operating system."""
         self.troubles: asyncio.Queue[JwksError] = asyncio.Queue()
         self.ca = ca
-        verify = lambda: trusting(self.ca and self.ca.read_bytes())  # noqa: E731 - a function in one line
+        verify = lambda: trusting(self.ca.read_bytes() if self.ca else None)  # noqa: E731 - a function in one line
         self.keys = Watched(url, clock=SystemClock(), verify=verify, on_error=self.troubles.put_nowait, pace=pace)
 
     def identify(self, signer: Signer) -> str:

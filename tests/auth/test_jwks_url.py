@@ -94,11 +94,12 @@ class Watched(JwksUrl):
 class Source:
     """A JwksUrl that runs, and what it complained of."""
 
-    def __init__(self, url: str, ca: Path, pace: Pace) -> None:
+    def __init__(self, url: str, ca: Path | None, pace: Pace) -> None:
+        """`ca`: None for the authorities of the operating system."""
         self.troubles: asyncio.Queue[JwksError] = asyncio.Queue()
         self.ca = ca
         self.bearer = "first"
-        verify = lambda: trusting(self.ca.read_bytes())  # noqa: E731 - a function in one line
+        verify = lambda: trusting(self.ca.read_bytes() if self.ca else None)  # noqa: E731 - a function in one line
         bearer = lambda: Secret(self.bearer)  # noqa: E731 - a function in one line
         told = self.troubles.put_nowait
         self.keys = Watched(url, clock=SystemClock(), verify=verify, bearer=bearer, on_error=told, pace=pace)
@@ -290,15 +291,26 @@ async def test_the_same_document_is_the_same_keys(running: Running, shown: Shown
 
 async def test_a_server_of_another_authority_is_not_asked(shown: Shown, tmp_path: Path) -> None:
     """Otherwise a peer on the path could name the keys."""
-    source = Source(shown.url, Authority(tmp_path, "other").ca, QUICK)
+    await _is_refused(Source(shown.url, Authority(tmp_path, "other").ca, QUICK))
+    assert shown.asked == 0
+
+
+async def test_a_variable_does_not_change_whom_we_trust(
+    shown: Shown, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SSL_CERT_FILE does not replace the system's authorities: as for the token endpoint."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca))
+    await _is_refused(Source(shown.url, None, QUICK))
+    assert shown.asked == 0
+
+
+async def _is_refused(source: Source) -> None:
     task = asyncio.create_task(source.keys.run())
     trouble = await asyncio.wait_for(source.troubles.get(), 10)
     await wait_until(lambda: not source.keys.looking)
     task.cancel()
     await asyncio.wait([task], timeout=5)
-
     assert "ConnectError" in str(trouble)
-    assert shown.asked == 0
 
 
 def test_authorities_that_cannot_be_read_are_refused(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from joserfc.jwk import DictKey, ECKey, JWKRegistry, KeySet, OctKey, OKPKey, RSA
 
 from mintonce_server.common.bounded_body import BadBody, read_bounded
 from mintonce_server.common.clock import Clock
-from mintonce_server.common.files import as_file
 from mintonce_server.common.oauth import JWT_ALGORITHMS
 from mintonce_server.common.strict_json import NotAnObject, parse_object
+from mintonce_server.common.trust import trust
 from mintonce_server.core.errors import Foreign, MintonceError
 from mintonce_server.core.secret import Secret
 from mintonce_server.observability.http_meter import CountRequest, ignore_request
@@ -149,7 +149,7 @@ class JwksUrl:
             logging.getLogger(name).setLevel(logging.WARNING)
         self._url = url
         self._clock = clock
-        self._verify = verify or _always(_trusting(ca_file))
+        self._verify = verify or _always(trusting(ca_file))
         self._bearer = bearer
         self._on_error = on_error
         self._pace = pace
@@ -233,16 +233,11 @@ def _always(context: ssl.SSLContext) -> Callable[[], ssl.SSLContext]:
     return lambda: context
 
 
-def trusting(authorities: bytes) -> ssl.SSLContext:
-    """A context that trusts these certificates (PEM). Raises JwksError."""
-    with as_file(authorities) as path:
-        return _trusting(path)
-
-
-def _trusting(ca_file: str | None) -> ssl.SSLContext:
+def trusting(authorities: bytes | str | None) -> ssl.SSLContext:
+    """A context that trusts these certificates (PEM, or the path of a PEM file), or the system's. Raises JwksError."""
     try:
-        return ssl.create_default_context(cafile=ca_file)
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        return trust(authorities)
+    except ValueError as error:
         raise JwksError("ca_file contains no valid certificates", remedy="Write certificates in PEM.") from error
 
 

@@ -15,6 +15,7 @@ from mintonce_server.core.edge import StoreEdge
 from mintonce_server.core.errors import Draining, IssuerError, StoreUnavailable, WaitTimedOut
 from mintonce_server.core.fetch import Fetcher
 from mintonce_server.core.key import TokenKey
+from mintonce_server.core.key_survey import KeySurveyor
 from mintonce_server.core.mint import LeasedMinter, Obtained
 from mintonce_server.core.mint_attempt import MintAttempts
 from mintonce_server.core.outage import OutageMinter
@@ -102,6 +103,7 @@ class Broker:
         self._fetcher = Fetcher(cache, self._reconciler, minter, outage_minter, flights, clock)
         self._refresher = Refresher(schedule, cache, self._fetcher, flights, clock, sink)
         self._rejecter = Rejecter(store, cache, self._reconciler, clock, sink, interval)
+        self.survey = KeySurveyor(cache, flights, clock).survey
         self._draining = False
 
     def endless(self) -> dict[str, Start]:

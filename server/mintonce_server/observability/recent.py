@@ -197,13 +197,13 @@ class Recent:
         if len(self._denied) > MOST_CALLERS:
             self._denied.popitem(last=False)
 
-    def callers(self) -> tuple[CallerRow, ...]:
+    def denied_callers(self) -> tuple[CallerRow, ...]:
         """The last ones first."""
         now = self._clock.monotonic()
         rows = [CallerRow(name, each.denials, now - each.at, each.why, each.act) for name, each in self._denied.items()]
         return tuple(reversed(rows))
 
-    def events(self) -> tuple[EventRow, ...]:
+    def last_events(self) -> tuple[EventRow, ...]:
         """The last ones first."""
         now = self._clock.monotonic()
         return tuple(_aged(row, now - at) for at, row in reversed(self._events))

@@ -1,0 +1,1 @@
+"""HTTP for people and for Prometheus: metrics and the status page. Read-only."""

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_dev.valkey import EmbeddedValkey
 from mintonce_server.app import serve
-from mintonce_server.config import ClientSettings, IssuerSettings, LogSettings, RedisSettings, Settings
+from mintonce_server.config import ClientSettings, HttpSettings, IssuerSettings, LogSettings, RedisSettings, Settings
 from mintonce_server.core.secret import Secret
 
 CLIENT: Final = "demo"
@@ -24,6 +24,7 @@ class SandboxOptions:
 
     directory: Path
     listen: str
+    http_listen: str
     issuer_port: int
     lifetime: float
     log_level: Literal["debug", "info", "warning", "error"]
@@ -51,6 +52,7 @@ def _practice_issuer(options: SandboxOptions, secret: Secret) -> PracticeIssuer:
 def _settings(options: SandboxOptions, redis_url: str, token_url: str, secret: Secret) -> Settings:
     return Settings(
         listen=options.listen,
+        http=HttpSettings(listen=options.http_listen),
         log=LogSettings(level=options.log_level, format="console"),
         reflection=True,
         redis=RedisSettings(url=Secret(redis_url)),

@@ -101,6 +101,10 @@ class Admission:
                 self._take_in_unknown(call)
         return call
 
+    def age(self, call: Call) -> float:
+        """Seconds since the call's headers came."""
+        return self._clock.monotonic() - call.at
+
     async def message(self, call: Call) -> bytes | None:
         """The call's message as it was sent. None, and the call has a refusal, when none comes in time."""
         if len(self._waiting) >= MAX_WAITING:

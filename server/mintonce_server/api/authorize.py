@@ -12,13 +12,14 @@ from mintonce_server.api.status import CODES
 from mintonce_server.common.clock import Clock
 from mintonce_server.core.broker import Served
 from mintonce_server.core.caller import ANONYMOUS, Caller
-from mintonce_server.core.errors import MintonceError, PermissionDenied, Reason
+from mintonce_server.core.errors import LimitExceeded, MintonceError, PermissionDenied, Reason, Unauthenticated
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.limits import Quotas
 from mintonce_server.core.policy import OPEN, Act, Misses, Policy
 from mintonce_server.core.token import Token
 from mintonce_server.observability.audit import CallRecord
 from mintonce_server.observability.audit_repeats import UNKNOWN
+from mintonce_server.observability.call_meter import CallMeter
 from mintonce_server.observability.logs import bind_caller
 
 _NOT_ALLOWED: Final[dict[str, str]] = {
@@ -55,8 +56,8 @@ class CallScope:
     """What is known and decided about one call, for its audit record."""
 
     __slots__ = (
-        "_guards", "act", "client", "detail", "judged", "key", "peer", "proof", "rejected", "request_id", "rule",
-        "served",
+        "_guards", "act", "by_policy", "client", "detail", "judged", "key", "peer", "proof", "rejected", "request_id",
+        "rule", "served",
     )  # fmt: skip
 
     def __init__(self, guards: Guards, act: Act) -> None:
@@ -71,12 +72,14 @@ class CallScope:
         self.rejected: int | bytes | None = None
         """The generation or the SHA-256 that the caller rejects."""
         self.rule = ""
+        self.by_policy = False
+        """Whether the policy denied it, and not a client's list of audiences."""
         self.detail = ""
         """More than the reason says. For the audit log only, not for the caller."""
         self.judged: Token | None = None
         """The last token that was checked for the caller."""
-        self.served: Token | None = None
-        """The token that is handed out with this record."""
+        self.served: Served | None = None
+        """What is handed out with this record."""
 
     @property
     def caller(self) -> Caller | None:
@@ -92,6 +95,7 @@ class CallScope:
         decision = self._guards.policy().decide(self.name, self.act, key.client, key.audience, key.scopes)
         self.rule = decision.rule
         if not decision.allowed:
+            self.by_policy = True
             raise _denied(self.act)
 
     def may_list(self, token: Token) -> bool:
@@ -103,6 +107,7 @@ class CallScope:
         """Raises PermissionDenied for a caller that may administer nothing. `client`: whose tokens; "" for all."""
         self.client = client
         if not self._guards.policy().may_administer(self.name):
+            self.by_policy = True
             raise _denied(Act.ADMIN)
 
     def check(self) -> float | None:
@@ -130,12 +135,13 @@ class CallScope:
         assert self.key is not None  # noqa: S101 - as above
         self.judged = served.token
         self._allow_grant(self.key, served.token)
-        self.served = served.token
+        self.served = served
 
     def _allow_grant(self, key: TokenKey, token: Token) -> None:
         if token.scopes != key.scopes:  # otherwise it is allowed already
             self.rule, self.detail = _judge_grant(self._guards.policy(), self.name, self.act, key, token.scopes)
             if self.detail:
+                self.by_policy = True
                 raise PermissionDenied(
                     "the issuer granted more scopes than the policy allows this caller",
                     remedy="Ask for the scopes that you need, by name. Or ask those who run Mintonce: the audit log "
@@ -146,8 +152,11 @@ class CallScope:
 class Authorizer:
     """Decides about calls, and writes the audit log."""
 
-    def __init__(self, guards: Guards, clock: Clock, key_hash: Callable[[TokenKey], str]) -> None:
+    def __init__(
+        self, guards: Guards, clock: Clock, key_hash: Callable[[TokenKey], str], meter: CallMeter | None = None
+    ) -> None:
         self._guards = guards
+        self._meter = meter or CallMeter()
         self.quotas = guards.quotas
         self._clock = clock
         self._key_hash = key_hash
@@ -170,17 +179,37 @@ class Authorizer:
             self._write(scope, "CANCELLED", "")
             raise
         except MintonceError as error:
+            call.client = scope.key.client if scope.key else scope.client
+            self._count(scope, error)
             self._write(scope, CODES[error.reason].name, error.reason)
             raise
         except Exception:
+            call.client = scope.key.client if scope.key else scope.client
             self._write(scope, "INTERNAL", Reason.INTERNAL)
             raise
-        self._write(scope, "OK", "")
+        self._hand_out(scope)
 
     def record_sent(self, scope: CallScope) -> None:
         """One token of a watch is handed out."""
-        self._write(scope, "OK", "")
+        self._hand_out(scope)
         scope.served = None
+
+    def _hand_out(self, scope: CallScope) -> None:
+        self._write(scope, "OK", "")
+        if (served := scope.served) is not None:
+            self._meter.served(served.token.key.client, served.origin, served.degraded)
+
+    def _count(self, scope: CallScope, error: MintonceError) -> None:
+        identity = scope.caller.kind.value if scope.caller else "none"
+        match error:
+            case Unauthenticated():
+                self._meter.denied("unauthenticated", scope.act, identity)
+            case PermissionDenied():
+                self._meter.denied("policy" if scope.by_policy else "audience", scope.act, identity)
+            case LimitExceeded(quota=quota):
+                self._meter.limited(quota)
+            case _:
+                pass
 
     def prove(self, shown: Shown) -> Proof:
         """Who calls, from the headers and the certificate. Raises Unauthenticated."""
@@ -193,7 +222,7 @@ class Authorizer:
         if self._guards.audit is None:
             return
         key, judged = scope.key, scope.judged
-        generation, fingerprint = _named(scope.rejected if scope.served is None else scope.served)
+        generation, fingerprint = _named(scope.rejected if scope.served is None else scope.served.token)
         self._guards.audit(
             CallRecord(
                 request_id=scope.request_id,

@@ -79,6 +79,7 @@ class Call:
     """One call.
 
     Attributes:
+        client: the name in its key, once that is known; "" before.
         transport: what brought it.
         at: when its headers came, on the monotonic clock.
         proof: the caller's proof of identity. None: the caller is not known.
@@ -90,12 +91,13 @@ class Call:
         quiet: limits the log lines about calls that fail.
     """
 
-    __slots__ = ("at", "dismissal", "proof", "quiet", "refusal", "seats", "task", "transport")
+    __slots__ = ("at", "client", "dismissal", "proof", "quiet", "refusal", "seats", "task", "transport")
 
     def __init__(self, transport: Transport, at: float, quiet: Quiet) -> None:
         self.transport = transport
         self.at = at
         self.quiet = quiet
+        self.client = ""
         self.proof: Proof | None = None
         self.refusal: Exception | None = None
         self.dismissal: MintonceError | None = None

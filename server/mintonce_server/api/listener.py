@@ -16,6 +16,7 @@ from mintonce_server.api.transport import Methods, Registry
 from mintonce_server.common.clock import Clock
 from mintonce_server.common.network import network_of_peer
 from mintonce_server.core.supervise import Start
+from mintonce_server.observability.call_meter import CallMeter
 from mintonce_server.observability.logs import get_logger
 from mintonce_server.observability.quiet import Quiet
 
@@ -38,6 +39,7 @@ class Listener:
         clock: Clock,
         authenticator: Authenticator | None,
         names: Collection[str],
+        meter: CallMeter,
     ) -> None:
         self._server = aio.server(options=channel_options(options))
         self.health = Health(names)
@@ -51,9 +53,9 @@ class Listener:
         guarded = Admission(authenticator, limits, wasted, clock)
         open_to_all = Admission(None, limits, wasted, clock)
         self._admissions = {"guarded": guarded, "open to all": open_to_all}
-        self.methods = Methods(open_to_all)
-        self.services = cast("aio.Server", Registry(self.methods, guarded))
-        self.open_services = cast("aio.Server", Registry(self.methods, open_to_all))
+        self.methods = Methods(open_to_all, meter)
+        self.services = cast("aio.Server", Registry(self.methods, guarded, meter))
+        self.open_services = cast("aio.Server", Registry(self.methods, open_to_all, meter))
         self.open_services.add_registered_method_handlers(HEALTH_SERVICE, self.health.handlers())
 
     def bind(self, tls: grpc.ServerCredentials | None) -> str:

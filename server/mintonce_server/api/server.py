@@ -19,6 +19,7 @@ from mintonce_server.api.tls import server_credentials
 from mintonce_server.common.clock import Clock
 from mintonce_server.core.broker import Broker
 from mintonce_server.core.supervise import Start
+from mintonce_server.observability.call_meter import CallMeter
 
 TOKEN_SERVICE = tokens_pb2.DESCRIPTOR.services_by_name["TokenService"].full_name
 ADMIN_SERVICE = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
@@ -32,9 +33,17 @@ _GRPC: Final[Any] = grpc  # the published types of handlers require type argumen
 class Server:
     """Serves a broker from `start` to `stop`."""
 
-    def __init__(self, broker: Broker, clock: Clock, options: ServerOptions, guards: Guards = OPEN_GUARDS) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        clock: Clock,
+        options: ServerOptions,
+        guards: Guards = OPEN_GUARDS,
+        meter: CallMeter | None = None,
+    ) -> None:
         self._options = options
-        authorizer = Authorizer(guards, clock, broker.key_hash)
+        meter = meter or CallMeter()
+        authorizer = Authorizer(guards, clock, broker.key_hash, meter)
         tokens = TokenService(broker, clock, authorizer)
         admin = AdminService(broker, clock, authorizer)
 
@@ -42,7 +51,7 @@ class Server:
             """For callers."""
             if listen is None:
                 return None
-            made = Listener(listen, options, clock, authorizer, (TOKEN_SERVICE, ADMIN_SERVICE))
+            made = Listener(listen, options, clock, authorizer, (TOKEN_SERVICE, ADMIN_SERVICE), meter)
             tokens_pb2_grpc.add_TokenServiceServicer_to_server(cast("Any", tokens), made.services)
             admin_pb2_grpc.add_AdminServiceServicer_to_server(cast("Any", admin), made.services)
             if options.reflection:
@@ -54,7 +63,7 @@ class Server:
         self._main = main
         self._bearer = listener(options.bearer_listen)
         self._probed = (
-            Listener(options.health_listen, options, clock, None, (TOKEN_SERVICE, ADMIN_SERVICE))
+            Listener(options.health_listen, options, clock, None, (TOKEN_SERVICE, ADMIN_SERVICE), meter)
             if options.health_listen
             else None
         )

@@ -42,6 +42,11 @@ CODES: Final[dict[Reason, grpc.StatusCode]] = {
 }
 
 
+def code_of(error: Exception) -> str:
+    """The name of the gRPC code with which a call ends that raised this."""
+    return CODES[error.reason].name if isinstance(error, MintonceError) else "INTERNAL"
+
+
 async def abort(context: ServicerContext[object, object], error: MintonceError, request_id: str) -> NoReturn:
     """End the call with the error's status, its google.rpc details, and the request id."""
     status = status_of(error, request_id)

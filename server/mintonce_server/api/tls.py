@@ -7,6 +7,7 @@ from typing import Final, cast
 
 import grpc
 from cryptography import x509
+from cryptography.x509.oid import ExtensionOID
 
 from mintonce_server.common.pem import Part, PemError, load_pair
 from mintonce_server.core.errors import MintonceError
@@ -24,12 +25,16 @@ class TlsError(MintonceError):
 
 @dataclass(frozen=True, slots=True)
 class TlsMaterial:
-    """PEM. `client_ca`: the CA bundle for client certificates. None: clients show none."""
+    """PEM. `client_ca`: the CA bundle for client certificates. None: clients show none.
+
+    `not_after`: when the certificate ends, seconds since 1970. `names`: the host names that it is for.
+    """
 
     certificate: bytes
     key: bytes = field(repr=False)
     client_ca: bytes | None = None
     not_after: float = 0.0
+    names: frozenset[str] = frozenset()
 
     def configuration(self, *, ask_for_certificate: bool) -> grpc.ServerCertificateConfiguration:
         roots = self.client_ca if ask_for_certificate else None
@@ -46,7 +51,7 @@ def load_tls(files: Sequence[bytes]) -> TlsMaterial:
     if client_ca:
         _certificates(client_ca[0], "client_ca_file")
     not_after = leaf.not_valid_after_utc.timestamp()
-    return TlsMaterial(certificate, key, client_ca[0] if client_ca else None, not_after)
+    return TlsMaterial(certificate, key, client_ca[0] if client_ca else None, not_after, _names(leaf))
 
 
 def server_credentials(current: Callable[[], TlsMaterial], *, ask_for_certificate: bool) -> grpc.ServerCredentials:
@@ -74,6 +79,15 @@ def _certificates(pem: bytes, name: str) -> list[x509.Certificate]:
     if not found:
         raise TlsError(f"{name} holds no certificate that can be read", remedy="Write it as PEM: -----BEGIN CERT….")
     return found
+
+
+def _names(certificate: x509.Certificate) -> frozenset[str]:
+    try:
+        found = certificate.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value
+    except (x509.ExtensionNotFound, ValueError):  # the latter: an extension that cannot be read
+        return frozenset()
+    names = found.get_values_for_type(x509.DNSName) if isinstance(found, x509.SubjectAlternativeName) else []
+    return frozenset(name.lower() for name in names)
 
 
 def _wrong_part(certificate: bytes, key: bytes) -> Part | None:

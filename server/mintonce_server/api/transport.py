@@ -15,7 +15,9 @@ from grpc.aio import AbortError, ServicerContext
 
 from mintonce_server.api.admission import GONE, Admission
 from mintonce_server.api.calls import NOT_RECEIVED, UNREADABLE, Call, StatusError, unreadable
-from mintonce_server.api.status import abort
+from mintonce_server.api.status import abort, code_of
+from mintonce_server.core.errors import Draining, MintonceError, PermissionDenied, Unauthenticated
+from mintonce_server.observability.call_meter import OTHER, CallMeter
 
 Context = ServicerContext[Any, Any]
 """What gRPC hands to a method together with the message."""
@@ -77,11 +79,13 @@ class Methods(grpc.GenericRpcHandler):
     methods would hold up those of any one of them for as long as all queues take together.
     """
 
-    def __init__(self, unknown: Admission) -> None:
+    def __init__(self, unknown: Admission, meter: CallMeter) -> None:
         """`unknown`: admits calls of methods that do not exist."""
+        ended = meter.method(OTHER)
 
         async def no_such_method(_: object, context: Context) -> None:
-            await _admitted(unknown, context, streams=True)
+            call = await _admitted(unknown, context, streams=True)
+            ended("UNIMPLEMENTED", unknown.age(call))
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, "there is no such method")
 
         self.by_name: dict[str, Handler] = {}
@@ -95,9 +99,10 @@ class Methods(grpc.GenericRpcHandler):
 class Registry:
     """Takes the place of a server for generated code. Puts the services that it adds behind an admission."""
 
-    def __init__(self, methods: Methods, admission: Admission) -> None:
+    def __init__(self, methods: Methods, admission: Admission, meter: CallMeter) -> None:
         self._methods = methods
         self._admission = admission
+        self._meter = meter
 
     def add_generic_rpc_handlers(self, _: object) -> None:
         """Generated code registers everything twice; the other call has the names."""
@@ -105,56 +110,127 @@ class Registry:
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         """The service's methods by name."""
         for name, handler in handlers.items():
-            self._methods.by_name[f"/{service}/{name}"] = _admitting(handler, self._admission)
+            self._methods.by_name[f"/{service}/{name}"] = _admitting(
+                handler, self._admission, _Measured(f"{service}/{name}", self._admission, self._meter)
+            )
 
 
-def _admitting(handler: Any, admission: Admission) -> Handler:
+class _Measured:
+    """Counts the calls of one method."""
+
+    def __init__(self, name: str, admission: Admission, meter: CallMeter) -> None:
+        self.meter = meter
+        self._name = name
+        self._age = admission.age
+        self._ended = meter.method(name)
+
+    def succeeded(self, call: Call) -> None:
+        self._ended("OK", self._age(call))
+
+    def hung_up(self, call: Call) -> None:
+        self._ended("CANCELLED", self._age(call))
+
+    def failed(self, call: Call, error: Exception) -> None:
+        code = error.code.name if isinstance(error, StatusError) else code_of(error)
+        self._ended(code, self._age(call))
+        self.note(call, error)
+
+    def note(self, call: Call, error: Exception) -> None:
+        """Why a call failed, in our own words."""
+        if not isinstance(error, StatusError):
+            reason = error.reason.value if isinstance(error, MintonceError) else "INTERNAL"
+            self.meter.failed(self._name, reason, call.client)
+
+
+def _admitting(handler: Any, admission: Admission, measured: _Measured) -> Handler:
     """The handler of a method, behind the admission."""
     if handler.request_streaming:
         return handler._replace(stream_stream=_conversation(handler.stream_stream, admission))
     read = _lenient(handler.request_deserializer)
     if handler.response_streaming:
-        many: Any = _streaming(handler.unary_stream, read, admission)
+        many: Any = _streaming(handler.unary_stream, read, admission, measured)
         return _GRPC.stream_stream_rpc_method_handler(many, None, handler.response_serializer)
-    one: Any = _unary(handler.unary_unary, read, admission)
+    one: Any = _unary(handler.unary_unary, read, admission, measured)
     return _GRPC.stream_unary_rpc_method_handler(one, None, handler.response_serializer)
 
 
-def _unary(method: Unary, read: Read, admission: Admission) -> Callable[[object, Context], Awaitable[object]]:
+def _unary(
+    method: Unary, read: Read, admission: Admission, measured: _Measured
+) -> Callable[[object, Context], Awaitable[object]]:
+    meter = measured.meter
+
     async def handle(_: object, context: Context) -> object:
         call = await _admitted(admission, context, streams=False)
-        request = await _request(read, admission, call)
+        meter.unary += 1
         try:
-            return await method(_readable(request), call)
+            request = await _request(read, admission, call)
+            answer = await method(_readable(request), call)
+        except asyncio.CancelledError:
+            measured.hung_up(call)
+            raise
         except Exception as error:  # noqa: BLE001 - the last line: grpc would send the exception's text to the caller
+            measured.failed(call, error)
             await _fail(context, call, error)
+        else:
+            measured.succeeded(call)
+            return answer
+        finally:
+            meter.unary -= 1
 
     return handle
 
 
-def _streaming(method: Streaming, read: Read, admission: Admission) -> Callable[[object, Context], Awaitable[None]]:
+def _streaming(
+    method: Streaming, read: Read, admission: Admission, measured: _Measured
+) -> Callable[[object, Context], Awaitable[None]]:
+    meter = measured.meter
+
+    def failed(call: Call, error: Exception) -> None:
+        meter.watch_ended(_end_of_watch(error))
+        measured.note(call, error)
+
     async def handle(_: object, context: Context) -> None:
         call = await _admitted(admission, context, streams=True)
-        request = await _request(read, admission, call)
+        meter.watches += 1
         try:
-            async with aclosing(_answers(method, request, context, call)) as answers:
+            request = await _request(read, admission, call)
+            async with aclosing(_answers(method, request, context, call, failed)) as answers:
                 async for answer in answers:
                     await context.write(answer)
         except asyncio.CancelledError:
             if context.done() or (why := call.why_dismissed()) is None:
+                meter.watch_ended("hung_up")
                 raise
+            failed(call, why)
             await _fail(context, call, why)
+        finally:
+            meter.watches -= 1
 
     return handle
 
 
-async def _answers(method: Streaming, request: object, context: Context, call: Call) -> AsyncGenerator[object]:
+async def _answers(
+    method: Streaming, request: object, context: Context, call: Call, failed: Callable[[Call, Exception], None]
+) -> AsyncGenerator[object]:
     try:
         async with aclosing(method(_readable(request), call)) as answers:
             async for answer in answers:
                 yield answer
     except Exception as error:  # noqa: BLE001 - as above
+        failed(call, error)
         await _fail(context, call, error)
+
+
+def _end_of_watch(error: Exception) -> str:
+    match error:
+        case Draining():
+            return "draining"
+        case PermissionDenied():
+            return "denied"
+        case Unauthenticated():
+            return "expired"
+        case _:
+            return "error"
 
 
 def _conversation(method: Conversation, admission: Admission) -> Callable[[object, Context], Awaitable[None]]:

@@ -6,6 +6,7 @@ from mintonce_server.config.issuer_types import ENVIRONMENT, is_header_value, pr
 from mintonce_server.config.issues import SettingsError, ValidationIssue
 from mintonce_server.config.load import load, load_explained
 from mintonce_server.config.models import (
+    HttpSettings,
     JwtIssuerSettings,
     LimitsSettings,
     LogSettings,
@@ -24,6 +25,7 @@ __all__ = [
     "ENVIRONMENT",
     "TLS_FILE_OPTIONS",
     "ClientSettings",
+    "HttpSettings",
     "IssuerSettings",
     "JwtIssuerSettings",
     "LimitsSettings",

@@ -60,6 +60,7 @@ def check_issuers(parts: Parts, values: dict[str, Any], issues: Issues) -> Itera
 def check_access(settings: Settings, issues: Issues) -> Iterator[ValidationIssue]:
     """Issues of the settings that restrict access. `settings` may lack what is known to be invalid."""
     yield from _check_listeners(settings, issues)
+    yield from _check_http(settings, issues)
     yield from _check_callers(settings, issues)
     yield from _check_redis(settings, issues)
     yield from _check_sealing(settings, issues)
@@ -157,6 +158,20 @@ def _check_listeners(settings: Settings, issues: Issues) -> Iterator[ValidationI
             issues.where(("bearer_listen",)),
             "accepts no kind of credentials",
             "Set [jwt_issuers.NAME] or api_keys_file.",
+        )
+
+
+def _check_http(settings: Settings, issues: Issues) -> Iterator[ValidationIssue]:
+    listen = settings.http.listen
+    if listen is None or not listens_beyond_loopback(listen) or settings.http.insecure_metrics:
+        return
+    is_guarded = settings.tls is not None and settings.authenticates_callers
+    if not is_guarded and not issues.has_any_in("tls"):
+        yield ValidationIssue(
+            issues.where(("http", "listen")),
+            "is reachable from other machines without TLS or caller authentication",
+            f"Set [tls], and {_AUTHENTICATION}; or listen on 127.0.0.1; or, if only monitoring can reach it, set"
+            " http.insecure_metrics = true (MINTONCE_HTTP__INSECURE_METRICS=true): the status page stays closed.",
         )
 
 

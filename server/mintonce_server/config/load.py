@@ -23,6 +23,7 @@ from mintonce_server.config.issues import (
     tables,
 )
 from mintonce_server.config.models import (
+    HttpSettings,
     JwtIssuerSettings,
     LimitsSettings,
     LogSettings,
@@ -38,6 +39,7 @@ from mintonce_server.core.secret import Secret
 _Model = TypeVar("_Model", bound=BaseModel)
 
 _SECTIONS: Final[dict[str, type[BaseModel]]] = {
+    "http": HttpSettings,
     "limits": LimitsSettings,
     "log": LogSettings,
     "redis": RedisSettings,

@@ -160,6 +160,25 @@ class LogSettings(Section):
     )
 
 
+class HttpSettings(Section):
+    """[http]"""
+
+    listen: Listen | None = Field(
+        default=None,
+        description="Address for `/metrics` and the status page: `HOST:PORT` or `unix:/PATH`, such as"
+        " `127.0.0.1:9464`. Beyond loopback it has TLS, and callers need the act `admin`.",
+    )
+    insecure_metrics: Flag = Field(
+        default=False,
+        description="Allow `/metrics` for everyone who reaches `http.listen`, and in clear where there is no `[tls]`.",
+    )
+    names: Texts = Field(
+        default=(),
+        description="Host names by which people open the status page, besides those of the server's certificate,"
+        " `localhost` and IP addresses.",
+    )
+
+
 class RedisSettings(Section):
     """[redis]"""
 
@@ -222,6 +241,7 @@ class Settings(ServerSettings, BaseSettings):
 
     limits: LimitsSettings = LimitsSettings()
     log: LogSettings = LogSettings()
+    http: HttpSettings = HttpSettings()
     redis: RedisSettings
     tls: TlsSettings | None = None
     jwt_issuers: dict[Name, JwtIssuerSettings] = Field(default_factory=dict[str, JwtIssuerSettings])

@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 from mintonce_server.config.issuer_models import ClientSettings, IssuerSettings
 from mintonce_server.config.models import (
+    HttpSettings,
     JwtIssuerSettings,
     LimitsSettings,
     LogSettings,
@@ -20,6 +21,7 @@ from mintonce_server.config.types import Kind
 
 _SECTIONS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("", ServerSettings),
+    ("http.", HttpSettings),
     ("limits.", LimitsSettings),
     ("log.", LogSettings),
     ("redis.", RedisSettings),

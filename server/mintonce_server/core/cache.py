@@ -261,6 +261,7 @@ class Cache:
                 f"client '{client}' has too many keys in use: each audience and each set of scopes is one",
                 remedy="Ask for fewer different scopes, or raise max_keys_per_client in the server's configuration.",
                 retry_after=IDLE,
+                quota="keys",
             )
         self.remove(entry)
 

@@ -132,9 +132,16 @@ class WaitTimedOut(MintonceError):
 
 
 class LimitExceeded(MintonceError):
-    """This caller, or this client, uses more than its share. Others are served all the same."""
+    """This caller, or this client, uses more than its share. Others are served all the same.
+
+    `quota`: of what: calls, keys, mints, rejects or watches.
+    """
 
     reason = Reason.LIMIT_EXCEEDED
+
+    def __init__(self, message: str, *, remedy: str, retry_after: float, quota: str = "calls") -> None:
+        super().__init__(message, remedy=remedy, retry_after=retry_after)
+        self.quota = quota
 
 
 class AuditUnavailable(MintonceError):

@@ -78,8 +78,10 @@ class _Share:
     __slots__ = ("calls", "mints", "rejects", "watches")
 
     def __init__(self, options: QuotaOptions, now: float) -> None:
-        self.calls = Seats(options.max_calls_per_caller, lambda: _exceeded(1.0, "has too many calls under way"))
-        self.watches = Seats(options.max_watches_per_caller, lambda: _exceeded(10.0, "has too many watches"))
+        self.calls = Seats(
+            options.max_calls_per_caller, lambda: _exceeded(1.0, "has too many calls under way", "calls")
+        )
+        self.watches = Seats(options.max_watches_per_caller, lambda: _exceeded(10.0, "has too many watches", "watches"))
         self.mints = Bucket(options.mints_per_second, options.mint_burst, now)
         self.rejects = Bucket(options.rejects_per_second, options.reject_burst, now)
 
@@ -101,11 +103,12 @@ class Quotas:
 
     def take_mint(self, caller: str) -> None:
         """Raises LimitExceeded when the caller causes too many mints."""
-        _taken(self._share(caller).mints.take(self._clock.monotonic()), "asks for too many tokens that must be minted")
+        wait = self._share(caller).mints.take(self._clock.monotonic())
+        _taken(wait, "asks for too many tokens that must be minted", "mints")
 
     def take_reject(self, caller: str) -> None:
         """Raises LimitExceeded when the caller rejects too often."""
-        _taken(self._share(caller).rejects.take(self._clock.monotonic()), "rejects too many tokens")
+        _taken(self._share(caller).rejects.take(self._clock.monotonic()), "rejects too many tokens", "rejects")
 
     def calling(self, caller: str) -> Seats:
         """For the caller's calls at a time. Take one at once: a caller that holds none may be dropped."""
@@ -134,16 +137,17 @@ class Quotas:
                 self._shares[name] = share
 
 
-def _taken(wait: float, what: str) -> None:
+def _taken(wait: float, what: str, quota: str) -> None:
     if wait > 0:
-        raise _exceeded(wait, what)
+        raise _exceeded(wait, what, quota)
 
 
-def _exceeded(retry_after: float, what: str) -> LimitExceeded:
+def _exceeded(retry_after: float, what: str, quota: str) -> LimitExceeded:
     return LimitExceeded(
         f"this caller {what}",
         remedy="Slow down; or raise the caller's limits in the server's configuration, if it is meant.",
         retry_after=retry_after,
+        quota=quota,
     )
 
 

@@ -54,7 +54,16 @@ def practice_server() -> Generator[str]:
     """A real `mintonced dev` with short tokens. Its target."""
     target, issuer = f"127.0.0.1:{free_port()}", free_port()
     with tempfile.TemporaryDirectory() as folder, open(Path(folder) / "log", "wb") as log:
-        command = [str(ROOT / ".venv/bin/mintonced"), "dev", "--listen", target, "--issuer-port", str(issuer)]
+        command = [
+            str(ROOT / ".venv/bin/mintonced"),
+            "dev",
+            "--listen",
+            target,
+            "--http-listen",
+            "127.0.0.1:0",
+            "--issuer-port",
+            str(issuer),
+        ]
         command += ["--lifetime", str(LIFETIME), "--dir", f"{folder}/data"]
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as server:
             try:

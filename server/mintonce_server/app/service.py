@@ -7,26 +7,28 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 
 from mintonce_server.api.authorize import Guards
-from mintonce_server.api.options import HANDSHAKE_SECONDS, IDLE_SECONDS, MAX_WASTED_CALLS, ServerOptions
 from mintonce_server.api.server import Server
+from mintonce_server.app.http import http_listening
+from mintonce_server.app.options import broker_options, endpoint_options, quota_options, server_options
 from mintonce_server.common.clock import Clock, SystemClock
 from mintonce_server.config import ClientSettings, IssuerSettings, Settings
-from mintonce_server.core.broker import Broker, BrokerOptions
+from mintonce_server.core.broker import Broker
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.errors import AuditUnavailable, IssuerError, MintonceError, StoreUnavailable
-from mintonce_server.core.limits import QuotaOptions, Quotas
+from mintonce_server.core.limits import Quotas
 from mintonce_server.core.ports import Issuer
 from mintonce_server.core.supervise import Supervisor
 from mintonce_server.core.turns import Turns
 from mintonce_server.issuer.endpoint import TokenEndpoint
 from mintonce_server.issuer.identity import Asked, client_identity
 from mintonce_server.issuer.metadata import Metadata
-from mintonce_server.issuer.options import EndpointOptions
 from mintonce_server.issuer.response import AUDIENCE_REMEDY, Grant, WrongAudience
 from mintonce_server.observability.audit import AuditLog, ReloadRecord, require_audit_file
 from mintonce_server.observability.audit_repeats import AuditRepeats
+from mintonce_server.observability.call_meter import PrometheusCallMeter
 from mintonce_server.observability.event_sinks import AudienceWarnings, sink_of
 from mintonce_server.observability.logs import get_logger
+from mintonce_server.observability.metrics import Metrics
 from mintonce_server.observability.quiet import FaultLog, Reminder
 from mintonce_server.reload.access import AccessFiles, StoreAccess
 from mintonce_server.reload.files import Reloader
@@ -60,16 +62,19 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         several = settings.with_several_audiences
         audiences = AudienceWarnings(_unchecked(settings), several, clock, granted_of, AUDIENCE_REMEDY)
         sink = sink_of(audit, audiences, granted_of, faults)
-        broker = Broker(store, clients, clock, sink, _broker_options(settings))
+        broker = Broker(store, clients, clock, sink, broker_options(settings))
         files.notify(on_access=broker.recheck, on_credentials=broker.credentials_changed)
         guards = Guards(
             files.identify,
             files.policy,
-            Quotas(_quota_options(settings), clock),
+            Quotas(quota_options(settings), clock),
             repeats.write if audit.is_on else None,
             files.identities,
         )
-        server = Server(broker, clock, _server_options(settings, files), guards)
+        metrics = Metrics(list(settings.clients))
+        meter = PrometheusCallMeter(metrics, settings.limits.max_concurrent_rpcs)
+        server = Server(broker, clock, server_options(settings, files), guards, meter)
+        http = await parts.enter_async_context(http_listening(settings, files, metrics, clock, {}))
         address = server.bind()
         reloader = _reloader(files, audit, clock, faults)
         endless = broker.endless() | files.endless | server.endless() | store_access.endless(store)
@@ -78,7 +83,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.check_now)
             try:
                 await server.start()
-                _announce(settings, {"listen": address, **server.further_addresses})
+                _announce(settings, {"listen": address, **server.further_addresses, **http})
                 await _try_store(store)
                 ready(address)
                 await stopping.wait()
@@ -124,7 +129,7 @@ async def issuer_of(settings: Settings, client: str) -> AsyncGenerator[Issuer]:
     files = AccessFiles(settings, clock)
     registered = settings.clients[client]
     issuer = settings.issuers[registered.issuer]
-    options, sources = _endpoint_options(issuer, settings), issuer_sources(registered.issuer, issuer, files)
+    options, sources = endpoint_options(issuer, settings), issuer_sources(registered.issuer, issuer, files)
     endpoint = TokenEndpoint(options, clock, sources)
     try:
         yield endpoint.for_client(client_credentials(client, registered, files))
@@ -194,7 +199,7 @@ async def store_of(settings: Settings, clock: Clock, keyring: Callable[[], Keyri
 
 def identities_of(settings: Settings) -> dict[str, str]:
     """For each client: a text that identifies its account at the issuer and the kind of its requests."""
-    options = {name: _endpoint_options(issuer, settings) for name, issuer in settings.issuers.items()}
+    options = {name: endpoint_options(issuer, settings) for name, issuer in settings.issuers.items()}
     return {
         name: client_identity(options[client.issuer], _asked(client, settings.issuers[client.issuer]))
         for name, client in settings.clients.items()
@@ -246,7 +251,7 @@ def _endpoint(name: str, issuer: IssuerSettings, settings: Settings, clock: Cloc
         if reminder.is_due(str(error)):
             log.warning("issuer_metadata_unavailable", issuer=name, detail=str(error), remedy=error.remedy)
 
-    options, sources = _endpoint_options(issuer, settings), issuer_sources(name, issuer, files)
+    options, sources = endpoint_options(issuer, settings), issuer_sources(name, issuer, files)
     return TokenEndpoint(options, clock, sources, on_read=read, on_failure=failed)
 
 
@@ -298,69 +303,4 @@ def _reloader(files: AccessFiles, audit: AuditLog, clock: Clock, faults: FaultLo
         on_error=failed,
         on_tick=reopen_audit,
         on_fault=faults,
-    )
-
-
-def _endpoint_options(issuer: IssuerSettings, settings: Settings) -> EndpointOptions:
-    return EndpointOptions(
-        token_url=issuer.token_url,
-        issuer=issuer.issuer,
-        provider=issuer.provider or "",
-        request=issuer.request,
-        auth=issuer.auth,
-        auth_is_fixed="auth" in issuer.model_fields_set,
-        basic_encoding=issuer.basic_encoding,
-        audience_parameter=issuer.audience_parameter,
-        audience_scope=issuer.audience_scope,
-        several_audiences=issuer.several_audiences,
-        timeout=settings.mint_timeout,
-        http2=issuer.http2,
-        default_lifetime=issuer.default_lifetime,
-        token_types=frozenset(" ".join(kind.lower().split()) for kind in issuer.token_types),
-        ca_file=str(issuer.ca_file) if issuer.ca_file else None,
-        system_authorities=issuer.system_authorities,
-        allow_http=settings.insecure_issuer,
-        assertion_audience=issuer.assertion_audience,
-        allow_bound_tokens=issuer.allow_bound_tokens,
-        audience_check=issuer.audience_check,
-    )
-
-
-def _broker_options(settings: Settings) -> BrokerOptions:
-    return BrokerOptions(
-        mint_deadline=settings.mint_timeout,
-        min_rotation_interval=settings.min_rotation_interval,
-        revalidate_within=settings.revalidate_interval,
-        mint_in_outage=settings.store_outage == "mint",
-        max_keys_per_client=settings.limits.max_keys_per_client,
-    )
-
-
-def _server_options(settings: Settings, files: AccessFiles) -> ServerOptions:
-    return ServerOptions(
-        listen=settings.listen,
-        bearer_listen=settings.bearer_listen,
-        health_listen=settings.health_listen,
-        socket_mode=int(settings.socket_mode, 8),
-        tls=files.tls,
-        reflection=settings.reflection,
-        max_concurrent_rpcs=settings.limits.max_concurrent_rpcs,
-        max_streams_per_connection=settings.limits.max_streams_per_connection,
-        max_wasted_calls=MAX_WASTED_CALLS,
-        message_timeout=settings.limits.message_timeout,
-        max_connection_age=settings.limits.max_connection_age,
-        handshake_seconds=HANDSHAKE_SECONDS,
-        idle_seconds=IDLE_SECONDS,
-    )
-
-
-def _quota_options(settings: Settings) -> QuotaOptions:
-    return QuotaOptions(
-        mints_per_second=settings.limits.mints_per_second,
-        mint_burst=settings.limits.mint_burst,
-        rejects_per_second=settings.limits.rejects_per_second,
-        reject_burst=settings.limits.reject_burst,
-        max_watches_per_caller=settings.limits.max_watches_per_caller,
-        max_calls_per_caller=settings.limits.max_calls_per_caller,
-        anonymous_callers=settings.limits.anonymous_callers,
     )

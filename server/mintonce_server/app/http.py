@@ -1,0 +1,65 @@
+"""The HTTP listener of a service, from its settings."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import Final
+
+from mintonce_server.common.clock import Clock
+from mintonce_server.common.network import listens_beyond_loopback
+from mintonce_server.config import Settings
+from mintonce_server.observability.metrics import Metrics
+from mintonce_server.reload.access import AccessFiles
+from mintonce_server.web.guard import Guard
+from mintonce_server.web.listener import Handler, WebListener
+from mintonce_server.web.metrics import PATH, MetricsPage
+from mintonce_server.web.tls import server_context
+
+GRACE: Final = 1.0
+"""Seconds for answers under way at the end."""
+
+
+def http_guard(settings: Settings, files: AccessFiles) -> Guard:
+    """For pages that only administrators may see."""
+    listen = settings.http.listen or ""
+    is_far = listens_beyond_loopback(listen)
+    return Guard(files.identify, files.policy, is_private=not is_far or settings.tls is not None)
+
+
+@asynccontextmanager
+async def http_listening(
+    settings: Settings, files: AccessFiles, metrics: Metrics, clock: Clock, pages: Mapping[str, Handler]
+) -> AsyncGenerator[dict[str, str]]:
+    """Answer requests at `http.listen`, where it is set, until the block is left. Gives its URL, as `http`.
+
+    `pages`: handlers by path, besides the metrics. Raises OSError when the address is taken.
+    """
+    if settings.http.listen is None:
+        yield {}
+        return
+    listener = _listener(settings, settings.http.listen, files, metrics, clock, pages)
+    try:
+        yield {"http": await listener.start()}
+    finally:
+        await listener.stop(GRACE)
+
+
+def _listener(
+    settings: Settings,
+    listen: str,
+    files: AccessFiles,
+    metrics: Metrics,
+    clock: Clock,
+    pages: Mapping[str, Handler],
+) -> WebListener:
+    is_far = listens_beyond_loopback(listen)
+    tls = files.tls if is_far else None
+    admit = http_guard(settings, files).admin if is_far and not settings.http.insecure_metrics else lambda _: None
+    own = frozenset(name.lower() for name in settings.http.names)
+    return WebListener(
+        listen,
+        {PATH: MetricsPage(metrics, admit), **pages},
+        clock,
+        socket_mode=int(settings.socket_mode, 8),
+        context=server_context(tls) if tls else None,
+        hosts=lambda: own | (tls().names if tls else frozenset()),
+    )

@@ -1,0 +1,178 @@
+"""The HTTP server. It shares the event loop with the service, so each answer is short and bounded."""
+
+import asyncio
+import ipaddress
+import os
+import ssl
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from aiohttp import http_parser, web, web_protocol
+
+from mintonce_server.common.clock import Clock
+from mintonce_server.common.network import is_loopback
+from mintonce_server.core.errors import MintonceError, PermissionDenied, Unauthenticated
+from mintonce_server.core.text import visible
+from mintonce_server.observability.logs import get_logger
+from mintonce_server.observability.quiet import Quiet
+
+MAX_CONNECTIONS: Final = 64
+"""When there are more, the one that has been idle longest is closed; if none is idle, the new one."""
+IDLE_SECONDS: Final = 30.0
+"""A connection without a complete request head for so long is closed."""
+REQUEST_SECONDS: Final = 30.0
+"""For one answer."""
+MAX_LINE: Final = 4096
+MAX_HEADERS: Final = 64
+
+READ_ONLY: Final = ("GET", "HEAD")
+
+SAFE: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "Server": "mintonce",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+"""Headers of each answer, unless a handler sets its own."""
+
+_CHALLENGES: Final = 'Bearer, Basic realm="mintonce", charset="UTF-8"'
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+"""Answers a request. May raise MintonceError: Unauthenticated becomes 401, PermissionDenied 403, any other one 503."""
+
+
+class WebListener:
+    """One address. `routes`: handlers by path.
+
+    `hosts`: names that a request may be for, lower case, without port. An answer to any other name could be read by a
+    web page whose owner lets its name point here (DNS rebinding). IP addresses and localhost are always allowed.
+    """
+
+    def __init__(
+        self,
+        listen: str,
+        routes: Mapping[str, Handler],
+        clock: Clock,
+        *,
+        socket_mode: int,
+        context: ssl.SSLContext | None = None,
+        hosts: Callable[[], frozenset[str]] = frozenset,
+    ) -> None:
+        if http_parser.HttpRequestParser.__module__ != "aiohttp._http_parser":
+            raise RuntimeError("aiohttp is here without its C parser: install a wheel of aiohttp for this platform")
+        self._listen = listen
+        self._routes = dict(routes)
+        self._clock = clock
+        self._quiet = Quiet(clock)
+        self._socket_mode = socket_mode
+        self._context = context
+        self._hosts = hosts
+        self._idle: OrderedDict[web_protocol.RequestHandler, None] = OrderedDict()
+        self._server: asyncio.Server | None = None
+        self._web: web.Server | None = None
+
+    async def start(self) -> str:
+        """Answer requests. Returns the URL, as people open it. Raises OSError when the address is taken."""
+        loop = asyncio.get_running_loop()
+        self._web = web.Server(
+            self._answer,
+            access_log=None,
+            keepalive_timeout=IDLE_SECONDS,
+            max_line_size=MAX_LINE,
+            max_field_size=MAX_LINE,
+            max_headers=MAX_HEADERS,
+            lingering_time=1.0,
+        )
+        if self._listen.startswith("unix:"):
+            path = self._listen.removeprefix("unix:")
+            before = os.umask(0o177)  # this user only until the mode is right
+            try:
+                self._server = await loop.create_unix_server(self._protocol, path)
+            finally:
+                os.umask(before)
+            os.chmod(path, self._socket_mode)
+            return self._listen
+        host, _, port = self._listen.rpartition(":")
+        self._server = await loop.create_server(self._protocol, host.strip("[]"), int(port), ssl=self._context)
+        port = self._server.sockets[0].getsockname()[1]
+        return f"{'https' if self._context else 'http'}://{host}:{port}"
+
+    async def stop(self, grace: float) -> None:
+        """Take no new requests; let those under way finish within `grace` seconds."""
+        if self._server is None or self._web is None:
+            return
+        self._server.close()
+        self._web.pre_shutdown()
+        await self._web.shutdown(grace)
+
+    def _protocol(self) -> web_protocol.RequestHandler:
+        assert self._web is not None  # noqa: S101 - for type checkers
+        connection = self._web()
+        for gone in [one for one in self._idle if one.transport is None]:
+            del self._idle[gone]
+        if len(self._web.connections) >= MAX_CONNECTIONS:
+            oldest = next(iter(self._idle), connection)
+            self._idle.pop(oldest, None)
+            asyncio.get_running_loop().call_soon(oldest.force_close)
+        return connection
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        self._idle.pop(request.protocol, None)
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                answer = await self._handle(request)
+        except Exception as error:  # noqa: BLE001 - the last line: nothing of an error's own reaches the caller
+            answer = self._failed(error)
+        finally:
+            self._idle[request.protocol] = None
+        for name, text in SAFE.items():
+            answer.headers.setdefault(name, text)
+        return answer
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if not self._is_for_us(request.headers.get("Host", "")):
+            return _text(421, "This server has another name. Use a name of its certificate, or its IP address.")
+        handler = self._routes.get(request.path)
+        if handler is None:
+            return _text(404, f"There is no such page. There are: {', '.join(sorted(self._routes))}.")
+        if request.method not in READ_ONLY:
+            return _text(405, "Only GET and HEAD.", {"Allow": ", ".join(READ_ONLY)})
+        if request.can_read_body:
+            return _text(413, "A request here has no body.", {"Connection": "close"})
+        return await handler(request)
+
+    def _is_for_us(self, host: str) -> bool:
+        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+        name = name.strip("[]").lower().rstrip(".")
+        if self._listen.startswith("unix:") or is_loopback(name) or name in self._hosts():
+            return True
+        return _is_address(name)
+
+    def _failed(self, error: Exception) -> web.Response:
+        match error:
+            case Unauthenticated():
+                return _text(401, f"{error}. {error.remedy}", {"WWW-Authenticate": _CHALLENGES})
+            case PermissionDenied():
+                return _text(403, f"{error}. {error.remedy}")
+            case MintonceError():
+                return _text(503, f"{error}. {error.remedy}")
+            case _:
+                if (left_out := self._quiet.more(type(error).__name__)) is not None:
+                    get_logger(__name__).error("internal_error", where="http", exc_info=error, left_out=left_out)
+                return _text(500, "Internal error. Look into the server's log.")
+
+
+def _text(status: int, text: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.Response(status=status, text=f"{visible(text)}\n", headers=headers)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

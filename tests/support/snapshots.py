@@ -1,6 +1,7 @@
 """Values of the status page, as a busy replica has them."""
 
 import random
+from collections import Counter
 
 from mintonce_server.core.events import Cause
 from mintonce_server.core.findings import findings
@@ -83,7 +84,7 @@ def busy(keys: int = 9, *, well: bool = False) -> StatusSnapshot:
             },
             (0,) * 60 if well else (0,) * 47 + (1,) * 13,
         ),
-        keys=Keys(tuple(rows), len(rows), len(rows), lives, refreshes),
+        keys=Keys(tuple(rows), len(rows), len(rows), dict(Counter(row.state for row in rows)), lives, refreshes),
         fleet=(FleetRow("mintonce-7d9f-x2k", "0.2.0", 0.4, True), FleetRow("mintonce-7d9f-p8m", "0.2.0", 2.1), FleetRow("mintonce-7d9f-zz4", "0.1.9", 41.0)),
         budget=(BudgetRow("billing", "month", 41_022, 50_000, 49_100), BudgetRow("reports", "month", 310, 1000, 372)),
         callers=() if well else (CallerRow("spiffe://example.org/ns/shop/sa/cart", 12, 41.0, "PERMISSION_DENIED", "get"), CallerRow("", 3, 600.0, "UNAUTHENTICATED", "")),

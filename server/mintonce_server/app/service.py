@@ -8,8 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 
 from mintonce_server.api.authorize import Guards
 from mintonce_server.api.server import Server
-from mintonce_server.app.http import http_listening
+from mintonce_server.app.http import http_guard, http_listening
 from mintonce_server.app.options import broker_options, endpoint_options, quota_options, server_options
+from mintonce_server.app.status import StatusSource
 from mintonce_server.common.clock import Clock, SystemClock
 from mintonce_server.config import ClientSettings, IssuerSettings, Settings
 from mintonce_server.core.broker import Broker
@@ -30,6 +31,8 @@ from mintonce_server.observability.event_sinks import AudienceWarnings, sink_of
 from mintonce_server.observability.logs import get_logger
 from mintonce_server.observability.metrics import Metrics
 from mintonce_server.observability.quiet import FaultLog, Reminder
+from mintonce_server.observability.recent import Recent
+from mintonce_server.observability.vitals import Vitals
 from mintonce_server.reload.access import AccessFiles, StoreAccess
 from mintonce_server.reload.files import Reloader
 from mintonce_server.reload.issuer_files import client_credentials, issuer_sources
@@ -37,6 +40,7 @@ from mintonce_server.store.check import check_store
 from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
 from mintonce_server.store.redis import RedisStore, Resealed
 from mintonce_server.store.survey import StoreReport
+from mintonce_server.web.status import StatusPages
 
 _WAKE_REMEDY = (
     "Normal during a rolling update. Otherwise check which programs publish to {prefix}:wake in Redis, and that all "
@@ -61,8 +65,9 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         clients = await parts.enter_async_context(_clients(settings, clock, files))
         several = settings.with_several_audiences
         audiences = AudienceWarnings(_unchecked(settings), several, clock, granted_of, AUDIENCE_REMEDY)
-        sink = sink_of(audit, audiences, granted_of, faults)
-        broker = Broker(store, clients, clock, sink, broker_options(settings))
+        recent = Recent(clock, {name: client.issuer for name, client in settings.clients.items()})
+        sink = sink_of(audit, audiences, granted_of, faults, [recent])
+        broker = Broker(store, clients, clock, sink, broker_options(settings), observer=recent.store)
         files.notify(on_access=broker.recheck, on_credentials=broker.credentials_changed)
         guards = Guards(
             files.identify,
@@ -70,15 +75,19 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
             Quotas(quota_options(settings), clock),
             repeats.write if audit.is_on else None,
             files.identities,
+            recent.denied,
         )
         metrics = Metrics(list(settings.clients))
         meter = PrometheusCallMeter(metrics, settings.limits.max_concurrent_rpcs)
         server = Server(broker, clock, server_options(settings, files), guards, meter)
-        http = await parts.enter_async_context(http_listening(settings, files, metrics, clock, {}))
+        vitals = Vitals(metrics, clock)
+        source = StatusSource(settings, broker, recent, vitals, meter, files.values, clock)
+        pages = StatusPages(source.take, http_guard(settings, files), clock, repeats.write if audit.is_on else None)
+        http = await parts.enter_async_context(http_listening(settings, files, metrics, clock, pages.routes()))
         address = server.bind()
         reloader = _reloader(files, audit, clock, faults)
         endless = broker.endless() | files.endless | server.endless() | store_access.endless(store)
-        endless |= {"reloading": reloader.run, "audit counts": repeats.run}
+        endless |= {"reloading": reloader.run, "audit counts": repeats.run, "vitals": vitals.run}
         async with Supervisor(clock, faults, random.Random()).running(endless):  # noqa: S311 - spreads restarts
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.check_now)
             try:

@@ -11,7 +11,7 @@ from mintonce_server.common.clock import Clock
 from mintonce_server.core import events
 from mintonce_server.core.cache import Cache, Entry
 from mintonce_server.core.client import Clients
-from mintonce_server.core.edge import StoreEdge
+from mintonce_server.core.edge import StoreEdge, StoreObserver
 from mintonce_server.core.errors import Draining, IssuerError, StoreUnavailable, WaitTimedOut
 from mintonce_server.core.fetch import Fetcher
 from mintonce_server.core.key import TokenKey
@@ -80,10 +80,11 @@ class Broker:
         sink: events.EventSink,
         options: BrokerOptions,
         rng: random.Random | None = None,
+        observer: StoreObserver | None = None,
     ) -> None:
-        """`rng` spreads retries and provisional generations; it guards nothing."""
+        """`rng` spreads retries and provisional generations; it guards nothing. `observer` hears of the store."""
         rng = rng or random.Random()  # noqa: S311 - see above
-        store = StoreEdge(store, sink)
+        store = StoreEdge(store, sink, clock, observer)
         flights: SingleFlight[Obtained] = SingleFlight()
         wakeups, schedule = Wakeups(), Schedule(clock, rng)
         interval = options.min_rotation_interval
@@ -232,6 +233,11 @@ class Broker:
     async def list_tokens(self, client: str, limit: int, wanted: Callable[[Token], bool]) -> Listing:
         """At most `limit` live tokens in the store that `wanted` accepts, of one client or ("") of all."""
         return await self._store.list(client, limit, wanted)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether this replica is shutting down."""
+        return self._draining
 
     def drain(self) -> None:
         """End all watches. Running calls go on."""

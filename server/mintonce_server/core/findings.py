@@ -42,12 +42,12 @@ _SAYS: Final = {
 }
 
 
-def findings(snapshot: StatusSnapshot, states: Iterable[tuple[State, int]] = ()) -> tuple[Finding, ...]:
-    """The worst first. `states`: how many keys are in which state."""
+def findings(snapshot: StatusSnapshot) -> tuple[Finding, ...]:
+    """The worst first."""
     found = [
         *_of_store(snapshot.store),
         *_of_issuers(snapshot.issuers, snapshot.clients),
-        *_of_keys(dict(states), failing=any(row.failed and _is_fresh(row.failed) for row in snapshot.clients)),
+        *_of_keys(snapshot),
         *_of_files(snapshot.files),
         *_of_budget(snapshot.budget),
     ]
@@ -112,9 +112,11 @@ def _of_failure(failed: Failed, issuer: str, client: ClientRow | None) -> Findin
     return Finding(Level.TROUBLE, f"{text}{code}{since}.{left if client else ''}", failed.remedy, runbook)
 
 
-def _of_keys(states: dict[State, int], *, failing: bool) -> Iterator[Finding]:
+def _of_keys(snapshot: StatusSnapshot) -> Iterator[Finding]:
     """What the issuers' and the store's own findings do not say."""
-    if (count := states.get(State.DUE, 0)) and not failing:
+    if any(row.failed and _is_fresh(row.failed) for row in snapshot.clients):
+        return
+    if count := snapshot.keys.by_state.get(State.DUE, 0):
         keys = "1 key is" if count == 1 else f"{count} keys are"
         yield Finding(Level.NOTICE, f"The refresh of {keys} overdue.", "See whether this machine is overloaded.")
 

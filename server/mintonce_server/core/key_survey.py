@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -34,11 +35,10 @@ class ClientKeys:
 
 @dataclass(slots=True)
 class Survey:
-    """What the pass found. `clients`: by name. `states`: how many keys are in each."""
+    """What the pass found. `clients`: by name."""
 
     keys: Keys = field(default_factory=Keys)
-    clients: dict[str, ClientKeys] = field(default_factory=dict)
-    states: dict[State, int] = field(default_factory=dict)
+    clients: dict[str, ClientKeys] = field(default_factory=dict[str, ClientKeys])
 
 
 MaySee = Callable[[TokenKey], bool]
@@ -60,7 +60,7 @@ class KeySurveyor:
             wanted: chooses the rows. The sums are of all keys that may be seen.
             may_see: whether the reader may know of a key.
         """
-        now, found = self._clock.monotonic(), Survey()
+        now, found, states = self._clock.monotonic(), Survey(), Counter[State]()
         lives, due, chosen, total = [0] * (len(LIVES) + 1), list[float](), list[tuple[int, float, str, Entry]](), 0
         for count, entry in enumerate(self._cache):
             if count % AT_ONCE == AT_ONCE - 1:
@@ -69,7 +69,7 @@ class KeySurveyor:
                 continue
             total += 1
             state = self._state(entry, failures.get(entry.key_hash), now)
-            found.states[state] = found.states.get(state, 0) + 1
+            states[state] += 1
             token = entry.live(now)
             _add(found.clients.setdefault(entry.key.client, ClientKeys()), entry, now)
             if token is not None:
@@ -81,7 +81,7 @@ class KeySurveyor:
         best = heapq.nsmallest(MOST_KEYS, chosen, key=lambda each: each[:3])
         rows = tuple(self._row(entry, failures.get(entry.key_hash), now) for *_, entry in best)
         refreshes = tuple(heapq.nsmallest(MOST_KEYS, due))
-        found.keys = Keys(rows, len(chosen), total, tuple(lives), refreshes)
+        found.keys = Keys(rows, len(chosen), total, dict(states), tuple(lives), refreshes)
         return found
 
     def _row(self, entry: Entry, failure: KeyFailure | None, now: float) -> KeyRow:

@@ -62,6 +62,9 @@ class Rule:
     def is_for(self, caller: str) -> bool:
         return self._callers.match(caller)
 
+    def is_about(self, client: str) -> bool:
+        return self._clients.match(client)
+
     def allows(self, act: Act, client: str, audience: str, scopes: Sequence[str], granted: Sequence[str] = ()) -> bool:
         """Whether a caller of this rule may do that, and have a token with the scopes that were granted."""
         return (
@@ -189,6 +192,10 @@ class Policy:
     def may_administer(self, caller_name: str) -> bool:
         """Whether there is anything at all that the caller administers."""
         return any(Act.ADMIN in rule.may for rule in self._rules_for(caller_name))
+
+    def administers(self, caller_name: str, client: str) -> bool:
+        """Whether the caller administers some tokens of this client."""
+        return any(Act.ADMIN in rule.may and rule.is_about(client) for rule in self._rules_for(caller_name))
 
     def near_misses(
         self,

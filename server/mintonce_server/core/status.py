@@ -146,6 +146,7 @@ class Keys:
     Attributes:
         rows: at most 200.
         matched: how many keys the filter lets through; `total`: how many there are.
+        by_state: how many keys are in each state.
         by_life: how many live tokens have so much life left, by the buckets of LIVES.
         refreshes_in: when the next refreshes are due, at most 200, soonest first.
     """
@@ -153,6 +154,7 @@ class Keys:
     rows: tuple[KeyRow, ...] = ()
     matched: int = 0
     total: int = 0
+    by_state: Mapping[State, int] = field(default_factory=dict[State, int])
     by_life: tuple[int, ...] = ()
     refreshes_in: tuple[float, ...] = ()
 
@@ -281,7 +283,7 @@ class CallerRow:
 class Mints:
     """POSTs of this replica a minute, oldest first, 60 of each; the last minute is not over."""
 
-    by_cause: Mapping[Cause, tuple[int, ...]] = field(default_factory=dict)
+    by_cause: Mapping[Cause, tuple[int, ...]] = field(default_factory=dict[Cause, tuple[int, ...]])
     failed: tuple[int, ...] = ()
 
 
@@ -296,7 +298,7 @@ class StatusSnapshot:
     issuers: tuple[IssuerRow, ...] = ()
     clients: tuple[ClientRow, ...] = ()
     mints: Mints = field(default_factory=Mints)
-    keys: Keys = Keys()
+    keys: Keys = field(default_factory=Keys)
     fleet: tuple[FleetRow, ...] = ()
     budget: tuple[BudgetRow, ...] = ()
     callers: tuple[CallerRow, ...] = ()

@@ -1,7 +1,7 @@
 """Where the broker's events go: to the log, POSTs also to the audit log. Warns of tokens for another audience."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from typing import Final, Protocol, TypeGuard
 
@@ -40,9 +40,13 @@ GrantedOf = Callable[[MintonceError | None], Granted | None]
 
 
 def sink_of(
-    audit: AuditLog, audiences: "AudienceWarnings", granted_of: GrantedOf, faults: FaultLog
+    audit: AuditLog,
+    audiences: "AudienceWarnings",
+    granted_of: GrantedOf,
+    faults: FaultLog,
+    further: Sequence[events.EventSink] = (),
 ) -> events.EventSink:
-    """Never raises. An exception in one part does not keep the event from the others."""
+    """Never raises. An exception in one part does not keep the event from the others. `further`: more parts."""
     journal = guarded(event_sink(get_logger("mintonce")), faults)
 
     def look_at_posts(event: events.Event) -> None:
@@ -53,15 +57,14 @@ def sink_of(
         if audit.is_on and _is_post(event):
             _audit_mint(audit, event, granted_of)
 
-    warnings, posts = guarded(look_at_posts, faults), guarded(audit_posts, faults)
+    parts = [journal, *(guarded(part, faults) for part in (look_at_posts, audit_posts, *further))]
 
     def sink(event: events.Event) -> None:
         if isinstance(event, events.Unforeseen):
             faults(event.where, event.error, event.key_hash)
             return
-        journal(event)
-        warnings(event)
-        posts(event)
+        for part in parts:
+            part(event)
 
     return sink
 

@@ -8,9 +8,21 @@ from typing import Final
 
 from mintonce_server.common.clock import Clock
 from mintonce_server.core import events
-from mintonce_server.core.errors import IssuerError
+from mintonce_server.core.edge import StoreObserver
+from mintonce_server.core.errors import IssuerError, StoreUnavailable
 from mintonce_server.core.events import Cause
-from mintonce_server.core.status import MINUTES, CallerRow, EventRow, Failed, KeyFailure, Latency, Level, Mints
+from mintonce_server.core.ports import Wake, WakeKind
+from mintonce_server.core.status import (
+    MINUTES,
+    CallerRow,
+    EventRow,
+    Failed,
+    KeyFailure,
+    Latency,
+    Level,
+    Mints,
+    StoreView,
+)
 from mintonce_server.core.text import visible
 
 MOST_EVENTS: Final = 50
@@ -20,6 +32,8 @@ MOST_FAILURES: Final = 1000
 MOST_SAMPLES: Final = 1024
 WINDOW: Final = 300.0
 """Seconds that a latency is about."""
+MOST_SENT: Final = 256
+"""Commits whose wake message is awaited."""
 MAX_TEXT: Final = 300
 REPEATS_WITHIN: Final = 1.0
 """Seconds within which the same kind of event is one line, so that a flood of one kind does not push out the rest."""
@@ -182,8 +196,6 @@ class Recent:
                 self.failures.pop(event.key_hash, None)
             case events.MintFailed():
                 self._mint_failed(event, now)
-            case events.StoreFailed():
-                self.store.failed(event.detail)
             case _:
                 pass
         self._remember(event, now)
@@ -250,11 +262,12 @@ class Recent:
         self._events.append((now, row))
 
 
-class StoreWatch:
+class StoreWatch(StoreObserver):
     """How the store answers."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._sent: OrderedDict[tuple[str, int], float] = OrderedDict()
         self.timings = Timings()
         self.wake_lag = Timings()
         self.is_up: bool | None = None
@@ -263,20 +276,39 @@ class StoreWatch:
         self.remedy = ""
         self.woken_at: float | None = None
 
-    def answered(self, seconds: float) -> None:
-        """One operation was answered after so long."""
+    def answered(self, operation: str, seconds: float) -> None:
         self.timings.add(self._clock.monotonic(), seconds)
         self.is_up = True
 
-    def failed(self, detail: str, remedy: str = "") -> None:
-        """One operation was not answered."""
+    def failed(self, operation: str, error: StoreUnavailable) -> None:
         if self.is_up is not False:
             self.is_up, self.away_since = False, self._clock.monotonic()
-        self.detail, self.remedy = visible(detail, MAX_TEXT), visible(remedy, MAX_TEXT) or self.remedy
+        self.detail, self.remedy = visible(str(error), MAX_TEXT), visible(error.remedy, MAX_TEXT)
 
-    def woken(self) -> None:
-        """A message of the fleet came."""
-        self.woken_at = self._clock.monotonic()
+    def sending(self, key_hash: str, generation: int) -> None:
+        self._sent[key_hash, generation] = self._clock.monotonic()
+        if len(self._sent) > MOST_SENT:
+            self._sent.popitem(last=False)
+
+    def woken(self, wake: Wake) -> None:
+        self.woken_at = now = self._clock.monotonic()
+        if wake.kind is WakeKind.COMMIT and (sent := self._sent.pop((wake.key_hash, wake.generation), None)):
+            self.wake_lag.add(now, now - sent)
+
+    def view(self, address: str) -> StoreView:
+        """For the page. `address`: without a password."""
+        now = self._clock.monotonic()
+        away = self.is_up is False
+        return StoreView(
+            address=address,
+            is_up=self.is_up,
+            away_for=now - self.away_since if away else None,
+            detail=self.detail if away else "",
+            remedy=self.remedy if away else "",
+            latency=self.timings.latency(now),
+            wake_ago=None if self.woken_at is None else now - self.woken_at,
+            wake_lag=self.wake_lag.latency(now),
+        )
 
 
 def _aged(row: EventRow, ago: float) -> EventRow:

@@ -10,7 +10,7 @@ from mintonce_server.api.authorize import Guards
 from mintonce_server.api.server import Server
 from mintonce_server.app.http import http_guard, http_listening
 from mintonce_server.app.options import broker_options, endpoint_options, quota_options, server_options
-from mintonce_server.app.status import StatusSource
+from mintonce_server.app.status import StatusSource, recent_of
 from mintonce_server.common.clock import Clock, SystemClock
 from mintonce_server.config import ClientSettings, IssuerSettings, Settings
 from mintonce_server.core.broker import Broker
@@ -31,7 +31,6 @@ from mintonce_server.observability.event_sinks import AudienceWarnings, sink_of
 from mintonce_server.observability.logs import get_logger
 from mintonce_server.observability.metrics import Metrics
 from mintonce_server.observability.quiet import FaultLog, Reminder
-from mintonce_server.observability.recent import Recent
 from mintonce_server.observability.vitals import Vitals
 from mintonce_server.reload.access import AccessFiles, StoreAccess
 from mintonce_server.reload.files import Reloader
@@ -63,31 +62,23 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         store_access = StoreAccess(settings, files, clock)
         store = await parts.enter_async_context(store_of(settings, clock, files.keyring))
         clients = await parts.enter_async_context(_clients(settings, clock, files))
-        several = settings.with_several_audiences
+        several, recent = settings.with_several_audiences, recent_of(settings, clock)
         audiences = AudienceWarnings(_unchecked(settings), several, clock, granted_of, AUDIENCE_REMEDY)
-        recent = Recent(clock, {name: client.issuer for name, client in settings.clients.items()})
         sink = sink_of(audit, audiences, granted_of, faults, [recent])
         broker = Broker(store, clients, clock, sink, broker_options(settings), observer=recent.store)
         files.notify(on_access=broker.recheck, on_credentials=broker.credentials_changed)
-        guards = Guards(
-            files.identify,
-            files.policy,
-            Quotas(quota_options(settings), clock),
-            repeats.write if audit.is_on else None,
-            files.identities,
-            recent.denied,
-        )
+        quotas, audits = Quotas(quota_options(settings), clock), repeats.write if audit.is_on else None
+        guards = Guards(files.identify, files.policy, quotas, audits, files.identities, recent.denied)
         metrics = Metrics(list(settings.clients))
         meter = PrometheusCallMeter(metrics, settings.limits.max_concurrent_rpcs)
         server = Server(broker, clock, server_options(settings, files), guards, meter)
-        vitals = Vitals(metrics, clock)
-        source = StatusSource(settings, broker, recent, vitals, meter, files.values, clock)
-        pages = StatusPages(source.take, http_guard(settings, files), clock, repeats.write if audit.is_on else None)
-        http = await parts.enter_async_context(http_listening(settings, files, metrics, clock, pages.routes()))
+        source = StatusSource(settings, broker, recent, Vitals(metrics, clock), meter, files.values, clock)
+        pages = StatusPages(source.take, http_guard(settings, files), clock, guards.audit).routes()
+        http = await parts.enter_async_context(http_listening(settings, files, metrics, clock, pages))
         address = server.bind()
         reloader = _reloader(files, audit, clock, faults)
         endless = broker.endless() | files.endless | server.endless() | store_access.endless(store)
-        endless |= {"reloading": reloader.run, "audit counts": repeats.run, "vitals": vitals.run}
+        endless |= source.endless() | {"reloading": reloader.run, "audit counts": repeats.run}
         async with Supervisor(clock, faults, random.Random()).running(endless):  # noqa: S311 - spreads restarts
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.check_now)
             try:

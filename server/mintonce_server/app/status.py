@@ -19,10 +19,16 @@ from mintonce_server.core.status import (
     ReplicaView,
     StatusSnapshot,
 )
+from mintonce_server.core.supervise import Start
 from mintonce_server.observability.call_meter import CallMeter
 from mintonce_server.observability.recent import Recent
 from mintonce_server.observability.vitals import Vitals, memory_bytes
 from mintonce_server.reload.files import FileValue
+
+
+def recent_of(settings: Settings, clock: Clock) -> Recent:
+    """Remembers what happens to the clients of the settings."""
+    return Recent(clock, {name: client.issuer for name, client in settings.clients.items()})
 
 
 class StatusSource:
@@ -47,6 +53,10 @@ class StatusSource:
         self._clock = clock
         self._name = socket.gethostname()
         self._version = version("mintonce")
+
+    def endless(self) -> dict[str, Start]:
+        """Tasks to run, by name."""
+        return {"vitals": self._vitals.run}
 
     async def take(self, wanted: KeyFilter, may_see: MaySee) -> StatusSnapshot:
         """As things stand now. The findings are left to the reader of it."""

@@ -25,14 +25,16 @@ SOON: Final = 7 * 86_400.0
 NEARLY: Final = 0.8
 """The share of a budget from which it is reported."""
 
-_RUNBOOK: Final = {
+RUNBOOK: Final = "https://github.com/mintonce/mintonce/blob/main/docs/operating/runbook.md"
+
+_ANCHORS: Final = {
     Reason.ISSUER_UNAVAILABLE: "the-issuer-is-down-slow-or-answers-garbage",
     Reason.ISSUER_MALFORMED: "the-issuer-is-down-slow-or-answers-garbage",
     Reason.ISSUER_THROTTLED: "the-issuer-limits-the-rate",
     Reason.ISSUER_REFUSED: "the-issuer-refuses-the-client",
 }
-STORE_RUNBOOK: Final = "redis-is-down-or-hangs"
-RUNBOOK_ANCHORS: Final = frozenset({*_RUNBOOK.values(), STORE_RUNBOOK})
+STORE_ANCHOR: Final = "redis-is-down-or-hangs"
+RUNBOOK_ANCHORS: Final = frozenset({*_ANCHORS.values(), STORE_ANCHOR})
 
 _SAYS: Final = {
     Reason.ISSUER_UNAVAILABLE: "{issuer} gives no tokens",
@@ -74,7 +76,9 @@ def _of_store(store: StoreView) -> Iterator[Finding]:
     if store.is_up is False:
         since = f" for {duration(store.away_for)}" if store.away_for is not None else ""
         remedy = store.remedy or "Tokens in memory are served meanwhile. Bring the store back; do not restart replicas."
-        yield Finding(Level.TROUBLE, f"The store has not answered{since}: {store.detail}.", remedy, STORE_RUNBOOK)
+        yield Finding(
+            Level.TROUBLE, f"The store has not answered{since}: {store.detail}.", remedy, f"{RUNBOOK}#{STORE_ANCHOR}"
+        )
 
 
 def _is_fresh(failed: Failed) -> bool:
@@ -108,7 +112,8 @@ def _of_failure(failed: Failed, issuer: str, client: ClientRow | None) -> Findin
     end = client.soonest_end_in if client else None
     left = f" Its soonest token lives {duration(end)} more." if end is not None else " It has no live token here."
     since = f" for {duration(failed.since)}" if failed.since >= 1.0 else ""
-    runbook = _RUNBOOK.get(Reason(failed.reason), "")
+    anchor = _ANCHORS.get(Reason(failed.reason))
+    runbook = f"{RUNBOOK}#{anchor}" if anchor else ""
     return Finding(Level.TROUBLE, f"{text}{code}{since}.{left if client else ''}", failed.remedy, runbook)
 
 

@@ -85,7 +85,7 @@ class Finding:
     """Something that a person should know, in words.
 
     Attributes:
-        runbook: the heading of the runbook that says what to do, as its anchor; "" for none.
+        runbook: where the runbook says what to do, a URL; "" for nowhere.
     """
 
     level: Level

@@ -27,7 +27,6 @@ from mintonce_server.core.status import (
 from mintonce_server.web import pictures
 from mintonce_server.web.markup import UNKNOWN, Table, ago, ahead, marked, number, plural, sign, state, took
 
-RUNBOOK: Final = "https://github.com/mintonce/mintonce/blob/main/docs/operating/runbook.md"
 SHOWN: Final = 12
 """Characters of a key's hash: enough to find it in the log."""
 
@@ -57,8 +56,8 @@ def verdict(snapshot: StatusSnapshot) -> str:
     )
 
 
-def _runbook(anchor: str) -> str:
-    return f" <a href={RUNBOOK}#{anchor} rel=noreferrer>Runbook</a>" if anchor else ""
+def _runbook(url: str) -> str:
+    return f' <a href="{escape(url)}" rel=noreferrer>Runbook</a>' if url else ""
 
 
 def cards(snapshot: StatusSnapshot) -> str:

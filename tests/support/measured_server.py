@@ -49,7 +49,7 @@ async def measure(tasks: Path) -> None:
 
 def lead_through(port: str, proxy: str) -> None:
     """As the network would do it: the settings, and so the identities of the clients, name the issuer itself."""
-    from mintonce_server.app import service
+    from mintonce_server.app import issuers
     from mintonce_server.common.clock import Clock
     from mintonce_server.issuer.endpoint import TokenEndpoint
     from mintonce_server.issuer.options import EndpointOptions
@@ -58,7 +58,7 @@ def lead_through(port: str, proxy: str) -> None:
         way = replace(options, token_url=options.address.replace(f":{port}/", f":{proxy}/"))
         return TokenEndpoint(way, clock, *others, **more)
 
-    setattr(service, "TokenEndpoint", endpoint)  # noqa: B010 - it is no export of that module
+    setattr(issuers, "TokenEndpoint", endpoint)  # noqa: B010 - it is no export of that module
 
 
 def main(skew: float, arguments: list[str]) -> int:

@@ -1,10 +1,8 @@
 """The composition root."""
 
+from mintonce_server.app.issuers import identities_of, issuer_of, probe_way
 from mintonce_server.app.service import (
     granted_of,
-    identities_of,
-    issuer_of,
-    probe_way,
     prove_store,
     reseal,
     serve,

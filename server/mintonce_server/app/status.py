@@ -4,9 +4,8 @@ import socket
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 
-from cryptography import x509
-
 from mintonce_server.api.tls import TlsMaterial
+from mintonce_server.app.telemetry import Telemetry
 from mintonce_server.common.clock import Clock
 from mintonce_server.config import Settings
 from mintonce_server.core.broker import Broker
@@ -20,15 +19,9 @@ from mintonce_server.core.status import (
     StatusSnapshot,
 )
 from mintonce_server.core.supervise import Start
-from mintonce_server.observability.call_meter import CallMeter
-from mintonce_server.observability.recent import Recent
+from mintonce_server.issuer.certificate import ClientCertificate
 from mintonce_server.observability.vitals import Vitals, memory_bytes
 from mintonce_server.reload.files import FileValue
-
-
-def recent_of(settings: Settings, clock: Clock) -> Recent:
-    """Remembers what happens to the clients of the settings."""
-    return Recent(clock, {name: client.issuer for name, client in settings.clients.items()})
 
 
 class StatusSource:
@@ -38,17 +31,16 @@ class StatusSource:
         self,
         settings: Settings,
         broker: Broker,
-        recent: Recent,
-        vitals: Vitals,
-        meter: CallMeter,
+        telemetry: Telemetry,
         files: Iterable[FileValue[object]],
         clock: Clock,
     ) -> None:
         self._settings = settings
         self._broker = broker
-        self._recent = recent
-        self._vitals = vitals
-        self._meter = meter
+        self._recent = telemetry.recent
+        self._store = telemetry.store
+        self._meter = telemetry.calls
+        self._vitals = Vitals(telemetry.metrics, clock)
         self._files = files
         self._clock = clock
         self._name = socket.gethostname()
@@ -56,7 +48,7 @@ class StatusSource:
 
     def endless(self) -> dict[str, Start]:
         """Tasks to run, by name."""
-        return {"vitals": self._vitals.run}
+        return {"vitals": self._vitals.run} if self._settings.http.listen else {}
 
     async def take(self, wanted: KeyFilter, may_see: MaySee) -> StatusSnapshot:
         """As things stand now. The findings are left to the reader of it."""
@@ -64,7 +56,7 @@ class StatusSource:
         return StatusSnapshot(
             as_of=self._clock.unix(),
             replica=self._replica(),
-            store=self._recent.store.view(self._settings.redis.safe_url),
+            store=self._store.view(self._settings.redis.safe_url),
             issuers=tuple(self._issuers()),
             clients=tuple(self._clients(survey.clients)),
             mints=self._recent.mints(),
@@ -135,6 +127,4 @@ class StatusSource:
 
 def _end_of(value: object) -> float | None:
     """When a certificate ends, seconds since 1970."""
-    if not isinstance(value, TlsMaterial):
-        return None
-    return x509.load_pem_x509_certificate(value.certificate).not_valid_after_utc.timestamp()
+    return value.not_after if isinstance(value, (TlsMaterial, ClientCertificate)) else None

@@ -18,6 +18,7 @@ from mintonce_server.common.files import as_file
 from mintonce_server.common.oauth import JWT_ALGORITHMS
 from mintonce_server.common.strict_json import NotAnObject, parse_object
 from mintonce_server.core.errors import Foreign, MintonceError
+from mintonce_server.observability.http_meter import CountRequest, ignore_request
 
 MAX_BYTES: Final = 256 * 1024
 MAX_KEYS: Final = 100
@@ -139,6 +140,7 @@ class JwksUrl:
         verify: Callable[[], ssl.SSLContext] | None = None,
         on_error: Callable[[JwksError], None],
         pace: Pace = USUAL_PACE,
+        on_request: CountRequest = ignore_request,
     ) -> None:
         """`verify`: the current trust store, instead of `ca_file`."""
         for name in ("httpx", "httpcore"):
@@ -148,6 +150,7 @@ class JwksUrl:
         self._verify = verify or _always(_trusting(ca_file))
         self._on_error = on_error
         self._pace = pace
+        self._on_request = on_request
         self._keys: KeySet | None = None
         self._document: bytes | None = None
         self._wanted = asyncio.Event()
@@ -193,6 +196,8 @@ class JwksUrl:
         return httpx.AsyncClient(verify=self._verify(), trust_env=False, follow_redirects=False, timeout=None)  # noqa: S113
 
     async def _fetch(self) -> bytes:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
             async with (
                 asyncio.timeout(self._pace.deadline),
@@ -202,10 +207,13 @@ class JwksUrl:
                 body = await read_bounded(response.aiter_raw(), MAX_BYTES)
                 status = response.status_code
         except BadBody as error:
+            self._on_request("GET", self._url, None, loop.time() - began, error)
             raise JwksError(f"the issuer's keys cannot be fetched: the document {error}", remedy=_REMEDY) from error
         except Exception as error:
+            self._on_request("GET", self._url, None, loop.time() - began, error)
             # Any exception: httpx lets ssl.SSLError through when TLS fails after the handshake.
             raise JwksError(f"the issuer's keys cannot be fetched ({type(error).__name__})", remedy=_REMEDY) from error
+        self._on_request("GET", self._url, status, loop.time() - began, None)
         if status != 200:
             raise JwksError(f"the issuer's keys cannot be fetched (status {status})", remedy=_REMEDY)
         return body

@@ -95,6 +95,11 @@ class Entry:
         """The highest generation seen here, rejected ones too; 0 for none."""
         return max(self.token.generation if self.token else 0, self.rejected_through)
 
+    @property
+    def is_served(self) -> bool:
+        """Whether callers used it since the store was asked last, or a watch follows it."""
+        return self.token is not None and (self.watchers > 0 or self.asked_at >= self.confirmed_at)
+
     def holds(self, generation: int) -> bool:
         """Whether this is the generation of the token here."""
         return self.token is not None and self.token.generation == generation

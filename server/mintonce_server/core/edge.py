@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from mintonce_server.common.clock import Clock
 from mintonce_server.core import events
 from mintonce_server.core.client import OAuthClient
 from mintonce_server.core.errors import IssuerError, IssuerUnavailable, StoreUnavailable
@@ -30,22 +29,6 @@ RETRY_AFTER = 1.0
 _REMEDY = "This is a fault of Mintonce or of a library. Report it with the traceback in the server's log."
 
 
-class StoreObserver:
-    """Hears what the store does. This one ignores it."""
-
-    def answered(self, operation: str, seconds: float) -> None:
-        """The store answered an operation after so long."""
-
-    def failed(self, operation: str, error: StoreUnavailable) -> None:
-        """It did not."""
-
-    def sending(self, key_hash: str, generation: int) -> None:
-        """A token is about to be committed: its wake message comes back here, too."""
-
-    def woken(self, wake: Wake) -> None:
-        """A wake message came."""
-
-
 class StoreEdge:
     """Implements ports.TokenStore by another store, whose unforeseen exceptions count as an outage.
 
@@ -53,20 +36,15 @@ class StoreEdge:
     task, leave a lease behind, or reach a caller as INTERNAL.
     """
 
-    def __init__(
-        self, store: TokenStore, sink: events.EventSink, clock: Clock, observer: StoreObserver | None = None
-    ) -> None:
+    def __init__(self, store: TokenStore, sink: events.EventSink) -> None:
         self._store = store
         self._sink = sink
-        self._clock = clock
-        self._observer = observer or StoreObserver()
         self.key_hash = store.key_hash
 
     async def acquire(self, key: TokenKey, request: AcquireRequest) -> Acquired:
         return await self._run("acquire", self._store.acquire(key, request))
 
     async def commit(self, lease: Lease, minted: Minted) -> Token | Refusal:
-        self._observer.sending(self.key_hash(lease.key), lease.generation)
         return await self._run("commit", self._store.commit(lease, minted))
 
     async def fail(self, lease: Lease, failure: Failure, retry_after: float) -> None:
@@ -100,10 +78,8 @@ class StoreEdge:
     async def list(self, client: str, limit: int, wanted: Callable[[Token], bool]) -> Listing:
         return await self._run("list", self._store.list(client, limit, wanted))
 
-    async def wakes(self) -> AsyncIterator[Wake]:
-        async for wake in self._store.wakes():  # its reader is supervised
-            self._observer.woken(wake)
-            yield wake
+    def wakes(self) -> AsyncIterator[Wake]:
+        return self._store.wakes()  # its reader is supervised
 
     async def ping(self) -> None:
         await self._run("ping", self._store.ping())
@@ -112,23 +88,17 @@ class StoreEdge:
         await self._store.close()
 
     async def _run(self, operation: str, act: Awaitable[T]) -> T:
-        began = self._clock.monotonic()
         try:
-            result = await act
-        except StoreUnavailable as outage:
-            self._observer.failed(operation, outage)
+            return await act
+        except StoreUnavailable:
             raise
         except Exception as error:
             self._sink(events.Unforeseen("", f"store.{operation}", error))
-            unforeseen = StoreUnavailable(
+            raise StoreUnavailable(
                 f"the store's {operation} failed in an unforeseen way ({type(error).__name__})",
                 remedy=_REMEDY,
                 retry_after=RETRY_AFTER,
-            )
-            self._observer.failed(operation, unforeseen)
-            raise unforeseen from error
-        self._observer.answered(operation, self._clock.monotonic() - began)
-        return result
+            ) from error
 
 
 async def mint(client: OAuthClient, key: TokenKey, key_hash: str, sink: events.EventSink) -> Minted:

@@ -147,10 +147,31 @@ class LeaseLost(Event):
 
 @dataclass(frozen=True, slots=True)
 class Waited(Event):
-    """Another replica minted; its token was here after `seconds`."""
+    """Another replica held the lease. After `seconds`, its token was here.
+
+    `result`: served; or minted, when this replica got the lease after all; or failed, when there was a back-off. Then
+    `generation` is 0.
+    """
 
     generation: int
     seconds: float
+    result: str = "served"
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshing(Event):
+    """A token's successor is due since `lag` seconds, and is fetched now."""
+
+    client: str
+    lag: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed(Event):
+    """The successor is here, while the old token has `lead` seconds left."""
+
+    client: str
+    lead: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +181,14 @@ class Rejected(Event):
     generation: int
     was_current: bool
     caller: str = ""
+    client: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedTooSoon(Event):
+    """A rejection was refused, because the last one of this key is too fresh."""
+
+    client: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,10 +75,9 @@ def duration(seconds: float) -> str:
 def _of_store(store: StoreView) -> Iterator[Finding]:
     if store.is_up is False:
         since = f" for {duration(store.away_for)}" if store.away_for is not None else ""
-        remedy = store.remedy or "Tokens in memory are served meanwhile. Bring the store back; do not restart replicas."
-        yield Finding(
-            Level.TROUBLE, f"The store has not answered{since}: {store.detail}.", remedy, f"{RUNBOOK}#{STORE_ANCHOR}"
-        )
+        why = f": {store.detail}" if store.detail else ""
+        remedy = "Tokens in memory are served meanwhile. Bring the store back; do not restart replicas."
+        yield Finding(Level.TROUBLE, f"The store has not answered{since}{why}.", remedy, f"{RUNBOOK}#{STORE_ANCHOR}")
 
 
 def _is_fresh(failed: Failed) -> bool:

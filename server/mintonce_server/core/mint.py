@@ -132,8 +132,13 @@ class LeasedMinter:
                     case Backoff(failure, seconds, None) if ends_soon(error_of(failure, seconds)):
                         await asyncio.sleep(seconds)
                     case Backoff(failure, seconds, token):
+                        if waited:
+                            self._waited(key_hash, started, "failed")
                         return _settle(token, asked_at, error_of(failure, seconds))
                     case Lease() as lease:
+                        if waited:
+                            self._waited(key_hash, started, "minted")
+                            waited = False
                         obtained = await self._with_lease(entry, lease, asked_at, request, cause)
                         if obtained is not None:
                             if obtained.token.reissued and obtained.origin is Origin.MINT:
@@ -146,6 +151,9 @@ class LeasedMinter:
             remedy="Look for lease_lost and commit_refused events in the servers' logs.",
             retry_after=WAIT_BOUND,
         )
+
+    def _waited(self, key_hash: str, since: float, result: str) -> None:
+        self._sink(events.Waited(key_hash, 0, self._clock.monotonic() - since, result))
 
     async def _with_lease(
         self, entry: Entry, lease: Lease, asked_at: float, request: AcquireRequest, cause: Cause

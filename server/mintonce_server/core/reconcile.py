@@ -122,7 +122,7 @@ class Reconciler:
             # Checked whether or not there was a hint: where hints come all the time, no timeout ever does.
             if (now := self._clock.monotonic()) >= due:
                 due = now + every
-                self._suspect(entry for entry in self._cache if _is_served(entry))
+                self._suspect(entry for entry in self._cache if entry.is_served)
             self._something_to_ask.clear()
             await self._ask()
 
@@ -323,8 +323,3 @@ def _result(result: T | BaseException) -> T:
 
 def _chunks(entries: Sequence[Entry]) -> list[Sequence[Entry]]:
     return [entries[start : start + AT_ONCE] for start in range(0, len(entries), AT_ONCE)]
-
-
-def _is_served(entry: Entry) -> bool:
-    """Others cost nothing until a caller asks, and then their age is checked. What the store lacks counts, too."""
-    return entry.token is not None and (entry.watchers > 0 or entry.asked_at >= entry.confirmed_at)

@@ -53,11 +53,16 @@ class Refresher:
         if not self._is_wanted(entry):
             self._retire(entry)
             return
+        if token is not None:
+            self._sink(events.Refreshing(entry.key_hash, key.client, began - token.refresh_at))
         try:
             # A successor of a token that has ended may have a lower number, where clocks differ: any live one will do.
             newer_than = token.generation if token is not None else entry.rejected_through
             obtained = await self._fetcher.fetch(entry, 0.0, newer_than, events.Cause.REFRESH)
             trouble = obtained.trouble
+            if token is not None and obtained.token.generation > token.generation:
+                lead = token.remaining(self._clock.monotonic())
+                self._sink(events.Refreshed(entry.key_hash, key.client, lead))
         except MintonceError as error:
             trouble = error
         if trouble is not None:

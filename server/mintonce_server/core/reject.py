@@ -46,14 +46,14 @@ class Rejecter:
         if is_held and entry.live(self._clock.monotonic()) is None:
             return False  # it is over anyway
         if is_held and (wait := entry.rejected_at + self._min_interval - self._clock.monotonic()) > 0:
-            raise _too_soon(wait)
+            raise self._too_soon(entry, wait)
         rejection = await self._reject(entry, generation)
         if is_held and not rejection.was_current:
             # The store lost it and gets it back first; or the fleet has another one by now.
             await self._reconciler.confirm([entry])
             rejection = await self._reject(entry, generation)
         if rejection.retry_after is not None:
-            raise _too_soon(rejection.retry_after)
+            raise self._too_soon(entry, rejection.retry_after)
         if not rejection.known and generation > entry.newest:
             raise InvalidRequest(
                 "there is no such generation of this key",
@@ -69,7 +69,11 @@ class Rejecter:
 
     def _evict(self, entry: Entry, generation: int, rejection: Rejection, caller: str) -> None:
         """Stop serving what was rejected, by what the store said and not by what the caller did."""
-        self._sink(events.Rejected(entry.key_hash, rejection.generation or generation, rejection.was_current, caller))
+        self._sink(
+            events.Rejected(
+                entry.key_hash, rejection.generation or generation, rejection.was_current, caller, entry.key.client
+            )
+        )
         if rejection.was_current:
             if entry.token is not None and entry.token.generation <= rejection.generation:
                 # Else it may be an old rejection, said again: it puts off no other.
@@ -78,6 +82,10 @@ class Rejecter:
         elif entry.token is not None and _is_known_as(entry.token, generation):
             # The store does not take it, or not yet.
             self._cache.evict(entry, entry.token.generation)
+
+    def _too_soon(self, entry: Entry, wait: float) -> RotationTooSoon:
+        self._sink(events.RejectedTooSoon(entry.key_hash, entry.key.client))
+        return _too_soon(wait)
 
     async def _generation_of(self, entry: Entry, sha256: bytes) -> int | None:
         held = entry.token

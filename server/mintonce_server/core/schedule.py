@@ -30,6 +30,13 @@ class Schedule:
         self._count = 0
         self._changed = asyncio.Event()
         self._slots = asyncio.Semaphore(CONCURRENT)
+        self.running = 0
+        """Keys that are handled at this moment."""
+
+    def overdue(self) -> int:
+        """Keys whose time has come and that wait for a slot. Looks at all keys."""
+        now = self._clock.monotonic()
+        return sum(when <= now for when in self._due.values())
 
     def at(self, key: TokenKey, when: float) -> None:
         """Handle the key at this time (monotonic), instead of an earlier chosen one."""
@@ -84,6 +91,7 @@ class Schedule:
         on_error: Callable[[TokenKey, Exception], None],
     ) -> None:
         """An unforeseen exception costs this key a pause, and no other key anything."""
+        self.running += 1
         try:
             await handle(key)
         except Exception as error:  # noqa: BLE001 - reported, and the key is tried again
@@ -93,6 +101,7 @@ class Schedule:
         else:
             self._failures.pop(key, None)
         finally:
+            self.running -= 1
             self._slots.release()
 
     async def _sleep(self) -> None:

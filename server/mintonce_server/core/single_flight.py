@@ -15,6 +15,11 @@ class SingleFlight(Generic[T]):
 
     def __init__(self) -> None:
         self._tasks: dict[TokenKey, asyncio.Task[T]] = {}
+        self.waiters = 0
+        """Callers that wait for a task."""
+
+    def __len__(self) -> int:
+        return len(self._tasks)
 
     def __contains__(self, key: object) -> bool:
         return key in self._tasks
@@ -26,7 +31,11 @@ class SingleFlight(Generic[T]):
         if task is None or task.done():
             task = self._tasks[key] = asyncio.create_task(start(), name=f"flight {key.client}")
             task.add_done_callback(lambda done: self._ended(key, done))
-        return await asyncio.shield(task), started_here
+        self.waiters += 1
+        try:
+            return await asyncio.shield(task), started_here
+        finally:
+            self.waiters -= 1
 
     def _ended(self, key: TokenKey, task: asyncio.Task[T]) -> None:
         if self._tasks.get(key) is task:

@@ -194,13 +194,12 @@ class IssuerRow:
 
 @dataclass(frozen=True, slots=True)
 class StoreView:
-    """The store. `is_up`: None before it was asked. `outages_today`: seconds away in the last 24 hours."""
+    """The store. `is_up`: None before it was asked. `detail`: why it is away. `wake_lag`: from a change to its wake."""
 
     address: str = ""
     is_up: bool | None = None
     away_for: float | None = None
     detail: str = ""
-    remedy: str = ""
     latency: Latency = Latency()
     wake_ago: float | None = None
     wake_lag: Latency = Latency()

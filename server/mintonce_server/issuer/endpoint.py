@@ -14,6 +14,7 @@ from mintonce_server.issuer.http import HttpTransport
 from mintonce_server.issuer.options import FIXED, ClientCredentials, EndpointOptions, EndpointSources
 from mintonce_server.issuer.request import Parameters, mint_request, read_request
 from mintonce_server.issuer.response import Answer, RequestContext, may_accept_another, read_answer
+from mintonce_server.observability.http_meter import CountRequest, ignore_request
 
 _OF_PROXIES = frozenset({407, 502, 503, 504})
 """Statuses by which a proxy says that it did not reach the issuer."""
@@ -36,15 +37,17 @@ class TokenEndpoint:
         *,
         on_read: OnRead = lambda _: None,
         on_failure: OnFailure = lambda _: None,
+        on_request: CountRequest = ignore_request,
     ) -> None:
         """Does not connect yet. Raises ValueError for options that cannot be used.
 
-        `on_read`, `on_failure`: see IssuerMetadata.
+        `on_read`, `on_failure`: see IssuerMetadata. `on_request`: see HttpTransport.
         """
         self._options = options
         self._clock = clock
         self._sources = sources
-        self._shared = HttpTransport(options, sources)
+        self._shared = HttpTransport(options, sources, on_request=on_request)
+        self._on_request = on_request
         self._own: list[HttpTransport] = []
         self._on_read = on_read
         self._on_failure = on_failure
@@ -55,7 +58,7 @@ class TokenEndpoint:
         transport, discovery = self._shared, self._discovery
         authenticator = authentication(self._options, credentials, self._clock)
         if credentials.certificate is not None and self._options.is_https:
-            transport = HttpTransport(self._options, self._sources, credentials.certificate)
+            transport = HttpTransport(self._options, self._sources, credentials.certificate, self._on_request)
             self._own.append(transport)
             discovery = self._discovery_over(transport)  # the host may want the certificate for each request
         return _ClientIssuer(transport, discovery, self._options, credentials, authenticator, self._clock)

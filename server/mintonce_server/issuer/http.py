@@ -22,6 +22,7 @@ from mintonce_server.issuer.connection_errors import NotThisMachine, SeenByProxy
 from mintonce_server.issuer.options import FIXED, EndpointOptions, EndpointSources
 from mintonce_server.issuer.request import HttpRequest
 from mintonce_server.issuer.response import Answer
+from mintonce_server.observability.http_meter import CountRequest, ignore_request
 
 # At DEBUG they log header values, Authorization among them; httpx logs whole URLs at INFO.
 _LOGGERS: Final = ("httpx", "httpcore", "hpack", "h2")
@@ -53,13 +54,16 @@ class HttpTransport:
         options: EndpointOptions,
         sources: EndpointSources = FIXED,
         certificate: Callable[[], ClientCertificate] | None = None,
+        on_request: CountRequest = ignore_request,
     ) -> None:
-        """Does not connect yet. Raises ValueError for options or a certificate that cannot be used."""
+        """Does not connect yet. `on_request`: called after each request that was sent, or could not be.
+        Raises ValueError for options or a certificate that cannot be used."""
         for name in _LOGGERS:
             logging.getLogger(name).setLevel(logging.WARNING)
         self._options = options
         self._sources = sources
         self._certificate = certificate
+        self._on_request = on_request
         self._material = self._current()
         self._context = self._new_context()
         self._pools: dict[str | None, _Pool] = {}
@@ -77,10 +81,10 @@ class HttpTransport:
             async with asyncio.timeout_at(deadline):
                 proxy = self._proxy_for(request.url)
                 try:
-                    return await self._send(request, proxy)
+                    return await self._measured(request, proxy)
                 except StaleConnection:
                     await self.discard()
-                    return await self._send(request, proxy)
+                    return await self._measured(request, proxy)
         except IssuerError:
             raise
         except Exception as error:  # noqa: BLE001 - translated and raised below
@@ -95,6 +99,20 @@ class HttpTransport:
         if proxy is not None and is_plain_http(url) and not self._options.allow_http:
             raise SeenByProxy  # plain http:// to this machine is safe only because nothing leaves it
         return proxy
+
+    async def _measured(self, request: HttpRequest, proxy: Secret | None) -> Answer:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            answer = await self._send(request, proxy)
+        except asyncio.CancelledError:  # by the deadline, as a rule
+            self._on_request(request.method, request.url, None, loop.time() - began, TimeoutError())
+            raise
+        except Exception as error:
+            self._on_request(request.method, request.url, None, loop.time() - began, error)
+            raise
+        self._on_request(request.method, request.url, answer.status, loop.time() - began, None)
+        return answer
 
     async def _send(self, request: HttpRequest, proxy: Secret | None) -> Answer:
         await self._renew()

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -129,19 +129,24 @@ _FIELDS: Final = {
 }
 
 
+AuditCount = Callable[[str, float, bool], None]
+"""The kind of a record, the seconds that its writing took, and whether it was written."""
+
+
 class AuditLog:
     """Writes each record before the answer is sent, with one write: nothing is queued, so nothing is lost.
 
     Use it in a `with`. New files are private. `path` None: there is no audit log, and `is_on` is False.
     """
 
-    def __init__(self, path: Path | None, clock: Clock) -> None:
-        """Raises AuditUnavailable."""
+    def __init__(self, path: Path | None, clock: Clock, count: AuditCount | None = None) -> None:
+        """Raises AuditUnavailable. `count`: called after each record."""
         self._path = path
         self._clock = clock
         self._lock = threading.Lock()
         self._torn = False
         self._descriptor = -1
+        self._count = count or _ignore
         if path is not None:
             self._descriptor = self._opened(path)
             self._torn = _ends_torn(path)
@@ -154,12 +159,15 @@ class AuditLog:
         """Raises AuditUnavailable; callers must then not return a token."""
         if self._path is None:
             return
+        began = self._clock.monotonic()
         try:
             line = self._line(record)
             with self._lock:
                 self._write_all(line)
         except Exception as error:  # what cannot be recorded is not returned, whatever the reason
+            self._count(record.kind, self._clock.monotonic() - began, False)
             raise _unavailable(self._path, error) from error
+        self._count(record.kind, self._clock.monotonic() - began, True)
 
     def reopen(self) -> bool:
         """After a log rotation, switch to the new file. Whether there was one. Raises AuditUnavailable."""
@@ -208,6 +216,10 @@ class AuditLog:
             return os.open(path, _FLAGS, 0o600)
         except OSError as error:
             raise _unavailable(self._path, error) from error
+
+
+def _ignore(_: str, __: float, ___: bool) -> None:
+    """Default: count nothing."""
 
 
 def require_audit_file(path: Path) -> None:

@@ -1,7 +1,7 @@
 """Where the broker's events go: to the log, POSTs also to the audit log. Warns of tokens for another audience."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 from typing import Final, Protocol, TypeGuard
 
@@ -44,9 +44,12 @@ def sink_of(
     audiences: "AudienceWarnings",
     granted_of: GrantedOf,
     faults: FaultLog,
-    further: Sequence[events.EventSink] = (),
+    *others: events.EventSink,
 ) -> events.EventSink:
-    """Never raises. An exception in one part does not keep the event from the others. `further`: more parts."""
+    """Never raises. An exception in one part does not keep the event from the others.
+
+    `others`: metrics, for example.
+    """
     journal = guarded(event_sink(get_logger("mintonce")), faults)
 
     def look_at_posts(event: events.Event) -> None:
@@ -57,7 +60,8 @@ def sink_of(
         if audit.is_on and _is_post(event):
             _audit_mint(audit, event, granted_of)
 
-    parts = [journal, *(guarded(part, faults) for part in (look_at_posts, audit_posts, *further))]
+    parts = [journal, guarded(look_at_posts, faults), guarded(audit_posts, faults)]
+    parts += [guarded(other, faults) for other in others]
 
     def sink(event: events.Event) -> None:
         if isinstance(event, events.Unforeseen):

@@ -1,6 +1,5 @@
 """What happened here lately, for the status page: bounded, in memory, fed by the event sink."""
 
-import math
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,32 +7,24 @@ from typing import Final
 
 from mintonce_server.common.clock import Clock
 from mintonce_server.core import events
-from mintonce_server.core.edge import StoreObserver
-from mintonce_server.core.errors import IssuerError, StoreUnavailable
+from mintonce_server.core.errors import IssuerError
 from mintonce_server.core.events import Cause
-from mintonce_server.core.ports import Wake, WakeKind
 from mintonce_server.core.status import (
     MINUTES,
     CallerRow,
     EventRow,
     Failed,
     KeyFailure,
-    Latency,
     Level,
     Mints,
-    StoreView,
 )
 from mintonce_server.core.text import visible
+from mintonce_server.observability.timings import Timings
 
 MOST_EVENTS: Final = 50
 MOST_CALLERS: Final = 50
 MOST_FAILURES: Final = 1000
 """Keys whose last failure is remembered."""
-MOST_SAMPLES: Final = 1024
-WINDOW: Final = 300.0
-"""Seconds that a latency is about."""
-MOST_SENT: Final = 256
-"""Commits whose wake message is awaited."""
 MAX_TEXT: Final = 300
 REPEATS_WITHIN: Final = 1.0
 """Seconds within which the same kind of event is one line, so that a flood of one kind does not push out the rest."""
@@ -61,29 +52,6 @@ _KINDS: Final[Mapping[type[events.Event], str]] = {
     events.StoreFailed: "store failed",
 }
 """Those that are shown. The others are routine."""
-
-
-class Timings:
-    """How long something took, the newest 1,024 times."""
-
-    def __init__(self) -> None:
-        self._samples: deque[tuple[float, float]] = deque(maxlen=MOST_SAMPLES)
-
-    def add(self, now: float, seconds: float) -> None:
-        """It took so long, and ended now."""
-        self._samples.append((now, seconds))
-
-    def latency(self, now: float) -> Latency:
-        """Of the last five minutes."""
-        recent = sorted(seconds for at, seconds in self._samples if now - at <= WINDOW)
-        if not recent:
-            return Latency()
-        return Latency(_quantile(recent, 0.5), _quantile(recent, 0.99), len(recent))
-
-
-def _quantile(ordered: list[float], share: float) -> float:
-    """The smallest value that is at least as large as this share of them."""
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 @dataclass(slots=True)
@@ -183,7 +151,6 @@ class Recent:
         self._failed = PerMinute()
         self._events: deque[tuple[float, EventRow]] = deque(maxlen=MOST_EVENTS)
         self._denied: OrderedDict[str, _Denied] = OrderedDict()
-        self.store = StoreWatch(clock)
 
     def __call__(self, event: events.Event) -> None:
         """Take note of an event."""
@@ -260,55 +227,6 @@ class Recent:
             if last == row and now - at <= REPEATS_WITHIN:
                 return
         self._events.append((now, row))
-
-
-class StoreWatch(StoreObserver):
-    """How the store answers."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._sent: OrderedDict[tuple[str, int], float] = OrderedDict()
-        self.timings = Timings()
-        self.wake_lag = Timings()
-        self.is_up: bool | None = None
-        self.away_since = 0.0
-        self.detail = ""
-        self.remedy = ""
-        self.woken_at: float | None = None
-
-    def answered(self, operation: str, seconds: float) -> None:
-        self.timings.add(self._clock.monotonic(), seconds)
-        self.is_up = True
-
-    def failed(self, operation: str, error: StoreUnavailable) -> None:
-        if self.is_up is not False:
-            self.is_up, self.away_since = False, self._clock.monotonic()
-        self.detail, self.remedy = visible(str(error), MAX_TEXT), visible(error.remedy, MAX_TEXT)
-
-    def sending(self, key_hash: str, generation: int) -> None:
-        self._sent[key_hash, generation] = self._clock.monotonic()
-        if len(self._sent) > MOST_SENT:
-            self._sent.popitem(last=False)
-
-    def woken(self, wake: Wake) -> None:
-        self.woken_at = now = self._clock.monotonic()
-        if wake.kind is WakeKind.COMMIT and (sent := self._sent.pop((wake.key_hash, wake.generation), None)):
-            self.wake_lag.add(now, now - sent)
-
-    def view(self, address: str) -> StoreView:
-        """For the page. `address`: without a password."""
-        now = self._clock.monotonic()
-        away = self.is_up is False
-        return StoreView(
-            address=address,
-            is_up=self.is_up,
-            away_for=now - self.away_since if away else None,
-            detail=self.detail if away else "",
-            remedy=self.remedy if away else "",
-            latency=self.timings.latency(now),
-            wake_ago=None if self.woken_at is None else now - self.woken_at,
-            wake_lag=self.wake_lag.latency(now),
-        )
 
 
 def _aged(row: EventRow, ago: float) -> EventRow:

@@ -30,6 +30,7 @@ from mintonce_server.core.errors import MintonceError, StoreUnavailable
 from mintonce_server.core.policy import OPEN, Policy
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.supervise import Start
+from mintonce_server.observability.http_meter import CountRequest, ignore_request
 from mintonce_server.observability.logs import get_logger, know_secret
 from mintonce_server.observability.quiet import Reminder
 from mintonce_server.reload.files import (
@@ -84,7 +85,15 @@ class AccessFiles:
         identities: a number that increases when the data that callers' proofs are verified with has changed.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, interval: float = INTERVAL) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        interval: float = INTERVAL,
+        on_request: CountRequest = ignore_request,
+    ) -> None:
+        """`on_request`: see JwksUrl."""
+        self._on_request = on_request
         self.identities = Version()
         self.values: list[FileValue[Any]] = []
         self.endless: dict[str, Start] = {}
@@ -208,6 +217,7 @@ class AccessFiles:
             clock=self._clock,
             verify=self._trusted(name, settings.ca_file) if settings.ca_file else None,
             on_error=lambda error: get_logger(__name__).error("jwks_unavailable", issuer=name, detail=str(error)),
+            on_request=self._on_request,
         )
         self.endless[f"keys of {name}"] = source.run
         self.endless["fetched keys"] = self._watch_fetched_keys

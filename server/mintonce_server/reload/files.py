@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
@@ -151,6 +151,10 @@ class Reloader:
         self._on_tick = on_tick
         self._on_fault = on_fault
         self._check_now = asyncio.Event()
+
+    def refused(self) -> Mapping[str, bool]:
+        """For each value, by name: whether its files cannot be used as they are now."""
+        return {value.name: failures.count > 0 for value, failures in self._states}
 
     def check_now(self) -> None:
         """Do not wait for the next interval."""

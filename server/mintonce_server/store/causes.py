@@ -107,6 +107,23 @@ def peer(name: str) -> Peer:
     )
 
 
+_KINDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    (exceptions.ReadOnlyError, "readonly"),
+    (exceptions.ClusterDownError, "clusterdown"),
+    (exceptions.MovedError, "moved"),
+    (exceptions.TimeoutError, "timeout"),
+    (TimeoutError, "timeout"),
+    (exceptions.ConnectionError, "connection"),
+    (ConnectionError, "connection"),
+)
+
+
+def error_kind(error: BaseException) -> str:
+    """One word for metrics: readonly, clusterdown, moved, timeout, connection or other."""
+    found = list(chain(error))
+    return next((word for kind, word in _KINDS if any(isinstance(each, kind) for each in found)), "other")
+
+
 def store_cause(error: BaseException, name: str, deadline: float) -> Cause:
     """What went wrong with the named store. `deadline`: seconds for an operation."""
     found = list(chain(error))

@@ -12,7 +12,8 @@ from redis.exceptions import AuthenticationError, ClusterDownError, InvalidRespo
 from mintonce_server.common.causes import chain
 from mintonce_server.common.redis_url import Target, parse_redis_url
 from mintonce_server.core.errors import StoreUnavailable
-from mintonce_server.store.causes import UnknownService, store_cause
+from mintonce_server.observability.store_meter import StoreMeter
+from mintonce_server.store.causes import UnknownService, error_kind, store_cause
 from mintonce_server.store.hedging import HedgedOperation
 from mintonce_server.store.names import USUAL, Names
 from mintonce_server.store.topology.cluster import ClusterServers
@@ -50,13 +51,17 @@ class Link:
         servers: of the store, whatever its kind.
         deadline: seconds for a whole operation, including its repetition.
         names: of our keys and channels in it.
+        meter: counts operations.
     """
 
-    def __init__(self, servers: Servers, *, deadline: float, names: Names = USUAL) -> None:
+    def __init__(
+        self, servers: Servers, *, deadline: float, names: Names = USUAL, meter: StoreMeter | None = None
+    ) -> None:
         self._servers = servers
         self._client = _CurrentClient(lambda: self._servers)
         self.names = names
         self.deadline = deadline
+        self.meter = meter or StoreMeter()
         self._garbled = False
         self._renewed_at = float("-inf")
         self._diagnosis: Exception | None = None
@@ -65,12 +70,12 @@ class Link:
         self._former: dict[asyncio.Task[None], Servers] = {}
 
     @classmethod
-    def from_url(cls, url: str, *, deadline: float, names: Names = USUAL) -> Self:
+    def from_url(cls, url: str, *, deadline: float, names: Names = USUAL, meter: StoreMeter | None = None) -> Self:
         """To one server, to the primary that Sentinels name, or to a Cluster. Connects when first used.
 
         Raises ValueError.
         """
-        return cls(open_servers(parse_redis_url(url), deadline), deadline=deadline, names=names)
+        return cls(open_servers(parse_redis_url(url), deadline), deadline=deadline, names=names, meter=meter)
 
     @property
     def client(self) -> Commands:
@@ -97,7 +102,7 @@ class Link:
         Not hedged: in the tasks of `_hedged`, another subscriber could choose before this choice is recorded.
         """
         servers = self._servers
-        found = await self._run(lambda: self._repeated(lambda: servers.subscription(avoid)), self.deadline)
+        found = await self._run("subscribe", lambda: self._repeated(lambda: servers.subscription(avoid)), self.deadline)
         return replace(found, stale=lambda: servers is not self._servers or found.stale())
 
     async def exchange(self, servers: Servers) -> None:
@@ -131,30 +136,37 @@ class Link:
             return
         raise failure
 
-    async def run(self, operation: Callable[[], Awaitable[T]], *, deadline: float | None = None) -> T:
-        """Run an idempotent operation within the link's deadline or the given one.
+    async def run(
+        self, operation: Callable[[], Awaitable[T]], *, name: str = "other", deadline: float | None = None
+    ) -> T:
+        """Run an idempotent operation within the link's deadline or the given one. `name`: for metrics.
 
         It is repeated once if the connection may be the cause of an error. Within the link's own deadline, silence on a
         connection that had been idle counts as such an error, too. Raises StoreUnavailable, whatever the operation
         raises: redis-py lets foreign exceptions through, such as ValueError for a garbled reply.
         """
         attempt = self._hedged if deadline is None else self._repeated
-        answer = await self._run(lambda: attempt(operation), self.deadline if deadline is None else deadline)
+        answer = await self._run(name, lambda: attempt(operation), self.deadline if deadline is None else deadline)
         self._diagnosis = None
         return answer
 
-    async def _run(self, operation: Callable[[], Awaitable[T]], deadline: float) -> T:
+    async def _run(self, name: str, operation: Callable[[], Awaitable[T]], deadline: float) -> T:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
             async with asyncio.timeout(deadline):
                 await self._renew_if_garbled()
                 answer = await operation()
-        except StoreUnavailable:
+        except StoreUnavailable as failure:
+            self.meter.operation(name, loop.time() - began, error_kind(failure))
             raise
         except Exception as error:
             raise_if_cancelled()
+            self.meter.operation(name, loop.time() - began, error_kind(error))
             await self.invalidate(error)
             raise self.unavailable(error) from error
         raise_if_cancelled()
+        self.meter.operation(name, loop.time() - began, "")
         return answer
 
     async def _hedged(self, operation: Callable[[], Awaitable[T]]) -> T:

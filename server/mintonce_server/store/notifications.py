@@ -16,6 +16,7 @@ from redis.exceptions import ConnectionError
 from mintonce_server.common.clock import Clock
 from mintonce_server.core.errors import StoreUnavailable
 from mintonce_server.core.ports import Wake, WakeKind
+from mintonce_server.observability.store_meter import StoreMeter
 from mintonce_server.store.link import Link, raise_if_cancelled
 from mintonce_server.store.topology.servers import Subscription
 
@@ -66,13 +67,17 @@ class Notifications:
     key.
     """
 
-    def __init__(self, index_key: bytes, on_drop: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, index_key: bytes, on_drop: Callable[[], None] = lambda: None, meter: StoreMeter | None = None
+    ) -> None:
         """`on_drop` is called for each message that `decode` drops."""
+        self._meter = meter or StoreMeter()
         self._on_drop = on_drop
         self._key = hmac.digest(index_key, _KEY_LABEL, hashlib.sha256)
 
     def encode(self, kind: WakeKind, key_hash: str, generation: int) -> bytes:
         """The message to publish. `key_hash` is 1 to 64 lowercase hexadecimal digits."""
+        self._meter.sent(kind, key_hash, generation)
         body = b"%s %s %s %d" % (VERSION, kind.encode(), key_hash.encode(), generation)
         return body + b" " + self._mac(body)
 
@@ -83,7 +88,9 @@ class Notifications:
             self._on_drop()
             return None
         kind, key_hash, generation = match.groups()
-        return Wake(WakeKind(kind.decode()), key_hash.decode(), int(generation))
+        wake = Wake(WakeKind(kind.decode()), key_hash.decode(), int(generation))
+        self._meter.heard(wake)
+        return wake
 
     def _genuine(self, data: bytes) -> re.Match[bytes] | None:
         if len(data) > MAX_BYTES:
@@ -122,6 +129,7 @@ async def wakes(link: Link, decode: Decode, on_error: OnError, rng: Random) -> A
     subscribers += [subscribers[0].another() for _ in range(1, link.subscriptions)]
     async with aclosing(subscribers[0].messages() if len(subscribers) == 1 else _merged(subscribers)) as messages:
         async for wake in messages:
+            link.meter.woken(wake)
             yield wake
 
 
@@ -219,11 +227,17 @@ class _Subscriber:
         # Not where the others are, nor where this one has just been: that server is probably down.
         chosen = await self._link.subscription(lambda: [subscriber.server for subscriber in self._all])
         self.server = chosen.server
-        async with aclosing(_messages(chosen, self._link.names.wake_channel, self._decode)) as messages:
-            async for wake in messages:
-                if wake == GAP and not self._may_have_missed():
-                    continue
-                yield wake
+        alive = 0
+        try:
+            async with aclosing(_messages(chosen, self._link.names.wake_channel, self._decode)) as messages:
+                async for wake in messages:
+                    self._link.meter.subscriptions += 1 - alive  # the first one is a GAP: the server has confirmed it
+                    alive = 1
+                    if wake == GAP and not self._may_have_missed():
+                        continue
+                    yield wake
+        finally:
+            self._link.meter.subscriptions -= alive
 
     def _may_have_missed(self) -> bool:
         """Whether messages may have been missed: not if this is its first subscription and another one exists.

@@ -40,7 +40,7 @@ class Reader:
         """The live tokens, in the order of the keys, with an error for each key whose server failed."""
         hashes = [self._hash(key) for key in keys]
         asked_at = self._clock.monotonic()
-        rows = await self._link.run(lambda: self._rows(hashes))
+        rows = await self._link.run(lambda: self._rows(hashes), name="load")
         found: list[Token | StoreUnavailable | None] = []
         for key, key_hash, row in zip(keys, hashes, rows, strict=True):
             if isinstance(row, Exception):
@@ -53,16 +53,16 @@ class Reader:
     async def generations(self, keys: Sequence[TokenKey]) -> list[int | StoreUnavailable]:
         """The records' generations, 0 for no record. The cheapest check: one command for each key."""
         names = [self._link.names.record(self._hash(key)) for key in keys]
-        replies = await self._link.run(lambda: self._generations(names))
+        replies = await self._link.run(lambda: self._generations(names), name="generations")
         return [self._partial(reply) if isinstance(reply, Exception) else number_in(reply) for reply in replies]
 
     async def listing(self, client: str, limit: int, wanted: Callable[[Token], bool]) -> Listing:
         """At most `limit` live tokens that `wanted` selects, of one client or ("") of all."""
-        return await self._link.run(lambda: self._list(client, limit, wanted), deadline=LIST_DEADLINE)
+        return await self._link.run(lambda: self._list(client, limit, wanted), name="list", deadline=LIST_DEADLINE)
 
     async def ping(self) -> None:
         """Raises StoreUnavailable."""
-        answer = await self._link.run(self._link.client.ping)
+        answer = await self._link.run(self._link.client.ping, name="ping")
         with self._link.reading():
             if answer is not True:
                 raise ValueError("no answer to a PING")
@@ -70,8 +70,8 @@ class Reader:
     async def everything(self) -> AsyncIterator[tuple[str, Row | None]]:
         """Each record with its key's hash, without a time limit. Raises StoreUnavailable, also if it is incomplete."""
         walk = self._walk()
-        while hashes := await self._link.run(lambda: _next(walk), deadline=LIST_DEADLINE):
-            rows = await self._link.run(partial(self._rows, hashes), deadline=LIST_DEADLINE)
+        while hashes := await self._link.run(lambda: _next(walk), name="list", deadline=LIST_DEADLINE):
+            rows = await self._link.run(partial(self._rows, hashes), name="list", deadline=LIST_DEADLINE)
             for key_hash, row in zip(hashes, rows, strict=True):
                 if isinstance(row, Exception):
                     raise self._partial(row)

@@ -24,6 +24,7 @@ from mintonce_server.core.ports import (
     Wake,
 )
 from mintonce_server.core.token import MIN_TTL_SHARE, Minted, Token, expiry_margin
+from mintonce_server.observability.store_meter import StoreMeter
 from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
 from mintonce_server.store.link import Link, open_servers
 from mintonce_server.store.names import Names
@@ -81,7 +82,7 @@ class RedisStore:
         self._link = link
         self._scripts = Scripts(link.client, notifications, link.names)
         self._sealer = sealer
-        self._opening = RecordOpener(sealer, on_unreadable, clock)
+        self._opening = RecordOpener(sealer, on_unreadable, clock, link.meter)
         self._reader = Reader(link, hasher, clock, self._opening)
         self._hash = hasher
         self._clock = clock
@@ -102,6 +103,7 @@ class RedisStore:
         identities: Mapping[str, str] | None = None,
         lease_seconds: float,
         deadline: float,
+        meter: StoreMeter | None = None,
         on_error: OnError = _ignore,
         on_dropped: Callable[[int], None] = _ignore,
         on_unreadable: OnUnreadable = _ignore,
@@ -115,18 +117,19 @@ class RedisStore:
             hasher: names keys; by default with the keyring's index key.
             keyring: returns the current sealing keys. The default ones are public.
             identities: of the clients, for the default hasher; see KeyHasher.
+            meter: counts operations and wake messages.
             on_unreadable: called for records that cannot be opened.
             on_error: called each time the wake subscription breaks. It is renewed automatically.
             on_dropped: called at intervals with the number of dropped wake messages.
         """
-        link = Link.from_url(url, deadline=deadline, names=Names(prefix))
+        link = Link.from_url(url, deadline=deadline, names=Names(prefix), meter=meter)
         return cls(
             link,
             hasher=hasher or KeyHasher(keyring().index_key, identities),
             clock=clock,
             lease_seconds=lease_seconds,
             on_error=on_error,
-            notifications=Notifications(keyring().index_key, Dropped(clock, on_dropped).add),
+            notifications=Notifications(keyring().index_key, Dropped(clock, on_dropped).add, link.meter),
             sealer=Sealer(keyring, clock),
             on_unreadable=on_unreadable,
         )
@@ -172,7 +175,8 @@ class RedisStore:
                 while_live=failure.while_live,
                 own=not failure.of_issuer,
                 proof=self._hash.of_proof(lease.proof) if failure.of_proof else "",
-            )
+            ),
+            name="fail",
         )
         with self._link.reading():
             read_flag(reply)
@@ -183,7 +187,8 @@ class RedisStore:
         reply = await self._link.run(
             lambda: self._scripts.renew(
                 key_hash, nonce=lease.nonce, generation=lease.generation, lease=_ms(self._lease_seconds)
-            )
+            ),
+            name="renew",
         )
         with self._link.reading():
             return replace(lease, expires_at=asked_at + self._lease_seconds) if read_flag(reply) else None
@@ -196,7 +201,8 @@ class RedisStore:
         reply = await self._link.run(
             lambda: self._scripts.reject(
                 key_hash, generation=generation, min_interval=_ms(min_interval), fingerprint=fingerprint
-            )
+            ),
+            name="reject",
         )
         with self._link.reading():
             return read_reject(reply)
@@ -207,7 +213,8 @@ class RedisStore:
         reply = await self._link.run(
             lambda: self._scripts.barrier(
                 key_hash, generation=generation, fingerprint=fingerprint, min_interval=interval
-            )
+            ),
+            name="barrier",
         )
         with self._link.reading():
             return read_barrier(reply)
@@ -215,7 +222,7 @@ class RedisStore:
     async def enter(self, issuer: str, nonce: str) -> Admitted | Wait | Backoff:
         """Whether a POST to the issuer may begin."""
         issuer_hash = self._hash.of_issuer(issuer)
-        reply = await self._link.run(lambda: self._scripts.enter(issuer_hash, nonce=nonce))
+        reply = await self._link.run(lambda: self._scripts.enter(issuer_hash, nonce=nonce), name="enter")
         with self._link.reading():
             return read_enter(reply, nonce)
 
@@ -225,7 +232,8 @@ class RedisStore:
         reply = await self._link.run(
             lambda: self._scripts.learn(
                 issuer_hash, nonce=admitted.nonce, began=admitted.began, failure=what, pause=_ms(pause)
-            )
+            ),
+            name="learn",
         )
         with self._link.reading():
             return read_flag(reply)
@@ -273,11 +281,12 @@ class RedisStore:
                 min_ttl=_ms(request.min_ttl),
                 adopt=request.adopt,
                 proof=self._hash.of_proof(request.proof),
-            )
+            ),
+            name="acquire",
         )
 
     async def _commit(self, token: Token, *, restored: bool = False) -> Token | Refusal:
-        reply = await self._link.run(lambda: self._send(token, restored))
+        reply = await self._link.run(lambda: self._send(token, restored), name="restore" if restored else "commit")
         with self._link.reading():
             return read_commit(token, reply)
 
@@ -314,7 +323,8 @@ class RedisStore:
     async def _reseal(self, key_hash: str, row: Row, plain: bytes) -> bool:
         after = self._sealer.seal(plain, key_hash, row.generation)
         changed = await self._link.run(
-            lambda: self._scripts.reseal(key_hash, generation=row.generation, before=row.payload, after=after)
+            lambda: self._scripts.reseal(key_hash, generation=row.generation, before=row.payload, after=after),
+            name="reseal",
         )
         return changed == 1
 

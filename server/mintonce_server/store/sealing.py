@@ -9,6 +9,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from mintonce_server.common.clock import Clock
+from mintonce_server.observability.store_meter import StoreMeter
 from mintonce_server.store.keyring import Keyring
 
 FORMAT: Final = b"\x02"
@@ -78,8 +79,11 @@ def _place(key_id: bytes, key_hash: str, generation: int) -> bytes:
 class RecordOpener:
     """Implements record.Open."""
 
-    def __init__(self, sealer: Sealer, on_unreadable: OnUnreadable, clock: Clock) -> None:
+    def __init__(
+        self, sealer: Sealer, on_unreadable: OnUnreadable, clock: Clock, meter: StoreMeter | None = None
+    ) -> None:
         self._sealer = sealer
+        self._meter = meter or StoreMeter()
         self._on_unreadable = on_unreadable
         self._clock = clock
         self._reported: dict[str, float] = {}
@@ -92,11 +96,12 @@ class RecordOpener:
         try:
             return self._sealer.open(sealed, key_hash, generation)
         except Unopened as error:
-            self.alarm(key_hash, f"a record cannot be opened: {error}")
+            self.alarm(key_hash, f"a record cannot be opened: {error}", "key")
             return None
 
-    def alarm(self, key_hash: str, why: str) -> None:
-        """Report an unreadable record, at most once in ALARM_INTERVAL for each key."""
+    def alarm(self, key_hash: str, why: str, kind: str = "form") -> None:
+        """Report an unreadable record, at most once in ALARM_INTERVAL for each key. All of them are counted."""
+        self._meter.unreadable(kind)
         now = self._clock.monotonic()
         if now - self._reported.get(key_hash, -ALARM_INTERVAL) < ALARM_INTERVAL:
             return

@@ -9,6 +9,7 @@ from mintonce_server.common.clock import Clock
 from mintonce_server.core import events
 from mintonce_server.core.errors import IssuerError
 from mintonce_server.core.events import Cause
+from mintonce_server.core.findings import duration
 from mintonce_server.core.status import (
     MINUTES,
     CallerRow,
@@ -236,7 +237,7 @@ def _aged(row: EventRow, ago: float) -> EventRow:
 def _text_of(event: events.Event) -> str:
     match event:
         case events.Minted():
-            return f"{event.cause}, {event.seconds:.2f} s, lives {event.lifetime:.0f} s"
+            return f"{event.cause}: took {event.seconds:.2f} s, lives {duration(event.lifetime)}"
         case events.MintFailed():
             code = f" ({event.issuer_error})" if event.issuer_error else ""
             return f"{event.reason}{code}: {event.detail}"

@@ -56,7 +56,7 @@ class Terminal:
 
     def draw(self, lines: Sequence[Line]) -> None:
         """In one write, over what was there: nothing flickers."""
-        drawn = "\x1b[K\r\n".join(self._styled(line) for line in lines)
+        drawn = "\x1b[K\n".join(self._styled(line) for line in lines)
         self._write(f"\x1b[H{drawn}\x1b[K\x1b[J")
 
     def key(self, seconds: float) -> str:

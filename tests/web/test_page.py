@@ -98,7 +98,7 @@ def test_every_picture_says_what_it_shows_or_is_hidden_from_screen_readers() -> 
         title = picture.find("title")
         says = picture.get("role") == "img" and title is not None and title.text
         assert says or picture.get("aria-hidden") == "true" or picture.get("hidden") is not None
-    moments = [moment.get("datetime") for moment in tree.iter("time")]
+    moments = [moment.get("datetime", "") for moment in tree.iter("time")]
     assert len(moments) > 30
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", moment) for moment in moments)
 

@@ -121,8 +121,8 @@ def _of_keys(snapshot: StatusSnapshot) -> Iterator[Finding]:
     if any(row.failed and _is_fresh(row.failed) for row in snapshot.clients):
         return
     if count := snapshot.keys.by_state.get(State.DUE, 0):
-        keys = "1 key is" if count == 1 else f"{count} keys are"
-        yield Finding(Level.NOTICE, f"The refresh of {keys} overdue.", "See whether this machine is overloaded.")
+        refreshes = "1 refresh is" if count == 1 else f"{count} refreshes are"
+        yield Finding(Level.NOTICE, f"{refreshes} overdue.", "See whether this machine is overloaded.")
 
 
 def _of_files(files: Iterable[FileRow]) -> Iterator[Finding]:

@@ -38,7 +38,8 @@ class Admitting(Protocol):
 
     @property
     def policy(self) -> Callable[[], Policy]: ...
-    def admin(self, request: web.BaseRequest) -> Caller: ...
+    def caller(self, request: web.BaseRequest) -> Caller: ...
+    def must_administer(self, caller: Caller) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +123,12 @@ class StatusPages:
 
     def _admitted(self, request: web.BaseRequest, *, repeats: bool) -> Caller:
         """The caller. Raises Unauthenticated, PermissionDenied or AuditUnavailable."""
+        caller = None
         try:
-            caller = self._guard.admin(request)
+            caller = self._guard.caller(request)
+            self._guard.must_administer(caller)
         except (Unauthenticated, PermissionDenied) as error:
-            self._record(request, None, error)
+            self._record(request, caller, error)
             raise
         if not repeats or self._is_due(caller.name, request.path):
             self._record(request, caller, None)

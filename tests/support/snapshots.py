@@ -114,7 +114,7 @@ def _keys(count: int, *, well: bool) -> Keys:
     rows = others if well else [trouble, *others]
     states = dict(Counter(row.state for row in rows))
     refreshes = tuple(sorted(rng.expovariate(1 / 5000.0) for _ in range(min(count, 200))))
-    return Keys(tuple(rows), len(rows), len(rows), states, (0, 1, 3, max(0, count - 6), 2, 0), refreshes)
+    return Keys(tuple(rows), len(rows), len(rows), states, (0, 1, 2, max(0, len(rows) - 5), 2, 0), refreshes)
 
 
 def _mints(*, well: bool) -> Mints:

@@ -320,7 +320,7 @@ class StatusSnapshot:
 
 
 def as_json(snapshot: StatusSnapshot) -> dict[str, Any]:
-    """The JSON form, of types that `json.dumps` knows. Seconds are rounded to milliseconds."""
+    """The JSON form, of types that `json.dumps` knows. Seconds are rounded to microseconds."""
     body = {"v": VERSION, "level": snapshot.level, "sentence": snapshot.sentence, **asdict(snapshot)}
     rounded: dict[str, Any] = _rounded(body)
     return rounded
@@ -329,7 +329,7 @@ def as_json(snapshot: StatusSnapshot) -> dict[str, Any]:
 def _rounded(value: Any) -> Any:
     match value:
         case float():
-            return round(value, 3)
+            return round(value, 6)
         case dict():
             return {str(name): _rounded(each) for name, each in value.items()}
         case list() | tuple():

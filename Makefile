@@ -29,7 +29,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH PIP_USER PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-all clients conformance mutants lint lint-deploy deploy-files format gen bench chaos attack soak simulate interop house audit lock proto-baseline readme docs man up down clean
+.PHONY: help setup run test test-all clients conformance mutants lint lint-deploy deploy-files format gen bench chaos attack soak simulate interop house audit lock proto-baseline readme docs man up down clean screenshots
 
 help: ## List the targets
 	@echo "Usage: make TARGET"
@@ -115,6 +115,9 @@ proto-baseline: setup ## Record protos/ as the released API; see CONTRIBUTING.md
 
 readme: setup ## Renew docs/reference and the blocks of `--help` in the documents
 	@$(BIN)/python tools/readme.py --write
+
+screenshots: setup ## Make the pictures of the status page in docs/ anew, by the test that opens it in a browser; two minutes
+	@MINTONCE_SCREENSHOTS=$(CURDIR)/docs/operating/images $(BIN)/python -m pytest -q tests/web/test_in_a_browser.py
 
 docs: $(DOCS_BIN)/.installed ## Make a site of docs/ in site/, with every link checked (ARGS="serve": show it while you write)
 	@$(DOCS_BIN)/zensical $(or $(ARGS),build --strict --clean)

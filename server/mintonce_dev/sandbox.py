@@ -63,10 +63,14 @@ def _settings(options: SandboxOptions, redis_url: str, token_url: str, secret: S
 
 def _welcome(options: SandboxOptions, address: str, issuer_url: str) -> str:
     target = "" if address == "127.0.0.1:50051" else f" --target {address}"
+    page = options.http_listen
+    if not page.startswith("unix:"):  # where the port is any, the log has it
+        page = "see http= in the log line `serving`" if page.endswith(":0") else f"http://{page}/"
     return f"""
 Mintonce is running on this machine:
 
   server           {address}
+  status page      {page}
   practice issuer  {issuer_url}  (open it: it counts the POSTs)
   tokens           {options.directory}  (kept between runs; delete the folder to start from scratch)
 

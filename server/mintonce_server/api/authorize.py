@@ -39,6 +39,7 @@ class Guards:
     policy: returns the current policy.
     audit: writes a record, or raises AuditUnavailable. None: there is no audit log.
     identities: returns another number after each change of what `identify` checks against.
+    denied: gets the caller's name ("" if it proved none), the reason and the act of each call that is denied.
     """
 
     identify: Identify | None
@@ -46,6 +47,7 @@ class Guards:
     quotas: Quotas | None = None
     audit: Callable[[CallRecord], None] | None = None
     identities: Version = UNCHANGING
+    denied: Callable[[str, str, str], None] = lambda _, __, ___: None
 
 
 OPEN_GUARDS: Final = Guards(None, lambda: OPEN)
@@ -113,7 +115,7 @@ class CallScope:
     def allow_usage(self, client: str) -> None:
         """Raises PermissionDenied for a caller that may not administer any key of this client."""
         self.client = client
-        if not self._guards.policy().may_administer_of(self.name, client):
+        if not self._guards.policy().administers(self.name, client):
             raise _denied(Act.ADMIN)
 
     def check(self) -> float | None:
@@ -207,6 +209,8 @@ class Authorizer:
 
     def _count(self, scope: CallScope, error: MintonceError) -> None:
         identity = scope.caller.kind.value if scope.caller else "none"
+        if _decision(error.reason) != "allow":
+            self._guards.denied(scope.caller.name if scope.caller else "", error.reason, scope.act)
         match error:
             case Unauthenticated():
                 self._meter.denied("unauthenticated", scope.act, identity)

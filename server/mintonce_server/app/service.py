@@ -34,6 +34,7 @@ from mintonce_server.store.check import check_store
 from mintonce_server.store.keyring import FIXED_KEYRING
 from mintonce_server.store.redis import RedisStore, Resealed
 from mintonce_server.store.survey import StoreReport
+from mintonce_server.web.status import StatusPages
 
 
 async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[str], None]) -> None:
@@ -52,20 +53,16 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         store_access = StoreAccess(settings, files, clock)
         store = await parts.enter_async_context(store_of(settings, clock, files.keyring, telemetry.store))
         clients = await parts.enter_async_context(clients_of(settings, clock, files, telemetry.requests))
-        sink = sink_of(audit, _audience_warnings(settings, clock), granted_of, faults, telemetry.events)
+        endless |= {**telemetry.follow(broker, files, reloader), **source.endless()}
         usage = usage_of(settings, store, clock, sink)
-        sink = fan_out(sink, guarded(usage.observe, faults))
-        broker = Broker(store, clients, clock, sink, broker_options(settings), waste_refused=usage.refused_for)
-        files.notify(on_access=broker.recheck, on_credentials=broker.credentials_changed)
-        quotas, record = Quotas(quota_options(settings), clock), repeats.write if audit.is_on else None
-        guards = Guards(files.identify, files.policy, quotas, record, files.identities)
-        server = Server(broker, clock, server_options(settings, files), guards, telemetry.calls, usage)
         address = server.bind()
         usage.listens_at(address)
         reloader = reloader_of(files, audit, clock, faults, telemetry.reloaded)
-        http = await parts.enter_async_context(http_listening(settings, files, telemetry.metrics, clock, {}))
+        source = StatusSource(settings, broker, telemetry, files.values, clock)
+        pages = StatusPages(source.take, http_guard(settings, files), clock, record).routes()
+        http = await parts.enter_async_context(http_listening(settings, files, telemetry.metrics, clock, pages))
         endless = broker.endless() | files.endless | server.endless() | store_access.endless(store)
-        endless |= telemetry.follow(broker, files, reloader)
+        endless |= {**telemetry.follow(broker, files, reloader), **source.endless()}
         endless |= {"reloading": reloader.run, "audit counts": repeats.run, "usage": usage.run}
         async with Supervisor(clock, faults, random.Random()).running(endless):  # noqa: S311 - spreads restarts
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.check_now)

@@ -15,7 +15,8 @@ from mintonce_server.observability.event_meter import EventMeter
 from mintonce_server.observability.gauges import LoopLag, TallyGauges
 from mintonce_server.observability.http_meter import HttpMeter
 from mintonce_server.observability.metrics import Metrics
-from mintonce_server.observability.store_meter import PrometheusStoreMeter
+from mintonce_server.observability.recent import Recent
+from mintonce_server.observability.store_watch import StoreWatch
 from mintonce_server.reload.access import AccessFiles
 from mintonce_server.reload.files import Reloader
 
@@ -30,9 +31,10 @@ class Telemetry:
         self._clock = clock
         self.metrics = metrics = Metrics(list(settings.clients))
         self.calls = PrometheusCallMeter(metrics, settings.limits.max_concurrent_rpcs)
-        self.store = PrometheusStoreMeter(metrics, clock)
+        self.store = StoreWatch(metrics, clock)
         issuers = {name: client.issuer for name, client in settings.clients.items()}
-        self.events = EventMeter(metrics, issuers, clock)
+        self.recent = Recent(clock, issuers)
+        self.sinks = (EventMeter(metrics, issuers, clock), self.recent, self.store)
         self.requests = HttpMeter(metrics)
         metrics.tokens.revalidate_interval.set(settings.revalidate_interval)
         versions = (version("mintonce"), python_version(), version("grpcio"))

@@ -16,6 +16,7 @@ from mintonce_server.core.edge import StoreEdge
 from mintonce_server.core.errors import BudgetUsedUp, Draining, IssuerError, StoreUnavailable, WaitTimedOut
 from mintonce_server.core.fetch import Fetcher
 from mintonce_server.core.key import TokenKey
+from mintonce_server.core.key_survey import KeySurveyor
 from mintonce_server.core.mint import LeasedMinter, Obtained
 from mintonce_server.core.mint_attempt import MintAttempts
 from mintonce_server.core.outage import OutageMinter
@@ -107,6 +108,7 @@ class Broker:
         self._refresher = Refresher(schedule, cache, self._fetcher, flights, clock, sink, waste_refused)
         self._rejecter = Rejecter(store, cache, self._reconciler, clock, sink, interval, waste_refused)
         self._waste_refused = waste_refused
+        self.survey = KeySurveyor(cache, flights, clock).survey
         self._draining = False
 
     def endless(self) -> dict[str, Start]:
@@ -251,6 +253,7 @@ class Broker:
 
     @property
     def is_draining(self) -> bool:
+        """Whether this replica is shutting down."""
         return self._draining
 
     def drain(self) -> None:

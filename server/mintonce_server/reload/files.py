@@ -69,6 +69,10 @@ class FileValue(Generic[T]):
         self._value = self.load(content)
         self.loaded = digest_of(content)
         """Digest of the content that the value was loaded from."""
+        self.loaded_at: float | None = None
+        """When a change was loaded, on the monotonic clock. None: not since the start."""
+        self.refused: MintonceError | None = None
+        """Why the files' content is not in use."""
 
     def __call__(self) -> T:
         return self._value
@@ -185,6 +189,7 @@ class Reloader:
             content = await value.read(self._read_timeout)
             if digest_of(content) == value.loaded:
                 failures.count = 0
+                value.refused = None
                 return
             if not await self._has_settled(value, content):
                 return
@@ -192,9 +197,11 @@ class Reloader:
             new = value.load(content)
         except MintonceError as error:
             if failures.is_due(value, digest, error, self._clock.monotonic()):
+                value.refused = error
                 self._on_error(value.name, error)
             return
         value.replace(content, new)
+        value.loaded_at, value.refused = self._clock.monotonic(), None
         failures.count = 0
         self._on_loaded(value.name)
 

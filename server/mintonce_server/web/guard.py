@@ -34,17 +34,25 @@ class Guard:
 
     def admin(self, request: web.BaseRequest) -> Caller:
         """The caller, who may administer something. Raises Unauthenticated or PermissionDenied."""
+        caller = self.caller(request)
+        self.must_administer(caller)
+        return caller
+
+    def caller(self, request: web.BaseRequest) -> Caller:
+        """Who asks. Raises Unauthenticated, or PermissionDenied where others could read along."""
         if not self.is_private:
             raise PermissionDenied("this address has no TLS", remedy="Set [tls]; or use the page on loopback.")
         if self.identify is None:
             return ANONYMOUS
-        caller = self.identify(_certificate(request), _authorization(request), b"")
+        return self.identify(_certificate(request), _authorization(request), b"")
+
+    def must_administer(self, caller: Caller) -> None:
+        """Raises PermissionDenied for a caller that may administer nothing."""
         if not self.policy().may_administer(caller.name):
             raise PermissionDenied(
                 "the policy does not allow this caller to administer anything",
                 remedy="Ask those who run Mintonce for a rule with the act admin.",
             )
-        return caller
 
 
 def _authorization(request: web.BaseRequest) -> list[str]:

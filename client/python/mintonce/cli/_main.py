@@ -10,6 +10,7 @@ from io import StringIO
 from mintonce.cli import _output
 from mintonce.cli._completion import NoCompletion
 from mintonce.cli._credentials import with_flags
+from mintonce.cli._http import DEFAULT_URL, URL_VARIABLE
 from mintonce.cli._input import NoToken
 from mintonce.cli._parser import parser
 from mintonce.client import TokenClient
@@ -67,6 +68,10 @@ def _done(args: argparse.Namespace) -> int:
         args.offline(args.shell)
         return Exit.DONE
     environ = with_flags(os.environ, args)
+    if "page" in args:
+        args.http = args.http or os.environ.get(URL_VARIABLE) or DEFAULT_URL
+        code: int = args.page(environ, args)
+        return code
     with TokenClient(
         args.target, tls=tls_from(environ) or False, bearer=bearer_from(environ) or False, timeout=args.timeout
     ) as client:

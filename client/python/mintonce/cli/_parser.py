@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 from mintonce import _channel
-from mintonce.cli import _commands, _completion
+from mintonce.cli import _commands, _completion, _http, _status, _top
 from mintonce.cli._arguments import count, duration, generation, positive_duration, utf8
 from mintonce.cli._credentials import add_credentials
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 EXIT_CODES: Final = """\
 exit codes:
   0    done
-  1    refused by the server, or the output cannot be written; a retry does not help until the cause is corrected
+  1    refused by the server, or the output cannot be written; a retry does not help until the cause is corrected;
+       `status`: something needs you
   2    the command line, or what was read from standard input, is wrong
   3    the server cannot be reached or has no token now; try again later
   130  interrupted
@@ -39,6 +40,8 @@ def parser() -> argparse.ArgumentParser:
     _add_reject(commands)
     _add_rotate(commands)
     _add_ls(commands)
+    _add_status(commands)
+    _add_top(commands)
     _add_completion(commands, result)
     return result
 
@@ -113,6 +116,45 @@ def _add_ls(commands: "_Commands") -> None:
     form.add_argument("--count", action="store_true", help="print only the number of tokens")
     _add_connection(ls, again=True)
     ls.set_defaults(run=_commands.ls)
+
+
+def _add_status(commands: "_Commands") -> None:
+    status = commands.add_parser(
+        "status",
+        help="say whether all is well",
+        description="Say how the server and its issuers do, on one screen. Exit codes: 0 all is well, 1 something "
+        "needs you, 3 out of reach.",
+    )
+    status.add_argument("--json", action="store_true", help="print everything, as JSON")
+    _add_http(status)
+    status.set_defaults(page=_status.status)
+
+
+def _add_top(commands: "_Commands") -> None:
+    top = commands.add_parser(
+        "top",
+        help="show the keys and their tokens, live",
+        description="Show the keys of a replica and their tokens, live. q quits, s sorts, / filters. Without a "
+        "terminal: one JSON object after another.",
+    )
+    top.add_argument(
+        "--interval", type=positive_duration, default=1.0, metavar="DURATION", help="between two looks (default: 1s)"
+    )
+    top.add_argument("--count", type=count, default=0, metavar="N", help="without a terminal: stop after N objects")
+    _add_http(top)
+    top.set_defaults(page=_top.top)
+
+
+def _add_http(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--http",
+        type=utf8,
+        metavar="URL",
+        default=None,
+        help="where the server has [http] listen: http://HOST:PORT, https://HOST:PORT or unix:/PATH "
+        f"(default: ${_http.URL_VARIABLE}, else {_http.DEFAULT_URL})",
+    )
+    _add_connection(command, again=True)
 
 
 def _add_completion(commands: "_Commands", whole: argparse.ArgumentParser) -> None:

@@ -37,8 +37,8 @@ def promtool() -> Path:
         if found := shutil.which("promtool"):
             return Path(found)
         tried.append("promtool is not on PATH")
-        if found := _of_debian():
-            return found
+        if unpacked := _of_debian():
+            return unpacked
         tried.append("there is no package of Debian's")
         raise CannotBeHad("; ".join(tried))
 

@@ -8,10 +8,11 @@ from contextlib import AsyncExitStack, closing
 
 from mintonce_server.api.authorize import Guards
 from mintonce_server.api.server import Server
-from mintonce_server.app.http import http_listening
+from mintonce_server.app.http import http_guard, http_listening
 from mintonce_server.app.issuers import clients_of
 from mintonce_server.app.options import broker_options, quota_options, server_options
 from mintonce_server.app.reloading import reloader_of
+from mintonce_server.app.status import StatusSource
 from mintonce_server.app.store import store_of
 from mintonce_server.app.telemetry import Telemetry
 from mintonce_server.app.usage import usage_of
@@ -53,8 +54,14 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         store_access = StoreAccess(settings, files, clock)
         store = await parts.enter_async_context(store_of(settings, clock, files.keyring, telemetry.store))
         clients = await parts.enter_async_context(clients_of(settings, clock, files, telemetry.requests))
-        endless |= {**telemetry.follow(broker, files, reloader), **source.endless()}
+        sink = sink_of(audit, _audience_warnings(settings, clock), granted_of, faults, *telemetry.sinks)
         usage = usage_of(settings, store, clock, sink)
+        sink = fan_out(sink, guarded(usage.observe, faults))
+        broker = Broker(store, clients, clock, sink, broker_options(settings), waste_refused=usage.refused_for)
+        files.notify(on_access=broker.recheck, on_credentials=broker.credentials_changed)
+        quotas, record = Quotas(quota_options(settings), clock), repeats.write if audit.is_on else None
+        guards = Guards(files.identify, files.policy, quotas, record, files.identities, telemetry.recent.denied)
+        server = Server(broker, clock, server_options(settings, files), guards, telemetry.calls, usage)
         address = server.bind()
         usage.listens_at(address)
         reloader = reloader_of(files, audit, clock, faults, telemetry.reloaded)

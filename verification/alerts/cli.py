@@ -45,9 +45,7 @@ def main() -> int:
         return 0
     directory = Path(tempfile.mkdtemp(prefix="mo-alerts-"))
     results = asyncio.run(run(program, directory))
-    good = [not result.missing and not result.still for result in results]
-    for result, is_good in zip(results, good, strict=True):
-        print(_line(result, is_good=is_good))
+    good = [_is_good(result) for result in results]
     print(f"alerts: {sum(good)} passed, {len(good) - sum(good)} failed")
     if not all(good):
         print(f"The logs are in {directory}")
@@ -56,12 +54,18 @@ def main() -> int:
     return 0
 
 
-def _line(result: Result, *, is_good: bool) -> str:
-    words = [f"{'ok' if is_good else 'FAILED':<6} {result.scene}: {result.seconds:.0f} s"]
+def _is_good(result: Result) -> bool:
+    return not result.missing and not result.still
+
+
+def _told(result: Result) -> Result:
+    """Printed as soon as it is known."""
+    words = [f"{'ok' if _is_good(result) else 'FAILED':<6} {result.scene}: {result.seconds:.0f} s"]
     for title, names in (("missing", result.missing), ("also fired", result.others), ("did not end", result.still)):
         if names:
             words.append(f"{title} {', '.join(sorted(names))}")
-    return "; ".join(words)
+    print("; ".join(words), flush=True)
+    return result
 
 
 async def run(program: Path, directory: Path) -> list[Result]:
@@ -88,7 +92,7 @@ async def run(program: Path, directory: Path) -> list[Result]:
         callers = [asyncio.create_task(ask(each.target)) for each in replicas]
         try:
             stage = Stage(issuer, valkey, replicas, audit, keys)
-            return [await _healthy(server), *[await _play(scene, stage, server) for scene in SCENES]]
+            return [_told(await _healthy(server)), *[_told(await _play(scene, stage, server)) for scene in SCENES]]
         finally:
             for caller in callers:
                 caller.cancel()

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from alerts.prometheus import Prometheus, binary, prometheus
 from alerts.scenes import SCENES, Scene, Stage, ask
-from deploy.promtool import CannotBeHad
 
+from deploy.promtool import CannotBeHad
 from mintonce_dev.valkey import EmbeddedValkey
 from support.commands import mintonced
 from support.replicas import replica

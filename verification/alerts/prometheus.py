@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from alerts.rules import hurried
-from deploy.promtool import CannotBeHad, debian_folder
 
+from deploy.promtool import CannotBeHad, debian_folder
 from support.nodes import free_ports
 from support.waiting import wait_until
 

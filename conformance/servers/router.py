@@ -7,6 +7,7 @@ machine changes. They vanish when their processes end, which hold a pipe to this
 import shutil
 import socket
 import subprocess
+import sys
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
@@ -109,7 +110,7 @@ class Router:
         with ours, theirs:
             ours.settimeout(_WITHIN)
             subprocess.run(
-                [*self._server.enter, "python3", "-c", _LISTEN, str(theirs.fileno()), SERVER],
+                [*self._server.enter, sys.executable, "-c", _LISTEN, str(theirs.fileno()), SERVER],
                 pass_fds=[theirs.fileno()],
                 check=True,
                 timeout=_WITHIN,

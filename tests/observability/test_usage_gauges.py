@@ -10,7 +10,7 @@ from mintonce_server.observability.usage_gauges import UsageGauges
 
 
 def used(client: str, mints: int, budget: Budget | None = None) -> ClientUsage:
-    usage = Usage({"refresh": mints})
+    usage = Usage({"refresh": mints}, served=1000)
     return ClientUsage(client, Month(2026, 11), usage, budget, (), Forecast(2 * mints, mints, 3 * mints), None, "", 0.0)
 
 
@@ -22,7 +22,7 @@ def lines(metrics: Metrics) -> list[str]:
     for before in metrics.before_scrape:
         before()
     text = generate_latest(metrics.registry).decode().splitlines()
-    return [line for line in text if line.startswith(("mintonce_budget", "mintonce_issuer_quota"))]
+    return [line for line in text if line.startswith(("mintonce_budget", "mintonce_saved", "mintonce_issuer_quota"))]
 
 
 def test_budgets_and_forecasts_are_gauges_of_each_client() -> None:
@@ -36,6 +36,8 @@ def test_budgets_and_forecasts_are_gauges_of_each_client() -> None:
         'mintonce_budget_used_tokens{client="shipping"} 7.0',
         'mintonce_budget_forecast_tokens{client="billing"} 10.0',
         'mintonce_budget_forecast_tokens{client="shipping"} 14.0',
+        'mintonce_saved_tokens{client="billing"} 995.0',
+        'mintonce_saved_tokens{client="shipping"} 993.0',
     ]
 
 

@@ -219,7 +219,7 @@ class BudgetMetrics:
         self.forecast = make.gauge("mintonce_budget_forecast_tokens", "Expected tokens of this month.", "client")
         self.saved = make.gauge(
             "mintonce_saved_tokens",
-            "Tokens that the fleet served this month without a request to the issuer.",
+            "Tokens that the fleet served this month without a POST.",
             "client",
         )
         self.quota_limit = make.gauge(

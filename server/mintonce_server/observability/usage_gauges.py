@@ -18,17 +18,20 @@ class UsageGauges:
     def set(self) -> None:
         """Publish what was read last."""
         snapshot = self._look()
-        limit, used, forecast = Counter[str](), Counter[str](), Counter[str]()
+        limit, used, forecast, saved = (Counter[str]() for _ in range(4))
         for one in snapshot.clients:
             label = self._metrics.client(one.client)
             used[label] += one.usage.mints
+            saved[label] += one.usage.saved
             forecast[label] += one.forecast.expected if one.forecast else 0
             if one.budget is not None and one.budget.per_month is not None:
                 limit[label] += one.budget.per_month
+        budget = self._budget
         for gauge, values in (
-            (self._budget.limit, limit),
-            (self._budget.used, used),
-            (self._budget.forecast, forecast),
+            (budget.limit, limit),
+            (budget.used, used),
+            (budget.forecast, forecast),
+            (budget.saved, saved),
         ):
             for label, value in values.items():
                 gauge.labels(label).set(value)

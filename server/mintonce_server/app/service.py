@@ -69,7 +69,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         pages = StatusPages(source.take, http_guard(settings, files), clock, record).routes()
         http = await parts.enter_async_context(http_listening(settings, files, telemetry.metrics, clock, pages))
         endless = broker.endless() | files.endless | server.endless() | store_access.endless(store)
-        endless |= {**telemetry.follow(broker, files, reloader), **source.endless()}
+        endless |= {**telemetry.follow(broker, files, reloader, usage), **source.endless()}
         endless |= {"reloading": reloader.run, "audit counts": repeats.run, "usage": usage.run}
         async with Supervisor(clock, faults, random.Random()).running(endless):  # noqa: S311 - spreads restarts
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.check_now)

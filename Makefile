@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 GEN_BIN := .venv-gen/bin
 DOCS_BIN := .venv-docs/bin
+DEPLOY_BIN := .venv-deploy/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 # Folders with programs from npm: pyright, the OAuth servers that tests mint from, and the example for Node.
 NODE_LOCKS := $(wildcard tools/node/package-lock.json tests/*/package-lock.json tests/*/*/package-lock.json examples/*/package-lock.json)
@@ -28,7 +29,7 @@ unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-all clients conformance mutants lint format gen bench chaos attack soak simulate interop house audit lock proto-baseline readme docs man up down clean screenshots
+.PHONY: help setup run test test-all clients conformance mutants lint lint-deploy format gen bench chaos attack soak simulate interop house audit lock proto-baseline readme docs man up down clean screenshots
 
 help: ## List the targets
 	@echo "Usage: make TARGET"
@@ -65,6 +66,9 @@ mutants: setup ## Plant faults in the product and check that a test fails for ea
 
 lint: setup $(GEN_BIN)/.installed ## Check style, types, imports, protos, sizes, documents (ONLY="ruff mypy")
 	@$(BIN)/python tools/lint.py $(ONLY)
+
+lint-deploy: setup $(DEPLOY_BIN)/.installed ## Check deploy/: the Helm chart for three Kubernetes versions, rules, dashboards, the unit (ONLY="chart schema")
+	@PYTHONPATH=tools PYTHONSAFEPATH=1 $(BIN)/python -m deploy.lint $(ONLY)
 
 format: setup ## Format the code, and fix what ruff can fix
 	@$(BIN)/ruff check --quiet --fix-only .
@@ -137,7 +141,7 @@ down: ## Stop what `make up` started, and delete its data
 	@$(COMPOSE) --profile practice down -v
 
 clean: ## Remove everything that was installed, generated or cached here
-	rm -rf .venv .venv-gen .venv-docs site .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache dist
+	rm -rf .venv .venv-gen .venv-docs .venv-deploy site .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache dist
 	rm -rf $(dir $(NODE_STAMPS)) verification/interop/issuers/node/node_modules
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
@@ -182,6 +186,14 @@ $(VENV)/.installed-%: $(VENV)/.pinned-% pyproject.toml
 $(DOCS_BIN)/.installed: requirements/docs.txt .venv-docs/.created
 	@echo "Installing the site generator into .venv-docs"
 	@$(DOCS_BIN)/python $(PIP_INSTALL) --require-hashes -r $<
+	@touch $@
+
+.venv-deploy/.created:
+	@$(call create-venv,.venv-deploy)
+
+$(DEPLOY_BIN)/.installed: requirements/deploy.txt .venv-deploy/.created
+	@echo "Installing what checks deploy/ into .venv-deploy"
+	@$(DEPLOY_BIN)/python $(PIP_INSTALL) --require-hashes -r $<
 	@touch $@
 
 $(GEN_BIN)/.installed: requirements/gen.txt .venv-gen/.created

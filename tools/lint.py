@@ -3,16 +3,12 @@
 `tools/lint.py ruff mypy` runs only those.
 """
 
-import os
-import subprocess
 import sys
-import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
-ROOT = Path(__file__).parent.parent
+from checks import run_all
+
 PYTHON = sys.executable
 BIN = Path(PYTHON).parent
 
@@ -40,49 +36,9 @@ CHECKS: Mapping[str, list[str]] = {
 }
 
 
-class Outcome(NamedTuple):
-    """The result of a check, and how many seconds it took."""
-
-    name: str
-    ok: bool
-    output: str
-    seconds: float
-
-
-def run(name: str) -> Outcome:
-    """Runs one check. What it caches stays in this folder."""
-    start = time.monotonic()
-    quiet = os.environ | {"NO_COLOR": "1", "BUF_CACHE_DIR": str(ROOT / ".cache" / "buf"), "PYTHONPATH": "verification"}
-    done = subprocess.run(
-        CHECKS[name],
-        cwd=ROOT,
-        env=quiet,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    return Outcome(name, done.returncode == 0, done.stdout.strip(), time.monotonic() - start)
-
-
 def main() -> int:
     """0 if every check passed; 2 for a check that does not exist."""
-    names = sys.argv[1:] or list(CHECKS)
-    unknown = [name for name in names if name not in CHECKS]
-    if unknown:
-        print(f"no such check: {', '.join(unknown)}. There are: {', '.join(CHECKS)}", file=sys.stderr)
-        return 2
-    failed: list[str] = []
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        for outcome in pool.map(run, names):
-            print(f"{outcome.name:<10} {'ok' if outcome.ok else 'FAILED'} ({outcome.seconds:.1f} s)", flush=True)
-            if not outcome.ok:
-                failed.append(outcome.name)
-                print(outcome.output, end="\n\n", flush=True)
-    print(f"lint: {len(names) - len(failed)} passed, {len(failed)} failed{': ' if failed else ''}{', '.join(failed)}")
-    return bool(failed)
+    return run_all("lint", CHECKS, {"PYTHONPATH": "verification"}, sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Final, Self
 from mintonce_dev.contract import TOKEN_PATH, TokenRequest, Verdict, judge, practice_token
 from mintonce_dev.practice_http import PracticeServer, Reply, error_reply
 from mintonce_dev.practice_log import POLICY, Post, PostLog, render
+from mintonce_dev.practice_quota import PracticeQuota
 from mintonce_server.common.arguments import port, positive_seconds
 from mintonce_server.core.secret import Secret
 
@@ -32,6 +33,7 @@ class PracticeIssuer:
         lifetime: seconds of a token.
         lifetimes: seconds by audience, in which `*` is a wildcard; the first match takes precedence over `lifetime`.
         log: file to append a JSON line to for each POST; the count continues from its content.
+        quota: of each client; None: there is none.
         host: use others than loopback with care: it serves plain HTTP.
     """
 
@@ -44,12 +46,14 @@ class PracticeIssuer:
         host: str = "127.0.0.1",
         port: int = 0,
         lifetimes: Mapping[str, float] | None = None,
+        quota: PracticeQuota | None = None,
     ) -> None:
         """Listens at once, and serves when entered. Raises OSError if the port or the log is not available."""
         self.lifetime = lifetime
         self._clients = clients
         self._audiences = audiences
         self._lifetimes = lifetimes or {}
+        self.quota = quota
         self._log = PostLog(log)
         try:
             self._server = PracticeServer(host, port, self)
@@ -100,11 +104,21 @@ class PracticeIssuer:
         """POST /oauth/token; counted before it is answered."""
         verdict = judge(request, self._clients, self._audiences)
         now, lifetime = self.now(), self.lifetime_of(verdict.audience)
+        verdict, headers = self.within_quota(verdict, now)
         token, jti = ("", "") if verdict.error else practice_token(verdict, self.url + "/", now, lifetime)
         self.count(verdict, now, verdict.status, jti)
         if verdict.error:
-            return error_reply(verdict.status, verdict.error, verdict.description)
-        return token_reply(verdict, token, lifetime)
+            return replace(error_reply(verdict.status, verdict.error, verdict.description), headers=headers)
+        return replace(token_reply(verdict, token, lifetime), headers=headers)
+
+    def within_quota(self, verdict: Verdict, now: float) -> tuple[Verdict, dict[str, str]]:
+        """The verdict when the quota is considered, too, and the headers of the answer."""
+        if verdict.error or self.quota is None:
+            return verdict, {}
+        granted, headers = self.quota.take(verdict.client_id, now)
+        if not granted:
+            verdict = replace(verdict, status=429, error="too_many_requests", description="the quota is used up")
+        return verdict, headers
 
     def now(self) -> float:
         """Seconds since 1970. The issuer represents another machine, with a clock of its own."""
@@ -167,6 +181,7 @@ def main(argv: Sequence[str] | None = None, kind: type[PracticeIssuer] = Practic
             lifetime=options.lifetime,
             lifetimes=dict(options.lifetime_of),
             log=options.log,
+            quota=PracticeQuota(options.quota_per_hour) if options.quota_per_hour is not None else None,
             host=options.host,
             port=options.port,
         )
@@ -202,6 +217,9 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="AUDIENCE=SECONDS",
         help="lifetime of this audience's tokens; * is a wildcard; may be repeated",
+    )
+    parser.add_argument(
+        "--quota-per-hour", type=int, metavar="TOKENS", help="refuse more tokens than that in an hour; default: none"
     )
     parser.add_argument("--log", type=Path, help="append a JSON line for each POST; the count continues from it")
     parser.add_argument("--host", default="127.0.0.1", help="listen address; plain HTTP (default: %(default)s)")

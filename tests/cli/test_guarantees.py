@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from readme import heading_anchors
 
 from mintonce_server.config.reference import reference
 from mintonce_server.core.errors import Reason
@@ -106,5 +107,4 @@ def test_the_log_lines_are_what_the_program_writes() -> None:
 def test_its_links_lead_somewhere(page: Path) -> None:
     """To its own headings; tools/readme.py follows the others."""
     text = page.read_text()
-    anchors = {heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
-    assert [target for target in re.findall(r"\]\(#([\w-]+)\)", text) if target not in anchors] == []
+    assert [target for target in re.findall(r"\]\(#([\w-]+)\)", text) if target not in heading_anchors(page)] == []

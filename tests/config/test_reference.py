@@ -3,7 +3,7 @@
 import pytest
 
 from mintonce_server.cli.main import main
-from mintonce_server.config import ClientSettings, reference, reference_table
+from mintonce_server.config import BudgetSettings, ClientSettings, reference, reference_table
 
 
 def test_every_setting_has_type_and_meaning() -> None:
@@ -20,9 +20,8 @@ def test_names_and_defaults_are_those_of_the_models() -> None:
     assert rows["listen"].default == '"127.0.0.1:50051"'
     assert rows["redis.timeout"][1:3] == ("duration", '"250ms"')
     assert rows["clients.NAME.audiences"][1:3] == ("list of strings", '["*"]')
-    assert {name.removeprefix("clients.NAME.") for name in rows if name.startswith("clients.")} == set(
-        ClientSettings.model_fields
-    )
+    of_clients = {name.removeprefix("clients.NAME.") for name in rows if name.startswith("clients.")}
+    assert of_clients == {*ClientSettings.model_fields, *(f"budget.{name}" for name in BudgetSettings.model_fields)}
 
 
 def test_the_table_is_markdown() -> None:

@@ -132,6 +132,7 @@ class FaultyIssuer(PracticeIssuer):
         verdict = judge(request, self._clients, self._audiences)
         fault = self._next_fault(verdict.audience)
         now, lifetime = self.now(), fault.lifetime(self.lifetime_of(verdict.audience))
+        verdict, said = self.within_quota(verdict, now)
         granted = verdict if fault.scope is None else replace(verdict, scope=fault.scope)
         token, jti = ("", "") if verdict.error or fault.is_failing else self._mint(granted, fault, now, lifetime)
         status = verdict.status if fault.status is None else fault.status
@@ -145,7 +146,7 @@ class FaultyIssuer(PracticeIssuer):
             Reply(status, (fault.body or "").encode()) if fault.is_failing else _answer(granted, token, lifetime, fault)
         )
         body = reply.body + b" " * fault.padding
-        headers = {"Retry-After": fault.retry_after} if fault.retry_after else {}
+        headers = said | ({"Retry-After": fault.retry_after} if fault.retry_after else {})
         if fault.drip:
             return DrippingReply(reply.status, body, reply.content_type, headers, drip=fault.drip)
         return replace(reply, body=body, headers=headers)

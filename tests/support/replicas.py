@@ -66,7 +66,7 @@ async def replica(
         )
     started = Replica(process, log)
     try:
-        await wait_until(started.is_serving, timeout=20.0)
+        await wait_until(started.is_serving, timeout=50.0)
         yield started
     finally:
         await started.stop(signal.SIGTERM)

@@ -29,13 +29,17 @@ E = TypeVar("E", bound=Event)
 
 @dataclass
 class Workbench:
-    """One replica. `replica` makes another one of the same fleet: same store and clock; the same issuer or its own."""
+    """One replica. `replica` makes another one of the same fleet: same store and clock; the same issuer or its own.
+
+    `refused_for`: seconds for which needless mints are refused, as if a budget were used up.
+    """
 
     clock: ManualClock = field(default_factory=ManualClock)
     options: BrokerOptions = OPTIONS
     keep_warm: bool = False
     credential_version: int = 1
     issuer_account: str = ""
+    refused_for: float | None = None
     store: TroubledStore = field(init=False)
     issuer: ScriptedIssuer = field(init=False)
     broker: Broker = field(init=False)
@@ -108,7 +112,14 @@ class Workbench:
             keep_warm=self.keep_warm,
             issuer_account=self.issuer_account,
         )
-        return Broker(self.store, Clients([client]), self.clock, self.happened.append, self.options)
+        return Broker(
+            self.store,
+            Clients([client]),
+            self.clock,
+            self.happened.append,
+            self.options,
+            waste_refused=lambda _: self.refused_for,
+        )
 
 
 async def a_moment() -> None:

@@ -336,6 +336,435 @@ func (x *RotateTokenResponse) GetGeneration() int64 {
 	return 0
 }
 
+// Request of GetUsage.
+type GetUsageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The name of the client, as in TokenKey.
+	Client string `protobuf:"bytes,1,opt,name=client,proto3" json:"client,omitempty"`
+	// Optional. A month in UTC, such as `2026-10`. Empty: the current one, by the clock of the store.
+	Month         string `protobuf:"bytes,2,opt,name=month,proto3" json:"month,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetUsageRequest) Reset() {
+	*x = GetUsageRequest{}
+	mi := &file_mintonce_v1_admin_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetUsageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetUsageRequest) ProtoMessage() {}
+
+func (x *GetUsageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mintonce_v1_admin_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetUsageRequest.ProtoReflect.Descriptor instead.
+func (*GetUsageRequest) Descriptor() ([]byte, []int) {
+	return file_mintonce_v1_admin_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *GetUsageRequest) GetClient() string {
+	if x != nil {
+		return x.Client
+	}
+	return ""
+}
+
+func (x *GetUsageRequest) GetMonth() string {
+	if x != nil {
+		return x.Month
+	}
+	return ""
+}
+
+// Response of GetUsage. Counters of the whole fleet: at most a few seconds old.
+type GetUsageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in the request.
+	Client string `protobuf:"bytes,1,opt,name=client,proto3" json:"client,omitempty"`
+	// The month of the counters.
+	Month string `protobuf:"bytes,2,opt,name=month,proto3" json:"month,omitempty"`
+	// Tokens that the issuer gave, by what made them necessary: `absent`, `expiring`, `refresh`, `rejected`, `rotation`,
+	// `outage`. New causes may be added.
+	Minted map[string]int64 `protobuf:"bytes,3,rep,name=minted,proto3" json:"minted,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Requests to the issuer that brought no token, by reason: names of ErrorReason without the prefix.
+	Failed map[string]int64 `protobuf:"bytes,4,rep,name=failed,proto3" json:"failed,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Tokens that were sent to callers.
+	Served int64 `protobuf:"varint,5,opt,name=served,proto3" json:"served,omitempty"`
+	// Tokens that were sent without a request to the issuer: `served` less the sum of `minted`, or 0.
+	Saved int64 `protobuf:"varint,6,opt,name=saved,proto3" json:"saved,omitempty"`
+	// Tokens that the keys need in a month which have a live token now, if each is refreshed in time. 0: there are none.
+	Needed int64 `protobuf:"varint,7,opt,name=needed,proto3" json:"needed,omitempty"`
+	// The budget. Absent: none is set.
+	Budget *Budget `protobuf:"bytes,8,opt,name=budget,proto3" json:"budget,omitempty"`
+	// Where the current month leads. Absent for any other month, and while nothing is known.
+	Forecast *Forecast `protobuf:"bytes,9,opt,name=forecast,proto3" json:"forecast,omitempty"`
+	// What the tokens cost, as a decimal number. Empty: no price is set.
+	Cost string `protobuf:"bytes,10,opt,name=cost,proto3" json:"cost,omitempty"`
+	// The currency of `cost`, as it is set.
+	Currency string `protobuf:"bytes,11,opt,name=currency,proto3" json:"currency,omitempty"`
+	// What the issuer last said to this replica about its own quotas, if it says so.
+	IssuerQuotas  []*IssuerQuota `protobuf:"bytes,12,rep,name=issuer_quotas,json=issuerQuotas,proto3" json:"issuer_quotas,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetUsageResponse) Reset() {
+	*x = GetUsageResponse{}
+	mi := &file_mintonce_v1_admin_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetUsageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetUsageResponse) ProtoMessage() {}
+
+func (x *GetUsageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mintonce_v1_admin_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetUsageResponse.ProtoReflect.Descriptor instead.
+func (*GetUsageResponse) Descriptor() ([]byte, []int) {
+	return file_mintonce_v1_admin_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *GetUsageResponse) GetClient() string {
+	if x != nil {
+		return x.Client
+	}
+	return ""
+}
+
+func (x *GetUsageResponse) GetMonth() string {
+	if x != nil {
+		return x.Month
+	}
+	return ""
+}
+
+func (x *GetUsageResponse) GetMinted() map[string]int64 {
+	if x != nil {
+		return x.Minted
+	}
+	return nil
+}
+
+func (x *GetUsageResponse) GetFailed() map[string]int64 {
+	if x != nil {
+		return x.Failed
+	}
+	return nil
+}
+
+func (x *GetUsageResponse) GetServed() int64 {
+	if x != nil {
+		return x.Served
+	}
+	return 0
+}
+
+func (x *GetUsageResponse) GetSaved() int64 {
+	if x != nil {
+		return x.Saved
+	}
+	return 0
+}
+
+func (x *GetUsageResponse) GetNeeded() int64 {
+	if x != nil {
+		return x.Needed
+	}
+	return 0
+}
+
+func (x *GetUsageResponse) GetBudget() *Budget {
+	if x != nil {
+		return x.Budget
+	}
+	return nil
+}
+
+func (x *GetUsageResponse) GetForecast() *Forecast {
+	if x != nil {
+		return x.Forecast
+	}
+	return nil
+}
+
+func (x *GetUsageResponse) GetCost() string {
+	if x != nil {
+		return x.Cost
+	}
+	return ""
+}
+
+func (x *GetUsageResponse) GetCurrency() string {
+	if x != nil {
+		return x.Currency
+	}
+	return ""
+}
+
+func (x *GetUsageResponse) GetIssuerQuotas() []*IssuerQuota {
+	if x != nil {
+		return x.IssuerQuotas
+	}
+	return nil
+}
+
+// The budget of a client.
+type Budget struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tokens in a month of UTC. 0: not limited.
+	TokensPerMonth int64 `protobuf:"varint,1,opt,name=tokens_per_month,json=tokensPerMonth,proto3" json:"tokens_per_month,omitempty"`
+	// Tokens in a day of UTC. 0: not limited.
+	TokensPerDay int64 `protobuf:"varint,2,opt,name=tokens_per_day,json=tokensPerDay,proto3" json:"tokens_per_day,omitempty"`
+	// Tokens that were minted in the month.
+	UsedInMonth int64 `protobuf:"varint,3,opt,name=used_in_month,json=usedInMonth,proto3" json:"used_in_month,omitempty"`
+	// Tokens that were minted on the current day. 0 for a month that is over.
+	UsedToday int64 `protobuf:"varint,4,opt,name=used_today,json=usedToday,proto3" json:"used_today,omitempty"`
+	// Needless mints are refused when the budget is used up.
+	NeededOnly    bool `protobuf:"varint,5,opt,name=needed_only,json=neededOnly,proto3" json:"needed_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Budget) Reset() {
+	*x = Budget{}
+	mi := &file_mintonce_v1_admin_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Budget) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Budget) ProtoMessage() {}
+
+func (x *Budget) ProtoReflect() protoreflect.Message {
+	mi := &file_mintonce_v1_admin_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Budget.ProtoReflect.Descriptor instead.
+func (*Budget) Descriptor() ([]byte, []int) {
+	return file_mintonce_v1_admin_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Budget) GetTokensPerMonth() int64 {
+	if x != nil {
+		return x.TokensPerMonth
+	}
+	return 0
+}
+
+func (x *Budget) GetTokensPerDay() int64 {
+	if x != nil {
+		return x.TokensPerDay
+	}
+	return 0
+}
+
+func (x *Budget) GetUsedInMonth() int64 {
+	if x != nil {
+		return x.UsedInMonth
+	}
+	return 0
+}
+
+func (x *Budget) GetUsedToday() int64 {
+	if x != nil {
+		return x.UsedToday
+	}
+	return 0
+}
+
+func (x *Budget) GetNeededOnly() bool {
+	if x != nil {
+		return x.NeededOnly
+	}
+	return false
+}
+
+// Tokens by the end of the month: those minted so far, and the days left at the rate of the last seven days.
+type Forecast struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At the mean of those days.
+	Expected int64 `protobuf:"varint,1,opt,name=expected,proto3" json:"expected,omitempty"`
+	// At the least of those days.
+	Least int64 `protobuf:"varint,2,opt,name=least,proto3" json:"least,omitempty"`
+	// At the most of those days.
+	Most          int64 `protobuf:"varint,3,opt,name=most,proto3" json:"most,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Forecast) Reset() {
+	*x = Forecast{}
+	mi := &file_mintonce_v1_admin_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Forecast) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Forecast) ProtoMessage() {}
+
+func (x *Forecast) ProtoReflect() protoreflect.Message {
+	mi := &file_mintonce_v1_admin_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Forecast.ProtoReflect.Descriptor instead.
+func (*Forecast) Descriptor() ([]byte, []int) {
+	return file_mintonce_v1_admin_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Forecast) GetExpected() int64 {
+	if x != nil {
+		return x.Expected
+	}
+	return 0
+}
+
+func (x *Forecast) GetLeast() int64 {
+	if x != nil {
+		return x.Least
+	}
+	return 0
+}
+
+func (x *Forecast) GetMost() int64 {
+	if x != nil {
+		return x.Most
+	}
+	return 0
+}
+
+// A quota at the issuer, as its last answer named it.
+type IssuerQuota struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name in the header, such as `per_hour`.
+	Window string `protobuf:"bytes,1,opt,name=window,proto3" json:"window,omitempty"`
+	// It counts tokens. False: it counts requests.
+	CountsTokens bool `protobuf:"varint,2,opt,name=counts_tokens,json=countsTokens,proto3" json:"counts_tokens,omitempty"`
+	// How much there is in each window. Absent: unspecified.
+	Limit *int64 `protobuf:"varint,3,opt,name=limit,proto3,oneof" json:"limit,omitempty"`
+	// How much is left. Absent: unspecified.
+	Remaining *int64 `protobuf:"varint,4,opt,name=remaining,proto3,oneof" json:"remaining,omitempty"`
+	// The time until the window ends. Absent: unspecified.
+	ResetIn       *durationpb.Duration `protobuf:"bytes,5,opt,name=reset_in,json=resetIn,proto3" json:"reset_in,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IssuerQuota) Reset() {
+	*x = IssuerQuota{}
+	mi := &file_mintonce_v1_admin_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IssuerQuota) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IssuerQuota) ProtoMessage() {}
+
+func (x *IssuerQuota) ProtoReflect() protoreflect.Message {
+	mi := &file_mintonce_v1_admin_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IssuerQuota.ProtoReflect.Descriptor instead.
+func (*IssuerQuota) Descriptor() ([]byte, []int) {
+	return file_mintonce_v1_admin_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *IssuerQuota) GetWindow() string {
+	if x != nil {
+		return x.Window
+	}
+	return ""
+}
+
+func (x *IssuerQuota) GetCountsTokens() bool {
+	if x != nil {
+		return x.CountsTokens
+	}
+	return false
+}
+
+func (x *IssuerQuota) GetLimit() int64 {
+	if x != nil && x.Limit != nil {
+		return *x.Limit
+	}
+	return 0
+}
+
+func (x *IssuerQuota) GetRemaining() int64 {
+	if x != nil && x.Remaining != nil {
+		return *x.Remaining
+	}
+	return 0
+}
+
+func (x *IssuerQuota) GetResetIn() *durationpb.Duration {
+	if x != nil {
+		return x.ResetIn
+	}
+	return nil
+}
+
 var File_mintonce_v1_admin_proto protoreflect.FileDescriptor
 
 const file_mintonce_v1_admin_proto_rawDesc = "" +
@@ -368,11 +797,56 @@ const file_mintonce_v1_admin_proto_rawDesc = "" +
 	"\x13previous_generation\x18\x01 \x01(\x03R\x12previousGeneration\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x02 \x01(\x03R\n" +
-	"generation2\xaf\x01\n" +
+	"generation\"?\n" +
+	"\x0fGetUsageRequest\x12\x16\n" +
+	"\x06client\x18\x01 \x01(\tR\x06client\x12\x14\n" +
+	"\x05month\x18\x02 \x01(\tR\x05month\"\xd1\x04\n" +
+	"\x10GetUsageResponse\x12\x16\n" +
+	"\x06client\x18\x01 \x01(\tR\x06client\x12\x14\n" +
+	"\x05month\x18\x02 \x01(\tR\x05month\x12A\n" +
+	"\x06minted\x18\x03 \x03(\v2).mintonce.v1.GetUsageResponse.MintedEntryR\x06minted\x12A\n" +
+	"\x06failed\x18\x04 \x03(\v2).mintonce.v1.GetUsageResponse.FailedEntryR\x06failed\x12\x16\n" +
+	"\x06served\x18\x05 \x01(\x03R\x06served\x12\x14\n" +
+	"\x05saved\x18\x06 \x01(\x03R\x05saved\x12\x16\n" +
+	"\x06needed\x18\a \x01(\x03R\x06needed\x12+\n" +
+	"\x06budget\x18\b \x01(\v2\x13.mintonce.v1.BudgetR\x06budget\x121\n" +
+	"\bforecast\x18\t \x01(\v2\x15.mintonce.v1.ForecastR\bforecast\x12\x12\n" +
+	"\x04cost\x18\n" +
+	" \x01(\tR\x04cost\x12\x1a\n" +
+	"\bcurrency\x18\v \x01(\tR\bcurrency\x12=\n" +
+	"\rissuer_quotas\x18\f \x03(\v2\x18.mintonce.v1.IssuerQuotaR\fissuerQuotas\x1a9\n" +
+	"\vMintedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a9\n" +
+	"\vFailedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xbc\x01\n" +
+	"\x06Budget\x12(\n" +
+	"\x10tokens_per_month\x18\x01 \x01(\x03R\x0etokensPerMonth\x12$\n" +
+	"\x0etokens_per_day\x18\x02 \x01(\x03R\ftokensPerDay\x12\"\n" +
+	"\rused_in_month\x18\x03 \x01(\x03R\vusedInMonth\x12\x1d\n" +
+	"\n" +
+	"used_today\x18\x04 \x01(\x03R\tusedToday\x12\x1f\n" +
+	"\vneeded_only\x18\x05 \x01(\bR\n" +
+	"neededOnly\"P\n" +
+	"\bForecast\x12\x1a\n" +
+	"\bexpected\x18\x01 \x01(\x03R\bexpected\x12\x14\n" +
+	"\x05least\x18\x02 \x01(\x03R\x05least\x12\x12\n" +
+	"\x04most\x18\x03 \x01(\x03R\x04most\"\xd6\x01\n" +
+	"\vIssuerQuota\x12\x16\n" +
+	"\x06window\x18\x01 \x01(\tR\x06window\x12#\n" +
+	"\rcounts_tokens\x18\x02 \x01(\bR\fcountsTokens\x12\x19\n" +
+	"\x05limit\x18\x03 \x01(\x03H\x00R\x05limit\x88\x01\x01\x12!\n" +
+	"\tremaining\x18\x04 \x01(\x03H\x01R\tremaining\x88\x01\x01\x124\n" +
+	"\breset_in\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\aresetInB\b\n" +
+	"\x06_limitB\f\n" +
+	"\n" +
+	"_remaining2\xf8\x01\n" +
 	"\fAdminService\x12M\n" +
 	"\n" +
 	"ListTokens\x12\x1e.mintonce.v1.ListTokensRequest\x1a\x1f.mintonce.v1.ListTokensResponse\x12P\n" +
-	"\vRotateToken\x12\x1f.mintonce.v1.RotateTokenRequest\x1a .mintonce.v1.RotateTokenResponseB^\n" +
+	"\vRotateToken\x12\x1f.mintonce.v1.RotateTokenRequest\x1a .mintonce.v1.RotateTokenResponse\x12G\n" +
+	"\bGetUsage\x12\x1c.mintonce.v1.GetUsageRequest\x1a\x1d.mintonce.v1.GetUsageResponseB^\n" +
 	"\x0eio.mintonce.v1P\x01Z<github.com/mintonce/mintonce/client/go/mintoncev1;mintoncev1\xaa\x02\vMintonce.V1b\x06proto3"
 
 var (
@@ -387,31 +861,46 @@ func file_mintonce_v1_admin_proto_rawDescGZIP() []byte {
 	return file_mintonce_v1_admin_proto_rawDescData
 }
 
-var file_mintonce_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_mintonce_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_mintonce_v1_admin_proto_goTypes = []any{
 	(*ListTokensRequest)(nil),   // 0: mintonce.v1.ListTokensRequest
 	(*ListTokensResponse)(nil),  // 1: mintonce.v1.ListTokensResponse
 	(*TokenSummary)(nil),        // 2: mintonce.v1.TokenSummary
 	(*RotateTokenRequest)(nil),  // 3: mintonce.v1.RotateTokenRequest
 	(*RotateTokenResponse)(nil), // 4: mintonce.v1.RotateTokenResponse
-	(*TokenKey)(nil),            // 5: mintonce.v1.TokenKey
-	(*durationpb.Duration)(nil), // 6: google.protobuf.Duration
+	(*GetUsageRequest)(nil),     // 5: mintonce.v1.GetUsageRequest
+	(*GetUsageResponse)(nil),    // 6: mintonce.v1.GetUsageResponse
+	(*Budget)(nil),              // 7: mintonce.v1.Budget
+	(*Forecast)(nil),            // 8: mintonce.v1.Forecast
+	(*IssuerQuota)(nil),         // 9: mintonce.v1.IssuerQuota
+	nil,                         // 10: mintonce.v1.GetUsageResponse.MintedEntry
+	nil,                         // 11: mintonce.v1.GetUsageResponse.FailedEntry
+	(*TokenKey)(nil),            // 12: mintonce.v1.TokenKey
+	(*durationpb.Duration)(nil), // 13: google.protobuf.Duration
 }
 var file_mintonce_v1_admin_proto_depIdxs = []int32{
-	2, // 0: mintonce.v1.ListTokensResponse.tokens:type_name -> mintonce.v1.TokenSummary
-	5, // 1: mintonce.v1.TokenSummary.key:type_name -> mintonce.v1.TokenKey
-	6, // 2: mintonce.v1.TokenSummary.expires_in:type_name -> google.protobuf.Duration
-	6, // 3: mintonce.v1.TokenSummary.refresh_in:type_name -> google.protobuf.Duration
-	5, // 4: mintonce.v1.RotateTokenRequest.key:type_name -> mintonce.v1.TokenKey
-	0, // 5: mintonce.v1.AdminService.ListTokens:input_type -> mintonce.v1.ListTokensRequest
-	3, // 6: mintonce.v1.AdminService.RotateToken:input_type -> mintonce.v1.RotateTokenRequest
-	1, // 7: mintonce.v1.AdminService.ListTokens:output_type -> mintonce.v1.ListTokensResponse
-	4, // 8: mintonce.v1.AdminService.RotateToken:output_type -> mintonce.v1.RotateTokenResponse
-	7, // [7:9] is the sub-list for method output_type
-	5, // [5:7] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	2,  // 0: mintonce.v1.ListTokensResponse.tokens:type_name -> mintonce.v1.TokenSummary
+	12, // 1: mintonce.v1.TokenSummary.key:type_name -> mintonce.v1.TokenKey
+	13, // 2: mintonce.v1.TokenSummary.expires_in:type_name -> google.protobuf.Duration
+	13, // 3: mintonce.v1.TokenSummary.refresh_in:type_name -> google.protobuf.Duration
+	12, // 4: mintonce.v1.RotateTokenRequest.key:type_name -> mintonce.v1.TokenKey
+	10, // 5: mintonce.v1.GetUsageResponse.minted:type_name -> mintonce.v1.GetUsageResponse.MintedEntry
+	11, // 6: mintonce.v1.GetUsageResponse.failed:type_name -> mintonce.v1.GetUsageResponse.FailedEntry
+	7,  // 7: mintonce.v1.GetUsageResponse.budget:type_name -> mintonce.v1.Budget
+	8,  // 8: mintonce.v1.GetUsageResponse.forecast:type_name -> mintonce.v1.Forecast
+	9,  // 9: mintonce.v1.GetUsageResponse.issuer_quotas:type_name -> mintonce.v1.IssuerQuota
+	13, // 10: mintonce.v1.IssuerQuota.reset_in:type_name -> google.protobuf.Duration
+	0,  // 11: mintonce.v1.AdminService.ListTokens:input_type -> mintonce.v1.ListTokensRequest
+	3,  // 12: mintonce.v1.AdminService.RotateToken:input_type -> mintonce.v1.RotateTokenRequest
+	5,  // 13: mintonce.v1.AdminService.GetUsage:input_type -> mintonce.v1.GetUsageRequest
+	1,  // 14: mintonce.v1.AdminService.ListTokens:output_type -> mintonce.v1.ListTokensResponse
+	4,  // 15: mintonce.v1.AdminService.RotateToken:output_type -> mintonce.v1.RotateTokenResponse
+	6,  // 16: mintonce.v1.AdminService.GetUsage:output_type -> mintonce.v1.GetUsageResponse
+	14, // [14:17] is the sub-list for method output_type
+	11, // [11:14] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_mintonce_v1_admin_proto_init() }
@@ -420,13 +909,14 @@ func file_mintonce_v1_admin_proto_init() {
 		return
 	}
 	file_mintonce_v1_types_proto_init()
+	file_mintonce_v1_admin_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mintonce_v1_admin_proto_rawDesc), len(file_mintonce_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

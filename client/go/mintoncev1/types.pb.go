@@ -121,6 +121,9 @@ const (
 	ErrorReason_ERROR_REASON_LIMIT_EXCEEDED ErrorReason = 14
 	// UNAVAILABLE. The server cannot write its audit log, so it answers no call. Retry with back-off.
 	ErrorReason_ERROR_REASON_AUDIT_UNAVAILABLE ErrorReason = 15
+	// RESOURCE_EXHAUSTED. The client's token budget is used up, and this would mint a token that nobody needs. Tokens that
+	// callers need are still minted. Retry after the delay in RetryInfo.
+	ErrorReason_ERROR_REASON_BUDGET_USED_UP ErrorReason = 16
 )
 
 // Enum value maps for ErrorReason.
@@ -142,6 +145,7 @@ var (
 		13: "ERROR_REASON_INTERNAL",
 		14: "ERROR_REASON_LIMIT_EXCEEDED",
 		15: "ERROR_REASON_AUDIT_UNAVAILABLE",
+		16: "ERROR_REASON_BUDGET_USED_UP",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":        0,
@@ -160,6 +164,7 @@ var (
 		"ERROR_REASON_INTERNAL":           13,
 		"ERROR_REASON_LIMIT_EXCEEDED":     14,
 		"ERROR_REASON_AUDIT_UNAVAILABLE":  15,
+		"ERROR_REASON_BUDGET_USED_UP":     16,
 	}
 )
 
@@ -407,7 +412,7 @@ const file_mintonce_v1_types_proto_rawDesc = "" +
 	"\x12ORIGIN_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rORIGIN_MEMORY\x10\x01\x12\x10\n" +
 	"\fORIGIN_STORE\x10\x02\x12\x0f\n" +
-	"\vORIGIN_MINT\x10\x03*\xa4\x04\n" +
+	"\vORIGIN_MINT\x10\x03*\xc5\x04\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x12\x1f\n" +
@@ -425,7 +430,8 @@ const file_mintonce_v1_types_proto_rawDesc = "" +
 	"\x15ERROR_REASON_DRAINING\x10\f\x12\x19\n" +
 	"\x15ERROR_REASON_INTERNAL\x10\r\x12\x1f\n" +
 	"\x1bERROR_REASON_LIMIT_EXCEEDED\x10\x0e\x12\"\n" +
-	"\x1eERROR_REASON_AUDIT_UNAVAILABLE\x10\x0fB^\n" +
+	"\x1eERROR_REASON_AUDIT_UNAVAILABLE\x10\x0f\x12\x1f\n" +
+	"\x1bERROR_REASON_BUDGET_USED_UP\x10\x10B^\n" +
 	"\x0eio.mintonce.v1P\x01Z<github.com/mintonce/mintonce/client/go/mintoncev1;mintoncev1\xaa\x02\vMintonce.V1b\x06proto3"
 
 var (

@@ -112,6 +112,12 @@ class CallScope:
             self.by_policy = True
             raise _denied(Act.ADMIN)
 
+    def allow_usage(self, client: str) -> None:
+        """Raises PermissionDenied for a caller that may not administer any key of this client."""
+        self.client = client
+        if not self._guards.policy().may_administer_of(self.name, client):
+            raise _denied(Act.ADMIN)
+
     def check(self) -> float | None:
         """Check a call that goes on again: raises if it may not. The seconds that the caller's proof holds, or None."""
         assert self.proof is not None  # noqa: S101 - for type checkers: no call gets here without an identity

@@ -19,6 +19,7 @@ from mintonce_server.api.tls import server_credentials
 from mintonce_server.common.clock import Clock
 from mintonce_server.core.broker import Broker
 from mintonce_server.core.supervise import Start
+from mintonce_server.core.usage import UsageCounter
 from mintonce_server.observability.call_meter import CallMeter
 
 TOKEN_SERVICE = tokens_pb2.DESCRIPTOR.services_by_name["TokenService"].full_name
@@ -40,12 +41,14 @@ class Server:
         options: ServerOptions,
         guards: Guards = OPEN_GUARDS,
         meter: CallMeter | None = None,
+        usage: UsageCounter | None = None,
     ) -> None:
+        """`usage`: counts the tokens that are served."""
         self._options = options
         meter = meter or CallMeter()
         authorizer = Authorizer(guards, clock, broker.key_hash, meter)
-        tokens = TokenService(broker, clock, authorizer)
-        admin = AdminService(broker, clock, authorizer)
+        tokens = TokenService(broker, clock, authorizer, usage)
+        admin = AdminService(broker, clock, authorizer, usage)
 
         def listener(listen: str | None) -> Listener | None:
             """For callers."""

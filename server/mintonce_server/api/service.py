@@ -8,18 +8,26 @@ from mintonce_server.api.authorize import Authorizer
 from mintonce_server.api.calls import Call
 from mintonce_server.api.convert import key_of, min_ttl_of, rejected_of, summary_message, token_message
 from mintonce_server.api.listing import MAX_PAGE_SIZE, ListTurns, Page, page_size_of, page_token_of, place_after
+from mintonce_server.api.usage import Lifetimes, month_of, not_counted, usage_message
 from mintonce_server.common.clock import Clock
 from mintonce_server.core.broker import Broker
+from mintonce_server.core.key import TokenKey
 from mintonce_server.core.policy import Act
+from mintonce_server.core.usage import UsageCounter
+
+
+def _uncounted(_: str) -> None:
+    """Used by a server that counts no tokens."""
 
 
 class TokenService:
     """protos/mintonce/v1/tokens.proto."""
 
-    def __init__(self, broker: Broker, clock: Clock, authorizer: Authorizer) -> None:
+    def __init__(self, broker: Broker, clock: Clock, authorizer: Authorizer, usage: UsageCounter | None) -> None:
         self._broker = broker
         self._clock = clock
         self._authorizer = authorizer
+        self._count = usage.served if usage else _uncounted
 
     async def GetToken(self, request: tokens_pb2.GetTokenRequest, call: Call) -> tokens_pb2.GetTokenResponse:
         with self._authorizer.authorize(call, Act.GET) as scope:
@@ -31,6 +39,7 @@ class TokenService:
                 served = await self._broker.get(key, min_ttl, call.deadline(), scope.admit_mint, scope.name)
                 scope.check()  # it may have taken a while
             scope.answer(served)
+        self._count(key.client)
         response = tokens_pb2.GetTokenResponse()
         token_message(served, self._clock.monotonic(), into=response.token)
         return response
@@ -48,6 +57,7 @@ class TokenService:
                     scope.check()
                     scope.answer(served)
                     self._authorizer.record_sent(scope)
+                    self._count(key.client)
                     yield tokens_pb2.WatchTokenResponse(token=token_message(served, self._clock.monotonic()))
 
     async def RejectToken(self, request: tokens_pb2.RejectTokenRequest, call: Call) -> tokens_pb2.RejectTokenResponse:
@@ -63,10 +73,11 @@ class TokenService:
 class AdminService:
     """protos/mintonce/v1/admin.proto."""
 
-    def __init__(self, broker: Broker, clock: Clock, authorizer: Authorizer) -> None:
+    def __init__(self, broker: Broker, clock: Clock, authorizer: Authorizer, usage: UsageCounter | None) -> None:
         self._broker = broker
         self._clock = clock
         self._authorizer = authorizer
+        self._usage = usage
         self._turns = ListTurns()
 
     async def ListTokens(self, request: admin_pb2.ListTokensRequest, call: Call) -> admin_pb2.ListTokensResponse:
@@ -92,3 +103,16 @@ class AdminService:
             scope.admit_mint()
             before, after = await self._broker.rotate(key, call.deadline(), scope.name)
         return admin_pb2.RotateTokenResponse(previous_generation=before, generation=after)
+
+    async def GetUsage(self, request: admin_pb2.GetUsageRequest, call: Call) -> admin_pb2.GetUsageResponse:
+        with self._authorizer.authorize(call, Act.ADMIN) as scope:
+            scope.allow_usage(request.client)
+            month = month_of(request)
+            self._broker.require_client(TokenKey.of(request.client, "").client)
+            if self._usage is None:
+                raise not_counted()
+            used, lifetimes = await self._usage.usage(request.client, month), Lifetimes()
+            async with self._turns.turn(scope.name, call.deadline()):
+                await self._broker.list_tokens(request.client, MAX_PAGE_SIZE, lifetimes.offer)
+        quotas, now = self._usage.quotas_of(request.client), self._usage.store_time()
+        return usage_message(used, lifetimes.needed(used.month), quotas, now)

@@ -38,6 +38,7 @@ CODES: Final[dict[Reason, grpc.StatusCode]] = {
     Reason.DRAINING: grpc.StatusCode.UNAVAILABLE,
     Reason.LIMIT_EXCEEDED: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Reason.AUDIT_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+    Reason.BUDGET_USED_UP: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Reason.INTERNAL: grpc.StatusCode.INTERNAL,
 }
 

@@ -6,11 +6,13 @@ from mintonce_server.app.service import (
     prove_store,
     reseal,
     serve,
-    store_of,
     try_files,
 )
+from mintonce_server.app.store import store_of
+from mintonce_server.app.usage import Spent, spent
 
 __all__ = [
+    "Spent",
     "granted_of",
     "identities_of",
     "issuer_of",
@@ -18,6 +20,7 @@ __all__ = [
     "prove_store",
     "reseal",
     "serve",
+    "spent",
     "store_of",
     "try_files",
 ]

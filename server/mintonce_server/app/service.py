@@ -3,17 +3,19 @@
 import asyncio
 import random
 import signal
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, closing
 
 from mintonce_server.api.authorize import Guards
 from mintonce_server.api.server import Server
 from mintonce_server.app.http import http_guard, http_listening
-from mintonce_server.app.issuers import clients_of, identities_of
+from mintonce_server.app.issuers import clients_of
 from mintonce_server.app.options import broker_options, quota_options, server_options
 from mintonce_server.app.reloading import reloader_of
 from mintonce_server.app.status import StatusSource
+from mintonce_server.app.store import store_of
 from mintonce_server.app.telemetry import Telemetry
+from mintonce_server.app.usage import usage_of
 from mintonce_server.common.clock import Clock, SystemClock
 from mintonce_server.config import Settings
 from mintonce_server.core.broker import Broker
@@ -23,22 +25,17 @@ from mintonce_server.core.supervise import Supervisor
 from mintonce_server.issuer.response import AUDIENCE_REMEDY, Grant, WrongAudience
 from mintonce_server.observability.audit import AuditLog, require_audit_file
 from mintonce_server.observability.audit_repeats import AuditRepeats
-from mintonce_server.observability.event_sinks import AudienceWarnings, sink_of
+from mintonce_server.observability.event_sinks import AudienceWarnings, fan_out, sink_of
+from mintonce_server.observability.journal import guarded
 from mintonce_server.observability.logs import get_logger
 from mintonce_server.observability.quiet import FaultLog
-from mintonce_server.observability.store_meter import StoreMeter
 from mintonce_server.reload.access import AccessFiles, StoreAccess
 from mintonce_server.reload.issuer_files import client_credentials, issuer_sources
 from mintonce_server.store.check import check_store
-from mintonce_server.store.keyring import FIXED_KEYRING, Keyring
+from mintonce_server.store.keyring import FIXED_KEYRING
 from mintonce_server.store.redis import RedisStore, Resealed
 from mintonce_server.store.survey import StoreReport
 from mintonce_server.web.status import StatusPages
-
-_WAKE_REMEDY = (
-    "Normal during a rolling update. Otherwise check which programs publish to {prefix}:wake in Redis, and that all "
-    "replicas have the same index_key. Meanwhile waiting calls poll the store."
-)
 
 
 async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[str], None]) -> None:
@@ -58,19 +55,22 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         store = await parts.enter_async_context(store_of(settings, clock, files.keyring, telemetry.store))
         clients = await parts.enter_async_context(clients_of(settings, clock, files, telemetry.requests))
         sink = sink_of(audit, _audience_warnings(settings, clock), granted_of, faults, *telemetry.sinks)
-        broker = Broker(store, clients, clock, sink, broker_options(settings))
+        usage = usage_of(settings, store, clock, sink)
+        sink = fan_out(sink, guarded(usage.observe, faults))
+        broker = Broker(store, clients, clock, sink, broker_options(settings), waste_refused=usage.refused_for)
         files.notify(on_access=broker.recheck, on_credentials=broker.credentials_changed)
         quotas, record = Quotas(quota_options(settings), clock), repeats.write if audit.is_on else None
         guards = Guards(files.identify, files.policy, quotas, record, files.identities, telemetry.recent.denied)
-        server = Server(broker, clock, server_options(settings, files), guards, telemetry.calls)
+        server = Server(broker, clock, server_options(settings, files), guards, telemetry.calls, usage)
         address = server.bind()
+        usage.listens_at(address)
         reloader = reloader_of(files, audit, clock, faults, telemetry.reloaded)
-        source = StatusSource(settings, broker, telemetry, files.values, clock)
+        source = StatusSource(settings, broker, telemetry, usage, store, files.values, clock)
         pages = StatusPages(source.take, http_guard(settings, files), clock, record).routes()
         http = await parts.enter_async_context(http_listening(settings, files, telemetry.metrics, clock, pages))
         endless = broker.endless() | files.endless | server.endless() | store_access.endless(store)
         endless |= {**telemetry.follow(broker, files, reloader), **source.endless()}
-        endless |= {"reloading": reloader.run, "audit counts": repeats.run}
+        endless |= {"reloading": reloader.run, "audit counts": repeats.run, "usage": usage.run}
         async with Supervisor(clock, faults, random.Random()).running(endless):  # noqa: S311 - spreads restarts
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.check_now)
             try:
@@ -80,6 +80,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
                 ready(address)
                 await stopping.wait()
                 await _drain(server, broker, settings.drain_timeout)
+                await usage.close()
             finally:
                 await server.stop(grace=0.0)
     get_logger(__name__).info("stopped")
@@ -144,32 +145,6 @@ async def _try_store(store: RedisStore) -> None:
     except StoreUnavailable as error:
         cause = await store.diagnose(error)
         get_logger(__name__).warning("store_unavailable", detail=str(cause), remedy=cause.remedy)
-
-
-@asynccontextmanager
-async def store_of(
-    settings: Settings, clock: Clock, keyring: Callable[[], Keyring], meter: StoreMeter | None = None
-) -> AsyncGenerator[RedisStore]:
-    """The store that the settings name."""
-    log = get_logger(__name__)
-    identities, prefix = identities_of(settings), settings.redis.prefix
-    store = RedisStore.connect(
-        settings.redis.url.reveal(),
-        prefix=prefix,
-        clock=clock,
-        keyring=keyring,
-        identities=identities,
-        lease_seconds=settings.lease_ttl,
-        deadline=settings.redis.timeout,
-        meter=meter,
-        on_error=lambda error: log.warning("wakes_interrupted", detail=str(error), remedy=error.remedy),
-        on_dropped=lambda count: log.warning("wake_dropped", count=count, remedy=_WAKE_REMEDY.format(prefix=prefix)),
-        on_unreadable=lambda key_hash, what: log.error("record_unreadable", key_hash=key_hash, detail=what),
-    )
-    try:
-        yield store
-    finally:
-        await store.close()
 
 
 def granted_of(error: MintonceError | None) -> Grant | None:

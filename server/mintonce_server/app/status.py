@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 
 from mintonce_server.api.tls import TlsMaterial
+from mintonce_server.app.fleet import FleetWatch, budget_rows
 from mintonce_server.app.telemetry import Telemetry
 from mintonce_server.common.clock import Clock
 from mintonce_server.config import Settings
@@ -19,9 +20,11 @@ from mintonce_server.core.status import (
     StatusSnapshot,
 )
 from mintonce_server.core.supervise import Start
+from mintonce_server.core.usage import UsageCounter
 from mintonce_server.issuer.certificate import ClientCertificate
 from mintonce_server.observability.vitals import Vitals, memory_bytes
 from mintonce_server.reload.files import FileValue
+from mintonce_server.store.redis import RedisStore
 
 
 class StatusSource:
@@ -32,6 +35,8 @@ class StatusSource:
         settings: Settings,
         broker: Broker,
         telemetry: Telemetry,
+        usage: UsageCounter,
+        store: RedisStore,
         files: Iterable[FileValue[object]],
         clock: Clock,
     ) -> None:
@@ -41,6 +46,8 @@ class StatusSource:
         self._store = telemetry.store
         self._meter = telemetry.calls
         self._vitals = Vitals(telemetry.metrics, clock)
+        self._usage = usage
+        self._fleet = FleetWatch(store.usage.replicas, usage.replica.id)
         self._files = files
         self._clock = clock
         self._name = socket.gethostname()
@@ -48,7 +55,7 @@ class StatusSource:
 
     def endless(self) -> dict[str, Start]:
         """Tasks to run, by name."""
-        return {"vitals": self._vitals.run} if self._settings.http.listen else {}
+        return {"vitals": self._vitals.run, "fleet": self._fleet.run} if self._settings.http.listen else {}
 
     async def take(self, wanted: KeyFilter, may_see: MaySee) -> StatusSnapshot:
         """As things stand now. The findings are left to the reader of it."""
@@ -61,6 +68,8 @@ class StatusSource:
             clients=tuple(self._clients(survey.clients)),
             mints=self._recent.mints(),
             keys=survey.keys,
+            fleet=self._fleet.rows(),
+            budget=tuple(budget_rows(self._usage.snapshot())),
             callers=self._recent.denied_callers(),
             events=self._recent.last_events(),
             files=tuple(self._file(value) for value in self._files),

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from mintonce_server import app
 from mintonce_server.cli import health
+from mintonce_server.cli.budget import add_budget, run_budget
 from mintonce_server.cli.check import Probes, probe_issuer, run_check
 from mintonce_server.cli.explain import add_explain, run_explain
 from mintonce_server.cli.keys import add_apikey, add_keygen, run_apikey, run_keygen, run_reseal
+from mintonce_server.cli.notify import service_manager
 from mintonce_server.cli.output import Unwritable
 from mintonce_server.cli.process import harden, run_until_signal
 from mintonce_server.cli.trial import add_trial, run_trial
@@ -87,7 +89,12 @@ def _serve(options: argparse.Namespace) -> int:
     logs.configure(settings.log.level, settings.log.format, known=known)
     for failure in harden():
         logs.get_logger(__name__).warning("not_hardened", detail=failure)
-    run_until_signal(lambda stopping: app.serve(settings, stopping, lambda _: None))
+
+    async def work(stopping: asyncio.Event) -> None:
+        async with service_manager(stopping) as manager:
+            await app.serve(settings, stopping, manager.ready)
+
+    run_until_signal(work)
     return 0
 
 
@@ -151,6 +158,7 @@ def _parser() -> argparse.ArgumentParser:
         if run is _check:
             add_trial(command)
             health.add_health(commands.add_parser("health", help=health.TEXT))
+    add_budget(_command(commands, "budget", run_budget, "show what clients used in a month, and where that leads"))
     add_keygen(_command(commands, "keygen", run_keygen, "print a new file of sealing keys, or add a key to a file"))
     add_apikey(_command(commands, "apikey", run_apikey, "make an API key for a caller"))
     add_explain(_command(commands, "explain", run_explain, "show which rule of the policy decides, and why"))

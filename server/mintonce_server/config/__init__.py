@@ -1,7 +1,7 @@
 """Settings: the only reader of the environment and of config files."""
 
 from mintonce_server.config.effective import effective
-from mintonce_server.config.issuer_models import ClientSettings, IssuerSettings
+from mintonce_server.config.issuer_models import BudgetSettings, ClientSettings, IssuerSettings
 from mintonce_server.config.issuer_types import ENVIRONMENT, is_header_value, proxy_url, proxy_variables
 from mintonce_server.config.issues import SettingsError, ValidationIssue
 from mintonce_server.config.load import load, load_explained
@@ -24,6 +24,7 @@ from mintonce_server.core.text import visible
 __all__ = [
     "ENVIRONMENT",
     "TLS_FILE_OPTIONS",
+    "BudgetSettings",
     "ClientSettings",
     "HttpSettings",
     "IssuerSettings",

@@ -17,6 +17,7 @@ from mintonce_server.common.network import (
 from mintonce_server.config.issuer_models import ClientSettings, IssuerSettings
 from mintonce_server.config.issuer_types import ENVIRONMENT
 from mintonce_server.config.issues import (
+    BUDGET,
     Issues,
     SettingPath,
     ValidationIssue,
@@ -71,6 +72,7 @@ def check_access(settings: Settings, issues: Issues) -> Iterator[ValidationIssue
         yield from _check_client(name, client, issuer.auth if issuer else "client_secret_post", issues)
         yield from _check_certificate(name, client, issuer, issues)
         yield from _check_audiences(name, client, settings, issues)
+        yield from _check_budget(name, client, issues)
     for path, file, check in _files(settings):
         if path not in issues.invalid:
             yield from _check_file(path, file, check, issues)
@@ -267,6 +269,24 @@ def _check_certificate(
     yield ValidationIssue(
         issues.where(("clients", name, missing[0])), "is missing", f"Set it: {other} is set, and needs it."
     )
+
+
+def _check_budget(name: str, client: ClientSettings, issues: Issues) -> Iterator[ValidationIssue]:
+    if (budget := client.budget) is None:
+        return
+    path = ("clients", name, BUDGET)
+    limits = (budget.tokens_per_month, budget.tokens_per_day)
+    if budget.when_used_up == "needed_only" and limits == (None, None):
+        yield ValidationIssue(
+            issues.where((*path, "when_used_up")),
+            "has no effect without a limit",
+            "Set tokens_per_month or tokens_per_day.",
+        )
+    if (budget.price_per_token is None) != (budget.currency is None):
+        missing = "currency" if budget.currency is None else "price_per_token"
+        yield ValidationIssue(
+            issues.where((*path, missing)), "is missing", "Set both price_per_token and currency, or neither."
+        )
 
 
 def _check_audiences(

@@ -7,7 +7,8 @@ from typing import Final, cast
 
 from pydantic import BaseModel
 
-from mintonce_server.config.issues import NAMED_SECTIONS, PLAIN_SECTIONS, SettingPath, dotted
+from mintonce_server.config.issuer_models import ClientSettings
+from mintonce_server.config.issues import BUDGET, NAMED_SECTIONS, PLAIN_SECTIONS, SettingPath, dotted
 from mintonce_server.config.models import RedisSettings, Settings
 from mintonce_server.core.secret import Secret
 
@@ -33,6 +34,8 @@ def effective(settings: Settings, origins: Mapping[SettingPath, str]) -> Iterato
     for section in NAMED_SECTIONS:
         for name, part in getattr(settings, section).items():
             yield from _table(part, (section, name), origins)
+            if isinstance(part, ClientSettings) and part.budget is not None:
+                yield from _table(part.budget, (section, name, BUDGET), origins)
 
 
 def _table(part: BaseModel, path: SettingPath, origins: Mapping[SettingPath, str]) -> Iterator[str]:
@@ -47,6 +50,8 @@ def _lines(part: BaseModel, path: SettingPath, origins: Mapping[SettingPath, str
         if name in _URLS and isinstance(value, str):
             value = value.partition("?")[0]
         origin = origins.get((*path, name), "default")
+        if isinstance(value, BaseModel):
+            continue  # a table of its own
         if value is None:
             yield f"# {name} is not set"
         else:

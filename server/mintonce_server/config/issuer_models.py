@@ -23,6 +23,7 @@ from mintonce_server.config.types import (
     TokenUrl,
     claims,
 )
+from mintonce_server.core.budget import Budget
 
 Extra = Annotated[dict[str, JsonValue], AfterValidator(claims), Kind("table")]
 
@@ -122,6 +123,42 @@ class IssuerSettings(Section):
     )
 
 
+class BudgetSettings(Section):
+    """[clients.NAME.budget]"""
+
+    tokens_per_month: int | None = Field(default=None, ge=0, le=2**53, description="Tokens in a month of UTC.")
+    tokens_per_day: int | None = Field(default=None, ge=0, le=2**53, description="Tokens in a day of UTC.")
+    warn_at: Annotated[float, Kind("number")] = Field(
+        default=0.8,
+        gt=0,
+        le=1,
+        description="Share of the budget from which it is reported. Also reported: 90 % and 100 %.",
+    )
+    when_used_up: Annotated[Literal["warn", "needed_only"], Lower, Kind("`warn` or `needed_only`")] = Field(
+        default="warn",
+        description="What happens when the budget is used up: `warn` only reports it; `needed_only` also refuses mints"
+        " that no caller needs. A mint that a caller needs is never refused.",
+    )
+    price_per_token: Annotated[float, Kind("number")] | None = Field(
+        default=None, ge=0, le=10**6, allow_inf_nan=False, description="Price of one token, to show what it costs."
+    )
+    currency: Text | None = Field(
+        default=None, min_length=1, max_length=8, description="Currency of the price, such as `EUR`."
+    )
+
+    @property
+    def budget(self) -> Budget:
+        """As the engine knows it."""
+        return Budget(
+            per_month=self.tokens_per_month,
+            per_day=self.tokens_per_day,
+            warn_at=self.warn_at,
+            needed_only=self.when_used_up == "needed_only",
+            price=self.price_per_token,
+            currency=self.currency or "",
+        )
+
+
 class ClientSettings(Section):
     """[clients.NAME]"""
 
@@ -168,3 +205,6 @@ class ClientSettings(Section):
         description="Increase it after a leak: tokens minted with older credentials are no longer served.",
     )
     keep_warm: Flag = Field(default=False, description="Refresh its tokens even if they are not requested.")
+    budget: Annotated[BudgetSettings, Kind("table")] | None = Field(
+        default=None, description="How many tokens may be minted for it: a table; see docs/operating/budget.md."
+    )

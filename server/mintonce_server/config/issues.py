@@ -37,6 +37,9 @@ _VARIABLES: Final = {path: name for name, path in SHORT_VARIABLES.items()}
 NAMED_SECTIONS: Final = ("issuers", "clients", "jwt_issuers")
 """Sections whose tables have names that the operator chooses."""
 
+BUDGET: Final = "budget"
+"""The table within the table of a client."""
+
 PLAIN_SECTIONS: Final = ("http", "limits", "log", "redis", "tls")
 """Sections that are one table."""
 

@@ -11,8 +11,9 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import PydanticBaseSettingsSource
 
 from mintonce_server.config.checks import Parts, check_access, check_issuers
-from mintonce_server.config.issuer_models import ClientSettings, IssuerSettings
+from mintonce_server.config.issuer_models import BudgetSettings, ClientSettings, IssuerSettings
 from mintonce_server.config.issues import (
+    BUDGET,
     NAMED_SECTIONS,
     Issues,
     SettingPath,
@@ -32,6 +33,7 @@ from mintonce_server.config.models import (
     Settings,
     TlsSettings,
 )
+from mintonce_server.config.placeholders import Credentials
 from mintonce_server.config.sources import CONFIG, ConfigFileSource, EnvironmentSource, ResolvingSource
 from mintonce_server.config.types import CUSTOM_ERROR
 from mintonce_server.core.secret import Secret
@@ -73,7 +75,7 @@ def load_explained(
     if config is None and environ.get(CONFIG):
         config = Path(environ[CONFIG])
     issues = Issues()
-    file = ConfigFileSource(Settings, config, issues)
+    file = ConfigFileSource(Settings, config, Credentials(environ, issues), issues)
     environment = EnvironmentSource(Settings, environ, file.values, issues)
     resolving = ResolvingSource(Settings, issues)
     settings = _validated(issues, environment, file, resolving)
@@ -108,6 +110,8 @@ def _add_issue(detail: ErrorDetails, issues: Issues) -> None:
     location = tuple(map(str, detail["loc"]))
     # Deeper steps are list positions, keys of `extra`, and names that pydantic gives to its unions.
     path = location[: 1 if location[0] not in _SECTIONS else 3 if location[0] in NAMED_SECTIONS else 2]
+    if location[2:3] == (BUDGET,):
+        path = location[:4]
     context = detail.get("ctx", {})
     match detail["type"]:
         case kind if kind == CUSTOM_ERROR and location[2:] == ("[key]",):
@@ -132,7 +136,9 @@ def _add_issue(detail: ErrorDetails, issues: Issues) -> None:
 
 
 def _model_at(path: SettingPath) -> type[BaseModel]:
-    return Settings if len(path) == 1 else _SECTIONS[path[0]]
+    if len(path) == 1:
+        return Settings
+    return BudgetSettings if path[2:3] == (BUDGET,) and len(path) > 3 else _SECTIONS[path[0]]
 
 
 def _meaning(path: SettingPath) -> str:

@@ -26,6 +26,7 @@ from mintonce_server.config.types import (
     Texts,
     TrustDomains,
 )
+from mintonce_server.core.budget import Budget
 
 
 class ServerSettings(Section):
@@ -258,6 +259,11 @@ class Settings(ServerSettings, BaseSettings):
         """Clients for which spaces in an audience separate several."""
         several = {name for name, issuer in self.issuers.items() if issuer.several_audiences != "no"}
         return frozenset(name for name, client in self.clients.items() if client.issuer in several)
+
+    @property
+    def budgets(self) -> dict[str, Budget]:
+        """Of the clients that have one."""
+        return {name: client.budget.budget for name, client in self.clients.items() if client.budget}
 
     @classmethod
     def from_sources(cls, *sources: PydanticBaseSettingsSource) -> Self:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from mintonce_server.config.issuer_models import ClientSettings, IssuerSettings
+from mintonce_server.config.issuer_models import BudgetSettings, ClientSettings, IssuerSettings
 from mintonce_server.config.models import (
     HttpSettings,
     JwtIssuerSettings,
@@ -29,6 +29,7 @@ _SECTIONS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("jwt_issuers.NAME.", JwtIssuerSettings),
     ("issuers.NAME.", IssuerSettings),
     ("clients.NAME.", ClientSettings),
+    ("clients.NAME.budget.", BudgetSettings),
 )
 _HEAD = "| Setting | Type | Default | Meaning |\n|---|---|---|---|\n"
 

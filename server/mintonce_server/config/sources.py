@@ -8,6 +8,7 @@ Neither says in which variable or file a value stood, and the errors of both con
 import re
 from collections.abc import Mapping
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -18,6 +19,7 @@ from mintonce_server.common.files import FileError, read_file, require_not_writa
 from mintonce_server.common.strict_toml import NotToml, parse_toml
 from mintonce_server.config.issues import (
     ALTERNATIVES,
+    BUDGET,
     DELIMITER,
     FILES,
     NAMED_SECTIONS,
@@ -34,6 +36,7 @@ from mintonce_server.config.issues import (
 )
 from mintonce_server.config.models import LimitsSettings, RedisSettings, ServerSettings
 from mintonce_server.config.old_names import OLD_VARIABLES
+from mintonce_server.config.placeholders import Credentials, with_paths
 from mintonce_server.config.profiles import PROFILES, UNNAMED, Profile, defaults, token_url_of
 from mintonce_server.config.types import comma_separated, read_secret
 
@@ -62,7 +65,8 @@ class EnvironmentSource(EnvSettingsSource):
         super().__init__(settings, case_sensitive=True, env_prefix="", env_nested_delimiter=DELIMITER)
         self._names = names
         self._issues = issues
-        self.env_vars = {DELIMITER.join(path): value for path, value in self._read(environ).items()}
+        self._credentials = Credentials(environ, issues)
+        self.env_vars = {DELIMITER.join(path): self._file(path, value) for path, value in self._read(environ).items()}
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         """A variable is a string: JSON in it is not decoded, so that a secret cannot be mistaken for JSON."""
@@ -87,6 +91,13 @@ class EnvironmentSource(EnvSettingsSource):
             if outer := next((names[path[:end]] for end in range(1, len(path)) if path[:end] in names), None):
                 self._issues.add_variable(name, f"is part of {outer}, which is also set", "Set only one of them.")
         return {path: environ[name] for path, name in names.items()}
+
+    def _file(self, path: SettingPath, value: str) -> str:
+        setting = path[2] if len(path) > 3 else path[-1]
+        if "${" not in value or not setting.endswith(("_file", "_files")):
+            return value
+        names = value.split(",") if path[-1].endswith("_files") else [value]
+        return ",".join(self._credentials.path(path, name.strip()) for name in names)
 
     def _path_of(self, name: str) -> SettingPath | None:
         short = name.removeprefix(PREFIX)
@@ -115,7 +126,9 @@ class EnvironmentSource(EnvSettingsSource):
 class ConfigFileSource(InitSettingsSource):
     """The TOML file, if there is one, without the settings whose alternative the environment sets."""
 
-    def __init__(self, settings: type[BaseSettings], config: Path | None, issues: Issues) -> None:
+    def __init__(
+        self, settings: type[BaseSettings], config: Path | None, credentials: Credentials, issues: Issues
+    ) -> None:
         values: dict[str, Any] = {}
         if config is not None:
             issues.config = str(config)
@@ -126,7 +139,7 @@ class ConfigFileSource(InitSettingsSource):
                 issues.found.append(file_issue(issues.config, error))
         _note_origins(issues, values, ())
         if config is not None:
-            _resolve_files(values, config.parent)
+            _resolve_files(values, config.parent, credentials)
         super().__init__(settings, values)
         self.values = values
 
@@ -256,27 +269,15 @@ def _note_origins(issues: Issues, values: dict[str, Any], path: SettingPath) -> 
     for name, value in values.items():
         here = (*path, name)
         issues.origins[here] = f"{issues.config}: {dotted(here)}"
-        if isinstance(value, dict) and len(here) < 3:  # deeper there are only values, such as those of `extra`
+        if isinstance(value, dict) and (len(here) < 3 or here[2:] == (BUDGET,)):  # else only values, as in `extra`
             _note_origins(issues, cast("dict[str, Any]", value), here)
 
 
-def _resolve_files(values: dict[str, Any], directory: Path) -> None:
+def _resolve_files(values: dict[str, Any], directory: Path, credentials: Credentials) -> None:
     """Relative paths in a config file start from its folder; those in variables from the working directory."""
-    for given in (values, *(found for _, found in tables(values))):
+    for path, given in (((), values), *tables(values)):
         for name, value in given.items():
-            if name.endswith("_file") and isinstance(value, str) and value:
-                given[name] = str(directory / value)
-            elif name.endswith("_files") and isinstance(value, dict):
-                named = cast("dict[str, object]", value)
-                given[name] = {
-                    key: str(directory / file) if isinstance(file, str) and file else file
-                    for key, file in named.items()
-                }
-            elif name.endswith("_files") and isinstance(value, list):
-                entries = cast("list[object]", value)
-                given[name] = [
-                    str(directory / entry) if isinstance(entry, str) and entry else entry for entry in entries
-                ]
+            given[name] = with_paths(name, value, partial(credentials.path, (*path, name), relative_to=directory))
 
 
 def _folded(name: str) -> str:

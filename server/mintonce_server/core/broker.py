@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from mintonce_server.common.clock import Clock
 from mintonce_server.core import events
+from mintonce_server.core.budget import WasteRefused, never
 from mintonce_server.core.cache import Cache, Entry
 from mintonce_server.core.client import Clients
 from mintonce_server.core.edge import StoreEdge
-from mintonce_server.core.errors import Draining, IssuerError, StoreUnavailable, WaitTimedOut
+from mintonce_server.core.errors import BudgetUsedUp, Draining, IssuerError, StoreUnavailable, WaitTimedOut
 from mintonce_server.core.fetch import Fetcher
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.key_survey import KeySurveyor
@@ -81,8 +82,9 @@ class Broker:
         sink: events.EventSink,
         options: BrokerOptions,
         rng: random.Random | None = None,
+        waste_refused: WasteRefused = never,
     ) -> None:
-        """`rng` spreads retries and provisional generations; it guards nothing."""
+        """`rng` spreads retries and provisional generations; it guards nothing. `waste_refused`: by the budgets."""
         rng = rng or random.Random()  # noqa: S311 - see above
         store = StoreEdge(store, sink)
         flights: SingleFlight[Obtained] = SingleFlight()
@@ -103,8 +105,9 @@ class Broker:
         self._cache = cache
         self._reconciler = Reconciler(store, cache, flights, wakeups, clock, sink, interval)
         self._fetcher = Fetcher(cache, self._reconciler, minter, outage_minter, flights, clock)
-        self._refresher = Refresher(schedule, cache, self._fetcher, flights, clock, sink)
-        self._rejecter = Rejecter(store, cache, self._reconciler, clock, sink, interval)
+        self._refresher = Refresher(schedule, cache, self._fetcher, flights, clock, sink, waste_refused)
+        self._rejecter = Rejecter(store, cache, self._reconciler, clock, sink, interval, waste_refused)
+        self._waste_refused = waste_refused
         self.survey = KeySurveyor(cache, flights, clock).survey
         self._draining = False
 
@@ -216,8 +219,10 @@ class Broker:
         return await self._rejecter.reject(key, rejected, caller)
 
     async def rotate(self, key: TokenKey, deadline: float, caller: str = "") -> tuple[int, int]:
-        """Mint a successor now. The generations before (0: none) and after. Raises as `get` does."""
+        """Mint a successor now. The generations before (0: none) and after. Raises as `get` does, and BudgetUsedUp."""
         entry = self._cache.entry(key, caller)
+        if (seconds := self._waste_refused(key.client)) is not None:
+            raise _used_up(key.client, seconds)
         asked_at = self._clock.monotonic()
         (current,) = await self._store.load([key])
         if isinstance(current, StoreUnavailable):
@@ -230,6 +235,10 @@ class Broker:
         if obtained.trouble is not None and obtained.token.generation <= before:
             raise obtained.trouble
         return before, obtained.token.generation
+
+    def require_client(self, name: str) -> None:
+        """Raises UnknownClient."""
+        self._clients.named(name)
 
     async def list_tokens(self, client: str, limit: int, wanted: Callable[[Token], bool]) -> Listing:
         """At most `limit` live tokens in the store that `wanted` accepts, of one client or ("") of all."""
@@ -272,6 +281,15 @@ class Broker:
             yield
         finally:
             entry.watchers -= 1
+
+
+def _used_up(client: str, seconds: float) -> BudgetUsedUp:
+    return BudgetUsedUp(
+        f"the token budget of client '{client}' is used up, and no caller needs this mint",
+        remedy="Wait for the next month or day, raise the budget, or set its when_used_up to warn. If the token was "
+        "stolen, reject it: callers then get another one.",
+        retry_after=seconds,
+    )
 
 
 def _succeeds(token: Token, last: Token, now: float) -> bool:

@@ -43,6 +43,14 @@ class OAuthClient:
         return ANY_AUDIENCE in self.audiences or all(name in self.audiences for name in names)
 
 
+def unknown_client(name: str) -> UnknownClient:
+    """For a name that is not registered."""
+    return UnknownClient(
+        f"no client is registered as '{name}'",
+        remedy="Use a registered name, or register it: a [clients.NAME] table in the server's configuration.",
+    )
+
+
 class Clients:
     """The registered clients by name."""
 
@@ -56,14 +64,16 @@ class Clients:
             return key
         return replace(key, audience=" ".join(sorted(set(audience_names(key.audience, several=True)))))
 
+    def named(self, name: str) -> OAuthClient:
+        """The client of this name. Raises UnknownClient."""
+        client = self._by_name.get(name)
+        if client is None:
+            raise unknown_client(name)
+        return client
+
     def for_key(self, key: TokenKey) -> OAuthClient:
         """The client that mints for a key. Raises UnknownClient or PermissionDenied."""
-        client = self._by_name.get(key.client)
-        if client is None:
-            raise UnknownClient(
-                f"no client is registered as '{key.client}'",
-                remedy="Use a registered name, or register it: a [clients.NAME] table in the server's configuration.",
-            )
+        client = self.named(key.client)
         if not client.allows(key.audience):
             raise PermissionDenied(
                 f"client '{key.client}' may not have tokens for this audience",

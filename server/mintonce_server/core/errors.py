@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import ClassVar
 
+from mintonce_server.core.quota import QuotaWindow
+
 
 class Reason(StrEnum):
     """Why a call failed. The names are those of the ErrorReason enum in protos/mintonce/v1/types.proto."""
@@ -22,6 +24,7 @@ class Reason(StrEnum):
     LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
     AUDIT_UNAVAILABLE = "AUDIT_UNAVAILABLE"
     INTERNAL = "INTERNAL"
+    BUDGET_USED_UP = "BUDGET_USED_UP"
 
 
 class MintonceError(Exception):
@@ -80,6 +83,8 @@ class IssuerError(MintonceError):
         """It is the issuer's trouble, so it does not count as a failure of the key's own."""
         self.of_client = False
         """It refuses the client itself: no other key of this client gets a token with this credential."""
+        self.quota: tuple[QuotaWindow, ...] = ()
+        """What the issuer said about its quotas."""
 
 
 class IssuerRefused(IssuerError):
@@ -142,6 +147,12 @@ class LimitExceeded(MintonceError):
     def __init__(self, message: str, *, remedy: str, retry_after: float, quota: str = "calls") -> None:
         super().__init__(message, remedy=remedy, retry_after=retry_after)
         self.quota = quota
+
+
+class BudgetUsedUp(MintonceError):
+    """The client's token budget is used up, and the mint is not needed by a caller."""
+
+    reason = Reason.BUDGET_USED_UP
 
 
 class AuditUnavailable(MintonceError):

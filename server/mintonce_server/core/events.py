@@ -7,6 +7,7 @@ from enum import StrEnum
 from mintonce_server.core.errors import IssuerError, Reason
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Refusal
+from mintonce_server.core.quota import QuotaWindow
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +254,34 @@ class StoreFailed(Event):
 
     detail: str
     minting: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaSaid(Event):
+    """The issuer said something about its quotas, with a token or an error."""
+
+    client: str
+    windows: tuple[QuotaWindow, ...]
+
+    @classmethod
+    def logged(cls) -> Sequence[str]:
+        return ("key_hash", "client", "said")
+
+    @property
+    def said(self) -> str:
+        """In one line."""
+        return ", ".join(f"{window.name}: {window.remaining} of {window.limit} left" for window in self.windows)
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetReached(Event):
+    """A client has used this share of a budget. `window`: "month" or "day". Once a level, and again after an hour."""
+
+    client: str
+    window: str
+    percent: int
+    used: int
+    budget: int
 
 
 EventSink = Callable[[Event], None]

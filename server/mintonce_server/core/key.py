@@ -95,6 +95,10 @@ class KeyHasher:
         """An issuer's name in the store, as a key's."""
         return hmac.new(self._index_key, b"issuer " + issuer.encode(), hashlib.sha256).hexdigest()[:32]
 
+    def of_client(self, client: str) -> str:
+        """A client's name in the store, as a key's."""
+        return hmac.new(self._index_key, b"client " + client.encode(), hashlib.sha256).hexdigest()[:32]
+
     def of_proof(self, proof: str) -> str:
         """A credential's name in the store: without the index key it only tells one from another. "" of ""."""
         return hmac.new(self._index_key, b"proof " + proof.encode(), hashlib.sha256).hexdigest()[:32] if proof else ""

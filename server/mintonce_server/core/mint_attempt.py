@@ -15,6 +15,8 @@ from mintonce_server.core.errors import IssuerError, IssuerUnavailable, Reason, 
 from mintonce_server.core.events import Cause
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Admitted, Backoff, IssuerGate, Wait
+from mintonce_server.core.quota import QuotaWindow
+from mintonce_server.core.quota_guard import NoTokensLeft, TokenQuotas
 from mintonce_server.core.token import Minted
 from mintonce_server.core.turns import NoTurn, WaitBudget
 
@@ -79,6 +81,7 @@ class MintAttempts:
         self._clock = clock
         self._sink = sink
         self._rng = rng
+        self._quotas = TokenQuotas()
 
     async def run(self, attempt: Attempt, gate: IssuerGate) -> Minted:
         """Raises IssuerError, Overtaken, and what `may_begin` raises.
@@ -90,12 +93,13 @@ class MintAttempts:
         """
         began = self._clock.monotonic()
         try:
+            self._quotas.check(attempt.account, began)
             await _check(attempt)  # entering the gate without a POST would make the others wait for nothing
             admitted = await self._enter(attempt, gate)
             async with attempt.client.turns.turn(attempt.entry.wanted_by, attempt.entry.key_hash):
                 await _check(attempt)
                 return await self._post(attempt, gate, admitted)
-        except NoTurn as error:
+        except (NoTurn, NoTokensLeft) as error:
             self._failed(attempt, self._clock.monotonic() - began, error, posted=False)
             raise
 
@@ -126,6 +130,7 @@ class MintAttempts:
             self._check_alive(minted)
         except IssuerError as error:
             seconds = self._clock.monotonic() - began
+            self._heed(attempt, error.quota, minted=False)
             error.retry_after = await self._pause(attempt, gate, admitted, error)
             self._failed(attempt, seconds, error, posted=True)
             raise
@@ -136,8 +141,14 @@ class MintAttempts:
                 minted.access_token.fingerprint(), minted.request_id, minted.scopes, minted.audience,
             )
         )  # fmt: skip
+        self._heed(attempt, minted.quota, minted=True)
         await self._learn(attempt, gate, admitted, None, 0.0)
         return minted
+
+    def _heed(self, attempt: Attempt, windows: tuple[QuotaWindow, ...], *, minted: bool) -> None:
+        self._quotas.learn(attempt.account, windows, self._clock.monotonic(), minted=minted)
+        if windows:
+            self._sink(events.QuotaSaid(attempt.entry.key_hash, attempt.client.name, windows))
 
     async def _pause(self, attempt: Attempt, gate: IssuerGate, admitted: Admitted, error: IssuerError) -> float:
         """Seconds until the key is tried again."""

@@ -1,10 +1,11 @@
 """What the engine needs from outside: a store, an issuer, a clock (common/clock.py)."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
+from mintonce_server.core.budget import Month, Usage
 from mintonce_server.core.errors import Reason, StoreUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.token import Minted, Token
@@ -283,4 +284,72 @@ class TokenStore(IssuerGate, Protocol):
 
     async def close(self) -> None:
         """Give the connections back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Counts that one replica adds to one client's month.
+
+    Attributes:
+        replica: names the process; another one after each start.
+        number: above that of each earlier batch of this replica for this client. The same number counts once.
+        counts: by field, see `Usage`: `served`, `mint:CAUSE`, `failed:REASON`. All above 0.
+    """
+
+    replica: str
+    number: int
+    month: Month
+    counts: Mapping[str, int]
+
+    @property
+    def minted(self) -> int:
+        """Tokens."""
+        return sum(count for name, count in self.counts.items() if name.startswith(MINT))
+
+
+MINT: Final = "mint:"
+FAILED: Final = "failed:"
+SERVED: Final = "served"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaInfo:
+    """A process of the fleet that runs, or ended less than a minute ago.
+
+    Attributes:
+        started: seconds since 1970, by its own clock.
+        address: where it listens.
+    """
+
+    id: str
+    version: str
+    started: float
+    address: str
+
+
+class UsageStore(Protocol):
+    """Where the fleet counts what it uses. Every method raises StoreUnavailable, and is idempotent as TokenStore's."""
+
+    async def count(self, client: str, batch: Batch) -> tuple[bool, float]:
+        """Add a batch, if it was not added before. Whether it is in; and the store's time, in seconds since 1970.
+
+        False: it is another month by that clock, and nothing was added.
+        """
+        ...
+
+    async def forget(self, client: str, month: Month, replica: str) -> None:
+        """This replica counts no more in this month."""
+        ...
+
+    async def usage(self, months: Sequence[tuple[str, Month]]) -> list[Usage | StoreUnavailable]:
+        """The counts of clients and months, in this order, in one round trip."""
+        ...
+
+    async def beat(self, replica: ReplicaInfo) -> None:
+        """Say that a replica runs."""
+        ...
+
+    async def replicas(self) -> list[ReplicaInfo]:
+        """The replicas that run, in the order of their ids. In a Cluster some may be missing while a part is away."""
         ...

@@ -4,6 +4,7 @@ from typing import Final
 
 from mintonce_server.common.clock import Clock
 from mintonce_server.core import events
+from mintonce_server.core.budget import WARM_AGAIN, WasteRefused, last_refresh_at
 from mintonce_server.core.cache import IDLE, Cache, Entry
 from mintonce_server.core.errors import MintonceError
 from mintonce_server.core.fetch import Fetcher
@@ -27,6 +28,7 @@ class Refresher:
         flights: SingleFlight[Obtained],
         clock: Clock,
         sink: events.EventSink,
+        waste_refused: WasteRefused,
     ) -> None:
         self._schedule = schedule
         self._cache = cache
@@ -34,6 +36,7 @@ class Refresher:
         self._flights = flights
         self._clock = clock
         self._sink = sink
+        self._waste_refused = waste_refused
 
     async def run(self) -> None:
         """For ever."""
@@ -52,6 +55,9 @@ class Refresher:
             return
         if not self._is_wanted(entry):
             self._retire(entry)
+            return
+        if (put_off_to := self._put_off(entry, began)) is not None:
+            self._schedule.at(key, put_off_to)
             return
         if token is not None:
             self._sink(events.Refreshing(entry.key_hash, key.client, began - token.refresh_at))
@@ -78,12 +84,23 @@ class Refresher:
 
     def _is_wanted(self, entry: Entry) -> bool:
         """Watched, kept warm, or asked for again since its token came: a key that is asked for once costs one POST."""
-        if entry.watchers:
-            return True
         # Warm is only what once had a token: a key that a caller made up would be tried for ever.
-        if entry.ever_held and entry.client.keep_warm:
-            return True
-        return entry.asked_again and entry.live(self._clock.monotonic()) is not None
+        return self._is_asked_for(entry) or (entry.ever_held and entry.client.keep_warm)
+
+    def _is_asked_for(self, entry: Entry) -> bool:
+        """Watched, or asked for since its token came."""
+        return bool(entry.watchers) or (entry.asked_again and entry.live(self._clock.monotonic()) is not None)
+
+    def _put_off(self, entry: Entry, now: float) -> float | None:
+        """When to look at the key again, if its budget is used up and no caller needs the mint yet. None: mint."""
+        seconds = self._waste_refused(entry.client.name)
+        if seconds is None:
+            return None
+        if not self._is_asked_for(entry):  # it is only kept warm
+            return now + min(max(seconds, 1.0), WARM_AGAIN)
+        token = entry.live(now)
+        latest = now if token is None else last_refresh_at(token.expires_at, token.lifetime)
+        return latest if latest > now else None
 
     def _retire(self, entry: Entry) -> None:
         """The key is not wanted: hold its token while it lives, then remove the entry."""

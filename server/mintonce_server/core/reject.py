@@ -2,6 +2,7 @@
 
 from mintonce_server.common.clock import Clock
 from mintonce_server.core import events
+from mintonce_server.core.budget import REJECT_INTERVAL, WasteRefused
 from mintonce_server.core.cache import Cache, Entry
 from mintonce_server.core.errors import InvalidRequest, RotationTooSoon, StoreUnavailable
 from mintonce_server.core.key import TokenKey
@@ -21,14 +22,16 @@ class Rejecter:
         clock: Clock,
         sink: events.EventSink,
         min_interval: float,
+        waste_refused: WasteRefused,
     ) -> None:
-        """`min_interval`: seconds between two rejections of one key that count."""
+        """`min_interval`: seconds between two rejections of one key that count; more once its budget is used up."""
         self._store = store
         self._cache = cache
         self._reconciler = reconciler
         self._clock = clock
         self._sink = sink
         self._min_interval = min_interval
+        self._waste_refused = waste_refused
 
     async def reject(self, key: TokenKey, rejected: int | bytes, caller: str = "") -> bool:
         """Whether this generation, or the token with this SHA-256, was the current one.
@@ -45,7 +48,7 @@ class Rejecter:
         is_held = _is_known_as(entry.token, generation)
         if is_held and entry.live(self._clock.monotonic()) is None:
             return False  # it is over anyway
-        if is_held and (wait := entry.rejected_at + self._min_interval - self._clock.monotonic()) > 0:
+        if is_held and (wait := entry.rejected_at + self._interval(entry) - self._clock.monotonic()) > 0:
             raise self._too_soon(entry, wait)
         rejection = await self._reject(entry, generation)
         if is_held and not rejection.was_current:
@@ -65,7 +68,11 @@ class Rejecter:
     async def _reject(self, entry: Entry, generation: int) -> Rejection:
         held = entry.token
         known = held.access_token.fingerprint() if held and _is_known_as(held, generation) else ""
-        return await self._store.reject(entry.key, generation, self._min_interval, known)
+        return await self._store.reject(entry.key, generation, self._interval(entry), known)
+
+    def _interval(self, entry: Entry) -> float:
+        is_used_up = self._waste_refused(entry.client.name) is not None
+        return max(self._min_interval, REJECT_INTERVAL) if is_used_up else self._min_interval
 
     def _evict(self, entry: Entry, generation: int, rejection: Rejection, caller: str) -> None:
         """Stop serving what was rejected, by what the store said and not by what the caller did."""

@@ -13,6 +13,8 @@ class ClientTally:
     Attributes:
         held: keys, with or without a token.
         live: keys with a live token.
+        overdue: keys in use whose token should have a successor by now: half of the time between its refresh and its end
+            has passed, or a watched key, or one that is kept warm, has no live token at all.
         watchers: watches that follow its keys.
         ends: when the first live token ends that is wanted, and that is not; infinite without one.
     """
@@ -21,6 +23,7 @@ class ClientTally:
     live: int = 0
     watchers: int = 0
     ends: dict[bool, float] = field(default_factory=lambda: {True: float("inf"), False: float("inf")})
+    overdue: int = 0
 
 
 @dataclass(slots=True)
@@ -51,10 +54,13 @@ def tally(entries: Iterable[Entry], now: float) -> Tally:
             of_client = total.clients[entry.key.client] = ClientTally()
         of_client.held += 1
         of_client.watchers += entry.watchers
-        if (token := entry.live(now)) is None:
+        token, is_kept = entry.live(now), bool(entry.watchers or entry.client.keep_warm)
+        if token is None:
+            of_client.overdue += is_kept and entry.ever_held
             continue
         of_client.live += 1
-        wanted = bool(entry.watchers or entry.asked_again or entry.client.keep_warm)
+        wanted = is_kept or entry.asked_again
+        of_client.overdue += wanted and now > (token.refresh_at + token.expires_at) / 2
         of_client.ends[wanted] = min(of_client.ends[wanted], token.expires_at)
         if entry.is_served and entry.confirmed_at != NEVER:
             total.oldest = max(total.oldest, now - entry.confirmed_at)

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from mintonce_server.core.key import TokenKey
+from mintonce_server.core.quota import QuotaWindow
 from mintonce_server.core.secret import Secret
 
 MAX_LIFETIME: Final = 30 * 86_400.0
@@ -41,6 +42,7 @@ class Minted:
         scopes: what the issuer granted, sorted; what was asked for when it did not say (RFC 6749, section 5.1).
         request_id: what the issuer calls the exchange, "" if it does not say.
         audience: what a JWT says that it is for; () for an opaque token.
+        quota: what the issuer said about its quotas.
     """
 
     access_token: Secret
@@ -50,6 +52,7 @@ class Minted:
     scopes: tuple[str, ...]
     request_id: str = ""
     audience: tuple[str, ...] = ()
+    quota: tuple[QuotaWindow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,7 @@ def retry_after(headers: Mapping[str, str], now_unix: float) -> float | None:
     if numbers := _numbers(text):
         return _clamped(max(numbers))
     date = http_date(text.strip())
-    return None if date is None else _clamped(date - _issuers_now(headers, now_unix))
+    return None if date is None else _clamped(date - issuers_now(headers, now_unix))
 
 
 def rate_limit_reset(headers: Mapping[str, str], now_unix: float) -> float | None:
@@ -139,9 +139,9 @@ def rate_limit_reset(headers: Mapping[str, str], now_unix: float) -> float | Non
 
     Some issuers count from now, others from 1970, in seconds or in milliseconds.
     """
-    now = _issuers_now(headers, now_unix)
+    now = issuers_now(headers, now_unix)
     found = [number for name in _RESETS for number in _numbers(headers.get(name, ""))]
-    return _clamped(max(_from_now(number, now) for number in found)) if found else None
+    return _clamped(max(from_now(number, now) for number in found)) if found else None
 
 
 def _numbers(text: str) -> list[float]:
@@ -150,13 +150,14 @@ def _numbers(text: str) -> list[float]:
     return [float(part) for part in parts] if all(_DECIMAL.fullmatch(part) for part in parts) else []
 
 
-def _from_now(reset: float, now: float) -> float:
+def from_now(reset: float, now: float) -> float:
+    """Seconds until a reset that is given in seconds, or as a time since 1970. Negative if it is past."""
     if reset >= _SINCE_1970_MS:
         reset /= 1000
     return reset - now if reset >= _SINCE_1970 else reset
 
 
-def _issuers_now(headers: Mapping[str, str], now_unix: float) -> float:
+def issuers_now(headers: Mapping[str, str], now_unix: float) -> float:
     """The issuer's times are on its own clock, so they are compared with its Date header if there is one."""
     sent = http_date(headers.get("date", ""))
     return now_unix if sent is None else sent

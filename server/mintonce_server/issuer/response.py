@@ -8,13 +8,15 @@ from typing import Final, Literal, cast
 
 from mintonce_server.common.charset import as_utf8
 from mintonce_server.common.strict_json import NotAnObject, parse_object
-from mintonce_server.core.errors import Foreign, IssuerError, IssuerMalformed
+from mintonce_server.core.errors import Foreign, IssuerError, IssuerMalformed, Reason
 from mintonce_server.core.key import MAX_AUDIENCE, MAX_SCOPE
+from mintonce_server.core.quota_guard import pause_of
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.text import MAX_GRANTED_AUDIENCES, MAX_GRANTED_SCOPES, MAX_TOKEN, is_token, printable
 from mintonce_server.core.token import Minted
 from mintonce_server.issuer.explanation import explanation
 from mintonce_server.issuer.lifetime import BadLifetime, read_lifetime
+from mintonce_server.issuer.quota import read_quota
 from mintonce_server.issuer.refusal import REFUSED_FOR, Refused, error_code, http_date, refusal
 
 BEARER: Final = "Bearer"
@@ -129,7 +131,9 @@ def read_answer(answer: Answer, request: RequestContext) -> Minted:
     try:
         return _read(answer, request)
     except IssuerError as error:
-        error.request_id = request_id(answer.headers)
+        error.request_id, error.quota = request_id(answer.headers), read_quota(answer.headers, request.now_unix)
+        if error.reason is Reason.ISSUER_THROTTLED and error.retry_after is None:
+            error.retry_after = pause_of(error.quota, tokens_only=False)
         raise
     except Exception as error:  # noqa: BLE001 - translated and raised below, without its text
         failure = _malformed(
@@ -172,6 +176,7 @@ def _read(answer: Answer, request: RequestContext) -> Minted:
         scopes=grant.scopes,
         request_id=request_id(answer.headers),
         audience=grant.audience,
+        quota=read_quota(answer.headers, request.now_unix),
     )
 
 

@@ -122,10 +122,23 @@ class RepeatRecord:
     seconds: float
 
 
-Record = CallRecord | MintRecord | ReloadRecord | RepeatRecord
+@dataclass(frozen=True, slots=True)
+class BudgetRecord:
+    """A client reached this share of a budget. `window`: month or day."""
+
+    kind: ClassVar[str] = "budget"
+
+    client: str
+    window: str
+    percent: int
+    used: int
+    budget: int
+
+
+Record = CallRecord | MintRecord | ReloadRecord | RepeatRecord | BudgetRecord
 _FIELDS: Final = {
     kind.kind: tuple(item.name for item in fields(kind))
-    for kind in (CallRecord, MintRecord, ReloadRecord, RepeatRecord)
+    for kind in (CallRecord, MintRecord, ReloadRecord, RepeatRecord, BudgetRecord)
 }
 
 

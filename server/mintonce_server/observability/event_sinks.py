@@ -10,7 +10,7 @@ from mintonce_server.core import events
 from mintonce_server.core.errors import AuditUnavailable, MintonceError
 from mintonce_server.core.key import MAX_AUDIENCE, audience_names
 from mintonce_server.core.text import printable
-from mintonce_server.observability.audit import AuditLog, MintRecord
+from mintonce_server.observability.audit import AuditLog, BudgetRecord, MintRecord
 from mintonce_server.observability.journal import event_sink, guarded
 from mintonce_server.observability.logs import get_logger
 from mintonce_server.observability.quiet import FaultLog
@@ -57,8 +57,12 @@ def sink_of(
             audiences.look_at(event)
 
     def audit_posts(event: events.Event) -> None:
-        if audit.is_on and _is_post(event):
-            _audit_mint(audit, event, granted_of)
+        if not audit.is_on:
+            return
+        if isinstance(event, events.BudgetReached):
+            _write(audit, BudgetRecord(event.client, event.window, event.percent, event.used, event.budget))
+        elif _is_post(event):
+            _write(audit, _mint_record(event, granted_of))
 
     parts = [journal, guarded(look_at_posts, faults), guarded(audit_posts, faults)]
     parts += [guarded(other, faults) for other in others]
@@ -69,6 +73,16 @@ def sink_of(
             return
         for part in parts:
             part(event)
+
+    return sink
+
+
+def fan_out(*sinks: events.EventSink) -> events.EventSink:
+    """To each of them, in this order."""
+
+    def sink(event: events.Event) -> None:
+        for one in sinks:
+            one(event)
 
     return sink
 
@@ -143,11 +157,11 @@ def _granted(event: Post, granted_of: GrantedOf) -> tuple[tuple[str, ...], tuple
     return (refused.scopes, refused.audience) if refused is not None else ((), ())
 
 
-def _audit_mint(audit: AuditLog, event: Post, granted_of: GrantedOf) -> None:
+def _mint_record(event: Post, granted_of: GrantedOf) -> MintRecord:
     minted = event if isinstance(event, events.Minted) else None
     error = event.error if isinstance(event, events.MintFailed) else None
     scopes, audience = _granted(event, granted_of)
-    record = MintRecord(
+    return MintRecord(
         client=event.key.client,
         audience=event.key.audience,
         scopes=event.key.scopes,
@@ -163,6 +177,9 @@ def _audit_mint(audit: AuditLog, event: Post, granted_of: GrantedOf) -> None:
         granted_scopes=scopes,
         granted_audience=audience,
     )
+
+
+def _write(audit: AuditLog, record: MintRecord | BudgetRecord) -> None:
     try:
         audit.write(record)
     except AuditUnavailable as trouble:

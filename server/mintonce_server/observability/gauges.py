@@ -35,6 +35,7 @@ class TallyGauges:
         for label, parts in together.items():
             self._tokens.held.labels(label).set(sum(part.held for part in parts))
             self._tokens.live.labels(label).set(sum(part.live for part in parts))
+            self._tokens.overdue.labels(label).set(sum(part.overdue for part in parts))
             self._tokens.watchers.labels(label).set(sum(part.watchers for part in parts))
             for wanted in (True, False):
                 ends = min((part.ends[wanted] for part in parts), default=float("inf"))

@@ -26,6 +26,8 @@ JOURNAL: Final[Mapping[type[events.Event], tuple[str, str]]] = {
     events.Repeated: ("issuer_repeated_token", INFO),
     events.Reissued: ("issuer_reissued_rejected_token", WARNING),
     events.StoreFailed: ("store_failed", WARNING),
+    events.QuotaSaid: ("issuer_quota", DEBUG),
+    events.BudgetReached: ("budget_reached", WARNING),
 }
 """Name and level of each event: mints and failures are logged, routine events only at debug."""
 

@@ -6,7 +6,7 @@ Nothing that a caller sends becomes a label.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -31,19 +31,32 @@ MAX_CLIENTS: Final = 200
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody asks for
 
 
+class Described(NamedTuple):
+    """One metric, for people."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    text: str
+
+
 class _Family:
     """Makes metrics in one registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
+        self.described: list[Described] = []
 
     def counter(self, name: str, text: str, *labels: str) -> Counter:
+        self.described.append(Described(name, "counter", labels, text))
         return Counter(name, text, labels, registry=self._registry)
 
     def gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        self.described.append(Described(name, "gauge", labels, text))
         return Gauge(name, text, labels, registry=self._registry)
 
     def histogram(self, name: str, text: str, buckets: Sequence[float], *labels: str) -> Histogram:
+        self.described.append(Described(name, "histogram", labels, text))
         return Histogram(name, text, labels, buckets=buckets, registry=self._registry)
 
 
@@ -89,6 +102,11 @@ class TokenMetrics:
             "When the first live token of the client ends; +Inf: none. wanted: callers use it, or it is kept warm.",
             "client", "wanted",
         )  # fmt: skip
+        self.overdue = make.gauge(
+            "mintonce_tokens_overdue",
+            "Keys in use without a successor: half of the time between refresh and end has passed, or the token ended.",
+            "client",
+        )
         self.watchers = make.gauge("mintonce_watchers", "Watches that follow keys of the client.", "client")
         self.refresh_lag = make.histogram(
             "mintonce_refresh_lag_seconds", "How late a refresh began after it was due.", LAGS
@@ -98,7 +116,7 @@ class TokenMetrics:
         )
         self.refreshes_due = make.gauge("mintonce_refreshes_due", "Keys that are due and wait for their turn.")
         self.refreshes_running = make.gauge(
-            "mintonce_refreshes_running", "Keys that are being refreshed, of at most 16."
+            "mintonce_refreshes_running", "Keys that are being refreshed, of at most 128."
         )
         self.revalidation_age = make.gauge(
             "mintonce_revalidation_oldest_age_seconds",
@@ -223,6 +241,7 @@ class Metrics:
     """All of them, in a registry of their own.
 
     Attributes:
+        described: all but those of the process and of Python, for people.
         before_scrape: called on the event loop before each scrape, to set gauges that are cheaper to read than to keep.
     """
 
@@ -232,6 +251,7 @@ class Metrics:
         self.before_scrape: list[Callable[[], None]] = []
         self._clients = frozenset(clients)
         make = _Family(registry)
+        self.described = make.described
         self.calls = CallMetrics(make)
         self.tokens = TokenMetrics(make)
         self.mints = MintMetrics(make)

@@ -30,6 +30,7 @@ from mintonce_server.core.ports import (
 )
 from mintonce_server.core.token import MIN_TTL_SHARE, Minted, Token, expiry_margin
 from mintonce_server.store.memory_server import MemoryServer
+from mintonce_server.store.memory_usage import MemoryUsage
 from mintonce_server.store.memory_values import (
     Busy,
     Denied,
@@ -62,6 +63,8 @@ class MemoryStore:
         self, hasher: KeyHasher, clock: Clock, lease_seconds: float, server: MemoryServer | None = None
     ) -> None:
         self.server = server or MemoryServer(clock)
+        self.usage = MemoryUsage(self.server.usage)
+        """The fleet's counters."""
         self._hash = hasher
         self._clock = clock
         self._lease_seconds = lease_seconds

@@ -9,6 +9,7 @@ from mintonce_server.core.backoff import LONGEST_ASKED
 from mintonce_server.core.issuer_state import IssuerState
 from mintonce_server.core.ports import Admitted, Backoff, Failure, Refusal, Wait, Wake, WakeKind
 from mintonce_server.core.token import MAX_LIFETIME
+from mintonce_server.store.memory_usage import UsageServer
 from mintonce_server.store.memory_values import (
     Busy,
     Denied,
@@ -50,6 +51,10 @@ class MemoryServer:
     issuers: dict[str, IssuerState] = field(default_factory=dict[str, IssuerState])
     listeners: dict[int, Callable[[Wake], None]] = field(default_factory=dict[int, Callable[[Wake], None]])
     subscribed: int = 0
+    usage: UsageServer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.usage = UsageServer(self.clock)
 
     def acquire(
         self,

@@ -27,6 +27,19 @@ class Names:
         """The key of an issuer's state."""
         return f"{self.prefix}:{{{issuer_hash}}}:i"
 
+    def month(self, client_hash: str, month: str) -> str:
+        """The key of what a client uses in a month."""
+        return f"{self.prefix}:{{{client_hash}}}:u:{month}"
+
+    def replica(self, replica: str) -> str:
+        """The key of a replica that runs."""
+        return f"{self.prefix}:{{{replica}}}:r"
+
+    @property
+    def replicas(self) -> str:
+        """A pattern for SCAN that matches all replicas."""
+        return self.replica("*")
+
     @property
     def records(self) -> str:
         """A pattern for SCAN that matches all records."""

@@ -43,6 +43,7 @@ from mintonce_server.store.scripts import (
     read_reject,
 )
 from mintonce_server.store.sealing import OnUnreadable, RecordOpener, Sealer
+from mintonce_server.store.usage import RedisUsage
 
 LUA_EXACT: Final = 2**53
 """Numbers in scripts are exact below this. No generation reaches it."""
@@ -81,6 +82,8 @@ class RedisStore:
     ) -> None:
         self._link = link
         self._scripts = Scripts(link.client, notifications, link.names)
+        self.usage = RedisUsage(link, self._scripts, hasher)
+        """The fleet's counters."""
         self._sealer = sealer
         self._opening = RecordOpener(sealer, on_unreadable, clock, link.meter)
         self._reader = Reader(link, hasher, clock, self._opening)

@@ -1,7 +1,7 @@
 """The atomic operations. Each method's signature is its script's contract; functions at the end read the replies."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Final, cast
@@ -64,6 +64,8 @@ BARRIER: Final = Script.load("barrier")
 RESEAL: Final = Script.load("reseal")
 ENTER: Final = Script.load("enter")
 LEARN: Final = Script.load("learn")
+COUNT: Final = Script.load("count")
+BEAT: Final = Script.load("beat")
 
 
 class Scripts:
@@ -193,6 +195,28 @@ class Scripts:
         values = (nonce, began, failure, pause, self._brief, OWN_MS, MOST_KEYS)
         return await self._run(LEARN, (self._names.issuer(issuer_hash),), values)
 
+    async def count(
+        self,
+        month_key: str,
+        *,
+        replica: str,
+        number: int,
+        ttl: int,
+        starts: int = 0,
+        ends: int = 0,
+        minted: int = 0,
+        counts: Mapping[str, int],
+    ) -> Sequence[object]:
+        """[OK | OTHER, now]. `number` 0: only forget the replica."""
+        fields = [word for name, count in counts.items() for word in (name, count)]
+        values = (replica, number, ttl, starts, ends, minted, *fields)
+        return cast(list[object], await self._run(COUNT, (month_key,), values))
+
+    async def beat(self, replica: str, *, ttl: int, fields: Mapping[str, str]) -> object:
+        """1."""
+        values = [word for pair in fields.items() for word in pair]
+        return await self._run(BEAT, (self._names.replica(replica),), (ttl, *values))
+
     async def _call(self, script: Script, key_hash: str, *values: str | int | bytes) -> object:
         return await self._run(script, self._names.keys(key_hash), values)
 
@@ -287,6 +311,17 @@ def read_enter(reply: Sequence[object], nonce: str) -> Admitted | Wait | Backoff
             return Wait(ms / 1000)
         case [b"BACKOFF", bytes(failure), int(ms)]:
             return Backoff(_failure(failure), ms / 1000)
+        case _:
+            raise UnexpectedReply
+
+
+def read_count(reply: Sequence[object]) -> tuple[bool, float]:
+    """Whether the batch is in, and the store's time in seconds."""
+    match reply:
+        case [b"OK", int(now)]:
+            return True, now / 1000
+        case [b"OTHER", int(now)]:
+            return False, now / 1000
         case _:
             raise UnexpectedReply
 

@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from mintonce.v1 import types_pb2 as mintonce_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17mintonce/v1/admin.proto\x12\x0bmintonce.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17mintonce/v1/types.proto\"J\n\x11ListTokensRequest\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"l\n\x12ListTokensResponse\x12)\n\x06tokens\x18\x01 \x03(\x0b\x32\x19.mintonce.v1.TokenSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nincomplete\x18\x03 \x01(\x08\"\xb6\x01\n\x0cTokenSummary\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.mintonce.v1.TokenKey\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12-\n\nexpires_in\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nrefresh_in\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08key_hash\x18\x05 \x01(\t\"8\n\x12RotateTokenRequest\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.mintonce.v1.TokenKey\"F\n\x13RotateTokenResponse\x12\x1b\n\x13previous_generation\x18\x01 \x01(\x03\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x32\xaf\x01\n\x0c\x41\x64minService\x12M\n\nListTokens\x12\x1e.mintonce.v1.ListTokensRequest\x1a\x1f.mintonce.v1.ListTokensResponse\x12P\n\x0bRotateToken\x12\x1f.mintonce.v1.RotateTokenRequest\x1a .mintonce.v1.RotateTokenResponseB^\n\x0eio.mintonce.v1P\x01Z<github.com/mintonce/mintonce/client/go/mintoncev1;mintoncev1\xaa\x02\x0bMintonce.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17mintonce/v1/admin.proto\x12\x0bmintonce.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17mintonce/v1/types.proto\"J\n\x11ListTokensRequest\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"l\n\x12ListTokensResponse\x12)\n\x06tokens\x18\x01 \x03(\x0b\x32\x19.mintonce.v1.TokenSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nincomplete\x18\x03 \x01(\x08\"\xb6\x01\n\x0cTokenSummary\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.mintonce.v1.TokenKey\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12-\n\nexpires_in\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nrefresh_in\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08key_hash\x18\x05 \x01(\t\"8\n\x12RotateTokenRequest\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.mintonce.v1.TokenKey\"F\n\x13RotateTokenResponse\x12\x1b\n\x13previous_generation\x18\x01 \x01(\x03\x12\x12\n\ngeneration\x18\x02 \x01(\x03\"0\n\x0fGetUsageRequest\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\r\n\x05month\x18\x02 \x01(\t\"\xd3\x03\n\x10GetUsageResponse\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\r\n\x05month\x18\x02 \x01(\t\x12\x39\n\x06minted\x18\x03 \x03(\x0b\x32).mintonce.v1.GetUsageResponse.MintedEntry\x12\x39\n\x06\x66\x61iled\x18\x04 \x03(\x0b\x32).mintonce.v1.GetUsageResponse.FailedEntry\x12\x0e\n\x06served\x18\x05 \x01(\x03\x12\r\n\x05saved\x18\x06 \x01(\x03\x12\x0e\n\x06needed\x18\x07 \x01(\x03\x12#\n\x06\x62udget\x18\x08 \x01(\x0b\x32\x13.mintonce.v1.Budget\x12\'\n\x08\x66orecast\x18\t \x01(\x0b\x32\x15.mintonce.v1.Forecast\x12\x0c\n\x04\x63ost\x18\n \x01(\t\x12\x10\n\x08\x63urrency\x18\x0b \x01(\t\x12/\n\rissuer_quotas\x18\x0c \x03(\x0b\x32\x18.mintonce.v1.IssuerQuota\x1a-\n\x0bMintedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a-\n\x0b\x46\x61iledEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"z\n\x06\x42udget\x12\x18\n\x10tokens_per_month\x18\x01 \x01(\x03\x12\x16\n\x0etokens_per_day\x18\x02 \x01(\x03\x12\x15\n\rused_in_month\x18\x03 \x01(\x03\x12\x12\n\nused_today\x18\x04 \x01(\x03\x12\x13\n\x0bneeded_only\x18\x05 \x01(\x08\"9\n\x08\x46orecast\x12\x10\n\x08\x65xpected\x18\x01 \x01(\x03\x12\r\n\x05least\x18\x02 \x01(\x03\x12\x0c\n\x04most\x18\x03 \x01(\x03\"\xa5\x01\n\x0bIssuerQuota\x12\x0e\n\x06window\x18\x01 \x01(\t\x12\x15\n\rcounts_tokens\x18\x02 \x01(\x08\x12\x12\n\x05limit\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x16\n\tremaining\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12+\n\x08reset_in\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\n\x06_limitB\x0c\n\n_remaining2\xf8\x01\n\x0c\x41\x64minService\x12M\n\nListTokens\x12\x1e.mintonce.v1.ListTokensRequest\x1a\x1f.mintonce.v1.ListTokensResponse\x12P\n\x0bRotateToken\x12\x1f.mintonce.v1.RotateTokenRequest\x1a .mintonce.v1.RotateTokenResponse\x12G\n\x08GetUsage\x12\x1c.mintonce.v1.GetUsageRequest\x1a\x1d.mintonce.v1.GetUsageResponseB^\n\x0eio.mintonce.v1P\x01Z<github.com/mintonce/mintonce/client/go/mintoncev1;mintoncev1\xaa\x02\x0bMintonce.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,6 +34,10 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mintonce.v1.admin_pb2', _gl
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\016io.mintonce.v1P\001Z<github.com/mintonce/mintonce/client/go/mintoncev1;mintoncev1\252\002\013Mintonce.V1'
+  _globals['_GETUSAGERESPONSE_MINTEDENTRY']._loaded_options = None
+  _globals['_GETUSAGERESPONSE_MINTEDENTRY']._serialized_options = b'8\001'
+  _globals['_GETUSAGERESPONSE_FAILEDENTRY']._loaded_options = None
+  _globals['_GETUSAGERESPONSE_FAILEDENTRY']._serialized_options = b'8\001'
   _globals['_LISTTOKENSREQUEST']._serialized_start=97
   _globals['_LISTTOKENSREQUEST']._serialized_end=171
   _globals['_LISTTOKENSRESPONSE']._serialized_start=173
@@ -44,6 +48,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROTATETOKENREQUEST']._serialized_end=524
   _globals['_ROTATETOKENRESPONSE']._serialized_start=526
   _globals['_ROTATETOKENRESPONSE']._serialized_end=596
-  _globals['_ADMINSERVICE']._serialized_start=599
-  _globals['_ADMINSERVICE']._serialized_end=774
+  _globals['_GETUSAGEREQUEST']._serialized_start=598
+  _globals['_GETUSAGEREQUEST']._serialized_end=646
+  _globals['_GETUSAGERESPONSE']._serialized_start=649
+  _globals['_GETUSAGERESPONSE']._serialized_end=1116
+  _globals['_GETUSAGERESPONSE_MINTEDENTRY']._serialized_start=1024
+  _globals['_GETUSAGERESPONSE_MINTEDENTRY']._serialized_end=1069
+  _globals['_GETUSAGERESPONSE_FAILEDENTRY']._serialized_start=1071
+  _globals['_GETUSAGERESPONSE_FAILEDENTRY']._serialized_end=1116
+  _globals['_BUDGET']._serialized_start=1118
+  _globals['_BUDGET']._serialized_end=1240
+  _globals['_FORECAST']._serialized_start=1242
+  _globals['_FORECAST']._serialized_end=1299
+  _globals['_ISSUERQUOTA']._serialized_start=1302
+  _globals['_ISSUERQUOTA']._serialized_end=1467
+  _globals['_ADMINSERVICE']._serialized_start=1470
+  _globals['_ADMINSERVICE']._serialized_end=1718
 # @@protoc_insertion_point(module_scope)

@@ -159,3 +159,233 @@ class RotateTokenResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["generation", b"generation", "previous_generation", b"previous_generation"]) -> None: ...
 
 Global___RotateTokenResponse: typing_extensions.TypeAlias = RotateTokenResponse
+
+@typing.final
+class GetUsageRequest(google.protobuf.message.Message):
+    """Request of GetUsage."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CLIENT_FIELD_NUMBER: builtins.int
+    MONTH_FIELD_NUMBER: builtins.int
+    client: builtins.str
+    """Required. The name of the client, as in TokenKey."""
+    month: builtins.str
+    """Optional. A month in UTC, such as `2026-10`. Empty: the current one, by the clock of the store."""
+    def __init__(
+        self,
+        *,
+        client: builtins.str = ...,
+        month: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["client", b"client", "month", b"month"]) -> None: ...
+
+Global___GetUsageRequest: typing_extensions.TypeAlias = GetUsageRequest
+
+@typing.final
+class GetUsageResponse(google.protobuf.message.Message):
+    """Response of GetUsage. Counters of the whole fleet: at most a few seconds old."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class MintedEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.int
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.int = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    @typing.final
+    class FailedEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.int
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.int = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    CLIENT_FIELD_NUMBER: builtins.int
+    MONTH_FIELD_NUMBER: builtins.int
+    MINTED_FIELD_NUMBER: builtins.int
+    FAILED_FIELD_NUMBER: builtins.int
+    SERVED_FIELD_NUMBER: builtins.int
+    SAVED_FIELD_NUMBER: builtins.int
+    NEEDED_FIELD_NUMBER: builtins.int
+    BUDGET_FIELD_NUMBER: builtins.int
+    FORECAST_FIELD_NUMBER: builtins.int
+    COST_FIELD_NUMBER: builtins.int
+    CURRENCY_FIELD_NUMBER: builtins.int
+    ISSUER_QUOTAS_FIELD_NUMBER: builtins.int
+    client: builtins.str
+    """As in the request."""
+    month: builtins.str
+    """The month of the counters."""
+    served: builtins.int
+    """Tokens that were sent to callers."""
+    saved: builtins.int
+    """Tokens that were sent without a request to the issuer: `served` less the sum of `minted`, or 0."""
+    needed: builtins.int
+    """Tokens that the keys need in a month which have a live token now, if each is refreshed in time. 0: there are none."""
+    cost: builtins.str
+    """What the tokens cost, as a decimal number. Empty: no price is set."""
+    currency: builtins.str
+    """The currency of `cost`, as it is set."""
+    @property
+    def minted(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
+        """Tokens that the issuer gave, by what made them necessary: `absent`, `expiring`, `refresh`, `rejected`, `rotation`,
+        `outage`. New causes may be added.
+        """
+
+    @property
+    def failed(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
+        """Requests to the issuer that brought no token, by reason: names of ErrorReason without the prefix."""
+
+    @property
+    def budget(self) -> Global___Budget:
+        """The budget. Absent: none is set."""
+
+    @property
+    def forecast(self) -> Global___Forecast:
+        """Where the current month leads. Absent for any other month, and while nothing is known."""
+
+    @property
+    def issuer_quotas(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___IssuerQuota]:
+        """What the issuer last said to this replica about its own quotas, if it says so."""
+
+    def __init__(
+        self,
+        *,
+        client: builtins.str = ...,
+        month: builtins.str = ...,
+        minted: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
+        failed: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
+        served: builtins.int = ...,
+        saved: builtins.int = ...,
+        needed: builtins.int = ...,
+        budget: Global___Budget | None = ...,
+        forecast: Global___Forecast | None = ...,
+        cost: builtins.str = ...,
+        currency: builtins.str = ...,
+        issuer_quotas: collections.abc.Iterable[Global___IssuerQuota] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["budget", b"budget", "forecast", b"forecast"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["budget", b"budget", "client", b"client", "cost", b"cost", "currency", b"currency", "failed", b"failed", "forecast", b"forecast", "issuer_quotas", b"issuer_quotas", "minted", b"minted", "month", b"month", "needed", b"needed", "saved", b"saved", "served", b"served"]) -> None: ...
+
+Global___GetUsageResponse: typing_extensions.TypeAlias = GetUsageResponse
+
+@typing.final
+class Budget(google.protobuf.message.Message):
+    """The budget of a client."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TOKENS_PER_MONTH_FIELD_NUMBER: builtins.int
+    TOKENS_PER_DAY_FIELD_NUMBER: builtins.int
+    USED_IN_MONTH_FIELD_NUMBER: builtins.int
+    USED_TODAY_FIELD_NUMBER: builtins.int
+    NEEDED_ONLY_FIELD_NUMBER: builtins.int
+    tokens_per_month: builtins.int
+    """Tokens in a month of UTC. 0: not limited."""
+    tokens_per_day: builtins.int
+    """Tokens in a day of UTC. 0: not limited."""
+    used_in_month: builtins.int
+    """Tokens that were minted in the month."""
+    used_today: builtins.int
+    """Tokens that were minted on the current day. 0 for a month that is over."""
+    needed_only: builtins.bool
+    """Needless mints are refused when the budget is used up."""
+    def __init__(
+        self,
+        *,
+        tokens_per_month: builtins.int = ...,
+        tokens_per_day: builtins.int = ...,
+        used_in_month: builtins.int = ...,
+        used_today: builtins.int = ...,
+        needed_only: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["needed_only", b"needed_only", "tokens_per_day", b"tokens_per_day", "tokens_per_month", b"tokens_per_month", "used_in_month", b"used_in_month", "used_today", b"used_today"]) -> None: ...
+
+Global___Budget: typing_extensions.TypeAlias = Budget
+
+@typing.final
+class Forecast(google.protobuf.message.Message):
+    """Tokens by the end of the month: those minted so far, and the days left at the rate of the last seven days."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EXPECTED_FIELD_NUMBER: builtins.int
+    LEAST_FIELD_NUMBER: builtins.int
+    MOST_FIELD_NUMBER: builtins.int
+    expected: builtins.int
+    """At the mean of those days."""
+    least: builtins.int
+    """At the least of those days."""
+    most: builtins.int
+    """At the most of those days."""
+    def __init__(
+        self,
+        *,
+        expected: builtins.int = ...,
+        least: builtins.int = ...,
+        most: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["expected", b"expected", "least", b"least", "most", b"most"]) -> None: ...
+
+Global___Forecast: typing_extensions.TypeAlias = Forecast
+
+@typing.final
+class IssuerQuota(google.protobuf.message.Message):
+    """A quota at the issuer, as its last answer named it."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    WINDOW_FIELD_NUMBER: builtins.int
+    COUNTS_TOKENS_FIELD_NUMBER: builtins.int
+    LIMIT_FIELD_NUMBER: builtins.int
+    REMAINING_FIELD_NUMBER: builtins.int
+    RESET_IN_FIELD_NUMBER: builtins.int
+    window: builtins.str
+    """Its name in the header, such as `per_hour`."""
+    counts_tokens: builtins.bool
+    """It counts tokens. False: it counts requests."""
+    limit: builtins.int
+    """How much there is in each window. Absent: unspecified."""
+    remaining: builtins.int
+    """How much is left. Absent: unspecified."""
+    @property
+    def reset_in(self) -> google.protobuf.duration_pb2.Duration:
+        """The time until the window ends. Absent: unspecified."""
+
+    def __init__(
+        self,
+        *,
+        window: builtins.str = ...,
+        counts_tokens: builtins.bool = ...,
+        limit: builtins.int | None = ...,
+        remaining: builtins.int | None = ...,
+        reset_in: google.protobuf.duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_limit", b"_limit", "_remaining", b"_remaining", "limit", b"limit", "remaining", b"remaining", "reset_in", b"reset_in"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_limit", b"_limit", "_remaining", b"_remaining", "counts_tokens", b"counts_tokens", "limit", b"limit", "remaining", b"remaining", "reset_in", b"reset_in", "window", b"window"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_limit", b"_limit"]) -> typing.Literal["limit"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_remaining", b"_remaining"]) -> typing.Literal["remaining"] | None: ...
+
+Global___IssuerQuota: typing_extensions.TypeAlias = IssuerQuota

@@ -45,6 +45,11 @@ class AdminServiceStub(object):
                 request_serializer=mintonce_dot_v1_dot_admin__pb2.RotateTokenRequest.SerializeToString,
                 response_deserializer=mintonce_dot_v1_dot_admin__pb2.RotateTokenResponse.FromString,
                 _registered_method=True)
+        self.GetUsage = channel.unary_unary(
+                '/mintonce.v1.AdminService/GetUsage',
+                request_serializer=mintonce_dot_v1_dot_admin__pb2.GetUsageRequest.SerializeToString,
+                response_deserializer=mintonce_dot_v1_dot_admin__pb2.GetUsageResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer(object):
@@ -64,7 +69,17 @@ class AdminServiceServicer(object):
     def RotateToken(self, request, context):
         """Mints the successor of a key's token now. The current token is served until the successor is committed.
 
-        Errors: as TokenService.GetToken. Do not retry automatically: each success mints.
+        Errors: as TokenService.GetToken, and BUDGET_USED_UP. Do not retry automatically: each success mints.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUsage(self, request, context):
+        """Returns what a client used in a month, counted for all replicas, and where that leads.
+
+        Errors: INVALID_REQUEST, UNKNOWN_CLIENT, UNAUTHENTICATED, PERMISSION_DENIED, STORE_UNAVAILABLE, LIMIT_EXCEEDED,
+        AUDIT_UNAVAILABLE, INTERNAL.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -82,6 +97,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.RotateToken,
                     request_deserializer=mintonce_dot_v1_dot_admin__pb2.RotateTokenRequest.FromString,
                     response_serializer=mintonce_dot_v1_dot_admin__pb2.RotateTokenResponse.SerializeToString,
+            ),
+            'GetUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUsage,
+                    request_deserializer=mintonce_dot_v1_dot_admin__pb2.GetUsageRequest.FromString,
+                    response_serializer=mintonce_dot_v1_dot_admin__pb2.GetUsageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -139,6 +159,33 @@ class AdminService(object):
             '/mintonce.v1.AdminService/RotateToken',
             mintonce_dot_v1_dot_admin__pb2.RotateTokenRequest.SerializeToString,
             mintonce_dot_v1_dot_admin__pb2.RotateTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mintonce.v1.AdminService/GetUsage',
+            mintonce_dot_v1_dot_admin__pb2.GetUsageRequest.SerializeToString,
+            mintonce_dot_v1_dot_admin__pb2.GetUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

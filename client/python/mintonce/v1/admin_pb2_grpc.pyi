@@ -57,7 +57,23 @@ _AdminServiceRotateTokenType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceListTokensType, _AdminServiceRotateTokenType]):
+_AdminServiceGetUsageType = typing_extensions.TypeVar(
+    '_AdminServiceGetUsageType',
+    grpc.UnaryUnaryMultiCallable[
+        mintonce.v1.admin_pb2.GetUsageRequest,
+        mintonce.v1.admin_pb2.GetUsageResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        mintonce.v1.admin_pb2.GetUsageRequest,
+        mintonce.v1.admin_pb2.GetUsageResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        mintonce.v1.admin_pb2.GetUsageRequest,
+        mintonce.v1.admin_pb2.GetUsageResponse,
+    ],
+)
+
+class AdminServiceStub(typing.Generic[_AdminServiceListTokensType, _AdminServiceRotateTokenType, _AdminServiceGetUsageType]):
     """For operators. Errors are sent as those of TokenService."""
 
     @typing.overload
@@ -69,6 +85,10 @@ class AdminServiceStub(typing.Generic[_AdminServiceListTokensType, _AdminService
         grpc.UnaryUnaryMultiCallable[
             mintonce.v1.admin_pb2.RotateTokenRequest,
             mintonce.v1.admin_pb2.RotateTokenResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            mintonce.v1.admin_pb2.GetUsageRequest,
+            mintonce.v1.admin_pb2.GetUsageResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -82,6 +102,10 @@ class AdminServiceStub(typing.Generic[_AdminServiceListTokensType, _AdminService
             mintonce.v1.admin_pb2.RotateTokenRequest,
             mintonce.v1.admin_pb2.RotateTokenResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            mintonce.v1.admin_pb2.GetUsageRequest,
+            mintonce.v1.admin_pb2.GetUsageResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     ListTokens: _AdminServiceListTokensType
@@ -94,7 +118,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceListTokensType, _AdminService
     RotateToken: _AdminServiceRotateTokenType
     """Mints the successor of a key's token now. The current token is served until the successor is committed.
 
-    Errors: as TokenService.GetToken. Do not retry automatically: each success mints.
+    Errors: as TokenService.GetToken, and BUDGET_USED_UP. Do not retry automatically: each success mints.
+    """
+
+    GetUsage: _AdminServiceGetUsageType
+    """Returns what a client used in a month, counted for all replicas, and where that leads.
+
+    Errors: INVALID_REQUEST, UNKNOWN_CLIENT, UNAUTHENTICATED, PERMISSION_DENIED, STORE_UNAVAILABLE, LIMIT_EXCEEDED,
+    AUDIT_UNAVAILABLE, INTERNAL.
     """
 
 AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
@@ -105,6 +136,10 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         mintonce.v1.admin_pb2.RotateTokenRequest,
         mintonce.v1.admin_pb2.RotateTokenResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        mintonce.v1.admin_pb2.GetUsageRequest,
+        mintonce.v1.admin_pb2.GetUsageResponse,
     ],
 ]
 
@@ -131,7 +166,19 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[mintonce.v1.admin_pb2.RotateTokenResponse, collections.abc.Awaitable[mintonce.v1.admin_pb2.RotateTokenResponse]]:
         """Mints the successor of a key's token now. The current token is served until the successor is committed.
 
-        Errors: as TokenService.GetToken. Do not retry automatically: each success mints.
+        Errors: as TokenService.GetToken, and BUDGET_USED_UP. Do not retry automatically: each success mints.
+        """
+
+    @abc.abstractmethod
+    def GetUsage(
+        self,
+        request: mintonce.v1.admin_pb2.GetUsageRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[mintonce.v1.admin_pb2.GetUsageResponse, collections.abc.Awaitable[mintonce.v1.admin_pb2.GetUsageResponse]]:
+        """Returns what a client used in a month, counted for all replicas, and where that leads.
+
+        Errors: INVALID_REQUEST, UNKNOWN_CLIENT, UNAUTHENTICATED, PERMISSION_DENIED, STORE_UNAVAILABLE, LIMIT_EXCEEDED,
+        AUDIT_UNAVAILABLE, INTERNAL.
         """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -89,6 +89,10 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """RESOURCE_EXHAUSTED. The caller, or the client, exceeds a limit of the server. Retry after the delay in RetryInfo."""
     ERROR_REASON_AUDIT_UNAVAILABLE: _ErrorReason.ValueType  # 15
     """UNAVAILABLE. The server cannot write its audit log, so it answers no call. Retry with back-off."""
+    ERROR_REASON_BUDGET_USED_UP: _ErrorReason.ValueType  # 16
+    """RESOURCE_EXHAUSTED. The client's token budget is used up, and this would mint a token that nobody needs. Tokens that
+    callers need are still minted. Retry after the delay in RetryInfo.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. Sent as `reason` of a google.rpc.ErrorInfo with the domain "mintonce", without the prefix:
@@ -130,6 +134,10 @@ ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 14
 """RESOURCE_EXHAUSTED. The caller, or the client, exceeds a limit of the server. Retry after the delay in RetryInfo."""
 ERROR_REASON_AUDIT_UNAVAILABLE: ErrorReason.ValueType  # 15
 """UNAVAILABLE. The server cannot write its audit log, so it answers no call. Retry with back-off."""
+ERROR_REASON_BUDGET_USED_UP: ErrorReason.ValueType  # 16
+"""RESOURCE_EXHAUSTED. The client's token budget is used up, and this would mint a token that nobody needs. Tokens that
+callers need are still minted. Retry after the delay in RetryInfo.
+"""
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason
 
 @typing.final

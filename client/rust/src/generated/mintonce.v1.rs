@@ -128,6 +128,9 @@ pub enum ErrorReason {
     LimitExceeded = 14,
     /// UNAVAILABLE. The server cannot write its audit log, so it answers no call. Retry with back-off.
     AuditUnavailable = 15,
+    /// RESOURCE_EXHAUSTED. The client's token budget is used up, and this would mint a token that nobody needs. Tokens that
+    /// callers need are still minted. Retry after the delay in RetryInfo.
+    BudgetUsedUp = 16,
 }
 impl ErrorReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -152,6 +155,7 @@ impl ErrorReason {
             Self::Internal => "ERROR_REASON_INTERNAL",
             Self::LimitExceeded => "ERROR_REASON_LIMIT_EXCEEDED",
             Self::AuditUnavailable => "ERROR_REASON_AUDIT_UNAVAILABLE",
+            Self::BudgetUsedUp => "ERROR_REASON_BUDGET_USED_UP",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -173,6 +177,7 @@ impl ErrorReason {
             "ERROR_REASON_INTERNAL" => Some(Self::Internal),
             "ERROR_REASON_LIMIT_EXCEEDED" => Some(Self::LimitExceeded),
             "ERROR_REASON_AUDIT_UNAVAILABLE" => Some(Self::AuditUnavailable),
+            "ERROR_REASON_BUDGET_USED_UP" => Some(Self::BudgetUsedUp),
             _ => None,
         }
     }
@@ -239,6 +244,108 @@ pub struct RotateTokenResponse {
     /// The generation that is current now.
     #[prost(int64, tag = "2")]
     pub generation: i64,
+}
+/// Request of GetUsage.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetUsageRequest {
+    /// Required. The name of the client, as in TokenKey.
+    #[prost(string, tag = "1")]
+    pub client: ::prost::alloc::string::String,
+    /// Optional. A month in UTC, such as `2026-10`. Empty: the current one, by the clock of the store.
+    #[prost(string, tag = "2")]
+    pub month: ::prost::alloc::string::String,
+}
+/// Response of GetUsage. Counters of the whole fleet: at most a few seconds old.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetUsageResponse {
+    /// As in the request.
+    #[prost(string, tag = "1")]
+    pub client: ::prost::alloc::string::String,
+    /// The month of the counters.
+    #[prost(string, tag = "2")]
+    pub month: ::prost::alloc::string::String,
+    /// Tokens that the issuer gave, by what made them necessary: `absent`, `expiring`, `refresh`, `rejected`, `rotation`,
+    /// `outage`. New causes may be added.
+    #[prost(map = "string, int64", tag = "3")]
+    pub minted: ::std::collections::HashMap<::prost::alloc::string::String, i64>,
+    /// Requests to the issuer that brought no token, by reason: names of ErrorReason without the prefix.
+    #[prost(map = "string, int64", tag = "4")]
+    pub failed: ::std::collections::HashMap<::prost::alloc::string::String, i64>,
+    /// Tokens that were sent to callers.
+    #[prost(int64, tag = "5")]
+    pub served: i64,
+    /// Tokens that were sent without a request to the issuer: `served` less the sum of `minted`, or 0.
+    #[prost(int64, tag = "6")]
+    pub saved: i64,
+    /// Tokens that the keys need in a month which have a live token now, if each is refreshed in time. 0: there are none.
+    #[prost(int64, tag = "7")]
+    pub needed: i64,
+    /// The budget. Absent: none is set.
+    #[prost(message, optional, tag = "8")]
+    pub budget: ::core::option::Option<Budget>,
+    /// Where the current month leads. Absent for any other month, and while nothing is known.
+    #[prost(message, optional, tag = "9")]
+    pub forecast: ::core::option::Option<Forecast>,
+    /// What the tokens cost, as a decimal number. Empty: no price is set.
+    #[prost(string, tag = "10")]
+    pub cost: ::prost::alloc::string::String,
+    /// The currency of `cost`, as it is set.
+    #[prost(string, tag = "11")]
+    pub currency: ::prost::alloc::string::String,
+    /// What the issuer last said to this replica about its own quotas, if it says so.
+    #[prost(message, repeated, tag = "12")]
+    pub issuer_quotas: ::prost::alloc::vec::Vec<IssuerQuota>,
+}
+/// The budget of a client.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Budget {
+    /// Tokens in a month of UTC. 0: not limited.
+    #[prost(int64, tag = "1")]
+    pub tokens_per_month: i64,
+    /// Tokens in a day of UTC. 0: not limited.
+    #[prost(int64, tag = "2")]
+    pub tokens_per_day: i64,
+    /// Tokens that were minted in the month.
+    #[prost(int64, tag = "3")]
+    pub used_in_month: i64,
+    /// Tokens that were minted on the current day. 0 for a month that is over.
+    #[prost(int64, tag = "4")]
+    pub used_today: i64,
+    /// Needless mints are refused when the budget is used up.
+    #[prost(bool, tag = "5")]
+    pub needed_only: bool,
+}
+/// Tokens by the end of the month: those minted so far, and the days left at the rate of the last seven days.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Forecast {
+    /// At the mean of those days.
+    #[prost(int64, tag = "1")]
+    pub expected: i64,
+    /// At the least of those days.
+    #[prost(int64, tag = "2")]
+    pub least: i64,
+    /// At the most of those days.
+    #[prost(int64, tag = "3")]
+    pub most: i64,
+}
+/// A quota at the issuer, as its last answer named it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IssuerQuota {
+    /// Its name in the header, such as `per_hour`.
+    #[prost(string, tag = "1")]
+    pub window: ::prost::alloc::string::String,
+    /// It counts tokens. False: it counts requests.
+    #[prost(bool, tag = "2")]
+    pub counts_tokens: bool,
+    /// How much there is in each window. Absent: unspecified.
+    #[prost(int64, optional, tag = "3")]
+    pub limit: ::core::option::Option<i64>,
+    /// How much is left. Absent: unspecified.
+    #[prost(int64, optional, tag = "4")]
+    pub remaining: ::core::option::Option<i64>,
+    /// The time until the window ends. Absent: unspecified.
+    #[prost(message, optional, tag = "5")]
+    pub reset_in: ::core::option::Option<::prost_types::Duration>,
 }
 /// Generated client implementations.
 pub mod admin_service_client {
@@ -351,7 +458,7 @@ pub mod admin_service_client {
         }
         /// Mints the successor of a key's token now. The current token is served until the successor is committed.
         ///
-        /// Errors: as TokenService.GetToken. Do not retry automatically: each success mints.
+        /// Errors: as TokenService.GetToken, and BUDGET_USED_UP. Do not retry automatically: each success mints.
         pub async fn rotate_token(
             &mut self,
             request: impl tonic::IntoRequest<super::RotateTokenRequest>,
@@ -374,6 +481,34 @@ pub mod admin_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("mintonce.v1.AdminService", "RotateToken"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Returns what a client used in a month, counted for all replicas, and where that leads.
+        ///
+        /// Errors: INVALID_REQUEST, UNKNOWN_CLIENT, UNAUTHENTICATED, PERMISSION_DENIED, STORE_UNAVAILABLE, LIMIT_EXCEEDED,
+        /// AUDIT_UNAVAILABLE, INTERNAL.
+        pub async fn get_usage(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetUsageRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetUsageResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/mintonce.v1.AdminService/GetUsage",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("mintonce.v1.AdminService", "GetUsage"));
             self.inner.unary(req, path, codec).await
         }
     }

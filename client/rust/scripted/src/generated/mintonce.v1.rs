@@ -27,12 +27,23 @@ pub mod admin_service_server {
         >;
         /// Mints the successor of a key's token now. The current token is served until the successor is committed.
         ///
-        /// Errors: as TokenService.GetToken. Do not retry automatically: each success mints.
+        /// Errors: as TokenService.GetToken, and BUDGET_USED_UP. Do not retry automatically: each success mints.
         async fn rotate_token(
             &self,
             request: tonic::Request<crate::pb::RotateTokenRequest>,
         ) -> std::result::Result<
             tonic::Response<crate::pb::RotateTokenResponse>,
+            tonic::Status,
+        >;
+        /// Returns what a client used in a month, counted for all replicas, and where that leads.
+        ///
+        /// Errors: INVALID_REQUEST, UNKNOWN_CLIENT, UNAUTHENTICATED, PERMISSION_DENIED, STORE_UNAVAILABLE, LIMIT_EXCEEDED,
+        /// AUDIT_UNAVAILABLE, INTERNAL.
+        async fn get_usage(
+            &self,
+            request: tonic::Request<crate::pb::GetUsageRequest>,
+        ) -> std::result::Result<
+            tonic::Response<crate::pb::GetUsageResponse>,
             tonic::Status,
         >;
     }
@@ -188,6 +199,51 @@ pub mod admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RotateTokenSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/mintonce.v1.AdminService/GetUsage" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetUsageSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<crate::pb::GetUsageRequest>
+                    for GetUsageSvc<T> {
+                        type Response = crate::pb::GetUsageResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<crate::pb::GetUsageRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::get_usage(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetUsageSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mintonce/v1/admin.proto.
  */
 export const file_mintonce_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChdtaW50b25jZS92MS9hZG1pbi5wcm90bxILbWludG9uY2UudjEiSgoRTGlzdFRva2Vuc1JlcXVlc3QSDgoGY2xpZW50GAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJImwKEkxpc3RUb2tlbnNSZXNwb25zZRIpCgZ0b2tlbnMYASADKAsyGS5taW50b25jZS52MS5Ub2tlblN1bW1hcnkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCmluY29tcGxldGUYAyABKAgitgEKDFRva2VuU3VtbWFyeRIiCgNrZXkYASABKAsyFS5taW50b25jZS52MS5Ub2tlbktleRISCgpnZW5lcmF0aW9uGAIgASgDEi0KCmV4cGlyZXNfaW4YAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLQoKcmVmcmVzaF9pbhgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIQCghrZXlfaGFzaBgFIAEoCSI4ChJSb3RhdGVUb2tlblJlcXVlc3QSIgoDa2V5GAEgASgLMhUubWludG9uY2UudjEuVG9rZW5LZXkiRgoTUm90YXRlVG9rZW5SZXNwb25zZRIbChNwcmV2aW91c19nZW5lcmF0aW9uGAEgASgDEhIKCmdlbmVyYXRpb24YAiABKAMyrwEKDEFkbWluU2VydmljZRJNCgpMaXN0VG9rZW5zEh4ubWludG9uY2UudjEuTGlzdFRva2Vuc1JlcXVlc3QaHy5taW50b25jZS52MS5MaXN0VG9rZW5zUmVzcG9uc2USUAoLUm90YXRlVG9rZW4SHy5taW50b25jZS52MS5Sb3RhdGVUb2tlblJlcXVlc3QaIC5taW50b25jZS52MS5Sb3RhdGVUb2tlblJlc3BvbnNlQl4KDmlvLm1pbnRvbmNlLnYxUAFaPGdpdGh1Yi5jb20vbWludG9uY2UvbWludG9uY2UvY2xpZW50L2dvL21pbnRvbmNldjE7bWludG9uY2V2MaoCC01pbnRvbmNlLlYxYgZwcm90bzM", [file_google_protobuf_duration, file_mintonce_v1_types]);
+  fileDesc("ChdtaW50b25jZS92MS9hZG1pbi5wcm90bxILbWludG9uY2UudjEiSgoRTGlzdFRva2Vuc1JlcXVlc3QSDgoGY2xpZW50GAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJImwKEkxpc3RUb2tlbnNSZXNwb25zZRIpCgZ0b2tlbnMYASADKAsyGS5taW50b25jZS52MS5Ub2tlblN1bW1hcnkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCmluY29tcGxldGUYAyABKAgitgEKDFRva2VuU3VtbWFyeRIiCgNrZXkYASABKAsyFS5taW50b25jZS52MS5Ub2tlbktleRISCgpnZW5lcmF0aW9uGAIgASgDEi0KCmV4cGlyZXNfaW4YAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLQoKcmVmcmVzaF9pbhgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIQCghrZXlfaGFzaBgFIAEoCSI4ChJSb3RhdGVUb2tlblJlcXVlc3QSIgoDa2V5GAEgASgLMhUubWludG9uY2UudjEuVG9rZW5LZXkiRgoTUm90YXRlVG9rZW5SZXNwb25zZRIbChNwcmV2aW91c19nZW5lcmF0aW9uGAEgASgDEhIKCmdlbmVyYXRpb24YAiABKAMiMAoPR2V0VXNhZ2VSZXF1ZXN0Eg4KBmNsaWVudBgBIAEoCRINCgVtb250aBgCIAEoCSLTAwoQR2V0VXNhZ2VSZXNwb25zZRIOCgZjbGllbnQYASABKAkSDQoFbW9udGgYAiABKAkSOQoGbWludGVkGAMgAygLMikubWludG9uY2UudjEuR2V0VXNhZ2VSZXNwb25zZS5NaW50ZWRFbnRyeRI5CgZmYWlsZWQYBCADKAsyKS5taW50b25jZS52MS5HZXRVc2FnZVJlc3BvbnNlLkZhaWxlZEVudHJ5Eg4KBnNlcnZlZBgFIAEoAxINCgVzYXZlZBgGIAEoAxIOCgZuZWVkZWQYByABKAMSIwoGYnVkZ2V0GAggASgLMhMubWludG9uY2UudjEuQnVkZ2V0EicKCGZvcmVjYXN0GAkgASgLMhUubWludG9uY2UudjEuRm9yZWNhc3QSDAoEY29zdBgKIAEoCRIQCghjdXJyZW5jeRgLIAEoCRIvCg1pc3N1ZXJfcXVvdGFzGAwgAygLMhgubWludG9uY2UudjEuSXNzdWVyUXVvdGEaLQoLTWludGVkRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgDOgI4ARotCgtGYWlsZWRFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBInoKBkJ1ZGdldBIYChB0b2tlbnNfcGVyX21vbnRoGAEgASgDEhYKDnRva2Vuc19wZXJfZGF5GAIgASgDEhUKDXVzZWRfaW5fbW9udGgYAyABKAMSEgoKdXNlZF90b2RheRgEIAEoAxITCgtuZWVkZWRfb25seRgFIAEoCCI5CghGb3JlY2FzdBIQCghleHBlY3RlZBgBIAEoAxINCgVsZWFzdBgCIAEoAxIMCgRtb3N0GAMgASgDIqUBCgtJc3N1ZXJRdW90YRIOCgZ3aW5kb3cYASABKAkSFQoNY291bnRzX3Rva2VucxgCIAEoCBISCgVsaW1pdBgDIAEoA0gAiAEBEhYKCXJlbWFpbmluZxgEIAEoA0gBiAEBEisKCHJlc2V0X2luGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQggKBl9saW1pdEIMCgpfcmVtYWluaW5nMvgBCgxBZG1pblNlcnZpY2USTQoKTGlzdFRva2VucxIeLm1pbnRvbmNlLnYxLkxpc3RUb2tlbnNSZXF1ZXN0Gh8ubWludG9uY2UudjEuTGlzdFRva2Vuc1Jlc3BvbnNlElAKC1JvdGF0ZVRva2VuEh8ubWludG9uY2UudjEuUm90YXRlVG9rZW5SZXF1ZXN0GiAubWludG9uY2UudjEuUm90YXRlVG9rZW5SZXNwb25zZRJHCghHZXRVc2FnZRIcLm1pbnRvbmNlLnYxLkdldFVzYWdlUmVxdWVzdBodLm1pbnRvbmNlLnYxLkdldFVzYWdlUmVzcG9uc2VCXgoOaW8ubWludG9uY2UudjFQAVo8Z2l0aHViLmNvbS9taW50b25jZS9taW50b25jZS9jbGllbnQvZ28vbWludG9uY2V2MTttaW50b25jZXYxqgILTWludG9uY2UuVjFiBnByb3RvMw", [file_google_protobuf_duration, file_mintonce_v1_types]);
 
 /**
  * Request of ListTokens.
@@ -188,6 +188,266 @@ export const RotateTokenResponseSchema: GenMessage<RotateTokenResponse> = /*@__P
   messageDesc(file_mintonce_v1_admin, 4);
 
 /**
+ * Request of GetUsage.
+ *
+ * @generated from message mintonce.v1.GetUsageRequest
+ */
+export type GetUsageRequest = Message<"mintonce.v1.GetUsageRequest"> & {
+  /**
+   * Required. The name of the client, as in TokenKey.
+   *
+   * @generated from field: string client = 1;
+   */
+  client: string;
+
+  /**
+   * Optional. A month in UTC, such as `2026-10`. Empty: the current one, by the clock of the store.
+   *
+   * @generated from field: string month = 2;
+   */
+  month: string;
+};
+
+/**
+ * Describes the message mintonce.v1.GetUsageRequest.
+ * Use `create(GetUsageRequestSchema)` to create a new message.
+ */
+export const GetUsageRequestSchema: GenMessage<GetUsageRequest> = /*@__PURE__*/
+  messageDesc(file_mintonce_v1_admin, 5);
+
+/**
+ * Response of GetUsage. Counters of the whole fleet: at most a few seconds old.
+ *
+ * @generated from message mintonce.v1.GetUsageResponse
+ */
+export type GetUsageResponse = Message<"mintonce.v1.GetUsageResponse"> & {
+  /**
+   * As in the request.
+   *
+   * @generated from field: string client = 1;
+   */
+  client: string;
+
+  /**
+   * The month of the counters.
+   *
+   * @generated from field: string month = 2;
+   */
+  month: string;
+
+  /**
+   * Tokens that the issuer gave, by what made them necessary: `absent`, `expiring`, `refresh`, `rejected`, `rotation`,
+   * `outage`. New causes may be added.
+   *
+   * @generated from field: map<string, int64> minted = 3;
+   */
+  minted: { [key: string]: bigint };
+
+  /**
+   * Requests to the issuer that brought no token, by reason: names of ErrorReason without the prefix.
+   *
+   * @generated from field: map<string, int64> failed = 4;
+   */
+  failed: { [key: string]: bigint };
+
+  /**
+   * Tokens that were sent to callers.
+   *
+   * @generated from field: int64 served = 5;
+   */
+  served: bigint;
+
+  /**
+   * Tokens that were sent without a request to the issuer: `served` less the sum of `minted`, or 0.
+   *
+   * @generated from field: int64 saved = 6;
+   */
+  saved: bigint;
+
+  /**
+   * Tokens that the keys need in a month which have a live token now, if each is refreshed in time. 0: there are none.
+   *
+   * @generated from field: int64 needed = 7;
+   */
+  needed: bigint;
+
+  /**
+   * The budget. Absent: none is set.
+   *
+   * @generated from field: mintonce.v1.Budget budget = 8;
+   */
+  budget?: Budget | undefined;
+
+  /**
+   * Where the current month leads. Absent for any other month, and while nothing is known.
+   *
+   * @generated from field: mintonce.v1.Forecast forecast = 9;
+   */
+  forecast?: Forecast | undefined;
+
+  /**
+   * What the tokens cost, as a decimal number. Empty: no price is set.
+   *
+   * @generated from field: string cost = 10;
+   */
+  cost: string;
+
+  /**
+   * The currency of `cost`, as it is set.
+   *
+   * @generated from field: string currency = 11;
+   */
+  currency: string;
+
+  /**
+   * What the issuer last said to this replica about its own quotas, if it says so.
+   *
+   * @generated from field: repeated mintonce.v1.IssuerQuota issuer_quotas = 12;
+   */
+  issuerQuotas: IssuerQuota[];
+};
+
+/**
+ * Describes the message mintonce.v1.GetUsageResponse.
+ * Use `create(GetUsageResponseSchema)` to create a new message.
+ */
+export const GetUsageResponseSchema: GenMessage<GetUsageResponse> = /*@__PURE__*/
+  messageDesc(file_mintonce_v1_admin, 6);
+
+/**
+ * The budget of a client.
+ *
+ * @generated from message mintonce.v1.Budget
+ */
+export type Budget = Message<"mintonce.v1.Budget"> & {
+  /**
+   * Tokens in a month of UTC. 0: not limited.
+   *
+   * @generated from field: int64 tokens_per_month = 1;
+   */
+  tokensPerMonth: bigint;
+
+  /**
+   * Tokens in a day of UTC. 0: not limited.
+   *
+   * @generated from field: int64 tokens_per_day = 2;
+   */
+  tokensPerDay: bigint;
+
+  /**
+   * Tokens that were minted in the month.
+   *
+   * @generated from field: int64 used_in_month = 3;
+   */
+  usedInMonth: bigint;
+
+  /**
+   * Tokens that were minted on the current day. 0 for a month that is over.
+   *
+   * @generated from field: int64 used_today = 4;
+   */
+  usedToday: bigint;
+
+  /**
+   * Needless mints are refused when the budget is used up.
+   *
+   * @generated from field: bool needed_only = 5;
+   */
+  neededOnly: boolean;
+};
+
+/**
+ * Describes the message mintonce.v1.Budget.
+ * Use `create(BudgetSchema)` to create a new message.
+ */
+export const BudgetSchema: GenMessage<Budget> = /*@__PURE__*/
+  messageDesc(file_mintonce_v1_admin, 7);
+
+/**
+ * Tokens by the end of the month: those minted so far, and the days left at the rate of the last seven days.
+ *
+ * @generated from message mintonce.v1.Forecast
+ */
+export type Forecast = Message<"mintonce.v1.Forecast"> & {
+  /**
+   * At the mean of those days.
+   *
+   * @generated from field: int64 expected = 1;
+   */
+  expected: bigint;
+
+  /**
+   * At the least of those days.
+   *
+   * @generated from field: int64 least = 2;
+   */
+  least: bigint;
+
+  /**
+   * At the most of those days.
+   *
+   * @generated from field: int64 most = 3;
+   */
+  most: bigint;
+};
+
+/**
+ * Describes the message mintonce.v1.Forecast.
+ * Use `create(ForecastSchema)` to create a new message.
+ */
+export const ForecastSchema: GenMessage<Forecast> = /*@__PURE__*/
+  messageDesc(file_mintonce_v1_admin, 8);
+
+/**
+ * A quota at the issuer, as its last answer named it.
+ *
+ * @generated from message mintonce.v1.IssuerQuota
+ */
+export type IssuerQuota = Message<"mintonce.v1.IssuerQuota"> & {
+  /**
+   * Its name in the header, such as `per_hour`.
+   *
+   * @generated from field: string window = 1;
+   */
+  window: string;
+
+  /**
+   * It counts tokens. False: it counts requests.
+   *
+   * @generated from field: bool counts_tokens = 2;
+   */
+  countsTokens: boolean;
+
+  /**
+   * How much there is in each window. Absent: unspecified.
+   *
+   * @generated from field: optional int64 limit = 3;
+   */
+  limit?: bigint | undefined;
+
+  /**
+   * How much is left. Absent: unspecified.
+   *
+   * @generated from field: optional int64 remaining = 4;
+   */
+  remaining?: bigint | undefined;
+
+  /**
+   * The time until the window ends. Absent: unspecified.
+   *
+   * @generated from field: google.protobuf.Duration reset_in = 5;
+   */
+  resetIn?: Duration | undefined;
+};
+
+/**
+ * Describes the message mintonce.v1.IssuerQuota.
+ * Use `create(IssuerQuotaSchema)` to create a new message.
+ */
+export const IssuerQuotaSchema: GenMessage<IssuerQuota> = /*@__PURE__*/
+  messageDesc(file_mintonce_v1_admin, 9);
+
+/**
  * For operators. Errors are sent as those of TokenService.
  *
  * @generated from service mintonce.v1.AdminService
@@ -209,7 +469,7 @@ export const AdminService: GenService<{
   /**
    * Mints the successor of a key's token now. The current token is served until the successor is committed.
    *
-   * Errors: as TokenService.GetToken. Do not retry automatically: each success mints.
+   * Errors: as TokenService.GetToken, and BUDGET_USED_UP. Do not retry automatically: each success mints.
    *
    * @generated from rpc mintonce.v1.AdminService.RotateToken
    */
@@ -217,6 +477,19 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof RotateTokenRequestSchema;
     output: typeof RotateTokenResponseSchema;
+  },
+  /**
+   * Returns what a client used in a month, counted for all replicas, and where that leads.
+   *
+   * Errors: INVALID_REQUEST, UNKNOWN_CLIENT, UNAUTHENTICATED, PERMISSION_DENIED, STORE_UNAVAILABLE, LIMIT_EXCEEDED,
+   * AUDIT_UNAVAILABLE, INTERNAL.
+   *
+   * @generated from rpc mintonce.v1.AdminService.GetUsage
+   */
+  getUsage: {
+    methodKind: "unary";
+    input: typeof GetUsageRequestSchema;
+    output: typeof GetUsageResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_mintonce_v1_admin, 0);

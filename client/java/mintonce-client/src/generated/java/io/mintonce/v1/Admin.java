@@ -40,6 +40,41 @@ public final class Admin {
   static final 
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
       internal_static_mintonce_v1_RotateTokenResponse_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_mintonce_v1_GetUsageRequest_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_mintonce_v1_GetUsageRequest_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_mintonce_v1_GetUsageResponse_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_mintonce_v1_GetUsageResponse_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_mintonce_v1_GetUsageResponse_MintedEntry_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_mintonce_v1_GetUsageResponse_MintedEntry_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_mintonce_v1_GetUsageResponse_FailedEntry_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_mintonce_v1_GetUsageResponse_FailedEntry_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_mintonce_v1_Budget_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_mintonce_v1_Budget_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_mintonce_v1_Forecast_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_mintonce_v1_Forecast_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_mintonce_v1_IssuerQuota_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_mintonce_v1_IssuerQuota_fieldAccessorTable;
 
   public static com.google.protobuf.Descriptors.FileDescriptor
       getDescriptor() {
@@ -63,14 +98,38 @@ public final class Admin {
       "Duration\022\020\n\010key_hash\030\005 \001(\t\"8\n\022RotateToke" +
       "nRequest\022\"\n\003key\030\001 \001(\0132\025.mintonce.v1.Toke" +
       "nKey\"F\n\023RotateTokenResponse\022\033\n\023previous_" +
-      "generation\030\001 \001(\003\022\022\n\ngeneration\030\002 \001(\0032\257\001\n" +
-      "\014AdminService\022M\n\nListTokens\022\036.mintonce.v" +
-      "1.ListTokensRequest\032\037.mintonce.v1.ListTo" +
-      "kensResponse\022P\n\013RotateToken\022\037.mintonce.v" +
-      "1.RotateTokenRequest\032 .mintonce.v1.Rotat" +
-      "eTokenResponseB^\n\016io.mintonce.v1P\001Z<gith" +
-      "ub.com/mintonce/mintonce/client/go/minto" +
-      "ncev1;mintoncev1\252\002\013Mintonce.V1b\006proto3"
+      "generation\030\001 \001(\003\022\022\n\ngeneration\030\002 \001(\003\"0\n\017" +
+      "GetUsageRequest\022\016\n\006client\030\001 \001(\t\022\r\n\005month" +
+      "\030\002 \001(\t\"\323\003\n\020GetUsageResponse\022\016\n\006client\030\001 " +
+      "\001(\t\022\r\n\005month\030\002 \001(\t\0229\n\006minted\030\003 \003(\0132).min" +
+      "tonce.v1.GetUsageResponse.MintedEntry\0229\n" +
+      "\006failed\030\004 \003(\0132).mintonce.v1.GetUsageResp" +
+      "onse.FailedEntry\022\016\n\006served\030\005 \001(\003\022\r\n\005save" +
+      "d\030\006 \001(\003\022\016\n\006needed\030\007 \001(\003\022#\n\006budget\030\010 \001(\0132" +
+      "\023.mintonce.v1.Budget\022\'\n\010forecast\030\t \001(\0132\025" +
+      ".mintonce.v1.Forecast\022\014\n\004cost\030\n \001(\t\022\020\n\010c" +
+      "urrency\030\013 \001(\t\022/\n\rissuer_quotas\030\014 \003(\0132\030.m" +
+      "intonce.v1.IssuerQuota\032-\n\013MintedEntry\022\013\n" +
+      "\003key\030\001 \001(\t\022\r\n\005value\030\002 \001(\003:\0028\001\032-\n\013FailedE" +
+      "ntry\022\013\n\003key\030\001 \001(\t\022\r\n\005value\030\002 \001(\003:\0028\001\"z\n\006" +
+      "Budget\022\030\n\020tokens_per_month\030\001 \001(\003\022\026\n\016toke" +
+      "ns_per_day\030\002 \001(\003\022\025\n\rused_in_month\030\003 \001(\003\022" +
+      "\022\n\nused_today\030\004 \001(\003\022\023\n\013needed_only\030\005 \001(\010" +
+      "\"9\n\010Forecast\022\020\n\010expected\030\001 \001(\003\022\r\n\005least\030" +
+      "\002 \001(\003\022\014\n\004most\030\003 \001(\003\"\245\001\n\013IssuerQuota\022\016\n\006w" +
+      "indow\030\001 \001(\t\022\025\n\rcounts_tokens\030\002 \001(\010\022\022\n\005li" +
+      "mit\030\003 \001(\003H\000\210\001\001\022\026\n\tremaining\030\004 \001(\003H\001\210\001\001\022+" +
+      "\n\010reset_in\030\005 \001(\0132\031.google.protobuf.Durat" +
+      "ionB\010\n\006_limitB\014\n\n_remaining2\370\001\n\014AdminSer" +
+      "vice\022M\n\nListTokens\022\036.mintonce.v1.ListTok" +
+      "ensRequest\032\037.mintonce.v1.ListTokensRespo" +
+      "nse\022P\n\013RotateToken\022\037.mintonce.v1.RotateT" +
+      "okenRequest\032 .mintonce.v1.RotateTokenRes" +
+      "ponse\022G\n\010GetUsage\022\034.mintonce.v1.GetUsage" +
+      "Request\032\035.mintonce.v1.GetUsageResponseB^" +
+      "\n\016io.mintonce.v1P\001Z<github.com/mintonce/" +
+      "mintonce/client/go/mintoncev1;mintoncev1" +
+      "\252\002\013Mintonce.V1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -108,6 +167,48 @@ public final class Admin {
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_mintonce_v1_RotateTokenResponse_descriptor,
         new java.lang.String[] { "PreviousGeneration", "Generation", });
+    internal_static_mintonce_v1_GetUsageRequest_descriptor =
+      getDescriptor().getMessageTypes().get(5);
+    internal_static_mintonce_v1_GetUsageRequest_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_mintonce_v1_GetUsageRequest_descriptor,
+        new java.lang.String[] { "Client", "Month", });
+    internal_static_mintonce_v1_GetUsageResponse_descriptor =
+      getDescriptor().getMessageTypes().get(6);
+    internal_static_mintonce_v1_GetUsageResponse_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_mintonce_v1_GetUsageResponse_descriptor,
+        new java.lang.String[] { "Client", "Month", "Minted", "Failed", "Served", "Saved", "Needed", "Budget", "Forecast", "Cost", "Currency", "IssuerQuotas", });
+    internal_static_mintonce_v1_GetUsageResponse_MintedEntry_descriptor =
+      internal_static_mintonce_v1_GetUsageResponse_descriptor.getNestedTypes().get(0);
+    internal_static_mintonce_v1_GetUsageResponse_MintedEntry_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_mintonce_v1_GetUsageResponse_MintedEntry_descriptor,
+        new java.lang.String[] { "Key", "Value", });
+    internal_static_mintonce_v1_GetUsageResponse_FailedEntry_descriptor =
+      internal_static_mintonce_v1_GetUsageResponse_descriptor.getNestedTypes().get(1);
+    internal_static_mintonce_v1_GetUsageResponse_FailedEntry_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_mintonce_v1_GetUsageResponse_FailedEntry_descriptor,
+        new java.lang.String[] { "Key", "Value", });
+    internal_static_mintonce_v1_Budget_descriptor =
+      getDescriptor().getMessageTypes().get(7);
+    internal_static_mintonce_v1_Budget_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_mintonce_v1_Budget_descriptor,
+        new java.lang.String[] { "TokensPerMonth", "TokensPerDay", "UsedInMonth", "UsedToday", "NeededOnly", });
+    internal_static_mintonce_v1_Forecast_descriptor =
+      getDescriptor().getMessageTypes().get(8);
+    internal_static_mintonce_v1_Forecast_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_mintonce_v1_Forecast_descriptor,
+        new java.lang.String[] { "Expected", "Least", "Most", });
+    internal_static_mintonce_v1_IssuerQuota_descriptor =
+      getDescriptor().getMessageTypes().get(9);
+    internal_static_mintonce_v1_IssuerQuota_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_mintonce_v1_IssuerQuota_descriptor,
+        new java.lang.String[] { "Window", "CountsTokens", "Limit", "Remaining", "ResetIn", });
     com.google.protobuf.DurationProto.getDescriptor();
     io.mintonce.v1.Types.getDescriptor();
   }

@@ -77,6 +77,37 @@ public final class AdminServiceGrpc {
     return getRotateTokenMethod;
   }
 
+  private static volatile io.grpc.MethodDescriptor<io.mintonce.v1.GetUsageRequest,
+      io.mintonce.v1.GetUsageResponse> getGetUsageMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "GetUsage",
+      requestType = io.mintonce.v1.GetUsageRequest.class,
+      responseType = io.mintonce.v1.GetUsageResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<io.mintonce.v1.GetUsageRequest,
+      io.mintonce.v1.GetUsageResponse> getGetUsageMethod() {
+    io.grpc.MethodDescriptor<io.mintonce.v1.GetUsageRequest, io.mintonce.v1.GetUsageResponse> getGetUsageMethod;
+    if ((getGetUsageMethod = AdminServiceGrpc.getGetUsageMethod) == null) {
+      synchronized (AdminServiceGrpc.class) {
+        if ((getGetUsageMethod = AdminServiceGrpc.getGetUsageMethod) == null) {
+          AdminServiceGrpc.getGetUsageMethod = getGetUsageMethod =
+              io.grpc.MethodDescriptor.<io.mintonce.v1.GetUsageRequest, io.mintonce.v1.GetUsageResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "GetUsage"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  io.mintonce.v1.GetUsageRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  io.mintonce.v1.GetUsageResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new AdminServiceMethodDescriptorSupplier("GetUsage"))
+              .build();
+        }
+      }
+    }
+    return getGetUsageMethod;
+  }
+
   /**
    * Creates a new async stub that supports all call types for the service
    */
@@ -158,12 +189,24 @@ public final class AdminServiceGrpc {
     /**
      * <pre>
      * Mints the successor of a key's token now. The current token is served until the successor is committed.
-     * Errors: as TokenService.GetToken. Do not retry automatically: each success mints.
+     * Errors: as TokenService.GetToken, and BUDGET_USED_UP. Do not retry automatically: each success mints.
      * </pre>
      */
     default void rotateToken(io.mintonce.v1.RotateTokenRequest request,
         io.grpc.stub.StreamObserver<io.mintonce.v1.RotateTokenResponse> responseObserver) {
       io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getRotateTokenMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Returns what a client used in a month, counted for all replicas, and where that leads.
+     * Errors: INVALID_REQUEST, UNKNOWN_CLIENT, UNAUTHENTICATED, PERMISSION_DENIED, STORE_UNAVAILABLE, LIMIT_EXCEEDED,
+     * AUDIT_UNAVAILABLE, INTERNAL.
+     * </pre>
+     */
+    default void getUsage(io.mintonce.v1.GetUsageRequest request,
+        io.grpc.stub.StreamObserver<io.mintonce.v1.GetUsageResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getGetUsageMethod(), responseObserver);
     }
   }
 
@@ -216,13 +259,26 @@ public final class AdminServiceGrpc {
     /**
      * <pre>
      * Mints the successor of a key's token now. The current token is served until the successor is committed.
-     * Errors: as TokenService.GetToken. Do not retry automatically: each success mints.
+     * Errors: as TokenService.GetToken, and BUDGET_USED_UP. Do not retry automatically: each success mints.
      * </pre>
      */
     public void rotateToken(io.mintonce.v1.RotateTokenRequest request,
         io.grpc.stub.StreamObserver<io.mintonce.v1.RotateTokenResponse> responseObserver) {
       io.grpc.stub.ClientCalls.asyncUnaryCall(
           getChannel().newCall(getRotateTokenMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Returns what a client used in a month, counted for all replicas, and where that leads.
+     * Errors: INVALID_REQUEST, UNKNOWN_CLIENT, UNAUTHENTICATED, PERMISSION_DENIED, STORE_UNAVAILABLE, LIMIT_EXCEEDED,
+     * AUDIT_UNAVAILABLE, INTERNAL.
+     * </pre>
+     */
+    public void getUsage(io.mintonce.v1.GetUsageRequest request,
+        io.grpc.stub.StreamObserver<io.mintonce.v1.GetUsageResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getGetUsageMethod(), getCallOptions()), request, responseObserver);
     }
   }
 
@@ -260,12 +316,24 @@ public final class AdminServiceGrpc {
     /**
      * <pre>
      * Mints the successor of a key's token now. The current token is served until the successor is committed.
-     * Errors: as TokenService.GetToken. Do not retry automatically: each success mints.
+     * Errors: as TokenService.GetToken, and BUDGET_USED_UP. Do not retry automatically: each success mints.
      * </pre>
      */
     public io.mintonce.v1.RotateTokenResponse rotateToken(io.mintonce.v1.RotateTokenRequest request) throws io.grpc.StatusException {
       return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
           getChannel(), getRotateTokenMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Returns what a client used in a month, counted for all replicas, and where that leads.
+     * Errors: INVALID_REQUEST, UNKNOWN_CLIENT, UNAUTHENTICATED, PERMISSION_DENIED, STORE_UNAVAILABLE, LIMIT_EXCEEDED,
+     * AUDIT_UNAVAILABLE, INTERNAL.
+     * </pre>
+     */
+    public io.mintonce.v1.GetUsageResponse getUsage(io.mintonce.v1.GetUsageRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getGetUsageMethod(), getCallOptions(), request);
     }
   }
 
@@ -303,12 +371,24 @@ public final class AdminServiceGrpc {
     /**
      * <pre>
      * Mints the successor of a key's token now. The current token is served until the successor is committed.
-     * Errors: as TokenService.GetToken. Do not retry automatically: each success mints.
+     * Errors: as TokenService.GetToken, and BUDGET_USED_UP. Do not retry automatically: each success mints.
      * </pre>
      */
     public io.mintonce.v1.RotateTokenResponse rotateToken(io.mintonce.v1.RotateTokenRequest request) {
       return io.grpc.stub.ClientCalls.blockingUnaryCall(
           getChannel(), getRotateTokenMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Returns what a client used in a month, counted for all replicas, and where that leads.
+     * Errors: INVALID_REQUEST, UNKNOWN_CLIENT, UNAUTHENTICATED, PERMISSION_DENIED, STORE_UNAVAILABLE, LIMIT_EXCEEDED,
+     * AUDIT_UNAVAILABLE, INTERNAL.
+     * </pre>
+     */
+    public io.mintonce.v1.GetUsageResponse getUsage(io.mintonce.v1.GetUsageRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getGetUsageMethod(), getCallOptions(), request);
     }
   }
 
@@ -347,7 +427,7 @@ public final class AdminServiceGrpc {
     /**
      * <pre>
      * Mints the successor of a key's token now. The current token is served until the successor is committed.
-     * Errors: as TokenService.GetToken. Do not retry automatically: each success mints.
+     * Errors: as TokenService.GetToken, and BUDGET_USED_UP. Do not retry automatically: each success mints.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<io.mintonce.v1.RotateTokenResponse> rotateToken(
@@ -355,10 +435,24 @@ public final class AdminServiceGrpc {
       return io.grpc.stub.ClientCalls.futureUnaryCall(
           getChannel().newCall(getRotateTokenMethod(), getCallOptions()), request);
     }
+
+    /**
+     * <pre>
+     * Returns what a client used in a month, counted for all replicas, and where that leads.
+     * Errors: INVALID_REQUEST, UNKNOWN_CLIENT, UNAUTHENTICATED, PERMISSION_DENIED, STORE_UNAVAILABLE, LIMIT_EXCEEDED,
+     * AUDIT_UNAVAILABLE, INTERNAL.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<io.mintonce.v1.GetUsageResponse> getUsage(
+        io.mintonce.v1.GetUsageRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getGetUsageMethod(), getCallOptions()), request);
+    }
   }
 
   private static final int METHODID_LIST_TOKENS = 0;
   private static final int METHODID_ROTATE_TOKEN = 1;
+  private static final int METHODID_GET_USAGE = 2;
 
   private static final class MethodHandlers<Req, Resp> implements
       io.grpc.stub.ServerCalls.UnaryMethod<Req, Resp>,
@@ -384,6 +478,10 @@ public final class AdminServiceGrpc {
         case METHODID_ROTATE_TOKEN:
           serviceImpl.rotateToken((io.mintonce.v1.RotateTokenRequest) request,
               (io.grpc.stub.StreamObserver<io.mintonce.v1.RotateTokenResponse>) responseObserver);
+          break;
+        case METHODID_GET_USAGE:
+          serviceImpl.getUsage((io.mintonce.v1.GetUsageRequest) request,
+              (io.grpc.stub.StreamObserver<io.mintonce.v1.GetUsageResponse>) responseObserver);
           break;
         default:
           throw new AssertionError();
@@ -417,6 +515,13 @@ public final class AdminServiceGrpc {
               io.mintonce.v1.RotateTokenRequest,
               io.mintonce.v1.RotateTokenResponse>(
                 service, METHODID_ROTATE_TOKEN)))
+        .addMethod(
+          getGetUsageMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              io.mintonce.v1.GetUsageRequest,
+              io.mintonce.v1.GetUsageResponse>(
+                service, METHODID_GET_USAGE)))
         .build();
   }
 
@@ -467,6 +572,7 @@ public final class AdminServiceGrpc {
               .setSchemaDescriptor(new AdminServiceFileDescriptorSupplier())
               .addMethod(getListTokensMethod())
               .addMethod(getRotateTokenMethod())
+              .addMethod(getGetUsageMethod())
               .build();
         }
       }

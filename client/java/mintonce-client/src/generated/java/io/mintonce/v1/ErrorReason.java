@@ -144,6 +144,15 @@ public enum ErrorReason
    * <code>ERROR_REASON_AUDIT_UNAVAILABLE = 15;</code>
    */
   ERROR_REASON_AUDIT_UNAVAILABLE(15),
+  /**
+   * <pre>
+   * RESOURCE_EXHAUSTED. The client's token budget is used up, and this would mint a token that nobody needs. Tokens that
+   * callers need are still minted. Retry after the delay in RetryInfo.
+   * </pre>
+   *
+   * <code>ERROR_REASON_BUDGET_USED_UP = 16;</code>
+   */
+  ERROR_REASON_BUDGET_USED_UP(16),
   UNRECOGNIZED(-1),
   ;
 
@@ -276,6 +285,15 @@ public enum ErrorReason
    * <code>ERROR_REASON_AUDIT_UNAVAILABLE = 15;</code>
    */
   public static final int ERROR_REASON_AUDIT_UNAVAILABLE_VALUE = 15;
+  /**
+   * <pre>
+   * RESOURCE_EXHAUSTED. The client's token budget is used up, and this would mint a token that nobody needs. Tokens that
+   * callers need are still minted. Retry after the delay in RetryInfo.
+   * </pre>
+   *
+   * <code>ERROR_REASON_BUDGET_USED_UP = 16;</code>
+   */
+  public static final int ERROR_REASON_BUDGET_USED_UP_VALUE = 16;
 
 
   public final int getNumber() {
@@ -318,6 +336,7 @@ public enum ErrorReason
       case 13: return ERROR_REASON_INTERNAL;
       case 14: return ERROR_REASON_LIMIT_EXCEEDED;
       case 15: return ERROR_REASON_AUDIT_UNAVAILABLE;
+      case 16: return ERROR_REASON_BUDGET_USED_UP;
       default: return null;
     }
   }

@@ -47,7 +47,7 @@ public final class Types {
       "intonce.v1.Origin\022\020\n\010degraded\030\010 \001(\010\022\016\n\006s" +
       "copes\030\t \003(\t*V\n\006Origin\022\026\n\022ORIGIN_UNSPECIF" +
       "IED\020\000\022\021\n\rORIGIN_MEMORY\020\001\022\020\n\014ORIGIN_STORE" +
-      "\020\002\022\017\n\013ORIGIN_MINT\020\003*\244\004\n\013ErrorReason\022\034\n\030E" +
+      "\020\002\022\017\n\013ORIGIN_MINT\020\003*\305\004\n\013ErrorReason\022\034\n\030E" +
       "RROR_REASON_UNSPECIFIED\020\000\022 \n\034ERROR_REASO" +
       "N_INVALID_REQUEST\020\001\022\037\n\033ERROR_REASON_UNKN" +
       "OWN_CLIENT\020\002\022 \n\034ERROR_REASON_UNAUTHENTIC" +
@@ -61,9 +61,10 @@ public final class Types {
       "D_OUT\020\013\022\031\n\025ERROR_REASON_DRAINING\020\014\022\031\n\025ER" +
       "ROR_REASON_INTERNAL\020\r\022\037\n\033ERROR_REASON_LI" +
       "MIT_EXCEEDED\020\016\022\"\n\036ERROR_REASON_AUDIT_UNA" +
-      "VAILABLE\020\017B^\n\016io.mintonce.v1P\001Z<github.c" +
-      "om/mintonce/mintonce/client/go/mintoncev" +
-      "1;mintoncev1\252\002\013Mintonce.V1b\006proto3"
+      "VAILABLE\020\017\022\037\n\033ERROR_REASON_BUDGET_USED_U" +
+      "P\020\020B^\n\016io.mintonce.v1P\001Z<github.com/mint" +
+      "once/mintonce/client/go/mintoncev1;minto" +
+      "ncev1\252\002\013Mintonce.V1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,

@@ -16,7 +16,8 @@ EVERY: Final = 10.0
 class FleetWatch:
     """Reads which replicas run, after somebody wanted to know: the page itself never waits for the store."""
 
-    def __init__(self, read: Callable[[], Awaitable[Sequence[ReplicaInfo]]], own_id: str) -> None:
+    def __init__(self, read: Callable[[], Awaitable[Sequence[ReplicaInfo]]], own_id: str, every: float = EVERY) -> None:
+        self._every = every
         self._read = read
         self._own_id = own_id
         self._known: Sequence[ReplicaInfo] = ()
@@ -31,7 +32,7 @@ class FleetWatch:
                 self._known = await self._read()
             except StoreUnavailable:
                 pass  # what was known stays; the page says that the store is away
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(self._every)
 
     def rows(self) -> tuple[FleetRow, ...]:
         """As they were read last."""

@@ -248,7 +248,7 @@ def _text_of(event: events.Event) -> str:
         case events.CommitRefused():
             return str(event.refusal)
         case events.BudgetReached():
-            return f"{event.percent}% of the {event.window}: {event.used:,} of {event.limit:,}"
+            return f"{event.percent}% of the {event.window}: {event.used:,} of {event.budget:,}"
         case events.Rejected():
             what = "the current token" if event.was_current else "a token that was not current"
             return f"{what}, by {event.caller}" if event.caller else what

@@ -75,7 +75,8 @@ class Scene:
         return found
 
     async def picture(self, browser: Browser, name: str) -> None:
-        """For the documents."""
+        """For the documents: the top of the page."""
+        await browser.evaluate("scrollTo(0, 0)")
         await browser.resize(1040, 1180)
         await browser.screenshot(self.pictures / f"status-{name}.png")
         await browser.resize(WIDE)

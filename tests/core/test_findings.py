@@ -109,8 +109,8 @@ def test_a_budget_is_a_notice_at_eighty_percent_and_trouble_when_it_is_used_up()
         BudgetRow("c", "month", 1000, 1000),
     )
     assert [(each.level, each.text) for each in found(budget=budget)] == [
-        (Level.TROUBLE, "“c” has used 100% of its budget of 1,000 tokens this month."),
-        (Level.NOTICE, "“b” has used 80% of its budget of 1,000 tokens this month."),
+        (Level.TROUBLE, "“c” has used 100% of its budget of this month: 1,000 of 1,000 tokens."),
+        (Level.NOTICE, "“b” has used 80% of its budget of this month: 800 of 1,000 tokens."),
     ]
 
 

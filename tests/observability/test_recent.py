@@ -1,7 +1,16 @@
 """What a replica remembers of what happened: enough for a page, and never more than that."""
 
 from mintonce_server.core.errors import IssuerUnavailable, Reason
-from mintonce_server.core.events import Cause, Committed, Event, Minted, MintFailed, Rejected, StoreFailed
+from mintonce_server.core.events import (
+    BudgetReached,
+    Cause,
+    Committed,
+    Event,
+    Minted,
+    MintFailed,
+    Rejected,
+    StoreFailed,
+)
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Wake, WakeKind
 from mintonce_server.core.status import Level
@@ -189,6 +198,14 @@ def test_the_lag_of_wakes_is_that_of_the_own_ones() -> None:
     seen = store.view("")
     assert (seen.wake_lag.count, seen.wake_ago) == (1, 2.0)
     assert abs((seen.wake_lag.p50 or 0.0) - 0.004) < 1e-9
+
+
+def test_a_budget_that_is_reached_is_an_event_in_numbers() -> None:
+    """With the client, whose administrators may see it."""
+    seen = recent(ManualClock())
+    seen(BudgetReached("", "billing", "month", 80, 8000, 10_000))
+    (event,) = seen.last_events()
+    assert (event.kind, event.client, event.text) == ("budget reached", "billing", "80% of the month: 8,000 of 10,000")
 
 
 def test_an_event_that_is_unknown_is_ignored() -> None:

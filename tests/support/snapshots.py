@@ -81,12 +81,13 @@ def busy(keys: int = 9, *, well: bool = False) -> StatusSnapshot:
         mints=_mints(well=well),
         keys=_keys(keys, well=well),
         fleet=(
-            FleetRow("mintonce-7d9f-x2k", "0.2.0", 0.4, is_this=True),
-            FleetRow("mintonce-7d9f-p8m", "0.2.0", 2.1),
+            FleetRow("0a1b2c3d4e5f6071", "10.0.4.17:50051", "0.2.0", AS_OF - 3 * DAY, is_this=True),
+            FleetRow("8192a3b4c5d6e7f8", "10.0.5.3:50051", "0.2.0", AS_OF - 2 * DAY),
         ),
         budget=(
             BudgetRow("billing", "month", 31_022, 50_000, 49_100),
             BudgetRow("reports", "month", 310, 1000, 372),
+            BudgetRow("reports", "client per_hour", 6, 20, is_quota=True),
         ),
         callers=(CallerRow(CART, 12, 41.0, "PERMISSION_DENIED", "get"), CallerRow("", 3, 600.0, "UNAUTHENTICATED", "")),
         events=_events(),

@@ -36,7 +36,7 @@ def test_texts_from_outside_are_texts() -> None:
         events=(replace(made.events[0], text=HOSTILE, remedy=HOSTILE, client=HOSTILE),),
         findings=(replace(made.findings[0], text=HOSTILE, remedy=HOSTILE),),
         files=(replace(made.files[0], name=HOSTILE, refused=HOSTILE),),
-        fleet=(replace(made.fleet[0], name=HOSTILE),),
+        fleet=(replace(made.fleet[0], address=HOSTILE, version=HOSTILE),),
         budget=(replace(made.budget[0], name=HOSTILE),),
         replica=replace(made.replica, name=HOSTILE, version=HOSTILE),
     )

@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, closing
 
 from mintonce_server.api.authorize import Guards
 from mintonce_server.api.server import Server
-from mintonce_server.app.http import http_guard, http_listening
 from mintonce_server.app.issuers import clients_of
 from mintonce_server.app.options import broker_options, quota_options, server_options
 from mintonce_server.app.reloading import reloader_of
@@ -35,7 +34,6 @@ from mintonce_server.store.check import check_store
 from mintonce_server.store.keyring import FIXED_KEYRING
 from mintonce_server.store.redis import RedisStore, Resealed
 from mintonce_server.store.survey import StoreReport
-from mintonce_server.web.status import StatusPages
 
 
 async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[str], None]) -> None:
@@ -62,14 +60,12 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         quotas, record = Quotas(quota_options(settings), clock), repeats.write if audit.is_on else None
         guards = Guards(files.identify, files.policy, quotas, record, files.identities, telemetry.recent.denied)
         server = Server(broker, clock, server_options(settings, files), guards, telemetry.calls, usage)
-        address = server.bind()
-        usage.listens_at(address)
+        usage.listens_at(address := server.bind())
         reloader = reloader_of(files, audit, clock, faults, telemetry.reloaded)
-        source = StatusSource(settings, broker, telemetry, files.values, clock)
-        pages = StatusPages(source.take, http_guard(settings, files), clock, record).routes()
-        http = await parts.enter_async_context(http_listening(settings, files, telemetry.metrics, clock, pages))
-        endless = broker.endless() | files.endless | server.endless() | store_access.endless(store)
-        endless |= {**telemetry.follow(broker, files, reloader, usage), **source.endless()}
+        source = StatusSource(settings, broker, telemetry, usage, store, files, clock)
+        http = await parts.enter_async_context(source.listening(record))
+        endless = broker.endless() | files.endless | server.endless() | store_access.endless(store) | source.endless()
+        endless |= telemetry.follow(broker, files, reloader, usage)
         endless |= {"reloading": reloader.run, "audit counts": repeats.run, "usage": usage.run}
         async with Supervisor(clock, faults, random.Random()).running(endless):  # noqa: S311 - spreads restarts
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.check_now)

@@ -1,10 +1,13 @@
 """Where the status page's values come from: the broker, what happened lately, and the files."""
 
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from mintonce_server.api.tls import TlsMaterial
+from mintonce_server.app.fleet import FleetWatch, budget_rows
+from mintonce_server.app.http import http_guard, http_listening
 from mintonce_server.app.telemetry import Telemetry
 from mintonce_server.common.clock import Clock
 from mintonce_server.config import Settings
@@ -19,9 +22,14 @@ from mintonce_server.core.status import (
     StatusSnapshot,
 )
 from mintonce_server.core.supervise import Start
+from mintonce_server.core.usage import UsageCounter
 from mintonce_server.issuer.certificate import ClientCertificate
+from mintonce_server.observability.audit import CallRecord
 from mintonce_server.observability.vitals import Vitals, memory_bytes
+from mintonce_server.reload.access import AccessFiles
 from mintonce_server.reload.files import FileValue
+from mintonce_server.store.redis import RedisStore
+from mintonce_server.web.status import StatusPages
 
 
 class StatusSource:
@@ -32,7 +40,9 @@ class StatusSource:
         settings: Settings,
         broker: Broker,
         telemetry: Telemetry,
-        files: Iterable[FileValue[object]],
+        usage: UsageCounter,
+        store: RedisStore,
+        files: AccessFiles,
         clock: Clock,
     ) -> None:
         self._settings = settings
@@ -40,7 +50,10 @@ class StatusSource:
         self._recent = telemetry.recent
         self._store = telemetry.store
         self._meter = telemetry.calls
+        self._metrics = telemetry.metrics
         self._vitals = Vitals(telemetry.metrics, clock)
+        self._usage = usage
+        self._fleet = FleetWatch(store.usage.replicas, usage.replica.id)
         self._files = files
         self._clock = clock
         self._name = socket.gethostname()
@@ -48,7 +61,14 @@ class StatusSource:
 
     def endless(self) -> dict[str, Start]:
         """Tasks to run, by name."""
-        return {"vitals": self._vitals.run} if self._settings.http.listen else {}
+        return {"vitals": self._vitals.run, "fleet": self._fleet.run} if self._settings.http.listen else {}
+
+    @asynccontextmanager
+    async def listening(self, audit: Callable[[CallRecord], None] | None) -> AsyncGenerator[dict[str, str]]:
+        """Serve the page with the metrics, see `http_listening`. `audit`: writes a record."""
+        pages = StatusPages(self.take, http_guard(self._settings, self._files), self._clock, audit).routes()
+        async with http_listening(self._settings, self._files, self._metrics, self._clock, pages) as addresses:
+            yield addresses
 
     async def take(self, wanted: KeyFilter, may_see: MaySee) -> StatusSnapshot:
         """As things stand now. The findings are left to the reader of it."""
@@ -61,9 +81,11 @@ class StatusSource:
             clients=tuple(self._clients(survey.clients)),
             mints=self._recent.mints(),
             keys=survey.keys,
+            fleet=self._fleet.rows(),
+            budget=tuple(budget_rows(self._usage.snapshot())),
             callers=self._recent.denied_callers(),
             events=self._recent.last_events(),
-            files=tuple(self._file(value) for value in self._files),
+            files=tuple(self._file(value) for value in self._files.values),
         )
 
     def _replica(self) -> ReplicaView:

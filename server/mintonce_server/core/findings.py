@@ -142,5 +142,6 @@ def _of_budget(rows: Iterable[BudgetRow]) -> Iterator[Finding]:
         share = row.used / row.budget
         if share >= NEARLY:
             level = Level.TROUBLE if share >= 1.0 else Level.NOTICE
-            text = f"“{row.name}” has used {share:.0%} of its budget of {row.budget:,} tokens this {row.period}."
+            what = f"quota “{row.period}” at its issuer" if row.is_quota else f"budget of this {row.period}"
+            text = f"“{row.name}” has used {share:.0%} of its {what}: {row.used:,} of {row.budget:,} tokens."
             yield Finding(level, text, "See which keys mint most, and why.")

@@ -224,23 +224,33 @@ class ReplicaView:
 
 @dataclass(frozen=True, slots=True)
 class FleetRow:
-    """Another replica, by its heartbeat in the store."""
+    """A replica that runs, by its heartbeat in the store. `started`: seconds since 1970, by its own clock."""
 
-    name: str
+    id: str
+    address: str = ""
     version: str = ""
-    seen_ago: float | None = None
+    started: float | None = None
     is_this: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetRow:
-    """Mints of the whole fleet against what the issuer allows. `budget`: None for none."""
+    """Tokens that a client used, and may use.
+
+    Attributes:
+        period: month or day for a budget of our settings; the issuer's own word for a quota that it tells.
+        used: by the whole fleet.
+        budget: None for none.
+        forecast: by the end of the period.
+        is_quota: the issuer says so, and refuses more.
+    """
 
     name: str
     period: str
     used: int
     budget: int | None = None
     forecast: int | None = None
+    is_quota: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ _LEVELS: Final[Mapping[type[events.Event], Level]] = {
     events.Reissued: Level.NOTICE,
     events.BarrierRaised: Level.NOTICE,
     events.Rejected: Level.NOTICE,
+    events.BudgetReached: Level.NOTICE,
 }
 _KINDS: Final[Mapping[type[events.Event], str]] = {
     events.Minted: "minted",
@@ -51,6 +52,7 @@ _KINDS: Final[Mapping[type[events.Event], str]] = {
     events.Repeated: "issuer repeated token",
     events.Reissued: "issuer reissued token",
     events.StoreFailed: "store failed",
+    events.BudgetReached: "budget reached",
 }
 """Those that are shown. The others are routine."""
 
@@ -245,6 +247,8 @@ def _text_of(event: events.Event) -> str:
             return event.detail
         case events.CommitRefused():
             return str(event.refusal)
+        case events.BudgetReached():
+            return f"{event.percent}% of the {event.window}: {event.used:,} of {event.budget:,}"
         case events.Rejected():
             what = "the current token" if event.was_current else "a token that was not current"
             return f"{what}, by {event.caller}" if event.caller else what

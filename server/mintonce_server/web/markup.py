@@ -67,6 +67,11 @@ def clock(unix: float) -> str:
     return _datetime(unix).strftime("%H:%M:%S")
 
 
+def date(unix: float) -> str:
+    """26 Nov 14:03."""
+    return f"{_datetime(unix):%d %b %H:%M}"
+
+
 def _datetime(unix: float) -> datetime:
     try:
         return datetime.fromtimestamp(unix, UTC)

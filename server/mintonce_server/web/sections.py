@@ -25,7 +25,20 @@ from mintonce_server.core.status import (
     StoreView,
 )
 from mintonce_server.web import pictures
-from mintonce_server.web.markup import UNKNOWN, Table, ago, ahead, marked, number, plural, sign, state, took
+from mintonce_server.web.markup import (
+    UNKNOWN,
+    Table,
+    ago,
+    ahead,
+    date,
+    marked,
+    moment,
+    number,
+    plural,
+    sign,
+    state,
+    took,
+)
 
 SHOWN: Final = 12
 """Characters of a key's hash: enough to find it in the log."""
@@ -220,7 +233,7 @@ def budget(snapshot: StatusSnapshot) -> str:
         used = f"{pictures.share(part, f'{part:.0%} used')}{part:.0%}" if row.budget else UNKNOWN
         return (
             escape(row.name),
-            escape(row.period),
+            f"{escape(row.period)}{'<small>by the issuer</small>' if row.is_quota else ''}",
             f"{row.used:,}",
             number(row.budget),
             used,
@@ -232,14 +245,17 @@ def budget(snapshot: StatusSnapshot) -> str:
 
 
 def fleet(snapshot: StatusSnapshot) -> str:
-    """All replicas that the store knows."""
+    """All replicas that the store knows. Nothing before it was asked."""
+    if not snapshot.fleet:
+        return ""
 
     def cells(row: FleetRow) -> Sequence[str]:
-        this = " <small>this one</small>" if row.is_this else ""
-        return f"{escape(row.name)}{this}", escape(row.version), ago(snapshot.as_of, row.seen_ago)
+        this = "<small>this one</small>" if row.is_this else ""
+        started = UNKNOWN if row.started is None else moment(row.started, 0.0, date(row.started))
+        return f"{escape(row.address or row.id)}{this}", escape(row.version), started
 
-    columns = (("Replica", ""), ("Version", ""), ("Last seen", "n"))
-    return Table("Replicas", columns, cells, note="by the store").draw(snapshot.fleet) if snapshot.fleet else ""
+    columns = (("Replica", "wrap"), ("Version", "wrap"), ("Started", "n"))
+    return Table("Replicas", columns, cells, note="that run, by the store").draw(snapshot.fleet)
 
 
 def keys(snapshot: StatusSnapshot, wanted: KeyFilter) -> str:

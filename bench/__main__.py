@@ -9,9 +9,10 @@ from typing import Final
 from bench.clients import ClientsEffort, clients_report, measure_clients
 from bench.hot import HotEffort, hot_report, measure_hot
 from bench.keys import KeysEffort, keys_report, measure_keys
+from bench.meter import MeterEffort, measure_meter, meter_report
 from bench.singles import SinglesEffort, measure_singles, singles_report
 
-USUAL: Final = ("hot", "singles", "keys")
+USUAL: Final = ("meter", "hot", "singles", "keys")
 PARTS: Final = (*USUAL, "clients")
 """The clients only when they are named: they are built first, each with the toolchain of its language."""
 
@@ -24,6 +25,7 @@ class Effort:
     singles: SinglesEffort
     keys: KeysEffort
     clients: ClientsEffort
+    meter: MeterEffort
 
 
 FULL: Final = Effort(
@@ -33,17 +35,21 @@ FULL: Final = Effort(
     # A key that was asked for is checked once more a minute later: the idle phase starts after that.
     KeysEffort(keys=5000, settle=62.0, idle=12.0, refreshed=200, lifetime=20.0),
     ClientsEffort(reads=100_000, rotations=100, everyone_reads=True),
+    MeterEffort(rounds=10, calls=50_000),
 )
 QUICK: Final = Effort(
     HotEffort(rounds=2, loaded_calls=60, single_calls=20),
     SinglesEffort(rounds=2, calls=5, reads=1000),
     KeysEffort(keys=200, settle=0.5, idle=1.0, refreshed=20, lifetime=4.0),
     ClientsEffort(reads=1000, rotations=3, everyone_reads=False),
+    MeterEffort(rounds=2, calls=1000),
 )
 
 
 async def run(effort: Effort, parts: Sequence[str]) -> None:
     """Prints each part when it is done."""
+    if "meter" in parts:
+        print(meter_report(measure_meter(effort.meter)) + "\n", flush=True)
     if "hot" in parts:
         print(hot_report(await measure_hot(effort.hot)), flush=True)
     if "singles" in parts:

@@ -33,6 +33,7 @@ var classOfReason = map[string]error{
 	reasonDraining:       ErrUnavailable,
 	"LIMIT_EXCEEDED":     ErrUnavailable,
 	"AUDIT_UNAVAILABLE":  ErrUnavailable,
+	"BUDGET_USED_UP":     ErrUnavailable,
 
 	reasonInternal: nil,
 }

@@ -42,6 +42,7 @@ BY_REASON = {
     "INTERNAL": ("INTERNAL", "Other"),
     "LIMIT_EXCEEDED": ("RESOURCE_EXHAUSTED", "Unavailable"),
     "AUDIT_UNAVAILABLE": ("UNAVAILABLE", "Unavailable"),
+    "BUDGET_USED_UP": ("RESOURCE_EXHAUSTED", "Unavailable"),
 }
 UNSAID_CLASSES = {**BY_CODE, "UNAVAILABLE": "Unreachable", "ABORTED": "Other"}
 """Without a reason: UNAVAILABLE is gRPC's own, and what is not in the contract is of the base class."""

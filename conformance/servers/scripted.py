@@ -262,6 +262,10 @@ class Scripted(tokens_pb2_grpc.TokenServiceServicer, admin_pb2_grpc.AdminService
         before = self.published[-1].generation
         return admin_pb2.RotateTokenResponse(previous_generation=before, generation=self.publish().generation)
 
+    def GetUsage(self, request: admin_pb2.GetUsageRequest, context: grpc.ServicerContext) -> Any:
+        self._arrived("GetUsage", request, context)
+        return admin_pb2.GetUsageResponse(client=request.client)
+
     def _arrived(self, method: str, request: Message, context: grpc.ServicerContext) -> None:
         # The stubs take each value for bytes, where gRPC gives a list of them.
         names = cast("dict[str, list[bytes]]", context.auth_context()).get("x509_common_name", [b""])

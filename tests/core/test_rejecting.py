@@ -249,3 +249,15 @@ async def test_a_message_about_an_older_rejection_causes_no_question() -> None:
     assert named(served.token) == named(new)
     await bench.broker._reconciler._ask()
     assert bench.store.calls["generations"] == asked
+
+
+async def test_the_cause_of_a_mint_is_a_rejection_at_whatever_replica_that_was() -> None:
+    """The one that mints held the token, and hears of the rejection only now."""
+    bench = Workbench()
+    other = bench.replica()
+    token = (await bench.get()).token
+    await other.get()
+    assert await bench.broker.reject(KEY, token.generation)
+    other.broker._reconciler.notice(Wake(WakeKind.REJECT, token.key_hash, token.generation))
+    await other.get()
+    assert [event.cause for event in other.events(events.Minted)] == [events.Cause.REJECTED]

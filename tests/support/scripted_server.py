@@ -194,6 +194,10 @@ class ScriptedServer(tokens_pb2_grpc.TokenServiceServicer, admin_pb2_grpc.AdminS
         before = self._generation
         return admin_pb2.RotateTokenResponse(previous_generation=before, generation=self.publish())
 
+    def GetUsage(self, request: admin_pb2.GetUsageRequest, context: grpc.ServicerContext) -> admin_pb2.GetUsageResponse:
+        self._called("GetUsage", request, context)
+        return admin_pb2.GetUsageResponse(client=request.client)
+
     def _called(self, method: str, request: Message, context: grpc.ServicerContext) -> None:
         with self._changed:
             self.calls[method] += 1

@@ -21,6 +21,7 @@ const BY_REASON = new Map<string, Kind>([
     "DRAINING",
     "LIMIT_EXCEEDED",
     "AUDIT_UNAVAILABLE",
+    "BUDGET_USED_UP",
   ].map((reason): [string, Kind] => [reason, Unavailable]),
   ["INTERNAL", MintonceError],
 ]);

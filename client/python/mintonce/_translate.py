@@ -22,6 +22,7 @@ _PASSING: Final = frozenset(
         "DRAINING",
         "LIMIT_EXCEEDED",
         "AUDIT_UNAVAILABLE",
+        "BUDGET_USED_UP",
         "ROTATION_TOO_SOON",
     }
 )

@@ -66,7 +66,7 @@ fn with_reason(status: &Status, details: &Details) -> Error {
             | "ISSUER_REFUSED" => Kind::Refused,
             "ISSUER_THROTTLED" | "ISSUER_UNAVAILABLE" | "ISSUER_MALFORMED" | "STORE_UNAVAILABLE"
             | "WAIT_TIMED_OUT" | "DRAINING" | "LIMIT_EXCEEDED" | "AUDIT_UNAVAILABLE"
-            | "ROTATION_TOO_SOON" => Kind::Unavailable,
+            | "ROTATION_TOO_SOON" | "BUDGET_USED_UP" => Kind::Unavailable,
             "INTERNAL" => Kind::Other,
             // New reasons may come: the code says what they mean.
             _ => kind_of_code(status.code()),

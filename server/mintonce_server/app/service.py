@@ -65,7 +65,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         reloader = reloader_of(files, audit, clock, faults, telemetry.reloaded)
         http = await parts.enter_async_context(http_listening(settings, files, telemetry.metrics, clock, {}))
         endless = broker.endless() | files.endless | server.endless() | store_access.endless(store)
-        endless |= telemetry.follow(broker, files, reloader)
+        endless |= telemetry.follow(broker, files, reloader, usage)
         endless |= {"reloading": reloader.run, "audit counts": repeats.run, "usage": usage.run}
         async with Supervisor(clock, faults, random.Random()).running(endless):  # noqa: S311 - spreads restarts
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.check_now)

@@ -9,6 +9,7 @@ from mintonce_server.common.clock import Clock
 from mintonce_server.config import Settings
 from mintonce_server.core.broker import Broker
 from mintonce_server.core.supervise import Start
+from mintonce_server.core.usage import UsageCounter
 from mintonce_server.issuer.certificate import ClientCertificate
 from mintonce_server.observability.call_meter import PrometheusCallMeter
 from mintonce_server.observability.event_meter import EventMeter
@@ -16,6 +17,7 @@ from mintonce_server.observability.gauges import LoopLag, TallyGauges
 from mintonce_server.observability.http_meter import HttpMeter
 from mintonce_server.observability.metrics import Metrics
 from mintonce_server.observability.store_meter import PrometheusStoreMeter
+from mintonce_server.observability.usage_gauges import UsageGauges
 from mintonce_server.reload.access import AccessFiles
 from mintonce_server.reload.files import Reloader
 
@@ -53,11 +55,14 @@ class Telemetry:
         if outcome == "loaded":
             self.metrics.process.reload_time.labels(what).set(self._clock.unix())
 
-    def follow(self, broker: Broker, files: AccessFiles, reloader: Reloader) -> Mapping[str, Start]:
+    def follow(
+        self, broker: Broker, files: AccessFiles, reloader: Reloader, usage: UsageCounter
+    ) -> Mapping[str, Start]:
         """Read gauges from these parts. The endless tasks that it takes, by name; none if nobody can ask."""
         self.metrics.before_scrape.append(lambda: self._read(broker, files, reloader))
         if self._settings.http.listen is None:
             return {}
+        UsageGauges(self.metrics, usage.snapshot)
         tally = TallyGauges(self.metrics, broker.tally, self._clock)
         return {"tally": tally.run, "loop lag": LoopLag(self.metrics).run}
 

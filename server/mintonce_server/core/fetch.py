@@ -88,7 +88,7 @@ class Fetcher:
         while obtained is None:
             asked_at = self._clock.monotonic()
             try:
-                obtained = await self._from_store(entry, min_ttl, newer_than, cause or _cause(entry))
+                obtained = await self._from_store(entry, min_ttl, newer_than, cause)
             except StoreUnavailable as outage:
                 self._cache.store_failed([entry], asked_at, outage)
                 if entry.live(self._clock.monotonic()):
@@ -99,7 +99,7 @@ class Fetcher:
             return replace(obtained, token=entry.token)
         return obtained
 
-    async def _from_store(self, entry: Entry, min_ttl: float, newer_than: int, cause: Cause) -> Obtained:
+    async def _from_store(self, entry: Entry, min_ttl: float, newer_than: int, cause: Cause | None) -> Obtained:
         doubts = entry.doubts
         obtained = await self._ask(entry, min_ttl, newer_than, cause)
         for _ in range(ASKED_AT_MOST - 1):
@@ -110,7 +110,7 @@ class Fetcher:
             obtained = await self._ask(entry, min_ttl, newer_than, cause)
         return obtained
 
-    async def _ask(self, entry: Entry, min_ttl: float, newer_than: int, cause: Cause) -> Obtained:
+    async def _ask(self, entry: Entry, min_ttl: float, newer_than: int, cause: Cause | None) -> Obtained:
         now = self._clock.monotonic()
         held = entry.live(now)
         if (held and not self._cache.is_confirmed(entry, now)) or (held is None and entry.rejected_through):
@@ -122,7 +122,8 @@ class Fetcher:
                 return Obtained(token, Origin.MEMORY, entry.confirmed_at)
         # Rejected here is rejected, and over is over, even if the store lost the rejection or its clock was set back.
         newer_than = max(newer_than, entry.rejected_through, entry.over(now))
-        return await self._minter.obtain(entry, newer_than, min_ttl, cause)
+        # The cause is known only now: the token may have been rejected at another replica.
+        return await self._minter.obtain(entry, newer_than, min_ttl, cause or _cause(entry))
 
 
 def _cause(entry: Entry) -> Cause:

@@ -15,7 +15,7 @@ class ClientCertificate:
 
     chain_pem: bytes = field(repr=False)
     key_pem: Secret = field(repr=False)
-    not_after: float = 0.0
+    not_after: float = field(default=0.0, repr=False)
     """When the certificate ends, in seconds since 1970."""
 
     def load_into(self, context: ssl.SSLContext) -> None:

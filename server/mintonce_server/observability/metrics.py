@@ -6,7 +6,7 @@ Nothing that a caller sends becomes a label.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -31,19 +31,32 @@ MAX_CLIENTS: Final = 200
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody asks for
 
 
+class Described(NamedTuple):
+    """One metric, for people."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    text: str
+
+
 class _Family:
     """Makes metrics in one registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
+        self.described: list[Described] = []
 
     def counter(self, name: str, text: str, *labels: str) -> Counter:
+        self.described.append(Described(name, "counter", labels, text))
         return Counter(name, text, labels, registry=self._registry)
 
     def gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        self.described.append(Described(name, "gauge", labels, text))
         return Gauge(name, text, labels, registry=self._registry)
 
     def histogram(self, name: str, text: str, buckets: Sequence[float], *labels: str) -> Histogram:
+        self.described.append(Described(name, "histogram", labels, text))
         return Histogram(name, text, labels, buckets=buckets, registry=self._registry)
 
 
@@ -98,7 +111,7 @@ class TokenMetrics:
         )
         self.refreshes_due = make.gauge("mintonce_refreshes_due", "Keys that are due and wait for their turn.")
         self.refreshes_running = make.gauge(
-            "mintonce_refreshes_running", "Keys that are being refreshed, of at most 16."
+            "mintonce_refreshes_running", "Keys that are being refreshed, of at most 128."
         )
         self.revalidation_age = make.gauge(
             "mintonce_revalidation_oldest_age_seconds",
@@ -204,6 +217,11 @@ class BudgetMetrics:
         self.limit = make.gauge("mintonce_budget_limit_tokens", "Tokens that the client may cost a month.", "client")
         self.used = make.gauge("mintonce_budget_used_tokens", "Tokens that the fleet minted this month.", "client")
         self.forecast = make.gauge("mintonce_budget_forecast_tokens", "Expected tokens of this month.", "client")
+        self.saved = make.gauge(
+            "mintonce_saved_tokens",
+            "Tokens that the fleet served this month without a request to the issuer.",
+            "client",
+        )
         self.quota_limit = make.gauge(
             "mintonce_issuer_quota_limit_tokens", "As the issuer says it.", "issuer", "client", "window"
         )
@@ -223,6 +241,7 @@ class Metrics:
     """All of them, in a registry of their own.
 
     Attributes:
+        described: all but those of the process and of Python, for people.
         before_scrape: called on the event loop before each scrape, to set gauges that are cheaper to read than to keep.
     """
 
@@ -232,6 +251,7 @@ class Metrics:
         self.before_scrape: list[Callable[[], None]] = []
         self._clients = frozenset(clients)
         make = _Family(registry)
+        self.described = make.described
         self.calls = CallMetrics(make)
         self.tokens = TokenMetrics(make)
         self.mints = MintMetrics(make)

@@ -2,13 +2,14 @@
 
 import asyncio
 import ipaddress
+import logging
 import os
 import ssl
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from aiohttp import http_parser, web, web_protocol
+from aiohttp import HttpVersion10, http_parser, web, web_protocol
 
 from mintonce_server.common.clock import Clock
 from mintonce_server.common.network import is_loopback
@@ -39,10 +40,26 @@ SAFE: Final = {
 }
 """Headers of each answer, unless a handler sets its own."""
 
+_SILENT: Final = logging.Logger("mintonce.http", logging.CRITICAL + 1)  # noqa: LOG001 - one that nobody can configure
+"""For aiohttp, which logs what peers sent. What happens in handlers is logged here."""
+
 _CHALLENGES: Final = 'Bearer, Basic realm="mintonce", charset="UTF-8"'
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 """Answers a request. May raise MintonceError: Unauthenticated becomes 401, PermissionDenied 403, any other one 503."""
+
+
+class _Connection(web_protocol.RequestHandler):
+    """One connection. A request that cannot be read is neither logged nor repeated: it may hold a secret."""
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer is on its way already")
+        answer = _safe(_text(status, "The request cannot be read." if status < 500 else "Internal error."))
+        answer.force_close()
+        return answer
 
 
 class WebListener:
@@ -78,15 +95,7 @@ class WebListener:
     async def start(self) -> str:
         """Answer requests. Returns the URL, as people open it. Raises OSError when the address is taken."""
         loop = asyncio.get_running_loop()
-        self._web = web.Server(
-            self._answer,
-            access_log=None,
-            keepalive_timeout=IDLE_SECONDS,
-            max_line_size=MAX_LINE,
-            max_field_size=MAX_LINE,
-            max_headers=MAX_HEADERS,
-            lingering_time=1.0,
-        )
+        self._web = web.Server(self._answer)
         if self._listen.startswith("unix:"):
             path = self._listen.removeprefix("unix:")
             before = os.umask(0o177)  # this user only until the mode is right
@@ -111,7 +120,17 @@ class WebListener:
 
     def _protocol(self) -> web_protocol.RequestHandler:
         assert self._web is not None  # noqa: S101 - for type checkers
-        connection = self._web()
+        connection = _Connection(
+            self._web,
+            loop=asyncio.get_running_loop(),
+            logger=_SILENT,
+            access_log=_SILENT,
+            keepalive_timeout=IDLE_SECONDS,
+            max_line_size=MAX_LINE,
+            max_field_size=MAX_LINE,
+            max_headers=MAX_HEADERS,
+            lingering_time=1.0,
+        )
         for gone in [one for one in self._idle if one.transport is None]:
             del self._idle[gone]
         if len(self._web.connections) >= MAX_CONNECTIONS:
@@ -129,11 +148,11 @@ class WebListener:
             answer = self._failed(error)
         finally:
             self._idle[request.protocol] = None
-        for name, text in SAFE.items():
-            answer.headers.setdefault(name, text)
-        return answer
+        return _safe(answer)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.version < HttpVersion10:
+            return _text(505, "Use HTTP/1.1.", {"Connection": "close"})
         if not self._is_for_us(request.headers.get("Host", "")):
             return _text(421, "This server has another name. Use a name of its certificate, or its IP address.")
         handler = self._routes.get(request.path)
@@ -164,6 +183,12 @@ class WebListener:
                 if (left_out := self._quiet.more(type(error).__name__)) is not None:
                     get_logger(__name__).error("internal_error", where="http", exc_info=error, left_out=left_out)
                 return _text(500, "Internal error. Look into the server's log.")
+
+
+def _safe(answer: web.StreamResponse) -> web.StreamResponse:
+    for name, text in SAFE.items():
+        answer.headers.setdefault(name, text)
+    return answer
 
 
 def _text(status: int, text: str, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -40,7 +40,8 @@ final class Translator {
           "WAIT_TIMED_OUT",
           "DRAINING",
           "LIMIT_EXCEEDED",
-          "AUDIT_UNAVAILABLE");
+          "AUDIT_UNAVAILABLE",
+          "BUDGET_USED_UP");
   private static final Set<Status.Code> REFUSAL_CODES =
       EnumSet.of(
           Status.Code.INVALID_ARGUMENT,

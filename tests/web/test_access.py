@@ -1,0 +1,126 @@
+"""Who sees what at the HTTP port of a real replica."""
+
+import asyncio
+import base64
+import json
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from mintonce_dev.valkey import EmbeddedValkey
+from mintonce_server.auth.api_keys import new_api_key
+from support.certificates import Authority, Issued
+from support.gatehouse import api_key_line
+from support.replicas import Replica, replica
+from support.surroundings import issuer_with_log, smallest_settings
+
+POLICY = """
+[[rules]]
+name = "operators"
+callers = ["key:operator", "spiffe://prod.example.com/ns/ops/sa/operator"]
+clients = ["default"]
+audiences = ["*"]
+may = ["admin"]
+
+[[rules]]
+name = "all"
+callers = ["*"]
+clients = ["default"]
+audiences = ["*"]
+"""
+
+
+class Door:
+    """A replica whose HTTP port asks who calls, and those who knock."""
+
+    def __init__(self, server: Replica, authority: Authority, keys: Mapping[str, str]) -> None:
+        self.authority = authority
+        self.url = str(server.events("serving")[0]["http"])
+        self.keys = keys
+
+    async def status(self, path: str, shown: Issued | None = None, authorization: str = "") -> int:
+        return await asyncio.to_thread(self._status, path, shown, authorization)
+
+    def _status(self, path: str, shown: Issued | None, authorization: str) -> int:
+        context = ssl.create_default_context(cafile=self.authority.ca)
+        if shown is not None:
+            context.load_cert_chain(shown.certificate, shown.key)
+        url = self.url.replace("0.0.0.0", "127.0.0.1") + path
+        request = urllib.request.Request(url, headers={"Authorization": authorization} if authorization else {})
+        try:
+            with urllib.request.urlopen(request, context=context, timeout=10.0) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                return int(error.code)
+
+    def basic(self, name: str) -> str:
+        return "Basic " + base64.b64encode(f"anybody:{self.keys[name]}".encode()).decode()
+
+
+@pytest_asyncio.fixture
+async def door(tmp_path: Path) -> AsyncIterator[Door]:
+    """Beyond loopback, with TLS, certificates and API keys."""
+    authority = Authority(tmp_path)
+    server = authority.server()
+    keys = {name: new_api_key(name)[0].reveal() for name in ("operator", "billing")}
+    for name, text in (
+        ("policy.toml", POLICY),
+        ("keys.toml", "[keys]\n" + "\n".join(api_key_line(name, key) for name, key in keys.items())),
+    ):
+        (tmp_path / name).touch(mode=0o600)
+        (tmp_path / name).write_text(text)
+    async with EmbeddedValkey(tmp_path / "valkey") as valkey:
+        with issuer_with_log(tmp_path / "posts.jsonl", lifetime=3600.0) as issuer:
+            settings = smallest_settings(issuer, valkey.url) | {
+                "HTTP__LISTEN": "0.0.0.0:0",
+                "TLS__CERTIFICATE_FILE": str(server.certificate),
+                "TLS__KEY_FILE": str(server.key),
+                "TLS__CLIENT_CA_FILE": str(authority.ca),
+                "TLS__TRUST_DOMAINS": "prod.example.com",
+                "POLICY_FILE": str(tmp_path / "policy.toml"),
+                "API_KEYS_FILE": str(tmp_path / "keys.toml"),
+            }
+            async with replica(tmp_path, settings) as running:
+                yield Door(running, authority, keys)
+
+
+@pytest.mark.slow
+async def test_beyond_loopback_metrics_are_for_administrators(door: Door) -> None:
+    """By certificate, by API key as a bearer or as a password; and for nobody else."""
+    assert await door.status("/metrics") == 401
+    operator = door.authority.caller("spiffe://prod.example.com/ns/ops/sa/operator", "operator")
+    other = door.authority.caller("spiffe://prod.example.com/ns/shop/sa/cart", "cart")
+    assert await door.status("/metrics", operator) == 200
+    assert await door.status("/metrics", other) == 403
+    assert await door.status("/metrics", authorization=f"Bearer {door.keys['operator']}") == 200
+    assert await door.status("/metrics", authorization=door.basic("operator")) == 200
+    assert await door.status("/metrics", authorization=door.basic("billing")) == 403
+    assert await door.status("/metrics", operator, authorization=door.basic("billing")) == 403
+    for garbage in ("Basic !!!", "Basic " + base64.b64encode(b"\xff").decode(), "Bearer x", "Digest x"):
+        assert await door.status("/metrics", operator, authorization=garbage) == 401
+
+
+@pytest.mark.slow
+async def test_a_foreign_certificate_gets_no_connection(door: Door, tmp_path: Path) -> None:
+    """TLS refuses it."""
+    foreign = Authority(tmp_path, "foreign").caller("spiffe://prod.example.com/ns/ops/sa/operator", "foreign")
+    with pytest.raises((urllib.error.URLError, ssl.SSLError, ConnectionError)):
+        await door.status("/metrics", foreign)
+
+
+async def test_on_loopback_metrics_are_for_everyone(tmp_path: Path) -> None:
+    """They hold names and numbers, and the page of a guarded server stays closed."""
+    async with EmbeddedValkey(tmp_path / "valkey") as valkey:
+        with issuer_with_log(tmp_path / "posts.jsonl", lifetime=3600.0) as issuer:
+            settings = {**smallest_settings(issuer, valkey.url), "HTTP__LISTEN": "127.0.0.1:0"}
+            async with replica(tmp_path, settings) as running:
+                url = str(running.events("serving")[0]["http"])
+                with await asyncio.to_thread(urllib.request.urlopen, f"{url}/metrics", timeout=10.0) as answer:
+                    assert b"mintonce_build_info" in answer.read()
+    assert not [line for line in running.lines if line["level"] == "error"], json.dumps(running.lines)

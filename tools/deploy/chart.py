@@ -42,7 +42,7 @@ def render() -> dict[str, list[Path]]:
     return files
 
 
-def kubernetes(version: str, files: list[Path]) -> Iterator[str]:
+def kubernetes(version: str, files: list[Path]) -> list[str]:
     """What kubernetes-validate finds. A kind that it does not know is kubeconform's."""
     python = ROOT / ".venv-deploy" / "bin" / "python"
     command = [
@@ -57,8 +57,7 @@ def kubernetes(version: str, files: list[Path]) -> Iterator[str]:
         *map(str, files),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    if done.returncode:
-        yield f"kubernetes-validate {version}:\n{done.stdout}{done.stderr}"
+    return [f"kubernetes-validate {version}:\n{done.stdout}{done.stderr}"] if done.returncode else []
 
 
 def custom(files: list[Path]) -> Iterator[str]:
@@ -141,9 +140,8 @@ def main() -> int:
         print(f"chart: left out, because {why}")
         files = {version: sorted(PLAIN.glob("*.yaml")) for version in VERSIONS}
     with ThreadPoolExecutor(max_workers=2) as pool:
-        complaints += [
-            text for found in pool.map(lambda item: list(kubernetes(*item)), files.items()) for text in found
-        ]
+        for found in pool.map(kubernetes, files.keys(), files.values()):
+            complaints += found
     newest = files.get(VERSIONS[0], [])
     try:
         complaints += custom(newest)

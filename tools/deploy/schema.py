@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from mintonce_server.config.reference import Row, reference
 
@@ -94,11 +94,11 @@ def _or_null(schema: Schema) -> Schema:
     if isinstance(kind := found.get("type"), str):
         found["type"] = [kind, "null"]
     elif kind is not None:
-        found["type"] = [*kind, "null"]
+        found["type"] = [*cast("list[str]", kind), "null"]
     if "properties" in found:
         found["properties"] = {name: _or_null(part) for name, part in found["properties"].items()}
-        if isinstance(found["additionalProperties"], dict):
-            found["additionalProperties"] = _or_null(found["additionalProperties"])
+        if (others := found["additionalProperties"]) is not False:
+            found["additionalProperties"] = _or_null(others)
     return found
 
 

@@ -13,6 +13,7 @@ from mintonce_server.app.issuers import clients_of, identities_of
 from mintonce_server.app.options import broker_options, quota_options, server_options
 from mintonce_server.app.reloading import reloader_of
 from mintonce_server.app.telemetry import Telemetry
+from mintonce_server.app.tracing import export_options, tracing
 from mintonce_server.common.clock import Clock, SystemClock
 from mintonce_server.config import Settings
 from mintonce_server.core.broker import Broker
@@ -50,13 +51,15 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
     async with AsyncExitStack() as parts:
         telemetry = Telemetry(settings, clock)
         files = AccessFiles(settings, clock, on_request=telemetry.requests)
+        telemetry.trace(traces := await parts.enter_async_context(tracing(settings, files, clock)))
         audit = parts.enter_context(AuditLog(settings.audit_file, clock, telemetry.audit))
         repeats = parts.enter_context(closing(AuditRepeats(audit.write, clock, settings.audit_interval)))
         store_access = StoreAccess(settings, files, clock)
         store = await parts.enter_async_context(store_of(settings, clock, files.keyring, telemetry.store))
-        clients = await parts.enter_async_context(clients_of(settings, clock, files, telemetry.requests))
-        sink = sink_of(audit, _audience_warnings(settings, clock), granted_of, faults, telemetry.events)
-        broker = Broker(store, clients, clock, sink, broker_options(settings))
+        of_issuers = clients_of(settings, clock, files, telemetry.requests, telemetry.request_tracer)
+        clients = await parts.enter_async_context(of_issuers)
+        sink = sink_of(audit, _audience_warnings(settings, clock), granted_of, faults, *telemetry.sinks)
+        broker = Broker(store, clients, clock, sink, broker_options(settings), tracer=traces)
         files.notify(on_access=broker.recheck, on_credentials=broker.credentials_changed)
         quotas, record = Quotas(quota_options(settings), clock), repeats.write if audit.is_on else None
         guards = Guards(files.identify, files.policy, quotas, record, files.identities)
@@ -109,6 +112,7 @@ async def try_files(settings: Settings) -> None:
     clock = SystemClock()
     files = AccessFiles(settings, clock)
     StoreAccess(settings, files, clock)
+    export_options(settings, files)
     for name, issuer in settings.issuers.items():
         issuer_sources(name, issuer, files)
     for name, client in settings.clients.items():

@@ -37,7 +37,7 @@ _VARIABLES: Final = {path: name for name, path in SHORT_VARIABLES.items()}
 NAMED_SECTIONS: Final = ("issuers", "clients", "jwt_issuers")
 """Sections whose tables have names that the operator chooses."""
 
-PLAIN_SECTIONS: Final = ("http", "limits", "log", "redis", "tls")
+PLAIN_SECTIONS: Final = ("http", "limits", "log", "redis", "tls", "tracing")
 """Sections that are one table."""
 
 ALTERNATIVES: Final[dict[str, tuple[tuple[str, ...], ...]]] = {

@@ -31,6 +31,7 @@ from mintonce_server.config.models import (
     ServerSettings,
     Settings,
     TlsSettings,
+    TracingSettings,
 )
 from mintonce_server.config.sources import CONFIG, ConfigFileSource, EnvironmentSource, ResolvingSource
 from mintonce_server.config.types import CUSTOM_ERROR
@@ -44,6 +45,7 @@ _SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "log": LogSettings,
     "redis": RedisSettings,
     "tls": TlsSettings,
+    "tracing": TracingSettings,
     "jwt_issuers": JwtIssuerSettings,
     "issuers": IssuerSettings,
     "clients": ClientSettings,

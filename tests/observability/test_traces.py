@@ -5,6 +5,7 @@ import json
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextvars import copy_context
 from pathlib import Path
 
 import grpc
@@ -45,6 +46,7 @@ Metadata = tuple[tuple[str, str], ...]
 
 GET = "mintonce.v1.TokenService/GetToken"
 WATCH = "mintonce.v1.TokenService/WatchToken"
+A_JWT = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJl"
 FLIGHT = ["EVALSHA acquire", "EVALSHA enter", "POST", "EVALSHA learn", "EVALSHA commit"]
 
 
@@ -217,6 +219,30 @@ async def test_an_issuer_that_hangs_up_is_a_connection_error_of_its_request(star
     assert attribute(post, "url.full") == f"{running.url}/oauth/token"
 
 
+def test_a_store_operation_that_fails_is_an_error_and_without_a_flight_there_is_no_span() -> None:
+    recorder = Recorder()
+    recorder.traces.operation("generations", 0.1, "")
+    assert recorder.spans == ()
+    with recorder.traces.flight("hash", CLIENT, "absent"):
+        recorder.traces.operation("acquire", 0.25, "timeout")
+    failed = recorder.one("EVALSHA acquire")
+    assert attribute(failed, "error.type") == "timeout"
+    assert failed.status.status_code.name == "ERROR"
+    assert failed.start_time is not None
+    assert failed.end_time is not None
+    assert abs(failed.end_time - failed.start_time - 250_000_000) < 1_000_000
+
+
+def test_no_tracestate_fails_a_call() -> None:
+    chosen, recorder = random.Random(3), Recorder()
+    for _ in range(2000):
+        state = "".join(chr(chosen.randrange(32, 127)) for _ in range(chosen.randrange(600)))
+        metadata = [("traceparent", SAMPLED), ("tracestate", state)]
+        call = copy_context().run(recorder.traces.call, GET, "ipv4:127.0.0.1:1", metadata, 0.0, watches=False)
+        call.end("OK", "", "")
+    assert len(recorder.spans) == 2000
+
+
 async def test_a_replica_that_waits_for_another_one_shows_how_long(start: Start, issuer: FaultyIssuer) -> None:
     first, second = Recorder(), Recorder()
     issuer.fault = Fault(latency=0.5, times=1)
@@ -242,6 +268,20 @@ async def test_the_span_of_a_watch_ends_with_its_first_token(start: Start) -> No
     watch = recorder.one(WATCH)
     assert attribute(watch, "rpc.status_code") == "OK"
     assert linked(recorder.one("flight")) == {span_id(watch)}
+
+
+def test_what_a_watch_does_after_its_first_token_belongs_to_no_span() -> None:
+    recorder = Recorder()
+
+    def watch() -> tuple[str, str] | None:
+        call = recorder.traces.call(WATCH, "unix:", sampled(), 0.0, watches=True)
+        call.served(CLIENT, "memory", degraded=False, generation=1)
+        call.served(CLIENT, "memory", degraded=False, generation=2)
+        call.end("UNAVAILABLE", "DRAINING", "")
+        return recorder.traces.ids()
+
+    assert copy_context().run(watch) is None
+    assert attribute(recorder.one(WATCH), "mintonce.generation") == 1
 
 
 async def test_a_watch_that_fails_before_its_first_token_is_an_error(start: Start, issuer: FaultyIssuer) -> None:
@@ -305,17 +345,13 @@ async def test_no_span_shows_a_token_a_secret_or_an_audience(start: Start, issue
         leaks.know_token((await get(replica.target, "https://audience-canary.example.com/")).token.access_token)
         leaks.know("the audience", "audience-canary")
         issuer.fault = Fault(status=400, body=json.dumps({"error": f"said {CLIENT_SECRET}"}), times=1)
-        secret_id = (*sampled(), ("x-request-id", f"id.{leaks_as_jwt()}"))
-        leaks.know("a token as a request id", leaks_as_jwt())
+        secret_id = (*sampled(), ("x-request-id", A_JWT))
+        leaks.know("a token as a request id", A_JWT)
         with pytest.raises(aio.AioRpcError):
             await get(replica.target, "https://b.audience-canary.example.com/", secret_id)
         await wait_until(lambda: len(recorder.named(GET)) == 2)
     assert len(recorder.spans) > 8
     assert [found for text in recorder.texts() for found in leaks.find("a span", text)] == []
-
-
-def leaks_as_jwt() -> str:
-    return "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJjYW5hcnktc3ViIn0.c2lnbmF0dXJlLW9mLXRoZS1jYW5hcnk"
 
 
 async def test_a_refresh_begins_a_trace_that_its_flight_is_linked_to(start: Start) -> None:

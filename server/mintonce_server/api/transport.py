@@ -127,8 +127,12 @@ class _Measured:
 
     def trace(self, tracer: CallTracer, call: Call, *, watches: bool) -> None:
         """Not a call whose caller is not known: it must not decide what is recorded."""
-        if call.proof is not None:
+        if call.proof is None:
+            return
+        try:
             call.span = tracer.call(self._name, call.peer, call.transport.metadata(), call.at, watches=watches)
+        except Exception as error:  # noqa: BLE001 - what a caller sent must not fail in a library, and a call not for it
+            call.log_failure(error)
 
     def succeeded(self, call: Call) -> None:
         self._ended("OK", self._age(call))

@@ -42,7 +42,7 @@ def test_the_duration_of_a_mint_has_an_exemplar_if_its_trace_is_recorded(ratio: 
     meter.exemplar = recorder.traces.exemplar
     with recorder.traces.flight("hash", "billing", "absent") as flight:
         meter(MINTED)
-    lines = generate_latest(metrics.registry).decode().splitlines()
+    lines = generate_latest(metrics.registry).decode().splitlines()  # type: ignore[no-untyped-call]
     marked = [line for line in lines if line.startswith("mintonce_mint_duration_seconds_bucket") and " # {" in line]
     assert len(marked) == int(ratio)
     if ratio:

@@ -1,98 +1,22 @@
 """What a trace shows: the call, the flight that serves it, and what the flight did. With a real store and issuer."""
 
 import asyncio
-import json
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from contextvars import copy_context
-from pathlib import Path
 
-import grpc
 import pytest
-import pytest_asyncio
 from grpc import aio
 
 from mintonce import AsyncTokenClient, MintonceError
-from mintonce.v1 import tokens_pb2, tokens_pb2_grpc, types_pb2
-from mintonce_dev.valkey import EmbeddedValkey
-from mintonce_server.common.clock import SystemClock
-from mintonce_server.core.policy import Policy
-from mintonce_server.observability.metrics import Metrics
-from mintonce_server.observability.store_meter import PrometheusStoreMeter
 from support.faulty_issuer import Fault, FaultyIssuer
-from support.gatehouse import gatehouse, rule
-from support.house import AUDIENCE, CLIENT, HASHER, House, house
-from support.leaks import LeakChecker
-from support.options import redis_store
-from support.servers import valkey_binary
-from support.surroundings import CLIENT_SECRET, issuer_with_log
-from support.traces import (
-    SAMPLED,
-    SPAN,
-    TRACE,
-    UNSAMPLED,
-    Recorder,
-    attribute,
-    linked,
-    span_id,
-    trace_id,
-)
+from support.house import AUDIENCE, CLIENT
+from support.traced_calls import GET, WATCH, Start, get, sampled
+from support.traces import SAMPLED, SPAN, TRACE, UNSAMPLED, Recorder, attribute, linked, span_id, trace_id
 from support.waiting import wait_until
-from support.web import Reply, Request, web
+from support.web import web
 
-Start = Callable[..., AbstractAsyncContextManager[House]]
-Metadata = tuple[tuple[str, str], ...]
-
-GET = "mintonce.v1.TokenService/GetToken"
-WATCH = "mintonce.v1.TokenService/WatchToken"
-A_JWT = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJl"
 FLIGHT = ["EVALSHA acquire", "EVALSHA enter", "POST", "EVALSHA learn", "EVALSHA commit"]
-
-
-@pytest.fixture
-def issuer(tmp_path: Path) -> Iterator[FaultyIssuer]:
-    with issuer_with_log(tmp_path / "posts.jsonl", lifetime=3600.0) as running:
-        yield running
-
-
-@pytest_asyncio.fixture
-async def valkey(tmp_path: Path) -> AsyncIterator[EmbeddedValkey]:
-    async with EmbeddedValkey(tmp_path / "valkey", persist=False, binary=valkey_binary()) as running:
-        yield running
-
-
-@pytest_asyncio.fixture
-async def start(issuer: FaultyIssuer, valkey: EmbeddedValkey) -> AsyncIterator[Start]:
-    """Starts replicas, whose spans go to the given recorder."""
-
-    @asynccontextmanager
-    async def started(recorder: Recorder, token_url: str = "", **options: bool) -> AsyncIterator[House]:
-        clock = SystemClock()
-        meter = PrometheusStoreMeter(Metrics([CLIENT]), clock)
-        meter.trace = recorder.traces.operation
-        store = redis_store(valkey.url, hasher=HASHER, clock=clock, deadline=5.0, meter=meter)
-        try:
-            url = token_url or issuer.token_url
-            async with house(url, store=store, clock=clock, traces=recorder.traces, **options) as running:
-                yield running
-        finally:
-            await store.close()
-
-    yield started
-
-
-async def get(target: str, audience: str = AUDIENCE, metadata: Metadata = ()) -> tokens_pb2.GetTokenResponse:
-    """A call of any program, with this metadata."""
-    async with aio.insecure_channel(target) as channel:
-        stub = tokens_pb2_grpc.TokenServiceStub(channel)
-        request = tokens_pb2.GetTokenRequest(key=types_pb2.TokenKey(client=CLIENT, audience=audience))
-        answer: tokens_pb2.GetTokenResponse = await stub.GetToken(request, metadata=metadata, timeout=10.0)
-        return answer
-
-
-def sampled(context: str = SAMPLED) -> Metadata:
-    return (("traceparent", context),)
 
 
 async def test_a_call_that_mints_gives_a_call_and_a_flight_that_are_linked(start: Start) -> None:
@@ -233,16 +157,6 @@ def test_a_store_operation_that_fails_is_an_error_and_without_a_flight_there_is_
     assert abs(failed.end_time - failed.start_time - 250_000_000) < 1_000_000
 
 
-def test_no_tracestate_fails_a_call() -> None:
-    chosen, recorder = random.Random(3), Recorder()
-    for _ in range(2000):
-        state = "".join(chr(chosen.randrange(32, 127)) for _ in range(chosen.randrange(600)))
-        metadata = [("traceparent", SAMPLED), ("tracestate", state)]
-        call = copy_context().run(recorder.traces.call, GET, "ipv4:127.0.0.1:1", metadata, 0.0, watches=False)
-        call.end("OK", "", "")
-    assert len(recorder.spans) == 2000
-
-
 async def test_a_replica_that_waits_for_another_one_shows_how_long(start: Start, issuer: FaultyIssuer) -> None:
     first, second = Recorder(), Recorder()
     issuer.fault = Fault(latency=0.5, times=1)
@@ -292,66 +206,6 @@ async def test_a_watch_that_fails_before_its_first_token_is_an_error(start: Star
             await anext(aiter(client.watch(CLIENT, AUDIENCE)))
         await wait_until(lambda: recorder.named(WATCH))
     assert attribute(recorder.one(WATCH), "mintonce.reason") == "ISSUER_REFUSED"
-
-
-@pytest.mark.parametrize("propagate", [False, True])
-async def test_the_issuer_sees_a_traceparent_only_if_the_settings_say_so(start: Start, propagate: bool) -> None:
-    recorder = Recorder()
-
-    def answer(_: Request) -> Reply:
-        token = {"access_token": "t" * 40, "token_type": "Bearer", "expires_in": 3600}
-        return 200, {"content-type": "application/json"}, json.dumps(token).encode()
-
-    async with web(answer) as running, start(recorder, f"{running.url}/token", propagate_trace=propagate) as replica:
-        await get(replica.target, metadata=sampled())
-        await wait_until(lambda: recorder.named(GET))
-    post, (request,) = recorder.one("POST"), running.requests
-    expected = f"00-{trace_id(post):032x}-{span_id(post):016x}-01" if propagate else None
-    assert request.headers.get("traceparent") == expected
-
-
-async def test_the_flag_of_an_unknown_caller_is_not_obeyed(tmp_path: Path, issuer: FaultyIssuer) -> None:
-    """Otherwise anybody who reaches the port decides what is recorded."""
-    recorder = Recorder()
-    async with gatehouse(tmp_path, issuer, traces=recorder.traces) as gate:
-        gate.policy = Policy([rule("r", "key:billing")])
-        for _ in range(3):
-            with pytest.raises(aio.AioRpcError):
-                await get(gate.replica.target, metadata=sampled())
-        assert recorder.spans == ()
-        known = (*sampled(), ("authorization", f"Bearer {gate.keys['billing']}"))
-        await get(gate.replica.target, metadata=known)
-        await wait_until(lambda: recorder.named(GET))
-        assert f"{trace_id(recorder.one(GET)):032x}" == TRACE
-
-
-async def test_a_denied_call_is_no_error_of_the_server(tmp_path: Path, issuer: FaultyIssuer) -> None:
-    recorder = Recorder()
-    async with gatehouse(tmp_path, issuer, traces=recorder.traces) as gate:
-        known = (*sampled(), ("authorization", f"Bearer {gate.keys['billing']}"))
-        with pytest.raises(aio.AioRpcError) as caught:
-            await get(gate.replica.target, metadata=known)
-        assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
-        await wait_until(lambda: recorder.named(GET))
-    call = recorder.one(GET)
-    assert call.status.status_code.name == "UNSET"
-    assert attribute(call, "mintonce.reason") == "PERMISSION_DENIED"
-
-
-async def test_no_span_shows_a_token_a_secret_or_an_audience(start: Start, issuer: FaultyIssuer) -> None:
-    recorder, leaks = Recorder(), LeakChecker()
-    leaks.know("the secret", CLIENT_SECRET)
-    async with start(recorder) as replica:
-        leaks.know_token((await get(replica.target, "https://audience-canary.example.com/")).token.access_token)
-        leaks.know("the audience", "audience-canary")
-        issuer.fault = Fault(status=400, body=json.dumps({"error": f"said {CLIENT_SECRET}"}), times=1)
-        secret_id = (*sampled(), ("x-request-id", A_JWT))
-        leaks.know("a token as a request id", A_JWT)
-        with pytest.raises(aio.AioRpcError):
-            await get(replica.target, "https://b.audience-canary.example.com/", secret_id)
-        await wait_until(lambda: len(recorder.named(GET)) == 2)
-    assert len(recorder.spans) > 8
-    assert [found for text in recorder.texts() for found in leaks.find("a span", text)] == []
 
 
 async def test_a_refresh_begins_a_trace_that_its_flight_is_linked_to(start: Start) -> None:

@@ -48,8 +48,9 @@ class Recorder:
         return span
 
     def children(self, parent: ReadableSpan) -> list[str]:
-        """Names of its children, in the order of their ends."""
-        return [span.name for span in self.spans if span.parent and span.parent.span_id == span_id(parent)]
+        """Names of its children, in the order of their ends. Not renewals: only a slow machine needs them."""
+        names = [span.name for span in self.spans if span.parent and span.parent.span_id == span_id(parent)]
+        return [name for name in names if name != "EVALSHA renew"]
 
     def texts(self) -> Iterator[str]:
         """All that anybody can read in them."""
@@ -59,12 +60,12 @@ class Recorder:
 
 def span_id(span: ReadableSpan) -> int:
     assert span.context is not None
-    return span.context.span_id
+    return int(span.context.span_id)
 
 
 def trace_id(span: ReadableSpan) -> int:
     assert span.context is not None
-    return span.context.trace_id
+    return int(span.context.trace_id)
 
 
 def linked(span: ReadableSpan) -> set[int]:

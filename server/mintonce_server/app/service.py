@@ -14,6 +14,7 @@ from mintonce_server.app.reloading import reloader_of
 from mintonce_server.app.status import StatusSource
 from mintonce_server.app.store import store_of
 from mintonce_server.app.telemetry import Telemetry
+from mintonce_server.app.tracing import export_options, tracing
 from mintonce_server.app.usage import usage_of
 from mintonce_server.common.clock import Clock, SystemClock
 from mintonce_server.config import Settings
@@ -47,15 +48,17 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
     async with AsyncExitStack() as parts:
         telemetry = Telemetry(settings, clock)
         files = AccessFiles(settings, clock, on_request=telemetry.requests)
+        telemetry.trace(traces := await parts.enter_async_context(tracing(settings, files, clock)))
         audit = parts.enter_context(AuditLog(settings.audit_file, clock, telemetry.audit))
         repeats = parts.enter_context(closing(AuditRepeats(audit.write, clock, settings.audit_interval)))
         store_access = StoreAccess(settings, files, clock)
         store = await parts.enter_async_context(store_of(settings, clock, files.keyring, telemetry.store))
-        clients = await parts.enter_async_context(clients_of(settings, clock, files, telemetry.requests))
-        sink = sink_of(audit, _audience_warnings(settings, clock), granted_of, faults, *telemetry.sinks)
-        usage = usage_of(settings, store, clock, sink)
-        sink = fan_out(sink, guarded(usage.observe, faults))
-        broker = Broker(store, clients, clock, sink, broker_options(settings), waste_refused=usage.refused_for)
+        of_issuers = clients_of(settings, clock, files, telemetry.requests, telemetry.request_tracer)
+        clients = await parts.enter_async_context(of_issuers)
+        said = sink_of(audit, _audience_warnings(settings, clock), granted_of, faults, *telemetry.sinks)
+        usage = usage_of(settings, store, clock, said)
+        sink, options = fan_out(said, guarded(usage.observe, faults)), broker_options(settings)
+        broker = Broker(store, clients, clock, sink, options, waste_refused=usage.refused_for, tracer=traces)
         files.notify(on_access=broker.recheck, on_credentials=broker.credentials_changed)
         quotas, record = Quotas(quota_options(settings), clock), repeats.write if audit.is_on else None
         guards = Guards(files.identify, files.policy, quotas, record, files.identities, telemetry.recent.denied)
@@ -110,6 +113,7 @@ async def try_files(settings: Settings) -> None:
     clock = SystemClock()
     files = AccessFiles(settings, clock)
     StoreAccess(settings, files, clock)
+    export_options(settings, files)
     for name, issuer in settings.issuers.items():
         issuer_sources(name, issuer, files)
     for name, client in settings.clients.items():

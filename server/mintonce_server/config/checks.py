@@ -62,6 +62,7 @@ def check_access(settings: Settings, issues: Issues) -> Iterator[ValidationIssue
     """Issues of the settings that restrict access. `settings` may lack what is known to be invalid."""
     yield from _check_listeners(settings, issues)
     yield from _check_http(settings, issues)
+    yield from _check_tracing(settings, issues)
     yield from _check_callers(settings, issues)
     yield from _check_redis(settings, issues)
     yield from _check_sealing(settings, issues)
@@ -174,6 +175,23 @@ def _check_http(settings: Settings, issues: Issues) -> Iterator[ValidationIssue]
             "is reachable from other machines without TLS or caller authentication",
             f"Set [tls], and {_AUTHENTICATION}; or listen on 127.0.0.1; or, if only monitoring can reach it, set"
             " http.insecure_metrics = true (MINTONCE_HTTP__INSECURE_METRICS=true): the status page stays closed.",
+        )
+
+
+def _check_tracing(settings: Settings, issues: Issues) -> Iterator[ValidationIssue]:
+    chosen = settings.tracing
+    if chosen.endpoint is None:
+        return
+    url = urlsplit(chosen.endpoint)
+    if url.scheme == "http" and chosen.headers_file and not is_loopback(url.hostname or ""):
+        yield ValidationIssue(
+            issues.where(("tracing", "endpoint")),
+            "is http:// to another machine: the headers of headers_file would be sent unencrypted",
+            "Use https://; or send to a collector on this machine, which adds the headers.",
+        )
+    if url.scheme == "http" and chosen.ca_file:
+        yield ValidationIssue(
+            issues.where(("tracing", "ca_file")), "has no effect with http://", "Use https://, or remove it."
         )
 
 
@@ -330,6 +348,10 @@ def _files(settings: Settings) -> Iterator[tuple[SettingPath, Path, Callable[[Pa
         yield ("tls", "key_file"), tls.key_file, require_private
         if tls.client_ca_file:
             yield ("tls", "client_ca_file"), tls.client_ca_file, require_not_writable
+    if file := settings.tracing.ca_file:
+        yield ("tracing", "ca_file"), file, require_not_writable
+    if file := settings.tracing.headers_file:
+        yield ("tracing", "headers_file"), file, require_private
     for name, issuer in settings.jwt_issuers.items():
         if issuer.jwks_file:
             yield ("jwt_issuers", name, "jwks_file"), issuer.jwks_file, require_not_writable

@@ -123,6 +123,10 @@ class IssuerSettings(Section):
         default_factory=dict[str, Path],
         description="Further headers whose values are secret: files that each contain one value.",
     )
+    propagate_trace: Flag = Field(
+        default=False,
+        description="Send `traceparent` with requests to the issuer: it then learns trace ids, and what is sampled.",
+    )
 
 
 class BudgetSettings(Section):

@@ -5,6 +5,7 @@ from typing import Final
 
 from prometheus_client import Counter, Histogram
 
+from mintonce_server.core.tracing import CallTracer
 from mintonce_server.observability.metrics import Metrics
 
 SERVER_ERRORS: Final = frozenset(
@@ -24,10 +25,12 @@ class CallMeter:
     Attributes:
         unary: unary calls in progress.
         watches: streaming calls in progress.
+        tracer: traces calls. None: no traces.
     """
 
     def __init__(self) -> None:
         self.unary = self.watches = 0
+        self.tracer: CallTracer | None = None
 
     def method(self, name: str) -> Ended:
         """Counts the calls of one method, named as in `mintonce.v1.TokenService/GetToken`."""

@@ -122,7 +122,9 @@ def _place(root: Schema, path: tuple[str, ...], leaf: Schema) -> None:
                 root["additionalProperties"] = _closed()
             root = root["additionalProperties"]
         else:
-            root = root["properties"].setdefault(name, _closed())
+            if "properties" not in root["properties"].get(name, {}):  # it may be there as a table without its parts
+                root["properties"][name] = _closed()
+            root = root["properties"][name]
     if last not in root["properties"]:
         root["properties"][last] = leaf
 

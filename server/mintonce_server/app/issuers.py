@@ -1,9 +1,10 @@
 """Clients and their issuers, from the settings."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from mintonce_server.app.options import endpoint_options
+from mintonce_server.app.telemetry import Telemetry
 from mintonce_server.common.clock import Clock, SystemClock
 from mintonce_server.config import ClientSettings, IssuerSettings, Settings
 from mintonce_server.core.client import Clients, OAuthClient
@@ -67,27 +68,20 @@ def _asked(client: ClientSettings, issuer: IssuerSettings) -> Asked:
     )
 
 
-def _untraced(_: str) -> None:
-    """Default: no traces."""
-
-
 @asynccontextmanager
 async def clients_of(
     settings: Settings,
     clock: Clock,
     files: AccessFiles,
-    on_request: CountRequest,
-    tracer_of: Callable[[str], RequestTracer | None] = _untraced,
+    telemetry: Telemetry,
 ) -> AsyncGenerator[Clients]:
-    """The registered clients, each with its issuer. One connection pool per issuer.
-
-    `tracer_of`: takes the name of an issuer.
-    """
+    """The registered clients, each with its issuer. One connection pool per issuer."""
     async with AsyncExitStack() as pools:
         endpoints: dict[str, TokenEndpoint] = {}
         turns = {name: Turns() for name in settings.issuers}
         for name, issuer in settings.issuers.items():
-            endpoints[name] = _endpoint(name, issuer, settings, clock, files, on_request, tracer_of(name))
+            tracer = telemetry.request_tracer(name)
+            endpoints[name] = _endpoint(name, issuer, settings, clock, files, telemetry.requests, tracer)
             pools.push_async_callback(endpoints[name].close)
         yield Clients(
             OAuthClient(

@@ -22,6 +22,7 @@ from mintonce_server.core.broker import Broker
 from mintonce_server.core.errors import MintonceError, StoreUnavailable
 from mintonce_server.core.limits import Quotas
 from mintonce_server.core.supervise import Supervisor
+from mintonce_server.core.usage import UsageCounter
 from mintonce_server.issuer.response import AUDIENCE_REMEDY, Grant, WrongAudience
 from mintonce_server.observability.audit import AuditLog, require_audit_file
 from mintonce_server.observability.audit_repeats import AuditRepeats
@@ -53,8 +54,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         repeats = parts.enter_context(closing(AuditRepeats(audit.write, clock, settings.audit_interval)))
         store_access = StoreAccess(settings, files, clock)
         store = await parts.enter_async_context(store_of(settings, clock, files.keyring, telemetry.store))
-        of_issuers = clients_of(settings, clock, files, telemetry.requests, telemetry.request_tracer)
-        clients = await parts.enter_async_context(of_issuers)
+        clients = await parts.enter_async_context(clients_of(settings, clock, files, telemetry))
         said = sink_of(audit, _audience_warnings(settings, clock), granted_of, faults, *telemetry.sinks)
         usage = usage_of(settings, store, clock, said)
         sink, options = fan_out(said, guarded(usage.observe, faults)), broker_options(settings)
@@ -78,8 +78,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
                 await _try_store(store)
                 ready(address)
                 await stopping.wait()
-                await _drain(server, broker, settings.drain_timeout)
-                await usage.close()
+                await _drain(server, broker, usage, settings.drain_timeout)
             finally:
                 await server.stop(grace=0.0)
     get_logger(__name__).info("stopped")
@@ -129,13 +128,14 @@ async def reseal(settings: Settings) -> Resealed:
         return await store.reseal()
 
 
-async def _drain(server: Server, broker: Broker, grace: float) -> None:
+async def _drain(server: Server, broker: Broker, usage: UsageCounter, grace: float) -> None:
     """Let calls and mints in progress finish; end watches with a status that makes clients reconnect elsewhere."""
     get_logger(__name__).info("draining", grace=grace)
     await server.drain()
     broker.drain()
     await server.stop(grace)
     await broker.close(grace)
+    await usage.close()
 
 
 async def _try_store(store: RedisStore) -> None:

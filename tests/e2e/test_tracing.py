@@ -83,6 +83,7 @@ async def test_the_receiver_must_show_a_certificate_of_the_ca_file(tmp_path: Pat
     assert {span.name for span in receiver.spans} >= {"flight", "POST"}
 
 
+@pytest.mark.slow
 async def test_a_receiver_that_is_away_delays_no_call_and_is_named_in_the_log(
     tmp_path: Path, settings: dict[str, str]
 ) -> None:

@@ -29,5 +29,5 @@ pin server pyproject.toml --extra server -c "$scratch/same-versions.txt"
 pin build --group build -c "$scratch/same-versions.txt"
 pin gen --group gen
 pin docs --group docs
-pin deploy --group deploy
+pin deploy --group deploy -c "$scratch/same-versions.txt"
 pin_file verification/interop/issuers/authlib_app/requirements.txt verification/interop/issuers/authlib_app/requirements.in

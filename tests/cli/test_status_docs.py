@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import cast
 
 from mintonce.cli._screen import View, screen
 from mintonce.cli._status import lines
@@ -15,14 +16,14 @@ REFERENCE = (DOCS / "reference" / "status.md").read_text()
 
 def fields(value: object) -> set[str]:
     """The names in it, at any depth; not those of causes and states, which are values."""
-    match value:
-        case dict():
-            own = {name for name in value if name not in ("by_cause", "by_state")}
-            return own.union({"by_cause", "by_state"} & set(value), *(fields(value[name]) for name in own))
-        case list():
-            return set().union(*map(fields, value))
-        case _:
-            return set()
+    found: set[str] = set()
+    if isinstance(value, dict):
+        for name, each in cast("dict[str, object]", value).items():
+            found |= {name} if name in ("by_cause", "by_state") else {name} | fields(each)
+    elif isinstance(value, list):
+        for each in cast("list[object]", value):
+            found |= fields(each)
+    return found
 
 
 def test_the_reference_names_every_field_and_no_other() -> None:

@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -76,7 +76,7 @@ class Screen:
 
 
 @contextmanager
-def top(server: StatusServer, *args: str, columns: int = 120, rows: int = 24, **variables: str) -> Iterator[Screen]:
+def top(server: StatusServer, *args: str, columns: int = 120, rows: int = 24, **variables: str) -> Generator[Screen]:
     """In a terminal of this size."""
     environ = {**os.environ, "TERM": "xterm", **variables}
     arguments = [str(PROGRAM), "top", "--interval", "100ms", "--http", server.url, *args]
@@ -120,21 +120,24 @@ def test_it_shows_the_keys_and_follows_them(server: StatusServer) -> None:
 @pytest.mark.parametrize(
     ("end", "code"),
     [
-        (lambda running: running.type("q"), 0),
-        (lambda running: running.type("\x03"), 130),
-        (lambda running: running.type("\x04"), 0),
-        (lambda running: os.kill(running.pid, signal.SIGTERM), 143),
-        (lambda running: os.kill(running.pid, signal.SIGHUP), 129),
+        ("q", 0),
+        ("\x03", 130),
+        ("\x04", 0),
+        (signal.SIGTERM, 143),
+        (signal.SIGHUP, 129),
     ],
     ids=["q", "Ctrl-C", "Ctrl-D", "SIGTERM", "SIGHUP"],
 )
-def test_the_terminal_is_given_back(server: StatusServer, end: Callable[[Screen], None], code: int) -> None:
+def test_the_terminal_is_given_back(server: StatusServer, end: str | signal.Signals, code: int) -> None:
     """The screen, the cursor, and what is typed."""
     with top(server) as running:
         running.until(lambda text: "q quit" in text)
         assert ENTER in running.written
         assert LEAVE not in running.written
-        end(running)
+        if isinstance(end, str):
+            running.type(end)
+        else:
+            os.kill(running.pid, end)
         assert running.ended() == code
         assert running.written.endswith(f"\x1b[0m\x1b[?25h{LEAVE}")
         assert "Traceback" not in running.written

@@ -3,7 +3,7 @@
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ async def ask(served: Served, names: str) -> None:
 
 
 @asynccontextmanager
-async def stopped(valkey: EmbeddedValkey) -> AsyncIterator[None]:
+async def stopped(valkey: EmbeddedValkey) -> AsyncGenerator[None]:
     """It answers nobody meanwhile."""
     os.kill(valkey.pid, signal.SIGSTOP)
     try:

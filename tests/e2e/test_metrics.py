@@ -3,7 +3,7 @@
 import asyncio
 import urllib.request
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import grpc
 import pytest
@@ -78,7 +78,7 @@ async def use(target: str) -> list[str]:
             await client.reject("default", AUDIENCE, generation=got[-1].generation)
     async with grpc.aio.insecure_channel(target) as channel:
         for method, code in ((f"/{GET}", "INVALID_ARGUMENT"), ("/mintonce.v1.Nothing/Get", "UNIMPLEMENTED")):
-            call: Any = channel.unary_unary(method)
+            call = cast("Any", channel).unary_unary(method)
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await call(b"\xff\xff\xff")
             assert refused.value.code().name == code

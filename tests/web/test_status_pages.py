@@ -66,7 +66,7 @@ class Pages:
 
     async def get(self, path: str, caller: str = "", method: str = "GET") -> httpx.Response:
         """`caller`: whose API key is shown, as a browser does."""
-        headers = {}
+        headers: dict[str, str] = {}
         if caller:
             basic = base64.b64encode(f"anyone:{KEYS[caller][0].reveal()}".encode()).decode()
             headers["Authorization"] = f"Basic {basic}"

@@ -121,8 +121,8 @@ async def _play(scene: Scene, stage: Stage, server: Prometheus) -> Result:
     is_last = scene is SCENES[-1]
     if not is_last:
         await _until(server, lambda firing: not firing)
-    still = frozenset() if is_last else await server.firing()
-    return Result(scene.name, scene.alerts - fired, took, frozenset(fired - scene.alerts), frozenset(still))
+    still: frozenset[str] = frozenset() if is_last else frozenset(await server.firing())
+    return Result(scene.name, scene.alerts - fired, took, frozenset(fired - scene.alerts), still)
 
 
 async def _until(server: Prometheus, is_enough: Callable[[set[str]], bool]) -> set[str]:

@@ -60,17 +60,17 @@ fn with_reason(status: &Status, details: &Details) -> Error {
             .get(name)
             .map_or_else(String::new, |text| visible(text, LONGEST_TEXT))
     };
-    let kind =
-        match details.reason.as_str() {
-            "INVALID_REQUEST" | "UNKNOWN_CLIENT" | "UNAUTHENTICATED" | "PERMISSION_DENIED"
-            | "ISSUER_REFUSED" => Kind::Refused,
-            "ISSUER_THROTTLED" | "ISSUER_UNAVAILABLE" | "ISSUER_MALFORMED" | "STORE_UNAVAILABLE"
-            | "WAIT_TIMED_OUT" | "DRAINING" | "LIMIT_EXCEEDED" | "AUDIT_UNAVAILABLE"
-            | "ROTATION_TOO_SOON" | "BUDGET_USED_UP" => Kind::Unavailable,
-            "INTERNAL" => Kind::Other,
-            // New reasons may come: the code says what they mean.
-            _ => kind_of_code(status.code()),
-        };
+    let kind = match details.reason.as_str() {
+        "INVALID_REQUEST" | "UNKNOWN_CLIENT" | "UNAUTHENTICATED" | "PERMISSION_DENIED" | "ISSUER_REFUSED" => {
+            Kind::Refused
+        }
+        "ISSUER_THROTTLED" | "ISSUER_UNAVAILABLE" | "ISSUER_MALFORMED" | "STORE_UNAVAILABLE"
+        | "WAIT_TIMED_OUT" | "DRAINING" | "LIMIT_EXCEEDED" | "AUDIT_UNAVAILABLE" | "ROTATION_TOO_SOON"
+        | "BUDGET_USED_UP" => Kind::Unavailable,
+        "INTERNAL" => Kind::Other,
+        // New reasons may come: the code says what they mean.
+        _ => kind_of_code(status.code()),
+    };
     let message = if status.message().is_empty() {
         &details.reason
     } else {

@@ -1,8 +1,10 @@
 """The HTTP listener of a service, from its settings."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
+
+from aiohttp.web import BaseRequest
 
 from mintonce_server.common.clock import Clock
 from mintonce_server.common.network import listens_beyond_loopback
@@ -53,13 +55,19 @@ def _listener(
 ) -> WebListener:
     is_far = listens_beyond_loopback(listen)
     tls = files.tls if is_far else None
-    admit = http_guard(settings, files).admin if is_far and not settings.http.insecure_metrics else lambda _: None
+    is_open = not is_far or settings.http.insecure_metrics
+    admit: Callable[[BaseRequest], object] = _everyone if is_open else http_guard(settings, files).admin
     own = frozenset(name.lower() for name in settings.http.names)
+    none: frozenset[str] = frozenset()
     return WebListener(
         listen,
         {PATH: MetricsPage(metrics, admit), **pages},
         clock,
         socket_mode=int(settings.socket_mode, 8),
         context=server_context(tls) if tls else None,
-        hosts=lambda: own | (tls().names if tls else frozenset()),
+        hosts=lambda: own | (tls().names if tls else none),
     )
+
+
+def _everyone(_: BaseRequest) -> None:
+    """Admits each request."""

@@ -138,9 +138,13 @@ def _add_issue(detail: ErrorDetails, issues: Issues) -> None:
 
 
 def _model_at(path: SettingPath) -> type[BaseModel]:
-    if len(path) == 1:
-        return Settings
-    return BudgetSettings if path[2:3] == (BUDGET,) and len(path) > 3 else _SECTIONS[path[0]]
+    match path:
+        case (_,):
+            return Settings
+        case (_, _, table, _, *_) if table == BUDGET:
+            return BudgetSettings
+        case _:
+            return _SECTIONS[path[0]]
 
 
 def _meaning(path: SettingPath) -> str:

@@ -6,7 +6,7 @@ Neither says in which variable or file a value stood, and the errors of both con
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -96,10 +96,11 @@ class EnvironmentSource(EnvSettingsSource):
         return {path: environ[name] for path, name in names.items()}
 
     def _file(self, path: SettingPath, value: str) -> str:
-        setting = path[2] if len(path) > 3 else path[-1]
+        parts = list(path)
+        setting = parts[2] if len(parts) > 3 else parts[-1]
         if "${" not in value or not setting.endswith(("_file", "_files")):
             return value
-        names = value.split(",") if path[-1].endswith("_files") else [value]
+        names = value.split(",") if parts[-1].endswith("_files") else [value]
         return ",".join(self._credentials.path(path, name.strip()) for name in names)
 
     def _path_of(self, name: str) -> SettingPath | None:

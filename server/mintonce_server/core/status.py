@@ -3,10 +3,10 @@
 Times are seconds relative to the moment of the snapshot: `…_in` lies ahead, `…_ago` behind. None: not known.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from mintonce_server.core.events import Cause
 from mintonce_server.core.key import TokenKey
@@ -337,12 +337,10 @@ def as_json(snapshot: StatusSnapshot) -> dict[str, Any]:
 
 
 def _rounded(value: Any) -> Any:
-    match value:
-        case float():
-            return round(value, 6)
-        case dict():
-            return {str(name): _rounded(each) for name, each in value.items()}
-        case list() | tuple():
-            return [_rounded(each) for each in value]
-        case _:
-            return value
+    if isinstance(value, float):
+        return round(value, 6)
+    if isinstance(value, dict):
+        return {str(name): _rounded(each) for name, each in cast("dict[object, object]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(each) for each in cast("Sequence[object]", value)]
+    return value

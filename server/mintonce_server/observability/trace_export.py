@@ -85,7 +85,7 @@ class TraceExport:
         except TimeoutError:
             self._complaints.is_quiet = True
             get_logger(__name__).warning("spans_lost", detail=f"not sent within {seconds:g} s", remedy=_REMEDY)
-            self._exporter.shutdown()
+            self._exporter.shutdown()  # pyright: ignore[reportUnknownMemberType] # no types there
 
 
 def _exporter(options: ExportOptions) -> OTLPSpanExporter:

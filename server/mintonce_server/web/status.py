@@ -5,7 +5,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from aiohttp import web
 
@@ -173,11 +173,10 @@ class StatusPages:
 def _peer(request: web.BaseRequest) -> str:
     """As gRPC writes it, so that the audit log has one form."""
     name: object = request.transport.get_extra_info("peername") if request.transport else None
-    match name:
-        case (str(host), int(port), *_):
-            return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
-        case _:
-            return "unix:"
+    if not isinstance(name, tuple):
+        return "unix:"
+    host, port = map(str, cast("tuple[object, ...]", name)[:2])
+    return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
 
 
 def _answer(text: str, content_type: str, headers: dict[str, str]) -> web.Response:

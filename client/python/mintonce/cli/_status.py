@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from mintonce.cli import _output
 from mintonce.cli._arguments import shown
@@ -47,9 +47,9 @@ def lines(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _issuer(row: Mapping[str, Any]) -> str:
-    failed = row.get("failed")
+    failed = part(row, "failed")
     latency = f"p99 {took(part(row, 'latency').get('p99'))}"
-    if isinstance(failed, dict) and failed.get("lasting"):
+    if failed.get("lasting"):
         code = f" ({failed['issuer_error']})" if failed.get("issuer_error") else ""
         return f"failing: {failed.get('reason')}{code}, {latency}"
     ago = row.get("succeeded_ago")
@@ -59,13 +59,14 @@ def _issuer(row: Mapping[str, Any]) -> str:
 def part(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """An object in it; empty if the server does not say."""
     found = values.get(name)
-    return found if isinstance(found, dict) else {}
+    return cast("Mapping[str, Any]", found) if isinstance(found, dict) else {}
 
 
 def rows(values: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     """The objects of a list in it."""
     found = values.get(name)
-    return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+    listed = cast("list[object]", found) if isinstance(found, list) else []
+    return [cast("Mapping[str, Any]", row) for row in listed if isinstance(row, dict)]
 
 
 def number(values: Mapping[str, Any], name: str) -> float:

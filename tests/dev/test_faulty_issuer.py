@@ -1,13 +1,15 @@
 """The practice issuer of the tests, which can be told to have faults."""
 
+import asyncio
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from mintonce_server.core.secret import Secret
-from support.faulty_issuer import Fault, FaultyIssuer
+from support.faulty_issuer import NONE, Fault, FaultyIssuer
 from support.surroundings import claims
+from support.waiting import wait_until
 
 AUDIENCE = "https://api.example.com/"
 SECRET = "s3cret-of-c"
@@ -97,6 +99,19 @@ def test_an_answer_can_be_padded_and_can_drip(issuer: FaultyIssuer) -> None:
 def test_a_misspelt_fault_is_refused(issuer: FaultyIssuer, text: str) -> None:
     """A test that thinks it injects a fault should not pass by luck."""
     assert httpx.put(issuer.url + "/fault", content=text, trust_env=False).status_code == 400
+
+
+async def test_those_that_hang_hold_up_no_other(issuer: FaultyIssuer) -> None:
+    """However many they are."""
+    issuer.fault = Fault(hang=True)
+    async with httpx.AsyncClient(trust_env=False, timeout=30.0, limits=httpx.Limits()) as client:
+        hanging = [asyncio.create_task(client.post(issuer.token_url, json=GOOD)) for _ in range(100)]
+        await wait_until(lambda: issuer.posts == len(hanging), timeout=20.0)
+        issuer.fault = NONE
+        assert (await client.post(issuer.token_url, json=GOOD)).status_code == 200
+        for one in hanging:
+            one.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
 
 
 def test_closing_ends_those_that_hang(issuer: FaultyIssuer) -> None:

@@ -2,13 +2,16 @@
 
 import base64
 import json
+import logging
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from aiohttp import web
 
-from mintonce_dev.contract import MAX_REQUEST
+from mintonce_dev.contract import MAX_REQUEST, TokenRequest
 from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_dev.practice_log import render
 from mintonce_server.core.secret import Secret
@@ -138,6 +141,36 @@ def test_a_body_without_a_length_is_refused(issuer: PracticeIssuer) -> None:
     """411: chunks are not read."""
     answer = httpx.post(issuer.token_url, content=iter([b"{}"]), trust_env=False)
     assert answer.status_code == 411
+
+
+HALF = b"POST /oauth/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
+
+
+@pytest.mark.parametrize("sent", [b"no HTTP\r\n\r\n", b"GET / HTTP/1.1\r\nno header\r\n\r\n", HALF])
+def test_what_callers_do_wrong_is_not_reported(
+    issuer: PracticeIssuer, caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
+    """Those who run it can do nothing about it."""
+    with socket.create_connection(("127.0.0.1", int(issuer.url.rpartition(":")[2]))) as connection:
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        connection.settimeout(5.0)
+        while connection.recv(4096):
+            pass
+    assert post(issuer).status_code == 200
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_an_error_of_its_own_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """The caller gets 500, and the log the reason."""
+
+    class Broken(PracticeIssuer):
+        async def token(self, request: TokenRequest) -> web.Response:
+            raise RuntimeError("broken on purpose")
+
+    with Broken(CLIENTS) as issuer:
+        assert post(issuer).status_code == 500
+    assert "broken on purpose" in caplog.text
 
 
 def test_audiences_can_have_lifetimes_of_their_own() -> None:

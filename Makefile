@@ -25,11 +25,11 @@ ARGS ?=
 ONLY ?=
 
 # Variables of the shell that would lead pip or Python elsewhere.
-unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
+unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH PIP_USER PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-all clients conformance mutants lint lint-deploy format gen bench chaos attack soak simulate interop house audit lock proto-baseline readme docs man up down clean screenshots
+.PHONY: help setup run test test-all clients conformance mutants lint lint-deploy deploy-files format gen bench alerts chaos attack soak simulate interop house audit lock proto-baseline readme docs man up down clean screenshots
 
 help: ## List the targets
 	@echo "Usage: make TARGET"
@@ -70,6 +70,10 @@ lint: setup $(GEN_BIN)/.installed ## Check style, types, imports, protos, sizes,
 lint-deploy: setup $(DEPLOY_BIN)/.installed ## Check deploy/: the Helm chart for three Kubernetes versions, rules, dashboards, the unit (ONLY="chart schema")
 	@PYTHONPATH=tools PYTHONSAFEPATH=1 $(BIN)/python -m deploy.lint $(ONLY)
 
+deploy-files: setup $(DEPLOY_BIN)/.installed ## Renew what the chart has from elsewhere: rules, dashboards, its schema, the table of its README
+	@PYTHONPATH=tools PYTHONSAFEPATH=1 $(BIN)/python -m deploy.copies --write
+	@PYTHONPATH=tools PYTHONSAFEPATH=1 $(BIN)/python -m deploy.values --write
+
 format: setup ## Format the code, and fix what ruff can fix
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format .
@@ -81,6 +85,9 @@ gen: setup $(GEN_BIN)/.installed ## Generate client/python/mintonce/v1 from prot
 
 bench: setup ## Measure a server, guarded and in clear, against grpcio alone; five minutes (ARGS="--only clients": the clients of all languages)
 	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
+
+alerts: setup ## Break a real fleet before a real Prometheus, and show which alerts fire; five minutes
+	@PYTHONPATH=tests:verification:tools $(BIN)/python -m alerts
 
 chaos: setup ## Inject faults into a real fleet, and report; five minutes (ARGS="--help" says more)
 	@PYTHONPATH=tests:verification $(BIN)/python -m chaos $(ARGS)

@@ -155,7 +155,7 @@ func (c *connection) dial() (*line, error) {
 		grpc.WithDisableServiceConfig(), // a name server has no say in it
 		// A watch may be silent for a day: pings keep it from being forgotten on the way, and show when it is dead.
 		// mintonced allows them each 10 seconds. A stricter proxy says so, and gRPC then pings less.
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 60 * time.Second, Timeout: 10 * time.Second}),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 60 * time.Second, Timeout: 5 * time.Second}),
 		// gRPC's own reconnect back-off would grow to two minutes; a restarted server should be found sooner.
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff: backoff.Config{

@@ -9,7 +9,7 @@ from conformance.harness.testee import Testee
 from conformance.servers.line import Line
 from conformance.servers.scripted import FIRST, KEY, Scripted
 
-NOTICED_WITHIN = 75.0
+NOTICED_WITHIN = 70.0
 IDLE = 2.0
 """Seconds after which no ping is under way any more that came with the traffic: its end would be noticed sooner."""
 

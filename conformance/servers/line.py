@@ -22,18 +22,21 @@ class _Pair:
 class Line:
     """New connections lead to `backend`, a port on 127.0.0.1; 0: they are accepted and closed at once.
 
+    Args:
+        listener: where they come in; a port of 127.0.0.1 by default.
+
     Attributes:
         opened: how many connections came.
     """
 
-    def __init__(self, backend: int) -> None:
+    def __init__(self, backend: int, listener: socket.socket | None = None) -> None:
         self.backend = backend
         self.opened = 0
         self._pairs: list[_Pair] = []
         self._lock = threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
-        self.target = f"127.0.0.1:{self.port}"
+        self._listener = listener or socket.create_server(("127.0.0.1", 0))
+        host, self.port = self._listener.getsockname()
+        self.target = f"{host}:{self.port}"
         self._thread = threading.Thread(target=self._accept, name="line", daemon=True)
         self._thread.start()
 

@@ -1,171 +1,113 @@
-"""The HTTP server of a practice issuer: standard library only, one thread per connection."""
+"""The HTTP server of a practice issuer: aiohttp, in a thread with an event loop of its own."""
 
+import asyncio
 import json
+import logging
 import socket
-import sys
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, BinaryIO, Final, Protocol, cast
+from collections.abc import Iterable, Mapping
+from typing import Final
 
-from mintonce_dev.contract import MAX_REQUEST, TOKEN_PATH, TokenRequest
+from aiohttp import http_exceptions, web
+from aiohttp.typedefs import Handler
+
+from mintonce_dev.contract import MAX_REQUEST, TOKEN_PATH
 
 IDLE: Final = 60.0
-"""Seconds after which an idle connection is closed."""
+"""Seconds after which an idle connection is closed. A body must arrive within them, too."""
+GRACE: Final = 0.02
+"""Seconds for answers under way when the server stops. Those that hang never end by themselves."""
+BACKLOG: Final = 1024
+"""Connections that wait to be accepted."""
 
-READ_AT_MOST: Final = 64 * MAX_REQUEST
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer. The body may contain a token, so the repr leaves it out."""
-
-    status: int
-    body: bytes = field(repr=False)
-    content_type: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
-
-    def write_to(self, file: BinaryIO, stopping: threading.Event) -> None:
-        """Send the body. `stopping` is set when the server is closed."""
-        file.write(self.body)
+_SAFE: Final = {"Cache-Control": "no-store", "Server": "practice-issuer", "X-Content-Type-Options": "nosniff"}
 
 
-class Pages(Protocol):
-    """The handler of requests."""
+class PracticeServer:
+    """Listens when it is made; answers from `start` to `stop`. All handlers share one event loop: none may block."""
 
-    def token(self, request: TokenRequest) -> Reply | None:
-        """POST /oauth/token. May block; None: close the connection without an answer."""
-        ...
-
-    def other(self, method: str, path: str, body: bytes) -> Reply:
-        """All other requests."""
-        ...
-
-
-class PracticeServer(ThreadingHTTPServer):
-    """Closes its connections when it is closed, so that its threads end."""
-
-    daemon_threads = False
-    request_queue_size = 128
-
-    def __init__(self, host: str, port: int, pages: Pages) -> None:
+    def __init__(self, host: str, port: int, routes: Iterable[web.RouteDef]) -> None:
+        """Raises OSError if the port is not available."""
+        self._app = web.Application(middlewares=[_errors_as_json])
+        self._app.on_response_prepare.append(_add_headers)
+        self._app.add_routes(routes)
+        family, dual = socket.AF_INET, False
         if ":" in host:
-            self.address_family = socket.AF_INET6
-        self.pages = pages
-        self._open: set[socket.socket] = set()
-        self._hung_up = False
-        self.stopping = threading.Event()
-        self._lock = threading.Lock()
-        super().__init__((host, port), _Handler)
+            family, dual = socket.AF_INET6, socket.has_dualstack_ipv6()
+        self._socket = socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=dual)
+        bound, port = self._socket.getsockname()[:2]
+        self.url: Final = f"http://{f'[{bound}]' if ':' in bound else bound}:{port}"
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="practice-issuer")
 
-    def server_bind(self) -> None:
-        # Not HTTPServer's, which resolves the host's name: slow if DNS is.
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+    def start(self) -> None:
+        self._thread.start()
 
-    def hang_up(self) -> None:
-        """Close all connections, including those that are just being accepted."""
-        self.stopping.set()
-        with self._lock:
-            self._hung_up = True
-            for connection in self._open:
-                _shut(connection)
+    def stop(self) -> None:
+        """Close all connections, with or without an answer. May be called again."""
+        self._stopping.set()
+        self._thread.join()
 
-    def opened(self, connection: socket.socket) -> None:
-        with self._lock:
-            self._open.add(connection)
-            if self._hung_up:
-                _shut(connection)
-
-    def closed(self, connection: socket.socket) -> None:
-        with self._lock:
-            self._open.discard(connection)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Does not report disconnected callers."""
-        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
-            super().handle_error(request, client_address)
+    async def _serve(self) -> None:
+        runner = web.AppRunner(
+            self._app,
+            access_log=None,
+            logger=_logger(),
+            keepalive_timeout=IDLE,
+            shutdown_timeout=GRACE,
+            auto_decompress=False,
+        )
+        await runner.setup()
+        await web.SockSite(runner, self._socket, backlog=BACKLOG).start()
+        await asyncio.to_thread(self._stopping.wait)
+        await runner.cleanup()
 
 
-def _shut(connection: socket.socket) -> None:
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:  # the peer closed it first
-        pass
+def json_reply(status: int, answer: Mapping[str, object], headers: Mapping[str, str] | None = None) -> web.Response:
+    """An answer in JSON."""
+    body = json.dumps(answer).encode()
+    return web.Response(status=status, body=body, content_type="application/json", headers=headers)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server_version = "practice-issuer"
-    sys_version = ""
-    timeout = IDLE
-    wbufsize = -1  # buffered: an answer is sent at once
-
-    def setup(self) -> None:
-        super().setup()
-        self._practice = cast("PracticeServer", self.server)
-        self._practice.opened(self.connection)
-
-    def finish(self) -> None:
-        self._practice.closed(self.connection)
-        super().finish()
-
-    def do_POST(self) -> None:
-        body = self._body()
-        if body is None:
-            self._send(Reply(411, b'{"error":"invalid_request","error_description":"send a Content-Length"}'))
-            return
-        if self.path != TOKEN_PATH:
-            self._send(self._practice.pages.other("POST", self.path, body))
-            return
-        reply = self._practice.pages.token(TokenRequest(self.headers.get("Content-Type", ""), body))
-        if reply is None:
-            self.close_connection = True
-        else:
-            self._send(reply)
-
-    def _do_other(self) -> None:
-        self._send(self._practice.pages.other(self.command, self.path, self._body() or b""))
-
-    do_GET = _do_other  # noqa: N815 - the base class looks for these names
-    do_HEAD = _do_other  # noqa: N815 - as above
-    do_PUT = _do_other  # noqa: N815 - as above
-    do_DELETE = _do_other  # noqa: N815 - as above
-
-    def _body(self) -> bytes | None:
-        """None without a Content-Length. Of a body that is far too large, only the beginning."""
-        text = self.headers.get("Content-Length", "0" if self.command != "POST" else "")
-        if not (text.isascii() and text.isdigit()):
-            self.close_connection = True
-            return None
-        length = int(text)
-        # A body slightly over the limit is read completely: closing earlier could reset the connection first.
-        if length > READ_AT_MOST:
-            self.close_connection = True
-        return self.rfile.read(min(length, READ_AT_MOST))
-
-    def _send(self, reply: Reply) -> None:
-        self.send_response(reply.status)
-        self.send_header("Content-Type", reply.content_type)
-        self.send_header("Content-Length", str(len(reply.body)))
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("X-Content-Type-Options", "nosniff")
-        for name, text in reply.headers.items():
-            self.send_header(name, text)
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        self.end_headers()
-        if self.command != "HEAD":
-            reply.write_to(cast("BinaryIO", self.wfile), self._practice.stopping)
-        self.wfile.flush()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing on stderr: the POST log records it."""
-
-
-def error_reply(status: int, error: str, description: str) -> Reply:
+def error_reply(status: int, error: str, description: str, headers: Mapping[str, str] | None = None) -> web.Response:
     """An error as in RFC 6749, section 5.2."""
-    return Reply(status, json.dumps({"error": error, "error_description": description}).encode())
+    return json_reply(status, {"error": error, "error_description": description}, headers)
+
+
+async def read_beginning(request: web.Request) -> bytes:
+    """The body. Of one that is too large, a part that is too large as well.
+
+    The rest is read and dropped: closing earlier could reset the connection before the caller reads the answer.
+    """
+    body = b""
+    async with asyncio.timeout(IDLE):
+        async for part in request.content.iter_any():
+            if len(body) <= MAX_REQUEST:
+                body += part
+    return body
+
+
+@web.middleware
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        name = "not_found" if error.status == 404 else "invalid_request"
+        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+        return error_reply(error.status, name, f"there is only POST {TOKEN_PATH}, GET / and GET /posts", allow)
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(_SAFE)
+
+
+def _logger() -> logging.Logger:
+    """Reports errors of handlers, but neither disconnected callers nor requests that are no HTTP."""
+    logger = logging.getLogger(__name__)
+    logger.addFilter(_is_ours)
+    return logger
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, (ConnectionError, http_exceptions.HttpProcessingError))

@@ -1,7 +1,6 @@
 """A practice issuer: a strict OAuth domain on this machine that counts POSTs. Not for production."""
 
 import argparse
-import json
 import signal
 import sys
 import threading
@@ -13,8 +12,10 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Final, Self
 
+from aiohttp import web
+
 from mintonce_dev.contract import TOKEN_PATH, TokenRequest, Verdict, judge, practice_token
-from mintonce_dev.practice_http import PracticeServer, Reply, error_reply
+from mintonce_dev.practice_http import PracticeServer, error_reply, json_reply, read_beginning
 from mintonce_dev.practice_log import POLICY, Post, PostLog, render
 from mintonce_dev.practice_quota import PracticeQuota
 from mintonce_server.common.arguments import port, positive_seconds
@@ -56,17 +57,15 @@ class PracticeIssuer:
         self.quota = quota
         self._log = PostLog(log)
         try:
-            self._server = PracticeServer(host, port, self)
+            self._server = PracticeServer(host, port, self.routes())
         except OSError:
             self._log.close()
             raise
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="practice-issuer")
 
     @property
     def url(self) -> str:
         """The URL of its page, without the trailing slash."""
-        host = self._server.server_name
-        return f"http://{f'[{host}]' if ':' in host else host}:{self._server.server_port}"
+        return self._server.url
 
     @property
     def token_url(self) -> str:
@@ -88,28 +87,27 @@ class PracticeIssuer:
         return self._log.last()
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._server.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.hang_up()
-        self._server.server_close()
+        self._server.stop()
         self._log.close()
 
-    def token(self, request: TokenRequest) -> Reply | None:
-        """POST /oauth/token; counted before it is answered."""
+    def routes(self) -> list[web.RouteDef]:
+        """What it answers: the token endpoint, a page, and the POSTs."""
+        return [web.post(TOKEN_PATH, self._post), web.get("/", self._page), web.get("/posts", self._posts)]
+
+    async def token(self, request: TokenRequest) -> web.Response:
+        """POST /oauth/token; counted before it is answered. It may await, but not block."""
         verdict = judge(request, self._clients, self._audiences)
         now, lifetime = self.now(), self.lifetime_of(verdict.audience)
         verdict, headers = self.within_quota(verdict, now)
         token, jti = ("", "") if verdict.error else practice_token(verdict, self.url + "/", now, lifetime)
         self.count(verdict, now, verdict.status, jti)
-        if verdict.error:
-            return replace(error_reply(verdict.status, verdict.error, verdict.description), headers=headers)
-        return replace(token_reply(verdict, token, lifetime), headers=headers)
+        return json_reply(verdict.status, answer(verdict, token, lifetime), headers)
 
     def within_quota(self, verdict: Verdict, now: float) -> tuple[Verdict, dict[str, str]]:
         """The verdict when the quota is considered, too, and the headers of the answer."""
@@ -133,26 +131,31 @@ class PracticeIssuer:
         """Record a POST."""
         self._log.add(Post(round(now, 3), verdict.client_id, verdict.audience, verdict.scope, status, jti))
 
-    def other(self, method: str, path: str, body: bytes) -> Reply:
-        """Everything else: a page, and the POSTs."""
-        if path == TOKEN_PATH:
-            return replace(error_reply(405, "invalid_request", "use POST"), headers={"Allow": "POST"})
-        if path == "/" and method in ("GET", "HEAD"):
-            page = render(self._log.last(), count=self.posts, minted=self.minted, lifetime=self.lifetime)
-            return Reply(200, page.encode(), "text/html; charset=utf-8", {"Content-Security-Policy": POLICY})
-        if path == "/posts" and method in ("GET", "HEAD"):
-            posts = [asdict(post) for post in self._log.last()]
-            return Reply(200, json.dumps({"count": self.posts, "minted": self.minted, "posts": posts}).encode())
-        return error_reply(404, "not_found", f"there is only POST {TOKEN_PATH}, GET / and GET /posts")
+    async def _post(self, request: web.Request) -> web.Response:
+        if request.content_length is None:
+            refusal = error_reply(411, "invalid_request", "send a Content-Length")
+            refusal.force_close()
+            return refusal
+        return await self.token(TokenRequest(request.headers.get("Content-Type", ""), await read_beginning(request)))
+
+    async def _page(self, request: web.Request) -> web.Response:
+        page = render(self._log.last(), count=self.posts, minted=self.minted, lifetime=self.lifetime)
+        return web.Response(text=page, content_type="text/html", headers={"Content-Security-Policy": POLICY})
+
+    async def _posts(self, request: web.Request) -> web.Response:
+        posts = [asdict(post) for post in self._log.last()]
+        return json_reply(200, {"count": self.posts, "minted": self.minted, "posts": posts})
 
 
-def token_reply(verdict: Verdict, token: str, lifetime: float) -> Reply:
-    """The answer with a token."""
-    answer: dict[str, object] = {"access_token": token, "token_type": "Bearer"}
+def answer(verdict: Verdict, token: str, lifetime: float) -> dict[str, object]:
+    """The token, or the error as in RFC 6749, section 5.2."""
+    if verdict.error:
+        return {"error": verdict.error, "error_description": verdict.description}
+    fields: dict[str, object] = {"access_token": token, "token_type": "Bearer"}
     if verdict.scope:
-        answer["scope"] = verdict.scope
-    answer["expires_in"] = int(lifetime) if lifetime.is_integer() else lifetime
-    return Reply(200, json.dumps(answer).encode())
+        fields["scope"] = verdict.scope
+    fields["expires_in"] = int(lifetime) if lifetime.is_integer() else lifetime
+    return fields
 
 
 def serve_until_signal(issuer: PracticeIssuer) -> None:

@@ -200,6 +200,24 @@ async def test_a_changed_file_notifies_the_watches_that_it_concerns(
     assert (bench.files.identities() != before) is bool(proves)
 
 
+async def test_a_bearer_for_fetched_keys_is_read_again(tmp_path: Path) -> None:
+    """Kubernetes replaces it every few minutes. No caller is concerned."""
+    bearer = tmp_path / "bearer"
+    bearer.write_text("first-bearer")
+    bearer.chmod(0o600)
+    url = {"URL": "https://127.0.0.1:1/keys", "BEARER_FILE": str(bearer)}
+    issuer = {"ISSUER": "https://api.example.com", "AUDIENCES": "mintonce"}
+    named = {f"JWKS_{name}": text for name, text in url.items()} | issuer
+    bench = Bench(tmp_path, {f"JWT_ISSUERS__API__{name}": text for name, text in named.items()})
+    (value,) = [value for value in bench.files.values if value.name == "jwks_bearer_file of api"]
+    assert value().reveal() == "first-bearer"
+
+    bearer.write_text("second-bearer")
+    await bench.reloader.check()
+    assert value().reveal() == "second-bearer"
+    assert bench.changes == 0
+
+
 def fetching(directory: Path) -> Settings:
     """With keys that come from a URL."""
     policy = directory / "policy.toml"

@@ -17,6 +17,7 @@ from mintonce_server.auth.jwks import MAX_BYTES, JwksError, JwksUrl, Pace, trust
 from mintonce_server.auth.jwt import JwtIssuer
 from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.errors import Unauthenticated
+from mintonce_server.core.secret import Secret
 from support.certificates import Authority
 from support.clocks import ManualClock
 from support.jwts import AUDIENCE, ISSUER, SUBJECT, Signer, claims
@@ -35,6 +36,7 @@ class Shown:
     body: bytes = field(default_factory=OLD.jwks)
     status: int = 200
     silent: bool = False
+    bearer: str = ""
     asked: int = 0
     url: str = ""
 
@@ -54,7 +56,8 @@ class Handler(BaseHTTPRequestHandler):
         # As the servers of all the large issuers do.
         zipped = "gzip" in self.headers.get("Accept-Encoding", "")
         body = gzip.compress(shown.body) if zipped else shown.body
-        self.send_response(shown.status if self.path == "/keys" else 200)
+        knows_us = not shown.bearer or self.headers.get_all("Authorization") == [f"Bearer {shown.bearer}"]
+        self.send_response(401 if not knows_us else shown.status if self.path == "/keys" else 200)
         self.send_header("Content-Length", str(len(body)))
         if shown.status == 302:
             self.send_header("Location", "/elsewhere")
@@ -91,11 +94,15 @@ class Watched(JwksUrl):
 class Source:
     """A JwksUrl that runs, and what it complained of."""
 
-    def __init__(self, url: str, ca: Path, pace: Pace) -> None:
+    def __init__(self, url: str, ca: Path | None, pace: Pace) -> None:
+        """`ca`: None for the authorities of the operating system."""
         self.troubles: asyncio.Queue[JwksError] = asyncio.Queue()
         self.ca = ca
-        verify = lambda: trusting(self.ca.read_bytes())  # noqa: E731 - a function in one line
-        self.keys = Watched(url, clock=SystemClock(), verify=verify, on_error=self.troubles.put_nowait, pace=pace)
+        self.bearer = "first"
+        verify = lambda: trusting(self.ca.read_bytes() if self.ca else None)  # noqa: E731 - a function in one line
+        bearer = lambda: Secret(self.bearer)  # noqa: E731 - a function in one line
+        told = self.troubles.put_nowait
+        self.keys = Watched(url, clock=SystemClock(), verify=verify, bearer=bearer, on_error=told, pace=pace)
 
     def identify(self, signer: Signer) -> str:
         issuer = JwtIssuer(
@@ -170,6 +177,19 @@ async def test_the_keys_come_by_themselves(running: Running) -> None:
 
         await source.knows(OLD)
         assert source.identify(OLD) == f"jwt:k8s:{SUBJECT}"
+
+
+async def test_a_url_may_want_a_bearer(running: Running, shown: Shown) -> None:
+    """As the API server of Kubernetes does. The bearer of that moment is sent, and a refused one is never shown."""
+    shown.bearer = "second"
+    async with running(QUICK) as source:
+        refused = await asyncio.wait_for(source.troubles.get(), 5)
+        assert "401" in str(refused)
+        assert "jwks_bearer_file" in refused.remedy
+        assert "first" not in f"{refused!r} {refused.remedy}"
+
+        source.bearer = "second"
+        await source.knows(OLD)
 
 
 async def test_new_keys_are_found_in_time(running: Running, shown: Shown) -> None:
@@ -271,15 +291,26 @@ async def test_the_same_document_is_the_same_keys(running: Running, shown: Shown
 
 async def test_a_server_of_another_authority_is_not_asked(shown: Shown, tmp_path: Path) -> None:
     """Otherwise a peer on the path could name the keys."""
-    source = Source(shown.url, Authority(tmp_path, "other").ca, QUICK)
+    await _is_refused(Source(shown.url, Authority(tmp_path, "other").ca, QUICK))
+    assert shown.asked == 0
+
+
+async def test_a_variable_does_not_change_whom_we_trust(
+    shown: Shown, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SSL_CERT_FILE does not replace the system's authorities: as for the token endpoint."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca))
+    await _is_refused(Source(shown.url, None, QUICK))
+    assert shown.asked == 0
+
+
+async def _is_refused(source: Source) -> None:
     task = asyncio.create_task(source.keys.run())
     trouble = await asyncio.wait_for(source.troubles.get(), 10)
     await wait_until(lambda: not source.keys.looking)
     task.cancel()
     await asyncio.wait([task], timeout=5)
-
     assert "ConnectError" in str(trouble)
-    assert shown.asked == 0
 
 
 def test_authorities_that_cannot_be_read_are_refused(tmp_path: Path) -> None:

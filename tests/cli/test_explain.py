@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mintonce_server.cli.explain import NoPolicy, add_explain, explain, run_explain
+from mintonce_server.cli.explain import ONE_NAME, SEVERAL_NAMES, NoPolicy, add_explain, explain, run_explain
 from mintonce_server.config import SettingsError
 from mintonce_server.core.errors import InvalidRequest
 from mintonce_server.core.policy import OPEN, Act
@@ -117,6 +117,30 @@ def test_a_question_that_no_call_could_ask_is_refused(policy: str) -> None:
     """As the server would refuse it."""
     with pytest.raises(InvalidRequest):
         ask("key:pay", "no such client", API, "--policy", policy)
+
+
+@pytest.mark.parametrize(
+    ("audience", "one", "several"),
+    [
+        (f"{API} {API}v2", False, True),
+        (f"{API} other", False, False),
+    ],
+)
+def test_an_audience_with_spaces_is_judged_as_one_name_and_as_several(
+    policy: str, capsys: pytest.CaptureFixture[str], audience: str, one: bool, several: bool
+) -> None:
+    """Only the settings know which of the two it is. The exit code is 0 only if both are allowed."""
+    Path(policy).write_text(POLICY.replace(f"{API}**", f'{API}", "{API}v2'))
+    assert ask("key:pay", "billing", audience, "--policy", policy) == 1
+    verdicts = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("  rule")]
+    said = {True: "get: allowed by rule pay", False: "get: denied"}
+    assert verdicts == [ONE_NAME, said[one], SEVERAL_NAMES, said[several]]
+
+
+def test_an_audience_with_spaces_that_is_allowed_both_ways_is_allowed(policy: str) -> None:
+    """As with a rule for every audience."""
+    Path(policy).write_text(POLICY.replace(f"{API}**", "*"))
+    assert ask("key:pay", "billing", f"{API}v1 {API}v2", "--policy", policy) == 0
 
 
 def test_a_faulty_policy_is_reported_with_its_faults(policy: str) -> None:

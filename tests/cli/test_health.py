@@ -9,7 +9,7 @@ import pytest
 
 from mintonce_server.api.health import LIVENESS, READINESS
 from mintonce_server.api.server import ADMIN_SERVICE, TOKEN_SERVICE
-from mintonce_server.cli.health import LISTEN, NoHealthAddress, address
+from mintonce_server.cli.health import LISTEN, NoHealthAddress, address, main
 from mintonce_server.config import load
 from mintonce_server.config.models import ServerSettings
 from support.settings import COMPLETE
@@ -80,6 +80,15 @@ def test_where_there_is_tls_a_probe_needs_its_own_address(tmp_path: Path, enviro
 
     assert address(None, environ | {"MINTONCE_HEALTH_LISTEN": "127.0.0.1:6003"}) == "127.0.0.1:6003"
     assert address(None, environ | {"MINTONCE_LISTEN": "unix:/run/s"}) == "unix:/run/s"
+
+
+@pytest.mark.parametrize("target", ["https://127.0.0.1:50051", "http://localhost:50051/"])
+def test_a_url_is_no_target(target: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The error does not say that nothing answers there: nothing was asked."""
+    assert main(["--target", target]) == 1
+    assert capsys.readouterr().err == (
+        "mintonced: --target is an address, and not a URL\nWrite it as HOST:PORT or unix:/PATH.\n"
+    )
 
 
 @pytest.mark.parametrize("content", [None, b"not = = toml", b"\xff"])

@@ -22,6 +22,8 @@ TLS = Link("mintonce.example:443", tls=True)
     ("details", "link", "why", "remedy"),
     [
         (f"{FAILED}Failed to connect to remote host: Connection refused", CLEAR, "nothing listens", "Is mintonced run"),
+        (f"{FAILED}Connection refused", Link("localhost:443", tls=False), "nothing listens", "127.0.0.1 and [::1]"),
+        (f"{FAILED}Connection refused", Link("dns:///localhost:443", tls=True), "nothing listens", "[::1]"),
         (f"{FAILED}connect failed: addr: unix:/x error: No such file or directory", CLEAR, "nothing listens", "target"),
         (f"{FAILED}Failed to connect to remote host: Connection timed out", TLS, "does not reach", "firewall"),
         ("errors resolving x:443: [field:hostname lookup error:Domain name not found]", TLS, "resolved", "host name"),

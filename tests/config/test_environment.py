@@ -116,6 +116,38 @@ def test_a_misspelled_variable_is_reported_with_its_likely_meaning(
     assert meant in fault.remedy
 
 
+def test_a_variable_in_small_letters_is_reported(smallest: dict[str, str]) -> None:
+    """It would be ignored in silence: on most systems it is another variable."""
+    (fault,) = issues_of(None, {**smallest, "mintonce_Redis__Timeout": "1s"})
+
+    assert fault.where == "variable mintonce_Redis__Timeout"
+    assert "MINTONCE_REDIS__TIMEOUT" in fault.remedy
+
+
+@pytest.mark.parametrize(("name", "value"), [("mintonce_home", "/srv"), ("mintonce_listen", "")])
+def test_other_variables_in_small_letters_are_not_ours(smallest: dict[str, str], name: str, value: str) -> None:
+    assert load(None, {**smallest, name: value}) == load(None, smallest)
+
+
+def test_a_header_is_written_with_underscores_in_a_variable(smallest: dict[str, str]) -> None:
+    """No shell exports a variable with a hyphen, and hardly any header has an underscore."""
+    headers = "MINTONCE_ISSUERS__DEFAULT__HEADERS__"
+    settings = load(None, {**smallest, f"{headers}X_TENANT": "one", f"{headers}VIA": "us"})
+
+    assert settings.issuers["default"].headers == {"x-tenant": "one", "via": "us"}
+
+
+def test_a_header_in_a_variable_is_that_of_the_file(smallest: dict[str, str], tmp_path: Path) -> None:
+    """Also one with an underscore, or with capitals: none is sent twice."""
+    config = tmp_path / "mintonce.toml"
+    config.write_text('[issuers.default]\nheaders = { "X-Tenant" = "file", "x_old" = "file" }')
+    config.chmod(0o600)
+    headers = "MINTONCE_ISSUERS__DEFAULT__HEADERS__"
+    settings = load(config, {**smallest, f"{headers}X_TENANT": "one", f"{headers}X_OLD": "two"})
+
+    assert settings.issuers["default"].headers == {"X-Tenant": "one", "x_old": "two"}
+
+
 def test_nothing_set_says_what_is_needed() -> None:
     """A user who starts the program for the first time learns the names of the variables to set."""
     text = " ".join(map(str, issues_of(None, {})))

@@ -184,6 +184,31 @@ def test_keys_of_a_jwt_issuer_are_never_fetched_in_clear(smallest: dict[str, str
     assert "https" in plain.what
 
 
+def test_a_bearer_for_keys_is_a_secret_that_goes_to_a_url(smallest: dict[str, str], files: Path) -> None:
+    """Others may not read its file; and without a URL it would go nowhere."""
+    bearer = files / "bearer"
+    bearer.write_text("a-token")
+    bearer.chmod(0o600)
+    settings = {
+        **smallest,
+        "MINTONCE_POLICY_FILE": str(files / "policy.toml"),
+        "MINTONCE_JWT_ISSUERS__K8S__ISSUER": "https://kubernetes.default.svc",
+        "MINTONCE_JWT_ISSUERS__K8S__AUDIENCES": "mintonce",
+        "MINTONCE_JWT_ISSUERS__K8S__JWKS_URL": "https://kubernetes.default.svc/openid/v1/jwks",
+        "MINTONCE_JWT_ISSUERS__K8S__JWKS_BEARER_FILE": str(bearer),
+    }
+    assert load(None, settings).jwt_issuers["k8s"].jwks_bearer_file == bearer
+
+    bearer.chmod(0o644)
+    (open_file,) = issues_of(None, settings)
+    assert "chmod 600" in open_file.remedy
+
+    bearer.chmod(0o600)
+    from_file = {name: value for name, value in settings.items() if not name.endswith("JWKS_URL")}
+    (useless,) = issues_of(None, {**from_file, "MINTONCE_JWT_ISSUERS__K8S__JWKS_FILE": str(files / "jwks.json")})
+    assert useless.where == "variable MINTONCE_JWT_ISSUERS__K8S__JWKS_BEARER_FILE"
+
+
 @pytest.mark.parametrize("algorithm", ["none", "HS256", "RS1", "rs256"])
 def test_no_algorithm_with_a_shared_secret_can_be_set(smallest: dict[str, str], files: Path, algorithm: str) -> None:
     """A public key must never be taken for a secret."""

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deploy.dashboards import DASHBOARDS, dashboard, stale
 from prometheus_client import CollectorRegistry
 from readme import heading_anchors
 
+from deploy.dashboards import DASHBOARDS, dashboard, stale
 from mintonce_server.observability.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]

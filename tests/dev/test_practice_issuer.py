@@ -114,7 +114,7 @@ def test_an_empty_page_says_so() -> None:
         ("POST", "/token", 404),
         ("GET", "/nothing", 404),
         ("HEAD", "/", 200),
-        ("PATCH", "/", 501),
+        ("PATCH", "/", 405),
     ],
 )
 def test_other_paths_and_methods(issuer: PracticeIssuer, method: str, path: str, status: int) -> None:

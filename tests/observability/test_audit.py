@@ -1,6 +1,8 @@
 """The audit log: complete, whole lines, in whatever file has the name."""
 
 import json
+import subprocess
+import sys
 import threading
 from dataclasses import fields, replace
 from pathlib import Path
@@ -9,7 +11,7 @@ import pytest
 
 from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.errors import AuditUnavailable
-from mintonce_server.observability.audit import AuditLog, CallRecord, MintRecord, ReloadRecord
+from mintonce_server.observability.audit import STANDARD_OUTPUT, AuditLog, CallRecord, MintRecord, ReloadRecord
 
 CLOCK = SystemClock()
 CALL = CallRecord(
@@ -169,3 +171,31 @@ def test_the_schema_in_the_documents_is_that_of_the_records() -> None:
         table = text.partition(f"## {record.kind}\n")[2].partition("\n## ")[0]
         named = [row.split("`")[1] for row in table.splitlines() if row.startswith("| `")]
         assert named == [field.name for field in fields(record)]
+
+
+def test_standard_output_can_be_the_audit_log(capfd: pytest.CaptureFixture[str]) -> None:
+    """As in a container, where no file outlives a restart. Nothing is reopened there."""
+    with AuditLog(STANDARD_OUTPUT, CLOCK) as audit:
+        audit.write(ReloadRecord("policy", "loaded"))
+        assert not audit.reopen()
+        audit.write(ReloadRecord("policy", "refused"))
+
+    written = capfd.readouterr().out.splitlines()
+    assert [json.loads(line)["outcome"] for line in written] == ["loaded", "refused"]
+
+
+def test_standard_output_works_for_a_process_that_nobody_may_look_into() -> None:
+    """Such a process cannot open /dev/stdout, which leads into /proc. Root can, so this shows it for other users."""
+    program = (
+        "from pathlib import Path\n"
+        "from mintonce_server.cli.process import harden\n"
+        "from mintonce_server.common.clock import SystemClock\n"
+        "from mintonce_server.observability.audit import AuditLog, ReloadRecord, require_audit_file\n"
+        "assert not list(harden())\n"
+        "require_audit_file(Path('/dev/stdout'))\n"
+        "with AuditLog(Path('/dev/stdout'), SystemClock()) as audit:\n"
+        "    audit.write(ReloadRecord('policy', 'loaded'))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True, timeout=30)
+
+    assert json.loads(done.stdout)["outcome"] == "loaded"

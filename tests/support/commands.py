@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +17,17 @@ class Ended:
     err: str
 
 
-async def mintonced(*words: str, directory: Path, settings: Mapping[str, str] | None = None) -> Ended:
+async def mintonced(
+    *words: str,
+    directory: Path,
+    settings: Mapping[str, str] | None = None,
+    program: Sequence[str] = ("-m", "mintonce_server"),
+) -> Ended:
     """Run it to its end, in 20 s. `settings`: variables without their MINTONCE_ prefix; nothing else is set."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("MINTONCE_")}
     environ |= {f"MINTONCE_{name}": value for name, value in (settings or {}).items()}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "mintonce_server", *words),
+        *(sys.executable, *program, *words),
         env=environ,
         cwd=directory,
         stdout=asyncio.subprocess.PIPE,

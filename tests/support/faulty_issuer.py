@@ -1,18 +1,19 @@
 """A practice issuer that can be told to have faults, from within or by PUT /fault. A program, too."""
 
+import asyncio
 import json
 import re
 import sys
-import threading
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from fnmatch import fnmatchcase
-from types import TracebackType
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, Final, cast
+
+from aiohttp import web
 
 from mintonce_dev.contract import TokenRequest, Verdict, judge, practice_token
-from mintonce_dev.practice_http import Reply, error_reply
-from mintonce_dev.practice_issuer import PracticeIssuer, main, token_reply
+from mintonce_dev.practice_http import error_reply, json_reply
+from mintonce_dev.practice_issuer import PracticeIssuer, answer, main
 from mintonce_server.core.secret import Secret
 
 _SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
@@ -97,20 +98,6 @@ def parse_fault(data: bytes) -> Fault:
     return Fault(**said)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - each was looked at above
 
 
-@dataclass(frozen=True, slots=True)
-class DrippingReply(Reply):
-    """Sent byte by byte, with `drip` seconds between them."""
-
-    drip: float = 0.0
-
-    def write_to(self, file: BinaryIO, stopping: threading.Event) -> None:
-        """Until the other side has had enough or the server is closed."""
-        for byte in self.body:
-            file.write(bytes((byte,)))
-            file.flush()
-            stopping.wait(self.drip)
-
-
 class FaultyIssuer(PracticeIssuer):
     """`fault`: that of all audiences that have none of their own."""
 
@@ -119,65 +106,56 @@ class FaultyIssuer(PracticeIssuer):
         self.fault = NONE
         self._faults_of: dict[str, Fault] = {}
         self._latest: dict[str, tuple[str, str]] = {}
-        self._stopping = threading.Event()
-        self._lock = threading.Lock()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._stopping.set()  # those that hang
-        super().__exit__(kind, error, traceback)
+    def routes(self) -> list[web.RouteDef]:
+        return [*super().routes(), web.put("/fault", self._put_fault)]
 
-    def token(self, request: TokenRequest) -> Reply | None:
+    async def token(self, request: TokenRequest) -> web.Response:
         verdict = judge(request, self._clients, self._audiences)
         fault = self._next_fault(verdict.audience)
         now, lifetime = self.now(), fault.lifetime(self.lifetime_of(verdict.audience))
-        verdict, said = self.within_quota(verdict, now)
+        verdict, headers = self.within_quota(verdict, now)
         granted = verdict if fault.scope is None else replace(verdict, scope=fault.scope)
         token, jti = ("", "") if verdict.error or fault.is_failing else self._mint(granted, fault, now, lifetime)
         status = verdict.status if fault.status is None else fault.status
         self.count(verdict, now, status, jti)
         if fault.hang:
-            self._stopping.wait()
-        self._stopping.wait(fault.latency)
-        if self._stopping.is_set():
-            return None
-        reply = (
-            Reply(status, (fault.body or "").encode()) if fault.is_failing else _answer(granted, token, lifetime, fault)
+            await asyncio.Event().wait()
+        await asyncio.sleep(fault.latency)
+        text = (fault.body or "") if fault.is_failing else _stated(answer(granted, token, lifetime), fault)
+        body = text.encode() + b" " * fault.padding
+        if fault.retry_after:
+            headers["Retry-After"] = fault.retry_after
+        headers["Content-Length"] = str(len(body))
+        return web.Response(
+            status=status,
+            body=_drip(body, fault.drip) if fault.drip else body,
+            content_type="application/json",
+            headers=headers,
         )
-        body = reply.body + b" " * fault.padding
-        headers = said | ({"Retry-After": fault.retry_after} if fault.retry_after else {})
-        if fault.drip:
-            return DrippingReply(reply.status, body, reply.content_type, headers, drip=fault.drip)
-        return replace(reply, body=body, headers=headers)
 
-    def other(self, method: str, path: str, body: bytes) -> Reply:
-        if path != "/fault" or method != "PUT":
-            return super().other(method, path, body)
+    async def _put_fault(self, request: web.Request) -> web.Response:
         try:
-            fault = parse_fault(body)
+            fault = parse_fault(await request.read())
         except ValueError as error:
             return error_reply(400, "invalid_request", str(error))
-        with self._lock:
-            self._change_fault(fault.audience, fault)
-        return Reply(200, json.dumps(asdict(fault)).encode())
+        self._change_fault(fault.audience, fault)
+        return json_reply(200, asdict(fault))
 
     def _mint(self, verdict: Verdict, fault: Fault, now: float, lifetime: float) -> tuple[str, str]:
-        with self._lock:
-            if fault.repeat and (latest := self._latest.get(verdict.audience)):
-                return latest
-            minted = self._latest[verdict.audience] = practice_token(verdict, self.url + "/", now, lifetime)
-            return minted
+        if fault.repeat and (latest := self._latest.get(verdict.audience)):
+            return latest
+        minted = self._latest[verdict.audience] = practice_token(verdict, self.url + "/", now, lifetime)
+        return minted
 
     def _next_fault(self, audience: str) -> Fault:
         """That of the audience, before that of all."""
-        with self._lock:
-            pattern = next((pattern for pattern in self._faults_of if fnmatchcase(audience, pattern)), None)
-            fault = self.fault if pattern is None else self._faults_of[pattern]
-            if fault.times is not None:
-                left = replace(fault, times=fault.times - 1) if fault.times > 1 else replace(NONE, audience=pattern)
-                self._change_fault(pattern, left)
-            return fault
+        pattern = next((pattern for pattern in self._faults_of if fnmatchcase(audience, pattern)), None)
+        fault = self.fault if pattern is None else self._faults_of[pattern]
+        if fault.times is not None:
+            left = replace(fault, times=fault.times - 1) if fault.times > 1 else replace(NONE, audience=pattern)
+            self._change_fault(pattern, left)
+        return fault
 
     def _change_fault(self, pattern: str | None, fault: Fault) -> None:
         if pattern is None:
@@ -188,17 +166,19 @@ class FaultyIssuer(PracticeIssuer):
             self._faults_of[pattern] = fault
 
 
-def _answer(verdict: Verdict, token: str, lifetime: float, fault: Fault) -> Reply:
-    if verdict.error:
-        return error_reply(verdict.status, verdict.error, verdict.description)
-    reply = token_reply(verdict, token, lifetime)
-    if fault.expires_in is None:
-        return reply
-    answer = json.loads(reply.body)
-    del answer["expires_in"]
+def _stated(fields: dict[str, object], fault: Fault) -> str:
+    """The answer in JSON, with the `expires_in` of the fault."""
+    if fault.expires_in is None or "expires_in" not in fields:
+        return json.dumps(fields)
+    del fields["expires_in"]
     # Put in as text: what is no JSON (NaN) can be practised too.
-    end = f', "expires_in": {fault.expires_in}}}' if fault.expires_in else "}"
-    return Reply(200, (json.dumps(answer)[:-1] + end).encode())
+    return json.dumps(fields)[:-1] + (f', "expires_in": {fault.expires_in}}}' if fault.expires_in else "}")
+
+
+async def _drip(body: bytes, seconds: float) -> AsyncIterator[bytes]:
+    for byte in body:
+        yield bytes((byte,))
+        await asyncio.sleep(seconds)
 
 
 if __name__ == "__main__":

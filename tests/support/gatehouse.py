@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -25,6 +26,9 @@ from mintonce_server.core.ports import TokenStore
 from mintonce_server.observability.audit import CallRecord
 from support.house import AUDIENCE, CLIENT, HASHER, House, house
 from support.options import LEASE_SECONDS
+
+if TYPE_CHECKING:
+    from mintonce_server.observability.traces import Traces
 
 ALL = frozenset(Act)
 
@@ -76,6 +80,7 @@ async def gatehouse(
     store: TokenStore | Callable[[KeyHasher, Clock, float], TokenStore] | None = None,
     server_options: ServerOptions | None = None,
     broker_options: BrokerOptions | None = None,
+    traces: "Traces | None" = None,
 ) -> AsyncGenerator[Gatehouse]:
     """Knows billing, cart and operator. `store`: one that is shared, or that is made for it; default: in memory."""
     made = {name: new_api_key(name)[0].reveal() for name in ("billing", "cart", "operator")}
@@ -97,6 +102,7 @@ async def gatehouse(
         audiences=frozenset({AUDIENCE}),
         server_options=server_options,
         options=broker_options,
+        traces=traces,
     ) as replica:
         gate = Gatehouse(replica, directory, made, audit, quotas=limits)
         gate.know(*made)

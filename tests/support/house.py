@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from mintonce_server.api.authorize import OPEN_GUARDS, Guards
 from mintonce_server.api.options import ServerOptions
@@ -20,10 +20,14 @@ from mintonce_server.core.ports import TokenStore
 from mintonce_server.core.secret import Secret
 from mintonce_server.issuer.endpoint import TokenEndpoint
 from mintonce_server.issuer.options import ClientCredentials
+from mintonce_server.observability.call_meter import CallMeter
 from mintonce_server.store.memory import MemoryStore
 from support.endpoints import endpoint_options
 from support.options import BROKER_OPTIONS, LEASE_SECONDS, listen_options
 from support.surroundings import CLIENT_ID, CLIENT_SECRET
+
+if TYPE_CHECKING:
+    from mintonce_server.observability.traces import Traces
 
 HASHER = KeyHasher(b"index key of the tests")
 CLIENT = "billing"
@@ -61,18 +65,29 @@ async def house(
     secret: str = CLIENT_SECRET,
     credential_version: int = 1,
     guards: Guards = OPEN_GUARDS,
+    traces: "Traces | None" = None,
+    propagate_trace: bool = False,
 ) -> AsyncGenerator[House]:
     """Runs until the end of the block. `store`: shared between houses to make a fleet; default: one in memory."""
     clock = clock or SystemClock()
     store = store or MemoryStore(HASHER, clock, LEASE_SECONDS)
     happened: list[Event] = []
-    endpoint = TokenEndpoint(endpoint_options(token_url, timeout=timeout), clock)
+    requests = traces.requests("acme", propagate=propagate_trace) if traces else None
+    endpoint = TokenEndpoint(endpoint_options(token_url, timeout=timeout), clock, tracer=requests)
     issuer = endpoint.for_client(ClientCredentials(CLIENT_ID, Secret(secret)))
     clients = Clients([OAuthClient(CLIENT, issuer, audiences, credential_version)])
-    broker = Broker(store, clients, clock, happened.append, options or BROKER_OPTIONS)
+
+    def sink(event: Event) -> None:
+        happened.append(event)
+        if traces is not None:
+            traces(event)
+
+    meter = CallMeter()
+    meter.tracer = traces
+    broker = Broker(store, clients, clock, sink, options or BROKER_OPTIONS, tracer=traces)
     with tempfile.TemporaryDirectory(prefix="mo-") as directory:
         listen = f"unix:{Path(directory) / 's'}"
-        server = Server(broker, clock, server_options or listen_options(listen), guards)
+        server = Server(broker, clock, server_options or listen_options(listen), guards, meter)
         target = server.bind()
         await server.start()
         tasks = [asyncio.create_task(task) for task in broker.tasks()]

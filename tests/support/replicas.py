@@ -52,21 +52,26 @@ class Replica:
 
 @asynccontextmanager
 async def replica(
-    directory: Path, settings: Mapping[str, str], program: Sequence[str] = PROGRAM
+    directory: Path,
+    settings: Mapping[str, str],
+    program: Sequence[str] = PROGRAM,
+    variables: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[Replica]:
-    """A server that serves, until the end of the block. `settings`: variables without their MINTONCE_ prefix."""
+    """A server that serves, until the end of the block. `settings`: variables without their MINTONCE_ prefix;
+    `variables`: others.
+    """
     log = directory / f"replica-{len(list(directory.glob('replica-*')))}.log"
     environ = {name: value for name, value in os.environ.items() if not name.startswith("MINTONCE_")}
     # Four times the usual deadline: where the machine stands still for a moment, no replica shall mint alone.
     usual = {"LISTEN": "127.0.0.1:0", "REDIS__TIMEOUT": "1s"}
-    environ |= {f"MINTONCE_{name}": value for name, value in (usual | dict(settings)).items()}
+    environ |= {f"MINTONCE_{name}": value for name, value in (usual | dict(settings)).items()} | dict(variables or {})
     with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
             sys.executable, *program, "serve", env=environ, stderr=stderr, cwd=directory
         )
     started = Replica(process, log)
     try:
-        await wait_until(started.is_serving, timeout=50.0)
+        await wait_until(started.is_serving, timeout=60.0)  # a busy machine is no fault
         yield started
     finally:
         await started.stop(signal.SIGTERM)

@@ -39,12 +39,14 @@ class ScriptedServer(tokens_pb2_grpc.TokenServiceServicer, admin_pb2_grpc.AdminS
     Attributes:
         calls: how often each method was called, by name.
         requests: what came, oldest first.
+        metadata: what came with each of them.
         pages: of a list; each has the same token.
     """
 
     def __init__(self, address: str = "127.0.0.1:0") -> None:
         self.calls: Counter[str] = Counter()
         self.requests: list[Message] = []
+        self.metadata: list[dict[str, str]] = []
         self.lifetime = 3600.0
         self.refresh_in: float | None = None
         self.expire_time: int | None = None
@@ -202,6 +204,7 @@ class ScriptedServer(tokens_pb2_grpc.TokenServiceServicer, admin_pb2_grpc.AdminS
         with self._changed:
             self.calls[method] += 1
             self.requests.append(request)
+            self.metadata.append({name: str(value) for name, value in context.invocation_metadata()})
             self._changed.notify_all()
         if method in self._gates:
             self._gates[method].wait(30)

@@ -41,36 +41,48 @@ class Web:
 
 
 Handler = Callable[[Request], Reply]
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
 async def web(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncGenerator[Web]:
     """Serves on loopback; connections are kept."""
     state = Web()
-    tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection, state.connections = state.connections, state.connections + 1
+        while True:
+            request = await _read(reader, connection)
+            number = len(state.requests)
+            state.requests.append(request)
+            if number in state.hang_up:
+                writer.write(state.first_bytes)
+                break
+            writer.write(_bytes(*handler(request)))
+            await writer.drain()
+
+    async with _listening(serve, tls) as address:
+        state.url = f"http{'s' if tls else ''}://{address}"
+        yield state
+
+
+@asynccontextmanager
+async def _listening(serve: Serve, tls: ssl.SSLContext | None) -> AsyncGenerator[str]:
+    """Accepts connections on loopback. Gives the address, and ends what is still served at the end."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
-        connection, state.connections = state.connections, state.connections + 1
         with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            while True:
-                request = await _read(reader, connection)
-                number = len(state.requests)
-                state.requests.append(request)
-                if number in state.hang_up:
-                    writer.write(state.first_bytes)
-                    break
-                writer.write(_bytes(*handler(request)))
-                await writer.drain()
+            await serve(reader, writer)
         writer.close()
         tasks.discard(task)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
-    state.url = f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
     try:
-        yield state
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
         for task in tasks:
@@ -151,29 +163,14 @@ Greet = Callable[[asyncio.StreamReader, asyncio.StreamWriter, Proxy], Awaitable[
 @asynccontextmanager
 async def _proxy(greet: Greet, tls: ssl.SSLContext | None = None) -> AsyncGenerator[Proxy]:
     state = Proxy()
-    tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            target = await greet(reader, writer, state)
-            if target is not None:
-                await _relay(reader, writer, target)
-        writer.close()
-        tasks.discard(task)
+        target = await greet(reader, writer, state)
+        if target is not None:
+            await _relay(reader, writer, target)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
-    state.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with _listening(serve, tls) as state.address:
         yield state
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
 
 
 async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: str) -> None:

@@ -1,6 +1,6 @@
 """Checks that the chart has the same rules and dashboards as deploy/. A chart can only read files in its own folder.
 
-`python -m deploy.copies --write` copies them again.
+`make deploy-files` copies them again.
 """
 
 import shutil
@@ -27,7 +27,7 @@ def complaints(deploy: Path, files: Path) -> Iterator[str]:
         if not source.is_file():
             yield f"{source} is missing, or {copy} is too much"
         elif not copy.is_file() or copy.read_bytes() != source.read_bytes():
-            yield f"{copy} is not what {source} is: PYTHONPATH=tools .venv/bin/python -P -m deploy.copies --write"
+            yield f"{copy} is not what {source} is: make deploy-files"
 
 
 def write(deploy: Path, files: Path) -> None:

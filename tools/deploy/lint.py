@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 
 from checks import ROOT, run_all
+from deploy.programs import install
 
 PYTHON = sys.executable
 DEPLOY = ".venv-deploy/bin/python"
@@ -19,12 +20,16 @@ CHECKS: Mapping[str, list[str]] = {
     "rules": [PYTHON, "-m", "deploy.rules"],
     "dashboards": [PYTHON, "-m", "deploy.dashboards"],
     "unit": [PYTHON, "-m", "deploy.unit"],
+    "chart": [PYTHON, "-m", "deploy.chart"],
+    "tests": [PYTHON, "-m", "pytest", "-q", "--color=no", "tools/deploy/tests"],
+    "values": [PYTHON, "-m", "deploy.values"],
     "copies": [PYTHON, "-m", "deploy.copies"],
 }
 
 
 def main() -> int:
     """0 if every check passed; 2 for a check that does not exist."""
+    install()  # before the checks, which run two at a time
     # Safe: the folder deploy/ of the repository must not be found in the place of tools/deploy.
     return run_all("lint-deploy", CHECKS, {"PYTHONPATH": str(ROOT / "tools"), "PYTHONSAFEPATH": "1"}, sys.argv[1:])
 

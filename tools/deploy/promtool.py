@@ -37,8 +37,8 @@ def promtool() -> Path:
         if found := shutil.which("promtool"):
             return Path(found)
         tried.append("promtool is not on PATH")
-        if found := _of_debian():
-            return found
+        if folder := debian_folder():
+            return folder / "usr" / "bin" / "promtool"
         tried.append("there is no package of Debian's")
         raise CannotBeHad("; ".join(tried))
 
@@ -73,16 +73,16 @@ def _built(program: Path) -> str:
     return ""
 
 
-def _of_debian() -> Path | None:
-    """From the package `prometheus`, unpacked and not installed: that needs no root."""
+def debian_folder() -> Path | None:
+    """Debian's package `prometheus`, unpacked and not installed: that needs no root. None: it cannot be had."""
     folder = CACHE / "debian-prometheus"
     program = folder / "usr" / "bin" / "promtool"
     if program.exists():
-        return program
+        return folder
     if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
         return None
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     subprocess.run(["apt-get", "download", "prometheus"], cwd=folder, capture_output=True, check=False, timeout=120)
     for package in folder.glob("prometheus_*.deb"):
         subprocess.run(["dpkg", "-x", package, folder], capture_output=True, check=False, timeout=60)
-    return program if program.exists() else None
+    return folder if program.exists() else None

@@ -37,8 +37,10 @@ const OPTIONS: ChannelOptions = {
   // The policy is ours: no TXT record of a name server changes it.
   "grpc.service_config_disable_resolution": 1,
   // A watch may be silent for a day: pings keep it from being forgotten on the way, and show when it is dead.
-  "grpc.keepalive_time_ms": 60_000,
-  "grpc.keepalive_timeout_ms": 10_000,
+  // More often than the clients of other languages, which also ask the kernel whether what they sent was acknowledged
+  // (TCP_USER_TIMEOUT): Node.js has no such option. After so long without traffic, a call begins with a ping.
+  "grpc.keepalive_time_ms": 20_000,
+  "grpc.keepalive_timeout_ms": 5_000,
   "grpc.keepalive_permit_without_calls": 0,
   // gRPC's own reconnect back-off would grow to two minutes; a restarted server should be found sooner.
   "grpc.initial_reconnect_backoff_ms": 100,

@@ -52,9 +52,9 @@ OPTIONS: Final[Options] = (
     # A watch may be silent for a day: pings keep it from being forgotten on the way, and show when it is dead.
     # mintonced allows them each 10 seconds. A stricter proxy says so, and gRPC then pings less.
     ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
     # The time-out above does not end a silent connection of grpcio (seen in 1.85). This one does; its default is 60 s.
-    ("grpc.http2.ping_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),
     # gRPC's own reconnect back-off would grow to two minutes; a restarted server should be found sooner.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 5_000),

@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import grpc
 
-from mintonce import _channel, _forking, _sendable, _translate, _unreachable
+from mintonce import _channel, _forking, _sendable, _trace, _translate, _unreachable
 from mintonce._files import Watched
 from mintonce._local import is_local
 from mintonce.credentials import Bearer, Tls, authorization, bearer_from, tls_from, unusable
@@ -161,7 +161,8 @@ class Connection(Generic[L]):
 
     def metadata(self) -> Metadata | None:
         """What goes with a call."""
-        return None if self._bearer is None else (("authorization", self._bearer.current()),)
+        bearer = () if self._bearer is None else (("authorization", self._bearer.current()),)
+        return (*bearer, *_trace.context()) or None
 
     def lines(self) -> list[L]:
         """Those that are still open, for who closes them."""

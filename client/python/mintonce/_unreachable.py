@@ -116,7 +116,10 @@ def _of_transport(details: str, link: Link) -> tuple[str, str] | None:
 
 def _not_running(link: Link, proxy: str) -> str:
     where = f" The connection goes through the proxy of the variable {proxy}: is that meant?" if proxy else ""
-    return f"Is mintonced running, and at {link.target}? {_WHERE}{where}"
+    # gRPC tells the fault of the last address only: the server may be at the other one, and have another fault.
+    local = link.target.rpartition("/")[2].rpartition(":")[0] == "localhost"
+    name = " localhost may be 127.0.0.1 and [::1]: name the one where it listens." if local else ""
+    return f"Is mintonced running, and at {link.target}? {_WHERE}{name}{where}"
 
 
 def _hint(link: Link) -> str:

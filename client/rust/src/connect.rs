@@ -32,6 +32,8 @@ use crate::{
 
 /// For all of it: name, connection, handshake.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection that does not acknowledge for so long what was sent on it, or a ping, is given up.
+pub(crate) const SILENCE: Duration = Duration::from_secs(5);
 /// After this, the next address is tried beside the one that does not answer (RFC 8305, section 5).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
@@ -197,6 +199,10 @@ async fn connect_tcp(endpoints: &[(String, u16)], first: usize) -> Result<TcpStr
 async fn connect_address(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
+    // What is sent goes nowhere when a NAT or firewall has forgotten the connection. Where the system can say so, a call
+    // need not wait for a ping. A kernel without this still has the pings.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(SILENCE));
     Ok(stream)
 }
 

@@ -16,7 +16,7 @@ use tonic::{
 
 use crate::{
     Error, Result, Tls,
-    connect::{Dialler, addresses, one_of},
+    connect::{Dialler, SILENCE, addresses, one_of},
     credentials::{Environment, bearer_from_environment, watched_bearer},
     files::Watched,
     target::Target,
@@ -29,7 +29,6 @@ const USER_AGENT: &str = concat!("mintonce-rust/", env!("CARGO_PKG_VERSION"));
 /// A watch may be silent for a day: pings keep it from being forgotten on the way, and show when it is dead. mintonced
 /// allows them each 10 seconds.
 const PING_EVERY: Duration = Duration::from_secs(60);
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What was said about a setting.
 #[derive(Clone, Debug, Default)]
@@ -175,7 +174,7 @@ impl Connection {
         let endpoint = Endpoint::from_static("http://mintonce.invalid")
             .origin(self.origin.clone())
             .http2_keep_alive_interval(PING_EVERY)
-            .keep_alive_timeout(PING_TIMEOUT)
+            .keep_alive_timeout(SILENCE)
             .keep_alive_while_idle(false);
         let endpoint = endpoint.clone().user_agent(USER_AGENT).unwrap_or(endpoint);
         endpoint.connect_with_connector_lazy(Dialler::new(self.link.target.clone(), tls, first))

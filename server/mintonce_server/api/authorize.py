@@ -17,6 +17,7 @@ from mintonce_server.core.key import TokenKey
 from mintonce_server.core.limits import Quotas
 from mintonce_server.core.policy import OPEN, Act, Misses, Policy
 from mintonce_server.core.token import Token
+from mintonce_server.core.tracing import CallSpan
 from mintonce_server.observability.audit import CallRecord
 from mintonce_server.observability.audit_repeats import UNKNOWN
 from mintonce_server.observability.call_meter import CallMeter
@@ -59,7 +60,7 @@ class CallScope:
 
     __slots__ = (
         "_guards", "act", "by_policy", "client", "detail", "judged", "key", "peer", "proof", "rejected", "request_id",
-        "rule", "served",
+        "rule", "served", "span",
     )  # fmt: skip
 
     def __init__(self, guards: Guards, act: Act) -> None:
@@ -82,6 +83,7 @@ class CallScope:
         """The last token that was checked for the caller."""
         self.served: Served | None = None
         """What is handed out with this record."""
+        self.span: CallSpan | None = None
 
     @property
     def caller(self) -> Caller | None:
@@ -115,7 +117,7 @@ class CallScope:
     def allow_usage(self, client: str) -> None:
         """Raises PermissionDenied for a caller that may not administer any key of this client."""
         self.client = client
-        if not self._guards.policy().may_administer_of(self.name, client):
+        if not self._guards.policy().administers(self.name, client):
             raise _denied(Act.ADMIN)
 
     def check(self) -> float | None:
@@ -177,7 +179,7 @@ class Authorizer:
             scope.request_id = call.request_id()
             scope.peer = call.peer
         try:
-            scope.proof = call.proof
+            scope.proof, scope.span = call.proof, call.span
             if call.caller and call.caller is not ANONYMOUS:
                 bind_caller(call.caller.name)
             call.must_be_received()
@@ -205,7 +207,10 @@ class Authorizer:
     def _hand_out(self, scope: CallScope) -> None:
         self._write(scope, "OK", "")
         if (served := scope.served) is not None:
-            self._meter.served(served.token.key.client, served.origin, served.degraded)
+            token = served.token
+            self._meter.served(token.key.client, served.origin, served.degraded)
+            if scope.span is not None:
+                scope.span.served(token.key.client, served.origin, served.degraded, token.generation)
 
     def _count(self, scope: CallScope, error: MintonceError) -> None:
         identity = scope.caller.kind.value if scope.caller else "none"

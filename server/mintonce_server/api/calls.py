@@ -16,6 +16,7 @@ from mintonce_server.api.proof import Proof
 from mintonce_server.core.caller import ANONYMOUS, Caller
 from mintonce_server.core.errors import InvalidRequest, MintonceError
 from mintonce_server.core.limits import Seats
+from mintonce_server.core.tracing import CallSpan
 from mintonce_server.observability.audit_repeats import UNKNOWN
 from mintonce_server.observability.logs import bind_request_id, bound_request_id, get_logger
 from mintonce_server.observability.quiet import Quiet
@@ -88,10 +89,11 @@ class Call:
         task: what waits for its message; None while nothing does. A task refers to its call, so a reference that stayed
             here would leave a cycle for the garbage collector after each call.
         seats: what it holds until it ends.
+        span: what is traced of it. None: nothing.
         quiet: limits the log lines about calls that fail.
     """
 
-    __slots__ = ("at", "client", "dismissal", "proof", "quiet", "refusal", "seats", "task", "transport")
+    __slots__ = ("at", "client", "dismissal", "proof", "quiet", "refusal", "seats", "span", "task", "transport")
 
     def __init__(self, transport: Transport, at: float, quiet: Quiet) -> None:
         self.transport = transport
@@ -103,6 +105,7 @@ class Call:
         self.dismissal: MintonceError | None = None
         self.task: asyncio.Task[object] | None = None
         self.seats: tuple[Seats, ...] = ()
+        self.span: CallSpan | None = None
 
     @property
     def peer(self) -> str:
@@ -122,6 +125,11 @@ class Call:
         """Seconds for the answer to be ready in, so that it arrives before the caller gives up."""
         left = self.transport.seconds_left()
         return DEFAULT_DEADLINE if left is None else max(0.0, left - MARGIN)
+
+    def begin_span(self) -> None:
+        """The call does more than read memory: record it, if calls are traced."""
+        if self.span is not None:
+            self.span.begin()
 
     def request_id(self) -> str:
         """The caller's x-request-id, or a new one: the same each time. From now on in every log line of this call."""

@@ -36,6 +36,7 @@ class TokenService:
             served = self._broker.peek(key, min_ttl)
             if served is None:
                 call.request_id()
+                call.begin_span()
                 served = await self._broker.get(key, min_ttl, call.deadline(), scope.admit_mint, scope.name)
                 scope.check()  # it may have taken a while
             scope.answer(served)
@@ -48,6 +49,7 @@ class TokenService:
         self, request: tokens_pb2.WatchTokenRequest, call: Call
     ) -> AsyncGenerator[tokens_pb2.WatchTokenResponse, None]:
         call.request_id()
+        call.begin_span()
         with self._authorizer.authorize(call, Act.WATCH, watching=True) as scope:
             key = self._broker.canonical(key_of(request))
             scope.allow(key)
@@ -62,6 +64,7 @@ class TokenService:
 
     async def RejectToken(self, request: tokens_pb2.RejectTokenRequest, call: Call) -> tokens_pb2.RejectTokenResponse:
         call.request_id()
+        call.begin_span()
         with self._authorizer.authorize(call, Act.REJECT) as scope:
             key, scope.rejected = self._broker.canonical(key_of(request)), rejected_of(request)
             scope.allow(key)
@@ -81,6 +84,7 @@ class AdminService:
         self._turns = ListTurns()
 
     async def ListTokens(self, request: admin_pb2.ListTokensRequest, call: Call) -> admin_pb2.ListTokensResponse:
+        call.begin_span()
         with self._authorizer.authorize(call, Act.ADMIN) as scope:
             scope.allow_listing(request.client)
             after = place_after(request.page_token, request.client)
@@ -97,6 +101,7 @@ class AdminService:
 
     async def RotateToken(self, request: admin_pb2.RotateTokenRequest, call: Call) -> admin_pb2.RotateTokenResponse:
         call.request_id()
+        call.begin_span()
         with self._authorizer.authorize(call, Act.ADMIN) as scope:
             key = self._broker.canonical(key_of(request))
             scope.allow(key)

@@ -17,6 +17,7 @@ from mintonce_server.api.admission import GONE, Admission
 from mintonce_server.api.calls import NOT_RECEIVED, UNREADABLE, Call, StatusError, unreadable
 from mintonce_server.api.status import abort, code_of
 from mintonce_server.core.errors import Draining, MintonceError, PermissionDenied, Unauthenticated
+from mintonce_server.core.tracing import CallTracer
 from mintonce_server.observability.call_meter import OTHER, CallMeter
 
 Context = ServicerContext[Any, Any]
@@ -124,22 +125,41 @@ class _Measured:
         self._age = admission.age
         self._ended = meter.method(name)
 
+    def trace(self, tracer: CallTracer, call: Call, *, watches: bool) -> None:
+        """Not a call whose caller is not known: it must not decide what is recorded."""
+        if call.proof is None:
+            return
+        try:
+            call.span = tracer.call(self._name, call.peer, call.transport.metadata(), call.at, watches=watches)
+        except Exception as error:  # noqa: BLE001 - what a caller sent must not fail in a library, and a call not for it
+            call.log_failure(error)
+
     def succeeded(self, call: Call) -> None:
         self._ended("OK", self._age(call))
+        if call.span is not None:
+            call.span.end("OK", "", "")
 
     def hung_up(self, call: Call) -> None:
         self._ended("CANCELLED", self._age(call))
+        if call.span is not None:
+            call.span.end("CANCELLED", "", call.client)
 
     def failed(self, call: Call, error: Exception) -> None:
-        code = error.code.name if isinstance(error, StatusError) else code_of(error)
-        self._ended(code, self._age(call))
+        self._ended(_code(error), self._age(call))
         self.note(call, error)
 
     def note(self, call: Call, error: Exception) -> None:
         """Why a call failed, in our own words."""
+        reason = ""
         if not isinstance(error, StatusError):
             reason = error.reason.value if isinstance(error, MintonceError) else "INTERNAL"
             self.meter.failed(self._name, reason, call.client)
+        if call.span is not None:
+            call.span.end(_code(error), reason, call.client)
+
+
+def _code(error: Exception) -> str:
+    return error.code.name if isinstance(error, StatusError) else code_of(error)
 
 
 def _admitting(handler: Any, admission: Admission, measured: _Measured) -> Handler:
@@ -162,6 +182,8 @@ def _unary(
     async def handle(_: object, context: Context) -> object:
         call = await _admitted(admission, context, streams=False)
         meter.unary += 1
+        if meter.tracer is not None:
+            measured.trace(meter.tracer, call, watches=False)
         try:
             request = await _request(read, admission, call)
             answer = await method(_readable(request), call)
@@ -192,6 +214,8 @@ def _streaming(
     async def handle(_: object, context: Context) -> None:
         call = await _admitted(admission, context, streams=True)
         meter.watches += 1
+        if meter.tracer is not None:
+            measured.trace(meter.tracer, call, watches=True)
         try:
             request = await _request(read, admission, call)
             async with aclosing(_answers(method, request, context, call, failed)) as answers:
@@ -200,6 +224,8 @@ def _streaming(
         except asyncio.CancelledError:
             if context.done() or (why := call.why_dismissed()) is None:
                 meter.watch_ended("hung_up")
+                if call.span is not None:
+                    call.span.end("CANCELLED", "", call.client)
                 raise
             failed(call, why)
             await _fail(context, call, why)

@@ -4,11 +4,13 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from mintonce_server.app.options import endpoint_options
+from mintonce_server.app.telemetry import Telemetry
 from mintonce_server.common.clock import Clock, SystemClock
 from mintonce_server.config import ClientSettings, IssuerSettings, Settings
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.errors import IssuerError
 from mintonce_server.core.ports import Issuer
+from mintonce_server.core.tracing import RequestTracer
 from mintonce_server.core.turns import Turns
 from mintonce_server.issuer.endpoint import TokenEndpoint
 from mintonce_server.issuer.identity import Asked, client_identity
@@ -68,14 +70,18 @@ def _asked(client: ClientSettings, issuer: IssuerSettings) -> Asked:
 
 @asynccontextmanager
 async def clients_of(
-    settings: Settings, clock: Clock, files: AccessFiles, on_request: CountRequest
+    settings: Settings,
+    clock: Clock,
+    files: AccessFiles,
+    telemetry: Telemetry,
 ) -> AsyncGenerator[Clients]:
     """The registered clients, each with its issuer. One connection pool per issuer."""
     async with AsyncExitStack() as pools:
         endpoints: dict[str, TokenEndpoint] = {}
         turns = {name: Turns() for name in settings.issuers}
         for name, issuer in settings.issuers.items():
-            endpoints[name] = _endpoint(name, issuer, settings, clock, files, on_request)
+            tracer = telemetry.request_tracer(name)
+            endpoints[name] = _endpoint(name, issuer, settings, clock, files, telemetry.requests, tracer)
             pools.push_async_callback(endpoints[name].close)
         yield Clients(
             OAuthClient(
@@ -99,6 +105,7 @@ def _endpoint(
     clock: Clock,
     files: AccessFiles,
     on_request: CountRequest = ignore_request,
+    tracer: RequestTracer | None = None,
 ) -> TokenEndpoint:
     log, reminder = get_logger(__name__), Reminder(clock)
 
@@ -111,7 +118,7 @@ def _endpoint(
             log.warning("issuer_metadata_unavailable", issuer=name, detail=str(error), remedy=error.remedy)
 
     options, sources = endpoint_options(issuer, settings), issuer_sources(name, issuer, files)
-    return TokenEndpoint(options, clock, sources, on_read=read, on_failure=failed, on_request=on_request)
+    return TokenEndpoint(options, clock, sources, on_read=read, on_failure=failed, on_request=on_request, tracer=tracer)
 
 
 def _address(issuer: IssuerSettings) -> str:

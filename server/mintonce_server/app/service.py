@@ -14,6 +14,7 @@ from mintonce_server.app.reloading import reloader_of
 from mintonce_server.app.status import StatusSource
 from mintonce_server.app.store import store_of
 from mintonce_server.app.telemetry import Telemetry
+from mintonce_server.app.tracing import export_options, tracing
 from mintonce_server.app.usage import usage_of
 from mintonce_server.common.clock import Clock, SystemClock
 from mintonce_server.config import Settings
@@ -21,6 +22,7 @@ from mintonce_server.core.broker import Broker
 from mintonce_server.core.errors import MintonceError, StoreUnavailable
 from mintonce_server.core.limits import Quotas
 from mintonce_server.core.supervise import Supervisor
+from mintonce_server.core.usage import UsageCounter
 from mintonce_server.issuer.response import AUDIENCE_REMEDY, Grant, WrongAudience
 from mintonce_server.observability.audit import AuditLog, require_audit_file
 from mintonce_server.observability.audit_repeats import AuditRepeats
@@ -47,15 +49,16 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
     async with AsyncExitStack() as parts:
         telemetry = Telemetry(settings, clock)
         files = AccessFiles(settings, clock, on_request=telemetry.requests)
+        telemetry.trace(traces := await parts.enter_async_context(tracing(settings, files, clock)))
         audit = parts.enter_context(AuditLog(settings.audit_file, clock, telemetry.audit))
         repeats = parts.enter_context(closing(AuditRepeats(audit.write, clock, settings.audit_interval)))
         store_access = StoreAccess(settings, files, clock)
         store = await parts.enter_async_context(store_of(settings, clock, files.keyring, telemetry.store))
-        clients = await parts.enter_async_context(clients_of(settings, clock, files, telemetry.requests))
-        sink = sink_of(audit, _audience_warnings(settings, clock), granted_of, faults, *telemetry.sinks)
-        usage = usage_of(settings, store, clock, sink)
-        sink = fan_out(sink, guarded(usage.observe, faults))
-        broker = Broker(store, clients, clock, sink, broker_options(settings), waste_refused=usage.refused_for)
+        clients = await parts.enter_async_context(clients_of(settings, clock, files, telemetry))
+        said = sink_of(audit, _audience_warnings(settings, clock), granted_of, faults, *telemetry.sinks)
+        usage = usage_of(settings, store, clock, said)
+        sink, options = fan_out(said, guarded(usage.observe, faults)), broker_options(settings)
+        broker = Broker(store, clients, clock, sink, options, waste_refused=usage.refused_for, tracer=traces)
         files.notify(on_access=broker.recheck, on_credentials=broker.credentials_changed)
         quotas, record = Quotas(quota_options(settings), clock), repeats.write if audit.is_on else None
         guards = Guards(files.identify, files.policy, quotas, record, files.identities, telemetry.recent.denied)
@@ -65,7 +68,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         source = StatusSource(settings, broker, telemetry, usage, store, files, clock)
         http = await parts.enter_async_context(source.listening(record))
         endless = broker.endless() | files.endless | server.endless() | store_access.endless(store) | source.endless()
-        endless |= telemetry.follow(broker, files, reloader)
+        endless |= telemetry.follow(broker, files, reloader, usage)
         endless |= {"reloading": reloader.run, "audit counts": repeats.run, "usage": usage.run}
         async with Supervisor(clock, faults, random.Random()).running(endless):  # noqa: S311 - spreads restarts
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.check_now)
@@ -75,8 +78,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
                 await _try_store(store)
                 ready(address)
                 await stopping.wait()
-                await _drain(server, broker, settings.drain_timeout)
-                await usage.close()
+                await _drain(server, broker, usage, settings.drain_timeout)
             finally:
                 await server.stop(grace=0.0)
     get_logger(__name__).info("stopped")
@@ -110,6 +112,7 @@ async def try_files(settings: Settings) -> None:
     clock = SystemClock()
     files = AccessFiles(settings, clock)
     StoreAccess(settings, files, clock)
+    export_options(settings, files)
     for name, issuer in settings.issuers.items():
         issuer_sources(name, issuer, files)
     for name, client in settings.clients.items():
@@ -125,13 +128,14 @@ async def reseal(settings: Settings) -> Resealed:
         return await store.reseal()
 
 
-async def _drain(server: Server, broker: Broker, grace: float) -> None:
+async def _drain(server: Server, broker: Broker, usage: UsageCounter, grace: float) -> None:
     """Let calls and mints in progress finish; end watches with a status that makes clients reconnect elsewhere."""
     get_logger(__name__).info("draining", grace=grace)
     await server.drain()
     broker.drain()
     await server.stop(grace)
     await broker.close(grace)
+    await usage.close()
 
 
 async def _try_store(store: RedisStore) -> None:

@@ -14,10 +14,11 @@ from joserfc.jwk import DictKey, ECKey, JWKRegistry, KeySet, OctKey, OKPKey, RSA
 
 from mintonce_server.common.bounded_body import BadBody, read_bounded
 from mintonce_server.common.clock import Clock
-from mintonce_server.common.files import as_file
 from mintonce_server.common.oauth import JWT_ALGORITHMS
 from mintonce_server.common.strict_json import NotAnObject, parse_object
+from mintonce_server.common.trust import trust
 from mintonce_server.core.errors import Foreign, MintonceError
+from mintonce_server.core.secret import Secret
 from mintonce_server.observability.http_meter import CountRequest, ignore_request
 
 MAX_BYTES: Final = 256 * 1024
@@ -138,16 +139,18 @@ class JwksUrl:
         clock: Clock,
         ca_file: str | None = None,
         verify: Callable[[], ssl.SSLContext] | None = None,
+        bearer: Callable[[], Secret] | None = None,
         on_error: Callable[[JwksError], None],
         pace: Pace = USUAL_PACE,
         on_request: CountRequest = ignore_request,
     ) -> None:
-        """`verify`: the current trust store, instead of `ca_file`."""
+        """`verify`: the current trust store, instead of `ca_file`. `bearer`: sent to the URL, and to no other."""
         for name in ("httpx", "httpcore"):
             logging.getLogger(name).setLevel(logging.WARNING)
         self._url = url
         self._clock = clock
-        self._verify = verify or _always(_trusting(ca_file))
+        self._verify = verify or _always(trusting(ca_file))
+        self._bearer = bearer
         self._on_error = on_error
         self._pace = pace
         self._on_request = on_request
@@ -202,7 +205,7 @@ class JwksUrl:
             async with (
                 asyncio.timeout(self._pace.deadline),
                 self._client() as client,
-                client.stream("GET", self._url, headers=_HEADERS) as response,
+                client.stream("GET", self._url, headers=self._headers()) as response,
             ):
                 body = await read_bounded(response.aiter_raw(), MAX_BYTES)
                 status = response.status_code
@@ -214,28 +217,31 @@ class JwksUrl:
             # Any exception: httpx lets ssl.SSLError through when TLS fails after the handshake.
             raise JwksError(f"the issuer's keys cannot be fetched ({type(error).__name__})", remedy=_REMEDY) from error
         self._on_request("GET", self._url, status, loop.time() - began, None)
+        if status in (401, 403):
+            raise JwksError(f"the issuer's keys cannot be fetched (status {status})", remedy=_WANTS_BEARER)
         if status != 200:
             raise JwksError(f"the issuer's keys cannot be fetched (status {status})", remedy=_REMEDY)
         return body
+
+    def _headers(self) -> dict[str, str]:
+        if self._bearer is None:
+            return _HEADERS
+        return {**_HEADERS, "Authorization": f"Bearer {self._bearer().reveal()}"}
 
 
 def _always(context: ssl.SSLContext) -> Callable[[], ssl.SSLContext]:
     return lambda: context
 
 
-def trusting(authorities: bytes) -> ssl.SSLContext:
-    """A context that trusts these certificates (PEM). Raises JwksError."""
-    with as_file(authorities) as path:
-        return _trusting(path)
-
-
-def _trusting(ca_file: str | None) -> ssl.SSLContext:
+def trusting(authorities: bytes | str | None) -> ssl.SSLContext:
+    """A context that trusts these certificates (PEM, or the path of a PEM file), or the system's. Raises JwksError."""
     try:
-        return ssl.create_default_context(cafile=ca_file)
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        return trust(authorities)
+    except ValueError as error:
         raise JwksError("ca_file contains no valid certificates", remedy="Write certificates in PEM.") from error
 
 
 # Not compressed: a small body can then not become a large one.
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
 _REMEDY: Final = "Check jwks_url and ca_file. Meanwhile the keys that were fetched last stay in use."
+_WANTS_BEARER: Final = "The URL wants another bearer: check jwks_bearer_file, and what its account may read."

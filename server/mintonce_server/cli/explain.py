@@ -15,6 +15,9 @@ from mintonce_server.core.policy import Act, Misses, Policy
 ALLOWED: Final = 0
 DENIED: Final = 1
 
+ONE_NAME: Final = 'If the audience is one name (several_audiences = "no"):'
+SEVERAL_NAMES: Final = "If its spaces separate several:"
+
 _KINDS: Final = ("spiffe://", "jwt:", "key:", "anonymous")
 
 
@@ -49,12 +52,17 @@ def run_explain(options: argparse.Namespace) -> int:
     """Print the report. 0: everything is allowed; 1: something is not. Raises MintonceError for invalid arguments."""
     key = TokenKey.of(options.client, options.audience, options.scope)
     acts = [Act(act) for act in options.act or ("get",)]
-    policy, settings = _sources(options)
+    policies, settings = _sources(options)
     others = [] if settings is None else [f"also: {text}" for text in obstacles(key, settings)]
     question, granted = (key.client, key.audience, key.scopes), tuple(sorted(set(options.granted)))
-    report = explain(policy, options.caller, *question, acts, granted)
-    sys.stdout.writelines(f"{line}\n" for line in (*report, *others))
-    allowed = all(policy.decide(options.caller, act, *question, granted).allowed for act in acts)
+    for heading, policy in policies.items():
+        report = explain(policy, options.caller, *question, acts, granted)
+        sys.stdout.writelines(f"{line}\n" for line in ([heading] if heading else []))
+        sys.stdout.writelines(f"{line}\n" for line in report)
+    sys.stdout.writelines(f"{line}\n" for line in others)
+    allowed = all(
+        policy.decide(options.caller, act, *question, granted).allowed for policy in policies.values() for act in acts
+    )
     return ALLOWED if allowed and not others else DENIED
 
 
@@ -99,22 +107,23 @@ def _hint(caller: str) -> str:
     return ": names of callers are spiffe://DOMAIN/PATH, jwt:ISSUER:SUBJECT or key:NAME"
 
 
-def _sources(options: argparse.Namespace) -> tuple[Policy, Settings | None]:
-    """The policy, and the settings if they were read."""
+def _sources(options: argparse.Namespace) -> tuple[dict[str, Policy], Settings | None]:
+    """The policy by the heading of its report, and the settings if they were read.
+
+    A file of rules does not say whether spaces separate several audiences of this client. Then there are two.
+    """
     if options.policy is not None:
-        if " " in options.audience:
-            raise NoPolicy(
-                "a policy file does not say whether spaces separate several audiences",
-                remedy="Name the settings with --config instead of --policy.",
-            )
-        return read_policy(options.policy), None
+        policy = read_policy(options.policy)
+        if " " not in options.audience:
+            return {"": policy}, None
+        return {ONE_NAME: policy, SEVERAL_NAMES: read_policy(options.policy, with_several={options.client})}, None
     settings = load(options.config)
     if settings.policy_file is None:
         raise NoPolicy(
             "no policy_file is set: everyone who can reach the server may get everything",
             remedy="Set policy_file, or name a file with --policy.",
         )
-    return policy_of(settings, settings.policy_file), settings
+    return {"": policy_of(settings, settings.policy_file)}, settings
 
 
 def policy_of(settings: Settings, path: Path) -> Policy:

@@ -35,6 +35,8 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="mintonced health", description=f"{TEXT[0].upper()}{TEXT[1:]}.")
     add_health(parser)
     options = parser.parse_args(argv)
+    if options.target and "://" in options.target and not options.target.startswith("unix:"):
+        return _complain("--target is an address, and not a URL", "Write it as HOST:PORT or unix:/PATH.")
     try:
         target = options.target or address(options.config, os.environ)  # noqa: TID251 - settings would import pydantic
         health = health_of(target, DEADLINE, options.service)

@@ -14,10 +14,12 @@ from mintonce_server.config.models import (
     ServerSettings,
     Settings,
     TlsSettings,
+    TracingSettings,
 )
 from mintonce_server.config.policy_file import parse_policy
 from mintonce_server.config.redis_url import TLS_FILE_OPTIONS, access_check_of
 from mintonce_server.config.reference import Row, reference, reference_table
+from mintonce_server.config.tracing_types import otlp_headers
 from mintonce_server.config.types import secret_in
 from mintonce_server.core.text import visible
 
@@ -37,12 +39,14 @@ __all__ = [
     "Settings",
     "SettingsError",
     "TlsSettings",
+    "TracingSettings",
     "ValidationIssue",
     "access_check_of",
     "effective",
     "is_header_value",
     "load",
     "load_explained",
+    "otlp_headers",
     "parse_policy",
     "proxy_url",
     "proxy_variables",

@@ -62,6 +62,7 @@ def check_access(settings: Settings, issues: Issues) -> Iterator[ValidationIssue
     """Issues of the settings that restrict access. `settings` may lack what is known to be invalid."""
     yield from _check_listeners(settings, issues)
     yield from _check_http(settings, issues)
+    yield from _check_tracing(settings, issues)
     yield from _check_callers(settings, issues)
     yield from _check_redis(settings, issues)
     yield from _check_sealing(settings, issues)
@@ -177,6 +178,23 @@ def _check_http(settings: Settings, issues: Issues) -> Iterator[ValidationIssue]
         )
 
 
+def _check_tracing(settings: Settings, issues: Issues) -> Iterator[ValidationIssue]:
+    chosen = settings.tracing
+    if chosen.endpoint is None:
+        return
+    url = urlsplit(chosen.endpoint)
+    if url.scheme == "http" and chosen.headers_file and not is_loopback(url.hostname or ""):
+        yield ValidationIssue(
+            issues.where(("tracing", "endpoint")),
+            "is http:// to another machine: the headers of headers_file would be sent unencrypted",
+            "Use https://; or send to a collector on this machine, which adds the headers.",
+        )
+    if url.scheme == "http" and chosen.ca_file:
+        yield ValidationIssue(
+            issues.where(("tracing", "ca_file")), "has no effect with http://", "Use https://, or remove it."
+        )
+
+
 def _check_callers(settings: Settings, issues: Issues) -> Iterator[ValidationIssue]:
     if settings.authenticates_callers and settings.policy_file is None:
         yield ValidationIssue(
@@ -230,6 +248,9 @@ def _check_jwt_issuer(name: str, issuer: JwtIssuerSettings, issues: Issues) -> I
     if issuer.jwks_file is None and issuer.jwks_url is None and not issues.has_any_in("jwt_issuers", name):
         where = issues.where(("jwt_issuers", name, "jwks_file"))
         yield ValidationIssue(where, "is missing", "Set jwks_file, or jwks_url with https://.")
+    if issuer.jwks_bearer_file is not None and issuer.jwks_url is None:
+        where = issues.where(("jwt_issuers", name, "jwks_bearer_file"))
+        yield ValidationIssue(where, "has no effect without jwks_url", "Remove it, or set jwks_url.")
 
 
 def _check_client(name: str, client: ClientSettings, auth: str, issues: Issues) -> Iterator[ValidationIssue]:
@@ -327,9 +348,15 @@ def _files(settings: Settings) -> Iterator[tuple[SettingPath, Path, Callable[[Pa
         yield ("tls", "key_file"), tls.key_file, require_private
         if tls.client_ca_file:
             yield ("tls", "client_ca_file"), tls.client_ca_file, require_not_writable
+    if file := settings.tracing.ca_file:
+        yield ("tracing", "ca_file"), file, require_not_writable
+    if file := settings.tracing.headers_file:
+        yield ("tracing", "headers_file"), file, require_private
     for name, issuer in settings.jwt_issuers.items():
         if issuer.jwks_file:
             yield ("jwt_issuers", name, "jwks_file"), issuer.jwks_file, require_not_writable
+        if issuer.jwks_bearer_file:
+            yield ("jwt_issuers", name, "jwks_bearer_file"), issuer.jwks_bearer_file, require_private
     for name, client in settings.clients.items():
         for setting in _SECRET_FILES:
             if file := getattr(client, setting):

@@ -115,11 +115,17 @@ class IssuerSettings(Section):
         default=None, description="File that contains the proxy's URL, for one with a password."
     )
     headers: Headers = Field(
-        default_factory=dict[str, str], description="Further headers of each request to the issuer."
+        default_factory=dict[str, str],
+        description="Further headers of each request to the issuer. In the name of a variable, `_` stands for the `-`"
+        " of a header: `…__HEADERS__X_API_KEY`.",
     )
     header_files: HeaderFiles = Field(
         default_factory=dict[str, Path],
         description="Further headers whose values are secret: files that each contain one value.",
+    )
+    propagate_trace: Flag = Field(
+        default=False,
+        description="Send `traceparent` with requests to the issuer: it then learns trace ids, and what is sampled.",
     )
 
 

@@ -32,6 +32,7 @@ from mintonce_server.config.models import (
     ServerSettings,
     Settings,
     TlsSettings,
+    TracingSettings,
 )
 from mintonce_server.config.placeholders import Credentials
 from mintonce_server.config.sources import CONFIG, ConfigFileSource, EnvironmentSource, ResolvingSource
@@ -46,6 +47,7 @@ _SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "log": LogSettings,
     "redis": RedisSettings,
     "tls": TlsSettings,
+    "tracing": TracingSettings,
     "jwt_issuers": JwtIssuerSettings,
     "issuers": IssuerSettings,
     "clients": ClientSettings,

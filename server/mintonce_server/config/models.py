@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from mintonce_server.config.issuer_models import ClientSettings, IssuerSettings
 from mintonce_server.config.redis_url import without_secrets
+from mintonce_server.config.tracing_types import OtlpUrl
 from mintonce_server.config.types import (
     Algorithms,
     Duration,
@@ -215,6 +216,26 @@ class TlsSettings(Section):
     )
 
 
+class TracingSettings(Section):
+    """[tracing]"""
+
+    endpoint: OtlpUrl | None = Field(
+        default=None,
+        description="Where traces go: an OTLP receiver for gRPC, `http://HOST:PORT` or `https://HOST:PORT`. Needs the"
+        " extra `mintonce[tracing]`. Default: no traces.",
+    )
+    sample_ratio: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="Share of traces that are recorded where no caller's trace context decides.",
+    )
+    ca_file: File | None = Field(default=None, description="CA bundle for `endpoint` (PEM). Default: the system's.")
+    headers_file: File | None = Field(
+        default=None, description="Secret headers for `endpoint`: a file with one `NAME: VALUE` a line."
+    )
+
+
 class JwtIssuerSettings(Section):
     """[jwt_issuers.NAME]"""
 
@@ -224,6 +245,9 @@ class JwtIssuerSettings(Section):
         default=None, description="The issuer's public keys (RFC 7517). Either this or `jwks_url`."
     )
     jwks_url: HttpsUrl | None = Field(default=None, description="URL of the issuer's public keys (`https://`).")
+    jwks_bearer_file: File | None = Field(
+        default=None, description="A bearer for `jwks_url`, such as a service-account token of Kubernetes."
+    )
     ca_file: File | None = Field(default=None, description="CA bundle for `jwks_url` (PEM). Default: the system's.")
     algorithms: Algorithms = Field(
         default=("RS256", "ES256"), min_length=1, description="Accepted signature algorithms, asymmetric only."
@@ -245,6 +269,7 @@ class Settings(ServerSettings, BaseSettings):
     http: HttpSettings = HttpSettings()
     redis: RedisSettings
     tls: TlsSettings | None = None
+    tracing: TracingSettings = TracingSettings()
     jwt_issuers: dict[Name, JwtIssuerSettings] = Field(default_factory=dict[str, JwtIssuerSettings])
     issuers: dict[Name, IssuerSettings]
     clients: dict[Name, ClientSettings]

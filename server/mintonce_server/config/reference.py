@@ -16,6 +16,7 @@ from mintonce_server.config.models import (
     RedisSettings,
     ServerSettings,
     TlsSettings,
+    TracingSettings,
 )
 from mintonce_server.config.types import Kind
 
@@ -26,6 +27,7 @@ _SECTIONS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("log.", LogSettings),
     ("redis.", RedisSettings),
     ("tls.", TlsSettings),
+    ("tracing.", TracingSettings),
     ("jwt_issuers.NAME.", JwtIssuerSettings),
     ("issuers.NAME.", IssuerSettings),
     ("clients.NAME.", ClientSettings),

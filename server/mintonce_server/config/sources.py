@@ -46,6 +46,7 @@ _OF_CLIENTS: Final = (
 )  # fmt: skip
 _NOT_SETTINGS: Final = frozenset({CONFIG, *(PREFIX + name for name in _OF_CLIENTS)})
 _TOP: Final = frozenset(ServerSettings.model_fields)
+_OF_HEADERS: Final = ("headers", "header_files")
 
 # Kubernetes sets such variables in every pod if there is a Service named mintonce or mintonce-redis.
 _KUBERNETES = re.compile(
@@ -75,8 +76,10 @@ class EnvironmentSource(EnvSettingsSource):
     def _read(self, environ: Mapping[str, str]) -> dict[SettingPath, str]:
         names: dict[SettingPath, str] = {}
         for name in sorted(environ):
-            # An empty variable counts as unset: `${SECRET:-}` in a compose file results in one.
-            if not name.startswith(PREFIX) or name in _NOT_SETTINGS or _KUBERNETES.fullmatch(name) or not environ[name]:
+            if not environ[name]:
+                continue  # it counts as unset: `${SECRET:-}` in a compose file results in one
+            self._report_small_letters(name)
+            if not name.startswith(PREFIX) or name in _NOT_SETTINGS or _KUBERNETES.fullmatch(name):
                 continue
             path = self._path_of(name)
             if path is None:
@@ -105,7 +108,10 @@ class EnvironmentSource(EnvSettingsSource):
             return SHORT_VARIABLES[short]
         parts = [part.lower() for part in short.split(DELIMITER)]
         if parts[0] in NAMED_SECTIONS and len(parts) > 1:
-            return (parts[0], self._spelled(parts[0], parts[1]), *parts[2:])
+            path = (parts[0], self._spelled(parts[1], parts[0]), *parts[2:])
+            if len(path) == 4 and path[2] in _OF_HEADERS:
+                return (*path[:3], self._spelled(path[3].replace("_", "-"), *path[:3]))
+            return path
         if parts[0] in (*NAMED_SECTIONS, *PLAIN_SECTIONS) or (parts[0] in _TOP and len(parts) == 1):
             return tuple(parts)
         if self._issues.add_old_name(OLD_VARIABLES.get(short, tuple(parts)), name):
@@ -117,10 +123,20 @@ class EnvironmentSource(EnvSettingsSource):
         self._issues.add_variable(name, "is not a setting", remedy)
         return None
 
-    def _spelled(self, section: str, name: str) -> str:
+    def _spelled(self, name: str, *path: str) -> str:
         """The name as the config file spells it: variables have neither lower case letters nor `.` and `-`."""
-        same = (other for other in table(self._names, section) or () if _folded(other) == _folded(name))
+        same = (other for other in table(self._names, *path) or () if _folded(other) == _folded(name))
         return next(same, name)
+
+    def _report_small_letters(self, name: str) -> None:
+        """A variable that would be a setting if it began with capitals is a mistake; any other one is not ours."""
+        meant = name.upper()
+        if name.startswith(PREFIX) or not meant.startswith(PREFIX):
+            return
+        short = meant.removeprefix(PREFIX)
+        first = short.partition(DELIMITER)[0].lower()
+        if short in SHORT_VARIABLES or first in (*NAMED_SECTIONS, *PLAIN_SECTIONS, *_TOP):
+            self._issues.add_variable(name, "is not read, because it does not begin with MINTONCE_", f"Set {meant}.")
 
 
 class ConfigFileSource(InitSettingsSource):

@@ -29,6 +29,7 @@ from mintonce_server.core.single_flight import SingleFlight, Wakeups
 from mintonce_server.core.supervise import Start
 from mintonce_server.core.tally import Tally, tally
 from mintonce_server.core.token import Origin, Token
+from mintonce_server.core.tracing import Tracer
 
 SILENCE: Final = 0.25
 """A caller whose deadline comes after so many seconds without an answer gets the live token, as in an outage."""
@@ -83,6 +84,7 @@ class Broker:
         options: BrokerOptions,
         rng: random.Random | None = None,
         waste_refused: WasteRefused = never,
+        tracer: Tracer | None = None,
     ) -> None:
         """`rng` spreads retries and provisional generations; it guards nothing. `waste_refused`: by the budgets."""
         rng = rng or random.Random()  # noqa: S311 - see above
@@ -104,8 +106,8 @@ class Broker:
         self._schedule = schedule
         self._cache = cache
         self._reconciler = Reconciler(store, cache, flights, wakeups, clock, sink, interval)
-        self._fetcher = Fetcher(cache, self._reconciler, minter, outage_minter, flights, clock)
-        self._refresher = Refresher(schedule, cache, self._fetcher, flights, clock, sink, waste_refused)
+        self._fetcher = Fetcher(cache, self._reconciler, minter, outage_minter, flights, clock, tracer)
+        self._refresher = Refresher(schedule, cache, self._fetcher, flights, clock, sink, waste_refused, tracer)
         self._rejecter = Rejecter(store, cache, self._reconciler, clock, sink, interval, waste_refused)
         self._waste_refused = waste_refused
         self.survey = KeySurveyor(cache, flights, clock).survey

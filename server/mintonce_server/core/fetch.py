@@ -1,8 +1,9 @@
 """Brings a token into the cache: one task a key, for callers, watches and the refresh alike."""
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from mintonce_server.common.clock import Clock
 from mintonce_server.core.cache import NEVER, Cache, Entry
@@ -13,6 +14,7 @@ from mintonce_server.core.outage import OutageMinter
 from mintonce_server.core.reconcile import Reconciler
 from mintonce_server.core.single_flight import SingleFlight
 from mintonce_server.core.token import Origin
+from mintonce_server.core.tracing import FlightSpans, Tracer
 from mintonce_server.core.turns import WaitBudget
 
 ASKED_AT_MOST: Final = 3
@@ -30,6 +32,7 @@ class Fetcher:
         outage_minter: OutageMinter,
         flights: SingleFlight[Obtained],
         clock: Clock,
+        tracer: Tracer | None = None,
     ) -> None:
         self._cache = cache
         self._reconciler = reconciler
@@ -37,6 +40,7 @@ class Fetcher:
         self._outage_minter = outage_minter
         self._flights = flights
         self._clock = clock
+        self._spans = FlightSpans(tracer) if tracer is not None else None
 
     async def fetch(
         self, entry: Entry, min_ttl: float = 0.0, newer_than: int = 0, cause: Cause | None = None
@@ -47,8 +51,10 @@ class Fetcher:
         then this one starts another.
         """
         while True:
+            if self._spans is not None:
+                self._spans.join(entry.key)
             obtained, started_here = await self._flights.run(
-                entry.key, lambda: self._fetch(entry, min_ttl, newer_than, cause)
+                entry.key, lambda: self._flight(entry, min_ttl, newer_than, cause)
             )
             token, now = obtained.token, self._clock.monotonic()
             if token.generation <= entry.rejected_through or not token.is_live(now):
@@ -64,6 +70,14 @@ class Fetcher:
                 return obtained
             if token.generation > newer_than and token.has_min_ttl(now, min_ttl):
                 return obtained
+
+    def _flight(
+        self, entry: Entry, min_ttl: float, newer_than: int, cause: Cause | None
+    ) -> Coroutine[Any, Any, Obtained]:
+        if self._spans is None:
+            return self._fetch(entry, min_ttl, newer_than, cause)
+        why = cause or _cause(entry)
+        return self._spans.start(entry.key, entry.key_hash, why, lambda: self._fetch(entry, min_ttl, newer_than, cause))
 
     async def _fetch(self, entry: Entry, min_ttl: float, newer_than: int, cause: Cause | None) -> Obtained:
         obtained = await self._obtain(entry, min_ttl, newer_than, cause)

@@ -193,8 +193,8 @@ class Policy:
         """Whether there is anything at all that the caller administers."""
         return any(Act.ADMIN in rule.may for rule in self._rules_for(caller_name))
 
-    def may_administer_of(self, caller_name: str, client: str) -> bool:
-        """Whether the caller administers any key of this client."""
+    def administers(self, caller_name: str, client: str) -> bool:
+        """Whether the caller administers some tokens of this client."""
         return any(Act.ADMIN in rule.may and rule.is_about(client) for rule in self._rules_for(caller_name))
 
     def near_misses(

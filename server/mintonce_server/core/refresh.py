@@ -1,5 +1,6 @@
 """Mints the successor of each token in time, and removes keys that are not used any more."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from mintonce_server.common.clock import Clock
@@ -12,6 +13,8 @@ from mintonce_server.core.key import TokenKey
 from mintonce_server.core.mint import Obtained
 from mintonce_server.core.schedule import Schedule
 from mintonce_server.core.single_flight import SingleFlight
+from mintonce_server.core.token import Token
+from mintonce_server.core.tracing import Tracer
 
 RETRY_REFRESH: Final = 5.0
 """Seconds until a failed refresh is tried again, unless the error says when."""
@@ -29,6 +32,7 @@ class Refresher:
         clock: Clock,
         sink: events.EventSink,
         waste_refused: WasteRefused,
+        tracer: Tracer | None = None,
     ) -> None:
         self._schedule = schedule
         self._cache = cache
@@ -37,6 +41,7 @@ class Refresher:
         self._clock = clock
         self._sink = sink
         self._waste_refused = waste_refused
+        self._tracer = tracer
 
     async def run(self) -> None:
         """For ever."""
@@ -64,7 +69,8 @@ class Refresher:
         try:
             # A successor of a token that has ended may have a lower number, where clocks differ: any live one will do.
             newer_than = token.generation if token is not None else entry.rejected_through
-            obtained = await self._fetcher.fetch(entry, 0.0, newer_than, events.Cause.REFRESH)
+            with self._span(entry, token, began):
+                obtained = await self._fetcher.fetch(entry, 0.0, newer_than, events.Cause.REFRESH)
             trouble = obtained.trouble
             if token is not None and obtained.token.generation > token.generation:
                 lead = token.remaining(self._clock.monotonic())
@@ -73,6 +79,11 @@ class Refresher:
             trouble = error
         if trouble is not None:
             self._schedule.at(key, began + (trouble.retry_after or RETRY_REFRESH))
+
+    def _span(self, entry: Entry, token: Token | None, began: float) -> AbstractContextManager[object]:
+        if self._tracer is None:
+            return nullcontext()
+        return self._tracer.refresh(entry.key_hash, entry.key.client, began - token.refresh_at if token else 0.0)
 
     def retry(self) -> None:
         """Try at once where a watch waits for a token. Plain callers try by asking."""

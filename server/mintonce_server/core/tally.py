@@ -13,8 +13,8 @@ class ClientTally:
     Attributes:
         held: keys, with or without a token.
         live: keys with a live token.
-        overdue: keys in use whose token should have a successor by now: half of the time between its refresh and its end
-            has passed, or a watched key, or one that is kept warm, has no live token at all.
+        overdue: keys in use whose token should have a successor by now: half of the time between its refresh and its
+            end has passed; or a watched key, or one that is kept warm, has no live token at all.
         watchers: watches that follow its keys.
         ends: when the first live token ends that is wanted, and that is not; infinite without one.
     """

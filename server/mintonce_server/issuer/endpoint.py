@@ -8,6 +8,7 @@ from mintonce_server.core.errors import Foreign, IssuerError, IssuerMalformed, I
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Issuer
 from mintonce_server.core.token import Minted
+from mintonce_server.core.tracing import RequestTracer
 from mintonce_server.issuer.auth import ClientAuthentication, ClientProof, authentication
 from mintonce_server.issuer.discovery import RETRY, Discovery, IssuerMetadata, NoDiscovery, OnFailure, OnRead
 from mintonce_server.issuer.http import HttpTransport
@@ -38,16 +39,18 @@ class TokenEndpoint:
         on_read: OnRead = lambda _: None,
         on_failure: OnFailure = lambda _: None,
         on_request: CountRequest = ignore_request,
+        tracer: RequestTracer | None = None,
     ) -> None:
         """Does not connect yet. Raises ValueError for options that cannot be used.
 
-        `on_read`, `on_failure`: see IssuerMetadata. `on_request`: see HttpTransport.
+        `on_read`, `on_failure`: see IssuerMetadata. `on_request`, `tracer`: see HttpTransport.
         """
         self._options = options
         self._clock = clock
         self._sources = sources
-        self._shared = HttpTransport(options, sources, on_request=on_request)
+        self._shared = HttpTransport(options, sources, on_request=on_request, tracer=tracer)
         self._on_request = on_request
+        self._tracer = tracer
         self._own: list[HttpTransport] = []
         self._on_read = on_read
         self._on_failure = on_failure
@@ -58,7 +61,9 @@ class TokenEndpoint:
         transport, discovery = self._shared, self._discovery
         authenticator = authentication(self._options, credentials, self._clock)
         if credentials.certificate is not None and self._options.is_https:
-            transport = HttpTransport(self._options, self._sources, credentials.certificate, self._on_request)
+            transport = HttpTransport(
+                self._options, self._sources, credentials.certificate, self._on_request, self._tracer
+            )
             self._own.append(transport)
             discovery = self._discovery_over(transport)  # the host may want the certificate for each request
         return _ClientIssuer(transport, discovery, self._options, credentials, authenticator, self._clock)

@@ -5,6 +5,7 @@ import logging
 import ssl
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -16,12 +17,13 @@ from mintonce_server.common.network import is_loopback
 from mintonce_server.common.trust import trust
 from mintonce_server.core.errors import IssuerError, IssuerUnavailable
 from mintonce_server.core.secret import Secret
+from mintonce_server.core.tracing import RequestTracer
 from mintonce_server.core.turns import AT_ONCE
 from mintonce_server.issuer.certificate import ClientCertificate
 from mintonce_server.issuer.connection_errors import NotThisMachine, SeenByProxy, translated
 from mintonce_server.issuer.options import FIXED, EndpointOptions, EndpointSources
 from mintonce_server.issuer.request import HttpRequest
-from mintonce_server.issuer.response import Answer
+from mintonce_server.issuer.response import Answer, request_id
 from mintonce_server.observability.http_meter import CountRequest, ignore_request
 
 # At DEBUG they log header values, Authorization among them; httpx logs whole URLs at INFO.
@@ -55,6 +57,7 @@ class HttpTransport:
         sources: EndpointSources = FIXED,
         certificate: Callable[[], ClientCertificate] | None = None,
         on_request: CountRequest = ignore_request,
+        tracer: RequestTracer | None = None,
     ) -> None:
         """Does not connect yet. `on_request`: called after each request that was sent, or could not be.
         Raises ValueError for options or a certificate that cannot be used."""
@@ -64,6 +67,7 @@ class HttpTransport:
         self._sources = sources
         self._certificate = certificate
         self._on_request = on_request
+        self._tracer = tracer
         self._material = self._current()
         self._context = self._new_context()
         self._pools: dict[str | None, _Pool] = {}
@@ -81,10 +85,10 @@ class HttpTransport:
             async with asyncio.timeout_at(deadline):
                 proxy = self._proxy_for(request.url)
                 try:
-                    return await self._measured(request, proxy)
+                    return await self._traced(request, proxy)
                 except StaleConnection:
                     await self.discard()
-                    return await self._measured(request, proxy)
+                    return await self._traced(request, proxy)
         except IssuerError:
             raise
         except Exception as error:  # noqa: BLE001 - translated and raised below
@@ -99,6 +103,16 @@ class HttpTransport:
         if proxy is not None and is_plain_http(url) and not self._options.allow_http:
             raise SeenByProxy  # plain http:// to this machine is safe only because nothing leaves it
         return proxy
+
+    async def _traced(self, request: HttpRequest, proxy: Secret | None) -> Answer:
+        if self._tracer is None:
+            return await self._measured(request, proxy)
+        with self._tracer.request(request.method, request.url) as span:
+            if headers := span.headers():
+                request = replace(request, headers={**request.headers, **headers})
+            answer = await self._measured(request, proxy)
+            span.answered(answer.status, request_id(answer.headers))
+            return answer
 
     async def _measured(self, request: HttpRequest, proxy: Secret | None) -> Answer:
         loop = asyncio.get_running_loop()

@@ -22,6 +22,9 @@ MAX_TEXT: Final = 2048
 MAX_ITEMS: Final = 64
 """Of a list; the same as core.key.MAX_SCOPES."""
 
+STANDARD_OUTPUT: Final = Path("/dev/stdout")
+"""As `audit_file`: the descriptor that the process has. Its path in /proc is closed to a process without core dumps."""
+
 # O_NONBLOCK: a full pipe is then an error, and does not block all calls. No effect on regular files.
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _REDACTOR: Final = Redactor()
@@ -217,6 +220,8 @@ class AuditLog:
         self._torn = False
 
     def _is_current(self, path: Path) -> bool:
+        if path == STANDARD_OUTPUT:
+            return True
         try:
             return os.path.samestat(path.stat(), os.fstat(self._descriptor))
         except FileNotFoundError:
@@ -226,9 +231,18 @@ class AuditLog:
 
     def _opened(self, path: Path) -> int:
         try:
+            if path == STANDARD_OUTPUT:
+                return _standard_output()
             return os.open(path, _FLAGS, 0o600)
         except OSError as error:
             raise _unavailable(self._path, error) from error
+
+
+def _standard_output() -> int:
+    """A descriptor of our own. Raises OSError."""
+    if not os.path.samestat(os.fstat(1), os.fstat(2)):  # a terminal is both, and must go on blocking for the log
+        os.set_blocking(1, False)
+    return os.dup(1)
 
 
 def _ignore(_: str, __: float, ___: bool) -> None:
@@ -237,6 +251,8 @@ def _ignore(_: str, __: float, ___: bool) -> None:
 
 def require_audit_file(path: Path) -> None:
     """Raise AuditUnavailable if there can be no audit log. Creates no file."""
+    if path == STANDARD_OUTPUT:
+        return
     try:
         os.close(os.open(path, _FLAGS & ~os.O_CREAT))
     except FileNotFoundError as error:
@@ -256,7 +272,7 @@ def _unavailable(path: Path | None, error: Exception) -> AuditUnavailable:
 def _ends_torn(path: Path) -> bool:
     """Whether the file ends in the middle of a line."""
     try:
-        if not path.is_file():  # a pipe, a terminal
+        if path == STANDARD_OUTPUT or not path.is_file():  # a pipe, a terminal
             return False
         with path.open("rb") as file:
             return file.seek(0, os.SEEK_END) > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n"

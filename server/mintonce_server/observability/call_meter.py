@@ -5,6 +5,7 @@ from typing import Final
 
 from prometheus_client import Counter, Histogram
 
+from mintonce_server.core.tracing import CallTracer
 from mintonce_server.observability.metrics import Metrics
 
 SERVER_ERRORS: Final = frozenset(
@@ -24,10 +25,12 @@ class CallMeter:
     Attributes:
         unary: unary calls in progress.
         watches: streaming calls in progress.
+        tracer: traces calls. None: no traces.
     """
 
     def __init__(self) -> None:
         self.unary = self.watches = 0
+        self.tracer: CallTracer | None = None
 
     def method(self, name: str) -> Ended:
         """Counts the calls of one method, named as in `mintonce.v1.TokenService/GetToken`."""
@@ -55,13 +58,15 @@ class PrometheusCallMeter(CallMeter):
     def __init__(self, metrics: Metrics, max_concurrent_rpcs: int) -> None:
         super().__init__()
         self._metrics, self._calls = metrics, metrics.calls
-        self._served: dict[tuple[str, str, bool], Counter] = {}
+        self._served: dict[tuple[str, str, bool], int] = {}
+        """Since the last scrape: adding here costs a fifth of a counter's `inc`."""
         for client in metrics.clients:
             for origin in ("memory", "store", "mint"):
-                self._child(client, origin, degraded=False)
+                self._tokens(client, origin, degraded=False)
         for quota in ("calls", "keys", "mints", "rejects", "watches"):
             metrics.calls.quota_refusals.labels(quota)
         metrics.calls.limit.set(max_concurrent_rpcs)
+        metrics.before_scrape.append(self._publish)
         metrics.calls.in_flight.labels("unary").set_function(lambda: self.unary)
         metrics.calls.in_flight.labels("watch").set_function(lambda: self.watches)
 
@@ -81,10 +86,8 @@ class PrometheusCallMeter(CallMeter):
         self._calls.failed.labels(method, reason, self._metrics.client(client)).inc()
 
     def served(self, client: str, origin: str, degraded: bool) -> None:
-        child = self._served.get((client, origin, degraded))
-        if child is None:
-            child = self._child(client, origin, degraded=degraded)
-        child.inc()
+        key = (client, origin, degraded)
+        self._served[key] = self._served.get(key, 0) + 1
 
     def watch_ended(self, reason: str) -> None:
         self._calls.watch_ends.labels(reason).inc()
@@ -95,11 +98,13 @@ class PrometheusCallMeter(CallMeter):
     def limited(self, quota: str) -> None:
         self._calls.quota_refusals.labels(quota).inc()
 
-    def _child(self, client: str, origin: str, *, degraded: bool) -> Counter:
-        labels = (self._metrics.client(client), origin, str(degraded).lower())
-        child = self._calls.served.labels(*labels)
-        self._served[client, origin, degraded] = child
-        return child
+    def _publish(self) -> None:
+        for (client, origin, degraded), count in self._served.items():
+            self._tokens(client, origin, degraded=degraded).inc(count)
+        self._served.clear()
+
+    def _tokens(self, client: str, origin: str, *, degraded: bool) -> Counter:
+        return self._calls.served.labels(self._metrics.client(client), origin, str(degraded).lower())
 
 
 def _ignore(_: str, __: float) -> None:

@@ -1,6 +1,6 @@
 """Counts the broker's events: POSTs, commits, refreshes, rejections, back-offs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from mintonce_server.common.clock import Clock
@@ -21,13 +21,18 @@ REMEMBERED: Final = 10_000
 
 
 class EventMeter:
-    """An events.EventSink. `issuers`: the issuer of each configured client, by name."""
+    """An events.EventSink. `issuers`: the issuer of each configured client, by name.
+
+    Attributes:
+        exemplar: names the trace of this task, if it is recorded. None: no traces.
+    """
 
     def __init__(self, metrics: Metrics, issuers: Mapping[str, str], clock: Clock) -> None:
         self._metrics = metrics
         self._mints, self._tokens = metrics.mints, metrics.tokens
         self._issuers = issuers
         self._clock = clock
+        self.exemplar: Callable[[], dict[str, str] | None] | None = None
         self._backoffs: dict[str, tuple[str, float]] = {}
         self._begin()
         metrics.before_scrape.append(self._set_backoffs)
@@ -79,7 +84,8 @@ class EventMeter:
     def _posted(self, event: events.Minted | events.MintFailed, outcome: str) -> None:
         issuer = self._issuer(event.client)
         self._mints.posts.labels(self._metrics.client(event.client), issuer, event.cause.value, outcome).inc()
-        self._mints.duration.labels(issuer, MINTED if outcome == MINTED else "failed").observe(event.seconds)
+        duration = self._mints.duration.labels(issuer, MINTED if outcome == MINTED else "failed")
+        duration.observe(event.seconds, self.exemplar() if self.exemplar is not None else None)
 
     def _rejected(self, client: str, result: str) -> None:
         self._mints.rejections.labels(self._metrics.client(client), result).inc()

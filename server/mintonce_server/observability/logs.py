@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar, Token
 from typing import Any, Final, Literal, TextIO, cast
 
@@ -28,7 +28,7 @@ MAX_REQUEST_ID: Final = 64
 _TALKATIVE: Final = ("httpx", "httpcore", "hpack", "h2")
 
 _CONTAINERS = (Mapping, list, tuple, set, frozenset, bytes, bytearray)
-_HEAD: Final = ("timestamp", "level", "event", "request_id", "caller")
+_HEAD: Final = ("timestamp", "level", "event")
 
 _request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 _caller: ContextVar[str | None] = ContextVar("caller", default=None)
@@ -80,13 +80,15 @@ class _Output:
 
     def _add_head(self, _logger: object, _method: str, event: EventDict) -> EventDict:
         """A processor: time and context come first, and no field can replace them."""
-        head: EventDict = dict.fromkeys(_HEAD[:3])
+        head: EventDict = dict.fromkeys(_HEAD)
         head["timestamp"], head["level"] = timestamp(self._clock.unix()), event["level"]
         head["event"] = str(event.get("event", ""))
         if (request_id := _request_id.get()) is not None:
             head["request_id"] = request_id
         if (caller := _caller.get()) is not None:
             head["caller"] = caller
+        if _trace_ids is not None and (ids := _trace_ids()) is not None:
+            head["trace_id"], head["span_id"] = ids
         return {**head, **{name: value for name, value in event.items() if name not in head}}
 
     def _lost(self, count: int) -> str:
@@ -101,6 +103,7 @@ class _Output:
         )
 
 
+_trace_ids: Callable[[], tuple[str, str] | None] | None = None
 _output = _Output(LEVELS["info"], "json", None, Redactor())
 
 
@@ -124,6 +127,12 @@ def configure(level: str, format: Format, stream: TextIO | None = None, known: I
 def know_secret(secret: Secret) -> None:
     """One more secret to mask in every line, for those that are loaded later."""
     _output.redactor.know(secret)
+
+
+def show_trace(ids: Callable[[], tuple[str, str] | None] | None) -> None:
+    """Add trace_id and span_id to each line, if `ids` returns them for the task that logs. None: no traces."""
+    global _trace_ids  # noqa: PLW0603 - as above
+    _trace_ids = ids
 
 
 def get_logger(name: str) -> Logger:

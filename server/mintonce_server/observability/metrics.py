@@ -222,6 +222,11 @@ class BudgetMetrics:
         self.limit = make.gauge("mintonce_budget_limit_tokens", "Tokens that the client may cost a month.", "client")
         self.used = make.gauge("mintonce_budget_used_tokens", "Tokens that the fleet minted this month.", "client")
         self.forecast = make.gauge("mintonce_budget_forecast_tokens", "Expected tokens of this month.", "client")
+        self.saved = make.gauge(
+            "mintonce_saved_tokens",
+            "Tokens that the fleet served this month without a POST.",
+            "client",
+        )
         self.quota_limit = make.gauge(
             "mintonce_issuer_quota_limit_tokens", "As the issuer says it.", "issuer", "client", "window"
         )

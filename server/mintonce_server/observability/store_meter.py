@@ -1,6 +1,7 @@
 """Counts the operations of the store and its wake messages."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
 from mintonce_server.common.clock import Clock
@@ -13,15 +14,21 @@ LATEST: Final = 10.0
 """Seconds after which a message counts as lost."""
 
 
+TraceOperation = Callable[[str, float, str], None]
+"""Name, seconds and the kind of the error of an operation that has ended, called in its task."""
+
+
 class StoreMeter:
     """Counts nothing but the subscriptions.
 
     Attributes:
         subscriptions: for wake messages, alive at this moment.
+        trace: called as `operation`. None: no traces.
     """
 
     def __init__(self) -> None:
         self.subscriptions = 0
+        self.trace: TraceOperation | None = None
 
     def operation(self, name: str, seconds: float, error: str) -> None:
         """One operation with its repetition. `error`: "" for success, or its kind, see `store.causes.error_kind`."""
@@ -56,6 +63,8 @@ class PrometheusStoreMeter(StoreMeter):
         metrics.before_scrape.append(self._count_outage)
 
     def operation(self, name: str, seconds: float, error: str) -> None:
+        if self.trace is not None:
+            self.trace(name, seconds, error)
         self._metrics.duration.labels("redis", name, error).observe(seconds)
         self._count_outage()
         if error:

@@ -216,6 +216,7 @@ class AccessFiles:
             settings.jwks_url,
             clock=self._clock,
             verify=self._trusted(name, settings.ca_file) if settings.ca_file else None,
+            bearer=self._bearer(name, settings.jwks_bearer_file) if settings.jwks_bearer_file else None,
             on_error=lambda error: get_logger(__name__).error("jwks_unavailable", issuer=name, detail=str(error)),
             on_request=self._on_request,
         )
@@ -226,6 +227,10 @@ class AccessFiles:
 
     def _trusted(self, name: str, path: Path) -> FileValue[SSLContext]:
         return self.add(f"ca_file of {name}", [(path, require_not_writable)], lambda content: trusting(content[0]))
+
+    def _bearer(self, name: str, path: Path) -> FileValue[Secret]:
+        files = [(path, require_private)]
+        return self.add(f"jwks_bearer_file of {name}", files, lambda content: secret_of(content[0], path))
 
     async def _watch_fetched_keys(self) -> None:
         """Endless. Fetched keys change without a file; watches must be checked again."""

@@ -116,7 +116,7 @@ class StatusPages:
             return policy.decide(caller.name, Act.ADMIN, key.client, key.audience, key.scopes).allowed
 
         def sees_client(client: str) -> bool:
-            return policy.may_administer_of(caller.name, client)
+            return policy.administers(caller.name, client)
 
         seen = only_seen(await self._take(wanted, may_see), sees_client)
         return replace(seen, findings=findings(seen))

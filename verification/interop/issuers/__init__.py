@@ -37,3 +37,5 @@ async def _rows(subject: Subject) -> list[Row]:
             return [await outcome(lab, feature) for feature in CHECKS]
     except NotHere as error:
         return [Row(subject.name, "", next(iter(CHECKS)), "not run", str(error))]
+    except Exception as error:  # noqa: BLE001 - it did not start, or not in time; the others are tried all the same
+        return [Row(subject.name, "", next(iter(CHECKS)), "not run", f"{type(error).__name__}: {error}")]

@@ -267,8 +267,12 @@ async def outcome(lab: Lab, feature: str) -> Row:
         return Row(name, version, feature, "refused", "the server does not have it")
     try:
         finding = await check(lab)
-    except (Faulty, MintonceError) as error:
-        return Row(name, version, feature, "fails", _seen(error) if isinstance(error, MintonceError) else str(error))
+    except Faulty as faulty:
+        return Row(name, version, feature, "fails", str(faulty))
+    except MintonceError as error:
+        return Row(name, version, feature, "fails", _seen(error))
+    except Exception as error:  # noqa: BLE001 - such as a time-out; the other rows are tried all the same
+        return Row(name, version, feature, "fails", f"{type(error).__name__}: {error}")
     return Row(name, version, feature, finding.outcome, finding.note)
 
 

@@ -72,7 +72,7 @@ async def start(bench: Workbench) -> AsyncGenerator[Running]:
     # JSON is YAML, too.
     file = bench.write("hydra.yaml", json.dumps(settings))
     words = [str(PROGRAM), "serve", "all", "--dev", "--config", str(file)]
-    async with program(words, bench.folder / "hydra.log", answers(port, "/health/ready"), within=60.0):
+    async with program(words, bench.folder / "hydra.log", answers(port, "/health/ready"), within=600.0):
         for client in _clients(bench):
             _register(admin_port, client)
         yield Running(_version(), port)

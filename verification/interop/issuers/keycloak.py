@@ -27,7 +27,7 @@ VERSION: Final = "26.7.3"
 HOME: Final = CACHE / f"keycloak-{VERSION}"
 REALM: Final = "example"
 BUILT_FOR: Final = ("--db=dev-mem", "--cache=local", "--https-client-auth=request")
-STARTS_WITHIN: Final = 120.0
+STARTS_WITHIN: Final = 600.0
 TOML: Final = f"""
 [issuers.post]
 provider = "keycloak"

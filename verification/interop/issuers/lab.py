@@ -21,7 +21,7 @@ from support.tls import Authority
 
 REPLICAS: Final = 2
 CALL_WITHIN: Final = 20.0
-CHECK_WITHIN: Final = 30.0
+CHECK_WITHIN: Final = 120.0
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,8 @@ async def set_up(subject: Subject) -> AsyncGenerator[Lab]:
         running = await stack.enter_async_context(subject.start(bench))
         proxy.upstream = running.port
         valkey = await stack.enter_async_context(EmbeddedValkey(folder / "valkey", persist=False))
-        settings = f'redis.url = "{valkey.url}"\n{subject.settings(proxy.url, running.tls_url)}'
+        # What is tried is the other server. A busy machine must not count as a store that does not answer.
+        settings = f'redis.url = "{valkey.url}"\nredis.timeout = "5s"\n{subject.settings(proxy.url, running.tls_url)}'
         config = bench.write("mintonce.toml", settings)
         servers = [await stack.enter_async_context(replica(folder, {"CONFIG": str(config)})) for _ in range(REPLICAS)]
         callers = [await stack.enter_async_context(AsyncTokenClient(server.target)) for server in servers]

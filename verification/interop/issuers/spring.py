@@ -30,7 +30,7 @@ from support.signing import jwk
 FOLDER: Final = Path(__file__).parent / "spring_app"
 TARGET: Final = CACHE / "spring"
 ALGORITHMS_TAKEN: Final = ("RS256", "PS256", "ES256", "ES384", "ES512")
-STARTS_WITHIN: Final = 90.0
+STARTS_WITHIN: Final = 600.0
 METADATA: Final = "/.well-known/oauth-authorization-server"
 TOML: Final = f"""
 [issuers.post]

@@ -70,8 +70,16 @@ def ls(client: TokenClient, args: argparse.Namespace) -> None:
                 _output.line(text)
     if args.count:
         _output.line(str(count))
+    elif not count:
+        _output.note(_nothing(args))
     if incomplete:
         _output.note("the list is incomplete: the server could not reach a part of its store")
+
+
+def _nothing(args: argparse.Namespace) -> str:
+    """Why the list may be empty. A server does not say whether a client is registered: its tokens may live on."""
+    what = "no live token" if args.expiring is None else f"no live token expires within {args.expiring:.0f} s"
+    return f"{what}; is {args.client} the name of a client at this server?" if args.client else what
 
 
 def _sorted(pages: Iterator[TokenPage], order: str) -> Iterator[TokenPage]:

@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -62,7 +61,7 @@ def _live(source: _Source, interval: float) -> int:
     try:
         with Terminal(colours=not os.environ.get("NO_COLOR")) as terminal:
             while True:
-                size = shutil.get_terminal_size()
+                size = os.get_terminal_size(sys.stdout.fileno())  # not COLUMNS: it stays when a window changes
                 terminal.draw(screen(snapshot, view, size.columns, size.lines))
                 before, view = view, after(view, terminal.key(due - monotonic()))
                 if view.has_ended:

@@ -18,7 +18,7 @@ import org.jspecify.annotations.Nullable;
 /** How a channel to mintonced is set up. */
 final class Channels {
   private static final long KEEPALIVE_SECONDS = 60;
-  private static final long KEEPALIVE_TIMEOUT_SECONDS = 10;
+  private static final long KEEPALIVE_TIMEOUT_SECONDS = 5;
   private static final double RECONNECT_MIN = 0.1;
   private static final double RECONNECT_MAX = 5;
   private static final String USER_AGENT = "mintonce-java/" + version();

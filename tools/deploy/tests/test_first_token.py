@@ -1,0 +1,148 @@
+"""What docs/operating/kubernetes.md promises, without a cluster: the files of a pod, and the real server on them."""
+
+import json
+import os
+import ssl
+import time
+from collections.abc import Generator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from deploy.manifests import CHART, PLAIN, Manifest, of_kind, read_yaml, rendered
+from deploy.tests.pods import container, mount
+from mintonce import AsyncTokenClient, BearerFile, Refused, Tls
+from mintonce_dev.practice_issuer import PracticeIssuer
+from mintonce_dev.valkey import EmbeddedValkey
+from mintonce_server.core.secret import Secret
+from mintonce_server.store.keyring import new_keyring
+from support.certificates import Authority
+from support.jwts import Signer, claims
+from support.replicas import replica
+
+BY_TOKEN = CHART / "ci" / "callers-by-token-values.yaml"
+HOST = "mintonce.mintonce.svc.cluster.local"
+ISSUER = "https://kubernetes.default.svc.cluster.local"
+AUDIENCE = "https://api.example.com/"
+POD_TOKEN = "token-of-the-pod"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Authority:
+    """The authority of the cluster's API server."""
+    return Authority(tmp_path, "cluster")
+
+
+@pytest.fixture
+def signer() -> Signer:
+    """Signs service-account tokens."""
+    return Signer("cluster-key")
+
+
+@pytest.fixture
+def keys_url(cluster: Authority, signer: Signer) -> Generator[str]:
+    """Where the API server shows its public keys, to those who have a token of a service account."""
+    issued = cluster.server("api-server")
+
+    class Keys(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            knows = self.headers.get("Authorization") == f"Bearer {POD_TOKEN}"
+            body = signer.jwks() if knows else b"{}"
+            self.send_response(200 if knows else 401)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing."""
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(issued.certificate, issued.key)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Keys) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"https://127.0.0.1:{server.server_address[1]}/openid/v1/jwks"
+        finally:
+            server.shutdown()
+            thread.join(timeout=10)
+
+
+def manifests_for(directory: Path, issuer: PracticeIssuer, keys_url: str) -> list[Manifest]:
+    """The usual way of use, with what stands on this machine instead of the internet."""
+    here = {
+        "config": {"issuers": {"acme": {"domain": None, "token_url": issuer.token_url, "request": "json"}}},
+        "serviceAccountTokens": {"jwks": {"url": keys_url}},
+    }
+    values = directory / "here.json"
+    values.write_text(json.dumps(here))
+    return rendered([BY_TOKEN, values])
+
+
+@pytest.mark.slow
+async def test_a_service_account_gets_its_first_token(
+    tmp_path: Path, cluster: Authority, signer: Signer, keys_url: str
+) -> None:
+    """By a projected token, the certificate of the Service's name, and the example's policy. Another one gets none."""
+    served = Authority(tmp_path, "mintonce-ca")
+    pair = served.issue("mintonce", dns=[HOST])
+    secret, root = "the-secret-of-billing", tmp_path / "pod"
+    async with EmbeddedValkey(tmp_path / "valkey", persist=False) as valkey:
+        with PracticeIssuer({"my-client-id": Secret(secret)}, log=tmp_path / "posts") as issuer:
+            manifests = manifests_for(tmp_path, issuer, keys_url)
+            config = mount(manifests, root, {
+                "secrets": {
+                    "redis-url": valkey.url.encode(),
+                    "sealing.toml": new_keyring().encode(),
+                    "billing": secret.encode(),
+                },
+                "tls": {"tls.crt": pair.certificate.read_bytes(), "tls.key": pair.key.read_bytes()},
+                "cluster": {"token": POD_TOKEN.encode(), "ca.crt": cluster.ca.read_bytes()},
+            })  # fmt: skip
+            addresses = dict.fromkeys(("LISTEN", "HEALTH_LISTEN", "HTTP__LISTEN"), "127.0.0.1:0")
+            async with replica(tmp_path, {"CONFIG": str(config), **addresses}) as server:
+                tls = Tls(ca_file=served.ca, server_name=HOST)
+                async with client(server.target, tls, projected(tmp_path, signer, "billing")) as billing:
+                    token = await billing.get("billing", AUDIENCE)
+                async with client(server.target, tls, projected(tmp_path, signer, "other")) as other:
+                    with pytest.raises(Refused):
+                        await other.get("billing", AUDIENCE)
+
+    assert token.access_token
+    assert server.events("keys_unavailable") == []
+
+
+def client(target: str, tls: Tls, bearer: Path) -> AsyncTokenClient:
+    return AsyncTokenClient(target, tls=tls, bearer=BearerFile(bearer))
+
+
+def projected(directory: Path, signer: Signer, account: str) -> Path:
+    """The file that the kubelet writes for a service account of the namespace shop, as the example asks for it."""
+    caller = of_kind(read_yaml((PLAIN / "caller.yaml").read_text()), "Deployment")["spec"]["template"]["spec"]
+    (volume,) = (one for one in caller["volumes"] if "projected" in one)
+    asked = volume["projected"]["sources"][0]["serviceAccountToken"]
+    subject = f"system:serviceaccount:shop:{account}"
+    path = directory / f"{account}.jwt"
+    path.touch(mode=0o600)
+    lifetime = asked["expirationSeconds"]
+    now = time.time()
+    path.write_text(
+        signer.token(claims(now, iss=ISSUER, aud=[asked["audience"]], sub=subject, exp=int(now) + lifetime))
+    )
+    return path
+
+
+def test_the_example_of_a_caller_names_the_server_as_its_certificate_does() -> None:
+    """Else the first call fails in the handshake."""
+    caller = of_kind(read_yaml((PLAIN / "caller.yaml").read_text()), "Deployment")
+    variables = {item["name"]: item["value"] for item in caller["spec"]["template"]["spec"]["containers"][0]["env"]}
+    manifests = rendered([BY_TOKEN])
+    port = next(port["containerPort"] for port in container(manifests)["ports"] if port["name"] == "grpc")
+
+    assert variables["MINTONCE_TARGET"] == f"dns:///{HOST}:{port}"
+    assert HOST in of_kind(manifests, "Certificate")["spec"]["dnsNames"]
+    mounted = [place["mountPath"] for place in container([caller])["volumeMounts"]]
+    assert {os.path.dirname(variables[f"MINTONCE_{name}_FILE"]) for name in ("CA", "BEARER")} == set(mounted)

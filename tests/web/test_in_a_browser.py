@@ -113,6 +113,7 @@ async def test_all_is_well_and_everybody_can_read_it(scene: Scene, browser: Brow
     for scheme in ("light", "dark"):
         assert await browser.open(scene.url, scheme=scheme) == 200
         assert (await browser.text(".sentence")).strip() == "All is well."
+        assert "49 handed out, 6 POSTs since the start" in await browser.text("main")
         assert await browser.barriers() == []
         await scene.picture(browser, scheme)
         for width in (NARROW, WIDE // 2):  # half as wide: what 200 % zoom leaves

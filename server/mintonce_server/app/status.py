@@ -117,6 +117,7 @@ class StatusSource:
             )
 
     def _clients(self, keys: Mapping[str, ClientKeys]) -> Iterable[ClientRow]:
+        self._meter.publish()
         now, served = self._clock.monotonic(), self._vitals.served()
         for name, standing in sorted(self._recent.clients.items()):
             held = keys.get(name, ClientKeys())

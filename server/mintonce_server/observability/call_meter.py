@@ -66,7 +66,7 @@ class PrometheusCallMeter(CallMeter):
         for quota in ("calls", "keys", "mints", "rejects", "watches"):
             metrics.calls.quota_refusals.labels(quota)
         metrics.calls.limit.set(max_concurrent_rpcs)
-        metrics.before_scrape.append(self._publish)
+        metrics.before_scrape.append(self.publish)
         metrics.calls.in_flight.labels("unary").set_function(lambda: self.unary)
         metrics.calls.in_flight.labels("watch").set_function(lambda: self.watches)
 
@@ -98,7 +98,8 @@ class PrometheusCallMeter(CallMeter):
     def limited(self, quota: str) -> None:
         self._calls.quota_refusals.labels(quota).inc()
 
-    def _publish(self) -> None:
+    def publish(self) -> None:
+        """Add what was served since the last time to the counters."""
         for (client, origin, degraded), count in self._served.items():
             self._tokens(client, origin, degraded=degraded).inc(count)
         self._served.clear()

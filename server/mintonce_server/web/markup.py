@@ -120,7 +120,8 @@ class Table(Generic[T]):
     """A table in a box of its own; one row for each item. A row that cannot be drawn says so, and hides no other.
 
     Attributes:
-        columns: heading and class of each: "n" for numbers, "w" for what stays on one line, "wrap" for long text.
+        columns: heading and class of each: "n" for numbers, "w" for what stays on one line, "wrap" for long text, "any"
+            for what may break anywhere.
         cells: the content of a row, in HTML, for each column. The first one is the row's heading.
         row_id: of a row, so that a refreshed page knows it again.
         note: beside the caption. `none`: what is said when there are no items.

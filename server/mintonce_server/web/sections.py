@@ -254,7 +254,7 @@ def fleet(snapshot: StatusSnapshot) -> str:
         started = UNKNOWN if row.started is None else moment(row.started, 0.0, date(row.started))
         return f"{escape(row.address or row.id)}{this}", escape(row.version), started
 
-    columns = (("Replica", "wrap"), ("Version", "wrap"), ("Started", "n"))
+    columns = (("Replica", "any"), ("Version", "any"), ("Started", "n"))
     return Table("Replicas", columns, cells, note="that run, by the store").draw(snapshot.fleet)
 
 

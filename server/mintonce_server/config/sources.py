@@ -6,7 +6,7 @@ Neither says in which variable or file a value stood, and the errors of both con
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import deepcopy
 from functools import partial
 from pathlib import Path

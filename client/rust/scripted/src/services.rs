@@ -116,6 +116,13 @@ impl AdminService for State {
             generation: 2,
         }))
     }
+
+    async fn get_usage(
+        &self,
+        _: tonic::Request<pb::GetUsageRequest>,
+    ) -> Result<Response<pb::GetUsageResponse>, Status> {
+        Err(Status::unimplemented("no client asks for it"))
+    }
 }
 
 /// Counts an open watch.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,15 @@ from mintonce_server.web.listener import WebListener
 
 async def hello(_: web.BaseRequest) -> web.Response:
     return web.Response(text="hello\n")
+
+
+WORKING = asyncio.Barrier(listening.MAX_CONNECTIONS + 1)
+
+
+async def slow(_: web.BaseRequest) -> web.Response:
+    await WORKING.wait()
+    await asyncio.sleep(60.0)
+    return web.Response()
 
 
 async def refuses(request: web.BaseRequest) -> web.Response:
@@ -34,7 +44,7 @@ async def refuses(request: web.BaseRequest) -> web.Response:
 async def port() -> AsyncIterator[int]:
     """Of a listener with two pages."""
     server = WebListener(
-        "127.0.0.1:0", {"/hello": hello, "/refuses": refuses}, SystemClock(), socket_mode=0o600,
+        "127.0.0.1:0", {"/hello": hello, "/refuses": refuses, "/slow": slow}, SystemClock(), socket_mode=0o600,
         hosts=lambda: frozenset({"mintonce.example.com"}),
     )  # fmt: skip
     url = await server.start()
@@ -162,6 +172,36 @@ async def test_idle_connections_keep_nobody_out(port: int) -> None:
         assert await idle[0][0].read() == b""
     for _, writer in idle:
         writer.close()
+
+
+async def test_connections_that_say_nothing_keep_nobody_out(port: int) -> None:
+    """Silent ones and half heads go first, before they time out."""
+    peers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3 * listening.MAX_CONNECTIONS)]
+    for _, writer in peers[::2]:
+        writer.write(b"GET /hello HTT")
+    assert status(await get(port, "/hello")) == 200
+    async with asyncio.timeout(10.0):
+        for reader, _ in peers[: listening.MAX_CONNECTIONS]:
+            with suppress(ConnectionError):
+                assert await reader.read() == b""
+    for _, writer in peers:
+        writer.close()
+
+
+async def test_a_surplus_connection_is_closed_when_each_one_is_at_work(port: int) -> None:
+    """None of them holds a descriptor for longer than its answer takes."""
+    at_work = [await asyncio.open_connection("127.0.0.1", port) for _ in range(listening.MAX_CONNECTIONS)]
+    for _, writer in at_work:
+        writer.write(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    async with asyncio.timeout(10.0):
+        await WORKING.wait()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    async with asyncio.timeout(10.0):
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
+    for _, each in [*at_work, (reader, writer)]:
+        each.close()
 
 
 async def test_silent_connections_are_closed(port: int, monkeypatch: pytest.MonkeyPatch) -> None:

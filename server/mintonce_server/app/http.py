@@ -9,6 +9,7 @@ from aiohttp.web import BaseRequest
 from mintonce_server.common.clock import Clock
 from mintonce_server.common.network import listens_beyond_loopback
 from mintonce_server.config import Settings
+from mintonce_server.core.errors import PermissionDenied
 from mintonce_server.observability.metrics import Metrics
 from mintonce_server.reload.access import AccessFiles
 from mintonce_server.web.guard import Guard
@@ -56,7 +57,7 @@ def _listener(
     is_far = listens_beyond_loopback(listen)
     tls = files.tls if is_far else None
     is_open = not is_far or settings.http.insecure_metrics
-    admit: Callable[[BaseRequest], object] = _everyone if is_open else http_guard(settings, files).admin
+    admit: Callable[[BaseRequest], object] = _everyone if is_open else _administrators(settings, files)
     own = frozenset(name.lower() for name in settings.http.names)
     none: frozenset[str] = frozenset()
     return WebListener(
@@ -71,3 +72,18 @@ def _listener(
 
 def _everyone(_: BaseRequest) -> None:
     """Admits each request."""
+
+
+def _administrators(settings: Settings, files: AccessFiles) -> Callable[[BaseRequest], object]:
+    """Admits callers who administer every client: metrics are about all of them."""
+    guard = http_guard(settings, files)
+
+    def admit(request: BaseRequest) -> None:
+        caller = guard.admin(request)
+        if not all(files.policy().administers(caller.name, client) for client in settings.clients):
+            raise PermissionDenied(
+                "metrics are about all clients, and this caller does not administer all of them",
+                remedy='Use a rule with the act admin and clients = ["*"].',
+            )
+
+    return admit

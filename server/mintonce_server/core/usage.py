@@ -31,6 +31,8 @@ SPREAD: Final = 0.2
 """Seconds between two batches, and the share by which they vary. What is minted is written at once."""
 READ_AT_ONCE: Final = 50
 """Months that are read in one round trip."""
+FORGOTTEN: Final = 3600.0
+"""Seconds for which a quota without a reset counts: nothing says later whether it still holds."""
 SAY_AGAIN: Final = 3600.0
 """Seconds after which a budget that is still at the same level is mentioned again."""
 
@@ -209,11 +211,10 @@ class UsageCounter:
         now, monotonic = self.store_time(), self._clock.monotonic()
         clients = tuple(self._client(name, self._read[name], now) for name in sorted(self._read))
         quotas = (
-            IssuerQuota(self._issuers.get(name, ""), name, window, ends)
+            IssuerQuota(self._issuers.get(name, ""), name, window, None if window.reset_in is None else ends)
             for name, (said, at) in sorted(self._quotas.items())
             for window in said
-            if (ends := None if window.reset_in is None else now + at + window.reset_in - monotonic) is None
-            or ends > now
+            if (ends := now + at + (FORGOTTEN if window.reset_in is None else window.reset_in) - monotonic) > now
         )
         return UsageSnapshot(clients, tuple(quotas))
 

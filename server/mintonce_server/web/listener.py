@@ -19,9 +19,12 @@ from mintonce_server.observability.logs import get_logger
 from mintonce_server.observability.quiet import Quiet
 
 MAX_CONNECTIONS: Final = 64
-"""When there are more, the one that has been idle longest is closed; if none is idle, the new one."""
+"""When there are more, the one that has waited longest for its peer is closed; if each has a request in work, the new
+one."""
 IDLE_SECONDS: Final = 30.0
 """A connection without a complete request head for so long is closed."""
+HANDSHAKE_SECONDS: Final = 5.0
+"""For TLS. Until it is done, a connection is not counted."""
 REQUEST_SECONDS: Final = 30.0
 """For one answer."""
 MAX_LINE: Final = 4096
@@ -50,7 +53,21 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class _Connection(web_protocol.RequestHandler):
-    """One connection. A request that cannot be read is neither logged nor repeated: it may hold a secret."""
+    """One connection. A request that cannot be read is neither logged nor repeated: it may hold a secret.
+
+    `opened`, `lost`: called when it is there, after the TLS handshake, and when it has ended.
+    """
+
+    opened: Callable[["_Connection"], None]
+    lost: Callable[["_Connection"], None]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.opened(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self.lost(self)
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -88,7 +105,9 @@ class WebListener:
         self._socket_mode = socket_mode
         self._context = context
         self._hosts = hosts
+        self._open: set[web_protocol.RequestHandler] = set()
         self._idle: OrderedDict[web_protocol.RequestHandler, None] = OrderedDict()
+        """Those of them without a request in work, the one that has been so longest first."""
         self._server: asyncio.Server | None = None
         self._web: web.Server | None = None
 
@@ -106,7 +125,10 @@ class WebListener:
             os.chmod(path, self._socket_mode)
             return self._listen
         host, _, port = self._listen.rpartition(":")
-        self._server = await loop.create_server(self._protocol, host.strip("[]"), int(port), ssl=self._context)
+        patience = HANDSHAKE_SECONDS if self._context else None
+        self._server = await loop.create_server(
+            self._protocol, host.strip("[]"), int(port), ssl=self._context, ssl_handshake_timeout=patience
+        )
         port = self._server.sockets[0].getsockname()[1]
         return f"{'https' if self._context else 'http'}://{host}:{port}"
 
@@ -131,13 +153,21 @@ class WebListener:
             max_headers=MAX_HEADERS,
             lingering_time=1.0,
         )
-        for gone in [one for one in self._idle if one.transport is None]:
-            del self._idle[gone]
-        if len(self._web.connections) >= MAX_CONNECTIONS:
-            oldest = next(iter(self._idle), connection)
-            self._idle.pop(oldest, None)
-            asyncio.get_running_loop().call_soon(oldest.force_close)
+        connection.opened, connection.lost = self._opened, self._lost
         return connection
+
+    def _opened(self, connection: web_protocol.RequestHandler) -> None:
+        self._open.add(connection)
+        if len(self._open) > MAX_CONNECTIONS:
+            surplus = next(iter(self._idle), connection)
+            self._lost(surplus)
+            surplus.force_close()
+        if connection in self._open:
+            self._idle[connection] = None
+
+    def _lost(self, connection: web_protocol.RequestHandler) -> None:
+        self._open.discard(connection)
+        self._idle.pop(connection, None)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         self._idle.pop(request.protocol, None)
@@ -147,7 +177,8 @@ class WebListener:
         except Exception as error:  # noqa: BLE001 - the last line: nothing of an error's own reaches the caller
             answer = self._failed(error)
         finally:
-            self._idle[request.protocol] = None
+            if request.protocol in self._open:
+                self._idle[request.protocol] = None
         return _safe(answer)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:

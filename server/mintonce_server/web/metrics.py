@@ -5,11 +5,14 @@ from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from mintonce_server.observability.metrics import Metrics
 
 PATH: Final = "/metrics"
+
+Encode = Callable[[CollectorRegistry], bytes]
 
 
 class MetricsPage:
@@ -29,6 +32,14 @@ class MetricsPage:
         async with self._turn:
             for update in self._metrics.before_scrape:
                 update()
-            encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+            encode, content_type = _encoder(request.headers.get("Accept", ""))
             body = await asyncio.to_thread(encode, self._metrics.registry)
         return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+def _encoder(accept: str) -> tuple[Encode, str]:
+    """In the scraper's favourite format, or in the plain one where its wish cannot be read."""
+    try:
+        return choose_encoder(accept)
+    except Exception:  # noqa: BLE001 - the library raises what it meets
+        return choose_encoder("")

@@ -130,19 +130,23 @@ class StatusPages:
         except (Unauthenticated, PermissionDenied) as error:
             self._record(request, caller, error)
             raise
-        if not repeats or self._is_due(caller.name, request.path):
+        if not repeats:
             self._record(request, caller, None)
+        elif self._is_due(caller.name, request.path):
+            self._record(request, caller, None)
+            self._note_reader(caller.name, request.path)
         return caller
 
     def _is_due(self, caller: str, path: str) -> bool:
-        now, reader = self._clock.monotonic(), (caller, path)
-        if now - self._audited.get(reader, float("-inf")) < AUDIT_EVERY:
-            return False
-        self._audited[reader] = now
+        return self._clock.monotonic() - self._audited.get((caller, path), float("-inf")) >= AUDIT_EVERY
+
+    def _note_reader(self, caller: str, path: str) -> None:
+        """Once its record is written: what cannot be recorded is not shown, however often it is asked for."""
+        reader = (caller, path)
+        self._audited[reader] = self._clock.monotonic()
         self._audited.move_to_end(reader)
         if len(self._audited) > MOST_READERS:
             self._audited.popitem(last=False)
-        return True
 
     def _record(self, request: web.BaseRequest, caller: Caller | None, error: MintonceError | None) -> None:
         if self._audit is None:
@@ -198,4 +202,6 @@ def only_seen(snapshot: StatusSnapshot, sees_client: Callable[[str], bool]) -> S
         budget=tuple(row for row in snapshot.budget if sees_client(row.name)),
         events=tuple(row for row in snapshot.events if row.client and sees_client(row.client)),
         callers=(),
+        files=(),  # their names and faults name other clients
+        mints=replace(snapshot.mints, by_cause={}, failed=()),
     )

@@ -18,8 +18,8 @@ from mintonce.errors import Refused, Unreachable
 URL_VARIABLE: Final = "MINTONCE_STATUS_URL"
 DEFAULT_URL: Final = "http://127.0.0.1:9464"
 PATH: Final = "/status.json"
-LARGEST: Final = 1 << 20
-"""Bytes. The server's answer has at most 200 keys, which is a tenth of it."""
+LARGEST: Final = 8 << 20
+"""Bytes. The server's answer has at most 200 keys, each with up to 20 kB of audience and scopes."""
 
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _MAX_TEXT: Final = 300

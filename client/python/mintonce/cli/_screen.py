@@ -76,8 +76,8 @@ def _head(snapshot: Snapshot, view: View, width: int) -> list[Line]:
     ]
     stale = [Line(visible(view.stale), RED)] if view.stale else []
     said = (
-        f"calls {rate(replica)}/s, {replica.get('in_flight', UNKNOWN)} in flight   "
-        f"tokens {sum(keys.get('by_life') or [0])} live of {keys.get('total', 0)} keys   "
+        f"calls {rate(replica)}/s, {visible(str(replica.get('in_flight', UNKNOWN)))} in flight   "
+        f"tokens {sum(keys.get('by_life') or [0])} live of {visible(str(keys.get('total', 0)))} keys   "
         f"store {store_state(store)}, p99 {took(part(store, 'latency').get('p99'))}"
     )
     return [first, *stale, *found, Line(said)]
@@ -110,7 +110,7 @@ def _cells(row: Row, ratios: Mapping[Any, str]) -> Sequence[str]:
         visible(str(row.get("state", ""))),
         _in(row.get("ends_in")),
         _in(row.get("refresh_in")),
-        str(row.get("watchers") or UNKNOWN),
+        visible(str(row.get("watchers") or UNKNOWN)),
         _in(row.get("asked_ago")),
         ratios.get(row.get("client"), UNKNOWN),
         visible(str(row.get("failure") or "")),

@@ -29,6 +29,8 @@ from support.signing import jwk
 FOLDER: Final = Path(__file__).parent / "hydra_build"
 MODULE: Final = "github.com/ory/hydra/v2"
 PROGRAM: Final = CACHE / "hydra"
+BUILT_WITHIN: Final = 3600.0
+"""Hundreds of packages, one by one."""
 ALGORITHMS_TAKEN: Final = ("RS256", "PS256", "ES256", "ES384", "ES512")
 TOML: Final = f"""
 [issuers.post]
@@ -113,7 +115,7 @@ def _built() -> None:
     if not PROGRAM.exists() or PROGRAM.stat().st_mtime < (FOLDER / "go.sum").stat().st_mtime:
         CACHE.mkdir(parents=True, exist_ok=True)
         words = ["go", "build", "-p", "1", "-tags", "sqlite", "-o", str(PROGRAM), MODULE]
-        prepare(words, folder=FOLDER, what="Hydra by Go")
+        prepare(words, folder=FOLDER, within=BUILT_WITHIN, what="Hydra by Go")
 
 
 def _version() -> str:

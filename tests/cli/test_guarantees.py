@@ -27,6 +27,7 @@ CLIENTS = [*(ROOT / "client" / "python").rglob("*.py"), *(ROOT / "client" / "rus
 WORDS = set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", SOURCES + "".join(path.read_text() for path in CLIENTS)))
 NAMES_OF_OTHERS = {
     "core_pattern",
+    "process_resident_memory_bytes",  # of Prometheus' library
     # What the issuers' pages say of the issuers.
     "check_client_secret", "create_token_response", "get_allowed_scope", "get_audiences", "grant_types",
     "invalid_dpop_proof", "jwks_uri", "token_endpoint_auth_method", "token_endpoint_auth_signing_alg",

@@ -59,8 +59,8 @@ CREDENTIALS = (
     core(
         "what was asked for once is refreshed",
         "refresh",
-        "return entry.asked_again and",
-        "return",
+        "(entry.asked_again and",
+        "(",
         "a key that is used once costs two POSTs",
         "broker_upkeep",
     ),

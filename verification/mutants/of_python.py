@@ -112,8 +112,8 @@ PROTOCOL = (
     core(
         "a rejection without the text of what is held",
         "reject",
-        "self._min_interval, known)",
-        'self._min_interval, "")',
+        "self._interval(entry), known)",
+        'self._interval(entry), "")',
         "what was not committed yet comes again from the issuer as a new token",
         "rejecting_without_the_store",
     ),

@@ -62,7 +62,7 @@ TENANTS = (
     ),
     edge(
         "the service knows no identities",
-        "app.py",
+        "app/store.py",
         "        identities=identities,\n",
         "",
         "a client that has moved is served the old tenant's token",
@@ -94,7 +94,7 @@ TENANTS = (
     ),
     edge(
         "the service has the usual prefix",
-        "app.py",
+        "app/store.py",
         "        prefix=prefix,\n",
         "",
         "two installations on one Redis are one",

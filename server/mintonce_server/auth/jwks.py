@@ -213,8 +213,8 @@ class JwksUrl:
             self._on_request("GET", self._url, None, loop.time() - began, error)
             raise JwksError(f"the issuer's keys cannot be fetched: the document {error}", remedy=_REMEDY) from error
         except Exception as error:
-            self._on_request("GET", self._url, None, loop.time() - began, error)
             # Any exception: httpx lets ssl.SSLError through when TLS fails after the handshake.
+            self._on_request("GET", self._url, None, loop.time() - began, error)
             raise JwksError(f"the issuer's keys cannot be fetched ({type(error).__name__})", remedy=_REMEDY) from error
         self._on_request("GET", self._url, status, loop.time() - began, None)
         if status in (401, 403):

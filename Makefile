@@ -119,7 +119,7 @@ proto-baseline: setup ## Record protos/ as the released API; see CONTRIBUTING.md
 readme: setup ## Renew docs/reference and the blocks of `--help` in the documents
 	@$(BIN)/python tools/readme.py --write
 
-screenshots: setup ## Make the pictures of the status page in docs/ anew, by the test that opens it in a browser; two minutes
+screenshots: setup ## Make the pictures of the status page in docs/ again, by the test that opens it in a browser; two minutes
 	@MINTONCE_SCREENSHOTS=$(CURDIR)/docs/operating/images $(BIN)/python -m pytest -q tests/web/test_in_a_browser.py
 
 docs: $(DOCS_BIN)/.installed ## Make a site of docs/ in site/, with every link checked (ARGS="serve": show it while you write)

@@ -105,7 +105,7 @@ class Router:
         side.run(f"ip route add default via {gateway}")
 
     def listen(self) -> socket.socket:
-        """A listener in the server's network. Whoever accepts from it need not be in there."""
+        """A listener in the server's network. The process that accepts from it may be outside."""
         ours, theirs = socket.socketpair()
         with ours, theirs:
             ours.settimeout(_WITHIN)

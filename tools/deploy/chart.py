@@ -81,7 +81,7 @@ def custom(files: list[Path]) -> Iterator[str]:
 
 
 def unknown(files: list[Path], known: set[str]) -> Iterator[str]:
-    """Custom resources that nobody checks: a group with a dot that is not Kubernetes' own, and no schema."""
+    """Custom resources without a check: a group with a dot that is not Kubernetes' own, and no schema."""
     for path in files:
         for manifest in read_yaml(path.read_text()):
             group, _, _ = manifest["apiVersion"].rpartition("/")

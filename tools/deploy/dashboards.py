@@ -1,6 +1,6 @@
 """Makes deploy/grafana/*.json from panels.py, and holds every expression against promtool.
 
-`python -m deploy.dashboards` checks; `--write` makes the files anew.
+`python -m deploy.dashboards` checks; `--write` makes the files again.
 """
 
 import json

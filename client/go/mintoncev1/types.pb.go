@@ -121,7 +121,7 @@ const (
 	ErrorReason_ERROR_REASON_LIMIT_EXCEEDED ErrorReason = 14
 	// UNAVAILABLE. The server cannot write its audit log, so it answers no call. Retry with back-off.
 	ErrorReason_ERROR_REASON_AUDIT_UNAVAILABLE ErrorReason = 15
-	// RESOURCE_EXHAUSTED. The client's token budget is used up, and this would mint a token that nobody needs. Tokens that
+	// RESOURCE_EXHAUSTED. The client's token budget is used up, and this would mint a token that no caller needs. Tokens that
 	// callers need are still minted. Retry after the delay in RetryInfo.
 	ErrorReason_ERROR_REASON_BUDGET_USED_UP ErrorReason = 16
 )

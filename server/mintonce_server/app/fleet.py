@@ -14,7 +14,7 @@ EVERY: Final = 10.0
 
 
 class FleetWatch:
-    """Reads which replicas run, after somebody wanted to know: the page itself never waits for the store."""
+    """Reads which replicas run, after it was asked for: the page itself never waits for the store."""
 
     def __init__(self, read: Callable[[], Awaitable[Sequence[ReplicaInfo]]], own_id: str, every: float = EVERY) -> None:
         self._every = every

@@ -86,7 +86,7 @@ class Telemetry:
     def follow(
         self, broker: Broker, files: AccessFiles, reloader: Reloader, usage: UsageCounter
     ) -> Mapping[str, Start]:
-        """Read gauges from these parts. The endless tasks that it takes, by name; none if nobody can ask."""
+        """Read gauges from these parts. The endless tasks that it takes, by name; none without `http.listen`."""
         self.metrics.before_scrape.append(lambda: self._read(broker, files, reloader))
         if self._settings.http.listen is None:
             return {}

@@ -14,7 +14,7 @@ from mintonce_server.observability.logs import get_logger
 from mintonce_server.observability.quiet import FaultLog
 
 MIN_WATCHDOG: Final = 0.1
-"""Seconds. A shorter time for a ping is an error of whoever started the process, and would keep the loop busy."""
+"""Seconds. A shorter time for a ping is an error in the unit file, and would keep the loop busy."""
 
 PINGS_PER_WATCHDOG: Final = 3
 """One ping can be lost, and one can be late."""

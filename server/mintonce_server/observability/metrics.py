@@ -28,7 +28,7 @@ LIVES: Final = (1, 10, 60, 300, 900, 1800, 3600, 7200, 14400, 28800, 43200, 8640
 MAX_CLIENTS: Final = 200
 """More configured clients share one label value, "*": each client has dozens of series."""
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody asks for
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which no rule or board uses
 
 
 class Described(NamedTuple):

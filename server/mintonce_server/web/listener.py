@@ -43,7 +43,7 @@ SAFE: Final = {
 }
 """Headers of each answer, unless a handler sets its own."""
 
-_SILENT: Final = logging.Logger("mintonce.http", logging.CRITICAL + 1)  # noqa: LOG001 - one that nobody can configure
+_SILENT: Final = logging.Logger("mintonce.http", logging.CRITICAL + 1)  # noqa: LOG001 - one that no configuration reaches
 """For aiohttp, which logs what peers sent. What happens in handlers is logged here."""
 
 _CHALLENGES: Final = 'Bearer, Basic realm="mintonce", charset="UTF-8"'

@@ -39,7 +39,7 @@ class Address:
 
     @property
     def is_private(self) -> bool:
-        """Whether nobody reads on the way."""
+        """Whether what is sent cannot be read on the way."""
         return self.is_tls or bool(self.socket) or self.host in _LOOPBACK
 
     def __str__(self) -> str:

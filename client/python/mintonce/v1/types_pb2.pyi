@@ -90,7 +90,7 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     ERROR_REASON_AUDIT_UNAVAILABLE: _ErrorReason.ValueType  # 15
     """UNAVAILABLE. The server cannot write its audit log, so it answers no call. Retry with back-off."""
     ERROR_REASON_BUDGET_USED_UP: _ErrorReason.ValueType  # 16
-    """RESOURCE_EXHAUSTED. The client's token budget is used up, and this would mint a token that nobody needs. Tokens that
+    """RESOURCE_EXHAUSTED. The client's token budget is used up, and this would mint a token that no caller needs. Tokens that
     callers need are still minted. Retry after the delay in RetryInfo.
     """
 
@@ -135,7 +135,7 @@ ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 14
 ERROR_REASON_AUDIT_UNAVAILABLE: ErrorReason.ValueType  # 15
 """UNAVAILABLE. The server cannot write its audit log, so it answers no call. Retry with back-off."""
 ERROR_REASON_BUDGET_USED_UP: ErrorReason.ValueType  # 16
-"""RESOURCE_EXHAUSTED. The client's token budget is used up, and this would mint a token that nobody needs. Tokens that
+"""RESOURCE_EXHAUSTED. The client's token budget is used up, and this would mint a token that no caller needs. Tokens that
 callers need are still minted. Retry after the delay in RetryInfo.
 """
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason

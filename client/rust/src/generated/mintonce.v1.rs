@@ -128,7 +128,7 @@ pub enum ErrorReason {
     LimitExceeded = 14,
     /// UNAVAILABLE. The server cannot write its audit log, so it answers no call. Retry with back-off.
     AuditUnavailable = 15,
-    /// RESOURCE_EXHAUSTED. The client's token budget is used up, and this would mint a token that nobody needs. Tokens that
+    /// RESOURCE_EXHAUSTED. The client's token budget is used up, and this would mint a token that no caller needs. Tokens that
     /// callers need are still minted. Retry after the delay in RetryInfo.
     BudgetUsedUp = 16,
 }

@@ -1,4 +1,4 @@
-{{/* What would start, and then not work, or not as somebody believes. Says what to do. */}}
+{{/* What would start, and then not work, or not as intended. Says what to do. */}}
 {{- define "mintonce.validate" -}}
 {{- $config := include "mintonce.config" . | fromYaml -}}
 {{- if not .Values.existingConfigMap -}}

@@ -304,7 +304,7 @@ export const ErrorReason = {
   AUDIT_UNAVAILABLE: 15,
 
   /**
-   * RESOURCE_EXHAUSTED. The client's token budget is used up, and this would mint a token that nobody needs. Tokens that
+   * RESOURCE_EXHAUSTED. The client's token budget is used up, and this would mint a token that no caller needs. Tokens that
    * callers need are still minted. Retry after the delay in RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_BUDGET_USED_UP = 16;

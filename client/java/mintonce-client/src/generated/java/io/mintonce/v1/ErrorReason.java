@@ -146,7 +146,7 @@ public enum ErrorReason
   ERROR_REASON_AUDIT_UNAVAILABLE(15),
   /**
    * <pre>
-   * RESOURCE_EXHAUSTED. The client's token budget is used up, and this would mint a token that nobody needs. Tokens that
+   * RESOURCE_EXHAUSTED. The client's token budget is used up, and this would mint a token that no caller needs. Tokens that
    * callers need are still minted. Retry after the delay in RetryInfo.
    * </pre>
    *
@@ -287,7 +287,7 @@ public enum ErrorReason
   public static final int ERROR_REASON_AUDIT_UNAVAILABLE_VALUE = 15;
   /**
    * <pre>
-   * RESOURCE_EXHAUSTED. The client's token budget is used up, and this would mint a token that nobody needs. Tokens that
+   * RESOURCE_EXHAUSTED. The client's token budget is used up, and this would mint a token that no caller needs. Tokens that
    * callers need are still minted. Retry after the delay in RetryInfo.
    * </pre>
    *

@@ -122,7 +122,7 @@ class LeasedMinter:
                 match await self._store.acquire(entry.key, request):
                     case Hit(token):
                         if waited:
-                            self._sink(events.Waited(key_hash, token.generation, self._clock.monotonic() - started))
+                            self._waited(key_hash, started, "served", token.generation)
                         return Obtained(token, Origin.STORE, asked_at)
                     case Wait(seconds):
                         waited = True
@@ -152,8 +152,8 @@ class LeasedMinter:
             retry_after=WAIT_BOUND,
         )
 
-    def _waited(self, key_hash: str, since: float, result: str) -> None:
-        self._sink(events.Waited(key_hash, 0, self._clock.monotonic() - since, result))
+    def _waited(self, key_hash: str, since: float, result: str, generation: int = 0) -> None:
+        self._sink(events.Waited(key_hash, generation, self._clock.monotonic() - since, result))
 
     async def _with_lease(
         self, entry: Entry, lease: Lease, asked_at: float, request: AcquireRequest, cause: Cause

@@ -92,7 +92,11 @@ class Rejecter:
 
     def _too_soon(self, entry: Entry, wait: float) -> RotationTooSoon:
         self._sink(events.RejectedTooSoon(entry.key_hash, entry.key.client))
-        return _too_soon(wait)
+        return RotationTooSoon(
+            "this key was rejected a moment ago; its new token goes on being served",
+            remedy="A token refused right after its mint is rarely at fault: check audience, scopes and clocks.",
+            retry_after=wait,
+        )
 
     async def _generation_of(self, entry: Entry, sha256: bytes) -> int | None:
         held = entry.token
@@ -112,11 +116,3 @@ class Rejecter:
 def _is_known_as(token: Token | None, generation: int) -> bool:
     """Whether a caller may have got this token under this number."""
     return token is not None and generation in (token.generation, token.served_as)
-
-
-def _too_soon(retry_after: float) -> RotationTooSoon:
-    return RotationTooSoon(
-        "this key was rejected a moment ago; its new token goes on being served",
-        remedy="A token refused right after its mint is rarely at fault: check audience, scopes and clocks.",
-        retry_after=retry_after,
-    )

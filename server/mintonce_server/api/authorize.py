@@ -93,6 +93,11 @@ class CallScope:
     def name(self) -> str:
         return self.caller.name if self.caller else UNKNOWN
 
+    @property
+    def client_name(self) -> str:
+        """Of the key, or whose tokens are listed; "" for none."""
+        return self.key.client if self.key else self.client
+
     def allow(self, key: TokenKey) -> None:
         """Raises PermissionDenied, with the same text whether or not there is such a client or token."""
         self.key = key
@@ -189,12 +194,12 @@ class Authorizer:
             self._write(scope, "CANCELLED", "")
             raise
         except MintonceError as error:
-            call.client = scope.key.client if scope.key else scope.client
+            call.client = scope.client_name
             self._count(scope, error)
             self._write(scope, CODES[error.reason].name, error.reason)
             raise
         except Exception:
-            call.client = scope.key.client if scope.key else scope.client
+            call.client = scope.client_name
             self._write(scope, "INTERNAL", Reason.INTERNAL)
             raise
         self._hand_out(scope)
@@ -245,7 +250,7 @@ class Authorizer:
                 caller_kind=scope.caller.kind if scope.caller else "",
                 peer=scope.peer,
                 act=scope.act,
-                client=key.client if key else scope.client,
+                client=scope.client_name,
                 audience=key.audience if key else "",
                 scopes=key.scopes if key else (),
                 key=judged.key_hash if judged else self._key_hash(key) if key else "",

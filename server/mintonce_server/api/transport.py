@@ -18,7 +18,8 @@ from mintonce_server.api.calls import NOT_RECEIVED, UNREADABLE, Call, StatusErro
 from mintonce_server.api.status import abort, code_of
 from mintonce_server.core.errors import Draining, MintonceError, PermissionDenied, Unauthenticated
 from mintonce_server.core.tracing import CallTracer
-from mintonce_server.observability.call_meter import OTHER, CallMeter
+from mintonce_server.observability.call_meter import CallMeter
+from mintonce_server.observability.metrics import OTHER
 
 Context = ServicerContext[Any, Any]
 """What gRPC hands to a method together with the message."""

@@ -12,9 +12,6 @@ SERVER_ERRORS: Final = frozenset(
     {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
 )
 """Codes that are the server's fault, by OpenTelemetry's conventions for gRPC."""
-OTHER: Final = "_OTHER"
-"""A method that does not exist."""
-
 Ended = Callable[[str, float], None]
 """A call has ended, with the name of its code, after so many seconds."""
 

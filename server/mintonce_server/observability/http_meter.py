@@ -4,11 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from mintonce_server.observability.metrics import Metrics
+from mintonce_server.observability.metrics import OTHER, Metrics
 
 MAX_ADDRESSES: Final = 64
 """More hosts than that, as only an issuer's changing metadata could name, count together."""
-OTHER: Final = "_OTHER"
 _PORTS: Final[Mapping[str, int]] = {"https": 443, "http": 80}
 
 CountRequest = Callable[[str, str, int | None, float, Exception | None], None]

@@ -25,6 +25,9 @@ MINTS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 7.5, 10)
 LAGS: Final = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 900)
 LIVES: Final = (1, 10, 60, 300, 900, 1800, 3600, 7200, 14400, 28800, 43200, 86400, 604800)
 
+OTHER: Final = "_OTHER"
+"""OpenTelemetry's value for what is not one of the known ones: a method, a host."""
+
 MAX_CLIENTS: Final = 200
 """More configured clients share one label value, "*": each client has dozens of series."""
 

@@ -21,25 +21,21 @@ GRACE: Final = 1.0
 """Seconds for answers under way at the end."""
 
 
-def http_guard(settings: Settings, files: AccessFiles) -> Guard:
-    """For pages that only administrators may see."""
-    listen = settings.http.listen or ""
-    is_far = listens_beyond_loopback(listen)
-    return Guard(files.identify, files.policy, is_private=not is_far or settings.tls is not None)
+def http_guard(listen: str, settings: Settings, files: AccessFiles) -> Guard:
+    """For pages that only administrators may see, at this address."""
+    is_private = not listens_beyond_loopback(listen) or settings.tls is not None
+    return Guard(files.identify, files.policy, is_private=is_private)
 
 
 @asynccontextmanager
 async def http_listening(
-    settings: Settings, files: AccessFiles, metrics: Metrics, clock: Clock, pages: Mapping[str, Handler]
+    listen: str, settings: Settings, files: AccessFiles, metrics: Metrics, clock: Clock, pages: Mapping[str, Handler]
 ) -> AsyncGenerator[dict[str, str]]:
-    """Answer requests at `http.listen`, where it is set, until the block is left. Gives its URL, as `http`.
+    """Answer requests at this address until the block is left. Gives its URL, as `http`.
 
     `pages`: handlers by path, besides the metrics. Raises OSError when the address is taken.
     """
-    if settings.http.listen is None:
-        yield {}
-        return
-    listener = _listener(settings, settings.http.listen, files, metrics, clock, pages)
+    listener = _listener(listen, settings, files, metrics, clock, pages)
     try:
         yield {"http": await listener.start()}
     finally:
@@ -47,8 +43,8 @@ async def http_listening(
 
 
 def _listener(
-    settings: Settings,
     listen: str,
+    settings: Settings,
     files: AccessFiles,
     metrics: Metrics,
     clock: Clock,
@@ -57,7 +53,8 @@ def _listener(
     is_far = listens_beyond_loopback(listen)
     tls = files.tls if is_far else None
     is_open = not is_far or settings.http.insecure_metrics
-    admit: Callable[[BaseRequest], object] = _everyone if is_open else _administrators(settings, files)
+    guard = http_guard(listen, settings, files)
+    admit: Callable[[BaseRequest], object] = _everyone if is_open else _administrators(guard, settings, files)
     own = frozenset(name.lower() for name in settings.http.names)
     none: frozenset[str] = frozenset()
     return WebListener(
@@ -74,9 +71,8 @@ def _everyone(_: BaseRequest) -> None:
     """Admits each request."""
 
 
-def _administrators(settings: Settings, files: AccessFiles) -> Callable[[BaseRequest], object]:
+def _administrators(guard: Guard, settings: Settings, files: AccessFiles) -> Callable[[BaseRequest], object]:
     """Admits callers who administer every client: metrics are about all of them."""
-    guard = http_guard(settings, files)
 
     def admit(request: BaseRequest) -> None:
         caller = guard.admin(request)

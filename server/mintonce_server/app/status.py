@@ -7,7 +7,6 @@ from importlib.metadata import version
 
 from mintonce_server.api.tls import TlsMaterial
 from mintonce_server.app.fleet import FleetWatch, budget_rows
-from mintonce_server.app.http import http_guard, http_listening
 from mintonce_server.app.telemetry import Telemetry
 from mintonce_server.common.clock import Clock
 from mintonce_server.config import Settings
@@ -29,7 +28,6 @@ from mintonce_server.observability.vitals import Vitals, memory_bytes
 from mintonce_server.reload.access import AccessFiles
 from mintonce_server.reload.files import FileValue
 from mintonce_server.store.redis import RedisStore
-from mintonce_server.web.status import StatusPages
 
 
 class StatusSource:
@@ -65,9 +63,17 @@ class StatusSource:
 
     @asynccontextmanager
     async def listening(self, audit: Callable[[CallRecord], None] | None) -> AsyncGenerator[dict[str, str]]:
-        """Serve the page with the metrics, see `http_listening`. `audit`: writes a record."""
-        pages = StatusPages(self.take, http_guard(self._settings, self._files), self._clock, audit).routes()
-        async with http_listening(self._settings, self._files, self._metrics, self._clock, pages) as addresses:
+        """Serve page and metrics, if `http.listen` is set; see `http_listening`. `audit`: writes a record."""
+        if (listen := self._settings.http.listen) is None:
+            yield {}
+            return
+        # Only here: a server without this port, and every other command, need not load aiohttp.
+        from mintonce_server.app.http import http_guard, http_listening
+        from mintonce_server.web.status import StatusPages
+
+        pages = StatusPages(self.take, http_guard(listen, self._settings, self._files), self._clock, audit).routes()
+        listening = http_listening(listen, self._settings, self._files, self._metrics, self._clock, pages)
+        async with listening as addresses:
             yield addresses
 
     async def take(self, wanted: KeyFilter, may_see: MaySee) -> StatusSnapshot:

@@ -100,7 +100,9 @@ class EventMeter:
     def _set_backoffs(self) -> None:
         now, offset = self._clock.monotonic(), self._clock.unix() - self._clock.monotonic()
         self._backoffs = {key: (client, until) for key, (client, until) in self._backoffs.items() if until > now}
-        for label in self._metrics.clients:
-            ends = [until for client, until in self._backoffs.values() if self._metrics.client(client) == label]
-            self._mints.backoffs_open.labels(label).set(len(ends))
-            self._mints.backoff_until.labels(label).set(max(ends) + offset if ends else 0)
+        ends: dict[str, list[float]] = {label: [] for label in self._metrics.clients}
+        for client, until in self._backoffs.values():
+            ends.setdefault(self._metrics.client(client), []).append(until)
+        for label, found in ends.items():
+            self._mints.backoffs_open.labels(label).set(len(found))
+            self._mints.backoff_until.labels(label).set(max(found) + offset if found else 0)

@@ -95,6 +95,11 @@ def fetch(address: Address, environ: Mapping[str, str], timeout: float, query: M
     )
 
 
+def _no_number(text: str) -> float:
+    """For NaN and Infinity, which JSON does not have and nothing here can show."""
+    raise ValueError(text)
+
+
 def _snapshot(status: int, body: bytes, address: Address) -> Snapshot:
     if status != http.client.OK:
         said = visible(body[:_MAX_TEXT].decode("utf-8", "replace").strip())
@@ -106,8 +111,8 @@ def _snapshot(status: int, body: bytes, address: Address) -> Snapshot:
             raise Unreachable(refused, reason="UNREACHABLE", remedy="See the server's log.")
         raise Refused(refused, reason="PERMISSION_DENIED", remedy=remedy)
     try:
-        snapshot: object = json.loads(body) if len(body) <= LARGEST else None
-    except ValueError:
+        snapshot: object = json.loads(body, parse_constant=_no_number) if len(body) <= LARGEST else None
+    except (ValueError, RecursionError):
         snapshot = None
     if not isinstance(snapshot, dict) or "sentence" not in snapshot:
         raise Refused(

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
 
@@ -218,6 +219,25 @@ def test_it_sorts_by_what_was_chosen() -> None:
     body = as_json(replace(busy(), keys=replace(busy().keys, rows=rows)))
     shown = [line.text for line in screen(body, View(sort="end"), 120, 24) if "example.com" in line.text]
     assert [re.findall(r"api-\d", line)[0] for line in shown] == ["api-3", "api-2", "api-1"]
+
+
+def test_nothing_that_answers_can_steer_the_terminal() -> None:
+    """Not even where a number belongs: another program may listen at the address."""
+    body: dict[str, Any] = json.loads(json.dumps(as_json(busy())))
+    evil = "\x1b]0;PWNED\x07"
+    body["replica"]["in_flight"] = body["keys"]["total"] = body["keys"]["rows"][0]["watchers"] = evil
+    assert not [line for line in screen(body, View(), 120, 24) if "\x1b" in line.text or "\x07" in line.text]
+
+
+@pytest.mark.parametrize("body", ['{"sentence": "", "as_of": NaN}', '{"sentence": "", "keys": ' + "[" * 100_000])
+def test_what_is_no_json_is_no_status_page(server: StatusServer, body: str) -> None:
+    """And no traceback."""
+    server.status, server.body = 200, body
+    done = subprocess.run(
+        [str(PROGRAM), "status", "--http", server.url], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert "is no status page of Mintonce" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_wide_letters_count_twice() -> None:

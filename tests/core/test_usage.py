@@ -248,9 +248,11 @@ async def test_the_last_words_of_the_issuer_are_kept_until_their_window_ends() -
     assert [one.window for one in bench.counter.snapshot().quotas] == [day]
 
 
-def test_counting_a_served_token_costs_next_to_nothing() -> None:
-    """It is on the hot path: 0.3 µs on a quiet machine; ten times that is a mistake."""
-    import timeit
-
-    served = Bench().counter.served
-    assert min(timeit.repeat(lambda: served("billing"), number=20_000, repeat=5)) / 20_000 < 3e-6
+async def test_a_quota_whose_end_the_issuer_does_not_name_is_forgotten_after_an_hour() -> None:
+    """Else one answer with nothing left would be trouble for ever."""
+    bench = Bench()
+    bench.counter.observe(events.QuotaSaid("0" * 32, "billing", (QuotaWindow("per_hour", True, 10, 0, None),)))
+    bench.clock.advance(3599.0)
+    assert [one.ends_at for one in bench.counter.snapshot().quotas] == [None]
+    bench.clock.advance(2.0)
+    assert bench.counter.snapshot().quotas == ()

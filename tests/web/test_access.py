@@ -23,6 +23,13 @@ POLICY = """
 [[rules]]
 name = "operators"
 callers = ["key:operator", "spiffe://prod.example.com/ns/ops/sa/operator"]
+clients = ["*"]
+audiences = ["*"]
+may = ["admin"]
+
+[[rules]]
+name = "operators-of-one"
+callers = ["key:clerk"]
 clients = ["default"]
 audiences = ["*"]
 may = ["admin"]
@@ -33,6 +40,8 @@ callers = ["*"]
 clients = ["default"]
 audiences = ["*"]
 """
+
+ODD_WISH = "application/openmetrics-text; version=x"
 
 
 class Door:
@@ -68,7 +77,7 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
     """Beyond loopback, with TLS, certificates and API keys."""
     authority = Authority(tmp_path)
     server = authority.server()
-    keys = {name: new_api_key(name)[0].reveal() for name in ("operator", "billing")}
+    keys = {name: new_api_key(name)[0].reveal() for name in ("operator", "clerk", "billing")}
     for name, text in (
         ("policy.toml", POLICY),
         ("keys.toml", "[keys]\n" + "\n".join(api_key_line(name, key) for name, key in keys.items())),
@@ -79,6 +88,10 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
         with issuer_with_log(tmp_path / "posts.jsonl", lifetime=3600.0) as issuer:
             settings = smallest_settings(issuer, valkey.url) | {
                 "HTTP__LISTEN": "0.0.0.0:0",
+                "CLIENTS__SECOND__ISSUER": "default",
+                "CLIENTS__SECOND__CLIENT_ID": "second",
+                "CLIENTS__SECOND__CLIENT_SECRET": "of-the-second",
+                "CLIENTS__SECOND__AUDIENCES": "*",
                 "TLS__CERTIFICATE_FILE": str(server.certificate),
                 "TLS__KEY_FILE": str(server.key),
                 "TLS__CLIENT_CA_FILE": str(authority.ca),
@@ -102,6 +115,8 @@ async def test_beyond_loopback_metrics_are_for_administrators(door: Door) -> Non
     assert await door.status("/metrics", authorization=door.basic("operator")) == 200
     assert await door.status("/metrics", authorization=door.basic("billing")) == 403
     assert await door.status("/metrics", operator, authorization=door.basic("billing")) == 403
+    assert await door.status("/metrics", authorization=door.basic("clerk")) == 403  # they are about all clients
+    assert await door.status("/status", authorization=door.basic("clerk")) == 200
     for garbage in ("Basic !!!", "Basic " + base64.b64encode(b"\xff").decode(), "Bearer x", "Digest x"):
         assert await door.status("/metrics", operator, authorization=garbage) == 401
 
@@ -123,4 +138,7 @@ async def test_on_loopback_metrics_are_for_everyone(tmp_path: Path) -> None:
                 url = str(running.events("serving")[0]["http"])
                 with await asyncio.to_thread(urllib.request.urlopen, f"{url}/metrics", timeout=10.0) as answer:
                     assert b"mintonce_build_info" in answer.read()
+                odd = urllib.request.Request(f"{url}/metrics", headers={"Accept": ODD_WISH})
+                with await asyncio.to_thread(urllib.request.urlopen, odd, timeout=10.0) as answer:
+                    assert answer.headers["Content-Type"].startswith("text/plain")
     assert not [line for line in running.lines if line["level"] == "error"], json.dumps(running.lines)

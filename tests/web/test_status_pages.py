@@ -185,7 +185,9 @@ async def test_an_administrator_of_some_clients_sees_only_those(guarded: Pages) 
     assert "cart" not in text
     assert "All is well." in text
     assert "billing" in text
-    boss, clerk = guarded.may_see
+    body: dict[str, Any] = (await guarded.get("/status.json", "clerk")).json()
+    assert (body["files"], body["mints"]["by_cause"]) == ([], {})  # both are about all clients
+    boss, clerk, _ = guarded.may_see
     others = replace(KEY, client="reports")
     assert (boss(KEY), boss(others), clerk(KEY), clerk(others)) == (True, True, True, False)
 
@@ -213,6 +215,13 @@ async def test_a_view_that_cannot_be_audited_is_not_given(guarded: Pages) -> Non
     assert answer.status_code == 503
     assert "Make room." in answer.text
     assert "billing" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/status?fragment=1", "/status.json"])
+async def test_asking_again_does_not_get_around_the_audit_log(guarded: Pages, path: str) -> None:
+    """What is written once a minute counts as written only when it was."""
+    guarded.is_full = True
+    assert [(await guarded.get(path, "boss")).status_code for _ in range(2)] == [503, 503]
 
 
 async def test_the_json_is_one_line_that_any_reader_takes(pages: Pages) -> None:

@@ -6,7 +6,6 @@ import signal
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, closing
 
-from mintonce_server.api.authorize import Guards
 from mintonce_server.api.server import Server
 from mintonce_server.app.issuers import clients_of
 from mintonce_server.app.options import broker_options, quota_options, server_options
@@ -16,6 +15,8 @@ from mintonce_server.app.store import store_of
 from mintonce_server.app.telemetry import Telemetry
 from mintonce_server.app.tracing import export_options, tracing
 from mintonce_server.app.usage import usage_of
+from mintonce_server.calls.authorize import Authorizer, Guards
+from mintonce_server.calls.tokens import TokenCalls
 from mintonce_server.common.clock import Clock, SystemClock
 from mintonce_server.config import Settings
 from mintonce_server.core.broker import Broker
@@ -62,7 +63,8 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         files.notify(on_access=broker.recheck, on_credentials=broker.credentials_changed)
         quotas, record = Quotas(quota_options(settings), clock), repeats.write if audit.is_on else None
         guards = Guards(files.identify, files.policy, quotas, record, files.identities, telemetry.recent.denied)
-        server = Server(broker, clock, server_options(settings, files), guards, telemetry.calls, usage)
+        calls = TokenCalls(broker, Authorizer(guards, clock, broker.key_hash, telemetry.calls), usage)
+        server = Server(broker, calls, clock, server_options(settings, files), telemetry.calls, usage)
         usage.listens_at(address := server.bind())
         reloader = reloader_of(files, audit, clock, faults, telemetry.reloaded)
         source = StatusSource(settings, broker, telemetry, usage, store, files, clock)

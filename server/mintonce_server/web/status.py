@@ -158,6 +158,7 @@ class StatusPages:
                 caller=caller.name if caller else UNKNOWN,
                 caller_kind=caller.kind if caller else "",
                 peer=_peer(request),
+                via="http",
                 act=Act.ADMIN,
                 client="",
                 audience="",

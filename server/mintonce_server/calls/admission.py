@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
-from mintonce_server.api.calls import Call, Transport
-from mintonce_server.api.proof import Proof, Shown
+from mintonce_server.calls.call import Call, Transport
+from mintonce_server.calls.proof import Proof, Shown
 from mintonce_server.common.clock import Clock
 from mintonce_server.core.caller import Caller
 from mintonce_server.core.errors import InvalidRequest, LimitExceeded, MintonceError, Unauthenticated

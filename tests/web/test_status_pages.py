@@ -18,6 +18,7 @@ from mintonce_server.core.key_survey import MaySee
 from mintonce_server.core.policy import OPEN, Act, Policy, Rule
 from mintonce_server.core.status import KeyFilter, Keys, StatusSnapshot
 from mintonce_server.observability.audit import CallRecord
+from mintonce_server.web import pages
 from mintonce_server.web.guard import Guard
 from mintonce_server.web.listener import WebListener
 from mintonce_server.web.page import POLICY
@@ -51,7 +52,9 @@ class Pages:
         identify = Identifier(frozenset(), [], lambda: keys, self.clock).identify if guarded else None
         guard = Guard(identify, lambda: POLICY_OF_THESE if guarded else OPEN)
         routes = StatusPages(self._take, guard, self.clock, self._audit).routes()
-        self.listener = WebListener("127.0.0.1:0", routes, self.clock, socket_mode=0o600)
+        self.listener = WebListener(
+            "127.0.0.1:0", pages.Pages(routes, self.clock, frozenset), self.clock, pages.LIMITS, socket_mode=0o600
+        )
 
     async def _take(self, wanted: KeyFilter, may_see: MaySee) -> StatusSnapshot:
         self.asked.append(wanted)

@@ -18,10 +18,11 @@ from mintonce_server.core.key_survey import MaySee
 from mintonce_server.core.policy import OPEN, Act, Policy, Rule
 from mintonce_server.core.status import KeyFilter, Keys, StatusSnapshot
 from mintonce_server.observability.audit import CallRecord
-from mintonce_server.web import pages
 from mintonce_server.web.guard import Guard
 from mintonce_server.web.listener import WebListener
 from mintonce_server.web.page import POLICY
+from mintonce_server.web.pages import LIMITS
+from mintonce_server.web.pages import Pages as Site
 from mintonce_server.web.status import StatusPages
 from support.clocks import ManualClock
 from support.html import parsed
@@ -53,7 +54,7 @@ class Pages:
         guard = Guard(identify, lambda: POLICY_OF_THESE if guarded else OPEN)
         routes = StatusPages(self._take, guard, self.clock, self._audit).routes()
         self.listener = WebListener(
-            "127.0.0.1:0", pages.Pages(routes, self.clock, frozenset), self.clock, pages.LIMITS, socket_mode=0o600
+            "127.0.0.1:0", Site(routes, self.clock, frozenset), self.clock, LIMITS, socket_mode=0o600
         )
 
     async def _take(self, wanted: KeyFilter, may_see: MaySee) -> StatusSnapshot:

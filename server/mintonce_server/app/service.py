@@ -13,6 +13,7 @@ from mintonce_server.app.reloading import reloader_of
 from mintonce_server.app.status import StatusSource
 from mintonce_server.app.store import store_of
 from mintonce_server.app.telemetry import Telemetry
+from mintonce_server.app.token_endpoint import TokenEndpoint
 from mintonce_server.app.tracing import export_options, tracing
 from mintonce_server.app.usage import usage_of
 from mintonce_server.calls.authorize import Authorizer, Guards
@@ -69,6 +70,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         reloader = reloader_of(files, audit, clock, faults, telemetry.reloaded)
         source = StatusSource(settings, broker, telemetry, usage, store, files, clock)
         http = await parts.enter_async_context(source.listening(record))
+        endpoint = TokenEndpoint(settings, files, calls, clock, telemetry.calls)
         endless = broker.endless() | files.endless | server.endless() | store_access.endless(store) | source.endless()
         endless |= telemetry.follow(broker, files, reloader, usage)
         endless |= {"reloading": reloader.run, "audit counts": repeats.run, "usage": usage.run}
@@ -76,11 +78,12 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.check_now)
             try:
                 await server.start()
+                http |= await parts.enter_async_context(endpoint.listening())
                 _announce(settings, {"listen": address, **server.further_addresses, **http})
                 await _try_store(store)
                 ready(address)
                 await stopping.wait()
-                await _drain(server, broker, usage, settings.drain_timeout)
+                await _drain(server, endpoint, broker, usage, settings.drain_timeout)
             finally:
                 await server.stop(grace=0.0)
     get_logger(__name__).info("stopped")
@@ -130,12 +133,12 @@ async def reseal(settings: Settings) -> Resealed:
         return await store.reseal()
 
 
-async def _drain(server: Server, broker: Broker, usage: UsageCounter, grace: float) -> None:
+async def _drain(server: Server, endpoint: TokenEndpoint, broker: Broker, usage: UsageCounter, grace: float) -> None:
     """Let calls and mints in progress finish; end watches with a status that makes clients reconnect elsewhere."""
     get_logger(__name__).info("draining", grace=grace)
     await server.drain()
     broker.drain()
-    await server.stop(grace)
+    await asyncio.gather(server.stop(grace), endpoint.stop(grace))
     await broker.close(grace)
     await usage.close()
 

@@ -101,6 +101,14 @@ class Admission:
                 self._take_in_unknown(call)
         return call
 
+    def turn_away(self, transport: Transport, why: MintonceError) -> Call:
+        """A call that must not go on, before anybody asked who calls."""
+        call = Call(transport, self._clock.monotonic(), self._quiet)
+        call.refusal = why
+        transport.on_end(partial(self._ended, call))
+        self._take_in_unknown(call)
+        return call
+
     def age(self, call: Call) -> float:
         """Seconds since the call's headers came."""
         return self._clock.monotonic() - call.at

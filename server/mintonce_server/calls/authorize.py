@@ -106,7 +106,7 @@ class CallScope:
         self.rule = decision.rule
         if not decision.allowed:
             self.by_policy = True
-            raise _denied(self.act)
+            raise denied(self.act)
 
     def may_list(self, token: Token) -> bool:
         """Whether the caller may administer the token."""
@@ -118,13 +118,13 @@ class CallScope:
         self.client = client
         if not self._guards.policy().may_administer(self.name):
             self.by_policy = True
-            raise _denied(Act.ADMIN)
+            raise denied(Act.ADMIN)
 
     def allow_usage(self, client: str) -> None:
         """Raises PermissionDenied for a caller that may not administer any key of this client."""
         self.client = client
         if not self._guards.policy().administers(self.name, client):
-            raise _denied(Act.ADMIN)
+            raise denied(Act.ADMIN)
 
     def check(self) -> float | None:
         """Check a call that goes on again: raises if it may not. The seconds that the caller's proof holds, or None."""
@@ -288,7 +288,8 @@ def _named(what: Token | int | bytes | None) -> tuple[int, str]:
             return 0, ""
 
 
-def _denied(act: Act) -> PermissionDenied:
+def denied(act: Act) -> PermissionDenied:
+    """By the policy: one text, whether or not there is such a client or token."""
     return PermissionDenied(
         f"the policy does not allow this caller to {_VERBS[act]} this",
         remedy="Ask those who run Mintonce for a rule; `mintonced explain` shows them what is missing.",

@@ -8,6 +8,7 @@ from mintonce_server.calls.call import Call
 from mintonce_server.core.broker import Broker, Served
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.policy import Act
+from mintonce_server.core.token import LIVE_PATIENCE
 from mintonce_server.core.usage import UsageCounter
 
 Wanted = Callable[[], tuple[TokenKey, float]]
@@ -29,8 +30,19 @@ class TokenCalls:
         self._broker = broker
         self._count = usage.served if usage else _uncounted
 
-    async def get(self, call: Call, wanted: Wanted, check: Callable[[Served], object] | None = None) -> Served:
-        """A live token. `check`: raises for one that this transport cannot hand out."""
+    async def get(
+        self,
+        call: Call,
+        wanted: Wanted,
+        check: Callable[[Served], object] | None = None,
+        patience: float = LIVE_PATIENCE,
+    ) -> Served:
+        """A live token.
+
+        Args:
+            check: raises for a token that this transport cannot hand out.
+            patience: seconds to wait at most for a better token than the live one.
+        """
         with self.authorizer.authorize(call, Act.GET) as scope:
             key, min_ttl = wanted()
             scope.allow(key := self._broker.canonical(key))
@@ -38,7 +50,7 @@ class TokenCalls:
             if served is None:
                 call.request_id()
                 call.begin_span()
-                served = await self._broker.get(key, min_ttl, call.deadline(), scope.admit_mint, scope.name)
+                served = await self._broker.get(key, min_ttl, call.deadline(), scope.admit_mint, scope.name, patience)
                 scope.check()  # it may have taken a while
             if check is not None:
                 check(served)

@@ -219,7 +219,8 @@ class WebListener:
             if connection in self._open:
                 self._idle[connection] = None
         age = self._limits.connection_age
-        if self._is_closing or (age is not None and self._clock.monotonic() - connection.began_at > age):
+        closes = answer.headers.get("Connection") == "close"
+        if closes or self._is_closing or (age is not None and self._clock.monotonic() - connection.began_at > age):
             answer.force_close()
         return self._with_headers(answer)
 

@@ -27,7 +27,7 @@ def measure_meter(effort: MeterEffort) -> dict[str, float]:
 
 
 def _one_call(meter: CallMeter) -> Callable[[], None]:
-    """What api/transport.py and api/authorize.py do for a GetToken besides the rest."""
+    """What api/transport.py and calls/authorize.py do for a GetToken besides the rest."""
     ended, clock = meter.method("mintonce.v1.TokenService/GetToken"), SystemClock()
     began = clock.monotonic()
 

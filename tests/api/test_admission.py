@@ -11,7 +11,7 @@ import pytest
 from mintonce import AsyncTokenClient
 from mintonce.v1 import tokens_pb2, types_pb2
 from mintonce_dev.practice_issuer import PracticeIssuer
-from mintonce_server.api import admission
+from mintonce_server.calls import admission
 from mintonce_server.core.policy import Policy
 from mintonce_server.observability import logs
 from mintonce_server.observability.quiet import AT_ONCE

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mintonce import AsyncTokenClient, MintonceError
-from mintonce_server.api.authorize import Guards
+from mintonce_server.calls.authorize import Guards
 from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.caller import Caller, CallerKind
 from mintonce_server.core.policy import Policy

@@ -23,11 +23,17 @@ from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.broker import Broker
 from mintonce_server.observability import logs
 from support.faulty_issuer import Fault, FaultyIssuer
-from support.house import AUDIENCE, CLIENT, House, house
+from support.house import AUDIENCE, CLIENT, House, calls_of, house
 from support.options import listen_options
 
 DEADLINE = 10.0
 WANTED = tokens_pb2.GetTokenRequest(key=types_pb2.TokenKey(client=CLIENT, audience=AUDIENCE))
+
+
+def server_of(replica: House, listen: str = "127.0.0.1:0", *, reflection: bool = False) -> Server:
+    """A second server for the broker of this replica."""
+    options = listen_options(listen, reflection=reflection)
+    return Server(replica.broker, calls_of(replica.broker), SystemClock(), options)
 
 
 @pytest_asyncio.fixture
@@ -101,7 +107,7 @@ async def test_a_taken_address_is_an_error_that_names_it(replica: House) -> None
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
-        server = Server(replica.broker, SystemClock(), listen_options(listen))
+        server = server_of(replica, listen)
         with pytest.raises(OSError, match=listen):
             server.bind()
         await server.stop(grace=0.0)
@@ -109,9 +115,9 @@ async def test_a_taken_address_is_an_error_that_names_it(replica: House) -> None
 
 async def test_two_servers_do_not_share_a_port(replica: House) -> None:
     """A second process by mistake would take half of the calls."""
-    first = Server(replica.broker, SystemClock(), listen_options("127.0.0.1:0"))
+    first = server_of(replica)
     address = first.bind()
-    second = Server(replica.broker, SystemClock(), listen_options(address))
+    second = server_of(replica, address)
     with pytest.raises(OSError, match=address):
         second.bind()
     for server in (first, second):
@@ -123,7 +129,12 @@ async def test_two_servers_do_not_share_a_port(replica: House) -> None:
 async def test_reflection_is_there_only_where_it_is_set(issuer: FaultyIssuer, reflection: bool, version: str) -> None:
     """It tells strangers what there is."""
     async with house(issuer.token_url) as replica:
-        server = Server(replica.broker, SystemClock(), listen_options("127.0.0.1:0", reflection=reflection))
+        server = Server(
+            replica.broker,
+            calls_of(replica.broker),
+            SystemClock(),
+            listen_options("127.0.0.1:0", reflection=reflection),
+        )
         target = server.bind()
         await server.start()
         async with insecure_channel(target) as channel:
@@ -138,7 +149,9 @@ async def test_reflection_is_there_only_where_it_is_set(issuer: FaultyIssuer, re
 async def test_reflection_names_every_service_and_describes_each(issuer: FaultyIssuer) -> None:
     """Its own two versions, too: tools ask for the description of everything that is listed."""
     async with house(issuer.token_url) as replica:
-        server = Server(replica.broker, SystemClock(), listen_options("127.0.0.1:0", reflection=True))
+        server = Server(
+            replica.broker, calls_of(replica.broker), SystemClock(), listen_options("127.0.0.1:0", reflection=True)
+        )
         target = server.bind()
         await server.start()
         async with insecure_channel(target) as channel:
@@ -169,7 +182,9 @@ async def test_what_reflection_cannot_read_is_no_fault_of_ours(
     """The caller learns what it did, and the log has no traceback for it: any caller may ask, at any rate."""
     logs.configure("info", "json")
     async with house(issuer.token_url) as replica:
-        server = Server(replica.broker, SystemClock(), listen_options("127.0.0.1:0", reflection=True))
+        server = Server(
+            replica.broker, calls_of(replica.broker), SystemClock(), listen_options("127.0.0.1:0", reflection=True)
+        )
         address = server.bind()
         await server.start()
         async with insecure_channel(address) as channel:

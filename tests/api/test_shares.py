@@ -11,8 +11,8 @@ from grpc_health.v1 import health_pb2
 
 from mintonce import AsyncTokenClient, MintonceError
 from mintonce_dev.practice_issuer import PracticeIssuer
-from mintonce_server.api import admission
-from mintonce_server.api.authorize import Guards
+from mintonce_server.calls import admission
+from mintonce_server.calls.authorize import Guards
 from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.limits import Quotas
 from mintonce_server.core.policy import OPEN, Policy

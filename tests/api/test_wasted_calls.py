@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import pytest
 
-from mintonce_server.api.admission import FEW, GONE, MAX_PEERS, MAX_PER_PERIOD, PERIOD, WastedCalls
+from mintonce_server.calls.admission import FEW, GONE, MAX_PEERS, MAX_PER_PERIOD, PERIOD, WastedCalls
 from support.clocks import ManualClock
 
 PER_SECOND = 200

@@ -92,4 +92,4 @@ def test_a_secret_does_not_pickle() -> None:
 def test_no_caller_waits_for_a_better_token_until_theirs_is_over(left: float, wait: float) -> None:
     """A second, or half of what is left."""
     day = token(DAY)
-    assert day.max_wait(day.expires_at - left) == pytest.approx(wait)
+    assert day.max_wait(day.expires_at - left, 1.0) == pytest.approx(wait)

@@ -25,7 +25,9 @@ def on_free_ports(page: str) -> tuple[str, dict[str, str]]:
     address = re.findall(r"health --target (\S+)", page)[0]
     issuer = re.findall(r"practice-issuer --port (\d+)", page)[0]
     page = page.replace(
-        "mintonced dev ", f"mintonced dev --listen {address} --http-listen 127.0.0.1:0 --issuer-port {issuer} "
+        "mintonced dev ",
+        f"mintonced dev --listen {address} --http-listen 127.0.0.1:0 --token-listen 127.0.0.1:0 "
+        f"--issuer-port {issuer} ",
     )
     own = {name: value for name, value in os.environ.items() if not name.startswith("MINTONCE_")}
     return page, {**own, "MINTONCE_TARGET": address, "MINTONCE_LISTEN": address}

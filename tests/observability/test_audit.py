@@ -15,7 +15,7 @@ from mintonce_server.observability.audit import STANDARD_OUTPUT, AuditLog, CallR
 
 CLOCK = SystemClock()
 CALL = CallRecord(
-    request_id="r1", caller="key:billing", caller_kind="api_key", peer="unix:", act="get", client="billing",
+    request_id="r1", caller="key:billing", caller_kind="api_key", peer="unix:", via="grpc", act="get", client="billing",
     audience="https://api.example.com/", scopes=("orders:read",), key="0" * 32, decision="allow", rule="billing",
     status="OK", reason="", generation=7, token_sha256="ab" * 8,
 )  # fmt: skip

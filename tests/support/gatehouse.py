@@ -12,10 +12,10 @@ import pytest
 from mintonce import AsyncTokenClient, MintonceError
 from mintonce.credentials import ApiKeyFile
 from mintonce_dev.practice_issuer import PracticeIssuer
-from mintonce_server.api.authorize import Guards
 from mintonce_server.api.options import ServerOptions
 from mintonce_server.auth.api_keys import ApiKeys, new_api_key, parse_api_keys
 from mintonce_server.auth.identify import Identifier
+from mintonce_server.calls.authorize import Guards
 from mintonce_server.common.clock import Clock, SystemClock
 from mintonce_server.core.broker import BrokerOptions
 from mintonce_server.core.errors import AuditUnavailable

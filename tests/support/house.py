@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from mintonce_server.api.authorize import OPEN_GUARDS, Guards
 from mintonce_server.api.options import ServerOptions
 from mintonce_server.api.server import Server
+from mintonce_server.calls.authorize import OPEN_GUARDS, Authorizer, Guards
+from mintonce_server.calls.tokens import TokenCalls
 from mintonce_server.common.clock import Clock, SystemClock
 from mintonce_server.core.broker import Broker, BrokerOptions
 from mintonce_server.core.client import Clients, OAuthClient
@@ -87,7 +88,9 @@ async def house(
     broker = Broker(store, clients, clock, sink, options or BROKER_OPTIONS, tracer=traces)
     with tempfile.TemporaryDirectory(prefix="mo-") as directory:
         listen = f"unix:{Path(directory) / 's'}"
-        server = Server(broker, clock, server_options or listen_options(listen), guards, meter)
+        server = Server(
+            broker, calls_of(broker, guards, meter, clock), clock, server_options or listen_options(listen), meter
+        )
         target = server.bind()
         await server.start()
         tasks = [asyncio.create_task(task) for task in broker.tasks()]
@@ -102,3 +105,10 @@ async def house(
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await endpoint.close()
+
+
+def calls_of(
+    broker: Broker, guards: Guards = OPEN_GUARDS, meter: CallMeter | None = None, clock: Clock | None = None
+) -> TokenCalls:
+    """What a server's transports share."""
+    return TokenCalls(broker, Authorizer(guards, clock or SystemClock(), broker.key_hash, meter), None)

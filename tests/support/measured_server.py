@@ -23,7 +23,7 @@ ISSUER_WAY: Final = "MEASURED_ISSUER_WAY"
 """Name of the environment variable."""
 BEAT: Final = 0.02
 LATE: Final = 0.03
-"""Seconds: the margin that a replica keeps for its answer's way back (api/calls.py), less a little."""
+"""Seconds: the margin that a replica keeps for its answer's way back (calls/call.py), less a little."""
 _PR_SET_DUMPABLE: Final = 4
 
 

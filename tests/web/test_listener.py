@@ -1,8 +1,9 @@
 """The HTTP port as hostile and careless peers find it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,15 +12,15 @@ from aiohttp import web
 
 from mintonce_server.common.clock import SystemClock
 from mintonce_server.core.errors import PermissionDenied, StoreUnavailable, Unauthenticated
-from mintonce_server.web import listener as listening
-from mintonce_server.web.listener import WebListener
+from mintonce_server.web.listener import ListenerLimits, WebListener
+from mintonce_server.web.pages import LIMITS, Handler, Pages
 
 
 async def hello(_: web.BaseRequest) -> web.Response:
     return web.Response(text="hello\n")
 
 
-WORKING = asyncio.Barrier(listening.MAX_CONNECTIONS + 1)
+WORKING = asyncio.Barrier(LIMITS.connections + 1)
 
 
 async def slow(_: web.BaseRequest) -> web.Response:
@@ -40,13 +41,16 @@ async def refuses(request: web.BaseRequest) -> web.Response:
             raise ValueError("a secret detail")
 
 
+def pages(routes: Mapping[str, Handler], listen: str = "127.0.0.1:0", limits: ListenerLimits = LIMITS) -> WebListener:
+    clock = SystemClock()
+    hosts = None if listen.startswith("unix:") else lambda: frozenset({"mintonce.example.com"})
+    return WebListener(listen, Pages(routes, clock, hosts), clock, limits, socket_mode=0o600)
+
+
 @pytest_asyncio.fixture
 async def port() -> AsyncIterator[int]:
     """Of a listener with two pages."""
-    server = WebListener(
-        "127.0.0.1:0", {"/hello": hello, "/refuses": refuses, "/slow": slow}, SystemClock(), socket_mode=0o600,
-        hosts=lambda: frozenset({"mintonce.example.com"}),
-    )  # fmt: skip
+    server = pages({"/hello": hello, "/refuses": refuses, "/slow": slow})
     url = await server.start()
     yield int(url.rpartition(":")[2])
     await server.stop(0.0)
@@ -162,7 +166,7 @@ async def test_pipelined_requests_are_answered_in_order(port: int) -> None:
 
 async def test_idle_connections_keep_nobody_out(port: int) -> None:
     """When there are too many, the one that has been idle longest goes."""
-    idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(listening.MAX_CONNECTIONS)]
+    idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(LIMITS.connections)]
     for reader, writer in idle:
         writer.write(b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n")
         async with asyncio.timeout(10.0):
@@ -176,12 +180,12 @@ async def test_idle_connections_keep_nobody_out(port: int) -> None:
 
 async def test_connections_that_say_nothing_keep_nobody_out(port: int) -> None:
     """Silent ones and half heads go first, before they time out."""
-    peers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3 * listening.MAX_CONNECTIONS)]
+    peers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3 * LIMITS.connections)]
     for _, writer in peers[::2]:
         writer.write(b"GET /hello HTT")
     assert status(await get(port, "/hello")) == 200
     async with asyncio.timeout(10.0):
-        for reader, _ in peers[: listening.MAX_CONNECTIONS]:
+        for reader, _ in peers[: LIMITS.connections]:
             with suppress(ConnectionError):
                 assert await reader.read() == b""
     for _, writer in peers:
@@ -190,7 +194,7 @@ async def test_connections_that_say_nothing_keep_nobody_out(port: int) -> None:
 
 async def test_a_surplus_connection_is_closed_when_each_one_is_at_work(port: int) -> None:
     """None of them holds a descriptor for longer than its answer takes."""
-    at_work = [await asyncio.open_connection("127.0.0.1", port) for _ in range(listening.MAX_CONNECTIONS)]
+    at_work = [await asyncio.open_connection("127.0.0.1", port) for _ in range(LIMITS.connections)]
     for _, writer in at_work:
         writer.write(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
     async with asyncio.timeout(10.0):
@@ -204,10 +208,9 @@ async def test_a_surplus_connection_is_closed_when_each_one_is_at_work(port: int
         each.close()
 
 
-async def test_silent_connections_are_closed(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silent_connections_are_closed(port: int) -> None:
     """Half a head is no request: peers that send one hold a connection for a bounded time."""
-    monkeypatch.setattr(listening, "IDLE_SECONDS", 0.3)
-    server = WebListener("127.0.0.1:0", {"/hello": hello}, SystemClock(), socket_mode=0o600)
+    server = pages({"/hello": hello}, limits=replace(LIMITS, idle_seconds=0.3))
     own = int((await server.start()).rpartition(":")[2])
     try:
         for sent in (b"", b"GET /hello HTT"):
@@ -219,7 +222,7 @@ async def test_silent_connections_are_closed(port: int, monkeypatch: pytest.Monk
 async def test_a_unix_socket_is_private(tmp_path: Path) -> None:
     """Its mode says who may connect."""
     path = tmp_path / "http.sock"
-    server = WebListener(f"unix:{path}", {"/hello": hello}, SystemClock(), socket_mode=0o600)
+    server = pages({"/hello": hello}, f"unix:{path}")
     await server.start()
     try:
         assert path.stat().st_mode & 0o777 == 0o600

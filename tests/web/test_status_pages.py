@@ -21,6 +21,8 @@ from mintonce_server.observability.audit import CallRecord
 from mintonce_server.web.guard import Guard
 from mintonce_server.web.listener import WebListener
 from mintonce_server.web.page import POLICY
+from mintonce_server.web.pages import LIMITS
+from mintonce_server.web.pages import Pages as Site
 from mintonce_server.web.status import StatusPages
 from support.clocks import ManualClock
 from support.html import parsed
@@ -51,7 +53,9 @@ class Pages:
         identify = Identifier(frozenset(), [], lambda: keys, self.clock).identify if guarded else None
         guard = Guard(identify, lambda: POLICY_OF_THESE if guarded else OPEN)
         routes = StatusPages(self._take, guard, self.clock, self._audit).routes()
-        self.listener = WebListener("127.0.0.1:0", routes, self.clock, socket_mode=0o600)
+        self.listener = WebListener(
+            "127.0.0.1:0", Site(routes, self.clock, frozenset), self.clock, LIMITS, socket_mode=0o600
+        )
 
     async def _take(self, wanted: KeyFilter, may_see: MaySee) -> StatusSnapshot:
         self.asked.append(wanted)

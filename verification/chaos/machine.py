@@ -12,7 +12,7 @@ from history.checker import Call, Fault
 
 BEAT: Final = 0.01
 LATE: Final = 0.04
-"""Seconds: the margin that a replica keeps for its answer's way back (api/calls.py), nearly."""
+"""Seconds: the margin that a replica keeps for its answer's way back (calls/call.py), nearly."""
 BEFORE: Final = 0.5
 """Seconds: a late answer may have been delayed so long before the deadline."""
 BUSY: Final = "busy machine"

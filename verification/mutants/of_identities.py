@@ -38,7 +38,7 @@ GRANTS = (
 PROOFS = (
     guard(
         "a watch is not proved again",
-        "api/authorize.py",
+        "calls/authorize.py",
         "left = self.proof.check()",
         "left = self.proof.seconds_left()",
         "a caller whose key was taken out goes on being sent tokens",

@@ -17,7 +17,7 @@ POLICY = (
     ),
     Mutant(
         "what was granted is not looked at",
-        "api/authorize.py",
+        "calls/authorize.py",
         "        self._allow_grant(self.key, served.token)\n",
         "",
         "a caller gets scopes that its rule does not cover",
@@ -25,7 +25,7 @@ POLICY = (
     ),
     Mutant(
         "a new policy is held against what was asked for only",
-        "api/authorize.py",
+        "calls/authorize.py",
         "            self._allow_grant(self.key, self.judged)\n",
         "            pass\n",
         "a watch goes on whose token its rule no longer covers",
@@ -49,7 +49,7 @@ POLICY = (
     ),
     Mutant(
         "a proof is looked at once",
-        "api/proof.py",
+        "calls/proof.py",
         "(version := self._version_of()) != self._version",
         "(version := self._version) != self._version",
         "a watch goes on after the key of its caller was removed",
@@ -57,7 +57,7 @@ POLICY = (
     ),
     Mutant(
         "the proof of one is taken for that of another",
-        "api/proof.py",
+        "calls/proof.py",
         "if caller.name != self._caller.name:",
         "if not caller.name:",
         "a watch continues under the rules of another caller",

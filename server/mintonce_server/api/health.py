@@ -10,7 +10,8 @@ from typing import Any, Final
 import grpc
 from grpc_health.v1 import health_pb2
 
-from mintonce_server.api.calls import Call, StatusError
+from mintonce_server.api.status import StatusError
+from mintonce_server.calls.call import Call
 
 Response = health_pb2.HealthCheckResponse
 

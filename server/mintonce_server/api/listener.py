@@ -8,11 +8,11 @@ from typing import Final, cast
 import grpc
 from grpc import aio
 
-from mintonce_server.api.admission import Admission, AdmissionLimits, Authenticator, WastedCalls
 from mintonce_server.api.connections import Connections
 from mintonce_server.api.health import HEALTH_SERVICE, Health
 from mintonce_server.api.options import ServerOptions, channel_options
 from mintonce_server.api.transport import Methods, Registry
+from mintonce_server.calls.admission import Admission, AdmissionLimits, Authenticator, WastedCalls
 from mintonce_server.common.clock import Clock
 from mintonce_server.common.network import network_of_peer
 from mintonce_server.core.supervise import Start

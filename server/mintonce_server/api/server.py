@@ -10,12 +10,12 @@ from grpc import aio
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from mintonce.v1 import admin_pb2, admin_pb2_grpc, tokens_pb2, tokens_pb2_grpc
-from mintonce_server.api.authorize import OPEN_GUARDS, Authorizer, Guards
 from mintonce_server.api.health import HEALTH_SERVICE
 from mintonce_server.api.listener import Listener
 from mintonce_server.api.options import ServerOptions
 from mintonce_server.api.service import AdminService, TokenService
 from mintonce_server.api.tls import server_credentials
+from mintonce_server.calls.tokens import TokenCalls
 from mintonce_server.common.clock import Clock
 from mintonce_server.core.broker import Broker
 from mintonce_server.core.supervise import Start
@@ -37,17 +37,16 @@ class Server:
     def __init__(
         self,
         broker: Broker,
+        calls: TokenCalls,
         clock: Clock,
         options: ServerOptions,
-        guards: Guards = OPEN_GUARDS,
         meter: CallMeter | None = None,
         usage: UsageCounter | None = None,
     ) -> None:
-        """`usage`: counts the tokens that are served."""
+        """`usage`: what admins may ask for. None: tokens are not counted."""
         self._options = options
-        meter = meter or CallMeter()
-        authorizer = Authorizer(guards, clock, broker.key_hash, meter)
-        tokens = TokenService(broker, clock, authorizer, usage)
+        meter, authorizer = meter or CallMeter(), calls.authorizer
+        tokens = TokenService(calls, clock)
         admin = AdminService(broker, clock, authorizer, usage)
 
         def listener(listen: str | None) -> Listener | None:

@@ -1,14 +1,15 @@
-"""The servicers: convert, ask the broker, convert."""
+"""The servicers: convert, ask, convert."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from mintonce.v1 import admin_pb2, tokens_pb2
-from mintonce_server.api.authorize import Authorizer
-from mintonce_server.api.calls import Call
 from mintonce_server.api.convert import key_of, min_ttl_of, rejected_of, summary_message, token_message
 from mintonce_server.api.listing import MAX_PAGE_SIZE, ListTurns, Page, page_size_of, page_token_of, place_after
 from mintonce_server.api.usage import Lifetimes, month_of, not_counted, usage_message
+from mintonce_server.calls.authorize import Authorizer
+from mintonce_server.calls.call import Call
+from mintonce_server.calls.tokens import TokenCalls
 from mintonce_server.common.clock import Clock
 from mintonce_server.core.broker import Broker
 from mintonce_server.core.key import TokenKey
@@ -16,31 +17,15 @@ from mintonce_server.core.policy import Act
 from mintonce_server.core.usage import UsageCounter
 
 
-def _uncounted(_: str) -> None:
-    """Used by a server that counts no tokens."""
-
-
 class TokenService:
     """protos/mintonce/v1/tokens.proto."""
 
-    def __init__(self, broker: Broker, clock: Clock, authorizer: Authorizer, usage: UsageCounter | None) -> None:
-        self._broker = broker
+    def __init__(self, calls: TokenCalls, clock: Clock) -> None:
+        self._calls = calls
         self._clock = clock
-        self._authorizer = authorizer
-        self._count = usage.served if usage else _uncounted
 
     async def GetToken(self, request: tokens_pb2.GetTokenRequest, call: Call) -> tokens_pb2.GetTokenResponse:
-        with self._authorizer.authorize(call, Act.GET) as scope:
-            key, min_ttl = self._broker.canonical(key_of(request)), min_ttl_of(request)
-            scope.allow(key)
-            served = self._broker.peek(key, min_ttl)
-            if served is None:
-                call.request_id()
-                call.begin_span()
-                served = await self._broker.get(key, min_ttl, call.deadline(), scope.admit_mint, scope.name)
-                scope.check()  # it may have taken a while
-            scope.answer(served)
-        self._count(key.client)
+        served = await self._calls.get(call, lambda: (key_of(request), min_ttl_of(request)))
         response = tokens_pb2.GetTokenResponse()
         token_message(served, self._clock.monotonic(), into=response.token)
         return response
@@ -48,28 +33,12 @@ class TokenService:
     async def WatchToken(
         self, request: tokens_pb2.WatchTokenRequest, call: Call
     ) -> AsyncGenerator[tokens_pb2.WatchTokenResponse, None]:
-        call.request_id()
-        call.begin_span()
-        with self._authorizer.authorize(call, Act.WATCH, watching=True) as scope:
-            key = self._broker.canonical(key_of(request))
-            scope.allow(key)
-            watch = self._broker.watch(key, call.deadline(), scope.admit_mint, scope.check, scope.name)
-            async with aclosing(watch) as tokens:
-                async for served in tokens:
-                    scope.check()
-                    scope.answer(served)
-                    self._authorizer.record_sent(scope)
-                    self._count(key.client)
-                    yield tokens_pb2.WatchTokenResponse(token=token_message(served, self._clock.monotonic()))
+        async with aclosing(self._calls.watch(call, lambda: key_of(request))) as tokens:
+            async for served in tokens:
+                yield tokens_pb2.WatchTokenResponse(token=token_message(served, self._clock.monotonic()))
 
     async def RejectToken(self, request: tokens_pb2.RejectTokenRequest, call: Call) -> tokens_pb2.RejectTokenResponse:
-        call.request_id()
-        call.begin_span()
-        with self._authorizer.authorize(call, Act.REJECT) as scope:
-            key, scope.rejected = self._broker.canonical(key_of(request)), rejected_of(request)
-            scope.allow(key)
-            scope.admit_reject()
-            was_current = await self._broker.reject(key, scope.rejected, scope.name)
+        was_current = await self._calls.reject(call, lambda: (key_of(request), rejected_of(request)))
         return tokens_pb2.RejectTokenResponse(was_current=was_current)
 
 

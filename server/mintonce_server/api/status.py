@@ -1,4 +1,4 @@
-"""From errors to gRPC statuses: one table."""
+"""From errors to gRPC statuses."""
 
 from typing import Final, NoReturn
 
@@ -8,6 +8,7 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc.aio import ServicerContext
 
+from mintonce_server.calls.status import NAMES
 from mintonce_server.core.errors import IssuerError, MintonceError, Reason
 from mintonce_server.core.text import printable, visible
 
@@ -23,29 +24,16 @@ MAX_RETRY_AFTER: Final = 86_400.0
 NO_RETRY: Final = ("grpc-retry-pushback-ms", "-1")
 """Tells a channel's retry policy not to repeat by itself: the trouble is behind this server, and the others."""
 
-CODES: Final[dict[Reason, grpc.StatusCode]] = {
-    Reason.INVALID_REQUEST: grpc.StatusCode.INVALID_ARGUMENT,
-    Reason.UNKNOWN_CLIENT: grpc.StatusCode.NOT_FOUND,
-    Reason.UNAUTHENTICATED: grpc.StatusCode.UNAUTHENTICATED,
-    Reason.PERMISSION_DENIED: grpc.StatusCode.PERMISSION_DENIED,
-    Reason.ISSUER_REFUSED: grpc.StatusCode.FAILED_PRECONDITION,
-    Reason.ISSUER_THROTTLED: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    Reason.ISSUER_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
-    Reason.ISSUER_MALFORMED: grpc.StatusCode.UNAVAILABLE,
-    Reason.STORE_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
-    Reason.ROTATION_TOO_SOON: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    Reason.WAIT_TIMED_OUT: grpc.StatusCode.DEADLINE_EXCEEDED,
-    Reason.DRAINING: grpc.StatusCode.UNAVAILABLE,
-    Reason.LIMIT_EXCEEDED: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    Reason.AUDIT_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
-    Reason.BUDGET_USED_UP: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    Reason.INTERNAL: grpc.StatusCode.INTERNAL,
-}
+CODES: Final[dict[Reason, grpc.StatusCode]] = {reason: grpc.StatusCode[name] for reason, name in NAMES.items()}
 
 
-def code_of(error: Exception) -> str:
-    """The name of the gRPC code with which a call ends that raised this."""
-    return CODES[error.reason].name if isinstance(error, MintonceError) else "INTERNAL"
+class StatusError(Exception):
+    """Ends a call with this gRPC status and nothing else: for what no MintonceError says."""
+
+    def __init__(self, code: grpc.StatusCode, details: str) -> None:
+        super().__init__(details)
+        self.code = code
+        self.details = details
 
 
 async def abort(context: ServicerContext[object, object], error: MintonceError, request_id: str) -> NoReturn:

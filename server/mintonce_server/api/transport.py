@@ -7,16 +7,17 @@ the wire there is no difference.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from typing import Any, Final, NoReturn, cast
+from typing import Any, ClassVar, Final, NoReturn, cast
 
 import grpc
 from google.protobuf.message import DecodeError
 from grpc.aio import AbortError, ServicerContext
 
-from mintonce_server.api.admission import GONE, Admission
-from mintonce_server.api.calls import NOT_RECEIVED, UNREADABLE, Call, StatusError, unreadable
-from mintonce_server.api.status import abort, code_of
-from mintonce_server.core.errors import Draining, MintonceError, PermissionDenied, Unauthenticated
+from mintonce_server.api.status import StatusError, abort
+from mintonce_server.calls.admission import GONE, Admission
+from mintonce_server.calls.call import Call
+from mintonce_server.calls.status import name_of
+from mintonce_server.core.errors import Draining, InvalidRequest, MintonceError, PermissionDenied, Unauthenticated
 from mintonce_server.core.tracing import CallTracer
 from mintonce_server.observability.call_meter import CallMeter
 from mintonce_server.observability.metrics import OTHER
@@ -28,6 +29,11 @@ Unary = Callable[[object, Call], Awaitable[object]]
 Streaming = Callable[[object, Call], AsyncGenerator[object]]
 Conversation = Callable[[object, Context], AsyncGenerator[object]]
 Handler = Any
+
+NOT_RECEIVED: Final = object()
+"""Takes the place of a request when `Call.refusal` says why there is none."""
+UNREADABLE: Final = object()
+"""Takes the place of a request that is not a message of the method."""
 
 CONVERSATION_SECONDS: Final = 30.0
 _GRPC: Final[Any] = grpc  # the published types of handlers cannot be said without their type arguments
@@ -41,6 +47,8 @@ class GrpcTransport:
     """
 
     __slots__ = ("_context", "_metadata", "peer")
+
+    via: ClassVar[str] = "grpc"
 
     def __init__(self, context: Context) -> None:
         self._context: Context | None = context
@@ -160,7 +168,7 @@ class _Measured:
 
 
 def _code(error: Exception) -> str:
-    return error.code.name if isinstance(error, StatusError) else code_of(error)
+    return error.code.name if isinstance(error, StatusError) else name_of(error)
 
 
 def _admitting(handler: Any, admission: Admission, measured: _Measured) -> Handler:
@@ -272,7 +280,7 @@ def _conversation(method: Conversation, admission: Admission) -> Callable[[objec
         except TimeoutError:
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "this takes too long")
         except DecodeError:
-            await _fail(context, call, unreadable())
+            await _fail(context, call, _unreadable())
 
     return handle
 
@@ -308,8 +316,13 @@ async def _fail(context: Context, call: Call, error: Exception) -> NoReturn:
 
 def _readable(request: object) -> object:
     if request is UNREADABLE:
-        raise unreadable()
+        raise _unreadable()
     return request
+
+
+def _unreadable() -> InvalidRequest:
+    """For the sender of bytes that are no message of the method."""
+    return InvalidRequest("the request cannot be read", remedy="Send a message of this method, as protobuf.")
 
 
 def _lenient(read: Callable[[bytes], object]) -> Read:

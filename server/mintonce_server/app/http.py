@@ -13,8 +13,9 @@ from mintonce_server.core.errors import PermissionDenied
 from mintonce_server.observability.metrics import Metrics
 from mintonce_server.reload.access import AccessFiles
 from mintonce_server.web.guard import Guard
-from mintonce_server.web.listener import Handler, WebListener
+from mintonce_server.web.listener import WebListener
 from mintonce_server.web.metrics import PATH, MetricsPage
+from mintonce_server.web.pages import LIMITS, Handler, Pages
 from mintonce_server.web.tls import server_context
 
 GRACE: Final = 1.0
@@ -57,13 +58,14 @@ def _listener(
     admit: Callable[[BaseRequest], object] = _everyone if is_open else _administrators(guard, settings, files)
     own = frozenset(name.lower() for name in settings.http.names)
     none: frozenset[str] = frozenset()
+    hosts = None if listen.startswith("unix:") else lambda: own | (tls().names if tls else none)
     return WebListener(
         listen,
-        {PATH: MetricsPage(metrics, admit), **pages},
+        Pages({PATH: MetricsPage(metrics, admit), **pages}, clock, hosts),
         clock,
+        LIMITS,
         socket_mode=int(settings.socket_mode, 8),
         context=server_context(tls) if tls else None,
-        hosts=lambda: own | (tls().names if tls else none),
     )
 
 

@@ -6,7 +6,6 @@ import signal
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, closing
 
-from mintonce_server.api.authorize import Guards
 from mintonce_server.api.server import Server
 from mintonce_server.app.issuers import clients_of
 from mintonce_server.app.options import broker_options, quota_options, server_options
@@ -14,8 +13,11 @@ from mintonce_server.app.reloading import reloader_of
 from mintonce_server.app.status import StatusSource
 from mintonce_server.app.store import store_of
 from mintonce_server.app.telemetry import Telemetry
+from mintonce_server.app.token_endpoint import TokenEndpoint
 from mintonce_server.app.tracing import export_options, tracing
 from mintonce_server.app.usage import usage_of
+from mintonce_server.calls.authorize import Authorizer, Guards
+from mintonce_server.calls.tokens import TokenCalls
 from mintonce_server.common.clock import Clock, SystemClock
 from mintonce_server.config import Settings
 from mintonce_server.core.broker import Broker
@@ -62,11 +64,13 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         files.notify(on_access=broker.recheck, on_credentials=broker.credentials_changed)
         quotas, record = Quotas(quota_options(settings), clock), repeats.write if audit.is_on else None
         guards = Guards(files.identify, files.policy, quotas, record, files.identities, telemetry.recent.denied)
-        server = Server(broker, clock, server_options(settings, files), guards, telemetry.calls, usage)
+        calls = TokenCalls(broker, Authorizer(guards, clock, broker.key_hash, telemetry.calls), usage)
+        server = Server(broker, calls, clock, server_options(settings, files), telemetry.calls, usage)
         usage.listens_at(address := server.bind())
         reloader = reloader_of(files, audit, clock, faults, telemetry.reloaded)
         source = StatusSource(settings, broker, telemetry, usage, store, files, clock)
         http = await parts.enter_async_context(source.listening(record))
+        endpoint = TokenEndpoint(settings, files, calls, clock, telemetry.calls)
         endless = broker.endless() | files.endless | server.endless() | store_access.endless(store) | source.endless()
         endless |= telemetry.follow(broker, files, reloader, usage)
         endless |= {"reloading": reloader.run, "audit counts": repeats.run, "usage": usage.run}
@@ -74,11 +78,12 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.check_now)
             try:
                 await server.start()
+                http |= await parts.enter_async_context(endpoint.listening())
                 _announce(settings, {"listen": address, **server.further_addresses, **http})
                 await _try_store(store)
                 ready(address)
                 await stopping.wait()
-                await _drain(server, broker, usage, settings.drain_timeout)
+                await _drain(server, endpoint, broker, usage, settings.drain_timeout)
             finally:
                 await server.stop(grace=0.0)
     get_logger(__name__).info("stopped")
@@ -128,12 +133,12 @@ async def reseal(settings: Settings) -> Resealed:
         return await store.reseal()
 
 
-async def _drain(server: Server, broker: Broker, usage: UsageCounter, grace: float) -> None:
+async def _drain(server: Server, endpoint: TokenEndpoint, broker: Broker, usage: UsageCounter, grace: float) -> None:
     """Let calls and mints in progress finish; end watches with a status that makes clients reconnect elsewhere."""
     get_logger(__name__).info("draining", grace=grace)
     await server.drain()
     broker.drain()
-    await server.stop(grace)
+    await asyncio.gather(server.stop(grace), endpoint.stop(grace))
     await broker.close(grace)
     await usage.close()
 

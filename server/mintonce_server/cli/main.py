@@ -105,7 +105,13 @@ def _dev(options: argparse.Namespace) -> int:
         raise NotInstalled("dev") from error
     logs.configure(options.log_level, "console")
     chosen = sandbox.SandboxOptions(
-        options.dir, options.listen, options.http_listen, options.issuer_port, options.lifetime, options.log_level
+        options.dir,
+        options.listen,
+        options.http_listen,
+        options.token_listen,
+        options.issuer_port,
+        options.lifetime,
+        options.log_level,
     )
     run_until_signal(lambda stopping: sandbox.run(chosen, stopping, lambda text: print(text, flush=True)))
     return 0
@@ -191,6 +197,12 @@ def _add_dev(dev: argparse.ArgumentParser) -> None:
         default="127.0.0.1:9464",
         metavar="ADDRESS",
         help="for metrics and the status page; default: %(default)s",
+    )
+    dev.add_argument(
+        "--token-listen",
+        default="127.0.0.1:50052",
+        metavar="ADDRESS",
+        help="for OAuth libraries: POST /oauth/token; default: %(default)s",
     )
     dev.add_argument("--issuer-port", type=port, default=50080, metavar="PORT", help="default: %(default)s; 0: any")
     dev.add_argument(

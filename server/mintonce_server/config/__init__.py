@@ -14,6 +14,7 @@ from mintonce_server.config.models import (
     ServerSettings,
     Settings,
     TlsSettings,
+    TokenEndpointSettings,
     TracingSettings,
 )
 from mintonce_server.config.policy_file import parse_policy
@@ -39,6 +40,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "TlsSettings",
+    "TokenEndpointSettings",
     "TracingSettings",
     "ValidationIssue",
     "access_check_of",

@@ -135,21 +135,32 @@ def _check_issuer_names(values: dict[str, Any], issues: Issues) -> Iterator[Vali
 
 def _check_listeners(settings: Settings, issues: Issues) -> Iterator[ValidationIssue]:
     has_no_tls = settings.tls is None and not issues.has_any_in("tls")
-    if listens_beyond_loopback(settings.listen) and not settings.insecure_listen:
-        if has_no_tls:
+    yield from _check_open(("listen",), settings.listen, settings, issues)
+    if settings.token_endpoint.listen is not None:
+        yield from _check_open(("token_endpoint", "listen"), settings.token_endpoint.listen, settings, issues)
+    yield from _check_bearer(settings, issues, has_no_tls=has_no_tls)
+
+
+def _check_open(path: SettingPath, listen: str, settings: Settings, issues: Issues) -> Iterator[ValidationIssue]:
+    """Whether tokens could be had or read by everyone."""
+    if listens_beyond_loopback(listen) and not settings.insecure_listen:
+        if settings.tls is None and not issues.has_any_in("tls"):
             yield ValidationIssue(
-                issues.where(("listen",)),
+                issues.where(path),
                 "is reachable from other machines without TLS: tokens would be sent unencrypted",
                 "Set [tls] with certificate_file and key_file; or listen on 127.0.0.1 or unix:/PATH; or, if only"
                 " callers can reach it, set insecure_listen = true (MINTONCE_INSECURE_LISTEN=true).",
             )
         elif settings.tls is not None and not settings.authenticates_callers:
             yield ValidationIssue(
-                issues.where(("listen",)),
+                issues.where(path),
                 "is reachable from other machines, and callers are not authenticated: everyone could get tokens",
                 f"Set {_AUTHENTICATION}; or, if only callers can reach it, set insecure_listen = true"
                 " (MINTONCE_INSECURE_LISTEN=true).",
             )
+
+
+def _check_bearer(settings: Settings, issues: Issues, *, has_no_tls: bool) -> Iterator[ValidationIssue]:
     if settings.bearer_listen is None:
         return
     if has_no_tls and not settings.bearer_listen.startswith("unix:"):
@@ -226,8 +237,7 @@ def _check_redis(settings: Settings, issues: Issues) -> Iterator[ValidationIssue
 def _check_sealing(settings: Settings, issues: Issues) -> Iterator[ValidationIssue]:
     if settings.sealing_keys_file or settings.insecure_store:
         return
-    listens = [settings.listen, *([settings.bearer_listen] if settings.bearer_listen else [])]
-    if any(map(listens_beyond_loopback, listens)) or _is_remote(settings.redis.url.reveal()):
+    if any(map(listens_beyond_loopback, settings.listens)) or _is_remote(settings.redis.url.reveal()):
         yield ValidationIssue(
             issues.where(("sealing_keys_file",)),
             "is missing: tokens would be readable in the store and in its backups",
@@ -315,9 +325,16 @@ def _check_audiences(
 ) -> Iterator[ValidationIssue]:
     """Any audience is the only open default: a server for other machines must ask for it."""
     path = ("clients", name, "audiences")
+    chosen = client.default_audience
+    if chosen is not None and "*" not in client.audiences and chosen not in client.audiences:
+        yield ValidationIssue(
+            issues.where(("clients", name, "default_audience")),
+            "is not one of the client's audiences",
+            "Add it to `audiences`, or choose one of them.",
+        )
     if "audiences" in client.model_fields_set or path in issues.invalid:
         return
-    if any(map(listens_beyond_loopback, filter(None, (settings.listen, settings.bearer_listen)))):
+    if any(map(listens_beyond_loopback, settings.listens)):
         yield ValidationIssue(
             issues.where(path),
             "is missing: other machines can reach this server, and the tokens could be for any audience",

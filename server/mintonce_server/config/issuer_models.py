@@ -9,6 +9,7 @@ from mintonce_server.common.oauth import HmacAlgorithm, SigningAlgorithm
 from mintonce_server.config.issuer_types import AudienceScope, HeaderFiles, Headers, IssuerUrl, ProxyText, Scopes
 from mintonce_server.config.profiles import Provider
 from mintonce_server.config.types import (
+    Audience,
     Audiences,
     Duration,
     File,
@@ -199,6 +200,10 @@ class ClientSettings(Section):
         default=("*",),
         min_length=1,
         description='Audiences of its tokens; `["*"]`: any. Required if a listener is not loopback.',
+    )
+    default_audience: Audience | None = Field(
+        default=None,
+        description="Audience of requests to the token endpoint that name none; one of `audiences`. No effect on gRPC.",
     )
     default_scopes: Scopes = Field(default=(), description="Scopes to request if the caller requests none.")
     extra: Extra = Field(

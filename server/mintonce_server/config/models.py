@@ -181,6 +181,44 @@ class HttpSettings(Section):
     )
 
 
+class TokenEndpointSettings(Section):
+    """[token_endpoint]"""
+
+    listen: Listen | None = Field(
+        default=None,
+        description="Address of the token endpoint for OAuth libraries, `POST /oauth/token`: `HOST:PORT` or"
+        " `unix:/PATH`. TLS and callers' identities as on `listen`; client certificates may be missing.",
+    )
+    deadline: Duration = Field(
+        default=4.0, gt=0, le=4.5, description="Maximum time for an answer, below the time-outs of common libraries."
+    )
+    min_ttl: Duration = Field(
+        default=90.0,
+        ge=0,
+        le=3600,
+        description="Remaining life that a token should have, up to half of its lifetime: more than the time before"
+        " the end at which libraries ask for the next one. MSAL needs 330s.",
+    )
+    revocation: Flag = Field(
+        default=False,
+        description="Serve `POST /oauth/revoke`, which rejects the token for the whole fleet. Callers need the act"
+        " `reject`.",
+    )
+    public_url: HttpsUrl | None = Field(
+        default=None, description="URL of the endpoint as libraries have it. Turns discovery on (RFC 8414), for MSAL."
+    )
+    max_connections: int = Field(
+        default=4096, ge=1, le=10**6, description="Maximum connections. One IP address may have a quarter of them."
+    )
+    failed_proofs_per_second: float = Field(
+        default=10.0,
+        ge=0,
+        le=10**6,
+        description="Failed proofs of identity for each IP address; five times as many at once. 0: no limit, as where"
+        " one proxy brings all callers.",
+    )
+
+
 class RedisSettings(Section):
     """[redis]"""
 
@@ -267,6 +305,7 @@ class Settings(ServerSettings, BaseSettings):
     limits: LimitsSettings = LimitsSettings()
     log: LogSettings = LogSettings()
     http: HttpSettings = HttpSettings()
+    token_endpoint: TokenEndpointSettings = TokenEndpointSettings()
     redis: RedisSettings
     tls: TlsSettings | None = None
     tracing: TracingSettings = TracingSettings()
@@ -278,6 +317,11 @@ class Settings(ServerSettings, BaseSettings):
     def authenticates_callers(self) -> bool:
         """Whether callers must prove who they are."""
         return bool((self.tls and self.tls.client_ca_file) or self.jwt_issuers or self.api_keys_file)
+
+    @property
+    def listens(self) -> tuple[str, ...]:
+        """Every address where tokens are handed out."""
+        return tuple(filter(None, (self.listen, self.bearer_listen, self.token_endpoint.listen)))
 
     @property
     def with_several_audiences(self) -> frozenset[str]:

@@ -28,7 +28,7 @@ from mintonce_server.core.schedule import Schedule
 from mintonce_server.core.single_flight import SingleFlight, Wakeups
 from mintonce_server.core.supervise import Start
 from mintonce_server.core.tally import Tally, tally
-from mintonce_server.core.token import Origin, Token
+from mintonce_server.core.token import LIVE_PATIENCE, Origin, Token
 from mintonce_server.core.tracing import Tracer
 
 SILENCE: Final = 0.25
@@ -143,7 +143,13 @@ class Broker:
         return Served(token, Origin.MEMORY, degraded=True) if self._cache.is_store_away(entry, now) else None
 
     async def get(
-        self, key: TokenKey, min_ttl: float, deadline: float, admit: Admit = _freely, caller: str = ""
+        self,
+        key: TokenKey,
+        min_ttl: float,
+        deadline: float,
+        admit: Admit = _freely,
+        caller: str = "",
+        patience: float = LIVE_PATIENCE,
     ) -> Served:
         """A live token within `deadline` seconds, minted if need be.
 
@@ -152,6 +158,7 @@ class Broker:
         Args:
             admit: called first if this call may cause a mint; raises when the caller must not.
             caller: its name; its share of the client's keys in memory is bounded.
+            patience: seconds to wait at most for a better token than the live one.
         """
         if served := self.peek(key, min_ttl):
             return served
@@ -162,21 +169,21 @@ class Broker:
         if key not in self._flights:
             entry.wanted_by = caller
         token = None if entry.is_gone else entry.live(now)
-        patience = min(deadline, token.max_wait(now)) if token else deadline
+        wait = min(deadline, token.max_wait(now, patience)) if token else deadline
         try:
-            async with _waiting_at_most(patience):
+            async with _waiting_at_most(wait):
                 obtained = await self._fetcher.fetch(entry, min_ttl)
         except (IssuerError, StoreUnavailable, WaitTimedOut) as error:
             later = self._clock.monotonic()
             # A caller that waited for the store's answer, or long enough without one, gets the live token.
             # A process that was stopped has not waited: the answer may have come, and not be read yet.
-            answered = not isinstance(error, WaitTimedOut) or SILENCE <= later - now <= patience + SILENCE
+            answered = not isinstance(error, WaitTimedOut) or SILENCE <= later - now <= wait + SILENCE
             may_serve = not entry.is_gone and (answered or self._may_serve(entry, later))
             if may_serve and (token := entry.live(later)):
                 return Served(token, Origin.MEMORY, degraded=True)
-            if isinstance(error, WaitTimedOut) and patience < deadline:
+            if isinstance(error, WaitTimedOut) and wait < deadline:
                 # The live token has just ended: from now on it is worth waiting.
-                return await self.get(key, min_ttl, deadline - (later - now), admit, caller)
+                return await self.get(key, min_ttl, deadline - (later - now), admit, caller, patience)
             raise
         return Served(obtained.token, obtained.origin, obtained.trouble is not None or obtained.token.reissued)
 

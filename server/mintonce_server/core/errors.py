@@ -44,9 +44,13 @@ class MintonceError(Exception):
 
 
 class InvalidRequest(MintonceError):
-    """A field is malformed."""
+    """A field is malformed. `field`: its name, where one is to blame."""
 
     reason = Reason.INVALID_REQUEST
+
+    def __init__(self, message: str, *, remedy: str, retry_after: float | None = None, field: str = "") -> None:
+        super().__init__(message, remedy=remedy, retry_after=retry_after)
+        self.field = field
 
 
 class UnknownClient(MintonceError):

@@ -106,4 +106,4 @@ class KeyHasher:
 
 def _invalid(field: str, expected: str) -> InvalidRequest:
     # The value stays out of the message: a caller may have put a secret into the wrong field.
-    return InvalidRequest(f"{field} is malformed", remedy=f"Send as {field}: {expected}.")
+    return InvalidRequest(f"{field} is malformed", remedy=f"Send as {field}: {expected}.", field=field)

@@ -148,9 +148,9 @@ class Token:
         """Whether to serve it without trying for a better one."""
         return self.expires_at - now > wanted(self.lifetime, min_ttl)
 
-    def max_wait(self, now: float) -> float:
+    def max_wait(self, now: float, patience: float) -> float:
         """Seconds that a caller who may have this live token waits for a better one. It is not over meanwhile."""
-        return min(LIVE_PATIENCE, self.remaining(now) / 2)
+        return min(patience, self.remaining(now) / 2)
 
 
 def wanted(lifetime: float, min_ttl: float) -> float:

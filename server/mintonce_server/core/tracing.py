@@ -73,9 +73,17 @@ class CallTracer(Protocol):
     """For calls of known callers, and of all where callers need no identity."""
 
     def call(
-        self, method: str, peer: str, metadata: Iterable[tuple[str, str | bytes]], at: float, *, watches: bool
+        self,
+        method: str,
+        peer: str,
+        metadata: Iterable[tuple[str, str | bytes]],
+        at: float,
+        *,
+        watches: bool,
+        via: str = "grpc",
     ) -> CallSpan:
-        """A call of a method, such as mintonce.v1.TokenService/GetToken, that came at this monotonic time."""
+        """A call that came at this monotonic time: of a method, such as mintonce.v1.TokenService/GetToken, or by HTTP
+        of a method and a route, such as POST /oauth/token."""
         ...
 
 

@@ -30,7 +30,7 @@ _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NON
 _REDACTOR: Final = Redactor()
 # Authenticated, or our own: not masked.
 _OURS: Final = frozenset(
-    {"caller", "rule", "key", "token_sha256", "caller_kind", "act", "decision", "status", "cause", "outcome"}
+    {"caller", "rule", "key", "token_sha256", "caller_kind", "via", "act", "decision", "status", "cause", "outcome"}
 )
 _OWN_REQUEST_ID: Final = re.compile(r"[0-9a-f]{16}")
 """As this server makes them: each is new, so a cache does not help. Those of callers may contain anything."""
@@ -48,6 +48,7 @@ class CallRecord:
     """One call, or one token of a watch.
 
     Attributes:
+        via: the transport: grpc or http.
         client: for a list, the client whose tokens are listed.
         generation, token_sha256: of the returned token, or what identifies the token that the caller rejects; 0 and ""
             for none. The latter has 16 digits.
@@ -61,6 +62,7 @@ class CallRecord:
     caller: str
     caller_kind: str
     peer: str
+    via: str
     act: str
     client: str
     audience: str

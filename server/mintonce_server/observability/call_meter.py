@@ -15,6 +15,9 @@ SERVER_ERRORS: Final = frozenset(
 Ended = Callable[[str, float], None]
 """A call has ended, with the name of its code, after so many seconds."""
 
+Answered = Callable[[int, float], None]
+"""A request was answered with this HTTP status, after so many seconds."""
+
 
 class CallMeter:
     """Counts nothing but the calls in progress: used where nothing reads the counts.
@@ -32,6 +35,10 @@ class CallMeter:
     def method(self, name: str) -> Ended:
         """Counts the calls of one method, named as in `mintonce.v1.TokenService/GetToken`."""
         return _ignore
+
+    def route(self, method: str, route: str) -> Answered:
+        """Counts the HTTP requests of one route that ask for tokens."""
+        return _ignore_answer
 
     def failed(self, method: str, reason: str, client: str) -> None:
         """A call failed. `client`: of its key, "" if it named none."""
@@ -79,6 +86,19 @@ class PrometheusCallMeter(CallMeter):
 
         return ended
 
+    def route(self, method: str, route: str) -> Answered:
+        duration = self._calls.http_duration
+        statuses: dict[int, Histogram] = {}
+
+        def answered(status: int, seconds: float) -> None:
+            child = statuses.get(status)
+            if child is None:
+                error = str(status) if status >= 500 else ""
+                child = statuses[status] = duration.labels(method, route, str(status), error)
+            child.observe(seconds)
+
+        return answered
+
     def failed(self, method: str, reason: str, client: str) -> None:
         self._calls.failed.labels(method, reason, self._metrics.client(client)).inc()
 
@@ -103,6 +123,10 @@ class PrometheusCallMeter(CallMeter):
 
     def _tokens(self, client: str, origin: str, *, degraded: bool) -> Counter:
         return self._calls.served.labels(self._metrics.client(client), origin, str(degraded).lower())
+
+
+def _ignore_answer(_: int, __: float) -> None:
+    """Default: ignore."""
 
 
 def _ignore(_: str, __: float) -> None:

@@ -72,6 +72,11 @@ class CallMetrics:
             "Unary calls, from their headers to their answer. error_type is set for codes that are the server's fault.",
             CALLS, "rpc_system_name", "rpc_method", "rpc_status_code", "error_type",
         )  # fmt: skip
+        self.http_duration = make.histogram(
+            "http_server_request_duration_seconds",
+            "HTTP requests to the token endpoint, from their head to their answer. error_type is set from 500 on.",
+            CALLS, "http_request_method", "http_route", "http_response_status_code", "error_type",
+        )  # fmt: skip
         self.in_flight = make.gauge("mintonce_rpcs_in_flight", "Calls in progress.", "kind")
         self.limit = make.gauge("mintonce_rpcs_limit", "The setting max_concurrent_rpcs.")
         self.served = make.counter(

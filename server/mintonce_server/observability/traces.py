@@ -104,9 +104,16 @@ class Traces:
         return {"trace_id": ids[0], "span_id": ids[1]}
 
     def call(
-        self, method: str, peer: str, metadata: Iterable[tuple[str, str | bytes]], at: float, *, watches: bool
+        self,
+        method: str,
+        peer: str,
+        metadata: Iterable[tuple[str, str | bytes]],
+        at: float,
+        *,
+        watches: bool,
+        via: str = "grpc",
     ) -> "_Call":
-        return _Call(self, method, peer, trace_parent(metadata), at, watches=watches)
+        return _Call(self, method, peer, trace_parent(metadata), at, watches=watches, via=via)
 
     def flight(self, key_hash: str, client: str, cause: str) -> "_Flight":
         attributes = {"mintonce.client": client, "mintonce.key_hash": key_hash, "mintonce.cause": str(cause)}
@@ -164,11 +171,20 @@ class Traces:
 class _Call:
     """Implements CallSpan."""
 
-    __slots__ = ("_at", "_is_over", "_method", "_parent", "_peer", "_span", "_traces", "_watches")
+    __slots__ = ("_at", "_is_over", "_method", "_parent", "_peer", "_span", "_traces", "_via", "_watches")
 
     def __init__(
-        self, traces: Traces, method: str, peer: str, parent: TraceParent | None, at: float, *, watches: bool
+        self,
+        traces: Traces,
+        method: str,
+        peer: str,
+        parent: TraceParent | None,
+        at: float,
+        *,
+        watches: bool,
+        via: str,
     ) -> None:
+        self._via = via
         self._traces = traces
         self._method = method
         self._peer = peer
@@ -189,7 +205,7 @@ class _Call:
             self._method,
             _context_of(self._parent),
             SpanKind.SERVER,
-            {"rpc.system.name": "grpc", "rpc.method": self._method},
+            _attributes_of(self._via, self._method),
             start_time=traces.now() - int(age * 1e9),
         )
         if span.is_recording() and (address := address_of_peer(self._peer)) is not None:
@@ -218,13 +234,20 @@ class _Call:
         self._is_over = True
         span = self._span
         assert span is not None  # noqa: S101 - for type checkers: it has begun
-        span.set_attribute("rpc.status_code", code)
+        span.set_attribute("rpc.status_code" if self._via == "grpc" else "mintonce.status", code)
         _set_text(span, "mintonce.client", client)
         _set_text(span, "mintonce.reason", reason)
         _set_text(span, "mintonce.request_id", bound_request_id() or "")
         if code in FAILURES:
             _set_error(span, code)
         span.end()
+
+
+def _attributes_of(via: str, method: str) -> dict[str, str]:
+    if via == "grpc":
+        return {"rpc.system.name": "grpc", "rpc.method": method}
+    verb, _, route = method.partition(" ")
+    return {"http.request.method": verb, "http.route": route}
 
 
 class _Block:

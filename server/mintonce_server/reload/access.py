@@ -8,13 +8,13 @@ from pathlib import Path
 from ssl import SSLContext
 from typing import Any, TypeVar
 
-from mintonce_server.api.proof import Identify
 from mintonce_server.api.tls import TlsMaterial, load_tls
 from mintonce_server.auth.api_keys import ApiKeys, parse_api_keys
 from mintonce_server.auth.authorities import Authorities
 from mintonce_server.auth.identify import Identifier
 from mintonce_server.auth.jwks import JwksUrl, Keys, parse_jwks, trusting
 from mintonce_server.auth.jwt import JwtIssuer
+from mintonce_server.calls.proof import Identify
 from mintonce_server.common.clock import Clock
 from mintonce_server.common.files import FileError, require_not_writable, require_private
 from mintonce_server.common.redis_url import Target, parse_redis_url

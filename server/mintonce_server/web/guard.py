@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -12,6 +11,7 @@ from aiohttp import web
 from mintonce_server.core.caller import ANONYMOUS, Caller
 from mintonce_server.core.errors import PermissionDenied, Unauthenticated
 from mintonce_server.core.policy import Policy
+from mintonce_server.web.peers import certificates_of
 
 Identify = Callable[[bytes | None, Sequence[str], bytes], Caller]
 """From the PEM of the verified client certificate, the values of `authorization`, and the PEM of intermediate
@@ -44,7 +44,8 @@ class Guard:
             raise PermissionDenied("this address has no TLS", remedy="Set [tls]; or use the page on loopback.")
         if self.identify is None:
             return ANONYMOUS
-        return self.identify(_certificate(request), _authorization(request), b"")
+        certificate, chain = certificates_of(request)
+        return self.identify(certificate, _authorization(request), chain)
 
     def must_administer(self, caller: Caller) -> None:
         """Raises PermissionDenied for a caller that may administer nothing."""
@@ -70,10 +71,3 @@ def _bearer(text: str) -> str:
             "the Basic credentials cannot be read", remedy="Send any user name, and an API key as the password."
         ) from None
     return f"Bearer {password}"
-
-
-def _certificate(request: web.BaseRequest) -> bytes | None:
-    transport = request.transport
-    connection = transport.get_extra_info("ssl_object") if transport else None
-    der = connection.getpeercert(binary_form=True) if isinstance(connection, ssl.SSLObject) else None
-    return ssl.DER_cert_to_PEM_cert(der).encode() if der else None

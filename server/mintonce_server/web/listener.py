@@ -1,115 +1,130 @@
-"""The HTTP server. It shares the event loop with the service, so each answer is short and bounded."""
+"""An HTTP server: connections and their limits. It shares the event loop with the service: each answer is bounded."""
 
 import asyncio
-import ipaddress
 import logging
 import os
 import ssl
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
 
-from aiohttp import HttpVersion10, http_parser, web, web_protocol
+from aiohttp import http_parser, web, web_protocol
 
 from mintonce_server.common.clock import Clock
-from mintonce_server.common.network import is_loopback
-from mintonce_server.core.errors import MintonceError, PermissionDenied, Unauthenticated
-from mintonce_server.core.text import visible
-from mintonce_server.observability.logs import get_logger
-from mintonce_server.observability.quiet import Quiet
+from mintonce_server.web.peers import address_of
 
-MAX_CONNECTIONS: Final = 64
-"""When there are more, the one that has waited longest for its peer is closed; if each has a request in work, the new
-one."""
-IDLE_SECONDS: Final = 30.0
-"""A connection without a complete request head for so long is closed."""
 HANDSHAKE_SECONDS: Final = 5.0
 """For TLS. Until it is done, a connection is not counted."""
-REQUEST_SECONDS: Final = 30.0
-"""For one answer."""
-MAX_LINE: Final = 4096
-MAX_HEADERS: Final = 64
-
-READ_ONLY: Final = ("GET", "HEAD")
-
-SAFE: Final = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "Server": "mintonce",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
-"""Headers of each answer, unless a handler sets its own."""
+EXPECTS_CONTINUE: Final = "100-continue"
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _SILENT: Final = logging.Logger("mintonce.http", logging.CRITICAL + 1)  # noqa: LOG001 - one that no configuration reaches
 """For aiohttp, which logs what peers sent. What happens in handlers is logged here."""
 
-_CHALLENGES: Final = 'Bearer, Basic realm="mintonce", charset="UTF-8"'
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-"""Answers a request. May raise MintonceError: Unauthenticated becomes 401, PermissionDenied 403, any other one 503."""
+class Site(Protocol):
+    """What a listener serves.
+
+    Attributes:
+        headers: of each answer, unless the answer has its own.
+    """
+
+    headers: Mapping[str, str]
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Whatever it raises becomes an answer by `failed`."""
+        ...
+
+    def failed(self, request: web.BaseRequest, error: Exception) -> web.StreamResponse:
+        """The answer to a request that ended with this error. TimeoutError: it took too long."""
+        ...
+
+    def unreadable(self) -> web.StreamResponse:
+        """The answer to what is no request, or could be read in two ways."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerLimits:
+    """For one address.
+
+    Attributes:
+        connections: when there are more, the one that has waited longest for its peer is closed; if each has a request
+            in work, the new one.
+        per_address: the same, of one IP address. Unix sockets have none.
+        idle_seconds: a connection without a complete request head for so long is closed.
+        request_seconds: for one request, from its head to its answer.
+        line: bytes of the request line, and of a header.
+        headers: the number of them.
+        connection_age: a connection this old is closed after its next answer. None: never.
+    """
+
+    connections: int
+    per_address: int
+    idle_seconds: float
+    request_seconds: float
+    line: int
+    headers: int
+    connection_age: float | None = None
 
 
 class _Connection(web_protocol.RequestHandler):
-    """One connection. A request that cannot be read is neither logged nor repeated: it may hold a secret.
+    """One connection. A request that cannot be read is neither logged nor repeated: it may hold a secret."""
 
-    `opened`, `lost`: called when it is there, after the TLS handshake, and when it has ended.
-    """
+    __slots__ = ("address", "began_at", "listener")
 
-    opened: Callable[["_Connection"], None]
-    lost: Callable[["_Connection"], None]
+    listener: "WebListener"
+    address: str
+    began_at: float
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.opened(self)
+        self.address = address_of(transport)
+        self.listener.opened(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
-        self.lost(self)
+        self.listener.lost(self)
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         if request.writer.output_size > 0:
             raise ConnectionError("an answer is on its way already")
-        answer = _safe(_text(status, "The request cannot be read." if status < 500 else "Internal error."))
+        answer = self.listener.unreadable()
         answer.force_close()
         return answer
 
 
 class WebListener:
-    """One address. `routes`: handlers by path.
-
-    `hosts`: names that a request may be for, lower case, without port. An answer to any other name could be read by a
-    web page whose owner lets its name point here (DNS rebinding). IP addresses and localhost are always allowed.
-    """
+    """One address. `context`: of TLS; None: in clear."""
 
     def __init__(
         self,
         listen: str,
-        routes: Mapping[str, Handler],
+        site: Site,
         clock: Clock,
+        limits: ListenerLimits,
         *,
         socket_mode: int,
         context: ssl.SSLContext | None = None,
-        hosts: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
         if http_parser.HttpRequestParser.__module__ != "aiohttp._http_parser":
             raise RuntimeError("aiohttp is here without its C parser: install a wheel of aiohttp for this platform")
         self._listen = listen
-        self._routes = dict(routes)
+        self._site = site
         self._clock = clock
-        self._quiet = Quiet(clock)
+        self._limits = limits
         self._socket_mode = socket_mode
         self._context = context
-        self._hosts = hosts
-        self._open: set[web_protocol.RequestHandler] = set()
-        self._idle: OrderedDict[web_protocol.RequestHandler, None] = OrderedDict()
+        self._open: set[_Connection] = set()
+        self._idle: OrderedDict[_Connection, None] = OrderedDict()
         """Those of them without a request in work, the one that has been so longest first."""
+        self._by_address: Counter[str] = Counter()
         self._server: asyncio.Server | None = None
         self._web: web.Server | None = None
+        self._is_closing = False
 
     async def start(self) -> str:
         """Answer requests. Returns the URL, as people open it. Raises OSError when the address is taken."""
@@ -136,9 +151,43 @@ class WebListener:
         """Take no new requests; let those under way finish within `grace` seconds."""
         if self._server is None or self._web is None:
             return
+        self._is_closing = True
         self._server.close()
         self._web.pre_shutdown()
         await self._web.shutdown(grace)
+
+    def unreadable(self) -> web.StreamResponse:
+        """For a connection: see Site."""
+        return self._with_headers(self._site.unreadable())
+
+    def opened(self, connection: _Connection) -> None:
+        """It is there, after the TLS handshake."""
+        connection.began_at = self._clock.monotonic()
+        self._open.add(connection)
+        if connection.address:
+            self._by_address[connection.address] += 1
+        if len(self._open) > self._limits.connections:
+            self._close_one(next(iter(self._idle), connection))
+        elif self._by_address[connection.address] > self._limits.per_address:
+            theirs = (other for other in self._idle if other.address == connection.address)
+            self._close_one(next(theirs, connection))
+        if connection in self._open:
+            self._idle[connection] = None
+
+    def lost(self, connection: _Connection) -> None:
+        """It has ended, or is about to."""
+        self._idle.pop(connection, None)
+        if connection not in self._open:
+            return
+        self._open.discard(connection)
+        if connection.address:
+            self._by_address[connection.address] -= 1
+            if not self._by_address[connection.address]:
+                del self._by_address[connection.address]
+
+    def _close_one(self, connection: _Connection) -> None:
+        self.lost(connection)
+        connection.force_close()
 
     def _protocol(self) -> web_protocol.RequestHandler:
         assert self._web is not None  # noqa: S101 - for type checkers
@@ -147,88 +196,35 @@ class WebListener:
             loop=asyncio.get_running_loop(),
             logger=_SILENT,
             access_log=_SILENT,
-            keepalive_timeout=IDLE_SECONDS,
-            max_line_size=MAX_LINE,
-            max_field_size=MAX_LINE,
-            max_headers=MAX_HEADERS,
+            keepalive_timeout=self._limits.idle_seconds,
+            max_line_size=self._limits.line,
+            max_field_size=self._limits.line,
+            max_headers=self._limits.headers,
             lingering_time=1.0,
+            auto_decompress=False,
         )
-        connection.opened, connection.lost = self._opened, self._lost
+        connection.listener = self
         return connection
 
-    def _opened(self, connection: web_protocol.RequestHandler) -> None:
-        self._open.add(connection)
-        if len(self._open) > MAX_CONNECTIONS:
-            surplus = next(iter(self._idle), connection)
-            self._lost(surplus)
-            surplus.force_close()
-        if connection in self._open:
-            self._idle[connection] = None
-
-    def _lost(self, connection: web_protocol.RequestHandler) -> None:
-        self._open.discard(connection)
-        self._idle.pop(connection, None)
-
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        self._idle.pop(request.protocol, None)
+        connection = request.protocol
+        assert isinstance(connection, _Connection)  # noqa: S101 - for type checkers
+        self._idle.pop(connection, None)
         try:
-            async with asyncio.timeout(REQUEST_SECONDS):
-                answer = await self._handle(request)
+            async with asyncio.timeout(self._limits.request_seconds):
+                answer = await self._site.answer(request)
         except Exception as error:  # noqa: BLE001 - the last line: nothing of an error's own reaches the caller
-            answer = self._failed(error)
+            answer = self._site.failed(request, error)
         finally:
-            if request.protocol in self._open:
-                self._idle[request.protocol] = None
-        return _safe(answer)
+            if connection in self._open:
+                self._idle[connection] = None
+        age = self._limits.connection_age
+        closes = answer.headers.get("Connection") == "close"
+        if closes or self._is_closing or (age is not None and self._clock.monotonic() - connection.began_at > age):
+            answer.force_close()
+        return self._with_headers(answer)
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.version < HttpVersion10:
-            return _text(505, "Use HTTP/1.1.", {"Connection": "close"})
-        if not self._is_for_us(request.headers.get("Host", "")):
-            return _text(421, "This server has another name. Use a name of its certificate, or its IP address.")
-        handler = self._routes.get(request.path)
-        if handler is None:
-            return _text(404, f"There is no such page. There are: {', '.join(sorted(self._routes))}.")
-        if request.method not in READ_ONLY:
-            return _text(405, "Only GET and HEAD.", {"Allow": ", ".join(READ_ONLY)})
-        if request.can_read_body:
-            return _text(413, "A request here has no body.", {"Connection": "close"})
-        return await handler(request)
-
-    def _is_for_us(self, host: str) -> bool:
-        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-        name = name.strip("[]").lower().rstrip(".")
-        if self._listen.startswith("unix:") or is_loopback(name) or name in self._hosts():
-            return True
-        return _is_address(name)
-
-    def _failed(self, error: Exception) -> web.Response:
-        match error:
-            case Unauthenticated():
-                return _text(401, f"{error}. {error.remedy}", {"WWW-Authenticate": _CHALLENGES})
-            case PermissionDenied():
-                return _text(403, f"{error}. {error.remedy}")
-            case MintonceError():
-                return _text(503, f"{error}. {error.remedy}")
-            case _:
-                if (left_out := self._quiet.more(type(error).__name__)) is not None:
-                    get_logger(__name__).error("internal_error", where="http", exc_info=error, left_out=left_out)
-                return _text(500, "Internal error. Look into the server's log.")
-
-
-def _safe(answer: web.StreamResponse) -> web.StreamResponse:
-    for name, text in SAFE.items():
-        answer.headers.setdefault(name, text)
-    return answer
-
-
-def _text(status: int, text: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    return web.Response(status=status, text=f"{visible(text)}\n", headers=headers)
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
+    def _with_headers(self, answer: web.StreamResponse) -> web.StreamResponse:
+        for name, text in self._site.headers.items():
+            answer.headers.setdefault(name, text)
+        return answer

@@ -5,7 +5,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
 from aiohttp import web
 
@@ -20,6 +20,7 @@ from mintonce_server.core.status import STATES, KeyFilter, StatusSnapshot, as_js
 from mintonce_server.observability.audit import CallRecord
 from mintonce_server.observability.audit_repeats import UNKNOWN
 from mintonce_server.web.page import POLICY, document, fragment
+from mintonce_server.web.peers import peer_of
 
 PAGE: Final = "/status"
 JSON: Final = "/status.json"
@@ -157,7 +158,8 @@ class StatusPages:
                 request_id="",
                 caller=caller.name if caller else UNKNOWN,
                 caller_kind=caller.kind if caller else "",
-                peer=_peer(request),
+                peer=peer_of(request),
+                via="http",
                 act=Act.ADMIN,
                 client="",
                 audience="",
@@ -172,15 +174,6 @@ class StatusPages:
                 detail=request.path,
             )
         )
-
-
-def _peer(request: web.BaseRequest) -> str:
-    """As gRPC writes it, so that the audit log has one form."""
-    name: object = request.transport.get_extra_info("peername") if request.transport else None
-    if not isinstance(name, tuple):
-        return "unix:"
-    host, port = map(str, cast("tuple[object, ...]", name)[:2])
-    return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
 
 
 def _answer(text: str, content_type: str, headers: dict[str, str]) -> web.Response:

@@ -59,6 +59,8 @@ def practice_server() -> Generator[str]:
             "dev",
             "--listen",
             target,
+            "--token-listen",
+            "127.0.0.1:0",
             "--http-listen",
             "127.0.0.1:0",
             "--issuer-port",

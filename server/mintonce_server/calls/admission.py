@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
-from mintonce_server.api.calls import Call, Transport
-from mintonce_server.api.proof import Proof, Shown
+from mintonce_server.calls.call import Call, Transport
+from mintonce_server.calls.proof import Proof, Shown
 from mintonce_server.common.clock import Clock
 from mintonce_server.core.caller import Caller
 from mintonce_server.core.errors import InvalidRequest, LimitExceeded, MintonceError, Unauthenticated
@@ -99,6 +99,14 @@ class Admission:
             call.refusal = error
             if isinstance(error, Unauthenticated):
                 self._take_in_unknown(call)
+        return call
+
+    def turn_away(self, transport: Transport, why: MintonceError) -> Call:
+        """A call that must not go on, before anybody asked who calls."""
+        call = Call(transport, self._clock.monotonic(), self._quiet)
+        call.refusal = why
+        transport.on_end(partial(self._ended, call))
+        self._take_in_unknown(call)
         return call
 
     def age(self, call: Call) -> float:

@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
-from mintonce_server.api.calls import Call
-from mintonce_server.api.proof import UNCHANGING, Identify, Proof, Shown, Version
-from mintonce_server.api.status import CODES
+from mintonce_server.calls.call import Call
+from mintonce_server.calls.proof import UNCHANGING, Identify, Proof, Shown, Version
+from mintonce_server.calls.status import NAMES
 from mintonce_server.common.clock import Clock
 from mintonce_server.core.broker import Served
 from mintonce_server.core.caller import ANONYMOUS, Caller
@@ -60,7 +60,7 @@ class CallScope:
 
     __slots__ = (
         "_guards", "act", "by_policy", "client", "detail", "judged", "key", "peer", "proof", "rejected", "request_id",
-        "rule", "served", "span",
+        "rule", "served", "span", "via",
     )  # fmt: skip
 
     def __init__(self, guards: Guards, act: Act) -> None:
@@ -69,6 +69,7 @@ class CallScope:
         self.proof: Proof | None = None
         self.request_id = ""
         self.peer = ""
+        self.via = ""
         self.key: TokenKey | None = None
         self.client = ""
         """The client whose tokens are listed."""
@@ -105,7 +106,7 @@ class CallScope:
         self.rule = decision.rule
         if not decision.allowed:
             self.by_policy = True
-            raise _denied(self.act)
+            raise denied(self.act)
 
     def may_list(self, token: Token) -> bool:
         """Whether the caller may administer the token."""
@@ -117,13 +118,13 @@ class CallScope:
         self.client = client
         if not self._guards.policy().may_administer(self.name):
             self.by_policy = True
-            raise _denied(Act.ADMIN)
+            raise denied(Act.ADMIN)
 
     def allow_usage(self, client: str) -> None:
         """Raises PermissionDenied for a caller that may not administer any key of this client."""
         self.client = client
         if not self._guards.policy().administers(self.name, client):
-            raise _denied(Act.ADMIN)
+            raise denied(Act.ADMIN)
 
     def check(self) -> float | None:
         """Check a call that goes on again: raises if it may not. The seconds that the caller's proof holds, or None."""
@@ -183,6 +184,7 @@ class Authorizer:
         if self._guards.audit:
             scope.request_id = call.request_id()
             scope.peer = call.peer
+            scope.via = call.transport.via
         try:
             scope.proof, scope.span = call.proof, call.span
             if call.caller and call.caller is not ANONYMOUS:
@@ -196,7 +198,7 @@ class Authorizer:
         except MintonceError as error:
             call.client = scope.client_name
             self._count(scope, error)
-            self._write(scope, CODES[error.reason].name, error.reason)
+            self._write(scope, NAMES[error.reason], error.reason)
             raise
         except Exception:
             call.client = scope.client_name
@@ -249,6 +251,7 @@ class Authorizer:
                 caller=scope.name,
                 caller_kind=scope.caller.kind if scope.caller else "",
                 peer=scope.peer,
+                via=scope.via,
                 act=scope.act,
                 client=scope.client_name,
                 audience=key.audience if key else "",
@@ -285,7 +288,8 @@ def _named(what: Token | int | bytes | None) -> tuple[int, str]:
             return 0, ""
 
 
-def _denied(act: Act) -> PermissionDenied:
+def denied(act: Act) -> PermissionDenied:
+    """By the policy: one text, whether or not there is such a client or token."""
     return PermissionDenied(
         f"the policy does not allow this caller to {_VERBS[act]} this",
         remedy="Ask those who run Mintonce for a rule; `mintonced explain` shows them what is missing.",

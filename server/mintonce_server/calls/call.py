@@ -1,7 +1,7 @@
-"""A call as its servicer sees it, whatever transport brought it.
+"""A call as its handler sees it, whatever transport brought it.
 
-A servicer's method takes the request and its Call. It answers by returning a message, or by yielding messages where it
-streams, and fails by raising: a MintonceError, or a StatusError for what no MintonceError says.
+A handler answers by returning, or by yielding where it streams, and fails by raising: what a caller may be told is a
+MintonceError.
 """
 
 import asyncio
@@ -10,11 +10,9 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-import grpc
-
-from mintonce_server.api.proof import Proof
+from mintonce_server.calls.proof import Proof
 from mintonce_server.core.caller import ANONYMOUS, Caller
-from mintonce_server.core.errors import InvalidRequest, MintonceError
+from mintonce_server.core.errors import MintonceError
 from mintonce_server.core.limits import Seats
 from mintonce_server.core.tracing import CallSpan
 from mintonce_server.observability.audit_repeats import UNKNOWN
@@ -26,25 +24,16 @@ DEFAULT_DEADLINE: Final = 15.0
 MARGIN: Final = 0.05
 """Seconds reserved for the answer to reach the caller."""
 
-NOT_RECEIVED: Final = object()
-"""Takes the place of a request when `Call.refusal` says why there is none."""
-UNREADABLE: Final = object()
-"""Takes the place of a request that is not a message of the method."""
-
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
-
-
-class StatusError(Exception):
-    """Ends a call with this gRPC status and nothing else."""
-
-    def __init__(self, code: grpc.StatusCode, details: str) -> None:
-        super().__init__(details)
-        self.code = code
-        self.details = details
 
 
 class Transport(Protocol):
     """What a transport knows of one call."""
+
+    @property
+    def via(self) -> str:
+        """What it is, for the audit log: "grpc" or "http"."""
+        ...
 
     @property
     def peer(self) -> str:
@@ -169,11 +158,6 @@ class Call:
             fields = {"reason": error.reason.value, "detail": str(error), "retry_after": error.retry_after}
             log.info("call_failed", **fields, **_left_out(left_out))
         return error
-
-
-def unreadable() -> InvalidRequest:
-    """For the sender of bytes that are no message of the method."""
-    return InvalidRequest("the request cannot be read", remedy="Send a message of this method, as protobuf.")
 
 
 def _left_out(count: int) -> dict[str, int]:

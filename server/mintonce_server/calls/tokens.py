@@ -1,0 +1,89 @@
+"""What callers do with one token. Each transport reads the call and writes the answer; all between is here, once."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from mintonce_server.calls.authorize import Authorizer
+from mintonce_server.calls.call import Call
+from mintonce_server.core.broker import Broker, Served
+from mintonce_server.core.key import TokenKey
+from mintonce_server.core.policy import Act
+from mintonce_server.core.token import LIVE_PATIENCE
+from mintonce_server.core.usage import UsageCounter
+
+Wanted = Callable[[], tuple[TokenKey, float]]
+"""Reads the key and min_ttl in seconds. Raises InvalidRequest."""
+Rejected = Callable[[], tuple[TokenKey, int | bytes]]
+"""Reads the key, and the generation or the SHA-256 of the rejected token. Raises InvalidRequest."""
+
+
+class TokenCalls:
+    """Authorized, limited, audited and counted.
+
+    Attributes:
+        authorizer: decides about each call.
+    """
+
+    def __init__(self, broker: Broker, authorizer: Authorizer, usage: UsageCounter | None) -> None:
+        """`usage`: counts the tokens that are served."""
+        self.authorizer = authorizer
+        self._broker = broker
+        self._count = usage.served if usage else _uncounted
+
+    async def get(
+        self,
+        call: Call,
+        wanted: Wanted,
+        check: Callable[[Served], object] | None = None,
+        patience: float = LIVE_PATIENCE,
+    ) -> Served:
+        """A live token.
+
+        Args:
+            check: raises for a token that this transport cannot hand out.
+            patience: seconds to wait at most for a better token than the live one.
+        """
+        with self.authorizer.authorize(call, Act.GET) as scope:
+            key, min_ttl = wanted()
+            scope.allow(key := self._broker.canonical(key))
+            served = self._broker.peek(key, min_ttl)
+            if served is None:
+                call.request_id()
+                call.begin_span()
+                served = await self._broker.get(key, min_ttl, call.deadline(), scope.admit_mint, scope.name, patience)
+                scope.check()  # it may have taken a while
+            if check is not None:
+                check(served)
+            scope.answer(served)
+        self._count(key.client)
+        return served
+
+    async def watch(self, call: Call, wanted: Callable[[], TokenKey]) -> AsyncGenerator[Served, None]:
+        """The live token, then each successor."""
+        call.request_id()
+        call.begin_span()
+        with self.authorizer.authorize(call, Act.WATCH, watching=True) as scope:
+            key = self._broker.canonical(wanted())
+            scope.allow(key)
+            watch = self._broker.watch(key, call.deadline(), scope.admit_mint, scope.check, scope.name)
+            async with aclosing(watch) as tokens:
+                async for served in tokens:
+                    scope.check()
+                    scope.answer(served)
+                    self.authorizer.record_sent(scope)
+                    self._count(key.client)
+                    yield served
+
+    async def reject(self, call: Call, wanted: Rejected) -> bool:
+        """Whether the token was the current one."""
+        call.request_id()
+        call.begin_span()
+        with self.authorizer.authorize(call, Act.REJECT) as scope:
+            key, scope.rejected = wanted()
+            scope.allow(key := self._broker.canonical(key))
+            scope.admit_reject()
+            return await self._broker.reject(key, scope.rejected, scope.name)
+
+
+def _uncounted(_: str) -> None:
+    """Used by a server that counts no tokens."""

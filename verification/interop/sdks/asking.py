@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from interop.sdks.subjects import HALF, Sdk
 
@@ -23,6 +23,7 @@ END_WITHIN: Final = 20.0
 AT_ONCE: Final = 4
 """So many start at the same time. Each of them keeps a processor busy for a second or two."""
 EVERY: Final = 0.5
+_SECONDS: Final = re.compile(r"\b\d+(\.\d+)? s\b")
 _HOST: Final = re.compile(r"127\.0\.0\.1(:|%3A)\d+")
 
 
@@ -56,8 +57,8 @@ class Asker:
         self._process.stdin.write(b"\n")
         fields = await self._line(ANSWER_WITHIN)
         taken = time.monotonic() - began
-        error = _HOST.sub("HOST", " ".join(fields.get("error", "").split()))
-        self.said.append(Said(time.time(), taken, fields.get("sha256", ""), error, fields.get("leak", False)))
+        error = _SECONDS.sub("… s", _HOST.sub("HOST", " ".join(fields.get("error", "").split())))
+        self.said.append(Said(time.time(), taken, fields.get("sha256", ""), error, leak=fields.get("leak", False)))
         return self.said[-1]
 
     @property
@@ -70,13 +71,13 @@ class Asker:
         """What was no token."""
         return [said for said in self.said if said.error]
 
-    async def _line(self, within: float) -> dict[str, str]:
+    async def _line(self, within: float) -> dict[str, Any]:
         assert self._process.stdout is not None
         async with asyncio.timeout(within):
             line = await self._process.stdout.readline()
         if not line:
             raise RuntimeError(f"{self.sdk.name} ended with code {await self._process.wait()}")
-        fields: dict[str, str] = json.loads(line)
+        fields: dict[str, Any] = json.loads(line)
         return fields
 
 
@@ -104,7 +105,9 @@ async def _running(sdk: Sdk, environ: Mapping[str, str], folder: Path) -> AsyncG
 
 
 @asynccontextmanager
-async def running(sdks: Sequence[Sdk], environ: Mapping[Sdk, Mapping[str, str]], folder: Path) -> AsyncGenerator[list[Asker]]:
+async def running(
+    sdks: Sequence[Sdk], environ: Mapping[Sdk, Mapping[str, str]], folder: Path
+) -> AsyncGenerator[list[Asker]]:
     """One for each, all ready. Envoy is the last: it asks as soon as it starts, the others when they are asked."""
     places = asyncio.Semaphore(AT_ONCE)
     async with AsyncExitStack() as stack:

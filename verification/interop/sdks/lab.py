@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from interop.sdks import toolchains
-from interop.sdks.asking import Asker, running
+from interop.sdks.asking import running
 from interop.sdks.subjects import Sdk
 
 from mintonce import AsyncTokenClient
@@ -22,6 +22,7 @@ from mintonce_dev.valkey import EmbeddedValkey
 from mintonce_server.auth.api_keys import new_api_key
 from mintonce_server.core.secret import Secret
 from support.faulty_issuer import Fault, FaultyIssuer
+from support.nodes import free_ports
 from support.replicas import Replica, replica
 from support.tls import Authority
 
@@ -44,9 +45,6 @@ redis.url = "{redis}"
 redis.timeout = "5s"
 tls.certificate_file = "server.pem"
 tls.key_file = "server.key"
-
-[token_endpoint]
-listen = "127.0.0.1:0"
 
 [issuers.practice]
 token_url = "{issuer}"
@@ -87,7 +85,7 @@ class Lab:
 
     def door(self, at: int) -> str:
         """The token endpoint of a replica."""
-        return f"https://{self.servers[at].events('serving')[0]['token_endpoint']}/oauth/token"
+        return f"{self.servers[at].events('serving')[0]['token_endpoint']}/oauth/token"
 
     def running(self, sdks: Sequence[Sdk], client: str, own_audience: bool = False) -> Any:
         """Programs that ask for this client's token; every second one asks the second replica.
@@ -109,9 +107,9 @@ class Lab:
             }
         return running(sdks, environ, self.folder)
 
-    def posts(self, of: str) -> list[float]:
-        """When the issuer got POSTs for this audience, in seconds since 1970."""
-        return [post.at for post in self.issuer.log() if post.audience == of]
+    def posts(self, client: str, scope: str = "") -> int:
+        """How many POSTs the issuer got for this client's audience, with exactly this scope."""
+        return sum((post.audience, post.scope) == (audience(client), scope) for post in self.issuer.log())
 
     def requests(self, sdk: Sdk, client: str) -> list[dict[str, Any]]:
         """What the audit logs say of this SDK's requests for this client."""
@@ -121,7 +119,8 @@ class Lab:
             found += [
                 line
                 for line in lines
-                if line.get("caller") == f"key:{sdk.caller}" and line["kind"] in ("call", "repeat")
+                if line.get("caller") == f"key:{sdk.caller}"
+                and line["kind"] in ("call", "repeat")
                 and line.get("client", client) == client
             ]
         return found
@@ -167,12 +166,20 @@ async def set_up(sdks: Sequence[Sdk]) -> AsyncGenerator[Lab]:
         valkey = await stack.enter_async_context(EmbeddedValkey(folder / "valkey", persist=False))
         keys = _write(folder, sdks, secret, SETTINGS.format(redis=valkey.url, issuer=issuer.token_url))
         servers = [
-            await stack.enter_async_context(
-                replica(folder, {"CONFIG": str(folder / "mintonce.toml"), "AUDIT_FILE": f"audit-{number}.jsonl"})
-            )
-            for number in range(REPLICAS)
+            await stack.enter_async_context(replica(folder, _of_one(number, port, folder)))
+            for number, port in enumerate(free_ports(REPLICAS))
         ]
         yield Lab(folder, authority, issuer, servers, keys)
+
+
+def _of_one(number: int, port: int, folder: Path) -> dict[str, str]:
+    """Settings that differ between replicas. The port is in `public_url`, so that it cannot be any."""
+    return {
+        "CONFIG": str(folder / "mintonce.toml"),
+        "AUDIT_FILE": f"audit-{number}.jsonl",
+        "TOKEN_ENDPOINT__LISTEN": f"127.0.0.1:{port}",
+        "TOKEN_ENDPOINT__PUBLIC_URL": f"https://127.0.0.1:{port}",
+    }
 
 
 def _write(folder: Path, sdks: Sequence[Sdk], secret: Secret, settings: str) -> dict[str, Secret]:

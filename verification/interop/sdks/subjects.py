@@ -20,6 +20,7 @@ class Sdk:
         package: whose version is shown.
         program: a file of the toolchain's folder, or an argument of its one program.
         margin: seconds before a token's end at which it asks for another; None: it keeps no token.
+        probes: it sends a failed first request again, in another form: it takes twice as long to fail.
         scope: it asks for a scope and cannot name an audience. Its key is another one than that of the others.
     """
 
@@ -29,6 +30,7 @@ class Sdk:
     program: str
     margin: float | None = None
     scope: str = ""
+    probes: bool = False
 
     @property
     def command(self) -> Sequence[str]:
@@ -67,7 +69,7 @@ SUBJECTS: Final = _named(
     Sdk("requests-auth", "requests-auth", "python", "requests_auth_session.py", 30),
     Sdk("requests_oauth2client", "requests-oauth2client", "python", "requests_oauth2client_session.py", 20),
     Sdk("msal python", "msal", "python", "msal_client.py", 300, "read:orders"),
-    Sdk("golang.org/x/oauth2", "golang.org/x/oauth2", "go", "probe", 10),
+    Sdk("golang.org/x/oauth2", "golang.org/x/oauth2", "go", "probe", 10, probes=True),
     Sdk("golang.org/x/oauth2 in params", "golang.org/x/oauth2", "go", "post", 10),
     Sdk("Spring Security", "spring-security-oauth2-client", "java", "spring", 60),
     Sdk("Nimbus", "oauth2-oidc-sdk", "java", "nimbus"),

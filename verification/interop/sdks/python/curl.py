@@ -6,7 +6,7 @@ import subprocess
 
 from asking import AUDIENCE, CLIENT_ID, CLIENT_SECRET, TOKEN_URL, Failed, answer
 
-CONFIGURATION = f'''\
+CONFIGURATION = f"""\
 url = "{TOKEN_URL}"
 user = "{CLIENT_ID}:{CLIENT_SECRET}"
 data = "grant_type=client_credentials"
@@ -16,7 +16,7 @@ silent
 show-error
 fail-with-body
 max-time = 10
-'''
+"""
 
 
 def token() -> str:

@@ -1,6 +1,7 @@
 """A replica inside the test's process: the real broker, endpoint and gRPC server on a store of the test's choice."""
 
 import asyncio
+import random
 import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from mintonce_server.core.events import Event
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import TokenStore
 from mintonce_server.core.secret import Secret
+from mintonce_server.core.usage import UsageCounter
 from mintonce_server.issuer.endpoint import TokenEndpoint
 from mintonce_server.issuer.options import ClientCredentials
 from mintonce_server.observability.call_meter import CallMeter
@@ -82,12 +84,15 @@ async def house(
         if traces is not None:
             traces(event)
 
+    usage = None
+    if isinstance(store, MemoryStore):
+        usage = UsageCounter(store.usage, {CLIENT: "acme"}, {}, clock, sink, random.Random(1))
     meter = CallMeter()
     meter.tracer = traces
     broker = Broker(store, clients, clock, sink, options or BROKER_OPTIONS, tracer=traces)
     with tempfile.TemporaryDirectory(prefix="mo-") as directory:
         listen = f"unix:{Path(directory) / 's'}"
-        server = Server(broker, clock, server_options or listen_options(listen), guards, meter)
+        server = Server(broker, clock, server_options or listen_options(listen), guards, meter, usage)
         target = server.bind()
         await server.start()
         tasks = [asyncio.create_task(task) for task in broker.tasks()]

@@ -139,6 +139,7 @@ class StatusSource:
                 succeeded_ago=standing.succeeded_ago(now),
                 failed=standing.last_failure(now),
                 latency=standing.timings.latency(now),
+                failures=standing.failures,
             )
 
     def _file(self, value: FileValue[object]) -> FileRow:

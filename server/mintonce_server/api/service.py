@@ -85,7 +85,7 @@ class AdminService:
             self._broker.require_client(TokenKey.of(request.client, "").client)
             if self._usage is None:
                 raise not_counted()
-            used, lifetimes = await self._usage.usage(request.client, month), Lifetimes()
+            used, lifetimes = await self._usage.usage(request.client, month), Lifetimes(scope.may_list)
             async with self._turns.turn(scope.name, call.deadline()):
                 await self._broker.list_tokens(request.client, MAX_PAGE_SIZE, lifetimes.offer)
         quotas, now = self._usage.quotas_of(request.client), self._usage.store_time()

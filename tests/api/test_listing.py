@@ -12,15 +12,14 @@ import pytest
 from mintonce import MintonceError
 from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_server.api.listing import (
-    MAX_LISTS_PER_CALLER,
     MAX_PAGE_TOKEN,
-    ListTurns,
     Page,
     page_size_of,
     page_token_of,
     place_after,
     place_of,
 )
+from mintonce_server.calls.list_turns import MAX_LISTS_PER_CALLER, ListTurns
 from mintonce_server.core.errors import InvalidRequest, LimitExceeded
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.policy import Policy, Rule

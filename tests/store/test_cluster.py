@@ -131,7 +131,7 @@ async def test_a_stopped_server_delays_no_look(topology: ClusterTopology, clock:
 @pytest.mark.slow
 async def test_the_trouble_of_a_part_stays_with_its_keys(topology: ClusterTopology, clock: Clock) -> None:
     """One primary does not answer: the others' keys are read, loaded and listed; the list is marked as truncated."""
-    async with reaching(topology.url, clock, deadline=4 * DEADLINE) as store, _patient(topology):
+    async with reaching(topology.url, clock) as store, _patient(topology):
         keys, tokens, victim, hit = await _spread(store, topology, clock)
         victim.stop()
         await _told_apart(store, keys, tokens, hit)
@@ -156,7 +156,7 @@ async def test_a_look_takes_no_answers_away(
         return await look(servers)
 
     monkeypatch.setattr(ClusterServers, "_look", look_or_hang)
-    async with reaching(topology.url, clock, deadline=4 * DEADLINE) as store, _patient(topology):
+    async with reaching(topology.url, clock) as store, _patient(topology):
         keys, tokens, victim, hit = await _spread(store, topology, clock)
         primaries = await topology.primaries()
         for node in topology.servers:
@@ -194,10 +194,10 @@ async def _spread(
 @pytest.mark.slow
 async def test_a_process_without_a_turn_keeps_the_answers(topology: ClusterTopology, clock: Clock) -> None:
     """When it runs again, the deadlines of the batch and of the operation have passed: the others' keys are read."""
-    async with reaching(topology.url, clock, deadline=4 * DEADLINE) as store, _patient(topology):
+    async with reaching(topology.url, clock) as store, _patient(topology):
         keys, tokens, victim, hit = await _spread(store, topology, clock)
         victim.stop()
-        await _told_apart(store, keys, tokens, hit, pause=5 * DEADLINE)
+        await _told_apart(store, keys, tokens, hit, pause=1.25 * DEADLINE)
 
 
 async def _told_apart(
@@ -205,9 +205,9 @@ async def _told_apart(
 ) -> None:
     """Keys of the failed server have an error, now and when its failure is known; the others are read."""
     later = asyncio.get_running_loop().call_later
-    later(DEADLINE, time.sleep, pause)
+    later(DEADLINE / 4, time.sleep, pause)
     generations = await store.generations(keys)
-    later(DEADLINE, time.sleep, pause)
+    later(DEADLINE / 4, time.sleep, pause)
     loaded = await store.load(keys)
     for is_hit, token, generation, found in zip(hit, tokens, generations, loaded, strict=True):
         if is_hit:

@@ -1,6 +1,7 @@
 """A replica inside the test's process: the real broker, endpoint and gRPC server on a store of the test's choice."""
 
 import asyncio
+import random
 import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from mintonce_server.core.events import Event
 from mintonce_server.core.key import KeyHasher, TokenKey
 from mintonce_server.core.ports import TokenStore
 from mintonce_server.core.secret import Secret
+from mintonce_server.core.usage import UsageCounter
 from mintonce_server.issuer.endpoint import TokenEndpoint
 from mintonce_server.issuer.options import ClientCredentials
 from mintonce_server.observability.call_meter import CallMeter
@@ -83,14 +85,16 @@ async def house(
         if traces is not None:
             traces(event)
 
+    usage = None
+    if isinstance(store, MemoryStore):
+        usage = UsageCounter(store.usage, {CLIENT: "acme"}, {}, clock, sink, random.Random(1))
     meter = CallMeter()
     meter.tracer = traces
     broker = Broker(store, clients, clock, sink, options or BROKER_OPTIONS, tracer=traces)
     with tempfile.TemporaryDirectory(prefix="mo-") as directory:
         listen = f"unix:{Path(directory) / 's'}"
-        server = Server(
-            broker, calls_of(broker, guards, meter, clock), clock, server_options or listen_options(listen), meter
-        )
+        calls, listening = calls_of(broker, guards, meter, clock, usage), server_options or listen_options(listen)
+        server = Server(broker, calls, clock, listening, meter, usage)
         target = server.bind()
         await server.start()
         tasks = [asyncio.create_task(task) for task in broker.tasks()]
@@ -108,7 +112,11 @@ async def house(
 
 
 def calls_of(
-    broker: Broker, guards: Guards = OPEN_GUARDS, meter: CallMeter | None = None, clock: Clock | None = None
+    broker: Broker,
+    guards: Guards = OPEN_GUARDS,
+    meter: CallMeter | None = None,
+    clock: Clock | None = None,
+    usage: UsageCounter | None = None,
 ) -> TokenCalls:
     """What a server's transports share."""
-    return TokenCalls(broker, Authorizer(guards, clock or SystemClock(), broker.key_hash, meter), None)
+    return TokenCalls(broker, Authorizer(guards, clock or SystemClock(), broker.key_hash, meter), usage)

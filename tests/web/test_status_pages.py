@@ -16,7 +16,7 @@ from mintonce_server.core.errors import AuditUnavailable
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.key_survey import MaySee
 from mintonce_server.core.policy import OPEN, Act, Policy, Rule
-from mintonce_server.core.status import KeyFilter, Keys, StatusSnapshot
+from mintonce_server.core.status import IssuerRow, KeyFilter, Keys, StatusSnapshot
 from mintonce_server.observability.audit import CallRecord
 from mintonce_server.web.guard import Guard
 from mintonce_server.web.listener import WebListener
@@ -27,7 +27,7 @@ from mintonce_server.web.status import StatusPages
 from support.clocks import ManualClock
 from support.html import parsed
 from support.samples import KEY
-from support.snapshots import busy
+from support.snapshots import REFUSED, busy
 
 KEYS = {name: new_api_key(name) for name in ("boss", "clerk", "cart")}
 POLICY_OF_THESE = Policy(
@@ -194,6 +194,33 @@ async def test_an_administrator_of_some_clients_sees_only_those(guarded: Pages) 
     boss, clerk, _ = guarded.may_see
     others = replace(KEY, client="reports")
     assert (boss(KEY), boss(others), clerk(KEY), clerk(others)) == (True, True, True, False)
+
+
+async def test_of_an_issuer_that_others_use_too_only_the_own_clients_failures_are_seen(guarded: Pages) -> None:
+    """It refuses `reports` and serves `billing`: who administers `billing` sees an issuer that is well."""
+    whole = guarded.snapshot
+    billing, reports = whole.clients
+    acme = IssuerRow("acme", 12.0, REFUSED, whole.issuers[0].latency, 1494, 6)
+    guarded.snapshot = replace(whole, clients=(billing, replace(reports, issuer="acme")), issuers=(acme,))
+    body: dict[str, Any] = (await guarded.get("/status.json", "clerk")).json()
+    (row,) = body["issuers"]
+    assert (row["name"], row["failed"], row["posts"], row["failures"]) == ("acme", None, 1176, 0)
+    assert (body["sentence"], body["findings"]) == ("All is well.", [])
+    assert "partner" not in json.dumps(body)
+    assert (await guarded.get("/status.json", "boss")).json()["issuers"][0]["failures"] == 6
+
+
+async def test_an_own_failure_at_a_shared_issuer_is_seen(guarded: Pages) -> None:
+    """Though another client of it was served since."""
+    whole = guarded.snapshot
+    billing, reports = whole.clients
+    mine = replace(billing, failed=REFUSED, failures=6, succeeded_ago=900.0)
+    acme = IssuerRow("acme", 3.0, replace(REFUSED, lasting=False), whole.issuers[0].latency, 1494, 6)
+    guarded.snapshot = replace(whole, clients=(mine, replace(reports, issuer="acme", failed=None)), issuers=(acme,))
+    body: dict[str, Any] = (await guarded.get("/status.json", "clerk")).json()
+    (row,) = body["issuers"]
+    assert (row["failed"]["lasting"], row["failures"], row["succeeded_ago"]) == (True, 6, 900.0)
+    assert [each["level"] for each in body["findings"]] == ["trouble"]
 
 
 async def test_each_view_is_audited_and_a_page_that_refreshes_itself_once_a_minute(guarded: Pages) -> None:

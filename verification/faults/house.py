@@ -14,14 +14,18 @@ from faults.ports import Faults, faulty
 from faults.virtual_time import LoopClock
 
 from mintonce_server.common.clock import Clock
+from mintonce_server.core import events
 from mintonce_server.core.broker import Broker, Served
+from mintonce_server.core.budget import Month
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.errors import IssuerUnavailable, MintonceError, Reason
 from mintonce_server.core.key import TokenKey
-from mintonce_server.core.ports import Issuer, TokenStore, Wait
+from mintonce_server.core.ports import Issuer, TokenStore, UsageStore, Wait
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.supervise import Start, Supervisor
 from mintonce_server.core.token import Minted
+from mintonce_server.core.usage import UsageCounter
+from mintonce_server.store.memory_usage import MemoryUsage, UsageServer
 from support.options import BROKER_OPTIONS
 from support.samples import HASHER, acquire_request
 from support.troubled_store import TroubledStore
@@ -33,6 +37,8 @@ DEADLINE: Final = 5.0
 LATE: Final = 0.2
 """Virtual seconds that a call may take beyond its deadline."""
 PAUSE: Final = 0.4
+LEAVING: Final = "leaving"
+"""The client for which replicas count that leave at once."""
 
 
 class PatientIssuer:
@@ -71,17 +77,28 @@ class House:
         self.restarts: list[tuple[str, Exception]] = []
         self._rng = random.Random(seed)
         store, issuer = faulty(self.store, TokenStore, self.faults), faulty(self.issuer, Issuer, self.faults)
-        self.brokers = [self._broker(store, issuer), self._broker(self.store, self.issuer)]
+        self._counted = UsageServer(self.clock)
+        self._usage = faulty(MemoryUsage(self._counted), UsageStore, self.faults)
+        self.counter, self._minted = self._counter(KEYS[0].client), 0
+        self.brokers = [self._broker(store, issuer, self._note), self._broker(self.store, self.issuer, lambda _: None)]
 
-    def _broker(self, store: TokenStore, issuer: Issuer) -> Broker:
+    def _broker(self, store: TokenStore, issuer: Issuer, sink: events.EventSink) -> Broker:
         clients = Clients([OAuthClient(KEYS[0].client, issuer, keep_warm=True)])
-        return Broker(store, clients, self.clock, lambda _: None, OPTIONS)
+        return Broker(store, clients, self.clock, sink, OPTIONS)
+
+    def _counter(self, client: str) -> UsageCounter:
+        return UsageCounter(self._usage, {client: "acme"}, {}, self.clock, lambda _: None, self._rng)
+
+    def _note(self, event: events.Event) -> None:
+        self._minted += isinstance(event, events.Minted)
+        self.counter.observe(event)
 
     @asynccontextmanager
     async def callers(self) -> AsyncGenerator[None]:
         """They call until the block is left; then all ends."""
         supervisor = Supervisor(self.clock, lambda name, error: self.restarts.append((name, error)), self._rng)
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(supervisor.running({"usage": self.counter.run}))
             for number, broker in enumerate(self.brokers):
                 await stack.enter_async_context(supervisor.running(broker.endless()))
                 callers = self._callers_of(broker, number)
@@ -89,6 +106,7 @@ class House:
             yield
         for broker in self.brokers:
             await broker.close(grace=10.0)
+        await self.counter.close()
 
     def _callers_of(self, broker: Broker, number: int) -> list[Start]:
         getters = [self._on_and_on(f"get {number}", partial(self._get, broker, key)) for key in KEYS]
@@ -96,7 +114,7 @@ class House:
         return [*getters, *stewards]
 
     def _acts(self) -> list[Callable[[Broker], Awaitable[None]]]:
-        return [self._watch, self._reject, self._rotate, self._list, self._lose]
+        return [self._watch, self._reject, self._rotate, self._list, self._lose, self._count]
 
     def _on_and_on(self, name: str, act: Callable[[], Awaitable[None]]) -> Start:
         async def go_on() -> None:
@@ -152,6 +170,13 @@ class House:
         await asyncio.sleep(self._rng.uniform(2.0, 4.0))
         self.store.lose(self._rng.choice(KEYS))
 
+    async def _count(self, _: Broker) -> None:
+        leaving = self._counter(LEAVING)
+        leaving.served(LEAVING)
+        await leaving.close()
+        await self.counter.replicas()
+        await self.counter.usage(KEYS[0].client, None)
+
     def _look_at(self, served: Served) -> None:
         if not served.token.is_live(self.clock.monotonic()):
             self.wrong.append(f"a dead token: generation {served.token.generation}")
@@ -178,6 +203,12 @@ class House:
                 self.wrong.append(f"not recovered within {within} s")
                 return
             await asyncio.sleep(0.5)
+
+    def miscounts(self) -> str:
+        """What the counters of the first replica say that is not so; "" if they are right."""
+        month = Month.at(self.clock.unix())
+        counted = sum(self._counted.read(KEYS[0].client, of).mints for of in (month.previous, month))
+        return "" if counted == self._minted else f"{counted} mints counted, of {self._minted}"
 
     async def leases_left(self) -> list[TokenKey]:
         """Keys that a caller who comes now would have to wait for."""

@@ -3,15 +3,12 @@
 The store returns its records in no order, so each page reads all of them and keeps the ones that come next.
 """
 
-import asyncio
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections import Counter
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
-from mintonce_server.core.errors import InvalidRequest, LimitExceeded
+from mintonce_server.core.errors import InvalidRequest
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.token import Token
 
@@ -20,8 +17,6 @@ MAX_PAGE_BYTES: Final = 1 << 20
 """Bytes of the keys of a page. By default gRPC clients accept messages of up to 4 MiB."""
 MAX_PAGE_TOKEN: Final = 32 * 1024
 """Characters. The largest key needs three quarters of them."""
-MAX_LISTS_PER_CALLER: Final = 4
-"""Lists of one caller at a time: the one under way and those that wait."""
 
 Place = tuple[str, str, tuple[str, ...]]
 """Where a key stands in a list. Lists are sorted by it."""
@@ -104,46 +99,7 @@ def place_after(page_token: str, client: str) -> Place | None:
     return place
 
 
-class ListTurns:
-    """Turns to make a list: it reads and decrypts every record, which delays other calls."""
-
-    def __init__(self) -> None:
-        self._turn = asyncio.Lock()
-        self._of: Counter[str] = Counter()
-
-    @asynccontextmanager
-    async def turn(self, caller: str, deadline: float) -> AsyncGenerator[None]:
-        """Make a list inside; no other list is made meanwhile.
-
-        Raises LimitExceeded when the turn does not come within `deadline` seconds, or the caller has too many waiting.
-        """
-        if self._of[caller] >= MAX_LISTS_PER_CALLER:
-            raise _exceeded("this caller asks for too many lists at once", "Ask for one list at a time.")
-        self._of[caller] += 1
-        try:
-            await self._wait(deadline)
-            try:
-                yield
-            finally:
-                self._turn.release()
-        finally:
-            self._of[caller] -= 1
-            if not self._of[caller]:
-                del self._of[caller]
-
-    async def _wait(self, deadline: float) -> None:
-        try:
-            async with asyncio.timeout(deadline):
-                await self._turn.acquire()
-        except TimeoutError as error:
-            raise _exceeded("others' lists are made first", "Call again later, with a longer deadline.") from error
-
-
 def _malformed() -> InvalidRequest:
     return InvalidRequest(
         "page_token is malformed", remedy="Send the next_page_token of an earlier answer, or none for the first page."
     )
-
-
-def _exceeded(what: str, remedy: str) -> LimitExceeded:
-    return LimitExceeded(what, remedy=remedy, retry_after=1.0)

@@ -45,15 +45,15 @@ class Server:
     ) -> None:
         """`usage`: what admins may ask for. None: tokens are not counted."""
         self._options = options
-        meter, authorizer = meter or CallMeter(), calls.authorizer
+        meter = meter or CallMeter()
         tokens = TokenService(calls, clock)
-        admin = AdminService(broker, clock, authorizer, usage)
+        admin = AdminService(broker, calls, clock, usage)
 
         def listener(listen: str | None) -> Listener | None:
             """For callers."""
             if listen is None:
                 return None
-            made = Listener(listen, options, clock, authorizer, (TOKEN_SERVICE, ADMIN_SERVICE), meter)
+            made = Listener(listen, options, clock, calls.authorizer, (TOKEN_SERVICE, ADMIN_SERVICE), meter)
             tokens_pb2_grpc.add_TokenServiceServicer_to_server(cast("Any", tokens), made.services)
             admin_pb2_grpc.add_AdminServiceServicer_to_server(cast("Any", admin), made.services)
             if options.reflection:

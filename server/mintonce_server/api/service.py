@@ -5,9 +5,8 @@ from contextlib import aclosing
 
 from mintonce.v1 import admin_pb2, tokens_pb2
 from mintonce_server.api.convert import key_of, min_ttl_of, rejected_of, summary_message, token_message
-from mintonce_server.api.listing import MAX_PAGE_SIZE, ListTurns, Page, page_size_of, page_token_of, place_after
+from mintonce_server.api.listing import MAX_PAGE_SIZE, Page, page_size_of, page_token_of, place_after
 from mintonce_server.api.usage import Lifetimes, month_of, not_counted, usage_message
-from mintonce_server.calls.authorize import Authorizer
 from mintonce_server.calls.call import Call
 from mintonce_server.calls.tokens import TokenCalls
 from mintonce_server.common.clock import Clock
@@ -45,12 +44,12 @@ class TokenService:
 class AdminService:
     """protos/mintonce/v1/admin.proto."""
 
-    def __init__(self, broker: Broker, clock: Clock, authorizer: Authorizer, usage: UsageCounter | None) -> None:
+    def __init__(self, broker: Broker, calls: TokenCalls, clock: Clock, usage: UsageCounter | None) -> None:
         self._broker = broker
         self._clock = clock
-        self._authorizer = authorizer
+        self._authorizer = calls.authorizer
         self._usage = usage
-        self._turns = ListTurns()
+        self._turns = calls.lists
 
     async def ListTokens(self, request: admin_pb2.ListTokensRequest, call: Call) -> admin_pb2.ListTokensResponse:
         call.begin_span()
@@ -85,7 +84,7 @@ class AdminService:
             self._broker.require_client(TokenKey.of(request.client, "").client)
             if self._usage is None:
                 raise not_counted()
-            used, lifetimes = await self._usage.usage(request.client, month), Lifetimes()
+            used, lifetimes = await self._usage.usage(request.client, month), Lifetimes(scope.may_list)
             async with self._turns.turn(scope.name, call.deadline()):
                 await self._broker.list_tokens(request.client, MAX_PAGE_SIZE, lifetimes.offer)
         quotas, now = self._usage.quotas_of(request.client), self._usage.store_time()

@@ -1,5 +1,7 @@
 """GetUsage: from what was counted to the message."""
 
+from collections.abc import Callable
+
 from google.protobuf.duration_pb2 import Duration
 
 from mintonce.v1 import admin_pb2
@@ -10,14 +12,16 @@ from mintonce_server.core.usage import ClientUsage, IssuerQuota
 
 
 class Lifetimes:
-    """Collects the lifetimes of a client's live tokens from the store."""
+    """Collects the lifetimes of a client's live tokens from the store, of those that `may_list` accepts."""
 
-    def __init__(self) -> None:
+    def __init__(self, may_list: Callable[[Token], bool]) -> None:
+        self._may_list = may_list
         self._found: dict[str, float] = {}
 
     def offer(self, token: Token) -> bool:
         """Consider a token. Always False: only its lifetime is kept. A scan may return it twice."""
-        self._found[token.key_hash] = token.lifetime
+        if self._may_list(token):
+            self._found[token.key_hash] = token.lifetime
         return False
 
     def needed(self, month: Month) -> int:

@@ -51,7 +51,7 @@ class StatusSource:
         self._metrics = telemetry.metrics
         self._vitals = Vitals(telemetry.metrics, clock)
         self._usage = usage
-        self._fleet = FleetWatch(store.usage.replicas, usage.replica.id)
+        self._fleet = FleetWatch(usage.replicas, usage.replica.id)
         self._files = files
         self._clock = clock
         self._name = socket.gethostname()
@@ -139,6 +139,7 @@ class StatusSource:
                 succeeded_ago=standing.succeeded_ago(now),
                 failed=standing.last_failure(now),
                 latency=standing.timings.latency(now),
+                failures=standing.failures,
             )
 
     def _file(self, value: FileValue[object]) -> FileRow:

@@ -47,16 +47,21 @@ class TokenEndpoint:
 def endpoint_options(settings: Settings) -> "EndpointOptions":
     """For the endpoint."""
     from mintonce_server.web.token_endpoint.endpoint import EndpointOptions
+    from mintonce_server.web.token_endpoint.wanted import Registered
 
     chosen, clients = settings.token_endpoint, settings.clients
     uses = Counter(client.client_id for client in clients.values())
     return EndpointOptions(
         deadline=chosen.deadline,
         min_ttl=chosen.min_ttl,
-        known=frozenset(clients),
-        names={client.client_id: name for name, client in clients.items() if uses[client.client_id] == 1},
-        default_audiences={name: one.default_audience for name, one in clients.items() if one.default_audience},
+        registered=Registered(
+            known=frozenset(clients),
+            names={client.client_id: name for name, client in clients.items() if uses[client.client_id] == 1},
+            default_audiences={name: one.default_audience for name, one in clients.items() if one.default_audience},
+        ),
         failed_proofs_per_second=chosen.failed_proofs_per_second,
+        revocation=chosen.revocation,
+        public_url=chosen.public_url,
     )
 
 

@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from mintonce_server.calls.authorize import Authorizer
 from mintonce_server.calls.call import Call
+from mintonce_server.calls.list_turns import ListTurns
 from mintonce_server.core.broker import Broker, Served
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.policy import Act
@@ -13,6 +15,17 @@ from mintonce_server.core.usage import UsageCounter
 
 Wanted = Callable[[], tuple[TokenKey, float]]
 """Reads the key and min_ttl in seconds. Raises InvalidRequest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """What is to be rejected, by its SHA-256. `key`: None where the caller does not say what it is for."""
+
+    client: str
+    sha256: bytes
+    key: TokenKey | None
+
+
 Rejected = Callable[[], tuple[TokenKey, int | bytes]]
 """Reads the key, and the generation or the SHA-256 of the rejected token. Raises InvalidRequest."""
 
@@ -22,11 +35,13 @@ class TokenCalls:
 
     Attributes:
         authorizer: decides about each call.
+        lists: who makes a list of tokens next.
     """
 
     def __init__(self, broker: Broker, authorizer: Authorizer, usage: UsageCounter | None) -> None:
         """`usage`: counts the tokens that are served."""
         self.authorizer = authorizer
+        self.lists = ListTurns()
         self._broker = broker
         self._count = usage.served if usage else _uncounted
 
@@ -83,6 +98,30 @@ class TokenCalls:
             scope.allow(key := self._broker.canonical(key))
             scope.admit_reject()
             return await self._broker.reject(key, scope.rejected, scope.name)
+
+    async def revoke(self, call: Call, wanted: Callable[[], Revocation]) -> bool:
+        """As `reject`. Looks through the client's tokens for one whose key is not said: each time, so that the time
+        tells nothing."""
+        call.request_id()
+        call.begin_span()
+        with self.authorizer.authorize(call, Act.REJECT) as scope:
+            revoked = wanted()
+            scope.client, scope.rejected = revoked.client, revoked.sha256
+            if revoked.key is not None:
+                scope.allow(self._broker.canonical(revoked.key))
+            scope.admit_reject()
+            key = scope.key
+            if key is None:
+                async with self.lists.turn(scope.name, call.deadline()):
+                    key = await self._find(revoked.client, revoked.sha256)
+                if key is None:
+                    return False
+                scope.allow(key)
+            return await self._broker.reject(key, revoked.sha256, scope.name)
+
+    async def _find(self, client: str, sha256: bytes) -> TokenKey | None:
+        listing = await self._broker.list_tokens(client, 1, lambda token: token.access_token.sha256() == sha256)
+        return next((token.key for token in listing.tokens), None)
 
 
 def _uncounted(_: str) -> None:

@@ -201,7 +201,7 @@ class ClientSettings(Section):
         min_length=1,
         description='Audiences of its tokens; `["*"]`: any. Required if a listener is not loopback.',
     )
-    default_audience: Audience | None = Field(
+    default_audience: Annotated[Audience | None, Kind("string")] = Field(
         default=None,
         description="Audience of requests to the token endpoint that name none; one of `audiences`. No effect on gRPC.",
     )

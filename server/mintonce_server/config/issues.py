@@ -40,7 +40,7 @@ NAMED_SECTIONS: Final = ("issuers", "clients", "jwt_issuers")
 BUDGET: Final = "budget"
 """The table within the table of a client."""
 
-PLAIN_SECTIONS: Final = ("http", "limits", "log", "redis", "tls", "tracing")
+PLAIN_SECTIONS: Final = ("http", "limits", "log", "redis", "tls", "token_endpoint", "tracing")
 """Sections that are one table."""
 
 ALTERNATIVES: Final[dict[str, tuple[tuple[str, ...], ...]]] = {

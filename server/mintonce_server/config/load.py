@@ -32,6 +32,7 @@ from mintonce_server.config.models import (
     ServerSettings,
     Settings,
     TlsSettings,
+    TokenEndpointSettings,
     TracingSettings,
 )
 from mintonce_server.config.placeholders import Credentials
@@ -47,6 +48,7 @@ _SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "log": LogSettings,
     "redis": RedisSettings,
     "tls": TlsSettings,
+    "token_endpoint": TokenEndpointSettings,
     "tracing": TracingSettings,
     "jwt_issuers": JwtIssuerSettings,
     "issuers": IssuerSettings,

@@ -16,6 +16,7 @@ from mintonce_server.config.models import (
     RedisSettings,
     ServerSettings,
     TlsSettings,
+    TokenEndpointSettings,
     TracingSettings,
 )
 from mintonce_server.config.types import Kind
@@ -27,6 +28,7 @@ _SECTIONS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("log.", LogSettings),
     ("redis.", RedisSettings),
     ("tls.", TlsSettings),
+    ("token_endpoint.", TokenEndpointSettings),
     ("tracing.", TracingSettings),
     ("jwt_issuers.NAME.", JwtIssuerSettings),
     ("issuers.NAME.", IssuerSettings),

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from mintonce_server.core import events
+from mintonce_server.core.budget import Month, Usage
 from mintonce_server.core.client import OAuthClient
 from mintonce_server.core.errors import IssuerError, IssuerUnavailable, StoreUnavailable
 from mintonce_server.core.key import TokenKey
@@ -12,12 +13,15 @@ from mintonce_server.core.ports import (
     AcquireRequest,
     Admitted,
     Backoff,
+    Batch,
     Failure,
     Lease,
     Listing,
     Refusal,
     Rejection,
+    ReplicaInfo,
     TokenStore,
+    UsageStore,
     Wait,
     Wake,
 )
@@ -88,17 +92,47 @@ class StoreEdge:
         await self._store.close()
 
     async def _run(self, operation: str, act: Awaitable[T]) -> T:
-        try:
-            return await act
-        except StoreUnavailable:
-            raise
-        except Exception as error:
-            self._sink(events.Unforeseen("", f"store.{operation}", error))
-            raise StoreUnavailable(
-                f"the store's {operation} failed in an unforeseen way ({type(error).__name__})",
-                remedy=_REMEDY,
-                retry_after=RETRY_AFTER,
-            ) from error
+        return await _at_store(operation, act, self._sink)
+
+
+class UsageEdge:
+    """Implements ports.UsageStore by another one, as StoreEdge does for ports.TokenStore."""
+
+    def __init__(self, store: UsageStore, sink: events.EventSink) -> None:
+        self._store = store
+        self._sink = sink
+
+    async def count(self, client: str, batch: Batch) -> tuple[bool, float]:
+        return await self._run("count", self._store.count(client, batch))
+
+    async def forget(self, client: str, month: Month, replica: str) -> None:
+        await self._run("forget", self._store.forget(client, month, replica))
+
+    async def usage(self, months: Sequence[tuple[str, Month]]) -> list[Usage | StoreUnavailable]:
+        return await self._run("usage", self._store.usage(months))
+
+    async def beat(self, replica: ReplicaInfo) -> None:
+        await self._run("beat", self._store.beat(replica))
+
+    async def replicas(self) -> list[ReplicaInfo]:
+        return await self._run("replicas", self._store.replicas())
+
+    async def _run(self, operation: str, act: Awaitable[T]) -> T:
+        return await _at_store(operation, act, self._sink)
+
+
+async def _at_store(operation: str, act: Awaitable[T], sink: events.EventSink) -> T:
+    try:
+        return await act
+    except StoreUnavailable:
+        raise
+    except Exception as error:
+        sink(events.Unforeseen("", f"store.{operation}", error))
+        raise StoreUnavailable(
+            f"the store's {operation} failed in an unforeseen way ({type(error).__name__})",
+            remedy=_REMEDY,
+            retry_after=RETRY_AFTER,
+        ) from error
 
 
 async def mint(client: OAuthClient, key: TokenKey, key_hash: str, sink: events.EventSink) -> Minted:

@@ -128,6 +128,22 @@ class StoreUnavailable(MintonceError):
         self.partial = partial
 
 
+class UnusableCounter(StoreUnavailable):
+    """One counter of the fleet cannot be used, because something else wrote its key. The store works otherwise.
+
+    `name`: of the key in the store.
+    """
+
+    def __init__(self, name: str, *, retry_after: float) -> None:
+        super().__init__(
+            f"the key {name} in the store holds no counter: something else than Mintonce wrote it",
+            remedy=f"Delete it there: DEL '{name}'. Find out what wrote it: only Mintonce may write such keys.",
+            retry_after=retry_after,
+            partial=True,
+        )
+        self.name = name
+
+
 class RotationTooSoon(MintonceError):
     """The key was rotated less than the minimum interval ago."""
 

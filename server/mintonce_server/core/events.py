@@ -284,4 +284,13 @@ class BudgetReached(Event):
     budget: int
 
 
+@dataclass(frozen=True, slots=True)
+class CountsHeldUp(Event):
+    """What is counted for a client waits, because its counter in the store is unusable. Once, and again each hour."""
+
+    client: str
+    detail: str
+    remedy: str
+
+
 EventSink = Callable[[Event], None]

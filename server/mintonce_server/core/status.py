@@ -178,6 +178,7 @@ class ClientRow:
     succeeded_ago: float | None = None
     failed: Failed | None = None
     latency: Latency = Latency()
+    failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)

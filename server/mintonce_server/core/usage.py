@@ -22,7 +22,8 @@ from mintonce_server.core.budget import (
     waste_refused_for,
     windows,
 )
-from mintonce_server.core.errors import StoreUnavailable
+from mintonce_server.core.edge import UsageEdge
+from mintonce_server.core.errors import StoreUnavailable, UnusableCounter
 from mintonce_server.core.ports import FAILED, MINT, SERVED, Batch, ReplicaInfo, UsageStore
 from mintonce_server.core.quota import QuotaWindow
 
@@ -34,7 +35,7 @@ READ_AT_ONCE: Final = 50
 FORGOTTEN: Final = 3600.0
 """Seconds for which a quota without a reset counts: nothing says later whether it still holds."""
 SAY_AGAIN: Final = 3600.0
-"""Seconds after which a budget that is still at the same level is mentioned again."""
+"""Seconds after which a budget that is still at the same level, or a counter still unusable, is mentioned again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ class UsageCounter:
         version: str = "",
     ) -> None:
         """`clients`: the issuer of each. `sink`: gets what is worth saying about budgets. `rng`: spreads the writes."""
-        self._store = store
+        self._store = UsageEdge(store, sink)
         self._issuers = clients
         self._budgets = budgets
         self._clock = clock
@@ -133,6 +134,7 @@ class UsageCounter:
         self._counting = {name: _Counting() for name in clients}
         self._read: dict[str, _Read] = {}
         self._said: dict[tuple[str, str], tuple[float, float]] = {}
+        self._complained: dict[str, float] = {}
         self._quotas: dict[str, tuple[tuple[QuotaWindow, ...], float]] = {}
         self._unix_minus_monotonic = clock.unix() - clock.monotonic()
         self._minted = asyncio.Event()
@@ -188,7 +190,8 @@ class UsageCounter:
             for name, counting in self._counting.items():
                 if counting.pending is None:
                     for month in counting.months:
-                        await self._store.forget(name, month, self.replica.id)
+                        with suppress(UnusableCounter):
+                            await self._store.forget(name, month, self.replica.id)
         except StoreUnavailable:
             pass  # what it counted is in, or lost; its name goes with the month
         except Exception as error:  # noqa: BLE001 - reported; the process ends all the same
@@ -234,6 +237,10 @@ class UsageCounter:
         assert isinstance(before, Usage)  # noqa: S101 - as above
         return usage_in(client, wanted, found, before, self._budgets.get(client), now)
 
+    async def replicas(self) -> list[ReplicaInfo]:
+        """Those that run. Raises StoreUnavailable."""
+        return await self._store.replicas()
+
     async def _write_changes(self) -> None:
         self._minted.clear()
         await self._attempt([name for name, counting in self._counting.items() if counting.fresh or counting.pending])
@@ -254,6 +261,8 @@ class UsageCounter:
         for name in names:
             try:
                 await self._write_one(name, self._counting[name])
+            except UnusableCounter as unusable:
+                self._held_up(name, unusable)
             except StoreUnavailable as outage:
                 trouble = outage
                 if not outage.partial:
@@ -262,13 +271,14 @@ class UsageCounter:
             raise trouble
 
     async def _write_one(self, name: str, counting: _Counting) -> None:
-        if counting.pending is None and counting.fresh:
-            counting.number += 1
-            month, counts = Month.at(self.store_time()), dict(counting.fresh)
-            counting.pending, counting.fresh = Batch(self.replica.id, counting.number, month, counts), Counter()
-        for _ in range(2):  # the first answer may only tell the month
+        for _ in range(3):  # a batch that was sent before, perhaps in another month; then what came since
             if (batch := counting.pending) is None:
-                return
+                if not counting.fresh:
+                    return
+                counting.number += 1
+                month, counts = Month.at(self.store_time()), dict(counting.fresh)
+                batch = counting.pending = Batch(self.replica.id, counting.number, month, counts)
+                counting.fresh = Counter()
             counted, now = await self._store.count(name, batch)
             self._unix_minus_monotonic = now - self._clock.monotonic()
             if counted:
@@ -287,13 +297,24 @@ class UsageCounter:
         found: dict[tuple[str, Month], Usage] = {}
         for start in range(0, len(wanted), READ_AT_ONCE):
             some = wanted[start : start + READ_AT_ONCE]
-            answers = zip(some, await self._store.usage(some), strict=True)
-            found |= {place: answer for place, answer in answers if isinstance(answer, Usage)}
+            for place, answer in zip(some, await self._store.usage(some), strict=True):
+                if isinstance(answer, Usage):
+                    found[place] = answer
+                elif isinstance(answer, UnusableCounter):
+                    self._held_up(place[0], answer)
         for name, of in wanted:
             if of == month and (usage := found.get((name, month))) is not None:
                 before = found.get((name, month.previous)) or self._before(name)
                 self._read[name] = _Read(month, usage, before, self._clock.monotonic())
                 self._say(name)
+
+    def _held_up(self, client: str, unusable: UnusableCounter) -> None:
+        now = self._clock.monotonic()
+        if now - self._complained.get(unusable.name, float("-inf")) < SAY_AGAIN:
+            return
+        self._complained = {name: at for name, at in self._complained.items() if now - at < SAY_AGAIN}
+        self._complained[unusable.name] = now
+        self._sink(events.CountsHeldUp("", client, str(unusable), unusable.remedy))
 
     def _before(self, name: str) -> Usage:
         return self._read[name].before if name in self._read else Usage()

@@ -28,6 +28,7 @@ JOURNAL: Final[Mapping[type[events.Event], tuple[str, str]]] = {
     events.StoreFailed: ("store_failed", WARNING),
     events.QuotaSaid: ("issuer_quota", DEBUG),
     events.BudgetReached: ("budget_reached", WARNING),
+    events.CountsHeldUp: ("counts_held_up", WARNING),
 }
 """Name and level of each event: mints and failures are logged, routine events only at debug."""
 

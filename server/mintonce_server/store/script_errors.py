@@ -19,6 +19,11 @@ _CLASSES: Final[dict[str, type[ResponseError]]] = {
 }
 
 
+def is_wrong_type(error: object) -> bool:
+    """Whether the server says that a key holds a value of another kind than the command is for."""
+    return isinstance(error, ResponseError) and str(error).startswith("WRONGTYPE ")
+
+
 def unwrapped(error: ResponseError) -> ResponseError:
     """The answer of the command in the script, of redis-py's class for it. Any other error stays as it is."""
     text = str(error)

@@ -1,18 +1,21 @@
 """The fleet's counters, and which replicas run, in Redis."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, cast
 
+from redis.exceptions import ResponseError
+
 from mintonce_server.core.budget import DAYS, Month, Usage
-from mintonce_server.core.errors import Reason, StoreUnavailable
+from mintonce_server.core.errors import Reason, StoreUnavailable, UnusableCounter
 from mintonce_server.core.events import Cause
 from mintonce_server.core.key import KeyHasher
 from mintonce_server.core.ports import FAILED, MINT, SERVED, Batch, ReplicaInfo
 from mintonce_server.core.text import printable
-from mintonce_server.store.link import Link
+from mintonce_server.store.link import RETRY_AFTER, Link
 from mintonce_server.store.names import hash_of
 from mintonce_server.store.reading import BATCH, LIST_DEADLINE
 from mintonce_server.store.record import number_in
+from mintonce_server.store.script_errors import is_wrong_type
 from mintonce_server.store.scripts import Scripts, read_count, read_flag
 
 KEPT_MS: Final = 400 * 86_400_000
@@ -46,7 +49,8 @@ class RedisUsage:
     async def count(self, client: str, batch: Batch) -> tuple[bool, float]:
         """Add a batch once. Whether it is in, and the store's time. False: it is another month."""
         name = self._name(client, batch.month)
-        reply = await self._link.run(
+        return await self._count(
+            name,
             lambda: self._scripts.count(
                 name,
                 replica=batch.replica,
@@ -57,19 +61,12 @@ class RedisUsage:
                 minted=batch.minted,
                 counts=batch.counts,
             ),
-            name="count",
         )
-        with self._link.reading():
-            return read_count(reply)
 
     async def forget(self, client: str, month: Month, replica: str) -> None:
         """This replica counts no more in this month."""
         name = self._name(client, month)
-        reply = await self._link.run(
-            lambda: self._scripts.count(name, replica=replica, number=0, ttl=KEPT_MS, counts={}), name="count"
-        )
-        with self._link.reading():
-            read_count(reply)
+        await self._count(name, lambda: self._scripts.count(name, replica=replica, number=0, ttl=KEPT_MS, counts={}))
 
     async def usage(self, months: Sequence[tuple[str, Month]]) -> list[Usage | StoreUnavailable]:
         """The counts of clients and months, in this order, in one round trip."""
@@ -78,7 +75,10 @@ class RedisUsage:
         names = [self._name(client, month) for client, month in months]
         replies = await self._link.run(lambda: self._read(names, FIELDS), name="usage")
         found: list[Usage | StoreUnavailable] = []
-        for reply in replies:
+        for name, reply in zip(names, replies, strict=True):
+            if is_wrong_type(reply):
+                found.append(UnusableCounter(name, retry_after=RETRY_AFTER))
+                continue
             if isinstance(reply, Exception):
                 found.append(self._link.unavailable(reply))
                 continue
@@ -107,6 +107,23 @@ class RedisUsage:
     def _name(self, client: str, month: Month) -> str:
         return self._link.names.month(self._hash.of_client(client), str(month))
 
+    async def _count(self, name: str, count: Callable[[], Awaitable[Sequence[object]]]) -> tuple[bool, float]:
+        """Run count.lua. A key of another kind is no trouble of the store: the server has answered."""
+
+        async def answer() -> Sequence[object] | None:
+            try:
+                return await count()
+            except ResponseError as error:
+                if is_wrong_type(error):
+                    return None
+                raise
+
+        reply = await self._link.run(answer, name="count")
+        if reply is None:
+            raise UnusableCounter(name, retry_after=RETRY_AFTER)
+        with self._link.reading():
+            return read_count(reply)
+
     async def _time(self) -> object:
         async with self._link.client.pipeline(transaction=False) as pipeline:
             pipeline.hget(self._link.names.replica("none"), "version")  # the clock of the server with this key
@@ -118,7 +135,7 @@ class RedisUsage:
             for name in names:
                 pipeline.hmget(name, fields)
             replies = await pipeline.execute(raise_on_error=False)
-        errors = [reply for reply in replies if isinstance(reply, Exception)]
+        errors = [reply for reply in replies if isinstance(reply, Exception) and not is_wrong_type(reply)]
         if errors and len(errors) == len(replies):
             raise errors[0]
         return replies

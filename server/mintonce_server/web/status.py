@@ -21,6 +21,7 @@ from mintonce_server.observability.audit import CallRecord
 from mintonce_server.observability.audit_repeats import UNKNOWN
 from mintonce_server.web.page import POLICY, document, fragment
 from mintonce_server.web.peers import peer_of
+from mintonce_server.web.seen import only_seen
 
 PAGE: Final = "/status"
 JSON: Final = "/status.json"
@@ -180,21 +181,3 @@ def _answer(text: str, content_type: str, headers: dict[str, str]) -> web.Respon
     answer = web.Response(text=text, content_type=content_type, headers=headers)
     answer.enable_compression()
     return answer
-
-
-def only_seen(snapshot: StatusSnapshot, sees_client: Callable[[str], bool]) -> StatusSnapshot:
-    """Without what belongs to clients that the reader does not administer."""
-    if all(sees_client(row.name) for row in snapshot.clients):
-        return snapshot
-    clients = tuple(row for row in snapshot.clients if sees_client(row.name))
-    issuers = {row.issuer for row in clients}
-    return replace(
-        snapshot,
-        clients=clients,
-        issuers=tuple(row for row in snapshot.issuers if row.name in issuers),
-        budget=tuple(row for row in snapshot.budget if sees_client(row.name)),
-        events=tuple(row for row in snapshot.events if row.client and sees_client(row.client)),
-        callers=(),
-        files=(),  # their names and faults name other clients
-        mints=replace(snapshot.mints, by_cause={}, failed=()),
-    )

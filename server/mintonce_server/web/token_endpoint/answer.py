@@ -96,10 +96,10 @@ def token_answer(served: Served, now: float, chance: float) -> Answer:
         said["scope"] = " ".join(token.scopes)
     if 1 <= (refresh_in := int(token.refresh_at - now)) < expires_in:
         said["refresh_in"] = refresh_in
-    return Answer(200, _JSON, json.dumps(said).encode())
+    return json_answer(said)
 
 
-def error_answer(error: MintonceError, request_id: str, *, used_authorization: bool) -> Answer:
+def error_answer(error: MintonceError, request_id: str, *, used_authorization: bool, act: Act = Act.GET) -> Answer:
     """`used_authorization`: the request had an Authorization header, so it is answered with a challenge (RFC 6749,
     section 5.2). Without one a challenge hides the body from some clients."""
     status, code = _ERRORS[error.reason]
@@ -113,7 +113,7 @@ def error_answer(error: MintonceError, request_id: str, *, used_authorization: b
         case IssuerRefused():
             retry_after = REFUSED_RETRY
         case UnknownClient():
-            text = _full(denied(Act.GET))
+            text = _full(denied(act))
         case Unauthenticated():
             text = str(error)  # the remedy names what is accepted here
         case _:
@@ -128,6 +128,11 @@ def error_answer(error: MintonceError, request_id: str, *, used_authorization: b
     if error.reason is Reason.DRAINING:
         headers["Connection"] = "close"
     return Answer(status, headers, json.dumps({"error": code, "error_description": described(text)}).encode())
+
+
+def json_answer(said: Mapping[str, object]) -> Answer:
+    """200 with this object."""
+    return Answer(200, _JSON, json.dumps(said).encode())
 
 
 def refusal(status: int, text: str, headers: Mapping[str, str] | None = None) -> Answer:

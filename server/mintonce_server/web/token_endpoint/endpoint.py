@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,29 +13,30 @@ from mintonce_server.calls.call import Call
 from mintonce_server.calls.status import name_of
 from mintonce_server.calls.tokens import TokenCalls
 from mintonce_server.common.clock import Clock
-from mintonce_server.core.errors import InvalidRequest, MintonceError, Unauthenticated
-from mintonce_server.core.key import TokenKey
+from mintonce_server.core.errors import MintonceError, Unauthenticated
+from mintonce_server.core.policy import Act
 from mintonce_server.core.secret import Secret
-from mintonce_server.observability.call_meter import CallMeter
+from mintonce_server.observability.call_meter import Answered, CallMeter
 from mintonce_server.observability.logs import get_logger
 from mintonce_server.observability.quiet import Quiet
 from mintonce_server.web.listener import CONTINUE, EXPECTS_CONTINUE
 from mintonce_server.web.peers import address_of
-from mintonce_server.web.token_endpoint.answer import Answer, error_answer, refusal, require_lasting, token_answer
-from mintonce_server.web.token_endpoint.failed_proofs import FailedProofs
-from mintonce_server.web.token_endpoint.request import (
-    Asked,
-    BadRequest,
-    Head,
-    audience_of,
-    read_request,
-    require_client,
-    require_grant,
-    scopes_of,
+from mintonce_server.web.token_endpoint.answer import (
+    Answer,
+    error_answer,
+    json_answer,
+    refusal,
+    require_lasting,
+    token_answer,
 )
+from mintonce_server.web.token_endpoint.discovery import metadata
+from mintonce_server.web.token_endpoint.failed_proofs import FailedProofs
+from mintonce_server.web.token_endpoint.request import Asked, BadRequest, Head, read_request
 from mintonce_server.web.token_endpoint.transport import HttpTransport
+from mintonce_server.web.token_endpoint.wanted import Registered
 
 TOKEN: Final = "/oauth/token"  # noqa: S105 - a path
+REVOKE: Final = "/oauth/revoke"
 PATHS: Final = frozenset({TOKEN, "/oauth2/token", "/token"})
 """What clients of OAuth servers have in their settings: all the same."""
 MAX_BODY: Final = 16 * 1024
@@ -43,6 +44,9 @@ PATIENCE: Final = 0.3
 """Seconds that a caller waits for a better token while there is a live one."""
 SIGNS_OF_BROWSERS: Final = ("Origin", "Sec-Fetch-Site")
 
+_CLOSE: Final = {"Connection": "close"}
+_NOTHING: Final = Asked("", None, {})
+"""Takes the place of a request that cannot be read: its call has a refusal."""
 _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Pragma": "no-cache",
@@ -56,18 +60,28 @@ class EndpointOptions:
     """Attributes:
     deadline: seconds in which a request is answered, below the time-outs of common clients.
     min_ttl: seconds that a token should have left: more than the margin with which clients ask for the next one.
-    known: names of registered clients.
-    names: the same by their client_id at the issuer, where only one client has it.
-    default_audiences: by name of the client, for requests without one.
+    registered: the clients.
     failed_proofs_per_second: for each address; 0: no limit.
+    revocation: whether tokens can be revoked here.
+    public_url: where libraries reach the endpoint. None: no discovery.
     """
 
     deadline: float
     min_ttl: float
-    known: frozenset[str]
-    names: Mapping[str, str]
-    default_audiences: Mapping[str, str]
+    registered: Registered
     failed_proofs_per_second: float
+    revocation: bool
+    public_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Operation:
+    """What is done at a path. `ended`: counts it."""
+
+    act: Act
+    name: str
+    ended: Answered
+    run: Callable[[Call, Asked], Awaitable[Answer]]
 
 
 class TokenSite:
@@ -85,13 +99,48 @@ class TokenSite:
         self._meter = meter
         self._failed_proofs = FailedProofs(options.failed_proofs_per_second, clock)
         self._quiet = Quiet(clock)
-        self._ended = meter.route("POST", TOKEN)
         self._random = random.Random().random  # noqa: S311 - spreads the next requests
+        get = _Operation(Act.GET, f"POST {TOKEN}", meter.route("POST", TOKEN), self._get)
+        self._operations = dict.fromkeys(PATHS, get)
+        if options.revocation:
+            self._operations[REVOKE] = _Operation(
+                Act.REJECT, f"POST {REVOKE}", meter.route("POST", REVOKE), self._revoke
+            )
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        if (refused := _refused(request)) is not None:
-            return _response(refused)
-        began, asked = self._clock.monotonic(), None
+        if request.version < HttpVersion10:
+            return _response(refusal(505, "use HTTP/1.1", _CLOSE))
+        if any(sign in request.headers for sign in SIGNS_OF_BROWSERS):
+            return _response(refusal(403, "this endpoint is not for browsers", _CLOSE))
+        operation = self._operations.get(request.path)
+        if operation is None:
+            return _response(self._elsewhere(request))
+        if request.method != "POST":
+            return _response(refusal(405, "only POST", {"Allow": "POST", **_CLOSE}))
+        return await self._called(request, operation)
+
+    def failed(self, request: web.BaseRequest, error: Exception) -> web.StreamResponse:
+        if isinstance(error, TimeoutError):
+            return _response(refusal(408, "the request took too long to arrive", _CLOSE))
+        if (left_out := self._quiet.more(type(error).__name__)) is not None:
+            get_logger(__name__).error("internal_error", where="token_endpoint", exc_info=error, left_out=left_out)
+        internal = MintonceError("internal error", remedy="Look into the server's log.")
+        return _response(error_answer(internal, "", used_authorization=False))
+
+    def unreadable(self) -> web.StreamResponse:
+        return _response(refusal(400, "the request cannot be read"))
+
+    def _elsewhere(self, request: web.BaseRequest) -> Answer:
+        """Discovery, or nothing."""
+        options = self._options
+        if options.public_url is not None and request.method == "GET" and not request.can_read_body:
+            revoke = REVOKE if options.revocation else None
+            if (said := metadata(options.public_url, request.path, TOKEN, revoke)) is not None:
+                return json_answer(said)
+        return refusal(404, f"there is no such path; ask for a token at {TOKEN}", _CLOSE)
+
+    async def _called(self, request: web.BaseRequest, operation: _Operation) -> web.Response:
+        began, asked = self._clock.monotonic(), _NOTHING
         try:
             asked = read_request(_head(request), await _body(request))
             self._failed_proofs.require_room(address_of(request.transport))
@@ -102,101 +151,66 @@ class TokenSite:
             transport = self._transport(request, asked.proof, began)
             admitted = self._admission.admit(transport)
             if admitted is None:
-                return _response(refusal(503, "this connection is closed", {"Connection": "close"}))
+                return _response(refusal(503, "this connection is closed", _CLOSE))
             call = admitted
             if isinstance(call.refusal, Unauthenticated):
                 self._failed_proofs.note(address_of(request.transport))
         try:
-            return _response(await self._answered(call, asked, request))
+            return _response(await self._answered(call, asked, operation, "Authorization" in request.headers))
         finally:
             transport.end()
-
-    def failed(self, request: web.BaseRequest, error: Exception) -> web.StreamResponse:
-        if isinstance(error, TimeoutError):
-            return _response(refusal(408, "the request took too long to arrive", {"Connection": "close"}))
-        if (left_out := self._quiet.more(type(error).__name__)) is not None:
-            get_logger(__name__).error("internal_error", where="token_endpoint", exc_info=error, left_out=left_out)
-        internal = MintonceError("internal error", remedy="Look into the server's log.")
-        return _response(error_answer(internal, "", used_authorization=False))
-
-    def unreadable(self) -> web.StreamResponse:
-        return _response(refusal(400, "the request cannot be read"))
 
     def _transport(self, request: web.BaseRequest, proof: Secret | None, began: float) -> HttpTransport:
         return HttpTransport(request, proof, began + self._options.deadline, self._clock)
 
-    async def _answered(self, call: Call, asked: Asked | None, request: web.BaseRequest) -> Answer:
+    async def _answered(self, call: Call, asked: Asked, operation: _Operation, used_authorization: bool) -> Answer:
         self._meter.unary += 1
-        self._trace(call)
+        self._trace(call, operation.name)
         try:
-            served = await self._calls.get(
-                call,
-                lambda: (self._key(asked), self._options.min_ttl),
-                lambda served: require_lasting(served, self._clock.monotonic()),
-                patience=PATIENCE,
-            )
-            answer = token_answer(served, self._clock.monotonic(), self._random())
+            answer = await operation.run(call, asked)
         except asyncio.CancelledError:
-            self._trace_end(call, "CANCELLED", "")
+            _trace_end(call, "CANCELLED", "")
             raise
         except Exception as error:  # noqa: BLE001 - the last line: a fault of ours says nothing to the caller
-            answer = error_answer(
-                call.log_failure(error),
-                call.request_id(),
-                used_authorization="Authorization" in request.headers,
-            )
-            reason = error.reason.value if isinstance(error, MintonceError) else "INTERNAL"
-            self._meter.failed(f"POST {TOKEN}", reason, call.client)
-            self._trace_end(call, name_of(error), reason)
-            self._ended(answer.status, self._admission.age(call))
+            said = call.log_failure(error)
+            answer = error_answer(said, call.request_id(), used_authorization=used_authorization, act=operation.act)
+            self._meter.failed(operation.name, said.reason.value, call.client)
+            _trace_end(call, name_of(error), said.reason.value)
         else:
-            self._trace_end(call, "OK", "")
-            self._ended(answer.status, self._admission.age(call))
+            _trace_end(call, "OK", "")
         finally:
             self._meter.unary -= 1
+        operation.ended(answer.status, self._admission.age(call))
         return answer
 
-    def _trace(self, call: Call) -> None:
+    async def _get(self, call: Call, asked: Asked) -> Answer:
+        served = await self._calls.get(
+            call,
+            lambda: (self._options.registered.key(asked), self._options.min_ttl),
+            lambda served: require_lasting(served, self._clock.monotonic()),
+            patience=PATIENCE,
+        )
+        return token_answer(served, self._clock.monotonic(), self._random())
+
+    async def _revoke(self, call: Call, asked: Asked) -> Answer:
+        """RFC 7009, section 2.2: 200 whether or not there was such a token."""
+        await self._calls.revoke(call, lambda: self._options.registered.revocation(asked))
+        return Answer(200, {}, b"")
+
+    def _trace(self, call: Call, name: str) -> None:
         """Not a call whose caller is not known: it must not decide what is recorded."""
         if self._meter.tracer is None or call.proof is None:
             return
         try:
             sent = call.transport.metadata()
-            call.span = self._meter.tracer.call(f"POST {TOKEN}", call.peer, sent, call.at, watches=False, via="http")
+            call.span = self._meter.tracer.call(name, call.peer, sent, call.at, watches=False, via="http")
         except Exception as error:  # noqa: BLE001 - what a caller sent must not fail in a library, and a call not for it
             call.log_failure(error)
 
-    def _trace_end(self, call: Call, code: str, reason: str) -> None:
-        if call.span is not None:
-            call.span.end(code, reason, call.client)
 
-    def _key(self, asked: Asked | None) -> TokenKey:
-        """Raises BadRequest."""
-        assert asked is not None  # noqa: S101 - for type checkers: otherwise the call was turned away
-        require_grant(asked)
-        named = require_client(asked)
-        client = named if named in self._options.known else self._options.names.get(named, named)
-        audience = audience_of(asked)
-        if audience is None:
-            audience = self._options.default_audiences.get(client, "")
-        try:
-            return TokenKey.of(client, audience, scopes_of(asked))
-        except InvalidRequest as error:
-            code = {"scopes": "invalid_scope", "audience": "invalid_target"}.get(error.field, "invalid_request")
-            raise BadRequest(str(error), error.remedy, error=code) from None
-
-
-def _refused(request: web.BaseRequest) -> Answer | None:
-    """Of what is no token request: a browser's, another path or method."""
-    if request.version < HttpVersion10:
-        return refusal(505, "use HTTP/1.1", {"Connection": "close"})
-    if any(sign in request.headers for sign in SIGNS_OF_BROWSERS):
-        return refusal(403, "this endpoint is not for browsers", {"Connection": "close"})
-    if request.path not in PATHS:
-        return refusal(404, f"there is no such path; ask for a token at {TOKEN}", {"Connection": "close"})
-    if request.method != "POST":
-        return refusal(405, "only POST", {"Allow": "POST", "Connection": "close"})
-    return None
+def _trace_end(call: Call, code: str, reason: str) -> None:
+    if call.span is not None:
+        call.span.end(code, reason, call.client)
 
 
 def _head(request: web.BaseRequest) -> Head:

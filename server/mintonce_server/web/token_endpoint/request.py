@@ -4,7 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -15,6 +15,7 @@ from mintonce_server.core.secret import Secret
 MAX_PARAMETERS: Final = 64
 JWT_BEARER: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
+CLIENT_CREDENTIALS: Final = "client_credentials"
 FORM: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
 
@@ -29,6 +30,8 @@ CHANGING: Final = ("organization", "requested_token_type", "authorization_detail
 """Parameters that would make it another token."""
 
 _PROOF: Final = re.compile(r"[\x21-\x7e]+")
+_UNPAIRED: Final = re.compile("[\ud800-\udfff]")
+"""Halves of a character, as JSON can escape them: no text in UTF-8."""
 _BASIC: Final = "basic "
 _BEARER: Final = "bearer "
 
@@ -65,12 +68,12 @@ class Asked:
     Attributes:
         client: as the caller names it: the name of a registered client, or the client_id at the issuer.
         proof: an API key or a JWT, wherever it stood. None: none was sent.
-        parameters: those of OWN that are not about the caller, without empty ones.
+        parameters: those of OWN that are not about the caller, without empty ones. One may be a token.
     """
 
     client: str
     proof: Secret | None
-    parameters: Mapping[str, str]
+    parameters: Mapping[str, str] = field(repr=False)
 
 
 def read_request(head: Head, body: bytes) -> Asked:
@@ -114,7 +117,7 @@ def require_grant(asked: Asked) -> None:
     grant = asked.parameters.get("grant_type")
     if grant is None:
         raise BadRequest("grant_type is missing", "Send grant_type=client_credentials.")
-    if grant != "client_credentials":
+    if grant != CLIENT_CREDENTIALS:
         raise BadRequest(
             "only the client_credentials grant is served",
             "Send grant_type=client_credentials; for other grants ask the issuer.",
@@ -133,6 +136,13 @@ def audience_of(asked: Asked) -> str | None:
 def scopes_of(asked: Asked) -> tuple[str, ...]:
     """As they were sent, in that order."""
     return tuple(asked.parameters.get("scope", "").split())
+
+
+def revoked_token(asked: Asked) -> Secret:
+    """Of a revocation (RFC 7009, section 2.1). Raises BadRequest."""
+    if not (text := asked.parameters.get("token")):
+        raise BadRequest("token is missing", "Send the token to revoke as token.")
+    return Secret(text)
 
 
 def _parameters(head: Head, body: bytes) -> dict[str, str]:
@@ -195,7 +205,7 @@ def _json(body: bytes) -> list[tuple[str, str]]:
 def _text(name: str, value: object) -> str:
     """ "" for null. A list of scopes is one text, as in a form."""
     match value:
-        case str():
+        case str() if not _UNPAIRED.search(value):
             return value
         case None:
             return ""

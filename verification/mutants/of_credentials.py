@@ -67,7 +67,7 @@ CREDENTIALS = (
     core(
         "a long wait beside a live token",
         "token",
-        "return min(LIVE_PATIENCE, self.remaining(now) / 2)",
+        "return min(patience, self.remaining(now) / 2)",
         "return self.remaining(now) / 2",
         "a caller who wants more life than is left waits for an issuer that hangs",
         "token",

@@ -13,8 +13,8 @@ TASKS = (
     edge(
         "a foreign exception of the store",
         "core/edge.py",
-        'except Exception as error:\n            self._sink(events.Unforeseen("",',
-        'except ConnectionAbortedError as error:\n            self._sink(events.Unforeseen("",',
+        'except Exception as error:\n        sink(events.Unforeseen("", f"store.',
+        'except ConnectionAbortedError as error:\n        sink(events.Unforeseen("", f"store.',
         "it reaches callers as INTERNAL, and leaves leases behind",
         "verification/faults/test_ports.py",
     ),

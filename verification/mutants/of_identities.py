@@ -46,7 +46,7 @@ PROOFS = (
     ),
     guard(
         "the first token of a watch",
-        "api/service.py",
+        "calls/tokens.py",
         "                async for served in tokens:\n                    scope.check()\n",
         "                async for served in tokens:\n",
         "a caller whose key was taken out meanwhile gets the token",

@@ -65,7 +65,7 @@ POLICY = (
     ),
     Mutant(
         "no proof after a wait",
-        "api/service.py",
+        "calls/tokens.py",
         "                scope.check()  # it may have taken a while\n",
         "",
         "a caller whose key was removed gets the token that it waited for",

@@ -144,7 +144,7 @@ PROTOCOL = (
     core(
         "a stop is a wait for the store",
         "broker",
-        "SILENCE <= later - now <= patience + SILENCE",
+        "SILENCE <= later - now <= wait + SILENCE",
         "SILENCE <= later - now",
         "a replica that was stopped serves what was rejected meanwhile",
         "age",

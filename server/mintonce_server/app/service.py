@@ -26,7 +26,7 @@ from mintonce_server.core.limits import Quotas
 from mintonce_server.core.supervise import Supervisor
 from mintonce_server.core.usage import UsageCounter
 from mintonce_server.issuer.response import AUDIENCE_REMEDY, Grant, WrongAudience
-from mintonce_server.observability.audit import AuditLog, require_audit_file
+from mintonce_server.observability.audit import AuditLog, CallRecord, require_audit_file
 from mintonce_server.observability.audit_repeats import AuditRepeats
 from mintonce_server.observability.event_sinks import AudienceWarnings, fan_out, sink_of
 from mintonce_server.observability.journal import guarded
@@ -46,8 +46,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
     Raises OSError if the address is in use. Background tasks that fail are restarted.
     """
     clock = SystemClock()
-    faults = FaultLog(clock, get_logger(__name__))
-    faults.watch(asyncio.get_running_loop())
+    faults = FaultLog(clock, get_logger(__name__)).watch(asyncio.get_running_loop())
     async with AsyncExitStack() as parts:
         telemetry = Telemetry(settings, clock)
         files = AccessFiles(settings, clock, on_request=telemetry.requests)
@@ -62,15 +61,15 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         sink, options = fan_out(said, guarded(usage.observe, faults)), broker_options(settings)
         broker = Broker(store, clients, clock, sink, options, waste_refused=usage.refused_for, tracer=traces)
         files.notify(on_access=broker.recheck, on_credentials=broker.credentials_changed)
-        quotas, record = Quotas(quota_options(settings), clock), repeats.write if audit.is_on else None
-        guards = Guards(files.identify, files.policy, quotas, record, files.identities, telemetry.recent.denied)
-        calls = TokenCalls(broker, Authorizer(guards, clock, broker.key_hash, telemetry.calls), usage)
+        record = repeats.write if audit.is_on else None
+        calls = TokenCalls(broker, _authorizer(settings, files, broker, telemetry, record, clock), usage)
         server = Server(broker, calls, clock, server_options(settings, files), telemetry.calls, usage)
         usage.listens_at(address := server.bind())
         reloader = reloader_of(files, audit, clock, faults, telemetry.reloaded)
         source = StatusSource(settings, broker, telemetry, usage, store, files, clock)
-        http = await parts.enter_async_context(source.listening(record))
         endpoint = TokenEndpoint(settings, files, calls, clock, telemetry.calls)
+        further = await parts.enter_async_context(source.listening(record))
+        further |= await parts.enter_async_context(endpoint.listening()) | server.further_addresses
         endless = broker.endless() | files.endless | server.endless() | store_access.endless(store) | source.endless()
         endless |= telemetry.follow(broker, files, reloader, usage)
         endless |= {"reloading": reloader.run, "audit counts": repeats.run, "usage": usage.run}
@@ -78,9 +77,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.check_now)
             try:
                 await server.start()
-                http |= await parts.enter_async_context(endpoint.listening())
-                _announce(settings, {"listen": address, **server.further_addresses, **http})
-                await _try_store(store)
+                await _announce(settings, {"listen": address, **further}, store)
                 ready(address)
                 await stopping.wait()
                 await _drain(server, endpoint, broker, usage, settings.drain_timeout)
@@ -96,9 +93,28 @@ def _audience_warnings(settings: Settings, clock: Clock) -> AudienceWarnings:
     return AudienceWarnings(unchecked, settings.with_several_audiences, clock, granted_of, AUDIENCE_REMEDY)
 
 
-def _announce(settings: Settings, addresses: Mapping[str, str]) -> None:
+def _authorizer(
+    settings: Settings,
+    files: AccessFiles,
+    broker: Broker,
+    telemetry: Telemetry,
+    record: Callable[[CallRecord], None] | None,
+    clock: Clock,
+) -> Authorizer:
+    quotas = Quotas(quota_options(settings), clock)
+    guards = Guards(files.identify, files.policy, quotas, record, files.identities, telemetry.recent.denied)
+    return Authorizer(guards, clock, broker.key_hash, telemetry.calls)
+
+
+async def _announce(settings: Settings, addresses: Mapping[str, str], store: RedisStore) -> None:
+    """Where calls are answered. Logs if the store is unavailable: the service starts all the same, as in an outage."""
     names = sorted(settings.clients)
     get_logger(__name__).info("serving", **addresses, store=settings.redis.safe_url, clients=names)
+    try:
+        await store.ping()
+    except StoreUnavailable as error:
+        cause = await store.diagnose(error)
+        get_logger(__name__).warning("store_unavailable", detail=str(cause), remedy=cause.remedy)
 
 
 async def prove_store(settings: Settings) -> StoreReport:
@@ -141,15 +157,6 @@ async def _drain(server: Server, endpoint: TokenEndpoint, broker: Broker, usage:
     await asyncio.gather(server.stop(grace), endpoint.stop(grace))
     await broker.close(grace)
     await usage.close()
-
-
-async def _try_store(store: RedisStore) -> None:
-    """Log if the store is unavailable at the start. The service starts all the same, as in an outage."""
-    try:
-        await store.ping()
-    except StoreUnavailable as error:
-        cause = await store.diagnose(error)
-        get_logger(__name__).warning("store_unavailable", detail=str(cause), remedy=cause.remedy)
 
 
 def granted_of(error: MintonceError | None) -> Grant | None:

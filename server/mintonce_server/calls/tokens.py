@@ -49,26 +49,26 @@ class TokenCalls:
         self,
         call: Call,
         wanted: Wanted,
-        check: Callable[[Served], object] | None = None,
+        *,
         patience: float = LIVE_PATIENCE,
+        least: float = 0.0,
     ) -> Served:
         """A live token.
 
         Args:
-            check: raises for a token that this transport cannot hand out.
             patience: seconds to wait at most for a better token than the live one.
+            least: seconds that a token must have left; one with less counts as none.
         """
         with self.authorizer.authorize(call, Act.GET) as scope:
             key, min_ttl = wanted()
             scope.allow(key := self._broker.canonical(key))
-            served = self._broker.peek(key, min_ttl)
+            served = self._broker.peek(key, min_ttl, least)
             if served is None:
                 call.request_id()
                 call.begin_span()
-                served = await self._broker.get(key, min_ttl, call.deadline(), scope.admit_mint, scope.name, patience)
+                admit, left = scope.admit_mint, call.deadline()
+                served = await self._broker.get(key, min_ttl, left, admit, scope.name, patience=patience, least=least)
                 scope.check()  # it may have taken a while
-            if check is not None:
-                check(served)
             scope.answer(served)
         self._count(key.client)
         return served

@@ -125,8 +125,8 @@ class Broker:
         """See Clients.canonical."""
         return self._clients.canonical(key) if " " in key.audience else key
 
-    def peek(self, key: TokenKey, min_ttl: float = 0.0) -> Served | None:
-        """The hot path: no I/O, no lock, no await. None: call `get`."""
+    def peek(self, key: TokenKey, min_ttl: float = 0.0, least: float = 0.0) -> Served | None:
+        """The hot path: no I/O, no lock, no await. None: call `get`, which has the same arguments."""
         entry = self._cache.get(key)
         if entry is None:
             return None
@@ -135,7 +135,7 @@ class Broker:
         if token is None:
             return None
         entry.asked_again = True
-        if not token.has_min_ttl(now, min_ttl):
+        if not token.has_min_ttl(now, min_ttl) or token.expires_at - now < least:
             return None
         if self._cache.is_confirmed(entry, now):
             return Served(token, Origin.MEMORY, token.reissued)
@@ -149,7 +149,9 @@ class Broker:
         deadline: float,
         admit: Admit = _freely,
         caller: str = "",
+        *,
         patience: float = LIVE_PATIENCE,
+        least: float = 0.0,
     ) -> Served:
         """A live token within `deadline` seconds, minted if need be.
 
@@ -159,8 +161,9 @@ class Broker:
             admit: called first if this call may cause a mint; raises when the caller must not.
             caller: its name; its share of the client's keys in memory is bounded.
             patience: seconds to wait at most for a better token than the live one.
+            least: seconds that a token must have left; one with less counts as none.
         """
-        if served := self.peek(key, min_ttl):
+        if served := self.peek(key, min_ttl, least):
             return served
         held = self._cache.get(key)
         if key not in self._flights and (held is None or held.live(self._clock.monotonic()) is None):
@@ -168,7 +171,7 @@ class Broker:
         entry, now = self._cache.entry(key, caller), self._clock.monotonic()
         if key not in self._flights:
             entry.wanted_by = caller
-        token = None if entry.is_gone else entry.live(now)
+        token = None if entry.is_gone else entry.lasting(now, least)
         wait = min(deadline, token.max_wait(now, patience)) if token else deadline
         try:
             async with _waiting_at_most(wait):
@@ -179,12 +182,18 @@ class Broker:
             # A process that was stopped has not waited: the answer may have come, and not be read yet.
             answered = not isinstance(error, WaitTimedOut) or SILENCE <= later - now <= wait + SILENCE
             may_serve = not entry.is_gone and (answered or self._may_serve(entry, later))
-            if may_serve and (token := entry.live(later)):
+            if may_serve and (token := entry.lasting(later, least)):
                 return Served(token, Origin.MEMORY, degraded=True)
             if isinstance(error, WaitTimedOut) and wait < deadline:
                 # The live token has just ended: from now on it is worth waiting.
-                return await self.get(key, min_ttl, deadline - (later - now), admit, caller, patience)
+                return await self.get(
+                    key, min_ttl, deadline - (later - now), admit, caller, patience=patience, least=least
+                )
             raise
+        if obtained.token.remaining(self._clock.monotonic()) < least:
+            raise WaitTimedOut(
+                f"the token that came ends in less than {least:g} s", remedy="Try again in a second.", retry_after=1.0
+            )
         return Served(obtained.token, obtained.origin, obtained.trouble is not None or obtained.token.reissued)
 
     def _may_serve(self, entry: Entry, now: float) -> bool:

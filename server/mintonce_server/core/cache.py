@@ -108,6 +108,11 @@ class Entry:
         """The token, if a resource server would still take it."""
         return self.token if self.token is not None and self.token.is_live(now) else None
 
+    def lasting(self, now: float, least: float) -> Token | None:
+        """The same, if it goes on for so many seconds."""
+        token = self.live(now)
+        return token if token is not None and token.remaining(now) >= least else None
+
     def over(self, now: float) -> int:
         """The generation of a token of the store's that was here and has ended; 0 for none."""
         held = self.token

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Hashable
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from structlog.typing import FilteringBoundLogger
 
@@ -95,11 +95,12 @@ class FaultLog:
             "unexpected_error", where=where, count=count, detail=detail, exc_info=error, remedy="Please report it."
         )
 
-    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Log what asyncio finds: exceptions in callbacks, and of tasks that are never awaited."""
+    def watch(self, loop: asyncio.AbstractEventLoop) -> Self:
+        """Log what asyncio finds: exceptions in callbacks, and of tasks that are never awaited. Returns itself."""
 
         def handle(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
             message = str(context.get("message", ""))
             self("event loop", context.get("exception") or RuntimeError(message), message)
 
         loop.set_exception_handler(handle)
+        return self

@@ -15,13 +15,13 @@ from mintonce_server.core.errors import (
     Reason,
     Unauthenticated,
     UnknownClient,
-    WaitTimedOut,
 )
 from mintonce_server.core.policy import Act
 from mintonce_server.web.token_endpoint.request import BadRequest
 
 LEAST: Final = 2
-"""Seconds. 0 means "for ever" to some clients, and 1 makes a proxy that renews at half of it ask without end."""
+"""Seconds that a token must have left, and the least that is told: 0 means "for ever" to some clients, and 1 makes a
+proxy that renews at half of it ask without end."""
 SPREAD_MAX: Final = 30.0
 SPREAD_SHARE: Final = 0.05
 """Of what is left. All replicas of a program got the same token: told the same, they would all come back at once."""
@@ -69,16 +69,6 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
-
-
-def require_lasting(served: Served, now: float) -> None:
-    """Raises WaitTimedOut for a token that would end on the way."""
-    if served.token.remaining(now) < LEAST:
-        raise WaitTimedOut(
-            f"the live token ends in less than {LEAST} s, and the next one is not there yet",
-            remedy="Try again in a second.",
-            retry_after=1.0,
-        )
 
 
 def token_answer(served: Served, now: float, chance: float) -> Answer:

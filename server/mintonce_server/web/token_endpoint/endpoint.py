@@ -22,11 +22,11 @@ from mintonce_server.observability.quiet import Quiet
 from mintonce_server.web.listener import CONTINUE, EXPECTS_CONTINUE
 from mintonce_server.web.peers import address_of
 from mintonce_server.web.token_endpoint.answer import (
+    LEAST,
     Answer,
     error_answer,
     json_answer,
     refusal,
-    require_lasting,
     token_answer,
 )
 from mintonce_server.web.token_endpoint.discovery import metadata
@@ -187,8 +187,8 @@ class TokenSite:
         served = await self._calls.get(
             call,
             lambda: (self._options.registered.key(asked), self._options.min_ttl),
-            lambda served: require_lasting(served, self._clock.monotonic()),
             patience=PATIENCE,
+            least=LEAST,
         )
         return token_answer(served, self._clock.monotonic(), self._random())
 

@@ -27,13 +27,15 @@ from support.replicas import Replica, replica
 from support.tls import Authority
 
 REPLICAS: Final = 2
-CLIENT_ID: Final = "interop"
 LIFETIME: Final = 40.0
 """Seconds that a token lives."""
 BRIEF: Final = 20.0
 """Those of client `brief`."""
+MOMENT: Final = 3.0
+"""Those of client `cold`."""
 CLIENTS: Final = ("together", "short", "rotated", "denied", "outage", "hang", "cold", "brief")
-"""One for each thing that is tried, with an audience of its own. The policy does not give `denied` to anybody."""
+"""One for each thing that is tried, with an audience and an account of its own: what one account learns of its issuer's
+trouble does not hold for others. The policy does not give `denied` to anybody."""
 OPERATOR: Final = "operator"
 CALL_WITHIN: Final = 20.0
 SETTINGS: Final = """
@@ -53,7 +55,7 @@ request = "json"
 CLIENT: Final = """
 [clients.{name}]
 issuer = "practice"
-client_id = "{client_id}"
+client_id = "{name}-at-issuer"
 client_secret_files = ["secret"]
 default_audience = "{audience}"
 """
@@ -107,9 +109,10 @@ class Lab:
             }
         return running(sdks, environ, self.folder)
 
-    def posts(self, client: str, scope: str = "") -> int:
-        """How many POSTs the issuer got for this client's audience, with exactly this scope."""
-        return sum((post.audience, post.scope) == (audience(client), scope) for post in self.issuer.log())
+    def posts(self, client: str, scope: str = "") -> list[float]:
+        """When the issuer got POSTs for this client's audience with exactly this scope, in seconds since 1970."""
+        wanted = (audience(client), scope)
+        return [post.time for post in self.issuer.log() if (post.audience, post.scope) == wanted]
 
     def requests(self, sdk: Sdk, client: str) -> list[dict[str, Any]]:
         """What the audit logs say of this SDK's requests for this client."""
@@ -161,7 +164,9 @@ async def set_up(sdks: Sequence[Sdk]) -> AsyncGenerator[Lab]:
         authority.server_files()[1].chmod(0o600)
         if any(sdk.toolchain == "java" for sdk in sdks):
             toolchains.trust_store(authority.ca, folder)
-        issuer = FaultyIssuer({CLIENT_ID: secret}, lifetime=LIFETIME, lifetimes={audience("brief"): BRIEF})
+        accounts = {f"{name}-at-issuer": secret for name in CLIENTS}
+        lifetimes = {audience("brief"): BRIEF, audience("cold*"): MOMENT}
+        issuer = FaultyIssuer(accounts, lifetime=LIFETIME, lifetimes=lifetimes)
         stack.enter_context(issuer)
         valkey = await stack.enter_async_context(EmbeddedValkey(folder / "valkey", persist=False))
         keys = _write(folder, sdks, secret, SETTINGS.format(redis=valkey.url, issuer=issuer.token_url))
@@ -191,8 +196,7 @@ def _write(folder: Path, sdks: Sequence[Sdk], secret: Secret, settings: str) -> 
         "operator.key": made[OPERATOR][0].reveal(),
         "keys.toml": "[keys]\n" + "\n".join(line for _, line in made.values()) + "\n",
         "policy.toml": POLICY.format(clients=given),
-        "mintonce.toml": settings
-        + "".join(CLIENT.format(name=name, client_id=CLIENT_ID, audience=audience(name)) for name in CLIENTS),
+        "mintonce.toml": settings + "".join(CLIENT.format(name=name, audience=audience(name)) for name in CLIENTS),
     }
     for name, text in texts.items():
         file = folder / name

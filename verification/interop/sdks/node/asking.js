@@ -30,7 +30,7 @@ export async function answer(token) {
 
 /** As a program would log it: the error, what it says in fields of its own, and what it wraps. */
 function text(error) {
-  const words = [String(error)];
+  const words = error instanceof Error ? [String(error)] : [""];
   for (const name of ["status", "statusCode", "code", "errorCode", "error", "error_description", "body"]) {
     const value = error[name];
     if ((typeof value === "string" || typeof value === "number") && !words[0].includes(value)) {
@@ -38,8 +38,8 @@ function text(error) {
     }
   }
   if (error.data?.payload) words.push(`payload: ${JSON.stringify(error.data.payload)}`);
-  if (error.cause instanceof Error) words.push(`cause: ${text(error.cause)}`);
-  return words.join("; ");
+  if (error.cause) words.push(`cause: ${text(error.cause)}`);
+  return words.filter(Boolean).join("; ");
 }
 
 /** Whether the secret, plain or as HTTP Basic, is in what `console.error(error)` would print. */

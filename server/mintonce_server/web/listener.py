@@ -17,6 +17,7 @@ from mintonce_server.core.errors import MintonceError, PermissionDenied, Unauthe
 from mintonce_server.core.text import visible
 from mintonce_server.observability.logs import get_logger
 from mintonce_server.observability.quiet import Quiet
+from mintonce_server.web.handshakes import TlsDoor
 
 MAX_CONNECTIONS: Final = 64
 """When there are more, the one that has waited longest for its peer is closed; if each has a request in work, the new
@@ -24,7 +25,7 @@ one."""
 IDLE_SECONDS: Final = 30.0
 """A connection without a complete request head for so long is closed."""
 HANDSHAKE_SECONDS: Final = 5.0
-"""For TLS. Until it is done, a connection is not counted."""
+"""For TLS. Until it is done, a connection does not count here, but in web/handshakes.py."""
 REQUEST_SECONDS: Final = 30.0
 """For one answer."""
 MAX_LINE: Final = 4096
@@ -108,6 +109,7 @@ class WebListener:
         self._open: set[web_protocol.RequestHandler] = set()
         self._idle: OrderedDict[web_protocol.RequestHandler, None] = OrderedDict()
         """Those of them without a request in work, the one that has been so longest first."""
+        self._door: TlsDoor | None = None
         self._server: asyncio.Server | None = None
         self._web: web.Server | None = None
 
@@ -125,18 +127,21 @@ class WebListener:
             os.chmod(path, self._socket_mode)
             return self._listen
         host, _, port = self._listen.rpartition(":")
-        patience = HANDSHAKE_SECONDS if self._context else None
-        self._server = await loop.create_server(
-            self._protocol, host.strip("[]"), int(port), ssl=self._context, ssl_handshake_timeout=patience
-        )
+        if self._context is not None:
+            self._door = TlsDoor(self._context, HANDSHAKE_SECONDS, self._protocol)
+            return f"https://{host}:{await self._door.listen(host.strip('[]'), int(port))}"
+        self._server = await loop.create_server(self._protocol, host.strip("[]"), int(port))
         port = self._server.sockets[0].getsockname()[1]
-        return f"{'https' if self._context else 'http'}://{host}:{port}"
+        return f"http://{host}:{port}"
 
     async def stop(self, grace: float) -> None:
         """Take no new requests; let those under way finish within `grace` seconds."""
-        if self._server is None or self._web is None:
+        if self._web is None:
             return
-        self._server.close()
+        if self._server is not None:
+            self._server.close()
+        if self._door is not None:
+            await self._door.stop()
         self._web.pre_shutdown()
         await self._web.shutdown(grace)
 

@@ -12,6 +12,7 @@ from mintonce_server.app.issuers import clients_of
 from mintonce_server.app.options import broker_options, quota_options, server_options
 from mintonce_server.app.reloading import reloader_of
 from mintonce_server.app.status import StatusSource
+from mintonce_server.app.status_line import Say, StatusLine
 from mintonce_server.app.store import store_of
 from mintonce_server.app.telemetry import Telemetry
 from mintonce_server.app.tracing import export_options, tracing
@@ -21,7 +22,7 @@ from mintonce_server.config import Settings
 from mintonce_server.core.broker import Broker
 from mintonce_server.core.errors import MintonceError, StoreUnavailable
 from mintonce_server.core.limits import Quotas
-from mintonce_server.core.supervise import Supervisor
+from mintonce_server.core.supervise import Start, Supervisor
 from mintonce_server.core.usage import UsageCounter
 from mintonce_server.issuer.response import AUDIENCE_REMEDY, Grant, WrongAudience
 from mintonce_server.observability.audit import AuditLog, require_audit_file
@@ -38,8 +39,12 @@ from mintonce_server.store.redis import RedisStore, Resealed
 from mintonce_server.store.survey import StoreReport
 
 
-async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[str], None]) -> None:
+async def serve(
+    settings: Settings, stopping: asyncio.Event, ready: Callable[[str], None], say: Say | None = None
+) -> None:
     """Serve until `stopping` is set, then drain. `ready` gets the address once calls are answered.
+
+    `say`: gets a line for people each time the store goes away or comes back.
 
     Raises OSError if the address is in use. Background tasks that fail are restarted.
     """
@@ -70,14 +75,16 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         endless = broker.endless() | files.endless | server.endless() | store_access.endless(store) | source.endless()
         endless |= telemetry.follow(broker, files, reloader, usage)
         endless |= {"reloading": reloader.run, "audit counts": repeats.run, "usage": usage.run}
-        async with Supervisor(clock, faults, random.Random()).running(endless):  # noqa: S311 - spreads restarts
+        supervisor = Supervisor(clock, faults, random.Random())  # noqa: S311 - spreads restarts
+        async with supervisor.running(endless):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.check_now)
             try:
                 await server.start()
                 _announce(settings, {"listen": address, **server.further_addresses, **http})
                 await _try_store(store)
                 ready(address)
-                await stopping.wait()
+                async with supervisor.running(_status_line(telemetry, settings, address, say, clock)):
+                    await stopping.wait()
                 await _drain(server, broker, usage, settings.drain_timeout)
             finally:
                 await server.stop(grace=0.0)
@@ -89,6 +96,16 @@ def _audience_warnings(settings: Settings, clock: Clock) -> AudienceWarnings:
     off = {name for name, issuer in settings.issuers.items() if issuer.audience_check == "off"}
     unchecked = [name for name, client in settings.clients.items() if client.issuer in off]
     return AudienceWarnings(unchecked, settings.with_several_audiences, clock, granted_of, AUDIENCE_REMEDY)
+
+
+def _status_line(
+    telemetry: Telemetry, settings: Settings, address: str, say: Say | None, clock: Clock
+) -> Mapping[str, Start]:
+    """The task that says how the store is, if there is anybody to say it to."""
+    if say is None:
+        return {}
+    store = settings.redis.safe_url
+    return {"status line": StatusLine(lambda: telemetry.store.view(store), address, say, clock).run}
 
 
 def _announce(settings: Settings, addresses: Mapping[str, str]) -> None:

@@ -12,10 +12,11 @@ from typing import Final, Protocol
 from aiohttp import http_parser, web, web_protocol
 
 from mintonce_server.common.clock import Clock
+from mintonce_server.web.handshakes import TlsDoor
 from mintonce_server.web.peers import address_of
 
 HANDSHAKE_SECONDS: Final = 5.0
-"""For TLS. Until it is done, a connection is not counted."""
+"""For TLS. Until it is done, a connection does not count here, but in web/handshakes.py."""
 EXPECTS_CONTINUE: Final = "100-continue"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -122,6 +123,7 @@ class WebListener:
         self._idle: OrderedDict[_Connection, None] = OrderedDict()
         """Those of them without a request in work, the one that has been so longest first."""
         self._by_address: Counter[str] = Counter()
+        self._door: TlsDoor | None = None
         self._server: asyncio.Server | None = None
         self._web: web.Server | None = None
         self._is_closing = False
@@ -140,19 +142,22 @@ class WebListener:
             os.chmod(path, self._socket_mode)
             return self._listen
         host, _, port = self._listen.rpartition(":")
-        patience = HANDSHAKE_SECONDS if self._context else None
-        self._server = await loop.create_server(
-            self._protocol, host.strip("[]"), int(port), ssl=self._context, ssl_handshake_timeout=patience
-        )
+        if self._context is not None:
+            self._door = TlsDoor(self._context, HANDSHAKE_SECONDS, self._protocol)
+            return f"https://{host}:{await self._door.listen(host.strip('[]'), int(port))}"
+        self._server = await loop.create_server(self._protocol, host.strip("[]"), int(port))
         port = self._server.sockets[0].getsockname()[1]
-        return f"{'https' if self._context else 'http'}://{host}:{port}"
+        return f"http://{host}:{port}"
 
     async def stop(self, grace: float) -> None:
         """Take no new requests; let those under way finish within `grace` seconds."""
-        if self._server is None or self._web is None:
+        if self._web is None:
             return
         self._is_closing = True
-        self._server.close()
+        if self._server is not None:
+            self._server.close()
+        if self._door is not None:
+            await self._door.stop()
         self._web.pre_shutdown()
         await self._web.shutdown(grace)
 

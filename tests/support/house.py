@@ -43,6 +43,8 @@ class House:
     """A replica, and what happened in it."""
 
     broker: Broker
+    calls: TokenCalls
+    meter: CallMeter
     server: Server
     store: TokenStore
     target: str
@@ -88,15 +90,14 @@ async def house(
     broker = Broker(store, clients, clock, sink, options or BROKER_OPTIONS, tracer=traces)
     with tempfile.TemporaryDirectory(prefix="mo-") as directory:
         listen = f"unix:{Path(directory) / 's'}"
-        server = Server(
-            broker, calls_of(broker, guards, meter, clock), clock, server_options or listen_options(listen), meter
-        )
+        calls = calls_of(broker, guards, meter, clock)
+        server = Server(broker, calls, clock, server_options or listen_options(listen), meter)
         target = server.bind()
         await server.start()
         tasks = [asyncio.create_task(task) for task in broker.tasks()]
         tasks += [asyncio.create_task(start()) for start in server.endless().values()]
         try:
-            yield House(broker, server, store, target, happened)
+            yield House(broker, calls, meter, server, store, target, happened)
         finally:
             broker.drain()
             await server.stop(grace=1.0)

@@ -125,7 +125,7 @@ def error_answer(error: MintonceError, request_id: str, *, used_authorization: b
         headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
     if status == 401 and used_authorization:
         headers["WWW-Authenticate"] = 'Basic realm="mintonce"'
-    if error.reason is Reason.DRAINING:
+    if error.reason is Reason.DRAINING or status == 413:
         headers["Connection"] = "close"
     return Answer(status, headers, json.dumps({"error": code, "error_description": described(text)}).encode())
 

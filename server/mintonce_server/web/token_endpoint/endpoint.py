@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from aiohttp import HttpVersion10, web
+from aiohttp import web
 
 from mintonce_server.calls.admission import Admission
 from mintonce_server.calls.call import Call
@@ -119,7 +119,9 @@ class TokenSite:
         internal = MintonceError("internal error", remedy="Look into the server's log.")
         return _response(error_answer(internal, "", used_authorization=False))
 
-    def unreadable(self) -> web.StreamResponse:
+    def unreadable(self, *, too_large: bool) -> web.StreamResponse:
+        if too_large:
+            return _response(refusal(431, "the head of the request is too large"))
         return _response(refusal(400, "the request cannot be read"))
 
     def _transport(self, request: web.BaseRequest, proof: Secret | None, began: float) -> HttpTransport:
@@ -188,11 +190,10 @@ class TokenSite:
 
 def _refused(request: web.BaseRequest) -> Answer | None:
     """Of what is no token request: a browser's, another path or method."""
-    if request.version < HttpVersion10:
-        return refusal(505, "use HTTP/1.1", {"Connection": "close"})
     if any(sign in request.headers for sign in SIGNS_OF_BROWSERS):
         return refusal(403, "this endpoint is not for browsers", {"Connection": "close"})
-    if request.path not in PATHS:
+    # As it was sent: nothing is decoded, and a target with a host in it is for a proxy.
+    if request.raw_path.partition("?")[0] not in PATHS:
         return refusal(404, f"there is no such path; ask for a token at {TOKEN}", {"Connection": "close"})
     if request.method != "POST":
         return refusal(405, "only POST", {"Allow": "POST", "Connection": "close"})
@@ -206,7 +207,7 @@ def _head(request: web.BaseRequest) -> Head:
     return Head(
         content_types=headers.getall("Content-Type", []),
         authorizations=headers.getall("Authorization", []),
-        query=request.query_string,
+        query=request.raw_path.partition("?")[2],
         has_dpop="DPoP" in headers,
     )
 

@@ -126,7 +126,7 @@ async def pages(_: Path) -> AsyncGenerator[int]:
         return web.Response(text="a page\n")
 
     clock = SystemClock()
-    site = Pages({"/oauth/token": page}, clock, lambda: frozenset())
+    site = Pages({"/oauth/token": page}, clock, frozenset)
     listener = WebListener("127.0.0.1:0", site, clock, LIMITS, socket_mode=0o600)
     url = await listener.start()
     try:

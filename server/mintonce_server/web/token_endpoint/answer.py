@@ -118,7 +118,7 @@ def error_answer(error: MintonceError, request_id: str, *, used_authorization: b
             text = str(error)  # the remedy names what is accepted here
         case _:
             pass
-    headers = {**_JSON, "X-Request-Id": request_id}
+    headers = {**_JSON, "X-Request-Id": request_id} if request_id else dict(_JSON)
     if status == 503:
         retry_after = retry_after or 1.0
     if retry_after is not None and status >= 429:

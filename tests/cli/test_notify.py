@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-import select
 import signal
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -14,41 +12,10 @@ import pytest
 from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_dev.valkey import EmbeddedValkey
 from mintonce_server.cli.notify import MIN_WATCHDOG, ServiceManager
+from support.manager import Manager
 from support.replicas import replica
 from support.surroundings import issuer_with_log, smallest_settings
 from support.waiting import wait_until
-
-
-class Manager:
-    """The other end of NOTIFY_SOCKET. `address`: a path, or @NAME for an abstract socket."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
-        self._socket.bind(f"\0{address[1:]}" if address.startswith("@") else address)
-        self.messages: list[list[str]] = []
-
-    def read(self) -> list[list[str]]:
-        """All messages so far: of each, its lines."""
-        while True:
-            try:
-                self.messages.append(self._socket.recv(4096).decode().split("\n"))
-            except BlockingIOError:
-                return self.messages
-
-    def heard(self, line: str) -> bool:
-        """Whether this line was in a message so far."""
-        return any(line in message for message in self.read())
-
-    def comes_within(self, seconds: float) -> bool:
-        """Whether a further message comes; waits without the event loop."""
-        self.read()
-        return bool(select.select([self._socket], [], [], seconds)[0])
-
-    def close(self) -> None:
-        """Nobody listens any more."""
-        self._socket.close()
 
 
 @pytest.fixture(params=["path", "abstract"])

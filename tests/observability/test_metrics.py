@@ -142,6 +142,15 @@ def test_an_outage_of_the_store_is_timed(meters: Meters) -> None:
     assert meters.value("db_client_operation_duration_seconds_count", error_type="timeout") == 1
 
 
+def test_a_subscription_that_was_opened_ends_no_outage(meters: Meters) -> None:
+    """It sends nothing yet: a server that hangs takes the connection, and answers nothing."""
+    meters.store.operation("acquire", 0.25, "timeout")
+    meters.store.operation("subscribe", 0.001, "")
+    meters.clock.advance(5.0)
+    assert meters.value("mintonce_store_up") == 0
+    assert meters.value("mintonce_store_outage_seconds_total") == pytest.approx(5.0)
+
+
 def test_a_wake_is_timed_from_its_sending_to_its_coming_back(meters: Meters) -> None:
     """Once, though two subscriptions bring it; another replica's message has no time here."""
     meters.store.sent(WakeKind.COMMIT, HASH, 7)

@@ -178,6 +178,7 @@ def test_the_store_is_away_from_its_first_failure_to_its_next_answer() -> None:
     clock.advance(3.0)
     store.operation("acquire", 0.25, "timeout")
     store(StoreFailed("", "it did not answer", minting=False))
+    store.operation("subscribe", 0.001, "")  # it sends nothing yet
     away = store.view("redis:6379")
     assert (away.is_up, away.away_for, away.detail) == (False, 3.0, "it did not answer")
     assert away.latency.count == 1

@@ -3,21 +3,28 @@
 import asyncio
 import base64
 import json
+import resource
 import ssl
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
 import pytest_asyncio
 
+from mintonce.v1 import tokens_pb2, tokens_pb2_grpc, types_pb2
 from mintonce_dev.valkey import EmbeddedValkey
 from mintonce_server.auth.api_keys import new_api_key
+from mintonce_server.web.handshakes import MOST
 from support.certificates import Authority, Issued
 from support.gatehouse import api_key_line
 from support.replicas import Replica, replica
+from support.sockets import bare_connection, is_open
 from support.surroundings import issuer_with_log, smallest_settings
+from support.waiting import wait_until
 
 POLICY = """
 [[rules]]
@@ -48,6 +55,7 @@ class Door:
     """A replica whose HTTP port asks who calls, and those who knock."""
 
     def __init__(self, server: Replica, authority: Authority, keys: Mapping[str, str]) -> None:
+        self.server = server
         self.authority = authority
         self.url = str(server.events("serving")[0]["http"])
         self.keys = keys
@@ -119,6 +127,27 @@ async def test_beyond_loopback_metrics_are_for_administrators(door: Door) -> Non
     assert await door.status("/status", authorization=door.basic("clerk")) == 200
     for garbage in ("Basic !!!", "Basic " + base64.b64encode(b"\xff").decode(), "Bearer x", "Digest x"):
         assert await door.status("/metrics", operator, authorization=garbage) == 401
+
+
+@pytest.mark.slow
+async def test_bare_connects_use_up_no_descriptors(door: Door) -> None:
+    """Five hundred of them at a server that may have 450: callers of gRPC are answered, and so is the page."""
+    caller = door.authority.caller("spiffe://prod.example.com/ns/shop/sa/cart", "cart")
+    resource.prlimit(door.server.process.pid, resource.RLIMIT_NOFILE, (450, 450))
+    port = int(door.url.rpartition(":")[2])
+    flood = [bare_connection(port) for _ in range(500)]
+    await wait_until(lambda: sum(map(is_open, flood)) <= MOST, timeout=2.0)  # a handshake may take five seconds
+    credentials = grpc.ssl_channel_credentials(
+        door.authority.ca.read_bytes(), caller.key.read_bytes(), caller.certificate.read_bytes()
+    )
+    async with grpc.aio.secure_channel(door.server.target.replace("0.0.0.0", "127.0.0.1"), credentials) as channel:
+        tokens: Any = tokens_pb2_grpc.TokenServiceStub(channel)
+        wanted = types_pb2.TokenKey(client="default", audience="https://api.example.com/")
+        answer = await tokens.GetToken(tokens_pb2.GetTokenRequest(key=wanted), timeout=10.0)
+    assert answer.token.generation
+    assert await door.status("/status", authorization=door.basic("clerk")) == 200
+    for connection in flood:
+        connection.close()
 
 
 @pytest.mark.slow

@@ -119,37 +119,6 @@ async def test_a_handlers_error_is_an_answer(port: int, why: str, code: int) -> 
     assert (b"WWW-Authenticate" in answer) == (code == 401)
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [
-        b"GET /hello HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        b"GET /hello HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
-        b"GET /hello HTTP/1.1\r\nHost: localhost\r\nContent-Length: +1\r\n\r\nx",
-        b"GET /hello HTTP/1.1\r\nHost : localhost\r\n\r\n",
-        b"GET /hello HTTP/1.1\r\nHost: localhost\r\nX-A: 1\r\n folded\r\n\r\n",
-        b"GET /hello HTTP/9.9\r\nHost: localhost\r\n\r\n",
-        b"GET /hello HTTP/1.1\nHost: localhost\n\n",
-        b"GET /hello HTTP/1.1\r\nHost: localhost\r\nX-A: 1\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-        b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"GET /hello HTTP/1.1\r\nHost: localhost\r\n" + b"X-A: 1\r\n" * 200 + b"\r\n",
-        b"GET /hello HTTP/1.1\r\nHost: localhost\r\nX-A: " + b"a" * 9000 + b"\r\n\r\n",
-    ],
-)
-async def test_an_ambiguous_or_huge_head_is_refused(port: int, sent: bytes) -> None:
-    """Two readings of one request are how requests are smuggled. The connection ends."""
-    answer = await exchange(port, sent)
-    assert status(answer) == 400
-    assert answer.count(b"HTTP/1.") == 1
-    assert answer.endswith(b"The request cannot be read.\n")
-    assert b"nosniff" in answer
-
-
-async def test_http_0_9_is_refused(port: int) -> None:
-    """It has no headers, so it names no host."""
-    assert status(await exchange(port, b"GET /hello\r\n\r\n")) == 505
-
-
 async def test_a_request_with_a_body_is_refused(port: int) -> None:
     """Nothing here reads one."""
     sent = b"GET /hello HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"

@@ -11,6 +11,7 @@ from mintonce_server.app.issuers import clients_of
 from mintonce_server.app.options import broker_options, quota_options, server_options
 from mintonce_server.app.reloading import reloader_of
 from mintonce_server.app.status import StatusSource
+from mintonce_server.app.status_line import Say
 from mintonce_server.app.store import store_of
 from mintonce_server.app.telemetry import Telemetry
 from mintonce_server.app.token_endpoint import TokenEndpoint
@@ -40,8 +41,12 @@ from mintonce_server.store.redis import RedisStore, Resealed
 from mintonce_server.store.survey import StoreReport
 
 
-async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[str], None]) -> None:
+async def serve(
+    settings: Settings, stopping: asyncio.Event, ready: Callable[[str], None], say: Say | None = None
+) -> None:
     """Serve until `stopping` is set, then drain. `ready` gets the address once calls are answered.
+
+    `say`: gets a line for people each time the store goes away or comes back.
 
     Raises OSError if the address is in use. Background tasks that fail are restarted.
     """
@@ -70,8 +75,8 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Callable[[st
         endpoint = TokenEndpoint(settings, files, calls, clock, telemetry.calls)
         further = await parts.enter_async_context(source.listening(record))
         further |= await parts.enter_async_context(endpoint.listening()) | server.further_addresses
-        endless = broker.endless() | files.endless | server.endless() | store_access.endless(store) | source.endless()
-        endless |= telemetry.follow(broker, files, reloader, usage)
+        endless = broker.endless() | files.endless | server.endless() | store_access.endless(store)
+        endless |= source.endless(address, say) | dict(telemetry.follow(broker, files, reloader, usage))
         endless |= {"reloading": reloader.run, "audit counts": repeats.run, "usage": usage.run}
         async with Supervisor(clock, faults, random.Random()).running(endless):  # noqa: S311 - spreads restarts
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.check_now)

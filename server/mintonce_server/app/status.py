@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 from mintonce_server.api.tls import TlsMaterial
 from mintonce_server.app.fleet import FleetWatch, budget_rows
+from mintonce_server.app.status_line import Say, StatusLine
 from mintonce_server.app.telemetry import Telemetry
 from mintonce_server.common.clock import Clock
 from mintonce_server.config import Settings
@@ -57,9 +58,15 @@ class StatusSource:
         self._name = socket.gethostname()
         self._version = version("mintonce")
 
-    def endless(self) -> dict[str, Start]:
-        """Tasks to run, by name."""
-        return {"vitals": self._vitals.run, "fleet": self._fleet.run} if self._settings.http.listen else {}
+    def endless(self, address: str, say: Say | None) -> dict[str, Start]:
+        """Tasks to run, by name. `say`: gets a line for people each time the store goes away or comes back."""
+        tasks: dict[str, Start] = {}
+        if self._settings.http.listen:
+            tasks |= {"vitals": self._vitals.run, "fleet": self._fleet.run}
+        if say is not None:
+            line = StatusLine(lambda: self._store.view(self._settings.redis.safe_url), address, say, self._clock)
+            tasks["status line"] = line.run
+        return tasks
 
     @asynccontextmanager
     async def listening(self, audit: Callable[[CallRecord], None] | None) -> AsyncGenerator[dict[str, str]]:

@@ -90,7 +90,7 @@ def _listener(
             per_address=max(1, most // 4),
             idle_seconds=60.0,
             request_seconds=10.0,
-            line=16 * 1024,
+            head=16 * 1024,
             headers=100,
             connection_age=limits.max_connection_age,
         ),

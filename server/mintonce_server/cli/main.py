@@ -92,7 +92,7 @@ def _serve(options: argparse.Namespace) -> int:
 
     async def work(stopping: asyncio.Event) -> None:
         async with service_manager(stopping) as manager:
-            await app.serve(settings, stopping, manager.ready)
+            await app.serve(settings, stopping, manager.ready, manager.status if manager.is_there else None)
 
     run_until_signal(work)
     return 0

@@ -14,6 +14,10 @@ LATEST: Final = 10.0
 """Seconds after which a message counts as lost."""
 
 
+SUBSCRIBE: Final = "subscribe"
+"""Opening a subscription may send nothing yet: that it went well does not say that the store answers."""
+
+
 TraceOperation = Callable[[str, float, str], None]
 """Name, seconds and the kind of the error of an operation that has ended, called in its task."""
 
@@ -69,10 +73,11 @@ class PrometheusStoreMeter(StoreMeter):
         self._count_outage()
         if error:
             self._away_since = self._clock.monotonic()
-        else:
+            self._metrics.up.set(0)
+        elif name != SUBSCRIBE:
             self._away_since = None
             self._metrics.last_success.set(self._clock.unix())
-        self._metrics.up.set(not error)
+            self._metrics.up.set(1)
 
     def sent(self, kind: WakeKind, key_hash: str, generation: int) -> None:
         self._sent[Wake(kind, key_hash, generation)] = self._clock.monotonic()

@@ -9,7 +9,7 @@ from mintonce_server.core.ports import Wake, WakeKind
 from mintonce_server.core.status import StoreView
 from mintonce_server.core.text import visible
 from mintonce_server.observability.metrics import Metrics
-from mintonce_server.observability.store_meter import LATEST, REMEMBERED, PrometheusStoreMeter
+from mintonce_server.observability.store_meter import LATEST, REMEMBERED, SUBSCRIBE, PrometheusStoreMeter
 from mintonce_server.observability.timings import Timings
 
 MAX_TEXT: Final = 300
@@ -37,8 +37,9 @@ class StoreWatch(PrometheusStoreMeter):
         super().operation(name, seconds, error)
         now = self._now()
         if not error:
-            self._timings.add(now, seconds)
-            self._is_up = True
+            if name != SUBSCRIBE:
+                self._timings.add(now, seconds)
+                self._is_up = True
         elif self._is_up is not False:
             self._is_up, self._failing_since, self._detail = False, now, ""
 

@@ -12,7 +12,7 @@ from redis.exceptions import AuthenticationError, ClusterDownError, InvalidRespo
 from mintonce_server.common.causes import chain
 from mintonce_server.common.redis_url import Target, parse_redis_url
 from mintonce_server.core.errors import StoreUnavailable
-from mintonce_server.observability.store_meter import StoreMeter
+from mintonce_server.observability.store_meter import SUBSCRIBE, StoreMeter
 from mintonce_server.store.causes import UnknownService, error_kind, store_cause
 from mintonce_server.store.hedging import HedgedOperation
 from mintonce_server.store.names import USUAL, Names
@@ -102,7 +102,7 @@ class Link:
         Not hedged: in the tasks of `_hedged`, another subscriber could choose before this choice is recorded.
         """
         servers = self._servers
-        found = await self._run("subscribe", lambda: self._repeated(lambda: servers.subscription(avoid)), self.deadline)
+        found = await self._run(SUBSCRIBE, lambda: self._repeated(lambda: servers.subscription(avoid)), self.deadline)
         return replace(found, stale=lambda: servers is not self._servers or found.stale())
 
     async def exchange(self, servers: Servers) -> None:

@@ -10,14 +10,26 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from aiohttp import http_parser, web, web_protocol
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import StreamReader
 
 from mintonce_server.common.clock import Clock
+from mintonce_server.web.handshakes import TlsDoor
 from mintonce_server.web.peers import address_of
+from mintonce_server.web.strictness import head_size, is_unambiguous
 
 HANDSHAKE_SECONDS: Final = 5.0
-"""For TLS. Until it is done, a connection is not counted."""
+"""For TLS. Until it is done, a connection does not count here, but in web/handshakes.py."""
 EXPECTS_CONTINUE: Final = "100-continue"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+_UNREADABLE: Final = web_protocol.ERROR
+"""Stands for a request that no site gets. Its method is one that the parser lets no peer send."""
+_TOO_LARGE: Final = _UNREADABLE._replace(path="/too-large")
+_INVALID: Final = b"\0"
+"""No head may have it."""
 
 _SILENT: Final = logging.Logger("mintonce.http", logging.CRITICAL + 1)  # noqa: LOG001 - one that no configuration reaches
 """For aiohttp, which logs what peers sent. What happens in handlers is logged here."""
@@ -40,8 +52,8 @@ class Site(Protocol):
         """The answer to a request that ended with this error. TimeoutError: it took too long."""
         ...
 
-    def unreadable(self) -> web.StreamResponse:
-        """The answer to what is no request, or could be read in two ways."""
+    def unreadable(self, *, too_large: bool) -> web.StreamResponse:
+        """The answer to what is no request, could be read in two ways, or has too large a head."""
         ...
 
 
@@ -55,7 +67,7 @@ class ListenerLimits:
         per_address: the same, of one IP address. Unix sockets have none.
         idle_seconds: a connection without a complete request head for so long is closed.
         request_seconds: for one request, from its head to its answer.
-        line: bytes of the request line, and of a header.
+        head: bytes of the request line and all headers.
         headers: the number of them.
         connection_age: a connection this old is closed after its next answer. None: never.
     """
@@ -64,7 +76,7 @@ class ListenerLimits:
     per_address: int
     idle_seconds: float
     request_seconds: float
-    line: int
+    head: int
     headers: int
     connection_age: float | None = None
 
@@ -72,16 +84,29 @@ class ListenerLimits:
 class _Connection(web_protocol.RequestHandler):
     """One connection. A request that cannot be read is neither logged nor repeated: it may hold a secret."""
 
-    __slots__ = ("address", "began_at", "listener")
+    __slots__ = ("address", "began_at", "is_too_large", "listener", "of_head")
 
     listener: "WebListener"
     address: str
     began_at: float
+    of_head: int
+    """Bytes that have come since there was no request in work."""
+    is_too_large: bool
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self.address = address_of(transport)
+        self.of_head, self.is_too_large = 0, False
         self.listener.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # The parser's limits are for one header. All of them together are kept, too, until the last one is there.
+        if self.listener.is_idle(self) and not self._messages:
+            self.of_head += len(data)
+            if self.of_head > self.listener.max_head:
+                self.is_too_large = True
+                super().data_received(_INVALID)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
@@ -92,9 +117,7 @@ class _Connection(web_protocol.RequestHandler):
     ) -> web.StreamResponse:
         if request.writer.output_size > 0:
             raise ConnectionError("an answer is on its way already")
-        answer = self.listener.unreadable()
-        answer.force_close()
-        return answer
+        return self.listener.unreadable(too_large=self.is_too_large or isinstance(exc, LineTooLong))
 
 
 class WebListener:
@@ -122,6 +145,7 @@ class WebListener:
         self._idle: OrderedDict[_Connection, None] = OrderedDict()
         """Those of them without a request in work, the one that has been so longest first."""
         self._by_address: Counter[str] = Counter()
+        self._door: TlsDoor | None = None
         self._server: asyncio.Server | None = None
         self._web: web.Server | None = None
         self._is_closing = False
@@ -129,7 +153,7 @@ class WebListener:
     async def start(self) -> str:
         """Answer requests. Returns the URL, as people open it. Raises OSError when the address is taken."""
         loop = asyncio.get_running_loop()
-        self._web = web.Server(self._answer)
+        self._web = web.Server(self._answer, request_factory=self._request)
         if self._listen.startswith("unix:"):
             path = self._listen.removeprefix("unix:")
             before = os.umask(0o177)  # this user only until the mode is right
@@ -140,25 +164,38 @@ class WebListener:
             os.chmod(path, self._socket_mode)
             return self._listen
         host, _, port = self._listen.rpartition(":")
-        patience = HANDSHAKE_SECONDS if self._context else None
-        self._server = await loop.create_server(
-            self._protocol, host.strip("[]"), int(port), ssl=self._context, ssl_handshake_timeout=patience
-        )
+        if self._context is not None:
+            self._door = TlsDoor(self._context, HANDSHAKE_SECONDS, self._protocol)
+            return f"https://{host}:{await self._door.listen(host.strip('[]'), int(port))}"
+        self._server = await loop.create_server(self._protocol, host.strip("[]"), int(port))
         port = self._server.sockets[0].getsockname()[1]
-        return f"{'https' if self._context else 'http'}://{host}:{port}"
+        return f"http://{host}:{port}"
 
     async def stop(self, grace: float) -> None:
         """Take no new requests; let those under way finish within `grace` seconds."""
-        if self._server is None or self._web is None:
+        if self._web is None:
             return
         self._is_closing = True
-        self._server.close()
+        if self._server is not None:
+            self._server.close()
+        if self._door is not None:
+            await self._door.stop()
         self._web.pre_shutdown()
         await self._web.shutdown(grace)
 
-    def unreadable(self) -> web.StreamResponse:
-        """For a connection: see Site."""
-        return self._with_headers(self._site.unreadable())
+    @property
+    def max_head(self) -> int:
+        return self._limits.head
+
+    def unreadable(self, *, too_large: bool) -> web.StreamResponse:
+        """For a connection: see Site. It ends."""
+        answer = self._with_headers(self._site.unreadable(too_large=too_large))
+        answer.force_close()
+        return answer
+
+    def is_idle(self, connection: _Connection) -> bool:
+        """Whether it has no request in work."""
+        return connection in self._idle
 
     def opened(self, connection: _Connection) -> None:
         """It is there, after the TLS handshake."""
@@ -197,8 +234,8 @@ class WebListener:
             logger=_SILENT,
             access_log=_SILENT,
             keepalive_timeout=self._limits.idle_seconds,
-            max_line_size=self._limits.line,
-            max_field_size=self._limits.line,
+            max_line_size=self._limits.head,
+            max_field_size=self._limits.head,
             max_headers=self._limits.headers,
             lingering_time=1.0,
             auto_decompress=False,
@@ -206,10 +243,28 @@ class WebListener:
         connection.listener = self
         return connection
 
+    def _request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web_protocol.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: "asyncio.Task[None]",
+    ) -> web.BaseRequest:
+        if message is not _UNREADABLE:
+            if head_size(message) > self._limits.head:
+                message = _TOO_LARGE
+            elif not is_unambiguous(message):
+                message = _UNREADABLE
+        return web.BaseRequest(message, payload, protocol, writer, task, asyncio.get_running_loop())
+
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol
         assert isinstance(connection, _Connection)  # noqa: S101 - for type checkers
+        if request.method == _UNREADABLE.method:
+            return self.unreadable(too_large=request.raw_path == _TOO_LARGE.path)
         self._idle.pop(connection, None)
+        connection.of_head = 0
         try:
             async with asyncio.timeout(self._limits.request_seconds):
                 answer = await self._site.answer(request)

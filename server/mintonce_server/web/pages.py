@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from aiohttp import HttpVersion10, web
+from aiohttp import web
 
 from mintonce_server.common.clock import Clock
 from mintonce_server.common.network import is_loopback
@@ -15,7 +15,7 @@ from mintonce_server.observability.quiet import Quiet
 from mintonce_server.web.listener import ListenerLimits
 
 LIMITS: Final = ListenerLimits(
-    connections=64, per_address=64, idle_seconds=30.0, request_seconds=30.0, line=4096, headers=64
+    connections=64, per_address=64, idle_seconds=30.0, request_seconds=30.0, head=8192, headers=64
 )
 READ_ONLY: Final = ("GET", "HEAD")
 
@@ -52,8 +52,6 @@ class Pages:
         self._hosts = hosts
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.version < HttpVersion10:
-            return _text(505, "Use HTTP/1.1.", {"Connection": "close"})
         if not self._is_for_us(request.headers.get("Host", "")):
             return _text(421, "This server has another name. Use a name of its certificate, or its IP address.")
         handler = self._routes.get(request.path)
@@ -78,8 +76,8 @@ class Pages:
                     get_logger(__name__).error("internal_error", where="http", exc_info=error, left_out=left_out)
                 return _text(500, "Internal error. Look into the server's log.")
 
-    def unreadable(self) -> web.StreamResponse:
-        return _text(400, "The request cannot be read.")
+    def unreadable(self, *, too_large: bool) -> web.StreamResponse:
+        return _text(431, "The headers are too large.") if too_large else _text(400, "The request cannot be read.")
 
     def _is_for_us(self, host: str) -> bool:
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host

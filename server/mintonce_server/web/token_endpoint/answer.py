@@ -108,14 +108,14 @@ def error_answer(error: MintonceError, request_id: str, *, used_authorization: b
             text = str(error)  # the remedy names what is accepted here
         case _:
             pass
-    headers = {**_JSON, "X-Request-Id": request_id}
+    headers = {**_JSON, "X-Request-Id": request_id} if request_id else dict(_JSON)
     if status == 503:
         retry_after = retry_after or 1.0
     if retry_after is not None and status >= 429:
         headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
     if status == 401 and used_authorization:
         headers["WWW-Authenticate"] = 'Basic realm="mintonce"'
-    if error.reason is Reason.DRAINING:
+    if error.reason is Reason.DRAINING or status == 413:
         headers["Connection"] = "close"
     return Answer(status, headers, json.dumps({"error": code, "error_description": described(text)}).encode())
 

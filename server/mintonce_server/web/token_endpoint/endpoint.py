@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from aiohttp import HttpVersion10, web
+from aiohttp import web
 
 from mintonce_server.calls.admission import Admission
 from mintonce_server.calls.call import Call
@@ -108,13 +108,13 @@ class TokenSite:
             )
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.version < HttpVersion10:
-            return _response(refusal(505, "use HTTP/1.1", _CLOSE))
         if any(sign in request.headers for sign in SIGNS_OF_BROWSERS):
             return _response(refusal(403, "this endpoint is not for browsers", _CLOSE))
-        operation = self._operations.get(request.path)
+        # As it was sent: nothing is decoded, and a target with a host in it is for a proxy.
+        path = request.raw_path.partition("?")[0]
+        operation = self._operations.get(path)
         if operation is None:
-            return _response(self._elsewhere(request))
+            return _response(self._elsewhere(request, path))
         if request.method != "POST":
             return _response(refusal(405, "only POST", {"Allow": "POST", **_CLOSE}))
         return await self._called(request, operation)
@@ -127,15 +127,17 @@ class TokenSite:
         internal = MintonceError("internal error", remedy="Look into the server's log.")
         return _response(error_answer(internal, "", used_authorization=False))
 
-    def unreadable(self) -> web.StreamResponse:
+    def unreadable(self, *, too_large: bool) -> web.StreamResponse:
+        if too_large:
+            return _response(refusal(431, "the head of the request is too large"))
         return _response(refusal(400, "the request cannot be read"))
 
-    def _elsewhere(self, request: web.BaseRequest) -> Answer:
+    def _elsewhere(self, request: web.BaseRequest, path: str) -> Answer:
         """Discovery, or nothing."""
         options = self._options
         if options.public_url is not None and request.method == "GET" and not request.can_read_body:
             revoke = REVOKE if options.revocation else None
-            if (said := metadata(options.public_url, request.path, TOKEN, revoke)) is not None:
+            if (said := metadata(options.public_url, path, TOKEN, revoke)) is not None:
                 return json_answer(said)
         return refusal(404, f"there is no such path; ask for a token at {TOKEN}", _CLOSE)
 
@@ -220,7 +222,7 @@ def _head(request: web.BaseRequest) -> Head:
     return Head(
         content_types=headers.getall("Content-Type", []),
         authorizations=headers.getall("Authorization", []),
-        query=request.query_string,
+        query=request.raw_path.partition("?")[2],
         has_dpop="DPoP" in headers,
     )
 

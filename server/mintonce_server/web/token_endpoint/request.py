@@ -84,11 +84,10 @@ def read_request(head: Head, body: bytes) -> Asked:
     for name in CHANGING:
         if sent.get(name):
             raise _other_token(name)
-    user, proofs = "", list[str]()
+    user, proofs = "", list(filter(None, (sent.get("client_secret"), _assertion(sent))))
     for header in head.authorizations:
         user, proof = _authorization(header)
-        proofs.append(proof)
-    proofs += filter(None, (sent.get("client_secret"), _assertion(sent)))
+        proofs += [proof] if proof else []  # an empty one is none, as in the body
     if len(head.authorizations) > 1 or len(proofs) > 1:
         raise BadRequest(
             "the request has several proofs of who calls",
@@ -135,7 +134,7 @@ def audience_of(asked: Asked) -> str | None:
 
 def scopes_of(asked: Asked) -> tuple[str, ...]:
     """As they were sent, in that order."""
-    return tuple(asked.parameters.get("scope", "").split())
+    return tuple(filter(None, asked.parameters.get("scope", "").split(" ")))
 
 
 def revoked_token(asked: Asked) -> Secret:
@@ -161,7 +160,7 @@ def _parameters(head: Head, body: bytes) -> dict[str, str]:
             )
     sent = dict[str, str]()
     for name, value in pairs:
-        if name in sent and name in OWN:
+        if name in sent and (name in OWN or name in CHANGING):
             target = name == "resource"
             raise BadRequest(
                 f"{name} is sent more than once",

@@ -78,10 +78,15 @@ def main(skew: float, arguments: list[str]) -> int:
         yield from harden()
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
 
-    async def serve_and_count(settings: Settings, stopping: asyncio.Event, ready: Callable[[str], None]) -> None:
+    async def serve_and_count(
+        settings: Settings,
+        stopping: asyncio.Event,
+        ready: Callable[[str], None],
+        say: Callable[[str], None] | None = None,
+    ) -> None:
         counting = asyncio.create_task(measure(Path(tasks))) if tasks else None
         try:
-            await serve(settings, stopping, ready)
+            await serve(settings, stopping, ready, say)
         finally:
             if counting:
                 counting.cancel()

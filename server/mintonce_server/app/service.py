@@ -3,7 +3,7 @@
 import asyncio
 import random
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack, closing
 
 from mintonce_server.api.authorize import Guards
@@ -39,12 +39,9 @@ from mintonce_server.store.redis import RedisStore, Resealed
 from mintonce_server.store.survey import StoreReport
 
 
-async def serve(
-    settings: Settings, stopping: asyncio.Event, ready: Callable[[str], None], say: Say | None = None
-) -> None:
-    """Serve until `stopping` is set, then drain. `ready` gets the address once calls are answered.
-
-    `say`: gets a line for people each time the store goes away or comes back.
+async def serve(settings: Settings, stopping: asyncio.Event, ready: Say, say: Say | None = None) -> None:
+    """Serve until `stopping` is set, then drain. `ready` gets the address once calls are answered; `say` a line for
+    people each time the store goes away or comes back.
 
     Raises OSError if the address is in use. Background tasks that fail are restarted.
     """
@@ -75,8 +72,7 @@ async def serve(
         endless = broker.endless() | files.endless | server.endless() | store_access.endless(store) | source.endless()
         endless |= telemetry.follow(broker, files, reloader, usage)
         endless |= {"reloading": reloader.run, "audit counts": repeats.run, "usage": usage.run}
-        supervisor = Supervisor(clock, faults, random.Random())  # noqa: S311 - spreads restarts
-        async with supervisor.running(endless):
+        async with (supervisor := Supervisor(clock, faults, random.Random())).running(endless):  # noqa: S311 - restarts
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.check_now)
             try:
                 await server.start()

@@ -16,11 +16,10 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
 from mintonce_server.common.clock import Clock
+from mintonce_server.web.handshakes import TlsServer
 from mintonce_server.web.peers import address_of
 from mintonce_server.web.strictness import head_size, is_unambiguous
 
-HANDSHAKE_SECONDS: Final = 5.0
-"""For TLS. Until it is done, a connection is not counted."""
 EXPECTS_CONTINUE: Final = "100-continue"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -100,12 +99,24 @@ class _Connection(web_protocol.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self._messages:
+            if not isinstance(self._messages[-1][0], RawRequestMessage):
+                self._spoil_bodies()
         # The parser's limits are for one header. All of them together are kept, too, until the last one is there.
-        if self.listener.is_idle(self) and not self._messages:
+        elif self.listener.is_idle(self):
             self.of_head += len(data)
             if self.of_head > self.listener.max_head:
                 self.is_too_large = True
                 super().data_received(_INVALID)
+
+    def _spoil_bodies(self) -> None:
+        """What came cannot be read, so the body that is being read will have no end."""
+        bodies = [payload for _, payload in self._messages]
+        if self._current_request is not None:
+            bodies.append(self._current_request.content)
+        for body in bodies:
+            if not body.is_eof():
+                body.set_exception(web_protocol.RequestPayloadError("it cannot be read"))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
@@ -139,12 +150,12 @@ class WebListener:
         self._clock = clock
         self._limits = limits
         self._socket_mode = socket_mode
-        self._context = context
+        self._tls = TlsServer(context, self._protocol) if context else None
         self._open: set[_Connection] = set()
         self._idle: OrderedDict[_Connection, None] = OrderedDict()
         """Those of them without a request in work, the one that has been so longest first."""
         self._by_address: Counter[str] = Counter()
-        self._server: asyncio.Server | None = None
+        self._server: asyncio.Server | TlsServer | None = None
         self._web: web.Server | None = None
         self._is_closing = False
 
@@ -161,13 +172,13 @@ class WebListener:
                 os.umask(before)
             os.chmod(path, self._socket_mode)
             return self._listen
-        host, _, port = self._listen.rpartition(":")
-        patience = HANDSHAKE_SECONDS if self._context else None
-        self._server = await loop.create_server(
-            self._protocol, host.strip("[]"), int(port), ssl=self._context, ssl_handshake_timeout=patience
-        )
-        port = self._server.sockets[0].getsockname()[1]
-        return f"{'https' if self._context else 'http'}://{host}:{port}"
+        shown, _, port = self._listen.rpartition(":")
+        host, number = shown.strip("[]"), int(port)
+        if self._tls is not None:
+            self._server = self._tls
+            return f"https://{shown}:{await self._tls.start(host, number)}"
+        self._server = server = await loop.create_server(self._protocol, host, number)
+        return f"http://{shown}:{server.sockets[0].getsockname()[1]}"
 
     async def stop(self, grace: float) -> None:
         """Take no new requests; let those under way finish within `grace` seconds."""
@@ -175,6 +186,8 @@ class WebListener:
             return
         self._is_closing = True
         self._server.close()
+        if self._tls is not None:
+            await self._tls.wait_closed()
         self._web.pre_shutdown()
         await self._web.shutdown(grace)
 
@@ -263,8 +276,11 @@ class WebListener:
         try:
             async with asyncio.timeout(self._limits.request_seconds):
                 answer = await self._site.answer(request)
+        except web_protocol.RequestPayloadError:
+            answer = self.unreadable(too_large=False)
         except Exception as error:  # noqa: BLE001 - the last line: nothing of an error's own reaches the caller
-            answer = self._site.failed(request, error)
+            has_gone = connection.transport is None
+            answer = self.unreadable(too_large=False) if has_gone else self._site.failed(request, error)
         finally:
             if connection in self._open:
                 self._idle[connection] = None

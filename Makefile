@@ -101,7 +101,7 @@ simulate: setup ## Run fleets in a deterministic simulator, seed after seed; one
 soak: setup ## Run a fleet through overlapping faults for a long time, and report; ten minutes (ARGS="--help" says more)
 	@PYTHONPATH=tests:verification $(BIN)/python -m soak $(ARGS)
 
-interop: setup ## Run Mintonce with OAuth servers, programs and stores of other projects; fetches them, writes the table (ARGS="--only issuers keycloak")
+interop: setup ## Run Mintonce with OAuth servers, programs, OAuth libraries and stores of other projects; fetches them, writes the table (ARGS="--only issuers keycloak")
 	@PYTHONPATH=tests:verification $(BIN)/python -m interop $(ARGS)
 
 house: setup ## Print the size and shape of the code, and how much of it a call passes (ARGS="--words", ARGS="--server PATH")

@@ -31,3 +31,4 @@ pin gen --group gen
 pin docs --group docs
 pin deploy --group deploy -c "$scratch/same-versions.txt"
 pin_file verification/interop/issuers/authlib_app/requirements.txt verification/interop/issuers/authlib_app/requirements.in
+pin_file verification/interop/sdks/python/requirements.txt verification/interop/sdks/python/requirements.in

@@ -51,12 +51,13 @@ async def test_the_mint_goes_on_when_every_caller_has_hung_up() -> None:
 
 
 async def test_a_deadline_ends_the_wait_and_not_the_mint() -> None:
-    """WaitTimedOut says when to call again; the token is there then."""
+    """WaitTimedOut says when to call again; the token is there then. Over HTTP nobody can send a longer deadline."""
     bench = Workbench()
     bench.issuer.gate.clear()
     with pytest.raises(WaitTimedOut) as caught:
         await bench.get(deadline=0.01)
     assert caught.value.retry_after == 1.0
+    assert caught.value.remedy.startswith("Call again: the next call gets what the mint brings.")
     bench.issuer.gate.set()
     await a_moment()
     assert (await bench.get()).origin is Origin.MEMORY

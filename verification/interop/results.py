@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from interop.rows import Row
 
-PARTS: Final = ("issuers", "programs", "stores")
+PARTS: Final = ("issuers", "programs", "sdks", "stores")
 FOLDER: Final = Path(__file__).parent / "results"
 NOT_RUN: Final = "not run"
 

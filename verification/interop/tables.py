@@ -16,6 +16,7 @@ MARKS: Final = {"works": "✓", "refused": "–", "fails": "✗", "not run": "no
 TITLES: Final = {
     "issuers": "Issuers",
     "programs": "Programs",
+    "sdks": "SDKs at the token endpoint",
     "stores": "Stores",
 }
 _INTRO: Final = """\

@@ -324,6 +324,6 @@ async def _waiting_at_most(seconds: float) -> AsyncGenerator[None]:
     except TimeoutError as error:
         raise WaitTimedOut(
             f"no token within {seconds:.1f} s; the mint goes on",
-            remedy="Call again, with a longer deadline: a mint takes as long as the issuer does.",
+            remedy="Call again: the next call gets what the mint brings. A longer deadline, if you set one, waits.",
             retry_after=1.0,
         ) from error

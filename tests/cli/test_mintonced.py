@@ -30,7 +30,7 @@ from mintonce_server.cli import main as cli
 
 serve = app.serve
 
-async def ready_and_stop(settings, stopping, _):
+async def ready_and_stop(settings, stopping, *_):
     await serve(settings, stopping, lambda _: stopping.set())
     print(*(name for name in sys.modules if name.startswith("mintonce_dev")))
 

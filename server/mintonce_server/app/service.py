@@ -45,8 +45,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, ready: Say, say: Sa
 
     Raises OSError if the address is in use. Background tasks that fail are restarted.
     """
-    clock = SystemClock()
-    faults = FaultLog(clock, get_logger(__name__))
+    faults = FaultLog(clock := SystemClock(), get_logger(__name__))
     faults.watch(asyncio.get_running_loop())
     async with AsyncExitStack() as parts:
         telemetry = Telemetry(settings, clock)

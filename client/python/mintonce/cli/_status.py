@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 from mintonce.cli import _output
 from mintonce.cli._arguments import shown
-from mintonce.cli._http import Snapshot, address_of, fetch
+from mintonce.cli._http import Snapshot, address_of, drawn, fetch
 
 WELL: Final = 0
 NEEDS_YOU: Final = 1
@@ -17,11 +17,12 @@ UNKNOWN: Final = "-"
 
 def status(environ: Mapping[str, str], args: argparse.Namespace) -> int:
     """Print it. Returns 0 if all is well, 1 if something needs a person. Raises Unreachable or Refused."""
-    snapshot = fetch(address_of(args.http), environ, args.timeout, {})
+    address = address_of(args.http)
+    snapshot = fetch(address, environ, args.timeout, {})
     if args.json:
         _output.line(json.dumps(snapshot))
     else:
-        for text in lines(snapshot):
+        for text in drawn(lambda: lines(snapshot), address):
             _output.line(text)
     return NEEDS_YOU if snapshot.get("level") == "trouble" else WELL
 

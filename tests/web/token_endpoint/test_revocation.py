@@ -30,7 +30,7 @@ async def gate(tmp_path: Path) -> AsyncIterator[Gatehouse]:
 
 @pytest_asyncio.fixture
 async def endpoint(gate: Gatehouse) -> AsyncIterator[Door]:
-    async with door(gate.replica) as running:
+    async with door(gate.replica.calls) as running:
         yield running
 
 
@@ -93,5 +93,5 @@ async def test_without_a_token_it_is_no_revocation(gate: Gatehouse, endpoint: Do
 
 async def test_revocation_is_off_unless_it_is_set(gate: Gatehouse) -> None:
     """Some programs revoke when they end. Here that would take the token from the whole fleet."""
-    async with door(gate.replica, replace(OPTIONS, revocation=False)) as closed:
+    async with door(gate.replica.calls, replace(OPTIONS, revocation=False)) as closed:
         assert (await revoke(closed, gate.keys["billing"], "any")).status == 404

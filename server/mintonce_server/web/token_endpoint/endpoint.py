@@ -126,7 +126,7 @@ class TokenSite:
         return HttpTransport(request, proof, began + self._options.deadline, self._clock)
 
     async def _answered(self, call: Call, asked: Asked | None, request: web.BaseRequest) -> Answer:
-        self._meter.unary += 1
+        self._meter.http += 1
         self._trace(call)
         try:
             served = await self._calls.get(
@@ -153,7 +153,7 @@ class TokenSite:
             self._trace_end(call, "OK", "")
             self._ended(answer.status, self._admission.age(call))
         finally:
-            self._meter.unary -= 1
+            self._meter.http -= 1
         return answer
 
     def _trace(self, call: Call) -> None:

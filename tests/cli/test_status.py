@@ -42,7 +42,7 @@ def test_all_is_well_is_zero(server: StatusServer) -> None:
         "",
         "replica  mintonce-7d9f-x2k 0.2.0, up 3d0h",
         "tokens   8 live of 8 keys, the soonest ends in 41m0s",
-        "calls    1,204.3 a second, 12 in flight",
+        "calls    1,204.3 a second (310.5 at the token endpoint), 12 in flight",
         "store    up, p99 1.2 ms",
         "issuer   acme     well, last token 12s ago, p99 310 ms",
         "issuer   partner  well, last token 2m40s ago, p99 1.1 s",

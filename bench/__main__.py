@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from bench.clients import ClientsEffort, clients_report, measure_clients
+from bench.door import DoorEffort, door_report, measure_door
 from bench.hot import HotEffort, hot_report, measure_hot
 from bench.keys import KeysEffort, keys_report, measure_keys
 from bench.meter import MeterEffort, measure_meter, meter_report
 from bench.singles import SinglesEffort, measure_singles, singles_report
 
-USUAL: Final = ("meter", "hot", "singles", "keys")
+USUAL: Final = ("meter", "hot", "door", "singles", "keys")
 PARTS: Final = (*USUAL, "clients")
 """The clients only when they are named: they are built first, each with the toolchain of its language."""
 
@@ -22,6 +23,7 @@ class Effort:
     """How much of each part."""
 
     hot: HotEffort
+    door: DoorEffort
     singles: SinglesEffort
     keys: KeysEffort
     clients: ClientsEffort
@@ -31,6 +33,7 @@ class Effort:
 FULL: Final = Effort(
     # Many short rounds: other work on the machine then spoils a few of them, and the median ignores those.
     HotEffort(rounds=30, loaded_calls=500, single_calls=100),
+    DoorEffort(rounds=30, calls=500),
     SinglesEffort(rounds=20, calls=20, reads=100_000),
     # A key that was asked for is checked once more a minute later: the idle phase starts after that.
     KeysEffort(keys=5000, settle=62.0, idle=12.0, refreshed=200, lifetime=20.0),
@@ -39,6 +42,7 @@ FULL: Final = Effort(
 )
 QUICK: Final = Effort(
     HotEffort(rounds=2, loaded_calls=60, single_calls=20),
+    DoorEffort(rounds=2, calls=60),
     SinglesEffort(rounds=2, calls=5, reads=1000),
     KeysEffort(keys=200, settle=0.5, idle=1.0, refreshed=20, lifetime=4.0),
     ClientsEffort(reads=1000, rotations=3, everyone_reads=False),
@@ -52,6 +56,8 @@ async def run(effort: Effort, parts: Sequence[str]) -> None:
         print(meter_report(measure_meter(effort.meter)) + "\n", flush=True)
     if "hot" in parts:
         print(hot_report(await measure_hot(effort.hot)), flush=True)
+    if "door" in parts:
+        print("\n" + door_report(await measure_door(effort.door)), flush=True)
     if "singles" in parts:
         print("\n" + singles_report(await measure_singles(effort.singles)), flush=True)
     if "keys" in parts:

@@ -68,7 +68,7 @@ def numbered_audience(number: int) -> str:
     return f"https://api-{number:07}.example.com/"
 
 
-async def all_of(caller: Caller, requests: Iterable[bytes], under_way: int) -> float:
+async def all_of(caller: Callable[[bytes], Awaitable[bytes]], requests: Iterable[bytes], under_way: int) -> float:
     """Calls with all these requests, so many at a time. Returns the seconds this took."""
     left = iter(requests)
 

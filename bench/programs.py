@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import secrets
+import ssl
 import sys
 import tempfile
 import time
@@ -18,6 +19,7 @@ import httpx
 
 from mintonce_dev import die_with_parent
 from mintonce_dev.valkey import EmbeddedValkey
+from mintonce_server.auth.api_keys import new_api_key
 from mintonce_server.store.keyring import new_keyring
 from support.certificates import Authority, Issued
 
@@ -30,7 +32,7 @@ CALLER: Final = "spiffe://bench.example.com/caller"
 POLICY: Final = f"""
 [[rules]]
 name = "bench"
-callers = ["{CALLER}"]
+callers = ["{CALLER}", "key:{CLIENT}"]
 clients = ["{CLIENT}"]
 audiences = ["*"]
 scopes = ["*"]
@@ -39,11 +41,17 @@ scopes = ["*"]
 
 @dataclass(frozen=True)
 class Program:
-    """A server under measurement. `target`: what callers dial, in clear or with these credentials."""
+    """A server under measurement.
+
+    Attributes:
+        target: what callers dial, in clear or with these credentials.
+        door: URL of its token endpoint, if it has one.
+    """
 
     target: str
     pid: int
     credentials: grpc.ChannelCredentials | None = None
+    door: str = ""
 
     def cpu(self) -> float:
         """Seconds that all its threads have used so far (clock_getcpuclockid(3); Linux only)."""
@@ -90,6 +98,16 @@ class Guard:
             "SEALING_KEYS_FILE": str(_private(self._directory / "sealing.toml", new_keyring())),
             "AUDIT_FILE": str(self._directory / "audit.jsonl"),
         }
+
+    def api_key(self) -> tuple[Mapping[str, str], str]:
+        """Settings for a server that knows one more caller, by its API key; and that key."""
+        key, line = new_api_key(CLIENT)
+        file = _private(self._directory / "api-keys.toml", f"[keys]\n{line}\n")
+        return {"API_KEYS_FILE": str(file)}, key.reveal()
+
+    def trusting(self) -> ssl.SSLContext:
+        """For callers over HTTPS."""
+        return ssl.create_default_context(cafile=self._authority.ca)
 
     def files(self) -> str:
         """For bench/empty.py."""
@@ -145,7 +163,8 @@ class Surroundings:
                 if process.returncode is not None:
                     raise RuntimeError(f"mintonced did not start:\n{log.read_text()}")
                 await asyncio.sleep(0.02)  # another process writes the log: nothing here hears of it
-        return Program(str(serving["listen"]), process.pid, self.guard.caller() if guarded else None)
+        credentials = self.guard.caller() if guarded else None
+        return Program(str(serving["listen"]), process.pid, credentials, str(serving.get("token_endpoint", "")))
 
     async def empty(self, *, guarded: bool = False) -> Program:
         """bench/empty.py."""

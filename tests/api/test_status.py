@@ -5,7 +5,7 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 
 from mintonce.v1 import types_pb2
 from mintonce_server.api.status import CODES, status_of
-from mintonce_server.core.errors import IssuerRefused, MintonceError, Reason, StoreUnavailable
+from mintonce_server.core.errors import AuditUnavailable, IssuerRefused, MintonceError, Reason, StoreUnavailable
 
 
 def test_the_protos_and_core_know_the_same_reasons() -> None:
@@ -36,6 +36,13 @@ def test_a_status_tells_reason_remedy_request_id_and_the_issuers_code() -> None:
         "issuer_error": "invalid_client",
     }
     assert retry.retry_delay.seconds == 30
+
+
+def test_a_remedy_for_those_who_run_the_server_is_not_for_callers() -> None:
+    """It names a file on the server."""
+    status, info = status_of(AuditUnavailable("full", remedy="Free space for /var/log/audit.jsonl."), "r"), ErrorInfo()
+    assert status.details[0].Unpack(info)
+    assert info.metadata["remedy"] == "Try again later. The server's log says what those who run it must do."
 
 
 def test_retry_info_is_there_only_when_a_repetition_may_help() -> None:

@@ -37,7 +37,10 @@ KNOWN = Identifier(
 )
 API_KEYS: ApiKeys = parse_api_keys(f"[keys]\n{new_api_key('billing')[1]}".encode())
 
-REMEDY = "Send a client certificate or a JWT as authorization: Bearer or an API key as authorization: Bearer."
+REMEDY = (
+    "Send a client certificate or a JWT in `authorization` (scheme Bearer) or an API key in `authorization` "
+    "(scheme Bearer)."
+)
 """Our own words, which hypothesis finds in the code and may send."""
 
 texts = st.text(st.characters(exclude_categories=()), max_size=200)  # lone surrogates, too

@@ -42,7 +42,7 @@ def test_all_is_well_is_zero(server: StatusServer) -> None:
         "",
         "replica  mintonce-7d9f-x2k 0.2.0, up 3d0h",
         "tokens   8 live of 8 keys, the soonest ends in 41m0s",
-        "calls    1,204.3 a second, 12 in flight",
+        "calls    1,204.3 a second (310.5 at the token endpoint), 12 in flight",
         "store    up, p99 1.2 ms",
         "issuer   acme     well, last token 12s ago, p99 310 ms",
         "issuer   partner  well, last token 2m40s ago, p99 1.1 s",
@@ -86,13 +86,31 @@ def test_a_server_that_knows_nothing_yet_is_shown(server: StatusServer) -> None:
     assert out.startswith("All is well.\n")
 
 
-@pytest.mark.parametrize("body", ["[]", "{", "<html>", "{}"])
+NUMBERS = '{"sentence": "x", "replica": {"up_for": %s}, "store": {"latency": {"p99": %s}}}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[]",
+        "{",
+        "<html>",
+        "{}",
+        *(NUMBERS % (number, number) for number in ("1e400", "-1e400", f"1{'0' * 400}", f"1{'0' * 5000}", "1e300")),
+        '{"sentence": "x", "replica": {"calls_per_second": "many"}}',
+        '{"sentence": "x", "keys": {"by_life": ["y"]}}',
+        '{"sentence": "x", "clients": [{"soonest_end_in": 1}, {"soonest_end_in": "y"}]}',
+        '{"sentence": "x", "issuers": [{"succeeded_ago": []}]}',
+    ],
+    ids=lambda body: body[:60],
+)
 def test_what_is_no_status_page_is_said(server: StatusServer, body: str) -> None:
     """And nothing of it is shown."""
     server.body = body
     code, out, err = mintonce("status", "--http", server.url)
     assert (code, out) == (1, "")
     assert "is no status page of Mintonce" in err
+    assert "Traceback" not in err
 
 
 def test_a_key_goes_to_the_server_and_to_nobody_else(server: StatusServer, tmp_path: Path) -> None:

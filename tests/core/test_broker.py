@@ -5,8 +5,15 @@ import random
 
 import pytest
 
-from mintonce_server.core import events, token
-from mintonce_server.core.errors import IssuerRefused, PermissionDenied, StoreUnavailable, UnknownClient, WaitTimedOut
+from mintonce_server.core import events
+from mintonce_server.core.errors import (
+    IssuerRefused,
+    IssuerUnavailable,
+    PermissionDenied,
+    StoreUnavailable,
+    UnknownClient,
+    WaitTimedOut,
+)
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.token import Origin
 from support.clocks import ManualClock
@@ -83,6 +90,39 @@ async def test_live_tokens_are_served_to_their_true_end_while_the_issuer_is_down
         await bench.get()
 
 
+async def test_a_token_with_less_left_than_the_caller_can_use_counts_as_none() -> None:
+    """It waits for the next one like a caller without any."""
+    bench = Workbench()
+    old = (await bench.get()).token
+    bench.clock.advance(old.lifetime - 1.5)
+    bench.issuer.gate.clear()
+    assert (await bench.get(patience=0.0, least=1.0)).token == old
+    waiting = asyncio.create_task(bench.get(patience=0.0, least=2.0))
+    await bench.issuer.asked.wait()
+    bench.issuer.gate.set()
+    assert (await waiting).origin is Origin.MINT
+
+
+async def test_who_cannot_use_the_live_token_learns_why_there_is_no_other() -> None:
+    """What the mint failed with; callers that can use it go on."""
+    bench = Workbench()
+    old = (await bench.get()).token
+    bench.clock.advance(old.lifetime - 1.5)
+    bench.issuer.fails = unavailable
+    for _ in range(2):
+        with pytest.raises(IssuerUnavailable):
+            await bench.get(least=2.0)
+        assert (await bench.get()).token == old
+
+
+async def test_a_minted_token_that_a_caller_cannot_use_is_an_error() -> None:
+    """An issuer whose tokens live a second, for example."""
+    bench = Workbench()
+    with pytest.raises(WaitTimedOut) as caught:
+        await bench.get(least=10.0**6)
+    assert caught.value.retry_after == 1.0
+
+
 async def test_who_wants_more_life_than_can_be_had_gets_the_best_there_is_marked() -> None:
     """min_ttl is a wish."""
     bench = Workbench()
@@ -94,13 +134,13 @@ async def test_who_wants_more_life_than_can_be_had_gets_the_best_there_is_marked
     assert (named(served.token), served.degraded) == (named(old), True)
 
 
-async def test_who_wants_more_life_gets_a_successor_that_all_share(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_wants_more_life_gets_a_successor_that_all_share() -> None:
     """A thousand callers with the same wish cost one mint."""
-    monkeypatch.setattr(token, "LIVE_PATIENCE", PATIENCE)  # a second is short for a thousand on a busy machine
     bench = Workbench()
     await bench.get()
     bench.clock.advance(2400.0)
-    answers = await asyncio.gather(*(bench.get(min_ttl=1500.0) for _ in range(1000)))
+    # A second of patience is short for a thousand on a busy machine.
+    answers = await asyncio.gather(*(bench.get(min_ttl=1500.0, patience=PATIENCE) for _ in range(1000)))
     assert len({served.token.generation for served in answers}) == 1
     assert bench.issuer.mints == 2
     assert (await bench.get()).token == answers[0].token

@@ -220,10 +220,11 @@ def test_very_many_clients_share_one_label() -> None:
 
 
 def test_calls_in_progress_are_read_from_the_meter(meters: Meters) -> None:
-    """Unary calls and watches apart, against the limit."""
-    meters.calls.unary, meters.calls.watches = 3, 40
+    """Unary calls, watches and requests to the token endpoint apart, against the limit."""
+    meters.calls.unary, meters.calls.watches, meters.calls.http = 3, 40, 5
     assert meters.value("mintonce_rpcs_in_flight", kind="unary") == 3
     assert meters.value("mintonce_rpcs_in_flight", kind="watch") == 40
+    assert meters.value("mintonce_rpcs_in_flight", kind="http") == 5
     assert meters.value("mintonce_rpcs_limit") == 100
 
 

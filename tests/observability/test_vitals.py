@@ -4,7 +4,7 @@ import pytest
 
 from mintonce_server.observability.call_meter import PrometheusCallMeter
 from mintonce_server.observability.metrics import Metrics
-from mintonce_server.observability.vitals import Vitals, memory_bytes
+from mintonce_server.observability.vitals import Rates, Vitals, memory_bytes
 from support.clocks import ManualClock
 
 
@@ -16,16 +16,30 @@ def test_calls_a_second_are_those_of_the_last_minute() -> None:
         PrometheusCallMeter(metrics, 100).method("mintonce.v1.TokenService/GetToken"),
     )
     vitals.look()
-    assert vitals.rates() == (None, None)
+    assert vitals.rates() == Rates()
     for code in ("OK", "OK", "OK", "UNAVAILABLE", "PERMISSION_DENIED"):
         ended(code, 0.001)
     clock.advance(2.0)
     vitals.look()
-    assert vitals.rates() == (2.5, 0.5)
+    assert vitals.rates() == Rates(2.5, 0.5, 0.0, 0.0)
     for _ in range(61):
         clock.advance(1.0)
         vitals.look()
-    assert vitals.rates() == (0.0, 0.0)
+    assert vitals.rates() == Rates(0.0, 0.0, 0.0, 0.0)
+
+
+def test_requests_to_the_token_endpoint_are_among_the_calls() -> None:
+    """And known apart. A mistake of the caller's is no failure."""
+    clock, metrics = ManualClock(), Metrics(["billing"])
+    vitals, meter = Vitals(metrics, clock), PrometheusCallMeter(metrics, 100)
+    ended, answered = meter.method("mintonce.v1.TokenService/GetToken"), meter.route("POST", "/oauth/token")
+    vitals.look()
+    ended("UNAVAILABLE", 0.001)
+    for status in (200, 200, 401, 503):
+        answered(status, 0.001)
+    clock.advance(2.0)
+    vitals.look()
+    assert vitals.rates() == Rates(calls=2.5, failed=1.0, requests=2.0, requests_failed=0.5)
 
 
 def test_tokens_that_were_handed_out_are_summed_by_client() -> None:

@@ -10,11 +10,13 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from mintonce_server.calls.admission import Admission, AdmissionLimits, WastedCalls
+from mintonce_server.calls.tokens import TokenCalls
 from mintonce_server.common.clock import Clock, SystemClock
+from mintonce_server.observability.call_meter import CallMeter
 from mintonce_server.web.listener import ListenerLimits, WebListener
 from mintonce_server.web.token_endpoint.endpoint import TOKEN, EndpointOptions, TokenSite
 from mintonce_server.web.token_endpoint.wanted import Registered
-from support.house import AUDIENCE, CLIENT, House
+from support.house import AUDIENCE, CLIENT
 
 FORM: Final = "application/x-www-form-urlencoded"
 OPTIONS: Final = EndpointOptions(
@@ -61,6 +63,7 @@ class Door:
 
     port: int
     listener: WebListener
+    site: TokenSite
     context: ssl.SSLContext | None = None
     address: str = "127.0.0.1"
 
@@ -129,22 +132,23 @@ def replies(answered: bytes) -> list[Reply]:
 
 @asynccontextmanager
 async def door(
-    replica: House,
+    calls: TokenCalls,
     options: EndpointOptions = OPTIONS,
     limits: ListenerLimits = LIMITS,
     *,
     context: ssl.SSLContext | None = None,
     trusting: ssl.SSLContext | None = None,
     clock: Clock | None = None,
+    meter: CallMeter | None = None,
 ) -> AsyncGenerator[Door]:
-    """Serves the replica's tokens until the end of the block. `context`: of the server; `trusting`: of its callers."""
+    """Serves a replica's tokens until the end of the block. `context`: of the server; `trusting`: of its callers."""
     clock = clock or SystemClock()
     wasted = WastedCalls(300, clock, lambda _: ())
-    admission = Admission(replica.calls.authorizer, AdmissionLimits(1000, 5.0), wasted, clock)
-    site = TokenSite(replica.calls, admission, options, clock, replica.meter)
+    admission = Admission(calls.authorizer, AdmissionLimits(1000, 5.0), wasted, clock)
+    site = TokenSite(calls, admission, options, clock, meter or CallMeter())
     listener = WebListener("127.0.0.1:0", site, clock, limits, socket_mode=0o600, context=context)
     url = await listener.start()
     try:
-        yield Door(int(url.rpartition(":")[2]), listener, trusting)
+        yield Door(int(url.rpartition(":")[2]), listener, site, trusting)
     finally:
         await listener.stop(0.0)

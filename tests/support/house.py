@@ -46,7 +46,6 @@ class House:
 
     broker: Broker
     calls: TokenCalls
-    meter: CallMeter
     server: Server
     store: TokenStore
     target: str
@@ -102,7 +101,7 @@ async def house(
         tasks = [asyncio.create_task(task) for task in broker.tasks()]
         tasks += [asyncio.create_task(start()) for start in server.endless().values()]
         try:
-            yield House(broker, calls, meter, server, store, target, happened)
+            yield House(broker, calls, server, store, target, happened)
         finally:
             broker.drain()
             await server.stop(grace=1.0)

@@ -12,6 +12,7 @@ from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.events import Event
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.ports import Wake, WakeKind
+from mintonce_server.core.token import LIVE_PATIENCE
 from support.clocks import ManualClock
 from support.options import BROKER_OPTIONS
 from support.samples import HASHER, KEY
@@ -58,8 +59,15 @@ class Workbench:
         other.broker = other._build()
         return other
 
-    async def get(self, key: TokenKey = KEY, min_ttl: float = 0.0, deadline: float = PATIENCE) -> Served:
-        return await self.broker.get(key, min_ttl, deadline)
+    async def get(
+        self,
+        key: TokenKey = KEY,
+        min_ttl: float = 0.0,
+        deadline: float = PATIENCE,
+        patience: float = LIVE_PATIENCE,
+        least: float = 0.0,
+    ) -> Served:
+        return await self.broker.get(key, min_ttl, deadline, patience=patience, least=least)
 
     def asking(self, key: TokenKey = KEY, deadline: float = PATIENCE) -> asyncio.Task[Served]:
         """A caller that has begun to wait."""

@@ -3,8 +3,11 @@
 import asyncio
 import base64
 import json
+import os
 import resource
 import ssl
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Mapping
@@ -48,6 +51,7 @@ clients = ["default"]
 audiences = ["*"]
 """
 
+PROGRAM = Path(sys.executable).with_name("mintonce")
 ODD_WISH = "application/openmetrics-text; version=x"
 
 
@@ -148,6 +152,58 @@ async def test_bare_connects_use_up_no_descriptors(door: Door) -> None:
     assert await door.status("/status", authorization=door.basic("clerk")) == 200
     for connection in flood:
         connection.close()
+
+
+async def mintonce(*args: str) -> tuple[int, str, str]:
+    """Exit code, standard output, standard error of the client's program."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("MINTONCE_")}
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run([PROGRAM, *args], capture_output=True, text=True, timeout=30, check=False, env=environ)
+
+    done = await asyncio.to_thread(run)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.slow
+async def test_the_client_shows_the_status_over_tls(door: Door, tmp_path: Path) -> None:
+    """With an API key or with a certificate; the server is who its certificate says."""
+    key = tmp_path / "clerk.key"
+    key.touch(mode=0o600)
+    key.write_text(door.keys["clerk"])
+    operator = door.authority.caller("spiffe://prod.example.com/ns/ops/sa/operator", "operator")
+    at = ("--http", door.url.replace("0.0.0.0", "127.0.0.1"))
+    trusting = ("--ca-file", str(door.authority.ca))
+    by_certificate = ("--certificate-file", str(operator.certificate), "--key-file", str(operator.key))
+    code, out, err = await mintonce("status", *at, *trusting, "--api-key-file", str(key))
+    assert (code, err, out.splitlines()[0]) == (0, "", "All is well.")
+    code, out, err = await mintonce("status", *at, *trusting, *by_certificate)
+    assert (code, err) == (1, "")
+    assert "The certificate ends in 23 h" in out  # which is for those who may see all clients
+    code, out, _ = await mintonce("top", "--count", "1", *at, *trusting, "--api-key-file", str(key))
+    assert (code, json.loads(out)["v"]) == (0, 1)
+    code, _, err = await mintonce("status", *at, *trusting)
+    assert (code, "answered 401" in err) == (1, True)
+    code, _, err = await mintonce("status", *at, "--api-key-file", str(key))
+    assert (code, "TLS handshake failed" in err) == (3, True)
+    code, _, err = await mintonce("status", *at, *trusting, "--server-name", "other.example.com")
+    assert (code, "TLS handshake failed" in err) == (3, True)
+
+
+async def test_the_client_shows_the_status_over_a_unix_socket(tmp_path: Path) -> None:
+    """The mode of the socket is the guard."""
+    async with EmbeddedValkey(tmp_path / "valkey") as valkey:
+        with issuer_with_log(tmp_path / "posts.jsonl", lifetime=3600.0) as issuer:
+            listen = f"unix:{tmp_path / 'http.sock'}"
+            async with replica(tmp_path, {**smallest_settings(issuer, valkey.url), "HTTP__LISTEN": listen}) as running:
+                assert running.events("serving")[0]["http"] == listen
+                code, out, err = await mintonce("status", "--http", listen)
+                assert (code, err) == (0, "")
+                assert out.startswith("All is well.\n")
+                code, out, _ = await mintonce("top", "--count", "1", "--http", listen)
+                assert (code, json.loads(out)["v"]) == (0, 1)
+            code, _, err = await mintonce("status", "--http", listen)
+            assert (code, "cannot reach the status page at unix:" in err) == (3, True)
 
 
 @pytest.mark.slow

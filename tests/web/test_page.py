@@ -8,7 +8,7 @@ from itertools import product
 
 import pytest
 
-from mintonce_server.core.status import ClientRow, KeyFilter, Keys, Level, StatusSnapshot
+from mintonce_server.core.status import ClientRow, KeyFilter, Keys, Level, StatusSnapshot, TokenEndpointView
 from mintonce_server.web.page import POLICY, SCRIPT, STYLE, document, fragment
 from support.html import parsed
 from support.snapshots import busy, key_row
@@ -38,7 +38,9 @@ def test_texts_from_outside_are_texts() -> None:
         files=(replace(made.files[0], name=HOSTILE, refused=HOSTILE),),
         fleet=(replace(made.fleet[0], address=HOSTILE, version=HOSTILE),),
         budget=(replace(made.budget[0], name=HOSTILE),),
-        replica=replace(made.replica, name=HOSTILE, version=HOSTILE),
+        replica=replace(
+            made.replica, name=HOSTILE, version=HOSTILE, token_endpoint=TokenEndpointView(HOSTILE, 1.0, 0.0, 1)
+        ),
     )
     text = fragment(hostile, KeyFilter(find=HOSTILE))
     tree = parsed(text, strict=False)
@@ -47,6 +49,14 @@ def test_texts_from_outside_are_texts() -> None:
     assert not [name for element in tree.iter() for name in element.attrib if name.startswith("on")]
     assert text.count("&lt;script&gt;") >= 15
     assert "cannot be shown" not in text
+
+
+def test_the_token_endpoint_stands_among_the_calls_where_there_is_one() -> None:
+    """Its address, requests and failures."""
+    made = busy()
+    assert "token endpoint 0.0.0.0:8443: 310.5 a second, 0.00 failed" in fragment(made, ALL)
+    without = replace(made, replica=replace(made.replica, token_endpoint=TokenEndpointView()))
+    assert "token endpoint" not in fragment(without, ALL)
 
 
 def test_a_row_that_cannot_be_drawn_says_so_and_hides_no_other() -> None:

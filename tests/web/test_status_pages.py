@@ -65,7 +65,7 @@ class Pages:
 
     def _audit(self, record: CallRecord) -> None:
         if self.is_full:
-            raise AuditUnavailable("the disk is full", remedy="Make room.")
+            raise AuditUnavailable("the disk is full", remedy="Make room for /var/log/audit.jsonl.")
         self.records.append(record)
 
     async def get(self, path: str, caller: str = "", method: str = "GET") -> httpx.Response:
@@ -244,7 +244,8 @@ async def test_a_view_that_cannot_be_audited_is_not_given(guarded: Pages) -> Non
     guarded.is_full = True
     answer = await guarded.get("/status", "boss")
     assert answer.status_code == 503
-    assert "Make room." in answer.text
+    assert "The server's log says what" in answer.text
+    assert "/var" not in answer.text
     assert "billing" not in answer.text
 
 

@@ -116,7 +116,7 @@ TOO_LARGE: Final = {
 @asynccontextmanager
 async def token_endpoint(directory: Path) -> AsyncGenerator[int]:
     with issuer_with_log(directory / "posts", 3600.0) as issuer:
-        async with house(issuer.token_url) as replica, door(replica) as opened:
+        async with house(issuer.token_url) as replica, door(replica.calls) as opened:
             yield opened.port
 
 

@@ -54,15 +54,21 @@ FLEET: Final[Rows] = {
     "Traffic and errors": (
         Panel(
             "Calls",
-            {"{{rpc_method}}": rate("rpc_server_call_duration_seconds_count", "rpc_method")},
+            {
+                "{{rpc_method}}": rate("rpc_server_call_duration_seconds_count", "rpc_method"),
+                "{{http_request_method}} {{http_route}}": rate(
+                    "http_server_request_duration_seconds_count", "http_request_method, http_route"
+                ),
+            },
             "reqps",
-            "Unary calls of all replicas. Watches are not among them.",
+            "Unary calls and requests to the token endpoint, of all replicas. Watches are not among them.",
         ),
         Panel(
             "Calls that fail",
             {"share": 'mintonce:rpc_errors:ratio_rate5m{job="$job"}'},
             "percentunit",
-            "Calls that end with UNAVAILABLE, INTERNAL, UNKNOWN or DEADLINE_EXCEEDED. Above 1 %, MintonceErrors fires.",
+            "Calls that end with UNAVAILABLE, INTERNAL, UNKNOWN or DEADLINE_EXCEEDED, and requests to the token endpoint that"
+            " end with 5xx. Above 1 %, MintonceErrors fires.",
             red_above=0.01,
         ),
         Panel(
@@ -76,6 +82,22 @@ FLEET: Final[Rows] = {
             quantiles("rpc_server_call_duration_seconds", 'job="$job", rpc_method="mintonce.v1.TokenService/GetToken"'),
             "s",
             "From the headers of a call to its answer. Calls that wait for a mint are among them.",
+        ),
+        Panel(
+            "Duration of token requests",
+            quantiles("http_server_request_duration_seconds", 'job="$job", http_route="/oauth/token"'),
+            "s",
+            "The same at the token endpoint, if one listens.",
+        ),
+        Panel(
+            "Answers of the token endpoint",
+            {
+                "{{http_response_status_code}}": rate(
+                    "http_server_request_duration_seconds_count", "http_response_status_code"
+                )
+            },
+            "reqps",
+            "By HTTP status. 400 and 401 are mistakes of callers, 429 limits, 5xx reasons that are ours or the issuer's.",
         ),
         Panel(
             "Refused callers",
@@ -282,7 +304,7 @@ REPLICA: Final[Rows] = {
                 "{{instance}} limit": f"max by (instance) (mintonce_rpcs_limit{HERE})",
             },
             "short",
-            "Beyond the limit gRPC refuses calls before Mintonce sees them.",
+            "Beyond the limit calls are refused. unary and watch share it; http, the token endpoint, has as many places.",
         ),
         Panel(
             "Open files",

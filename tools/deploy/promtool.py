@@ -1,6 +1,6 @@
-"""promtool, which checks rules and expressions: built once from a pinned Go module, into .cache/deploy.
+"""promtool, which checks rules and expressions: the one on PATH, or of Debian's package, or built from a pinned Go module.
 
-The build takes a few minutes on two processors. Without Go, one on PATH is taken, or that of Debian's package.
+The build takes some minutes on two processors; the package, two seconds. What is made stays in .cache/deploy.
 """
 
 import fcntl
@@ -28,18 +28,18 @@ def promtool() -> Path:
         program, tried = CACHE / "promtool" / "promtool", list[str]()
         if _is_current(program):
             return program
-        if shutil.which("go") is None:
-            tried.append("go is not on PATH")
-        elif error := _built(program):
-            tried.append(f"go could not build it ({error})")
-        else:
-            return program
         if found := shutil.which("promtool"):
             return Path(found)
         tried.append("promtool is not on PATH")
         if folder := debian_folder():
             return folder / "usr" / "bin" / "promtool"
         tried.append("there is no package of Debian's")
+        if shutil.which("go") is None:
+            tried.append("go is not on PATH")
+        elif error := _built(program):
+            tried.append(f"go could not build it ({error})")
+        else:
+            return program
         raise CannotBeHad("; ".join(tried))
 
 

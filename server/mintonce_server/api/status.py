@@ -49,7 +49,7 @@ def status_of(error: MintonceError, request_id: str) -> Status:
     """The google.rpc.Status with ErrorInfo and, when a later try may help, RetryInfo."""
     info = ErrorInfo(domain=DOMAIN, reason=error.reason.value)
     # The last edge: whatever of an issuer or a store should be in these texts, a terminal may show them.
-    info.metadata["remedy"] = visible(error.remedy, MAX_TEXT)
+    info.metadata["remedy"] = visible(error.remedy_for_callers, MAX_TEXT)
     info.metadata["request_id"] = request_id
     if isinstance(error, IssuerError) and error.issuer_error:
         info.metadata["issuer_error"] = printable(error.issuer_error, MAX_CODE)

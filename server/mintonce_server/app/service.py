@@ -41,12 +41,9 @@ from mintonce_server.store.redis import RedisStore, Resealed
 from mintonce_server.store.survey import StoreReport
 
 
-async def serve(
-    settings: Settings, stopping: asyncio.Event, ready: Callable[[str], None], say: Say | None = None
-) -> None:
-    """Serve until `stopping` is set, then drain. `ready` gets the address once calls are answered.
-
-    `say`: gets a line for people each time the store goes away or comes back.
+async def serve(settings: Settings, stopping: asyncio.Event, ready: Say, say: Say | None = None) -> None:
+    """Serve until `stopping` is set, then drain. `ready` gets the address once calls are answered; `say` a line for
+    people each time the store goes away or comes back.
 
     Raises OSError if the address is in use. Background tasks that fail are restarted.
     """

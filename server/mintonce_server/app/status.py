@@ -20,6 +20,7 @@ from mintonce_server.core.status import (
     KeyFilter,
     ReplicaView,
     StatusSnapshot,
+    TokenEndpointView,
 )
 from mintonce_server.core.supervise import Start
 from mintonce_server.core.usage import UsageCounter
@@ -102,19 +103,25 @@ class StatusSource:
         )
 
     def _replica(self) -> ReplicaView:
-        rate, errors = self._vitals.rates()
+        rates = self._vitals.rates()
         return ReplicaView(
             name=self._name,
             version=self._version,
             up_for=self._clock.monotonic() - self._vitals.started_at,
             is_draining=self._broker.is_draining,
-            calls_per_second=rate,
-            errors_per_second=errors,
-            in_flight=self._meter.unary + self._meter.watches,
+            calls_per_second=rates.calls,
+            errors_per_second=rates.failed,
+            in_flight=self._meter.unary + self._meter.watches + self._meter.http,
             in_flight_limit=self._settings.limits.max_concurrent_rpcs,
             watches=self._meter.watches,
             loop_lag=self._vitals.loop_lag(),
             memory_bytes=memory_bytes(),
+            token_endpoint=TokenEndpointView(
+                listen=self._settings.token_endpoint.listen or "",
+                requests_per_second=rates.requests,
+                errors_per_second=rates.requests_failed,
+                in_flight=self._meter.http,
+            ),
         )
 
     def _issuers(self) -> Iterable[IssuerRow]:

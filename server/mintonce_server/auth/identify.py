@@ -46,7 +46,7 @@ class Identifier:
 
     def _of_bearer(self, authorization: str) -> Caller:
         if authorization[: len(_BEARER)].lower() != _BEARER:
-            raise Unauthenticated("the authorization is not a bearer token", remedy=f"Send {self._kinds()}.")
+            raise Unauthenticated("the `authorization` has another scheme than Bearer", remedy=f"Send {self._kinds()}.")
         text = authorization[len(_BEARER) :].strip()
         if text.startswith(PREFIX) and (keys := self._api_keys()) is not None:
             return keys.caller(text)
@@ -67,6 +67,6 @@ class Identifier:
 
     def _kinds(self) -> str:
         kinds = ["a client certificate"] if self._trust_domains else []
-        kinds += ["a JWT as authorization: Bearer"] if self._issuers else []
-        kinds += ["an API key as authorization: Bearer"] if self._api_keys() is not None else []
+        kinds += ["a JWT in `authorization` (scheme Bearer)"] if self._issuers else []
+        kinds += ["an API key in `authorization` (scheme Bearer)"] if self._api_keys() is not None else []
         return " or ".join(kinds)

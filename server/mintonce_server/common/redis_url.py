@@ -31,9 +31,9 @@ _SENTINEL_OPTIONS: Final = ("sentinel_username", "sentinel_password")
 
 _MALFORMED: Final = "is malformed"
 _REMEDY: Final = (
-    "Write redis://[[user]:password@]host[:port][/db], redis+sentinel://host,host,host/SERVICE[/db], "
-    "redis+cluster://host,host (rediss… with TLS), or unix:///path, with special characters of the password "
-    "percent-encoded."
+    "Write redis://USER:PASSWORD@HOST:PORT/DB, redis+sentinel://HOST,HOST,HOST/SERVICE/DB, "
+    "redis+cluster://HOST,HOST (rediss… with TLS), or unix:///PATH. USER:PASSWORD@, :PORT and /DB may be left out; "
+    "special characters of the password are percent-encoded."
 )
 
 

@@ -14,7 +14,7 @@ from mintonce_server.core.secret import Secret
 MAX_HEADERS: Final = 16
 _NAME: Final = re.compile(r"[a-z0-9_.-]{1,64}", re.ASCII)
 _ENDPOINT_REMEDY: Final = "Write http://HOST:PORT or https://HOST:PORT, such as http://127.0.0.1:4317, without a path."
-_LINES_REMEDY: Final = "Write one header a line, NAME: VALUE, such as `authorization: Bearer …`."
+_LINES_REMEDY: Final = "Write one header a line, NAME: VALUE, such as `x-tenant: shop`."
 
 
 def _otlp_url(value: str) -> str:

@@ -175,7 +175,7 @@ class Broker:
         wait = min(deadline, token.max_wait(now, patience)) if token else deadline
         try:
             async with _waiting_at_most(wait):
-                obtained = await self._fetcher.fetch(entry, min_ttl)
+                obtained = await self._fetcher.fetch(entry, max(min_ttl, least))
         except (IssuerError, StoreUnavailable, WaitTimedOut) as error:
             later = self._clock.monotonic()
             # A caller that waited for the store's answer, or long enough without one, gets the live token.
@@ -191,7 +191,7 @@ class Broker:
                 )
             raise
         if obtained.token.remaining(self._clock.monotonic()) < least:
-            raise WaitTimedOut(
+            raise obtained.trouble or WaitTimedOut(
                 f"the token that came ends in less than {least:g} s", remedy="Try again in a second.", retry_after=1.0
             )
         return Served(obtained.token, obtained.origin, obtained.trouble is not None or obtained.token.reissued)

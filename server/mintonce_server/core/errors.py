@@ -42,6 +42,11 @@ class MintonceError(Exception):
         self.remedy = remedy
         self.retry_after = retry_after
 
+    @property
+    def remedy_for_callers(self) -> str:
+        """The remedy, where it is for those who run the server: what a caller can do."""
+        return self.remedy
+
 
 class InvalidRequest(MintonceError):
     """A field is malformed. `field`: its name, where one is to blame."""
@@ -176,9 +181,13 @@ class BudgetUsedUp(MintonceError):
 
 
 class AuditUnavailable(MintonceError):
-    """The audit log cannot be written, so nothing is handed out."""
+    """The audit log cannot be written, so nothing is handed out. The remedy names the file on the server."""
 
     reason = Reason.AUDIT_UNAVAILABLE
+
+    @property
+    def remedy_for_callers(self) -> str:
+        return "Try again later. The server's log says what those who run it must do."
 
 
 class Draining(MintonceError):

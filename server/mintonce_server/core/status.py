@@ -207,8 +207,18 @@ class StoreView:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenEndpointView:
+    """The token endpoint of this replica. `listen`: "" for none."""
+
+    listen: str = ""
+    requests_per_second: float | None = None
+    errors_per_second: float | None = None
+    in_flight: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ReplicaView:
-    """The replica that answers."""
+    """The replica that answers. Requests to the token endpoint are among its calls."""
 
     name: str = ""
     version: str = ""
@@ -221,6 +231,7 @@ class ReplicaView:
     watches: int | None = None
     loop_lag: float | None = None
     memory_bytes: int | None = None
+    token_endpoint: TokenEndpointView = TokenEndpointView()
 
 
 @dataclass(frozen=True, slots=True)

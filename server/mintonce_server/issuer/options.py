@@ -182,7 +182,7 @@ def check_endpoint_url(url: str, allow_http: bool, what: str) -> None:
     if parts.scheme not in ("https", "http") or not host:
         raise ValueError(f"{what} is not an absolute https:// URL, such as https://YOUR_OAUTH_DOMAIN/oauth/token")
     if "@" in parts.netloc:
-        raise ValueError(f"{what} holds a user name or password: set client_id and client_secret instead")
+        raise ValueError(f"{what} holds a user name or password; set client_id and client_secret instead")
     if "#" in url:
         raise ValueError(f"{what} holds a fragment (#…): an endpoint has none (RFC 6749, section 3.2)")
     if parts.scheme == "http" and not allow_http and not is_loopback(host):

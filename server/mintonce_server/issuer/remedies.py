@@ -32,7 +32,7 @@ _EXPIRED: Final = (
     "client_secret_files. It is used without a restart."
 )
 _ASSERTION_AUDIENCE: Final = (
-    "The issuer expects another audience in the client's assertion: set assertion_audience to its token endpoint, or "
+    "The issuer expects another audience in the client's assertion. Set assertion_audience to its token endpoint, or "
     'to its identifier ("issuer", if `issuer` is set).'
 )
 _ASSERTION_TIME: Final = "Compare the clock of this machine with the issuer's: an assertion is valid for one minute."
@@ -66,7 +66,7 @@ _BY_STATUS: Final[Mapping[int, str]] = {
     404: TRY_URL,
     405: TRY_URL,
     406: TRY_URL,
-    407: "The proxy requires a user and a password: put them into the URL in the issuer's proxy_file.",
+    407: "The proxy requires a user and a password. Put them into the URL in the issuer's proxy_file.",
     410: TRY_URL,
     413: "The request is too large for the issuer: shorten the client's extra parameters.",
     415: TRY_DIALECT,

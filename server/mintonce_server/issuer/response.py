@@ -229,8 +229,8 @@ def _token_type(fields: Mapping[str, object], request: RequestContext) -> str:
     raise _malformed(
         request,
         "has a token_type other than Bearer",
-        "A client must not use a token of a type that it does not know (RFC 6749, section 7.1). Configure the client "
-        "for bearer tokens at the issuer; or, if this type is another name for them, add it to token_types.",
+        "A client must not use a token of a type that it does not know (RFC 6749, section 7.1). Have the issuer give "
+        "this client tokens of the type Bearer; or, if this type is another name for them, add it to token_types.",
     )
 
 

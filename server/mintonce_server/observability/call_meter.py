@@ -1,4 +1,4 @@
-"""Counts gRPC calls and the tokens that they hand out. On the hot path: two microseconds a call are too many."""
+"""Counts calls and the tokens that they hand out. On the hot path: two microseconds a call are too many."""
 
 from collections.abc import Callable
 from typing import Final
@@ -25,11 +25,12 @@ class CallMeter:
     Attributes:
         unary: unary calls in progress.
         watches: streaming calls in progress.
+        http: requests to the token endpoint in progress.
         tracer: traces calls. None: no traces.
     """
 
     def __init__(self) -> None:
-        self.unary = self.watches = 0
+        self.unary = self.watches = self.http = 0
         self.tracer: CallTracer | None = None
 
     def method(self, name: str) -> Ended:
@@ -73,6 +74,7 @@ class PrometheusCallMeter(CallMeter):
         metrics.before_scrape.append(self.publish)
         metrics.calls.in_flight.labels("unary").set_function(lambda: self.unary)
         metrics.calls.in_flight.labels("watch").set_function(lambda: self.watches)
+        metrics.calls.in_flight.labels("http").set_function(lambda: self.http)
 
     def method(self, name: str) -> Ended:
         duration = self._calls.duration

@@ -64,7 +64,7 @@ class _Family:
 
 
 class CallMetrics:
-    """gRPC calls."""
+    """Calls, by gRPC and at the token endpoint."""
 
     def __init__(self, make: _Family) -> None:
         self.duration = make.histogram(
@@ -77,8 +77,12 @@ class CallMetrics:
             "HTTP requests to the token endpoint, from their head to their answer. error_type is set from 500 on.",
             CALLS, "http_request_method", "http_route", "http_response_status_code", "error_type",
         )  # fmt: skip
-        self.in_flight = make.gauge("mintonce_rpcs_in_flight", "Calls in progress.", "kind")
-        self.limit = make.gauge("mintonce_rpcs_limit", "The setting max_concurrent_rpcs.")
+        self.in_flight = make.gauge(
+            "mintonce_rpcs_in_flight", "Calls in progress: unary, watch, or http at the token endpoint.", "kind"
+        )
+        self.limit = make.gauge(
+            "mintonce_rpcs_limit", "The setting max_concurrent_rpcs. The token endpoint has as many places of its own."
+        )
         self.served = make.counter(
             "mintonce_tokens_served_total",
             "Tokens handed out, each one of a watch too.",

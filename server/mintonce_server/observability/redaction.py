@@ -46,7 +46,8 @@ _SEPARATOR = r"(?:\\?[\"'])?\s*[=:]\s*"
 _Shapes = tuple[tuple[re.Pattern[str], str], ...]
 _JWTS: Final[_Shapes] = ((re.compile(r"eyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*){1,4}"), MASK),)
 _URLS: Final[_Shapes] = (
-    (re.compile(r"://[^\s\"'\\<>]*@"), f"://{MASK}@"),
+    # USER:PASSWORD is what remedies say.
+    (re.compile(r"://(?!(?:USER)?:PASSWORD@)[^\s\"'\\<>]*@"), f"://{MASK}@"),
     (re.compile(r"(?i)(https?://[^\s\"'\\?]*)\?[^\s\"'\\]+"), rf"\1?{MASK}"),
 )
 

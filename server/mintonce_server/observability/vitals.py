@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,21 @@ SAMPLES: Final = 61
 _MEMORY: Final = Path("/proc/self/statm")
 
 
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """A second; None: not known yet. `failed`: by a fault of the server's. The requests are among the calls.
+
+    Attributes:
+        calls, failed: all calls.
+        requests, requests_failed: those to the token endpoint.
+    """
+
+    calls: float | None = None
+    failed: float | None = None
+    requests: float | None = None
+    requests_failed: float | None = None
+
+
 class Vitals:
     """The owner runs `run`. Reads the counts that the metrics keep anyway."""
 
@@ -27,7 +43,7 @@ class Vitals:
         self._metrics = metrics
         self._clock = clock
         self.started_at = clock.monotonic()
-        self._samples: deque[tuple[float, float, float]] = deque(maxlen=SAMPLES)
+        self._samples: deque[tuple[float, float, float, float, float]] = deque(maxlen=SAMPLES)
         self._lags: deque[float] = deque(maxlen=SAMPLES)
 
     async def run(self) -> None:
@@ -40,19 +56,19 @@ class Vitals:
 
     def look(self) -> None:
         """Take note of the counts of this moment."""
-        calls = failed = 0.0
-        for labels, count in _counts(self._metrics.calls.duration):
-            calls += count
-            failed += count if labels.get("error_type") else 0.0
-        self._samples.append((self._clock.monotonic(), calls, failed))
+        calls = self._metrics.calls
+        self._samples.append((self._clock.monotonic(), *_ended(calls.duration), *_ended(calls.http_duration)))
 
-    def rates(self) -> tuple[float | None, float | None]:
-        """Calls a second and, of them, those that failed by a fault of the server's, in the last minute."""
+    def rates(self) -> Rates:
+        """In the last minute."""
         if len(self._samples) < 2:
-            return None, None
-        (began, calls, failed), (ended, calls_now, failed_now) = self._samples[0], self._samples[-1]
-        seconds = max(ended - began, 0.001)
-        return (calls_now - calls) / seconds, (failed_now - failed) / seconds
+            return Rates()
+        began, ended = self._samples[0], self._samples[-1]
+        seconds = max(ended[0] - began[0], 0.001)
+        calls, failed, requests, requests_failed = (
+            (now - then) / seconds for then, now in zip(began[1:], ended[1:], strict=True)
+        )
+        return Rates(calls + requests, failed + requests_failed, requests, requests_failed)
 
     def loop_lag(self) -> float | None:
         """The greatest lateness of a timer in the last minute, in seconds."""
@@ -74,9 +90,13 @@ def memory_bytes(read: Callable[[], str] = lambda: _MEMORY.read_text("ascii")) -
         return None
 
 
-def _counts(histogram: Histogram) -> Iterator[tuple[dict[str, str], float]]:
-    """Of each series."""
-    return _samples(histogram, "_count")
+def _ended(histogram: Histogram) -> tuple[float, float]:
+    """How many have ended, and how many of them failed by a fault of the server's."""
+    ended = failed = 0.0
+    for labels, count in _samples(histogram, "_count"):
+        ended += count
+        failed += count if labels.get("error_type") else 0.0
+    return ended, failed
 
 
 def _totals(counter: Counter) -> Iterator[tuple[dict[str, str], float]]:

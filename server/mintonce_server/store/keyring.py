@@ -84,7 +84,7 @@ def same_index_key(before: Keyring, after: Keyring) -> None:
 def new_keyring() -> str:
     """The text of a new sealing keys file."""
     return (
-        "# Keys of Mintonce. Secret: chmod 600. All replicas need the same file.\n"
+        "# Keys of Mintonce. Secret, so chmod 600. All replicas need the same file.\n"
         "# index_key names the keys in the store and never changes. [[sealing_keys]] seal the tokens, newest first:\n"
         "# `mintonced keygen --rotate FILE` adds a new one in front. Keep old ones until the\n"
         "# tokens that they sealed have expired.\n"

@@ -68,6 +68,7 @@ def _bearer(text: str) -> str:
         _, _, password = base64.b64decode(text[len(_BASIC) :].strip(), validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         raise Unauthenticated(
-            "the Basic credentials cannot be read", remedy="Send any user name, and an API key as the password."
+            "the user and password of HTTP Basic cannot be read",
+            remedy="Send any user name, and an API key as the password.",
         ) from None
     return f"Bearer {password}"

@@ -8,13 +8,13 @@ from contextlib import suppress
 from typing import Final
 
 MOST: Final = 256
-"""Handshakes under way. When there are more, the oldest one is ended: a handshake takes some milliseconds, and this one
-has waited longest for its peer."""
+"""Handshakes under way; one IP address may have a quarter of them. When there are more, the oldest one is ended: a
+handshake takes some milliseconds, and this one has waited longest for its peer."""
 PAUSE: Final = 0.5
 """Seconds without new connections after one could not be accepted: no descriptor may be left."""
 
 
-class TlsDoor:
+class TlsServer:
     """Accepts connections, and hands those with a complete handshake to the protocols of `made_for`.
 
     asyncio's own server does not say which connections are in their handshake.
@@ -26,10 +26,10 @@ class TlsDoor:
         self._seconds = seconds
         self._made_for = made_for
         self._accepting: list[asyncio.Task[None]] = []
-        self._under_way: dict[asyncio.Task[None], socket.socket] = {}
-        """The oldest first."""
+        self._under_way: dict[asyncio.Task[None], tuple[socket.socket, str]] = {}
+        """With the address of the peer. The oldest first."""
 
-    async def listen(self, host: str, port: int) -> int:
+    async def start(self, host: str, port: int) -> int:
         """Accept connections at each address of the host. Returns the port. Raises OSError."""
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -50,27 +50,32 @@ class TlsDoor:
         for task in self._accepting:
             task.cancel()
         await asyncio.gather(*self._accepting, return_exceptions=True)
-        for connection in self._under_way.values():
+        for connection, _ in self._under_way.values():
             _end(connection)
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def _accept(self, listening: socket.socket) -> None:
+        """One connection at each turn of the event loop: a flood of them leaves turns to others."""
         loop = asyncio.get_running_loop()
         with listening:
             while True:
                 try:
-                    connection, _ = await loop.sock_accept(listening)
+                    connection, peer = await loop.sock_accept(listening)
                 except OSError:
                     await asyncio.sleep(PAUSE)
                 else:
-                    self._begin(connection)
+                    self._begin(connection, str(peer[0]))
+                    await asyncio.sleep(0)
 
-    def _begin(self, connection: socket.socket) -> None:
+    def _begin(self, connection: socket.socket, address: str) -> None:
         task = asyncio.create_task(self._shake_hands(connection), name="TLS handshake")
-        self._under_way[task] = connection
+        self._under_way[task] = connection, address
         task.add_done_callback(lambda done: self._under_way.pop(done, None))
-        if len(self._under_way) > MOST:
-            _end(self._under_way.pop(next(iter(self._under_way))))
+        theirs = [other for other, (_, whose) in self._under_way.items() if whose == address]
+        if len(theirs) > MOST // 4:
+            _end(self._under_way.pop(theirs[0])[0])
+        elif len(self._under_way) > MOST:
+            _end(self._under_way.pop(next(iter(self._under_way)))[0])
 
     async def _shake_hands(self, connection: socket.socket) -> None:
         with suppress(OSError):  # of TLS, too: the peer has gone, is too slow, or speaks something else

@@ -16,7 +16,7 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
 from mintonce_server.common.clock import Clock
-from mintonce_server.web.handshakes import TlsDoor
+from mintonce_server.web.handshakes import TlsServer
 from mintonce_server.web.peers import address_of
 from mintonce_server.web.strictness import head_size, is_unambiguous
 
@@ -101,12 +101,24 @@ class _Connection(web_protocol.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self._messages:
+            if not isinstance(self._messages[-1][0], RawRequestMessage):
+                self._spoil_bodies()
         # The parser's limits are for one header. All of them together are kept, too, until the last one is there.
-        if self.listener.is_idle(self) and not self._messages:
+        elif self.listener.is_idle(self):
             self.of_head += len(data)
             if self.of_head > self.listener.max_head:
                 self.is_too_large = True
                 super().data_received(_INVALID)
+
+    def _spoil_bodies(self) -> None:
+        """What came cannot be read, so the body that is being read will have no end."""
+        bodies = [payload for _, payload in self._messages]
+        if self._current_request is not None:
+            bodies.append(self._current_request.content)
+        for body in bodies:
+            if not body.is_eof():
+                body.set_exception(web_protocol.RequestPayloadError("it cannot be read"))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
@@ -145,7 +157,7 @@ class WebListener:
         self._idle: OrderedDict[_Connection, None] = OrderedDict()
         """Those of them without a request in work, the one that has been so longest first."""
         self._by_address: Counter[str] = Counter()
-        self._door: TlsDoor | None = None
+        self._tls_server: TlsServer | None = None
         self._server: asyncio.Server | None = None
         self._web: web.Server | None = None
         self._is_closing = False
@@ -165,8 +177,8 @@ class WebListener:
             return self._listen
         host, _, port = self._listen.rpartition(":")
         if self._context is not None:
-            self._door = TlsDoor(self._context, HANDSHAKE_SECONDS, self._protocol)
-            return f"https://{host}:{await self._door.listen(host.strip('[]'), int(port))}"
+            self._tls_server = TlsServer(self._context, HANDSHAKE_SECONDS, self._protocol)
+            return f"https://{host}:{await self._tls_server.start(host.strip('[]'), int(port))}"
         self._server = await loop.create_server(self._protocol, host.strip("[]"), int(port))
         port = self._server.sockets[0].getsockname()[1]
         return f"http://{host}:{port}"
@@ -178,8 +190,8 @@ class WebListener:
         self._is_closing = True
         if self._server is not None:
             self._server.close()
-        if self._door is not None:
-            await self._door.stop()
+        if self._tls_server is not None:
+            await self._tls_server.stop()
         self._web.pre_shutdown()
         await self._web.shutdown(grace)
 
@@ -268,8 +280,11 @@ class WebListener:
         try:
             async with asyncio.timeout(self._limits.request_seconds):
                 answer = await self._site.answer(request)
+        except web_protocol.RequestPayloadError:
+            answer = self.unreadable(too_large=False)
         except Exception as error:  # noqa: BLE001 - the last line: nothing of an error's own reaches the caller
-            answer = self._site.failed(request, error)
+            has_gone = connection.transport is None
+            answer = self.unreadable(too_large=False) if has_gone else self._site.failed(request, error)
         finally:
             if connection in self._open:
                 self._idle[connection] = None

@@ -70,7 +70,7 @@ class Pages:
             case PermissionDenied():
                 return _text(403, f"{error}. {error.remedy}")
             case MintonceError():
-                return _text(503, f"{error}. {error.remedy}")
+                return _text(503, f"{error}. {error.remedy_for_callers}")
             case _:
                 if (left_out := self._quiet.more(type(error).__name__)) is not None:
                     get_logger(__name__).error("internal_error", where="http", exc_info=error, left_out=left_out)

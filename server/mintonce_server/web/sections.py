@@ -1,6 +1,6 @@
 """The sections of the status page: from values to HTML. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Final
 
@@ -23,6 +23,7 @@ from mintonce_server.core.status import (
     ReplicaView,
     StatusSnapshot,
     StoreView,
+    TokenEndpointView,
 )
 from mintonce_server.web import pictures
 from mintonce_server.web.markup import (
@@ -106,7 +107,16 @@ def _calls(replica: ReplicaView) -> str:
         most = f" of {replica.in_flight_limit:,}" if replica.in_flight_limit else ""
         watches = f", {plural(replica.watches, 'watch', 'watches')}" if replica.watches is not None else ""
         lines.append(f"{replica.in_flight:,}{most} in flight{watches}")
+    lines.extend(_token_endpoint(replica.token_endpoint))
     return _card("Calls", f"{number(replica.calls_per_second, ',.1f')} <span class=unit>a second</span>", *lines)
+
+
+def _token_endpoint(endpoint: TokenEndpointView) -> Iterator[str]:
+    """The requests among the calls."""
+    if endpoint.listen:
+        failed = f", {endpoint.errors_per_second:,.2f} failed" if endpoint.errors_per_second is not None else ""
+        rate = number(endpoint.requests_per_second, ",.1f")
+        yield f"token endpoint {escape(endpoint.listen)}: {rate} a second{failed}"
 
 
 def _store(store: StoreView) -> str:

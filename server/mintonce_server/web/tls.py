@@ -40,6 +40,7 @@ def server_context(current: Callable[[], Material]) -> ssl.SSLContext:
 def _context(material: Material) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
     load_pair(context, material.certificate, material.key)
     if material.client_ca is not None:
         context.load_verify_locations(cadata=material.client_ca.decode("ascii", "replace"))

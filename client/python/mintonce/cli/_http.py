@@ -5,9 +5,10 @@ import json
 import os
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
 from mintonce._files import FileFault, read
@@ -23,6 +24,11 @@ LARGEST: Final = 8 << 20
 
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _MAX_TEXT: Final = 300
+_DIGITS: Final = 18
+_LARGEST_NUMBER: Final = 10.0**_DIGITS
+"""More than any number of the page. A larger one, which JSON may have, could not be shown."""
+
+T = TypeVar("T")
 
 Snapshot = Mapping[str, Any]
 """The JSON form, see docs/reference/status.md. Fields that are missing count as not known."""
@@ -95,9 +101,33 @@ def fetch(address: Address, environ: Mapping[str, str], timeout: float, query: M
     )
 
 
+def drawn(draw: Callable[[], Iterable[T]], address: Address) -> list[T]:
+    """What it draws of a snapshot. Raises Refused if a value there is none that a status page of Mintonce has."""
+    with suppress(Exception):  # a text for a number, for example: there are too many ways to be wrong to look for each
+        return list(draw())
+    raise _foreign(address)
+
+
+def _foreign(address: Address) -> Refused:
+    return Refused(
+        f"what answers at {address} is no status page of Mintonce",
+        reason="INVALID_REQUEST",
+        remedy=f"Name the address of [http] listen with --http or ${URL_VARIABLE}.",
+    )
+
+
 def _no_number(text: str) -> float:
     """For NaN and Infinity, which JSON does not have and nothing here can show."""
-    raise ValueError(text)
+    raise ValueError(text[:_DIGITS])
+
+
+def _whole(text: str) -> int:
+    return int(text) if len(text) <= _DIGITS else int(_no_number(text))
+
+
+def _number(text: str) -> float:
+    found = float(text)
+    return found if abs(found) < _LARGEST_NUMBER else _no_number(text)
 
 
 def _snapshot(status: int, body: bytes, address: Address) -> Snapshot:
@@ -111,16 +141,18 @@ def _snapshot(status: int, body: bytes, address: Address) -> Snapshot:
             raise Unreachable(refused, reason="UNREACHABLE", remedy="See the server's log.")
         raise Refused(refused, reason="PERMISSION_DENIED", remedy=remedy)
     try:
-        snapshot: object = json.loads(body, parse_constant=_no_number) if len(body) <= LARGEST else None
+        snapshot: object = _parsed(body) if len(body) <= LARGEST else None
     except (ValueError, RecursionError):
         snapshot = None
     if not isinstance(snapshot, dict) or "sentence" not in snapshot:
-        raise Refused(
-            f"what answers at {address} is no status page of Mintonce",
-            reason="INVALID_REQUEST",
-            remedy=f"Name the address of [http] listen with --http or ${URL_VARIABLE}.",
-        )
+        raise _foreign(address)
     return cast("Snapshot", snapshot)
+
+
+def _parsed(body: bytes) -> object:
+    """Raises ValueError or RecursionError."""
+    parsed: object = json.loads(body, parse_constant=_no_number, parse_int=_whole, parse_float=_number)
+    return parsed
 
 
 def _authorization(address: Address, environ: Mapping[str, str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 from mintonce.cli import _output
 from mintonce.cli._arguments import shown
-from mintonce.cli._http import Snapshot, address_of, fetch
+from mintonce.cli._http import Snapshot, address_of, drawn, fetch
 
 WELL: Final = 0
 NEEDS_YOU: Final = 1
@@ -17,11 +17,12 @@ UNKNOWN: Final = "-"
 
 def status(environ: Mapping[str, str], args: argparse.Namespace) -> int:
     """Print it. Returns 0 if all is well, 1 if something needs a person. Raises Unreachable or Refused."""
-    snapshot = fetch(address_of(args.http), environ, args.timeout, {})
+    address = address_of(args.http)
+    snapshot = fetch(address, environ, args.timeout, {})
     if args.json:
         _output.line(json.dumps(snapshot))
     else:
-        for text in lines(snapshot):
+        for text in drawn(lambda: lines(snapshot), address):
             _output.line(text)
     return NEEDS_YOU if snapshot.get("level") == "trouble" else WELL
 
@@ -38,12 +39,21 @@ def lines(snapshot: Snapshot) -> Iterator[str]:
     ends = [row["soonest_end_in"] for row in rows(snapshot, "clients") if row.get("soonest_end_in") is not None]
     soonest = f", the soonest ends in {shown(min(ends))}" if ends else ""
     yield f"tokens   {sum(keys.get('by_life') or [0])} live of {keys.get('total', 0)} keys{soonest}"
-    yield f"calls    {rate(replica)} a second, {replica.get('in_flight', UNKNOWN)} in flight"
+    yield f"calls    {rate(replica)} a second{_at_endpoint(replica)}, {replica.get('in_flight', UNKNOWN)} in flight"
     yield f"store    {store_state(store)}, p99 {took(part(store, 'latency').get('p99'))}"
     names = [str(row.get("name", "")) for row in rows(snapshot, "issuers")]
     width = max(map(len, names), default=0)
     for name, row in zip(names, rows(snapshot, "issuers"), strict=True):
         yield f"issuer   {name.ljust(width)}  {_issuer(row)}"
+
+
+def _at_endpoint(replica: Mapping[str, Any]) -> str:
+    """The calls that come to the token endpoint; "" where none listens."""
+    endpoint = part(replica, "token_endpoint")
+    found = endpoint.get("requests_per_second")
+    if not endpoint.get("listen") or not isinstance(found, (int, float)):
+        return ""
+    return f" ({found:,.1f} at the token endpoint)"
 
 
 def _issuer(row: Mapping[str, Any]) -> str:

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from time import monotonic, sleep
 from typing import Final
 
 from mintonce.cli import _output
-from mintonce.cli._http import Address, Snapshot, address_of, fetch
+from mintonce.cli._http import Address, Snapshot, address_of, drawn, fetch
 from mintonce.cli._screen import SORTS, View, screen
 from mintonce.errors import Unreachable
 
@@ -62,7 +63,8 @@ def _live(source: _Source, interval: float) -> int:
         with Terminal(colours=not os.environ.get("NO_COLOR")) as terminal:
             while True:
                 size = os.get_terminal_size(sys.stdout.fileno())  # not COLUMNS: it stays when a window changes
-                terminal.draw(screen(snapshot, view, size.columns, size.lines))
+                shown = drawn(partial(screen, snapshot, view, size.columns, size.lines), source.address)
+                terminal.draw(shown)
                 before, view = view, after(view, terminal.key(due - monotonic()))
                 if view.has_ended:
                     return 0

@@ -132,7 +132,7 @@ def refusal(status: int, text: str, headers: Mapping[str, str] | None = None) ->
 
 
 def _full(error: MintonceError) -> str:
-    return f"{error}. {error.remedy}"
+    return f"{error}. {error.remedy_for_callers}"
 
 
 def described(text: str) -> str:

@@ -166,7 +166,7 @@ class TokenSite:
         return HttpTransport(request, proof, began + self._options.deadline, self._clock)
 
     async def _answered(self, call: Call, asked: Asked, operation: _Operation, used_authorization: bool) -> Answer:
-        self._meter.unary += 1
+        self._meter.http += 1
         self._trace(call, operation.name)
         try:
             answer = await operation.run(call, asked)
@@ -181,7 +181,7 @@ class TokenSite:
         else:
             _trace_end(call, "OK", "")
         finally:
-            self._meter.unary -= 1
+            self._meter.http -= 1
         operation.ended(answer.status, self._admission.age(call))
         return answer
 

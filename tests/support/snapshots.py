@@ -97,8 +97,8 @@ def busy(keys: int = 9, *, well: bool = False) -> StatusSnapshot:
             FleetRow("8192a3b4c5d6e7f8", "10.0.5.3:50051", "0.2.0", AS_OF - 2 * DAY),
         ),
         budget=(
-            BudgetRow("billing", "month", 31_022, 50_000, 49_100),
-            BudgetRow("reports", "month", 310, 1000, 372),
+            BudgetRow("billing", "month", 31_022, 50_000, 49_100, saved=103_981_309),
+            BudgetRow("reports", "month", 310, 1000, 372, saved=88_102),
             BudgetRow("reports", "client per_hour", 6, 20, is_quota=True),
         ),
         callers=(CallerRow(CART, 12, 41.0, "PERMISSION_DENIED", "get"), CallerRow("", 3, 600.0, "UNAUTHENTICATED", "")),

@@ -21,7 +21,7 @@ MOST_REQUESTS: Final = 8
 SHORT_SECONDS: Final = 85.0
 LIVE_WITHIN: Final = 1.0
 COLD_WITHIN: Final = 8.0
-"""The endpoint answers within 4 s; the rest is what a program may need on a busy machine. Who gives up before says so."""
+"""The endpoint answers within 4 s; a program on a busy machine needs some, too. Who gives up before says so."""
 GAVE_UP: Final = re.compile(r"time.?out|timed.?out", re.IGNORECASE)
 ENVOY_ASKS_FOR: Final = 5.0
 """Seconds: the timeout in its configuration."""

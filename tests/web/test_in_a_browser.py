@@ -16,6 +16,7 @@ from mintonce_server.core.policy import OPEN
 from mintonce_server.core.status import StatusSnapshot
 from mintonce_server.web.guard import Guard
 from mintonce_server.web.listener import WebListener
+from mintonce_server.web.pages import LIMITS, Pages
 from mintonce_server.web.status import StatusPages
 from support.browser import NARROW, WIDE, Browser
 from support.faulty_issuer import Fault, FaultyIssuer
@@ -146,7 +147,8 @@ async def test_on_a_desk_no_table_is_cut_off(browser: Browser, width: int) -> No
     version = "0.1.0.dev989+g490e029fc.d20261129"
     fleet = tuple(replace(row, version=version, address=f"{row.id}.mintonce.internal:50051") for row in shown.fleet)
     pages = StatusPages(lambda *_: _taken(replace(shown, fleet=fleet)), Guard(None, lambda: OPEN), SystemClock())
-    listener = WebListener("127.0.0.1:0", pages.routes(), SystemClock(), socket_mode=0o600)
+    site = Pages(pages.routes(), SystemClock(), frozenset)
+    listener = WebListener("127.0.0.1:0", site, SystemClock(), LIMITS, socket_mode=0o600)
     url = await listener.start()
     try:
         assert await browser.open(f"{url}/status", width=width) == 200

@@ -15,7 +15,7 @@ from support.waiting import wait_until
 TWO = (ReplicaInfo("aa", "0.2.0", 1000.0, "10.0.0.1:50051"), ReplicaInfo("bb", "0.2.0", 2000.0, "10.0.0.2:50051"))
 MONTH = Month(2026, 11)
 MIDDLE = MONTH.starts + 15 * 86_400.0
-USED = Usage(minted={"refresh": 500}, days=(0,) * 14 + (500,) + (0,) * 16)
+USED = Usage(minted={"refresh": 500}, served=12_500, days=(0,) * 14 + (500,) + (0,) * 16)
 
 
 async def test_the_store_is_asked_when_somebody_wanted_to_know() -> None:
@@ -67,4 +67,5 @@ def test_each_limit_is_a_row_and_what_an_issuer_says_too() -> None:
     assert month.forecast is not None
     assert (day.period, day.budget, day.forecast) == ("day", 600, None)
     assert (other.name, other.period, other.used, other.budget) == ("reports", "month", 500, None)
+    assert (month.saved, day.saved, other.saved) == (12_000, None, 12_000)
     assert quota == BudgetRow("billing", "client per_hour", 6, 20, is_quota=True)

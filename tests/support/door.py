@@ -21,6 +21,7 @@ from support.house import AUDIENCE, CLIENT
 FORM: Final = "application/x-www-form-urlencoded"
 OPTIONS: Final = EndpointOptions(
     deadline=4.0,
+    body_seconds=10.0,
     min_ttl=0.0,
     registered=Registered(frozenset({CLIENT}), {}, {}),
     failed_proofs_per_second=10.0,
@@ -28,9 +29,7 @@ OPTIONS: Final = EndpointOptions(
     public_url=None,
 )
 """For a test that cares about none of them. A test that does uses `dataclasses.replace`."""
-LIMITS: Final = ListenerLimits(
-    connections=200, per_address=150, idle_seconds=10.0, request_seconds=10.0, head=16 * 1024, headers=100
-)
+LIMITS: Final = ListenerLimits(connections=200, per_address=150, idle_seconds=10.0, head=16 * 1024, headers=100)
 
 
 @dataclass(frozen=True)

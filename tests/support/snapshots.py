@@ -60,25 +60,18 @@ def key_row(number: int, state: State = State.LIVE, **values: Any) -> KeyRow:
     return replace(row, **values)
 
 
+_REPLICA = ReplicaView(
+    "mintonce-7d9f-x2k", "0.2.0", 3 * DAY, False, 1204.3, 0.0, 12, 10_000, 42, 0.0012, 96 << 20,
+    TokenEndpointView("0.0.0.0:8443", 310.5, 0.0, 2),
+)  # fmt: skip
+
+
 def busy(keys: int = 9, *, well: bool = False) -> StatusSnapshot:
     """A replica with everything on its page. `well`: nothing is in trouble."""
     failed = None if well else REFUSED
     made = StatusSnapshot(
         as_of=AS_OF,
-        replica=ReplicaView(
-            "mintonce-7d9f-x2k",
-            "0.2.0",
-            3 * DAY,
-            False,
-            1204.3,
-            0.0,
-            12,
-            10_000,
-            42,
-            0.0012,
-            96 << 20,
-            TokenEndpointView("0.0.0.0:8443", 310.5, 0.0, 2),
-        ),
+        replica=_REPLICA,
         store=StoreView(
             "redis:6379", True, latency=Latency(0.0004, 0.0012, 1024), wake_ago=3.0, wake_lag=Latency(0.001, 0.003, 40)
         ),
@@ -97,8 +90,8 @@ def busy(keys: int = 9, *, well: bool = False) -> StatusSnapshot:
             FleetRow("8192a3b4c5d6e7f8", "10.0.5.3:50051", "0.2.0", AS_OF - 2 * DAY),
         ),
         budget=(
-            BudgetRow("billing", "month", 31_022, 50_000, 49_100),
-            BudgetRow("reports", "month", 310, 1000, 372),
+            BudgetRow("billing", "month", 31_022, 50_000, 49_100, saved=103_981_309),
+            BudgetRow("reports", "month", 310, 1000, 372, saved=88_102),
             BudgetRow("reports", "client per_hour", 6, 20, is_quota=True),
         ),
         callers=(CallerRow(CART, 12, 41.0, "PERMISSION_DENIED", "get"), CallerRow("", 3, 600.0, "UNAUTHENTICATED", "")),

@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -11,15 +11,26 @@ import pytest_asyncio
 
 from mintonce import AsyncTokenClient, MintonceError, Token
 from mintonce_dev.valkey import EmbeddedValkey
+from mintonce_server.common.clock import SystemClock
+from mintonce_server.core.policy import OPEN
+from mintonce_server.core.status import StatusSnapshot
+from mintonce_server.web.guard import Guard
+from mintonce_server.web.listener import WebListener
+from mintonce_server.web.pages import LIMITS, Pages
+from mintonce_server.web.status import StatusPages
 from support.browser import NARROW, WIDE, Browser
 from support.faulty_issuer import Fault, FaultyIssuer
 from support.replicas import Replica, replica
+from support.snapshots import busy
 from support.surroundings import CLIENT_ID, CLIENT_SECRET, issuer_with_log
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 NOW = "document.dispatchEvent(new Event('visibilitychange'))"
 """Refreshes the page at once, as coming back to its tab does."""
+
+CUT_OFF = """[...document.querySelectorAll('.scroll')].filter(box => box.scrollWidth > box.clientWidth)
+    .map(box => box.getAttribute('aria-label'))"""
 
 LIVES = {"api": 86_400, "orders": 7200, "prices": 2400, "stock": 28_800}
 """Seconds, by the first part of an audience's host."""
@@ -127,6 +138,27 @@ async def test_all_is_well_and_everybody_can_read_it(scene: Scene, browser: Brow
         assert CLIENT_SECRET not in whole
         assert "orders.example.com" in whole
         assert await browser.said() == []
+
+
+@pytest.mark.parametrize("width", [WIDE, 1024])
+async def test_on_a_desk_no_table_is_cut_off(browser: Browser, width: int) -> None:
+    """Not by long versions and addresses, nor by a caller's SPIFFE ID."""
+    shown = busy()
+    version = "0.1.0.dev989+g490e029fc.d20261129"
+    fleet = tuple(replace(row, version=version, address=f"{row.id}.mintonce.internal:50051") for row in shown.fleet)
+    pages = StatusPages(lambda *_: _taken(replace(shown, fleet=fleet)), Guard(None, lambda: OPEN), SystemClock())
+    site = Pages(pages.routes(), SystemClock(), frozenset)
+    listener = WebListener("127.0.0.1:0", site, SystemClock(), LIMITS, socket_mode=0o600)
+    url = await listener.start()
+    try:
+        assert await browser.open(f"{url}/status", width=width) == 200
+        assert await browser.evaluate(CUT_OFF) == []
+    finally:
+        await listener.stop(0.0)
+
+
+async def _taken(snapshot: StatusSnapshot) -> StatusSnapshot:
+    return snapshot
 
 
 async def test_it_follows_what_happens_without_being_loaded_again(scene: Scene, browser: Browser) -> None:

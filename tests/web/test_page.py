@@ -190,3 +190,8 @@ def test_the_title_says_how_things_stand() -> None:
     """In a row of tabs."""
     assert parsed(document(busy(), ALL)).findtext("head/title") == "1 thing needs you. Mintonce mintonce-7d9f-x2k"
     assert busy(well=True).level is Level.WELL
+
+
+def test_what_was_saved_stands_beside_the_budget() -> None:
+    """In tokens: what a reader wants to tell those who pay."""
+    assert "103,981,309 saved" in document(busy(), KeyFilter())

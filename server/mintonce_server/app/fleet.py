@@ -47,10 +47,10 @@ def budget_rows(usage: UsageSnapshot) -> Iterator[BudgetRow]:
     for client in usage.clients:
         expected = client.forecast.expected if client.forecast else None
         for window in client.windows:
-            of_month = expected if window.name == "month" else None
-            yield BudgetRow(client.client, window.name, window.used, window.limit, of_month)
+            of_month, saved = (expected, client.usage.saved) if window.name == "month" else (None, None)
+            yield BudgetRow(client.client, window.name, window.used, window.limit, of_month, saved=saved)
         if not any(window.name == "month" for window in client.windows):
-            yield BudgetRow(client.client, "month", client.usage.mints, None, expected)
+            yield BudgetRow(client.client, "month", client.usage.mints, None, expected, saved=client.usage.saved)
     for quota in usage.quotas:
         said = quota.window
         if said.counts_tokens and said.limit is not None and said.remaining is not None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mintonce_server.web.token_endpoint.endpoint import EndpointOptions
 
 MAX_WASTED: Final = 300
+BODY_SECONDS: Final = 10.0
 
 
 class TokenEndpoint:
@@ -53,6 +54,7 @@ def endpoint_options(settings: Settings) -> "EndpointOptions":
     uses = Counter(client.client_id for client in clients.values())
     return EndpointOptions(
         deadline=chosen.deadline,
+        body_seconds=BODY_SECONDS,
         min_ttl=chosen.min_ttl,
         registered=Registered(
             known=frozenset(clients),
@@ -89,7 +91,6 @@ def _listener(
             connections=most,
             per_address=max(1, most // 4),
             idle_seconds=60.0,
-            request_seconds=10.0,
             head=16 * 1024,
             headers=100,
             connection_age=limits.max_connection_age,

@@ -27,10 +27,10 @@ from mintonce_server.config.issues import (
     tables,
     variable,
 )
+from mintonce_server.config.listener_checks import check_listeners
 from mintonce_server.config.models import JwtIssuerSettings, ServerSettings, Settings
 from mintonce_server.config.redis_url import is_encrypted, tls_file_errors
 
-_AUTHENTICATION: Final = "tls.client_ca_file, [jwt_issuers.NAME] or api_keys_file"
 _SECRET_FILES: Final = ("signing_key_file", "key_file")
 
 
@@ -60,8 +60,7 @@ def check_issuers(parts: Parts, values: dict[str, Any], issues: Issues) -> Itera
 
 def check_access(settings: Settings, issues: Issues) -> Iterator[ValidationIssue]:
     """Issues of the settings that restrict access. `settings` may lack what is known to be invalid."""
-    yield from _check_listeners(settings, issues)
-    yield from _check_http(settings, issues)
+    yield from check_listeners(settings, issues)
     yield from _check_tracing(settings, issues)
     yield from _check_callers(settings, issues)
     yield from _check_redis(settings, issues)
@@ -130,62 +129,6 @@ def _check_issuer_names(values: dict[str, Any], issues: Issues) -> Iterator[Vali
         remedy = "Set MINTONCE_OAUTH_DOMAIN, or write a table [issuers.NAME] with token_url."
         yield ValidationIssue(
             issues.where(here), "is not a configured issuer", did_you_mean(wanted, issuers) if issuers else remedy
-        )
-
-
-def _check_listeners(settings: Settings, issues: Issues) -> Iterator[ValidationIssue]:
-    has_no_tls = settings.tls is None and not issues.has_any_in("tls")
-    yield from _check_open(("listen",), settings.listen, settings, issues)
-    if settings.token_endpoint.listen is not None:
-        yield from _check_open(("token_endpoint", "listen"), settings.token_endpoint.listen, settings, issues)
-    yield from _check_bearer(settings, issues, has_no_tls=has_no_tls)
-
-
-def _check_open(path: SettingPath, listen: str, settings: Settings, issues: Issues) -> Iterator[ValidationIssue]:
-    """Whether tokens could be had or read by everyone."""
-    if listens_beyond_loopback(listen) and not settings.insecure_listen:
-        if settings.tls is None and not issues.has_any_in("tls"):
-            yield ValidationIssue(
-                issues.where(path),
-                "is reachable from other machines without TLS: tokens would be sent unencrypted",
-                "Set [tls] with certificate_file and key_file; or listen on 127.0.0.1 or unix:/PATH; or, if only"
-                " callers can reach it, set insecure_listen = true (MINTONCE_INSECURE_LISTEN=true).",
-            )
-        elif settings.tls is not None and not settings.authenticates_callers:
-            yield ValidationIssue(
-                issues.where(path),
-                "is reachable from other machines, and callers are not authenticated: everyone could get tokens",
-                f"Set {_AUTHENTICATION}; or, if only callers can reach it, set insecure_listen = true"
-                " (MINTONCE_INSECURE_LISTEN=true).",
-            )
-
-
-def _check_bearer(settings: Settings, issues: Issues, *, has_no_tls: bool) -> Iterator[ValidationIssue]:
-    if settings.bearer_listen is None:
-        return
-    if has_no_tls and not settings.bearer_listen.startswith("unix:"):
-        yield ValidationIssue(
-            issues.where(("bearer_listen",)), "has no TLS", "Set [tls] with certificate_file and key_file."
-        )
-    if not settings.jwt_issuers and not settings.api_keys_file:
-        yield ValidationIssue(
-            issues.where(("bearer_listen",)),
-            "accepts no kind of credentials",
-            "Set [jwt_issuers.NAME] or api_keys_file.",
-        )
-
-
-def _check_http(settings: Settings, issues: Issues) -> Iterator[ValidationIssue]:
-    listen = settings.http.listen
-    if listen is None or not listens_beyond_loopback(listen) or settings.http.insecure_metrics:
-        return
-    is_guarded = settings.tls is not None and settings.authenticates_callers
-    if not is_guarded and not issues.has_any_in("tls"):
-        yield ValidationIssue(
-            issues.where(("http", "listen")),
-            "is reachable from other machines without TLS or caller authentication",
-            f"Set [tls], and {_AUTHENTICATION}; or listen on 127.0.0.1; or, if only monitoring can reach it, set"
-            " http.insecure_metrics = true (MINTONCE_HTTP__INSECURE_METRICS=true): the status page stays closed.",
         )
 
 

@@ -255,6 +255,7 @@ class BudgetRow:
         budget: None for none.
         forecast: by the end of the period.
         is_quota: the issuer says so, and refuses more.
+        saved: tokens that the fleet handed out in the month without a request to the issuer; None in other rows.
     """
 
     name: str
@@ -263,6 +264,7 @@ class BudgetRow:
     budget: int | None = None
     forecast: int | None = None
     is_quota: bool = False
+    saved: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,11 +45,11 @@ class Site(Protocol):
     headers: Mapping[str, str]
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Whatever it raises becomes an answer by `failed`."""
+        """Must end by itself. Whatever it raises becomes an answer by `failed`."""
         ...
 
     def failed(self, request: web.BaseRequest, error: Exception) -> web.StreamResponse:
-        """The answer to a request that ended with this error. TimeoutError: it took too long."""
+        """The answer to a request that ended with this error."""
         ...
 
     def unreadable(self, *, too_large: bool) -> web.StreamResponse:
@@ -66,7 +66,6 @@ class ListenerLimits:
             in work, the new one.
         per_address: the same, of one IP address. Unix sockets have none.
         idle_seconds: a connection without a complete request head for so long is closed.
-        request_seconds: for one request, from its head to its answer.
         head: bytes of the request line and all headers.
         headers: the number of them.
         connection_age: a connection this old is closed after its next answer. None: never.
@@ -75,7 +74,6 @@ class ListenerLimits:
     connections: int
     per_address: int
     idle_seconds: float
-    request_seconds: float
     head: int
     headers: int
     connection_age: float | None = None
@@ -278,8 +276,7 @@ class WebListener:
         self._idle.pop(connection, None)
         connection.of_head = 0
         try:
-            async with asyncio.timeout(self._limits.request_seconds):
-                answer = await self._site.answer(request)
+            answer = await self._site.answer(request)
         except web_protocol.RequestPayloadError:
             answer = self.unreadable(too_large=False)
         except Exception as error:  # noqa: BLE001 - the last line: nothing of an error's own reaches the caller

@@ -1,5 +1,6 @@
 """Pages for people and monitors: by path, to be read only."""
 
+import asyncio
 import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
@@ -14,9 +15,8 @@ from mintonce_server.observability.logs import get_logger
 from mintonce_server.observability.quiet import Quiet
 from mintonce_server.web.listener import ListenerLimits
 
-LIMITS: Final = ListenerLimits(
-    connections=64, per_address=64, idle_seconds=30.0, request_seconds=30.0, head=8192, headers=64
-)
+LIMITS: Final = ListenerLimits(connections=64, per_address=64, idle_seconds=30.0, head=8192, headers=64)
+ANSWER_SECONDS: Final = 30.0
 READ_ONLY: Final = ("GET", "HEAD")
 
 _HEADERS: Final = {
@@ -61,7 +61,8 @@ class Pages:
             return _text(405, "Only GET and HEAD.", {"Allow": ", ".join(READ_ONLY)})
         if request.can_read_body:
             return _text(413, "A request here has no body.", {"Connection": "close"})
-        return await handler(request)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await handler(request)
 
     def failed(self, request: web.BaseRequest, error: Exception) -> web.StreamResponse:
         match error:

@@ -240,17 +240,18 @@ def budget(snapshot: StatusSnapshot) -> str:
 
     def cells(row: BudgetRow) -> Sequence[str]:
         part = row.used / row.budget if row.budget else 0.0
+        saved = "" if row.saved is None else f"<small>{row.saved:,} saved</small>"
         used = f"{pictures.share(part, f'{part:.0%} used')}{part:.0%}" if row.budget else UNKNOWN
         return (
             escape(row.name),
-            f"{escape(row.period)}{'<small>by the issuer</small>' if row.is_quota else ''}",
+            f"{escape(row.period)}{'<small>by the issuer</small>' if row.is_quota else ''}{saved}",
             f"{row.used:,}",
             number(row.budget),
             used,
             number(row.forecast),
         )
 
-    columns = (("Client", ""), ("Period", ""), ("Minted", "n"), ("Budget", "n"), ("Used", "w"), ("Forecast", "n"))
+    columns = (("Client", ""), ("Period", "any"), ("Minted", "n"), ("Budget", "n"), ("Used", "w"), ("Forecast", "n"))
     return Table("Budget", columns, cells, note="of the whole fleet").draw(snapshot.budget) if snapshot.budget else ""
 
 
@@ -328,7 +329,7 @@ def callers(snapshot: StatusSnapshot) -> str:
         name = escape(row.name) or "<small>no valid identity</small>"
         return name, f"{row.denials:,}", escape(row.why), escape(row.act), ago(snapshot.as_of, row.ago)
 
-    columns = (("Caller", "wrap"), ("Denials", "n"), ("Last reason", ""), ("Wanted to", ""), ("Last", "n"))
+    columns = (("Caller", "any"), ("Denials", "n"), ("Last reason", ""), ("Wanted to", ""), ("Last", "n"))
     return Table("Denied callers", columns, cells, none="None since the start.").draw(snapshot.callers)
 
 
@@ -360,5 +361,5 @@ def files(snapshot: StatusSnapshot) -> str:
             )
         return escape(row.name), said, ago(snapshot.as_of, row.loaded_ago), ahead(snapshot.as_of, row.ends_in)
 
-    columns = (("File", ""), ("State", "wrap"), ("Loaded", "n"), ("Ends in", "n"))
+    columns = (("File", ""), ("State", "any"), ("Loaded", "n"), ("Ends in", "n"))
     return Table("Files", columns, cells, none="Nothing is loaded from files.").draw(snapshot.files)

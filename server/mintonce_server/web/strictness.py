@@ -1,6 +1,7 @@
 """Which requests are refused though the parser takes them: those that a proxy before it may read in another way."""
 
 import re
+from itertools import chain
 from typing import Final
 
 from aiohttp import HttpVersion10, HttpVersion11
@@ -25,4 +26,4 @@ def is_unambiguous(message: RawRequestMessage) -> bool:
 
 def head_size(message: RawRequestMessage) -> int:
     """Bytes, nearly."""
-    return len(message.path) + sum(len(name) + len(value) + 4 for name, value in message.raw_headers)
+    return len(message.path) + len(b"".join(chain.from_iterable(message.raw_headers))) + 4 * len(message.raw_headers)

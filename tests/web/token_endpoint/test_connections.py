@@ -108,7 +108,7 @@ async def test_a_body_in_pieces_is_read() -> None:
 
 async def test_a_slow_body_ends_with_408() -> None:
     """A connection is not held longer than a request may take."""
-    async with guarded_door(limits=replace(LIMITS, request_seconds=0.3)) as guarded:
+    async with guarded_door(replace(OPTIONS, body_seconds=0.3)) as guarded:
         (reply,) = await guarded.opened.exchange(in_two(usual(guarded))[0])
         assert (reply.status, reply.error, reply.headers["connection"]) == (408, "invalid_request", "close")
 

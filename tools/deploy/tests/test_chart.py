@@ -118,6 +118,32 @@ def test_the_network_policy_opens_what_is_needed() -> None:
     assert all(rule["to"] for rule in policy["egress"])
 
 
+@pytest.mark.parametrize(("values", "protocol"), [(BY_TOKEN, "https"), (TRIAL, "http")], ids=["tls", "in clear"])
+def test_the_token_endpoint_is_a_port_for_callers(values: Path, protocol: str) -> None:
+    """In the container, the Service and the NetworkPolicy, and where the notes say; the probes stay as they are."""
+    on = ["--set", "config.token_endpoint.listen=0.0.0.0:8443"]
+    made, before = rendered([values], on), rendered([values])
+    ports = {port["name"]: port["containerPort"] for port in container(made)["ports"]}
+
+    assert ports["token-endpoint"] == 8443
+    assert of_kind(made, "Service")["spec"]["ports"][-1] == {
+        "name": "token-endpoint", "port": 8443, "targetPort": "token-endpoint", "appProtocol": protocol,
+    }  # fmt: skip
+    callers = of_kind(made, "NetworkPolicy")["spec"]["ingress"][0]
+    assert [port["port"] for port in callers["ports"]] == [50051, 8443]
+    assert callers["from"] == of_kind(before, "NetworkPolicy")["spec"]["ingress"][0]["from"]
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container(made)[probe] == container(before)[probe]
+    assert f"{protocol}://mintonce.mintonce.svc.cluster.local:8443/oauth/token" in notes(values, *on)
+
+
+def test_there_is_no_token_endpoint_unless_it_is_wanted() -> None:
+    """Each door is opened on purpose."""
+    for values in (BY_TOKEN, TRIAL, OWN):
+        assert "token-endpoint" not in [port["name"] for port in container(rendered([values]))["ports"]]
+        assert "/oauth/token" not in notes(values)
+
+
 def test_the_service_shows_each_replica() -> None:
     """Headless, and only what is ready."""
     service = of_kind(rendered([BY_TOKEN]), "Service")["spec"]
@@ -184,6 +210,7 @@ REFUSED: list[tuple[str, list[str], str]] = [
     ("a setting of a client that is misspelt", ["--set", f"{BILLING}.audience=x"], "audience"),
     ("a word that is none", ["--set", "config.store_outage=maybe"], "store_outage"),
     ("an address that nobody reaches", ["--set", "config.listen=127.0.0.1:50051"], "listen"),
+    ("a token endpoint that nobody reaches", ["--set", "config.token_endpoint.listen=127.0.0.1:8443"], "listen"),
     (
         "a rule without callers",
         ["--set-json", 'policy.rules=[{"name":"a","clients":["*"],"audiences":["*"]}]'],

@@ -108,12 +108,13 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- with . -}}{{- regexFind "[0-9]+$" . -}}{{- end -}}
 {{- end -}}
 
-{{/* The ports as JSON, by name: grpc, health, and perhaps bearer and http. */}}
+{{/* The ports as JSON, by name: grpc, health, and perhaps bearer, http and token-endpoint. */}}
 {{- define "mintonce.ports" -}}
 {{- $config := include "mintonce.config" . | fromYaml -}}
 {{- $ports := dict "grpc" (include "mintonce.port" $config.listen | int) "health" (include "mintonce.port" $config.health_listen | int) -}}
 {{- with include "mintonce.port" $config.bearer_listen -}}{{- $_ := set $ports "bearer" (. | int) -}}{{- end -}}
 {{- with include "mintonce.port" ($config.http | default dict).listen -}}{{- $_ := set $ports "http" (. | int) -}}{{- end -}}
+{{- with include "mintonce.port" ($config.token_endpoint | default dict).listen -}}{{- $_ := set $ports "token-endpoint" (. | int) -}}{{- end -}}
 {{- if .Values.existingConfigMap -}}
 {{- $ports = dict "grpc" 50051 "health" 50053 "http" 9464 -}}
 {{- end -}}

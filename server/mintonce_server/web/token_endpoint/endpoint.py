@@ -59,6 +59,7 @@ _HEADERS: Final = {
 class EndpointOptions:
     """Attributes:
     deadline: seconds in which a request is answered, below the time-outs of common clients.
+    body_seconds: in which its body must be there.
     min_ttl: seconds that a token should have left: more than the margin with which clients ask for the next one.
     registered: the clients.
     failed_proofs_per_second: for each address; 0: no limit.
@@ -67,6 +68,7 @@ class EndpointOptions:
     """
 
     deadline: float
+    body_seconds: float
     min_ttl: float
     registered: Registered
     failed_proofs_per_second: float
@@ -144,7 +146,7 @@ class TokenSite:
     async def _called(self, request: web.BaseRequest, operation: _Operation) -> web.Response:
         began, asked = self._clock.monotonic(), _NOTHING
         try:
-            asked = read_request(_head(request), await _body(request))
+            asked = read_request(_head(request), await _body(request, self._options.body_seconds))
             self._failed_proofs.require_room(address_of(request.transport))
         except MintonceError as error:
             transport = self._transport(request, None, began)
@@ -227,8 +229,18 @@ def _head(request: web.BaseRequest) -> Head:
     )
 
 
-async def _body(request: web.BaseRequest) -> bytes:
-    """Raises BadRequest when it is too large."""
+async def _body(request: web.BaseRequest, seconds: float) -> bytes:
+    """Raises BadRequest when it is too large, TimeoutError when it does not come."""
+    if request.content.is_eof():  # it came with the head, as most do
+        body = request.content.read_nowait()
+        if len(body) <= MAX_BODY:
+            return body
+        raise _too_large()
+    async with asyncio.timeout(seconds):
+        return await _late_body(request)
+
+
+async def _late_body(request: web.BaseRequest) -> bytes:
     body = bytearray()
     if (request.content_length or 0) <= MAX_BODY:
         if request.headers.get("Expect", "").lower() == EXPECTS_CONTINUE:
@@ -240,7 +252,11 @@ async def _body(request: web.BaseRequest) -> bytes:
                 break
         else:
             return bytes(body)
-    raise BadRequest("the body is too large", f"Send at most {MAX_BODY} bytes.", status=413)
+    raise _too_large()
+
+
+def _too_large() -> BadRequest:
+    return BadRequest("the body is too large", f"Send at most {MAX_BODY} bytes.", status=413)
 
 
 def _response(answer: Answer) -> web.Response:

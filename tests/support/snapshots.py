@@ -60,25 +60,18 @@ def key_row(number: int, state: State = State.LIVE, **values: Any) -> KeyRow:
     return replace(row, **values)
 
 
+_REPLICA = ReplicaView(
+    "mintonce-7d9f-x2k", "0.2.0", 3 * DAY, False, 1204.3, 0.0, 12, 10_000, 42, 0.0012, 96 << 20,
+    TokenEndpointView("0.0.0.0:8443", 310.5, 0.0, 2),
+)  # fmt: skip
+
+
 def busy(keys: int = 9, *, well: bool = False) -> StatusSnapshot:
     """A replica with everything on its page. `well`: nothing is in trouble."""
     failed = None if well else REFUSED
     made = StatusSnapshot(
         as_of=AS_OF,
-        replica=ReplicaView(
-            "mintonce-7d9f-x2k",
-            "0.2.0",
-            3 * DAY,
-            False,
-            1204.3,
-            0.0,
-            12,
-            10_000,
-            42,
-            0.0012,
-            96 << 20,
-            TokenEndpointView("0.0.0.0:8443", 310.5, 0.0, 2),
-        ),
+        replica=_REPLICA,
         store=StoreView(
             "redis:6379", True, latency=Latency(0.0004, 0.0012, 1024), wake_ago=3.0, wake_lag=Latency(0.001, 0.003, 40)
         ),

@@ -20,8 +20,9 @@ from mintonce_server.web.handshakes import TlsServer
 from mintonce_server.web.peers import address_of
 from mintonce_server.web.strictness import head_size, is_unambiguous
 
-HANDSHAKE_SECONDS: Final = 5.0
-"""For TLS. Until it is done, a connection does not count here, but in web/handshakes.py."""
+HANDSHAKE_SECONDS: Final = 10.0
+"""For TLS. A Java program on a busy machine takes more than 5 for its first one. Until it is done, a connection does
+not count here, but in web/handshakes.py."""
 EXPECTS_CONTINUE: Final = "100-continue"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 

@@ -159,8 +159,15 @@ class WebListener:
 
     async def start(self) -> str:
         """Answer requests. Returns the URL, as people open it. Raises OSError when the address is taken."""
-        loop = asyncio.get_running_loop()
         self._web = web.Server(self._answer, request_factory=self._request)
+        try:
+            return await self._start()
+        except OSError as error:
+            text = f"cannot listen on {self._listen}: is it in use, or not an address of this machine?"
+            raise OSError(text) from error
+
+    async def _start(self) -> str:
+        loop = asyncio.get_running_loop()
         if self._listen.startswith("unix:"):
             path = self._listen.removeprefix("unix:")
             before = os.umask(0o177)  # this user only until the mode is right

@@ -17,6 +17,7 @@ from aiohttp.streams import StreamReader
 
 from mintonce_server.common.clock import Clock
 from mintonce_server.web.handshakes import TlsServer
+from mintonce_server.web.pace import Pace
 from mintonce_server.web.peers import address_of
 from mintonce_server.web.strictness import head_size, is_unambiguous
 
@@ -156,6 +157,7 @@ class WebListener:
         self._server: asyncio.Server | TlsServer | None = None
         self._web: web.Server | None = None
         self._is_closing = False
+        self._pace = Pace()
 
     async def start(self) -> str:
         """Answer requests. Returns the URL, as people open it. Raises OSError when the address is taken."""
@@ -279,6 +281,7 @@ class WebListener:
         self._idle.pop(connection, None)
         connection.of_head = 0
         try:
+            await self._pace.step()
             answer = await self._site.answer(request)
         except web_protocol.RequestPayloadError:
             answer = self.unreadable(too_large=False)

@@ -14,6 +14,7 @@ import pytest
 from mintonce_server.calls.proof import Proof
 from mintonce_server.core.limits import QuotaOptions
 from mintonce_server.core.policy import Act, Policy, Rule
+from mintonce_server.web.token_endpoint.endpoint import PENALTY
 from mintonce_server.web.token_endpoint.request import JWT_BEARER
 from mintonce_server.web.token_endpoint.transport import HttpTransport
 from mintonce_server.web.token_endpoint.wanted import Registered
@@ -261,9 +262,11 @@ async def test_failed_proofs_are_limited_for_their_address_before_anything_is_ha
 
         monkeypatch.setattr(authorizer, "prove", counted)
         for key in ("mok_billing_wrong", guarded.keys["billing"]):
+            began = time.monotonic()
             reply = await guarded.opened.ask(key)
             assert (reply.status, reply.error) == (429, "temporarily_unavailable")
             assert reply.headers["retry-after"] == "1"
+            assert time.monotonic() - began >= PENALTY
         assert proven == []
         other = replace(guarded.opened, address="127.0.0.2")
         assert (await other.ask(guarded.keys["billing"])).status == 200

@@ -65,10 +65,11 @@ BODIES: Final = (
 def raw_requests(draw: st.DrawFn) -> bytes:
     """Lines in any order, some bytes changed."""
     end = draw(st.sampled_from([b"\r\n"] * 20 + [b"\n", b"\r"]))
-    lines = [draw(st.sampled_from(LINES[:4] + LINES)), *draw(st.lists(st.sampled_from(HEADERS), max_size=3))]
-    if draw(st.integers(0, 9)):
-        lines[1:1] = [b"Host: localhost", b"Connection: close"]
-    data = bytearray(end.join([*lines, b"", b""]) + draw(st.sampled_from(BODIES)))
+    body = draw(st.sampled_from(BODIES) | st.just(BODIES[-2]))
+    usual = [b"Host: localhost", b"Connection: close", HEADERS[10], b"Content-Length: %d" % len(body)]
+    lines = draw(st.lists(st.sampled_from(usual), min_size=3, max_size=4, unique=True) | st.just(usual))
+    lines += draw(st.lists(st.sampled_from(HEADERS), max_size=1))
+    data = bytearray(end.join([draw(st.sampled_from(LINES[:1] * 9 + LINES)), *lines, b"", b""]) + body)
     for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2]))):
         at = draw(st.integers(0, len(data)))
         data[at : at + draw(st.integers(0, 2))] = draw(st.binary(max_size=3))

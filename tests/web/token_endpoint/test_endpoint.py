@@ -158,9 +158,10 @@ async def test_the_default_audience_is_for_requests_without_one() -> None:
         guarded.policy = Policy([Rule("r", ALLOWED, ("*",), ("",), ("",), frozenset({Act.GET}))])
         assert (await guarded.opened.ask(key, audience="")).error == "unauthorized_client"
         assert {record.audience for record in guarded.audit} == {AUDIENCE}
-    async with guarded_door() as guarded:
-        assert (await guarded.opened.ask(guarded.keys["billing"], audience="")).status == 200
-        assert guarded.audit[-1].audience == ""
+    for others in ({}, {"cart": AUDIENCE}):
+        async with guarded_door(replace(OPTIONS, default_audiences=others)) as guarded:
+            assert (await guarded.opened.ask(guarded.keys["billing"], audience="")).status == 200
+            assert guarded.audit[-1].audience == ""
 
 
 @pytest.mark.parametrize(

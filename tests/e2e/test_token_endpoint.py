@@ -5,8 +5,9 @@ import json
 import signal
 import ssl
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -147,6 +148,35 @@ async def test_a_replica_that_ends_answers_what_is_under_way(place: Place, issue
             await door.post("/oauth/token", data=wanted(place.keys["billing"]))
 
 
+def _misplaced(door: httpx.AsyncClient, right: str, wrong: str) -> list[Coroutine[Any, Any, httpx.Response]]:
+    """Requests with keys where none, or another one, should be."""
+    return [
+        door.post("/oauth/token", data=wanted(wrong)),
+        door.post("/oauth/token", json=wanted(wrong)),
+        door.post("/oauth/token", data=wanted(""), auth=("default", wrong)),
+        door.post("/oauth/token", data=wanted(""), headers={"Authorization": f"Bearer {wrong}"}),
+        door.post("/oauth/token", data=wanted(""), headers={"Authorization": right}),
+        door.post("/oauth/token", data=wanted(right), auth=("default", wrong)),
+        door.post(
+            "/oauth/token",
+            content=f'{{"client_secret": "{right}"'.encode(),
+            headers={"Content-Type": "application/json"},
+        ),
+        door.post("/oauth/token", content=right.encode(), headers={"Content-Type": right}),
+        door.post(f"/oauth/token?client_secret={right}", data=wanted(right)),
+        door.post(f"/{right}", data=wanted(right)),
+        door.post("/oauth/token", data=wanted(right), headers={"Origin": right}),
+        *(
+            door.post("/oauth/token", data=wanted(right, **{name: right}))
+            for name in (
+                "grant_type",
+                "organization",
+                "client_assertion",
+            )  # the audit log says which key was asked for
+        ),
+    ]
+
+
 @pytest.mark.slow
 async def test_no_secret_is_seen_but_by_who_asked(place: Place, issuer: FaultyIssuer) -> None:
     """Not in a log at the lowest level, the audit log, an error, an argument list; wherever a caller put it."""
@@ -161,38 +191,13 @@ async def test_no_secret_is_seen_but_by_who_asked(place: Place, issuer: FaultyIs
         right = place.keys["billing"]
         token = (await door.post("/oauth/token", data=wanted(right))).json()["access_token"]
         leaks.know_token(token)
-        sent = [
-            door.post("/oauth/token", data=wanted(wrong)),
-            door.post("/oauth/token", json=wanted(wrong)),
-            door.post("/oauth/token", data=wanted(""), auth=("default", wrong)),
-            door.post("/oauth/token", data=wanted(""), headers={"Authorization": f"Bearer {wrong}"}),
-            door.post("/oauth/token", data=wanted(""), headers={"Authorization": right}),
-            door.post("/oauth/token", data=wanted(right), auth=("default", wrong)),
-            door.post(
-                "/oauth/token",
-                content=f'{{"client_secret": "{right}"'.encode(),
-                headers={"Content-Type": "application/json"},
-            ),
-            door.post("/oauth/token", content=right.encode(), headers={"Content-Type": right}),
-            door.post(f"/oauth/token?client_secret={right}", data=wanted(right)),
-            door.post(f"/{right}", data=wanted(right)),
-            door.post("/oauth/token", data=wanted(right), headers={"Origin": right}),
-            *(
-                door.post("/oauth/token", data=wanted(right, **{name: right}))
-                for name in (
-                    "grant_type",
-                    "organization",
-                    "client_assertion",
-                )  # the audit log says which key was asked for
-            ),
-        ]
         for number, fault in enumerate((Fault(status=401, body=CLIENT_SECRET), Fault(status=500, body=CLIENT_SECRET))):
             issuer.fault = fault
             audience = f"https://trouble.example.com/{number}"
             answer = await door.post("/oauth/token", data=wanted(right, audience=audience))
             assert answer.status_code in (502, 503), answer.text
             found += leaks.find("an answer", answer.text)
-        for answer in await asyncio.gather(*sent):
+        for answer in await asyncio.gather(*_misplaced(door, right, wrong)):
             assert answer.status_code >= 400
             found += leaks.find("an answer", f"{answer.text} {dict(answer.headers)}")
         reader, writer = await asyncio.open_connection("127.0.0.1", door.base_url.port)

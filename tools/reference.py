@@ -15,6 +15,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import IO, Any
 
+from mintonce_server.core.errors import MintonceError, Reason
 from mintonce_server.observability.metrics import Metrics
 
 ROOT = Path(__file__).parent.parent
@@ -66,6 +67,26 @@ Every failed call carries a `google.rpc.ErrorInfo` with the domain `mintonce`, o
 metadata `remedy` and `request_id` (also `issuer_error` where the issuer gave a code). If a later attempt may
 succeed, a `google.rpc.RetryInfo` says how long to wait. Clients should decide by the reason; several reasons
 share a status code.
+
+At the [token endpoint](../operating/token-endpoint.md#errors) the same reasons are HTTP statuses and codes of
+RFC 6749; see below the table.
+"""
+
+ERRORS_OVER_HTTP = """
+## At the token endpoint
+
+The body is `{"error": …, "error_description": …}`; the description has the message and its remedy. `X-Request-Id` names
+the request in the log and in the audit log. `Retry-After` comes with a delay that is known, and with every 503.
+
+Beyond the table:
+
+- `INVALID_REQUEST` is `invalid_scope` for a malformed scope, `invalid_target` (RFC 8707) for a malformed audience,
+  `unsupported_grant_type` for another grant; 413 for a body, 415 for a content type that is not read.
+- `ISSUER_REFUSED` is 400 with `invalid_scope`, `invalid_target` or `unauthorized_client`, if the issuer says that it is
+  about what was asked for. Never `invalid_client`: that is about the caller's own proof.
+- `UNKNOWN_CLIENT` and `PERMISSION_DENIED` are told in the same words.
+- A 401 has `WWW-Authenticate` only if the request had an `Authorization` header: otherwise some libraries hide the
+  body.
 """
 
 
@@ -235,7 +256,20 @@ def _short(name: str) -> str:
 
 
 def _errors(files: list[dict[str, Any]]) -> str:
-    return "\n".join(["| Reason | Status code | Meaning |", "|---|---|---|", *_reasons(files), ""])
+    head = ["| Reason | Status code | At the token endpoint | Meaning |", "|---|---|---|---|"]
+    return "\n".join([*head, *_reasons(files), ERRORS_OVER_HTTP])
+
+
+def _over_http(reason: Reason) -> str:
+    """Status and code, as the endpoint answers an error with this reason."""
+    from mintonce_server.web.token_endpoint.answer import error_answer
+
+    class Example(MintonceError):
+        """One with nothing else."""
+
+    Example.reason = reason
+    answer = error_answer(Example("", remedy=""), "", used_authorization=False)
+    return f"{answer.status} `{json.loads(answer.body)['error']}`"
 
 
 def _reasons(files: list[dict[str, Any]]) -> Iterator[str]:
@@ -249,4 +283,5 @@ def _reasons(files: list[dict[str, Any]]) -> Iterator[str]:
             for index, value in enumerate(enum["value"]):
                 name = value["name"].removeprefix("ERROR_REASON_")
                 if name in codes:
-                    yield f"| `{name}` | `{codes[name]}` | {_Comments(file).line(5, at, 2, index)} |"
+                    over_http, meaning = _over_http(Reason(name)), _Comments(file).line(5, at, 2, index)
+                    yield f"| `{name}` | `{codes[name]}` | {over_http} | {meaning} |"

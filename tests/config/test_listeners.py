@@ -45,7 +45,7 @@ def test_a_token_endpoint_for_this_machine_needs_no_word(smallest: dict[str, str
 
 @pytest.mark.parametrize(("first", "second"), list(combinations(LISTENERS, 2)))
 def test_two_listeners_cannot_have_one_address(smallest: dict[str, str], first: str, second: str) -> None:
-    """The one that stands later is named, with the other one. gRPC would share the port, and half of the calls fail."""
+    """The one that stands later is named, with the other one: better than a bind that fails at the start."""
     smallest |= {LISTENERS[first]: "127.0.0.1:7000", LISTENERS[second]: "127.0.0.1:7000"}
 
     (fault,) = issues_of(None, smallest)

@@ -146,7 +146,12 @@ async def test_on_a_desk_no_table_is_cut_off(browser: Browser, width: int) -> No
     shown = busy()
     version = "0.1.0.dev989+g490e029fc.d20261129"
     fleet = tuple(replace(row, version=version, address=f"{row.id}.mintonce.internal:50051") for row in shown.fleet)
-    pages = StatusPages(lambda *_: _taken(replace(shown, fleet=fleet)), Guard(None, lambda: OPEN), SystemClock())
+    shown = replace(shown, fleet=fleet)
+
+    async def take(*_: object) -> StatusSnapshot:
+        return shown
+
+    pages = StatusPages(take, Guard(None, lambda: OPEN), SystemClock())
     site = Pages(pages.routes(), SystemClock(), frozenset)
     listener = WebListener("127.0.0.1:0", site, SystemClock(), LIMITS, socket_mode=0o600)
     url = await listener.start()
@@ -155,10 +160,6 @@ async def test_on_a_desk_no_table_is_cut_off(browser: Browser, width: int) -> No
         assert await browser.evaluate(CUT_OFF) == []
     finally:
         await listener.stop(0.0)
-
-
-async def _taken(snapshot: StatusSnapshot) -> StatusSnapshot:
-    return snapshot
 
 
 async def test_it_follows_what_happens_without_being_loaded_again(scene: Scene, browser: Browser) -> None:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Kind = Literal["timeseries", "stat", "table"]
 HERE: Final = '{job="$job", instance=~"$instance"}'
 CLIENT: Final = 'job="$job", client=~"$client"'
+REQUESTS: Final = "http_server_request_duration_seconds_count"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Panel:
     queries: dict[str, str]
     unit: str
     description: str
-    kind: Kind = "timeseries"
+    kind: Literal["timeseries", "stat", "table"] = "timeseries"
     red_below: float | None = None
     red_above: float | None = None
 
@@ -56,9 +56,7 @@ FLEET: Final[Rows] = {
             "Calls",
             {
                 "{{rpc_method}}": rate("rpc_server_call_duration_seconds_count", "rpc_method"),
-                "{{http_request_method}} {{http_route}}": rate(
-                    "http_server_request_duration_seconds_count", "http_request_method, http_route"
-                ),
+                "{{http_route}}": rate(REQUESTS, "http_route"),
             },
             "reqps",
             "Unary calls and requests to the token endpoint, of all replicas. Watches are not among them.",
@@ -67,8 +65,7 @@ FLEET: Final[Rows] = {
             "Calls that fail",
             {"share": 'mintonce:rpc_errors:ratio_rate5m{job="$job"}'},
             "percentunit",
-            "Calls that end with UNAVAILABLE, INTERNAL, UNKNOWN or DEADLINE_EXCEEDED, and requests to the token endpoint that"
-            " end with 5xx. Above 1 %, MintonceErrors fires.",
+            "UNAVAILABLE, INTERNAL, UNKNOWN, DEADLINE_EXCEEDED; over HTTP 5xx. Above 1 %, MintonceErrors fires.",
             red_above=0.01,
         ),
         Panel(
@@ -91,13 +88,9 @@ FLEET: Final[Rows] = {
         ),
         Panel(
             "Answers of the token endpoint",
-            {
-                "{{http_response_status_code}}": rate(
-                    "http_server_request_duration_seconds_count", "http_response_status_code"
-                )
-            },
+            {"{{http_response_status_code}}": rate(REQUESTS, "http_response_status_code")},
             "reqps",
-            "By HTTP status. 400 and 401 are mistakes of callers, 429 limits, 5xx reasons that are ours or the issuer's.",
+            "By HTTP status. 400, 401: mistakes of callers; 429: limits; 5xx: reasons that are ours or the issuer's.",
         ),
         Panel(
             "Refused callers",
@@ -304,7 +297,7 @@ REPLICA: Final[Rows] = {
                 "{{instance}} limit": f"max by (instance) (mintonce_rpcs_limit{HERE})",
             },
             "short",
-            "Beyond the limit calls are refused. unary and watch share it; http, the token endpoint, has as many places.",
+            "Beyond the limit calls are refused. unary and watch share it; http, the token endpoint, has as many.",
         ),
         Panel(
             "Open files",

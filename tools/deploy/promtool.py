@@ -1,4 +1,4 @@
-"""promtool, which checks rules and expressions: the one on PATH, or of Debian's package, or built from a pinned Go module.
+"""promtool, which checks rules and expressions: the one on PATH, of Debian's package, or built from a pinned Go module.
 
 The build takes some minutes on two processors; the package, two seconds. What is made stays in .cache/deploy.
 """

@@ -1,17 +1,22 @@
 """Where attacks happen: a guarded server as a real process, its store, its issuer, and two callers with keys."""
 
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
+from urllib.parse import urlsplit
+
+import grpc
+from grpc import aio
 
 from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_dev.valkey import EmbeddedValkey
 from mintonce_server.auth.api_keys import new_api_key
 from mintonce_server.store.keyring import new_keyring
 from support import measured_server
+from support.certificates import Authority
 from support.replicas import Replica, replica
 from support.servers import looking_into
 from support.surroundings import issuer_with_log, smallest_settings
@@ -44,6 +49,8 @@ class Arena:
     server: Replica
     attacker: str
     victim: str
+    credentials: grpc.ChannelCredentials | None = None
+    """Of gRPC; None: in clear."""
 
     @property
     def target(self) -> str:
@@ -53,6 +60,25 @@ class Arena:
     def probed(self) -> str:
         """Where it answers probes."""
         return str(self.server.events("serving")[0]["health_listen"])
+
+    @property
+    def door_url(self) -> str:
+        """Of the token endpoint."""
+        return str(self.server.events("serving")[0]["token_endpoint"])
+
+    @property
+    def door(self) -> tuple[str, int]:
+        """Its host and port."""
+        where = urlsplit(self.door_url)
+        assert where.hostname
+        assert where.port
+        return where.hostname, where.port
+
+    def channel(self, options: Sequence[tuple[str, object]] = ()) -> aio.Channel:
+        """Of gRPC, one of its own."""
+        if self.credentials is None:
+            return aio.insecure_channel(self.target, options=options)
+        return aio.secure_channel(self.target, self.credentials, options=options)
 
     @property
     def audit(self) -> Path:
@@ -79,7 +105,7 @@ class Arena:
 
 
 @asynccontextmanager
-async def arena(directory: Path, **settings: str) -> AsyncGenerator[Arena]:
+async def arena(directory: Path, is_secured: bool = False, **settings: str) -> AsyncGenerator[Arena]:
     """Runs until the end of the block. `settings`: variables without their prefix, beside those that guard."""
     attacker, victim = new_api_key("attacker"), new_api_key("victim")
     files = {
@@ -92,8 +118,17 @@ async def arena(directory: Path, **settings: str) -> AsyncGenerator[Arena]:
     async with EmbeddedValkey(directory / "valkey", persist=False) as valkey:
         with issuer_with_log(directory / "posts.jsonl", lifetime=3600.0) as issuer:
             full = {**smallest_settings(issuer, valkey.url), **_guards(directory), **settings}
+            credentials = _tls(directory, full) if is_secured else None
             async with replica(directory, full, [measured_server.PROGRAM, "0"]) as server:
-                yield Arena(directory, valkey, issuer, server, attacker[0].reveal(), victim[0].reveal())
+                yield Arena(directory, valkey, issuer, server, attacker[0].reveal(), victim[0].reveal(), credentials)
+
+
+def _tls(directory: Path, settings: dict[str, str]) -> grpc.ChannelCredentials:
+    """For callers. The settings get the server's side."""
+    authority = Authority(directory)
+    issued = authority.server()
+    settings |= {"TLS__CERTIFICATE_FILE": str(issued.certificate), "TLS__KEY_FILE": str(issued.key)}
+    return grpc.ssl_channel_credentials(authority.ca.read_bytes())
 
 
 def _guards(directory: Path) -> Mapping[str, str]:
@@ -103,6 +138,7 @@ def _guards(directory: Path) -> Mapping[str, str]:
         "SEALING_KEYS_FILE": str(directory / "sealing.toml"),
         "AUDIT_FILE": str(directory / "audit.jsonl"),
         "HEALTH_LISTEN": "127.0.0.1:0",
+        "TOKEN_ENDPOINT__LISTEN": "127.0.0.1:0",
         "LOG_LEVEL": "debug",
         "REFLECTION": "true",
     }

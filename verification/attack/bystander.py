@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from attack.arena import VICTIM_AUDIENCE, Arena
+from attack.door_floods import answer, connect, post
 from attack.wire import bearer
 from grpc import aio
 
@@ -25,7 +26,7 @@ class Bystander:
 
     async def call(self, arena: Arena, until: asyncio.Event) -> None:
         """Until told to stop, on one connection."""
-        async with aio.insecure_channel(arena.target, options=OPTIONS) as channel:
+        async with arena.channel(OPTIONS) as channel:
             stub = tokens_pb2_grpc.TokenServiceStub(channel)
             request = tokens_pb2.GetTokenRequest(key=types_pb2.TokenKey(client="default", audience=VICTIM_AUDIENCE))
             while not until.is_set():
@@ -49,3 +50,26 @@ class Bystander:
         """Seconds; `of` between 0 and 1."""
         ordered = sorted(self.took)
         return ordered[min(len(ordered) - 1, int(of * len(ordered)))] if ordered else float("nan")
+
+
+class DoorBystander(Bystander):
+    """The same at the token endpoint, from an address of its own."""
+
+    async def call(self, arena: Arena, until: asyncio.Event) -> None:
+        message, connection = post(arena.victim, VICTIM_AUDIENCE), None
+        while not until.is_set():
+            began = time.monotonic()
+            try:
+                async with asyncio.timeout(5.0):
+                    connection = connection or await connect(arena.door_url, "127.0.0.2")
+                    connection[1].write(message)
+                    status, _ = await answer(connection[0])
+                if status != 200:
+                    self.failed.append(f"status {status}")
+                self.took.append(time.monotonic() - began)
+            except (OSError, asyncio.IncompleteReadError) as error:
+                self.failed.append(type(error).__name__)
+                connection = None
+            await asyncio.sleep(PACE)
+        if connection is not None:
+            connection[1].close()

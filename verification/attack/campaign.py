@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from attack import floods
+from attack import door_floods, floods
 from attack.arena import arena
 from attack.figures import Figures
 from attack.fuzz_calls import READABLE, UNREADABLE, fuzz_calls, fuzz_proofs
+from attack.fuzz_door import fuzz_bodies, fuzz_heads
 from attack.fuzz_records import fuzz_records
 from attack.fuzz_values import fuzz_values
 from attack.measuring import Measured, held_on_to, measure
@@ -67,7 +68,7 @@ async def campaign(minutes: float, seed: int, say: Say) -> Run:
 async def _floods(run: Run, say: Say) -> None:
     for name in floods.EACH:
         with tempfile.TemporaryDirectory(prefix="mo-") as directory:
-            async with arena(Path(directory), LOG_LEVEL="info") as here:
+            async with arena(Path(directory), name in door_floods.WITH_TLS, LOG_LEVEL="info") as here:
                 run.floods.append(await measure(here, name, FLOOD_SECONDS))
                 died = here.server.process.returncode
                 if died is None and name == "idle connections":
@@ -79,10 +80,14 @@ async def _floods(run: Run, say: Say) -> None:
 
 async def _round(run: Run, seed: int, say: Say) -> None:
     with tempfile.TemporaryDirectory(prefix="mo-") as directory:
-        async with arena(Path(directory), **PLENTY) as here:
+        async with arena(Path(directory), False, **PLENTY) as here:
             run.add(await fuzz_calls(here, READABLE, "readable requests", 1500, seed))
             run.add(await fuzz_calls(here, UNREADABLE, "bytes that are no request", 300, seed))
             run.add(await fuzz_proofs(here, 300, seed))
+    with tempfile.TemporaryDirectory(prefix="mo-") as directory:
+        async with arena(Path(directory), False, **PLENTY, TOKEN_ENDPOINT__FAILED_PROOFS_PER_SECOND="0") as here:
+            run.add(await fuzz_bodies(here, 600, seed))
+            run.add(await fuzz_heads(here, 600, seed))
     with tempfile.TemporaryDirectory(prefix="mo-") as directory:
         path = Path(directory)
         with issuer_with_log(path / "posts.jsonl", lifetime=3600.0) as issuer:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from attack import wire_floods
+from attack import door_floods, wire_floods
 from attack.wire import bearer
 from grpc import aio
 
@@ -158,8 +158,8 @@ ALL: Final[Mapping[str, Flood]] = {
     "slow loris": slow_loris,
     "idle connections": idle_connections,
 }
-EACH: Final[Mapping[str, Flood]] = {**ALL, **wire_floods.ALL, **wire_floods.AT_PROBES}
-"""Those on raw HTTP/2, too."""
+EACH: Final[Mapping[str, Flood]] = {**ALL, **wire_floods.ALL, **wire_floods.AT_PROBES, **door_floods.EACH}
+"""Those on raw HTTP/2 and at the token endpoint, too."""
 
 
 def run(name: str, target: str, key: str, seconds: float) -> int:

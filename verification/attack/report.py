@@ -16,10 +16,14 @@ The laws: a call ends with a status of the table of errors, never INTERNAL or UN
 what was asked; no text of a caller begins a log line; what is unreadable in the store costs at most three POSTs for a
 key; an unreadable file or answer is an error of ours.
 """
+FLOODED: Final = """\
+The other calls 10 ms after each answer, on a connection of its own; so does one at the token endpoint, from another
+address. Limits: the product's own.
+"""
 NOT_TESTED: Final = """\
 - Coverage-guided fuzzing: examples are drawn from strategies (Hypothesis), which know the formats, not the branches.
-- HTTP/2 itself beyond half-open calls and resets (frames, HPACK), and TLS handshakes: that is gRPC's own code. Floods
-  here are in clear.
+- HTTP/2 itself beyond half-open calls and resets (frames, HPACK), and TLS of the gRPC port: that is gRPC's own code.
+  Floods here are in clear, but for the handshakes at the token endpoint.
 - Floods from many hosts, and floods of the network: all runs on one machine, flooders and server on the same cores, so
   that latencies tell how cores are shared, too.
 - Hours: leaks that show only after days.
@@ -39,7 +43,7 @@ def render(run: Run, *, command: str) -> str:
         LAWS,
         _fuzzing(run.figures.values()),
         "## One caller floods, another asks for its token\n",
-        "The other calls 10 ms after each answer, on a connection of its own. Limits: the product's own.\n",
+        FLOODED,
         _floods(run.floods),
         _descriptors(run.descriptors),
         "## What was broken\n",
@@ -65,12 +69,13 @@ def _fuzzing(all_figures: Iterable[Figures]) -> str:
 def _floods(measured: Iterable[Measured]) -> str:
     columns = "flood | strikes | the other: answered, failed | p50 alone → flooded | p99 | slowest | × p50"
     rows = [
-        f"| {columns} | probes: answered, failed, slowest | memory + | keys |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        f"| {columns} | token endpoint: answered, failed, slowest | probes: the same | memory + | keys |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     rows += [
         f"| {one.name} | {one.strikes} in {one.seconds:.0f} s | {len(one.beside.took)}, {len(one.beside.failed)} "
         f"| {_both(one, 0.5)} | {_both(one, 0.99)} | {_both(one, 1.0)} | {_ratio(one.alone, one.beside)} "
+        f"| {len(one.at_door.took)}, {len(one.at_door.failed)}, {max(one.at_door.took, default=0) * 1000:.0f} ms "
         f"| {len(one.probes.took)}, {len(one.probes.failed)}, {max(one.probes.took, default=0) * 1000:.0f} ms "
         f"| {one.memory / 2**20:.0f} MiB | {one.keys} |"
         for one in measured

@@ -47,14 +47,14 @@ async def flooded(here: Arena, names: Iterable[str]) -> None:
 @pytest.mark.slow
 async def test_a_flood_by_one_caller_harms_no_other(tmp_path: Path) -> None:
     """Whatever it floods with, each call of the other is answered; memory and Redis stay small."""
-    async with arena(tmp_path, **LIMITS) as here:
+    async with arena(tmp_path, False, **LIMITS) as here:
         await flooded(here, ALL.keys() - {"watches"})
 
 
 @pytest.mark.slow
 async def test_watches_that_are_opened_and_left_harm_no_other_caller(tmp_path: Path) -> None:
     """Nor does a caller that hangs up a thousand watches at once."""
-    async with arena(tmp_path, **LIMITS) as here:
+    async with arena(tmp_path, False, **LIMITS) as here:
         await flooded(here, ["watches"] * 4)
 
 

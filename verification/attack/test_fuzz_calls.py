@@ -20,7 +20,7 @@ PLENTY = {
 @pytest.mark.slow
 async def test_any_request_ends_with_a_status_of_ours(tmp_path: Path) -> None:
     """Whatever stands in its fields, its metadata and its bearer; no token is wrong, no log line forged."""
-    async with arena(tmp_path, **PLENTY) as here:
+    async with arena(tmp_path, False, **PLENTY) as here:
         calls = await fuzz_calls(here, READABLE, "readable", examples=250, seed=1)
         proofs = await fuzz_proofs(here, examples=60, seed=2)
         (tmp_path / "key").touch(mode=0o600)

@@ -13,6 +13,7 @@ from mutants.mutant import Mutant
 from mutants.of_lua import LUA
 from mutants.of_policy import POLICY
 from mutants.of_python import PYTHON
+from mutants.of_token_endpoint import TOKEN_ENDPOINT
 
 
 def main() -> int:
@@ -44,7 +45,11 @@ def _hunt(chosen: list[Mutant], report: Path | None) -> int:
 
 
 def _chosen(names: list[str]) -> list[Mutant]:
-    return [mutant for mutant in LUA + PYTHON + POLICY if not names or any(name in mutant.name for name in names)]
+    return [
+        mutant
+        for mutant in LUA + PYTHON + POLICY + TOKEN_ENDPOINT
+        if not names or any(name in mutant.name for name in names)
+    ]
 
 
 def _case(test: str) -> str:

@@ -208,7 +208,7 @@ DEAD = (
     core(
         "an outage serves dead tokens",
         "broker",
-        "            if may_serve and (token := entry.live(later)):\n",
+        "            if may_serve and (token := entry.lasting(later, least)):\n",
         "            if token := entry.token:\n",
         "a call gets what has ended instead of the error",
         "only_live_tokens",

@@ -12,6 +12,7 @@ from mutants.mutant import ROOT, Mutant
 from mutants.of_lua import H14, LUA
 from mutants.of_policy import POLICY
 from mutants.of_python import PYTHON
+from mutants.of_token_endpoint import TOKEN_ENDPOINT
 from stateful.machine import ScriptsMachine
 from stateful.store_side import StoreSide
 from stateful.test_scripts import SETTINGS
@@ -34,19 +35,24 @@ async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
 
 def test_every_mutant_can_still_be_made() -> None:
     """The text that each one changes is in the product exactly once. When it moves, its mutant moves along."""
-    for mutant in LUA + PYTHON + POLICY:
+    for mutant in LUA + PYTHON + POLICY + TOKEN_ENDPOINT:
         assert mutant.mutated() != mutant.new
 
 
 def test_the_tests_of_every_mutant_exist() -> None:
     """A test that moves takes its mutants along."""
-    paths = {test.partition("::")[0] for mutant in LUA + PYTHON + POLICY for test in mutant.tests if "/" in test}
+    paths = {
+        test.partition("::")[0]
+        for mutant in LUA + PYTHON + POLICY + TOKEN_ENDPOINT
+        for test in mutant.tests
+        if "/" in test
+    }
     assert {path for path in paths if not (ROOT / path).exists()} == set()
 
 
 def test_every_mutant_has_a_name_of_its_own() -> None:
     """So that `make mutants ARGS=…` finds it."""
-    names = [mutant.name for mutant in LUA + PYTHON + POLICY]
+    names = [mutant.name for mutant in LUA + PYTHON + POLICY + TOKEN_ENDPOINT]
     assert len(names) == len(set(names))
 
 

@@ -8,7 +8,7 @@ import asyncio
 import re
 import secrets
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from mintonce_server.calls.proof import Proof
 from mintonce_server.core.caller import ANONYMOUS, Caller
@@ -30,10 +30,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 class Transport(Protocol):
     """What a transport knows of one call."""
 
-    @property
-    def via(self) -> str:
-        """What it is, for the audit log: "grpc" or "http"."""
-        ...
+    via: ClassVar[str]
+    """What it is, for the audit log: "grpc" or "http"."""
 
     @property
     def peer(self) -> str:

@@ -1,10 +1,10 @@
-"""`mintonced check`: issues of the settings; if there are none, a summary, and probes of store and issuers."""
+"""`mintonced check`: issues of the settings; if there are none, a summary, and probes of what the service needs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final, Protocol, TextIO
 from urllib.parse import urlsplit
 
 from mintonce_server.common.causes import Cause, cause_of
@@ -19,11 +19,24 @@ PROBE_SECONDS: Final = 5.0
 STORE_SECONDS: Final = 15.0
 """Timeout of the store's probe, which runs many operations on each server with keys."""
 
-_FINE: Final = {"files": "usable", "store": "reached; it supports everything that the service needs"}
+_FINE: Final = {
+    "files": "usable",
+    "store": "reached; it supports everything that the service needs",
+    "token endpoint": "tried",
+}
 """What is printed for a successful probe; default: reached."""
 
 FINE: Final = 0
 FAULTY: Final = 1
+
+
+class Report(Protocol):
+    """The result of a successful probe. `notes`: information that is not a fault."""
+
+    @property
+    def faults(self) -> Sequence[Cause]: ...
+    @property
+    def notes(self) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +47,7 @@ class Probes:
     issuer: Callable[[IssuerSettings], Awaitable[None]]
     way: Callable[[Settings, str], Awaitable[None]] | None = None
     files: Callable[[Settings], Awaitable[None]] | None = None
+    token_endpoint: Callable[[Settings], Awaitable[Report]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +102,16 @@ def describe(settings: Settings) -> Iterator[str]:
     sealed = "with sealing_keys_file" if settings.sealing_keys_file else "with publicly known keys"
     yield _row("sealed", sealed)
     yield _row("audit", str(settings.audit_file) if settings.audit_file else "none")
+    if settings.token_endpoint.listen:
+        yield _row("oauth", f"POST /oauth/token at {settings.token_endpoint.listen}, {_revocation(settings)}")
     for name, issuer in settings.issuers.items():
         yield _row("issuer", f"{name}: {_issuer(issuer)}")
     for name, client in settings.clients.items():
         yield _row("client", f"{name}: from {client.issuer}, for {_audiences(client.audiences)}")
+
+
+def _revocation(settings: Settings) -> str:
+    return "POST /oauth/revoke too" if settings.token_endpoint.revocation else "no revocation"
 
 
 def _callers(settings: Settings) -> Iterator[str]:
@@ -151,8 +171,14 @@ async def _probe_all(settings: Settings, probes: Probes) -> list[Outcome]:
     return await asyncio.gather(
         *([_probe("files", probes.files(settings))] if probes.files else []),
         _probe("store", probes.store(settings), STORE_SECONDS),
+        *_endpoint_probe(settings, probes),
         *(_probe(f"issuer {name}", _issuer_probe(settings, name, probes)) for name in settings.issuers),
     )
+
+
+def _endpoint_probe(settings: Settings, probes: Probes) -> Iterator[Awaitable[Outcome]]:
+    if probes.token_endpoint is not None and settings.token_endpoint.listen:
+        yield _probe("token endpoint", probes.token_endpoint(settings))
 
 
 def _issuer_probe(settings: Settings, name: str, probes: Probes) -> Awaitable[None]:
@@ -163,7 +189,7 @@ def _issuer_probe(settings: Settings, name: str, probes: Probes) -> Awaitable[No
     return probes.issuer(issuer)
 
 
-async def _probe(what: str, probe: Awaitable[StoreReport | None], seconds: float | None = None) -> Outcome:
+async def _probe(what: str, probe: Awaitable[Report | None], seconds: float | None = None) -> Outcome:
     seconds = PROBE_SECONDS if seconds is None else seconds
     try:
         async with asyncio.timeout(seconds):

@@ -12,6 +12,7 @@ from mintonce_server import app
 from mintonce_server.cli import health
 from mintonce_server.cli.budget import add_budget, run_budget
 from mintonce_server.cli.check import Probes, probe_issuer, run_check
+from mintonce_server.cli.check_endpoint import probe_token_endpoint
 from mintonce_server.cli.explain import add_explain, run_explain
 from mintonce_server.cli.keys import add_apikey, add_keygen, run_apikey, run_keygen, run_reseal
 from mintonce_server.cli.notify import service_manager
@@ -118,7 +119,13 @@ def _dev(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    probes = Probes(store=app.prove_store, issuer=probe_issuer, way=app.probe_way, files=app.try_files)
+    probes = Probes(
+        store=app.prove_store,
+        issuer=probe_issuer,
+        way=app.probe_way,
+        files=app.try_files,
+        token_endpoint=probe_token_endpoint,
+    )
     code = asyncio.run(run_check(options.config, None, probes, sys.stdout))
     return run_trial(options) if options.mint and code == 0 else code
 

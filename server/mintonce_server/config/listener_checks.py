@@ -84,7 +84,7 @@ def _check_http(settings: Settings, issues: Issues) -> Iterator[ValidationIssue]
 
 
 def _check_distinct(settings: Settings, issues: Issues) -> Iterator[ValidationIssue]:
-    """Two listeners on one address: the second one would not start, or take some of the other's connections."""
+    """Two listeners on one address: the second one could not start."""
     named: list[tuple[SettingPath, str | None]] = [
         (("listen",), settings.listen),
         (("bearer_listen",), settings.bearer_listen),

@@ -17,6 +17,7 @@ from aiohttp.streams import StreamReader
 
 from mintonce_server.common.clock import Clock
 from mintonce_server.web.handshakes import TlsServer
+from mintonce_server.web.pace import Pace
 from mintonce_server.web.peers import address_of
 from mintonce_server.web.strictness import head_size, is_unambiguous
 
@@ -160,11 +161,19 @@ class WebListener:
         self._server: asyncio.Server | None = None
         self._web: web.Server | None = None
         self._is_closing = False
+        self._pace = Pace()
 
     async def start(self) -> str:
         """Answer requests. Returns the URL, as people open it. Raises OSError when the address is taken."""
-        loop = asyncio.get_running_loop()
         self._web = web.Server(self._answer, request_factory=self._request)
+        try:
+            return await self._start()
+        except OSError as error:
+            text = f"cannot listen on {self._listen}: is it in use, or not an address of this machine?"
+            raise OSError(text) from error
+
+    async def _start(self) -> str:
+        loop = asyncio.get_running_loop()
         if self._listen.startswith("unix:"):
             path = self._listen.removeprefix("unix:")
             before = os.umask(0o177)  # this user only until the mode is right
@@ -277,6 +286,7 @@ class WebListener:
         self._idle.pop(connection, None)
         connection.of_head = 0
         try:
+            await self._pace.step()
             answer = await self._site.answer(request)
         except web_protocol.RequestPayloadError:
             answer = self.unreadable(too_large=False)

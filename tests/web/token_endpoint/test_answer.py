@@ -93,7 +93,7 @@ def of_reason(reason: Reason) -> MintonceError:
             yield from below(each)
 
     kind = next(each for each in below(MintonceError) if each.reason is reason and each.__module__ == errors.__name__)
-    more = {"retry_after": 2.5} if kind is LimitExceeded else {}
+    more: dict[str, Any] = {"retry_after": 2.5} if kind is LimitExceeded else {}
     return kind("what happened", remedy="What to do.", **more)
 
 

@@ -106,6 +106,21 @@ async def test_a_body_in_pieces_is_read() -> None:
         assert reply.status == 200
 
 
+async def test_a_body_without_an_end_is_refused_when_it_is_too_large() -> None:
+    """In chunks, it does not say how long it is. Nothing waits for its end."""
+    async with guarded_door() as guarded:
+        head, _ = in_two(usual(guarded, {"Transfer-Encoding": "chunked"}), 0)
+        head = b"\r\n".join(line for line in head.split(b"\r\n") if not line.startswith(b"Content-Length"))
+        reader, writer = await guarded.opened.connect()
+        writer.write(head)
+        await wait_until(lambda: not guarded.opened.listener._idle)
+        for _ in range(5):
+            writer.write(b"1000\r\n" + b"a" * 4096 + b"\r\n")
+        (reply,) = replies(await answer(reader))
+        assert (reply.status, reply.headers["connection"]) == (413, "close")
+        writer.close()
+
+
 async def test_a_slow_body_ends_with_408() -> None:
     """A connection is not held longer than a request may take."""
     async with guarded_door(replace(OPTIONS, body_seconds=0.3)) as guarded:

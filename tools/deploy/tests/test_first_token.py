@@ -1,13 +1,18 @@
 """What docs/operating/kubernetes.md promises, without a cluster: the files of a pod, and the real server on them."""
 
+import asyncio
+import http.client
 import json
 import os
+import socket
 import ssl
 import time
 from collections.abc import Generator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
@@ -74,7 +79,10 @@ def keys_url(cluster: Authority, signer: Signer) -> Generator[str]:
 def manifests_for(directory: Path, issuer: PracticeIssuer, keys_url: str) -> list[Manifest]:
     """The usual way of use, with what stands on this machine instead of the internet."""
     here = {
-        "config": {"issuers": {"acme": {"domain": None, "token_url": issuer.token_url, "request": "json"}}},
+        "config": {
+            "token_endpoint": {"listen": "0.0.0.0:8443"},
+            "issuers": {"acme": {"domain": None, "token_url": issuer.token_url, "request": "json"}},
+        },
         "serviceAccountTokens": {"jwks": {"url": keys_url}},
     }
     values = directory / "here.json"
@@ -86,7 +94,9 @@ def manifests_for(directory: Path, issuer: PracticeIssuer, keys_url: str) -> lis
 async def test_a_service_account_gets_its_first_token(
     tmp_path: Path, cluster: Authority, signer: Signer, keys_url: str
 ) -> None:
-    """By a projected token, the certificate of the Service's name, and the example's policy. Another one gets none."""
+    """By a projected token, the certificate of the Service's name, and the example's policy; from the token endpoint
+    the same one, with the projected token as client_secret. Another account gets none.
+    """
     served = Authority(tmp_path, "mintonce-ca")
     pair = served.issue("mintonce", dns=[HOST])
     secret, root = "the-secret-of-billing", tmp_path / "pod"
@@ -102,7 +112,8 @@ async def test_a_service_account_gets_its_first_token(
                 "tls": {"tls.crt": pair.certificate.read_bytes(), "tls.key": pair.key.read_bytes()},
                 "cluster": {"token": POD_TOKEN.encode(), "ca.crt": cluster.ca.read_bytes()},
             })  # fmt: skip
-            addresses = dict.fromkeys(("LISTEN", "HEALTH_LISTEN", "HTTP__LISTEN"), "127.0.0.1:0")
+            listeners = ("LISTEN", "HEALTH_LISTEN", "HTTP__LISTEN", "TOKEN_ENDPOINT__LISTEN")
+            addresses = dict.fromkeys(listeners, "127.0.0.1:0")
             async with replica(tmp_path, {"CONFIG": str(config), **addresses}) as server:
                 tls = Tls(ca_file=served.ca, server_name=HOST)
                 async with client(server.target, tls, projected(tmp_path, signer, "billing")) as billing:
@@ -110,13 +121,37 @@ async def test_a_service_account_gets_its_first_token(
                 async with client(server.target, tls, projected(tmp_path, signer, "other")) as other:
                     with pytest.raises(Refused):
                         await other.get("billing", AUDIENCE)
+                (serving,) = server.events("serving")
+                answers = [
+                    await asyncio.to_thread(
+                        by_http, str(serving["token_endpoint"]), served.ca, tmp_path / f"{name}.jwt"
+                    )
+                    for name in ("billing", "other")
+                ]
 
     assert token.access_token
+    assert answers[0] == (200, token.access_token)
+    assert answers[1] == (400, "unauthorized_client")
     assert server.events("keys_unavailable") == []
 
 
 def client(target: str, tls: Tls, bearer: Path) -> AsyncTokenClient:
     return AsyncTokenClient(target, tls=tls, bearer=BearerFile(bearer))
+
+
+def by_http(url: str, ca: Path, bearer: Path) -> tuple[int, str]:
+    """What an OAuth library gets whose client_secret is read from a file: the status, and the token or the error."""
+    context = ssl.create_default_context(cafile=str(ca))
+    address = urlsplit(url)
+    raw = socket.create_connection((str(address.hostname), int(address.port or 443)), timeout=10)
+    with closing(http.client.HTTPSConnection(HOST)) as connection:
+        connection.sock = context.wrap_socket(raw, server_hostname=HOST)
+        asked = {"grant_type": "client_credentials", "client_id": "billing", "client_secret": bearer.read_text()}
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        connection.request("POST", "/oauth/token", urlencode({**asked, "audience": AUDIENCE}), form)
+        answer = connection.getresponse()
+        said: dict[str, str] = json.loads(answer.read())
+    return answer.status, said.get("access_token", said.get("error", ""))
 
 
 def projected(directory: Path, signer: Signer, account: str) -> Path:

@@ -13,7 +13,7 @@ from mintonce_server.calls.call import Call
 from mintonce_server.calls.status import name_of
 from mintonce_server.calls.tokens import TokenCalls
 from mintonce_server.common.clock import Clock
-from mintonce_server.core.errors import MintonceError, Unauthenticated
+from mintonce_server.core.errors import LimitExceeded, MintonceError, Unauthenticated
 from mintonce_server.core.policy import Act
 from mintonce_server.core.secret import Secret
 from mintonce_server.observability.call_meter import Answered, CallMeter
@@ -42,6 +42,8 @@ PATHS: Final = frozenset({TOKEN, "/oauth2/token", "/token"})
 MAX_BODY: Final = 16 * 1024
 PATIENCE: Final = 0.3
 """Seconds that a caller waits for a better token while there is a live one."""
+PENALTY: Final = 0.5
+"""Seconds until an address with too many failed proofs is told so: each of its connections makes few requests."""
 SIGNS_OF_BROWSERS: Final = ("Origin", "Sec-Fetch-Site")
 
 _CLOSE: Final = {"Connection": "close"}
@@ -149,6 +151,8 @@ class TokenSite:
             asked = read_request(_head(request), await _body(request, self._options.body_seconds))
             self._failed_proofs.require_room(address_of(request.transport))
         except MintonceError as error:
+            if isinstance(error, LimitExceeded):
+                await asyncio.sleep(PENALTY)
             transport = self._transport(request, None, began)
             call = self._admission.turn_away(transport, error)
         else:

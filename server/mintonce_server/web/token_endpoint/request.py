@@ -5,7 +5,7 @@ import binascii
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 from urllib.parse import parse_qsl, unquote_plus
 
 from mintonce_server.common.strict_json import NotAnObject, parse_object
@@ -202,14 +202,14 @@ def _json(body: bytes) -> list[tuple[str, str]]:
 
 
 def _text(name: str, value: object) -> str:
-    """ "" for null. A list of scopes is one text, as in a form."""
+    """Nothing for null. A list of scopes is one text, as in a form."""
+    if name == "scope" and isinstance(value, list):
+        return " ".join(_text("a scope", scope) for scope in cast("list[object]", value))
     match value:
         case str() if not _UNPAIRED.search(value):
             return value
         case None:
             return ""
-        case list() if name == "scope" and all(isinstance(scope, str) for scope in value):
-            return " ".join(map(str, value))
         case _:
             raise BadRequest(f"{name} is not a text", "Send texts as values.")
 

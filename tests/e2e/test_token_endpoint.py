@@ -5,6 +5,7 @@ import json
 import signal
 import ssl
 import sys
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Final
 
@@ -147,6 +148,35 @@ async def test_a_replica_that_ends_answers_what_is_under_way(place: Place, issue
             await door.post("/oauth/token", data=wanted(place.keys["billing"]))
 
 
+def mistakes(door: httpx.AsyncClient, right: str, wrong: str) -> list[Awaitable[httpx.Response]]:
+    """Requests with keys that are wrong, or in the wrong place. None is served."""
+    return [
+        door.post("/oauth/token", data=wanted(wrong)),
+        door.post("/oauth/token", json=wanted(wrong)),
+        door.post("/oauth/token", data=wanted(""), auth=("default", wrong)),
+        door.post("/oauth/token", data=wanted(""), headers={"Authorization": f"Bearer {wrong}"}),
+        door.post("/oauth/token", data=wanted(""), headers={"Authorization": right}),
+        door.post("/oauth/token", data=wanted(right), auth=("default", wrong)),
+        door.post(
+            "/oauth/token",
+            content=f'{{"client_secret": "{right}"'.encode(),
+            headers={"Content-Type": "application/json"},
+        ),
+        door.post("/oauth/token", content=right.encode(), headers={"Content-Type": right}),
+        door.post(f"/oauth/token?client_secret={right}", data=wanted(right)),
+        door.post(f"/{right}", data=wanted(right)),
+        door.post("/oauth/token", data=wanted(right), headers={"Origin": right}),
+        *(
+            door.post("/oauth/token", data=wanted(right, **{name: right}))
+            for name in (
+                "grant_type",
+                "organization",
+                "client_assertion",
+            )  # the audit log says which key was asked for
+        ),
+    ]
+
+
 @pytest.mark.slow
 async def test_no_secret_is_seen_but_by_who_asked(place: Place, issuer: FaultyIssuer) -> None:
     """Not in a log at the lowest level, the audit log, an error, an argument list; wherever a caller put it."""
@@ -161,31 +191,7 @@ async def test_no_secret_is_seen_but_by_who_asked(place: Place, issuer: FaultyIs
         right = place.keys["billing"]
         token = (await door.post("/oauth/token", data=wanted(right))).json()["access_token"]
         leaks.know_token(token)
-        sent = [
-            door.post("/oauth/token", data=wanted(wrong)),
-            door.post("/oauth/token", json=wanted(wrong)),
-            door.post("/oauth/token", data=wanted(""), auth=("default", wrong)),
-            door.post("/oauth/token", data=wanted(""), headers={"Authorization": f"Bearer {wrong}"}),
-            door.post("/oauth/token", data=wanted(""), headers={"Authorization": right}),
-            door.post("/oauth/token", data=wanted(right), auth=("default", wrong)),
-            door.post(
-                "/oauth/token",
-                content=f'{{"client_secret": "{right}"'.encode(),
-                headers={"Content-Type": "application/json"},
-            ),
-            door.post("/oauth/token", content=right.encode(), headers={"Content-Type": right}),
-            door.post(f"/oauth/token?client_secret={right}", data=wanted(right)),
-            door.post(f"/{right}", data=wanted(right)),
-            door.post("/oauth/token", data=wanted(right), headers={"Origin": right}),
-            *(
-                door.post("/oauth/token", data=wanted(right, **{name: right}))
-                for name in (
-                    "grant_type",
-                    "organization",
-                    "client_assertion",
-                )  # the audit log says which key was asked for
-            ),
-        ]
+        sent = mistakes(door, right, wrong)
         for number, fault in enumerate((Fault(status=401, body=CLIENT_SECRET), Fault(status=500, body=CLIENT_SECRET))):
             issuer.fault = fault
             audience = f"https://trouble.example.com/{number}"

@@ -28,6 +28,7 @@ WORDS = set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", SOURCES + "".join(path.read_te
 NAMES_OF_OTHERS = {
     "core_pattern",
     "process_resident_memory_bytes",  # of Prometheus' library
+    "credential_injector", "endpoint_params", "invalid_token_response", "validation_context",  # of Envoy and of SDKs
     # What the issuers' pages say of the issuers.
     "check_client_secret", "create_token_response", "get_allowed_scope", "get_audiences", "grant_types",
     "invalid_dpop_proof", "jwks_uri", "token_endpoint_auth_method", "token_endpoint_auth_signing_alg",

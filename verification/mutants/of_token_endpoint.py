@@ -6,6 +6,7 @@ HERE = "tests/web/token_endpoint"
 ANSWER = (f"{HERE}/test_answer.py",)
 REQUEST = (f"{HERE}/test_request.py",)
 ENDPOINT = (f"{HERE}/test_endpoint.py",)
+TROUBLE = (f"{HERE}/test_trouble.py",)
 CONNECTIONS = (f"{HERE}/test_connections.py",)
 STRICT = ("tests/web/test_strictness.py",)
 
@@ -149,7 +150,7 @@ TOKEN_ENDPOINT = (
         "                patience=PATIENCE,\n",
         "                patience=60.0,\n",
         "a live token is withheld until the caller gives up",
-        ENDPOINT,
+        TROUBLE,
     ),
     _of(
         "endpoint",

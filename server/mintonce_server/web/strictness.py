@@ -7,8 +7,7 @@ from typing import Final
 from aiohttp import HttpVersion10, HttpVersion11
 from aiohttp.http_parser import RawRequestMessage
 
-_HOST: Final = re.compile(r"[\x21-\x7e]*")
-_NOT_IN_HOSTS: Final = frozenset("/\\@?#,")
+_HOST: Final = re.compile(r"[^\x00-\x20\x7f-\U0010ffff/\\@?#,]*")
 
 
 def is_unambiguous(message: RawRequestMessage) -> bool:
@@ -21,7 +20,7 @@ def is_unambiguous(message: RawRequestMessage) -> bool:
     ):
         return False
     host = headers.get("Host", "")
-    return _HOST.fullmatch(host) is not None and _NOT_IN_HOSTS.isdisjoint(host)
+    return _HOST.fullmatch(host) is not None
 
 
 def head_size(message: RawRequestMessage) -> int:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
-from urllib.parse import parse_qsl, unquote_plus
+from urllib.parse import parse_qsl, unquote_plus, unquote_to_bytes
 
 from mintonce_server.common.strict_json import NotAnObject, parse_object
 from mintonce_server.core.errors import InvalidRequest
@@ -185,7 +185,8 @@ def _form(body: bytes) -> list[tuple[str, str]]:
 
 
 def _decoded(text: str) -> str:
-    return unquote_plus(text, errors="strict") if "%" in text or "+" in text else text
+    """Raises ValueError for what is not UTF-8. `text`: ASCII."""
+    return unquote_to_bytes(text.replace("+", " ")).decode() if "%" in text or "+" in text else text
 
 
 def _json(body: bytes) -> list[tuple[str, str]]:

@@ -40,7 +40,8 @@ class TokenKey:
         if len(scopes) > MAX_SCOPES:
             raise _invalid("scopes", f"at most {MAX_SCOPES} scopes")
         if not all(map(_SCOPE.fullmatch, scopes)):
-            raise _invalid("scopes", f'each 1 to {MAX_SCOPE} printable ASCII characters without space, " and \\')
+            expected = "printable ASCII characters without space, quotation mark and backslash"
+            raise _invalid("scopes", f"each 1 to {MAX_SCOPE} {expected}")
         return cls(client, audience, scopes)
 
     def canonical(self) -> bytes:

@@ -43,7 +43,8 @@ def used_in(query: str) -> set[str]:
 
 
 LABELS = {
-    "rpc_method", "rpc_status_code", "http_response_status_code", "db_stored_procedure_name", "http_request_method"
+    "rpc_method", "rpc_status_code", "http_response_status_code", "db_stored_procedure_name", "http_request_method",
+    "http_route",
 }  # fmt: skip
 
 

@@ -200,11 +200,11 @@ MUTANTS: Final = (
     planted(
         "background work that ends with its first fault",
         "core/edge.py",
-        "        except StoreUnavailable:\n"
-        "            raise\n"
-        "        except Exception as error:\n"
-        '            self._sink(events.Unforeseen("", f"store.{operation}", error))\n',
-        "        except StoreUnavailable as error:\n",
+        "    except StoreUnavailable:\n"
+        "        raise\n"
+        "    except Exception as error:\n"
+        '        sink(events.Unforeseen("", f"store.{operation}", error))\n',
+        "    except StoreUnavailable as error:\n",
         "an unforeseen exception goes through the whole engine",
     ),
 )

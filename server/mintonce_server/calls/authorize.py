@@ -126,6 +126,13 @@ class CallScope:
         if not self._guards.policy().administers(self.name, client):
             raise denied(Act.ADMIN)
 
+    def allow_search(self, client: str) -> None:
+        """Raises PermissionDenied for a caller that may do this to no token of the client."""
+        self.client = client
+        if not self._guards.policy().may_some(self.name, self.act, client):
+            self.by_policy = True
+            raise denied(self.act)
+
     def check(self) -> float | None:
         """Check a call that goes on again: raises if it may not. The seconds that the caller's proof holds, or None."""
         assert self.proof is not None  # noqa: S101 - for type checkers: no call gets here without an identity

@@ -1,5 +1,6 @@
 """What callers do with one token. Each transport reads the call and writes the answer; all between is here, once."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from mintonce_server.calls.authorize import Authorizer
 from mintonce_server.calls.call import Call
 from mintonce_server.calls.list_turns import ListTurns
 from mintonce_server.core.broker import Broker, Served
+from mintonce_server.core.errors import WaitTimedOut
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.policy import Act
 from mintonce_server.core.token import LIVE_PATIENCE
@@ -42,6 +44,7 @@ class TokenCalls:
         """`usage`: counts the tokens that are served."""
         self.authorizer = authorizer
         self.lists = ListTurns()
+        self._searches = ListTurns()
         self._broker = broker
         self._count = usage.served if usage else _uncounted
 
@@ -100,8 +103,8 @@ class TokenCalls:
             return await self._broker.reject(key, scope.rejected, scope.name)
 
     async def revoke(self, call: Call, wanted: Callable[[], Revocation]) -> bool:
-        """As `reject`. Looks through the client's tokens for one whose key is not said: each time, so that the time
-        tells nothing."""
+        """As `reject`. Where the key is not said, the client's tokens are looked through, whether or not it is held
+        here, so that the time tells nothing."""
         call.request_id()
         call.begin_span()
         with self.authorizer.authorize(call, Act.REJECT) as scope:
@@ -109,18 +112,28 @@ class TokenCalls:
             scope.client, scope.rejected = revoked.client, revoked.sha256
             if revoked.key is not None:
                 scope.allow(self._broker.canonical(revoked.key))
+            else:
+                scope.allow_search(revoked.client)
             scope.admit_reject()
-            key = scope.key
+            key = scope.key or await self._find(revoked, scope.name, call.deadline())
             if key is None:
-                async with self.lists.turn(scope.name, call.deadline()):
-                    key = await self._find(revoked.client, revoked.sha256)
-                if key is None:
-                    return False
-                scope.allow(key)
+                return False
+            scope.allow(key)
             return await self._broker.reject(key, revoked.sha256, scope.name)
 
-    async def _find(self, client: str, sha256: bytes) -> TokenKey | None:
-        listing = await self._broker.list_tokens(client, 1, lambda token: token.access_token.sha256() == sha256)
+    async def _find(self, revoked: Revocation, caller: str, deadline: float) -> TokenKey | None:
+        """Raises WaitTimedOut."""
+        try:
+            async with asyncio.timeout(deadline), self._searches.turn(caller, deadline):
+                listing = await self._broker.list_tokens(
+                    revoked.client, 1, lambda token: token.access_token.sha256() == revoked.sha256
+                )
+        except TimeoutError:
+            raise WaitTimedOut(
+                "the client's tokens could not be looked through in time",
+                remedy="Say what the token is for: send its audience and scope.",
+                retry_after=1.0,
+            ) from None
         return next((token.key for token in listing.tokens), None)
 
 

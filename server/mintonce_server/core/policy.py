@@ -195,7 +195,11 @@ class Policy:
 
     def administers(self, caller_name: str, client: str) -> bool:
         """Whether the caller administers some tokens of this client."""
-        return any(Act.ADMIN in rule.may and rule.is_about(client) for rule in self._rules_for(caller_name))
+        return self.may_some(caller_name, Act.ADMIN, client)
+
+    def may_some(self, caller_name: str, act: Act, client: str) -> bool:
+        """Whether the caller may do this to some tokens of this client."""
+        return any(act in rule.may and rule.is_about(client) for rule in self._rules_for(caller_name))
 
     def near_misses(
         self,

@@ -10,6 +10,8 @@ from typing import Final
 MOST: Final = 256
 """Handshakes under way; one IP address may have a quarter of them. When there are more, the oldest one is ended: a
 handshake takes some milliseconds, and this one has waited longest for its peer."""
+GOODBYE: Final = 1.0
+"""Seconds for a peer to say that it closes, too. Until then the descriptor is held."""
 PAUSE: Final = 0.5
 """Seconds without new connections after one could not be accepted: no descriptor may be left."""
 
@@ -80,7 +82,11 @@ class TlsServer:
     async def _shake_hands(self, connection: socket.socket) -> None:
         with suppress(OSError):  # of TLS, too: the peer has gone, is too slow, or speaks something else
             await asyncio.get_running_loop().connect_accepted_socket(
-                self._made_for, connection, ssl=self._context, ssl_handshake_timeout=self._seconds
+                self._made_for,
+                connection,
+                ssl=self._context,
+                ssl_handshake_timeout=self._seconds,
+                ssl_shutdown_timeout=GOODBYE,
             )
 
 

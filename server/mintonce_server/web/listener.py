@@ -7,6 +7,7 @@ import ssl
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 from aiohttp import http_parser, web, web_protocol
@@ -24,6 +25,13 @@ from mintonce_server.web.strictness import head_size, is_unambiguous
 HANDSHAKE_SECONDS: Final = 10.0
 """For TLS. A Java program on a busy machine takes more than 5 for its first one. Until it is done, a connection does
 not count here, but in web/handshakes.py."""
+MAX_REQUEST: Final = 64 * 1024
+"""Bytes of one request as it comes, with what surrounds its chunks."""
+SLICE: Final = 16 * 1024
+"""Bytes that are read in one go."""
+LATE_SECONDS: Final = 2.0
+"""For requests that are still coming when the server stops."""
+LOOK_SECONDS: Final = 0.02
 EXPECTS_CONTINUE: Final = "100-continue"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -84,41 +92,57 @@ class ListenerLimits:
 class _Connection(web_protocol.RequestHandler):
     """One connection. A request that cannot be read is neither logged nor repeated: it may hold a secret."""
 
-    __slots__ = ("address", "began_at", "is_too_large", "listener", "of_head")
+    __slots__ = ("address", "began_at", "is_spoiled", "is_too_large", "listener", "received")
 
     listener: "WebListener"
     address: str
     began_at: float
-    of_head: int
-    """Bytes that have come since there was no request in work."""
+    received: int
+    """Bytes that have come since the last answer."""
+    is_spoiled: bool
+    """What came cannot be read. Nothing more is: the parser would find each byte of it to be another error."""
     is_too_large: bool
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self.address = address_of(transport)
-        self.of_head, self.is_too_large = 0, False
+        self.received, self.is_spoiled, self.is_too_large = 0, False, False
         self.listener.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._messages:
-            if not isinstance(self._messages[-1][0], RawRequestMessage):
-                self._spoil_bodies()
-        # The parser's limits are for one header. All of them together are kept, too, until the last one is there.
-        elif self.listener.is_idle(self):
-            self.of_head += len(data)
-            if self.of_head > self.listener.max_head:
-                self.is_too_large = True
-                super().data_received(_INVALID)
+        for start in range(0, len(data) or 1, SLICE):
+            if self.is_spoiled:
+                return
+            self._feed(data[start : start + SLICE])
 
-    def _spoil_bodies(self) -> None:
-        """What came cannot be read, so the body that is being read will have no end."""
+    def _feed(self, data: bytes) -> None:
+        super().data_received(data)
+        self.received += len(data)
+        if self._messages and not isinstance(self._messages[-1][0], RawRequestMessage):
+            self._spoil()
+        elif self._bodies():
+            if self.received > MAX_REQUEST:
+                self._spoil()
+        elif self._messages or self._current_request is not None:
+            self.received = 0
+        # The parser's limits are for one header. All of them together are kept, too, until the last one is there.
+        elif self.received > self.listener.max_head:
+            self.is_too_large = True
+            super().data_received(_INVALID)
+            self._spoil()
+
+    def _bodies(self) -> list[StreamReader]:
+        """Those without their end."""
         bodies = [payload for _, payload in self._messages]
         if self._current_request is not None:
             bodies.append(self._current_request.content)
-        for body in bodies:
-            if not body.is_eof():
-                body.set_exception(web_protocol.RequestPayloadError("it cannot be read"))
+        return [body for body in bodies if not body.is_eof()]
+
+    def _spoil(self) -> None:
+        """Read no more. A body that is being read will have no end."""
+        self.is_spoiled = True
+        for body in self._bodies():
+            body.set_exception(web_protocol.RequestPayloadError("it cannot be read"))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
@@ -200,8 +224,10 @@ class WebListener:
             self._server.close()
         if self._tls_server is not None:
             await self._tls_server.stop()
-        self._web.pre_shutdown()
-        await self._web.shutdown(grace)
+        for connection in [one for one in self._idle if not one.received]:
+            connection.force_close()
+        await self._finish(grace)
+        await self._web.shutdown(min(grace, 1.0))
 
     @property
     def max_head(self) -> int:
@@ -212,10 +238,6 @@ class WebListener:
         answer = self._with_headers(self._site.unreadable(too_large=too_large))
         answer.force_close()
         return answer
-
-    def is_idle(self, connection: _Connection) -> bool:
-        """Whether it has no request in work."""
-        return connection in self._idle
 
     def opened(self, connection: _Connection) -> None:
         """It is there, after the TLS handshake."""
@@ -243,8 +265,27 @@ class WebListener:
                 del self._by_address[connection.address]
 
     def _close_one(self, connection: _Connection) -> None:
+        """Its descriptor is free at once: an end by TLS would wait for the peer."""
+        transport = connection.transport
         self.lost(connection)
         connection.force_close()
+        if transport is not None:
+            transport.abort()
+
+    def _waits_no_more(self, connection: _Connection) -> None:
+        """Its request has come to the end: from now on its peer waits for us."""
+        self._idle.pop(connection, None)
+
+    async def _finish(self, grace: float) -> None:
+        """Wait for requests in work, and a moment for those that are still coming."""
+        now = self._clock.monotonic()
+        ends_at, last_at = now + grace, now + min(grace, LATE_SECONDS)
+        while (now := self._clock.monotonic()) < ends_at:
+            in_work = any(connection not in self._idle for connection in self._open)
+            coming = now < last_at and any(connection.received for connection in self._open)
+            if not in_work and not coming:
+                return
+            await asyncio.sleep(LOOK_SECONDS)
 
     def _protocol(self) -> web_protocol.RequestHandler:
         assert self._web is not None  # noqa: S101 - for type checkers
@@ -283,8 +324,7 @@ class WebListener:
         assert isinstance(connection, _Connection)  # noqa: S101 - for type checkers
         if request.method == _UNREADABLE.method:
             return self.unreadable(too_large=request.raw_path == _TOO_LARGE.path)
-        self._idle.pop(connection, None)
-        connection.of_head = 0
+        request.content.on_eof(partial(self._waits_no_more, connection))
         try:
             await self._pace.step()
             answer = await self._site.answer(request)
@@ -294,6 +334,7 @@ class WebListener:
             has_gone = connection.transport is None
             answer = self.unreadable(too_large=False) if has_gone else self._site.failed(request, error)
         finally:
+            connection.received = 0
             if connection in self._open:
                 self._idle[connection] = None
         age = self._limits.connection_age

@@ -1,10 +1,15 @@
 """Who is at the other end of an HTTP connection."""
 
 import asyncio
+import hashlib
 import ssl
-from typing import Any, cast
+from collections import OrderedDict
+from typing import Any, Final, cast
 
 from aiohttp import web
+
+CHAINS: Final = 4096
+"""That are remembered, of the certificates seen last."""
 
 
 def peer_of(request: web.BaseRequest) -> str:
@@ -26,14 +31,31 @@ def certificates_of(request: web.BaseRequest) -> tuple[bytes | None, bytes]:
     der = connection.getpeercert(binary_form=True) if isinstance(connection, ssl.SSLObject) else None
     if not der:
         return None, b""
-    return ssl.DER_cert_to_PEM_cert(der).encode(), _chain(cast("ssl.SSLObject", connection))
+    return ssl.DER_cert_to_PEM_cert(der).encode(), _CHAINS.of(der, cast("ssl.SSLObject", connection))
 
 
-def _chain(connection: ssl.SSLObject) -> bytes:
-    """Python has a public method for it since 3.13."""
-    inner: Any = getattr(connection, "_sslobj", None)
-    shown: Any = inner.get_unverified_chain() if inner is not None else None
-    return "".join(str(each.public_bytes()) for each in shown or ()).encode()
+class _Chains:
+    """A session that is resumed has the caller's own certificate only. The others came when it began."""
+
+    def __init__(self) -> None:
+        self._by_certificate: OrderedDict[bytes, bytes] = OrderedDict()
+
+    def of(self, der: bytes, connection: ssl.SSLObject) -> bytes:
+        digest = hashlib.sha256(der).digest()
+        if connection.session_reused:
+            return self._by_certificate.get(digest, b"")
+        # Python has a public method for it since 3.13.
+        inner: Any = getattr(connection, "_sslobj", None)
+        shown: Any = inner.get_unverified_chain() if inner is not None else None
+        chain = "".join(str(each.public_bytes()) for each in shown or ()).encode()
+        self._by_certificate[digest] = chain
+        self._by_certificate.move_to_end(digest)
+        if len(self._by_certificate) > CHAINS:
+            self._by_certificate.popitem(last=False)
+        return chain
+
+
+_CHAINS: Final = _Chains()
 
 
 def _name(transport: asyncio.BaseTransport | None) -> tuple[str, str]:

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
 import pytest
 from structlog.testing import capture_logs
 
+from mintonce_server.web.listener import WebListener
 from support.door import LIMITS, OPTIONS, asked, form, replies
 from support.guarded_door import Guarded, guarded_door
 from support.waiting import wait_until
@@ -37,6 +39,11 @@ async def answer(reader: asyncio.StreamReader) -> bytes:
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0] or b"0")
         return head + await reader.readexactly(length)
+
+
+def has_request(listener: WebListener) -> bool:
+    """Whether a head has come, with or without its body."""
+    return any(connection._current_request is not None for connection in listener._open)
 
 
 async def test_one_connection_serves_many_requests() -> None:
@@ -113,7 +120,7 @@ async def test_a_body_without_an_end_is_refused_when_it_is_too_large() -> None:
         head = b"\r\n".join(line for line in head.split(b"\r\n") if not line.startswith(b"Content-Length"))
         reader, writer = await guarded.opened.connect()
         writer.write(head)
-        await wait_until(lambda: not guarded.opened.listener._idle)
+        await wait_until(lambda: has_request(guarded.opened.listener))
         for _ in range(5):
             writer.write(b"1000\r\n" + b"a" * 4096 + b"\r\n")
         (reply,) = replies(await answer(reader))
@@ -143,7 +150,7 @@ async def test_a_chunk_that_cannot_be_read_is_refused_at_once(rest: bytes) -> No
         reader, writer = await guarded.opened.connect()
         with capture_logs() as logs:
             writer.write(head + b"5\r\nabcde\r\n")
-            await wait_until(lambda: not guarded.opened.listener._idle)
+            await wait_until(lambda: has_request(guarded.opened.listener))
             writer.write(rest + b"canary")
             async with asyncio.timeout(2.0):
                 got = replies(await reader.read())
@@ -166,7 +173,7 @@ async def test_a_peer_that_leaves_leaves_nothing_behind() -> None:
                 if part == sent:
                     await guarded.bench.issuer.asked.wait()
                 elif len(part) > 40:
-                    await wait_until(lambda: listener._open and not listener._idle)
+                    await wait_until(lambda: has_request(listener))
                 writer.transport.abort()
                 await wait_until(lambda: not listener._open)
             guarded.bench.issuer.gate.set()
@@ -236,9 +243,51 @@ async def test_the_deadline_counts_from_the_head() -> None:
         head, body = in_two(usual(guarded))
         reader, writer = await guarded.opened.connect()
         writer.write(head)
-        await wait_until(lambda: not guarded.opened.listener._idle)
+        await wait_until(lambda: has_request(guarded.opened.listener))
         guarded.bench.clock.advance(2.0)
         writer.write(body)
         (reply,) = replies(await answer(reader))
         assert (reply.status, reply.error) == (503, "temporarily_unavailable")
+        writer.close()
+
+
+@pytest.mark.parametrize("size", [64, 256, 1024])
+async def test_a_body_of_tiny_chunks_is_refused_in_no_time(size: int) -> None:
+    """It needs no proof of identity. What follows the first error is not read: each byte would be another one."""
+    async with guarded_door() as guarded:
+        head, _ = in_two(usual(guarded, {"Transfer-Encoding": "chunked"}), 0)
+        head = b"\r\n".join(line for line in head.split(b"\r\n") if not line.startswith(b"Content-Length"))
+        with suppress(ConnectionError):
+            (reply,) = await guarded.opened.exchange(head + b"1\r\nx\r\n" * (size * 1024 // 6))
+            assert reply.status in (400, 413)
+        assert len(guarded.opened.listener._open) <= 1
+
+
+async def test_connections_that_wait_for_a_body_keep_nobody_out() -> None:
+    """They wait for their peers, so they go first when there are too many."""
+    async with guarded_door(limits=replace(LIMITS, connections=20, per_address=20)) as guarded:
+        slow = [await guarded.opened.connect() for _ in range(20)]
+        for _, writer in slow:
+            writer.write(in_two(usual(guarded))[0])
+        await wait_until(lambda: sum(c._current_request is not None for c in guarded.opened.listener._open) == 20)
+        other = replace(guarded.opened, address="127.0.0.2")
+        assert (await other.ask(guarded.keys["billing"])).status == 200
+        for _, writer in slow:
+            writer.close()
+
+
+async def test_a_body_that_comes_after_the_end_began_is_answered() -> None:
+    """A rolling restart loses no request whose head was there."""
+    async with guarded_door() as guarded:
+        reader, writer = await guarded.opened.connect()
+        head, body = in_two(usual(guarded, KEPT))
+        writer.write(head)
+        await wait_until(lambda: has_request(guarded.opened.listener))
+        stopping = asyncio.create_task(guarded.opened.listener.stop(5.0))
+        await asyncio.sleep(0)
+        writer.write(body)
+        async with asyncio.timeout(5.0):
+            (reply,) = replies(await reader.read())
+            await stopping
+        assert (reply.status, reply.headers["connection"]) == (200, "close")
         writer.close()

@@ -98,7 +98,9 @@ def error_answer(error: MintonceError, request_id: str, *, used_authorization: b
     match error:
         case BadRequest():
             status, code = error.status, error.error
-        case IssuerRefused() if (about_caller := _ISSUER_CODES.get(error.issuer_error)) is not None:
+        case IssuerRefused() if (
+            not error.of_client and (about_caller := _ISSUER_CODES.get(error.issuer_error)) is not None
+        ):
             status, code = 400, about_caller
         case IssuerRefused():
             retry_after = REFUSED_RETRY

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from mintonce_server.calls.admission import Admission
 from mintonce_server.calls.call import Call
@@ -149,7 +149,8 @@ class TokenSite:
         began, asked = self._clock.monotonic(), _NOTHING
         try:
             asked = read_request(_head(request), await _body(request, self._options.body_seconds))
-            self._failed_proofs.require_room(address_of(request.transport))
+            if asked.proof is not None:  # a certificate was proven before
+                self._failed_proofs.require_room(address_of(request.transport))
         except MintonceError as error:
             if isinstance(error, LimitExceeded):
                 await asyncio.sleep(PENALTY)
@@ -247,7 +248,8 @@ async def _body(request: web.BaseRequest, seconds: float) -> bytes:
 async def _late_body(request: web.BaseRequest) -> bytes:
     body = bytearray()
     if (request.content_length or 0) <= MAX_BODY:
-        if request.headers.get("Expect", "").lower() == EXPECTS_CONTINUE:
+        waits = request.headers.get("Expect", "").lower() == EXPECTS_CONTINUE
+        if waits and request.version >= HttpVersion11:
             await request.writer.write(CONTINUE)
             request.writer.output_size = 0
         async for chunk in request.content.iter_any():

@@ -39,8 +39,8 @@ class Registered:
     def revocation(self, asked: Asked) -> Revocation:
         """Raises BadRequest."""
         client, token = self._client(asked), revoked_token(asked)
-        says_key = audience_of(asked) is not None or bool(scopes_of(asked))
-        return Revocation(client, token.sha256(), self._key(asked, client) if says_key else None)
+        says_key, key = audience_of(asked) is not None or bool(scopes_of(asked)), self._key(asked, client)
+        return Revocation(client, token.sha256(), key if says_key else None)
 
     def _client(self, asked: Asked) -> str:
         """A name comes before a client_id that is the same text."""

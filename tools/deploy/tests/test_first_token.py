@@ -18,12 +18,13 @@ import pytest
 
 from deploy.manifests import CHART, PLAIN, Manifest, of_kind, read_yaml, rendered
 from deploy.tests.pods import container, mount
-from mintonce import AsyncTokenClient, BearerFile, Refused, Tls
+from mintonce import AsyncTokenClient, BearerFile, Refused, Tls, Token
 from mintonce_dev.practice_issuer import PracticeIssuer
 from mintonce_dev.valkey import EmbeddedValkey
 from mintonce_server.core.secret import Secret
 from mintonce_server.store.keyring import new_keyring
 from support.certificates import Authority
+from support.eventually import eventually
 from support.jwts import Signer, claims
 from support.replicas import replica
 
@@ -90,6 +91,14 @@ def manifests_for(directory: Path, issuer: PracticeIssuer, keys_url: str) -> lis
     return rendered([BY_TOKEN, values])
 
 
+async def first_token(billing: AsyncTokenClient) -> Token | None:
+    """None while the server has not read the public keys yet: it does as soon as it runs."""
+    try:
+        return await billing.get("billing", AUDIENCE)
+    except Refused:
+        return None
+
+
 @pytest.mark.slow
 async def test_a_service_account_gets_its_first_token(
     tmp_path: Path, cluster: Authority, signer: Signer, keys_url: str
@@ -117,7 +126,8 @@ async def test_a_service_account_gets_its_first_token(
             async with replica(tmp_path, {"CONFIG": str(config), **addresses}) as server:
                 tls = Tls(ca_file=served.ca, server_name=HOST)
                 async with client(server.target, tls, projected(tmp_path, signer, "billing")) as billing:
-                    token = await billing.get("billing", AUDIENCE)
+                    token = await eventually(lambda: first_token(billing), bool, within=20.0)
+                assert token is not None
                 async with client(server.target, tls, projected(tmp_path, signer, "other")) as other:
                     with pytest.raises(Refused):
                         await other.get("billing", AUDIENCE)

@@ -211,6 +211,15 @@ def test_a_draining_replica_and_a_large_body_end_the_connection() -> None:
     assert "Connection" not in error_answer(InvalidRequest("x", remedy="y"), "r", used_authorization=False).headers
 
 
+@pytest.mark.parametrize("code", ["access_denied", "unauthorized_client", "invalid_scope"])
+def test_a_refused_credential_of_ours_is_no_fault_of_the_caller_whatever_the_issuers_code(code: str) -> None:
+    """Some issuers answer 401 with a code that elsewhere is about what was asked for."""
+    refused = IssuerRefused("refused", remedy="y", issuer_error=code)
+    refused.of_client = True
+    answer = error_answer(refused, "r", used_authorization=False)
+    assert (answer.status, json.loads(answer.body)["error"]) == (502, "server_error")
+
+
 @pytest.mark.parametrize(
     ("code", "status", "error", "retry_after"),
     [

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mintonce_server.api.options import ServerOptions
 from mintonce_server.api.server import Server
-from mintonce_server.calls.authorize import OPEN_GUARDS, Authorizer, Guards
+from mintonce_server.calls.authorize import Authorizer, Guards
 from mintonce_server.calls.tokens import TokenCalls
 from mintonce_server.common.clock import Clock, SystemClock
 from mintonce_server.core.broker import Broker, BrokerOptions
 from mintonce_server.core.client import Clients, OAuthClient
 from mintonce_server.core.events import Event
 from mintonce_server.core.key import KeyHasher, TokenKey
+from mintonce_server.core.policy import OPEN
 from mintonce_server.core.ports import TokenStore
 from mintonce_server.core.secret import Secret
 from mintonce_server.core.usage import UsageCounter
@@ -38,6 +39,9 @@ AUDIENCE = "https://api.example.com/"
 KEY = TokenKey.of(CLIENT, AUDIENCE)
 
 E = TypeVar("E", bound=Event)
+
+OPEN_GUARDS = Guards(None, lambda: OPEN)
+"""Callers need no identity."""
 
 
 @dataclass

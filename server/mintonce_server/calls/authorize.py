@@ -15,7 +15,7 @@ from mintonce_server.core.caller import ANONYMOUS, Caller
 from mintonce_server.core.errors import LimitExceeded, MintonceError, PermissionDenied, Reason, Unauthenticated
 from mintonce_server.core.key import TokenKey
 from mintonce_server.core.limits import Quotas
-from mintonce_server.core.policy import OPEN, Act, Misses, Policy
+from mintonce_server.core.policy import Act, Misses, Policy
 from mintonce_server.core.token import Token
 from mintonce_server.core.tracing import CallSpan
 from mintonce_server.observability.audit import CallRecord
@@ -49,10 +49,6 @@ class Guards:
     audit: Callable[[CallRecord], None] | None = None
     identities: Version = UNCHANGING
     denied: Callable[[str, str, str], None] = lambda _, __, ___: None
-
-
-OPEN_GUARDS: Final = Guards(None, lambda: OPEN)
-"""Used when caller authentication is disabled."""
 
 
 class CallScope:

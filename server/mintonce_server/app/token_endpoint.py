@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
+from mintonce_server.api.options import MAX_WASTED_CALLS
 from mintonce_server.calls.admission import Admission, AdmissionLimits, WastedCalls
 from mintonce_server.calls.tokens import TokenCalls
 from mintonce_server.common.clock import Clock
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from mintonce_server.web.listener import WebListener
     from mintonce_server.web.token_endpoint.endpoint import EndpointOptions
 
-MAX_WASTED: Final = 300
 BODY_SECONDS: Final = 10.0
 
 
@@ -77,7 +77,8 @@ def _listener(
 
     listen, limits = settings.token_endpoint.listen, settings.limits
     assert listen is not None  # noqa: S101 - for type checkers
-    wasted = WastedCalls(MAX_WASTED, clock, lambda _: ())
+    # Closes none: failed proofs are limited for each address, and connections by the listener.
+    wasted = WastedCalls(MAX_WASTED_CALLS, clock, lambda _: ())
     admission = Admission(
         calls.authorizer, AdmissionLimits(limits.max_concurrent_rpcs, limits.message_timeout), wasted, clock
     )

@@ -146,11 +146,11 @@ class TokenSite:
         return refusal(404, f"there is no such path; ask for a token at {TOKEN}", _CLOSE)
 
     async def _called(self, request: web.BaseRequest, operation: _Operation) -> web.Response:
-        began, asked = self._clock.monotonic(), _NOTHING
+        began, asked, address = self._clock.monotonic(), _NOTHING, address_of(request.transport)
         try:
             asked = read_request(_head(request), await _body(request, self._options.body_seconds))
             if asked.proof is not None:  # a certificate was proven before
-                self._failed_proofs.require_room(address_of(request.transport))
+                self._failed_proofs.require_room(address)
         except MintonceError as error:
             if isinstance(error, LimitExceeded):
                 await asyncio.sleep(PENALTY)
@@ -163,7 +163,7 @@ class TokenSite:
                 return _response(refusal(503, "this connection is closed", _CLOSE))
             call = admitted
             if isinstance(call.refusal, Unauthenticated):
-                self._failed_proofs.note(address_of(request.transport))
+                self._failed_proofs.note(address)
         try:
             return _response(await self._answered(call, asked, operation, "Authorization" in request.headers))
         finally:

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Final
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter
 
 from mintonce_server.core.tracing import CallTracer
+from mintonce_server.observability.call_times import Times
 from mintonce_server.observability.metrics import Metrics
 
 SERVER_ERRORS: Final = frozenset(
@@ -78,7 +79,7 @@ class PrometheusCallMeter(CallMeter):
 
     def method(self, name: str) -> Ended:
         duration = self._calls.duration
-        codes: dict[str, Histogram] = {}
+        codes: dict[str, Times] = {}
 
         def ended(code: str, seconds: float) -> None:
             child = codes.get(code)
@@ -90,7 +91,7 @@ class PrometheusCallMeter(CallMeter):
 
     def route(self, method: str, route: str) -> Answered:
         duration = self._calls.http_duration
-        statuses: dict[int, Histogram] = {}
+        statuses: dict[int, Times] = {}
 
         def answered(status: int, seconds: float) -> None:
             child = statuses.get(status)

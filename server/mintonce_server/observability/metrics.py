@@ -19,6 +19,8 @@ from prometheus_client import (
 )
 from prometheus_client.gc_collector import GCCollector
 
+from mintonce_server.observability.call_times import CallTimes
+
 CALLS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 STORE: Final = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 10)
 MINTS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 7.5, 10)
@@ -62,20 +64,26 @@ class _Family:
         self.described.append(Described(name, "histogram", labels, text))
         return Histogram(name, text, labels, buckets=buckets, registry=self._registry)
 
+    def call_times(self, name: str, text: str, *labels: str) -> CallTimes:
+        self.described.append(Described(name, "histogram", labels, text))
+        times = CallTimes(name, text, labels, CALLS)
+        self._registry.register(times)
+        return times
+
 
 class CallMetrics:
     """Calls, by gRPC and at the token endpoint."""
 
     def __init__(self, make: _Family) -> None:
-        self.duration = make.histogram(
+        self.duration = make.call_times(
             "rpc_server_call_duration_seconds",
             "Unary calls, from their headers to their answer. error_type is set for codes that are the server's fault.",
-            CALLS, "rpc_system_name", "rpc_method", "rpc_status_code", "error_type",
+            "rpc_system_name", "rpc_method", "rpc_status_code", "error_type",
         )  # fmt: skip
-        self.http_duration = make.histogram(
+        self.http_duration = make.call_times(
             "http_server_request_duration_seconds",
             "HTTP requests to the token endpoint, from their head to their answer. error_type is set from 500 on.",
-            CALLS, "http_request_method", "http_route", "http_response_status_code", "error_type",
+            "http_request_method", "http_route", "http_response_status_code", "error_type",
         )  # fmt: skip
         self.in_flight = make.gauge(
             "mintonce_rpcs_in_flight", "Calls in progress: unary, watch, or http at the token endpoint.", "kind"

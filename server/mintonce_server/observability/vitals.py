@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter
 
 from mintonce_server.common.clock import Clock
+from mintonce_server.observability.call_times import CallTimes
 from mintonce_server.observability.metrics import Metrics
 
 EVERY: Final = 1.0
@@ -90,7 +91,7 @@ def memory_bytes(read: Callable[[], str] = lambda: _MEMORY.read_text("ascii")) -
         return None
 
 
-def _ended(histogram: Histogram) -> tuple[float, float]:
+def _ended(histogram: CallTimes) -> tuple[float, float]:
     """How many have ended, and how many of them failed by a fault of the server's."""
     ended = failed = 0.0
     for labels, count in _samples(histogram, "_count"):
@@ -103,7 +104,7 @@ def _totals(counter: Counter) -> Iterator[tuple[dict[str, str], float]]:
     return _samples(counter, "_total")
 
 
-def _samples(metric: Counter | Histogram, suffix: str) -> Iterator[tuple[dict[str, str], float]]:
+def _samples(metric: Counter | CallTimes, suffix: str) -> Iterator[tuple[dict[str, str], float]]:
     for family in metric.collect():
         for sample in family.samples:
             if sample.name.endswith(suffix):

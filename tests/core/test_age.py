@@ -84,6 +84,21 @@ async def test_a_thousand_callers_after_a_stop_cost_one_question() -> None:
     assert bench.store.calls == {"generations": 1}
 
 
+async def test_what_another_task_confirms_before_a_callers_question_is_not_asked_about_again() -> None:
+    """A record that this replica cannot open would count as none then, and cost a mint beside the live token."""
+    bench = Workbench()
+    token = (await bench.get()).token
+    bench.clock.advance(BOUND + 0.1)
+    asking = asyncio.create_task(bench.get())
+    await asyncio.sleep(0)  # it has looked, and starts a flight
+    entry = bench.broker._cache.get(KEY)
+    assert entry is not None
+    entry.confirm(token.generation, bench.clock.monotonic())
+    bench.store.calls.clear()
+    assert (await asking).token == token
+    assert bench.store.calls.total() == 0
+
+
 async def test_in_an_outage_an_old_answer_is_served_marked() -> None:
     """Better a token that may have been rejected than none: the answer says so."""
     bench = Workbench()

@@ -131,9 +131,10 @@ class Fetcher:
             # What is held may only need to be confirmed, or given back to a store that was emptied: no mint then. Nor
             # where such a store has a successor of what was rejected, under a number that is too low.
             await self._reconciler.confirm([entry])
-            token = None if entry.is_gone else entry.live(now)
-            if token and token.generation > newer_than and token.has_min_ttl(now, min_ttl):
-                return Obtained(token, Origin.MEMORY, entry.confirmed_at)
+        # It may also have been confirmed since the caller looked.
+        token = None if entry.is_gone else entry.live(now)
+        if token and token.generation > newer_than and token.has_min_ttl(now, min_ttl):
+            return Obtained(token, Origin.MEMORY, entry.confirmed_at)
         # Rejected here is rejected, and over is over, even if the store lost the rejection or its clock was set back.
         newer_than = max(newer_than, entry.rejected_through, entry.over(now))
         # The cause is known only now: the token may have been rejected at another replica.

@@ -43,7 +43,7 @@ def test_case_13_no_wait_inside_the_back_off(testee: Testee, serve: Serve) -> No
     sleep(max(0.0, server.token.expires_in) + 0.1)
     calls = server.count("GetToken")
     for _ in range(3):
-        waiting = testee.start("get", source="s", timeout_ms=5000)
+        waiting = testee.start("get", source="s", timeout_ms=15_000)
         failed = waiting.failure()
         assert waiting.took < BUSY
         assert (failed.kind, failed.reason, failed.cause) == ("TokenExpired", "TOKEN_EXPIRED", "ISSUER_UNAVAILABLE")

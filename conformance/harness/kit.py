@@ -13,7 +13,7 @@ Start: TypeAlias = Callable[[Mapping[str, str]], Testee]
 Serve: TypeAlias = Callable[..., Scripted]
 """Starts a server; arguments as those of Scripted."""
 
-BUSY: Final = 4.0
+BUSY: Final = 8.0
 """Seconds that a busy machine may add to what is done at once. What cases tell apart is further away than that."""
 
 

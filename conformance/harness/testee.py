@@ -27,7 +27,7 @@ Answer = dict[str, Any]
 _CLEARED: Final = ("MINTONCE_", "http_proxy", "https_proxy", "grpc_proxy", "all_proxy", "no_proxy", "no_grpc_proxy")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Failed(Exception):
     """The `error` of an answer. Texts are "" where the testee said none."""
 

@@ -21,6 +21,15 @@ async def test_one_failure_answers_all(store: TokenStore) -> None:
     assert 25.0 < answer.seconds <= 30.0
 
 
+async def test_all_hear_whether_the_client_itself_was_refused(store: TokenStore) -> None:
+    """Whatever the code: then it is the server's secret that is wrong, and not what the caller asked for."""
+    of_client = Failure(Reason.ISSUER_REFUSED, "access_denied", of_client=True)
+    await store.fail(await lease_of(store), of_client, 30.0)
+    answer = await store.acquire(KEY, acquire_request())
+    assert isinstance(answer, Backoff)
+    assert answer.failure == of_client
+
+
 async def test_after_the_backoff_a_replica_tries_again(store: TokenStore) -> None:
     """It knows how many mints failed in a row."""
     await store.fail(await lease_of(store), DOWN, 0.05)

@@ -22,11 +22,13 @@ def test_later_failures_wait_anywhere_up_to_a_doubling_ceiling_of_60_seconds() -
 
 
 def test_the_fleet_hears_the_same_error_as_the_one_who_minted() -> None:
-    """A negative record keeps the reason and the issuer's own code."""
+    """A negative record keeps the reason, the issuer's own code, and whom it refused."""
     error = IssuerRefused("no", remedy="mend", retry_after=30.0, issuer_error="invalid_client")
+    error.of_client = True
     heard = error_of(failure_of(error), 12.0)
     assert isinstance(heard, IssuerRefused)
     assert heard.issuer_error == "invalid_client"
+    assert heard.of_client
     assert heard.retry_after == 12.0
 
 

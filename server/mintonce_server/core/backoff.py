@@ -32,19 +32,21 @@ def full_jitter(failures: int, rng: random.Random) -> float:
 def failure_of(error: IssuerError, *, while_live: bool = False) -> Failure:
     """The part of an error that the fleet shares."""
     of_proof = error.reason is Reason.ISSUER_REFUSED
-    return Failure(error.reason, error.issuer_error, while_live, of_proof, error.of_issuer)
+    return Failure(error.reason, error.issuer_error, while_live, of_proof, error.of_issuer, error.of_client)
 
 
 def error_of(failure: Failure, seconds: float) -> IssuerError:
     """The error for calls during the back-off: the same at every replica."""
     code = f" ({failure.issuer_error})" if failure.issuer_error else ""
-    return _ERRORS.get(failure.reason, IssuerUnavailable)(
+    error = _ERRORS.get(failure.reason, IssuerUnavailable)(
         f"a mint failed a moment ago: {failure.reason}{code}; the next try comes in {seconds:.1f} s",
         remedy="Look in the servers' logs for the last mint_failed event of this key, or of another key of its issuer: "
         "it says what to mend.",
         retry_after=seconds,
         issuer_error=failure.issuer_error,
     )
+    error.of_client = failure.of_client
+    return error
 
 
 def trouble_of_issuer(failure: Failure, seconds: float) -> IssuerError:

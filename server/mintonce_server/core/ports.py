@@ -52,6 +52,7 @@ class Failure:
         while_live: it counts only while a live token is stored, because that token is the cause.
         of_proof: it counts only for the credential that was refused.
         of_issuer: it is the issuer's trouble, so it does not count among the key's failures in a row.
+        of_client: the client's own authentication was refused; see IssuerError.
     """
 
     reason: Reason
@@ -59,6 +60,7 @@ class Failure:
     while_live: bool = False
     of_proof: bool = False
     of_issuer: bool = False
+    of_client: bool = False
 
 
 @dataclass(frozen=True, slots=True)

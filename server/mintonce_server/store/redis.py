@@ -35,6 +35,7 @@ from mintonce_server.store.scripts import (
     Question,
     Scripts,
     UnexpectedReply,
+    failure_text,
     read_acquire,
     read_barrier,
     read_commit,
@@ -173,7 +174,7 @@ class RedisStore:
                 nonce=lease.nonce,
                 generation=lease.generation,
                 retry=_ms(retry_after),
-                failure=_text(failure),
+                failure=failure_text(failure),
                 credential_version=lease.credential_version,
                 while_live=failure.while_live,
                 own=not failure.of_issuer,
@@ -231,7 +232,7 @@ class RedisStore:
 
     async def learn(self, issuer: str, admitted: Admitted, failure: Failure | None, pause: float) -> bool:
         """Record the outcome of a POST. True: the issuer is the cause, and all of its keys wait for `pause` seconds."""
-        issuer_hash, what = self._hash.of_issuer(issuer), _text(failure) if failure else ""
+        issuer_hash, what = self._hash.of_issuer(issuer), failure_text(failure) if failure else ""
         reply = await self._link.run(
             lambda: self._scripts.learn(
                 issuer_hash, nonce=admitted.nonce, began=admitted.began, failure=what, pause=_ms(pause)
@@ -335,8 +336,3 @@ class RedisStore:
 def _ms(seconds: float) -> int:
     # Rounded down: a lifetime is never extended.
     return math.floor(seconds * 1000)
-
-
-def _text(failure: Failure) -> str:
-    """The form in which the scripts store it."""
-    return f"{failure.reason} {failure.issuer_error}"

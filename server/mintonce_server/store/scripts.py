@@ -39,6 +39,7 @@ BRIEF_MS: Final = 3_600_000
 """How long a key is remembered without a token, or after its last one. Keys must not fill the store."""
 
 BACK_OFF_MS: Final = int(LONGEST_ASKED * 1000)
+_OF_CLIENT: Final = "of_client"
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,8 +358,17 @@ def _lease(grant: Sequence[object], question: Question) -> Lease:
             raise UnexpectedReply
 
 
+def failure_text(failure: Failure) -> str:
+    """The form in which the scripts store it: reason, error code, and a third word if the client was refused."""
+    return f"{failure.reason} {failure.issuer_error}" + (f" {_OF_CLIENT}" if failure.of_client else "")
+
+
 def _failure(text: bytes) -> Failure:
-    reason, _, issuer_error = text.decode(errors="replace").partition(" ")
+    reason, *words = text.decode(errors="replace").split(" ")
     # A newer release may have more reasons; this release treats them as an unavailable issuer.
     known = reason in Reason.__members__
-    return Failure(Reason(reason) if known else Reason.ISSUER_UNAVAILABLE, error_code(issuer_error))
+    of_client = words[1:] == [_OF_CLIENT]
+    issuer_error = words[0] if of_client else " ".join(words)
+    return Failure(
+        Reason(reason) if known else Reason.ISSUER_UNAVAILABLE, error_code(issuer_error), of_client=of_client
+    )

@@ -19,7 +19,7 @@ from aiohttp.streams import StreamReader
 from mintonce_server.common.clock import Clock
 from mintonce_server.web.handshakes import TlsServer
 from mintonce_server.web.pace import Pace
-from mintonce_server.web.peers import address_of
+from mintonce_server.web.peers import address_of, peer_of
 from mintonce_server.web.strictness import head_size, is_unambiguous
 
 HANDSHAKE_SECONDS: Final = 10.0
@@ -89,13 +89,16 @@ class ListenerLimits:
     connection_age: float | None = None
 
 
-class _Connection(web_protocol.RequestHandler):
+class Connection(web_protocol.RequestHandler):
     """One connection. A request that cannot be read is neither logged nor repeated: it may hold a secret."""
 
-    __slots__ = ("address", "began_at", "is_spoiled", "is_too_large", "listener", "received")
+    __slots__ = ("address", "began_at", "is_spoiled", "is_too_large", "listener", "peer", "received")
 
     listener: "WebListener"
     address: str
+    """The peer's IP address, "" at a Unix socket."""
+    peer: str
+    """See peers.peer_of."""
     began_at: float
     received: int
     """Bytes that have come since the last answer."""
@@ -105,11 +108,19 @@ class _Connection(web_protocol.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.address = address_of(transport)
+        self.address, self.peer = address_of(transport), peer_of(transport)
         self.received, self.is_spoiled, self.is_too_large = 0, False, False
         self.listener.opened(self)
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        # Each read of a body calls it. Only after a pause is there anything to go on with.
+        if self._reading_paused or self._buffer_paused:
+            super().resume_reading(resume_parser)
+
     def data_received(self, data: bytes) -> None:
+        if len(data) <= SLICE and not self.is_spoiled:
+            self._feed(data)
+            return
         for start in range(0, len(data) or 1, SLICE):
             if self.is_spoiled:
                 return
@@ -156,6 +167,13 @@ class _Connection(web_protocol.RequestHandler):
         return self.listener.unreadable(too_large=self.is_too_large or isinstance(exc, LineTooLong))
 
 
+def connection_of(request: web.BaseRequest) -> Connection:
+    """The one that it came by."""
+    connection = request.protocol
+    assert isinstance(connection, Connection)  # noqa: S101 - for type checkers
+    return connection
+
+
 class WebListener:
     """One address. `context`: of TLS; None: in clear."""
 
@@ -177,8 +195,8 @@ class WebListener:
         self._limits = limits
         self._socket_mode = socket_mode
         self._context = context
-        self._open: set[_Connection] = set()
-        self._idle: OrderedDict[_Connection, None] = OrderedDict()
+        self._open: set[Connection] = set()
+        self._idle: OrderedDict[Connection, None] = OrderedDict()
         """Those of them without a request in work, the one that has been so longest first."""
         self._by_address: Counter[str] = Counter()
         self._tls_server: TlsServer | None = None
@@ -239,7 +257,7 @@ class WebListener:
         answer.force_close()
         return answer
 
-    def opened(self, connection: _Connection) -> None:
+    def opened(self, connection: Connection) -> None:
         """It is there, after the TLS handshake."""
         connection.began_at = self._clock.monotonic()
         self._open.add(connection)
@@ -253,7 +271,7 @@ class WebListener:
         if connection in self._open:
             self._idle[connection] = None
 
-    def lost(self, connection: _Connection) -> None:
+    def lost(self, connection: Connection) -> None:
         """It has ended, or is about to."""
         self._idle.pop(connection, None)
         if connection not in self._open:
@@ -264,7 +282,7 @@ class WebListener:
             if not self._by_address[connection.address]:
                 del self._by_address[connection.address]
 
-    def _close_one(self, connection: _Connection) -> None:
+    def _close_one(self, connection: Connection) -> None:
         """Its descriptor is free at once: an end by TLS would wait for the peer."""
         transport = connection.transport
         self.lost(connection)
@@ -272,7 +290,7 @@ class WebListener:
         if transport is not None:
             transport.abort()
 
-    def _waits_no_more(self, connection: _Connection) -> None:
+    def _waits_no_more(self, connection: Connection) -> None:
         """Its request has come to the end: from now on its peer waits for us."""
         self._idle.pop(connection, None)
 
@@ -289,7 +307,7 @@ class WebListener:
 
     def _protocol(self) -> web_protocol.RequestHandler:
         assert self._web is not None  # noqa: S101 - for type checkers
-        connection = _Connection(
+        connection = Connection(
             self._web,
             loop=asyncio.get_running_loop(),
             logger=_SILENT,
@@ -320,8 +338,7 @@ class WebListener:
         return web.BaseRequest(message, payload, protocol, writer, task, asyncio.get_running_loop())
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        connection = request.protocol
-        assert isinstance(connection, _Connection)  # noqa: S101 - for type checkers
+        connection = connection_of(request)
         if request.method == _UNREADABLE.method:
             return self.unreadable(too_large=request.raw_path == _TOO_LARGE.path)
         request.content.on_eof(partial(self._waits_no_more, connection))

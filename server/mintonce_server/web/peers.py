@@ -12,9 +12,9 @@ CHAINS: Final = 4096
 """That are remembered, of the certificates seen last."""
 
 
-def peer_of(request: web.BaseRequest) -> str:
+def peer_of(transport: asyncio.BaseTransport | None) -> str:
     """As gRPC writes it, so that the audit log has one form: ipv4:192.0.2.1:4711, for example."""
-    host, port = _name(request.transport)
+    host, port = _name(transport)
     if not host:
         return "unix:"
     return f"ipv6:%5B{host}%5D:{port}" if ":" in host else f"ipv4:{host}:{port}"

@@ -159,7 +159,7 @@ class StatusPages:
                 request_id="",
                 caller=caller.name if caller else UNKNOWN,
                 caller_kind=caller.kind if caller else "",
-                peer=peer_of(request),
+                peer=peer_of(request.transport),
                 via="http",
                 act=Act.ADMIN,
                 client="",

@@ -19,8 +19,7 @@ from mintonce_server.core.secret import Secret
 from mintonce_server.observability.call_meter import Answered, CallMeter
 from mintonce_server.observability.logs import get_logger
 from mintonce_server.observability.quiet import Quiet
-from mintonce_server.web.listener import CONTINUE, EXPECTS_CONTINUE
-from mintonce_server.web.peers import address_of
+from mintonce_server.web.listener import CONTINUE, EXPECTS_CONTINUE, connection_of
 from mintonce_server.web.token_endpoint.answer import (
     LEAST,
     Answer,
@@ -44,7 +43,6 @@ PATIENCE: Final = 0.3
 """Seconds that a caller waits for a better token while there is a live one."""
 PENALTY: Final = 0.5
 """Seconds until an address with too many failed proofs is told so: each of its connections makes few requests."""
-SIGNS_OF_BROWSERS: Final = ("Origin", "Sec-Fetch-Site")
 
 _CLOSE: Final = {"Connection": "close"}
 _NOTHING: Final = Asked("", None, {})
@@ -112,7 +110,7 @@ class TokenSite:
             )
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        if any(sign in request.headers for sign in SIGNS_OF_BROWSERS):
+        if "Origin" in request.headers or "Sec-Fetch-Site" in request.headers:  # what browsers send
             return _response(refusal(403, "this endpoint is not for browsers", _CLOSE))
         # As it was sent: nothing is decoded, and a target with a host in it is for a proxy.
         path = request.raw_path.partition("?")[0]
@@ -146,7 +144,7 @@ class TokenSite:
         return refusal(404, f"there is no such path; ask for a token at {TOKEN}", _CLOSE)
 
     async def _called(self, request: web.BaseRequest, operation: _Operation) -> web.Response:
-        began, asked, address = self._clock.monotonic(), _NOTHING, address_of(request.transport)
+        began, asked, address = self._clock.monotonic(), _NOTHING, connection_of(request).address
         try:
             asked = read_request(_head(request), await _body(request, self._options.body_seconds))
             if asked.proof is not None:  # a certificate was proven before
@@ -170,7 +168,7 @@ class TokenSite:
             transport.end()
 
     def _transport(self, request: web.BaseRequest, proof: Secret | None, began: float) -> HttpTransport:
-        return HttpTransport(request, proof, began + self._options.deadline, self._clock)
+        return HttpTransport(request, connection_of(request).peer, proof, began + self._options.deadline, self._clock)
 
     async def _answered(self, call: Call, asked: Asked, operation: _Operation, used_authorization: bool) -> Answer:
         self._meter.http += 1

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from mintonce_server.common.clock import Clock
 from mintonce_server.core.secret import Secret
-from mintonce_server.web.peers import certificates_of, peer_of
+from mintonce_server.web.peers import certificates_of
 
 _PASSED_ON = ("x-request-id", "traceparent", "tracestate")
 
@@ -17,8 +17,8 @@ class HttpTransport:
 
     via: ClassVar[str] = "http"
 
-    def __init__(self, request: web.BaseRequest, proof: Secret | None, ends_at: float, clock: Clock) -> None:
-        self.peer = peer_of(request)
+    def __init__(self, request: web.BaseRequest, peer: str, proof: Secret | None, ends_at: float, clock: Clock) -> None:
+        self.peer = peer
         self._request = request
         self._proof = proof
         self._ends_at = ends_at
@@ -53,3 +53,4 @@ class HttpTransport:
         """The answer is made."""
         for callback in self._at_end:
             callback(self)
+        self._at_end.clear()  # they refer to the call, and that to this: no cycle is left for the garbage collector

@@ -173,9 +173,9 @@ def _parameters(head: Head, body: bytes) -> dict[str, str]:
 
 def _form(body: bytes) -> list[tuple[str, str]]:
     try:
-        fields = [field.partition("=") for field in body.decode("ascii").split("&") if field]
+        fields = [field for field in body.decode("ascii").split("&") if field]
         if len(fields) <= MAX_PARAMETERS:
-            return [(_decoded(name), _decoded(value)) for name, _, value in fields]
+            return [_pair(field) for field in fields]
     except ValueError:
         pass
     # Raised outside of the handler: the codec's error carries the body as context.
@@ -184,9 +184,16 @@ def _form(body: bytes) -> list[tuple[str, str]]:
     )
 
 
+def _pair(field: str) -> tuple[str, str]:
+    """Raises ValueError for what is not UTF-8. `field`: ASCII."""
+    name, _, value = field.partition("=")
+    if "%" in field or "+" in field:
+        return _decoded(name), _decoded(value)
+    return name, value
+
+
 def _decoded(text: str) -> str:
-    """Raises ValueError for what is not UTF-8. `text`: ASCII."""
-    return unquote_to_bytes(text.replace("+", " ")).decode() if "%" in text or "+" in text else text
+    return unquote_to_bytes(text.replace("+", " ")).decode()
 
 
 def _json(body: bytes) -> list[tuple[str, str]]:

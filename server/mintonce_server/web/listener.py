@@ -32,6 +32,8 @@ SLICE: Final = 16 * 1024
 LATE_SECONDS: Final = 2.0
 """For requests that are still coming when the server stops."""
 LOOK_SECONDS: Final = 0.02
+MOMENT_SECONDS: Final = 0.05
+"""For aiohttp, to which 0 is no limit."""
 EXPECTS_CONTINUE: Final = "100-continue"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -199,6 +201,8 @@ class WebListener:
         self._idle: OrderedDict[Connection, None] = OrderedDict()
         """Those of them without a request in work, the one that has been so longest first."""
         self._by_address: Counter[str] = Counter()
+        self._at_work: set[asyncio.Task[object]] = set()
+        """One for each request, also after its peer has left."""
         self._tls_server: TlsServer | None = None
         self._server: asyncio.Server | None = None
         self._web: web.Server | None = None
@@ -245,7 +249,10 @@ class WebListener:
         for connection in [one for one in self._idle if not one.received]:
             connection.force_close()
         await self._finish(grace)
-        await self._web.shutdown(min(grace, 1.0))
+        for task in (late := list(self._at_work)):
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        await self._web.shutdown(min(max(grace, MOMENT_SECONDS), 1.0))
 
     @property
     def max_head(self) -> int:
@@ -342,6 +349,9 @@ class WebListener:
         if request.method == _UNREADABLE.method:
             return self.unreadable(too_large=request.raw_path == _TOO_LARGE.path)
         request.content.on_eof(partial(self._waits_no_more, connection))
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - for type checkers
+        self._at_work.add(task)
         try:
             await self._pace.step()
             answer = await self._site.answer(request)
@@ -351,6 +361,7 @@ class WebListener:
             has_gone = connection.transport is None
             answer = self.unreadable(too_large=False) if has_gone else self._site.failed(request, error)
         finally:
+            self._at_work.discard(task)
             connection.received = 0
             if connection in self._open:
                 self._idle[connection] = None

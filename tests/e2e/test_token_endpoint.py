@@ -133,6 +133,25 @@ async def test_a_client_certificate_proves_who_calls_at_the_door(place: Place) -
 
 
 @pytest.mark.slow
+async def test_a_program_of_the_same_machine_asks_at_a_unix_socket(place: Place) -> None:
+    """In clear, with its key all the same. Only the server's user and group reach the socket, which ends with it."""
+    path = place.directory / "token.sock"
+    place.settings["TOKEN_ENDPOINT__LISTEN"] = f"unix:{path}"
+    async with replica(place.directory, place.settings) as server:
+        assert server.events("serving")[0]["token_endpoint"] == f"unix:{path}"
+        assert path.stat().st_mode & 0o007 == 0
+        socket = httpx.AsyncHTTPTransport(uds=str(path))
+        async with httpx.AsyncClient(base_url="http://mintonce", transport=socket) as door, place.grpc(server) as grpc:
+            answer = await door.post("/oauth/token", data=wanted(place.keys["billing"]))
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["access_token"] == (await grpc.get("default", AUDIENCE)).access_token
+            assert (await door.post("/oauth/token", data=wanted(""))).status_code == 401
+    assert not path.exists()
+    records = [json.loads(line) for line in place.audit.read_text().splitlines()]
+    assert {record["peer"] for record in records if record.get("via") == "http"} == {"unix:"}
+
+
+@pytest.mark.slow
 async def test_a_replica_that_ends_answers_what_is_under_way(place: Place, issuer: FaultyIssuer) -> None:
     """With a token, and the word to connect elsewhere; then it ends by itself."""
     issuer.fault = Fault(latency=1.5)

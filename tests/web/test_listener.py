@@ -188,6 +188,18 @@ async def test_silent_connections_are_closed(port: int) -> None:
         await server.stop(0.0)
 
 
+async def test_a_unix_socket_goes_with_its_listener_and_another_ones_stays(tmp_path: Path) -> None:
+    """A server that was started again before the former one ended has put its own in the place."""
+    path = tmp_path / "http.sock"
+    former, present = (pages({"/hello": hello}, f"unix:{path}") for _ in range(2))
+    await former.start()
+    await present.start()
+    await former.stop(0.0)
+    assert path.exists()
+    await present.stop(0.0)
+    assert not path.exists()
+
+
 async def test_a_unix_socket_is_private(tmp_path: Path) -> None:
     """Its mode says who may connect."""
     path = tmp_path / "http.sock"

@@ -6,6 +6,7 @@ import os
 import ssl
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
@@ -205,6 +206,8 @@ class WebListener:
         """One for each request, also after its peer has left."""
         self._tls_server: TlsServer | None = None
         self._server: asyncio.Server | None = None
+        self._socket: tuple[str, int] | None = None
+        """Path and inode of the Unix socket."""
         self._web: web.Server | None = None
         self._is_closing = False
         self._pace = Pace()
@@ -228,6 +231,7 @@ class WebListener:
             finally:
                 os.umask(before)
             os.chmod(path, self._socket_mode)
+            self._socket = path, os.stat(path).st_ino
             return self._listen
         host, _, port = self._listen.rpartition(":")
         if self._context is not None:
@@ -244,6 +248,8 @@ class WebListener:
         self._is_closing = True
         if self._server is not None:
             self._server.close()
+        if self._socket is not None:
+            _remove(*self._socket)
         if self._tls_server is not None:
             await self._tls_server.stop()
         for connection in [one for one in self._idle if not one.received]:
@@ -375,3 +381,10 @@ class WebListener:
         for name, text in self._site.headers.items():
             answer.headers.setdefault(name, text)
         return answer
+
+
+def _remove(path: str, inode: int) -> None:
+    """The socket, unless another server has put its own in the place."""
+    with suppress(OSError):  # it, or its folder, may be gone
+        if os.stat(path).st_ino == inode:
+            os.unlink(path)

@@ -75,7 +75,8 @@ def _is_answer(passing: Passing, audience: str) -> bool:
 
 async def catch(stage: Stage, set_trap: SetTrap) -> tuple[Member, str, Trap, "asyncio.Task[object]"]:
     """A replica in the middle of a key's first mint: who, which key, what holds it up, the call behind it."""
-    holder, audience = stage.chance.choice(stage.members), stage.cold()
+    # A long life: else the time until a killed replica is back counts, too, and the key is refreshed meanwhile.
+    holder, audience = stage.chance.choice(stage.members), stage.cold(long=True)
     trap = set_trap(stage, holder, audience)
     first: asyncio.Task[object] = asyncio.create_task(stage.get(holder, audience, 5.0), name="first caller")
     async with asyncio.timeout(TRAPPED_WITHIN):

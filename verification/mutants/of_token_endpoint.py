@@ -123,7 +123,7 @@ TOKEN_ENDPOINT = (
     _of(
         "endpoint",
         "browsers are served",
-        "if any(sign in request.headers for sign in SIGNS_OF_BROWSERS):",
+        'if "Origin" in request.headers or "Sec-Fetch-Site" in request.headers:',
         "if False:",
         "a web page asks from within its reader's network",
         ENDPOINT,
@@ -170,7 +170,7 @@ TOKEN_ENDPOINT = (
     ),
     Mutant(
         "a head without an end",
-        "web/listener.py",
+        "web/connection.py",
         "        elif self.received > self.listener.max_head:\n",
         "        elif False:\n",
         "half a request takes a megabyte and more",
@@ -178,7 +178,7 @@ TOKEN_ENDPOINT = (
     ),
     Mutant(
         "a broken chunk is waited for",
-        "web/listener.py",
+        "web/connection.py",
         '            body.set_exception(web_protocol.RequestPayloadError("it cannot be read"))\n',
         "            pass\n",
         "a connection is held by a request that cannot end",

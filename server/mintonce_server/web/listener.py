@@ -11,28 +11,26 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
-from aiohttp import http_parser, web, web_protocol
+from aiohttp import HttpVersion11, http_parser, web, web_protocol
 from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http_exceptions import LineTooLong
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
 from mintonce_server.common.clock import Clock
+from mintonce_server.web.answers import Answer, Ready
+from mintonce_server.web.connection import Connection, connection_of
 from mintonce_server.web.handshakes import TlsServer
 from mintonce_server.web.pace import Pace
-from mintonce_server.web.peers import address_of, peer_of
 from mintonce_server.web.strictness import head_size, is_unambiguous
 
 HANDSHAKE_SECONDS: Final = 10.0
 """For TLS. A Java program on a busy machine takes more than 5 for its first one. Until it is done, a connection does
 not count here, but in web/handshakes.py."""
-MAX_REQUEST: Final = 64 * 1024
-"""Bytes of one request as it comes, with what surrounds its chunks."""
-SLICE: Final = 16 * 1024
-"""Bytes that are read in one go."""
 LATE_SECONDS: Final = 2.0
 """For requests that are still coming when the server stops."""
 LOOK_SECONDS: Final = 0.02
+READY: Final = 200
+"""Answers with this status have no header that came from a caller."""
 MOMENT_SECONDS: Final = 0.05
 """For aiohttp, to which 0 is no limit."""
 EXPECTS_CONTINUE: Final = "100-continue"
@@ -41,11 +39,12 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _UNREADABLE: Final = web_protocol.ERROR
 """Stands for a request that no site gets. Its method is one that the parser lets no peer send."""
 _TOO_LARGE: Final = _UNREADABLE._replace(path="/too-large")
-_INVALID: Final = b"\0"
-"""No head may have it."""
 
 _SILENT: Final = logging.Logger("mintonce.http", logging.CRITICAL + 1)  # noqa: LOG001 - one that no configuration reaches
 """For aiohttp, which logs what peers sent. What happens in handlers is logged here."""
+
+
+SiteAnswer = Answer | web.StreamResponse
 
 
 class Site(Protocol):
@@ -57,15 +56,15 @@ class Site(Protocol):
 
     headers: Mapping[str, str]
 
-    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def answer(self, request: web.BaseRequest) -> SiteAnswer:
         """Must end by itself. Whatever it raises becomes an answer by `failed`."""
         ...
 
-    def failed(self, request: web.BaseRequest, error: Exception) -> web.StreamResponse:
+    def failed(self, request: web.BaseRequest, error: Exception) -> SiteAnswer:
         """The answer to a request that ended with this error."""
         ...
 
-    def unreadable(self, *, too_large: bool) -> web.StreamResponse:
+    def unreadable(self, *, too_large: bool) -> SiteAnswer:
         """The answer to what is no request, could be read in two ways, or has too large a head."""
         ...
 
@@ -90,91 +89,6 @@ class ListenerLimits:
     head: int
     headers: int
     connection_age: float | None = None
-
-
-class Connection(web_protocol.RequestHandler):
-    """One connection. A request that cannot be read is neither logged nor repeated: it may hold a secret."""
-
-    __slots__ = ("address", "began_at", "is_spoiled", "is_too_large", "listener", "peer", "received")
-
-    listener: "WebListener"
-    address: str
-    """The peer's IP address, "" at a Unix socket."""
-    peer: str
-    """See peers.peer_of."""
-    began_at: float
-    received: int
-    """Bytes that have come since the last answer."""
-    is_spoiled: bool
-    """What came cannot be read. Nothing more is: the parser would find each byte of it to be another error."""
-    is_too_large: bool
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self.address, self.peer = address_of(transport), peer_of(transport)
-        self.received, self.is_spoiled, self.is_too_large = 0, False, False
-        self.listener.opened(self)
-
-    def resume_reading(self, resume_parser: bool = True) -> None:
-        # Each read of a body calls it. Only after a pause is there anything to go on with.
-        if self._reading_paused or self._buffer_paused:
-            super().resume_reading(resume_parser)
-
-    def data_received(self, data: bytes) -> None:
-        if len(data) <= SLICE and not self.is_spoiled:
-            self._feed(data)
-            return
-        for start in range(0, len(data) or 1, SLICE):
-            if self.is_spoiled:
-                return
-            self._feed(data[start : start + SLICE])
-
-    def _feed(self, data: bytes) -> None:
-        super().data_received(data)
-        self.received += len(data)
-        if self._messages and not isinstance(self._messages[-1][0], RawRequestMessage):
-            self._spoil()
-        elif self._bodies():
-            if self.received > MAX_REQUEST:
-                self._spoil()
-        elif self._messages or self._current_request is not None:
-            self.received = 0
-        # The parser's limits are for one header. All of them together are kept, too, until the last one is there.
-        elif self.received > self.listener.max_head:
-            self.is_too_large = True
-            super().data_received(_INVALID)
-            self._spoil()
-
-    def _bodies(self) -> list[StreamReader]:
-        """Those without their end."""
-        bodies = [payload for _, payload in self._messages]
-        if self._current_request is not None:
-            bodies.append(self._current_request.content)
-        return [body for body in bodies if not body.is_eof()]
-
-    def _spoil(self) -> None:
-        """Read no more. A body that is being read will have no end."""
-        self.is_spoiled = True
-        for body in self._bodies():
-            body.set_exception(web_protocol.RequestPayloadError("it cannot be read"))
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        super().connection_lost(exc)
-        self.listener.lost(self)
-
-    def handle_error(
-        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
-    ) -> web.StreamResponse:
-        if request.writer.output_size > 0:
-            raise ConnectionError("an answer is on its way already")
-        return self.listener.unreadable(too_large=self.is_too_large or isinstance(exc, LineTooLong))
-
-
-def connection_of(request: web.BaseRequest) -> Connection:
-    """The one that it came by."""
-    connection = request.protocol
-    assert isinstance(connection, Connection)  # noqa: S101 - for type checkers
-    return connection
 
 
 class WebListener:
@@ -266,7 +180,7 @@ class WebListener:
 
     def unreadable(self, *, too_large: bool) -> web.StreamResponse:
         """For a connection: see Site. It ends."""
-        answer = self._with_headers(self._site.unreadable(too_large=too_large))
+        answer = self._made(self._site.unreadable(too_large=too_large))
         answer.force_close()
         return answer
 
@@ -354,6 +268,7 @@ class WebListener:
         connection = connection_of(request)
         if request.method == _UNREADABLE.method:
             return self.unreadable(too_large=request.raw_path == _TOO_LARGE.path)
+        answer: SiteAnswer
         request.content.on_eof(partial(self._waits_no_more, connection))
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - for type checkers
@@ -374,10 +289,17 @@ class WebListener:
         age = self._limits.connection_age
         closes = answer.headers.get("Connection") == "close"
         if closes or self._is_closing or (age is not None and self._clock.monotonic() - connection.began_at > age):
-            answer.force_close()
-        return self._with_headers(answer)
+            made = self._made(answer)
+            made.force_close()
+            return made
+        may_be_ready = request.keep_alive and request.version == HttpVersion11
+        if may_be_ready and isinstance(answer, Answer) and answer.status == READY:
+            return Ready(answer, self._site.headers, self._clock.unix()).response()
+        return self._made(answer)
 
-    def _with_headers(self, answer: web.StreamResponse) -> web.StreamResponse:
+    def _made(self, answer: SiteAnswer) -> web.StreamResponse:
+        if isinstance(answer, Answer):
+            return answer.response(self._site.headers)
         for name, text in self._site.headers.items():
             answer.headers.setdefault(name, text)
         return answer

@@ -26,12 +26,12 @@ from mintonce_server.core.errors import (
 )
 from mintonce_server.core.policy import Act
 from mintonce_server.core.token import Origin, Token
+from mintonce_server.web.answers import Answer
 from mintonce_server.web.token_endpoint.answer import (
     LEAST,
     MAX_DESCRIPTION,
     SPREAD_MAX,
     SPREAD_SHARE,
-    Answer,
     described,
     error_answer,
     refusal,

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 import pytest
@@ -60,6 +61,31 @@ async def test_one_connection_serves_many_requests() -> None:
             guarded.bench.clock.advance(20.0)
         assert said == [None, None, "close"]
         assert await reader.read() == b""
+        writer.close()
+
+
+async def test_an_answer_is_the_same_whether_or_not_its_connection_stays_open() -> None:
+    """Made in one piece if it stays, else by the library: nothing but the word to close differs."""
+    async with guarded_door() as guarded:
+        stays, ends = await guarded.opened.exchange(usual(guarded, KEPT) + usual(guarded))
+    assert (stays.status, ends.status) == (200, 200)
+    assert ends.headers["connection"] == "close"
+    assert stays.headers.keys() == ends.headers.keys() - {"connection"}
+    for name, text in stays.headers.items():
+        assert name in ("date", "content-length") or ends.headers[name] == text, name
+    assert parsedate_to_datetime(stays.headers["date"]).tzinfo is not None
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+async def test_a_peer_of_http_1_0_is_told_whether_its_connection_stays_open(keeps: bool) -> None:
+    """It would not expect that."""
+    async with guarded_door() as guarded:
+        reader, writer = await guarded.opened.connect()
+        sent = usual(guarded, {"Connection": "keep-alive" if keeps else "close"}).replace(b"HTTP/1.1", b"HTTP/1.0", 1)
+        writer.write(sent)
+        (reply,) = replies(await answer(reader))
+        assert reply.status == 200
+        assert reply.headers.get("connection") == ("keep-alive" if keeps else None)
         writer.close()
 
 

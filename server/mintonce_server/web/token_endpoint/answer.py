@@ -4,7 +4,6 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Final
 
@@ -18,6 +17,7 @@ from mintonce_server.core.errors import (
     UnknownClient,
 )
 from mintonce_server.core.policy import Act
+from mintonce_server.web.answers import Answer
 from mintonce_server.web.token_endpoint.request import BadRequest
 
 LEAST: Final = 2
@@ -61,15 +61,6 @@ _ISSUER_CODES: Final[Mapping[str, str]] = {
 }
 """Codes of the issuer that are about what the caller asked for. Never invalid_client: it is the server's secret that is
 wrong then, and the caller would change its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer without what every one has."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 def token_answer(served: Served, now: float, chance: float) -> Answer:

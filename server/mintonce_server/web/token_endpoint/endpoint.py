@@ -19,10 +19,11 @@ from mintonce_server.core.secret import Secret
 from mintonce_server.observability.call_meter import Answered, CallMeter
 from mintonce_server.observability.logs import get_logger
 from mintonce_server.observability.quiet import Quiet
-from mintonce_server.web.listener import CONTINUE, EXPECTS_CONTINUE, connection_of
+from mintonce_server.web.answers import Answer
+from mintonce_server.web.connection import connection_of
+from mintonce_server.web.listener import CONTINUE, EXPECTS_CONTINUE
 from mintonce_server.web.token_endpoint.answer import (
     LEAST,
-    Answer,
     error_answer,
     json_answer,
     refusal,
@@ -109,30 +110,30 @@ class TokenSite:
                 Act.REJECT, f"POST {REVOKE}", meter.route("POST", REVOKE), self._revoke
             )
 
-    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def answer(self, request: web.BaseRequest) -> Answer:
         if "Origin" in request.headers or "Sec-Fetch-Site" in request.headers:  # what browsers send
-            return _response(refusal(403, "this endpoint is not for browsers", _CLOSE))
+            return refusal(403, "this endpoint is not for browsers", _CLOSE)
         # As it was sent: nothing is decoded, and a target with a host in it is for a proxy.
         path = request.raw_path.partition("?")[0]
         operation = self._operations.get(path)
         if operation is None:
-            return _response(self._elsewhere(request, path))
+            return self._elsewhere(request, path)
         if request.method != "POST":
-            return _response(refusal(405, "only POST", {"Allow": "POST", **_CLOSE}))
+            return refusal(405, "only POST", {"Allow": "POST", **_CLOSE})
         return await self._called(request, operation)
 
-    def failed(self, request: web.BaseRequest, error: Exception) -> web.StreamResponse:
+    def failed(self, request: web.BaseRequest, error: Exception) -> Answer:
         if isinstance(error, TimeoutError):
-            return _response(refusal(408, "the request took too long to arrive", _CLOSE))
+            return refusal(408, "the request took too long to arrive", _CLOSE)
         if (left_out := self._quiet.more(type(error).__name__)) is not None:
             get_logger(__name__).error("internal_error", where="token_endpoint", exc_info=error, left_out=left_out)
         internal = MintonceError("internal error", remedy="Look into the server's log.")
-        return _response(error_answer(internal, "", used_authorization=False))
+        return error_answer(internal, "", used_authorization=False)
 
-    def unreadable(self, *, too_large: bool) -> web.StreamResponse:
+    def unreadable(self, *, too_large: bool) -> Answer:
         if too_large:
-            return _response(refusal(431, "the head of the request is too large"))
-        return _response(refusal(400, "the request cannot be read"))
+            return refusal(431, "the head of the request is too large")
+        return refusal(400, "the request cannot be read")
 
     def _elsewhere(self, request: web.BaseRequest, path: str) -> Answer:
         """Discovery, or nothing."""
@@ -143,7 +144,7 @@ class TokenSite:
                 return json_answer(said)
         return refusal(404, f"there is no such path; ask for a token at {TOKEN}", _CLOSE)
 
-    async def _called(self, request: web.BaseRequest, operation: _Operation) -> web.Response:
+    async def _called(self, request: web.BaseRequest, operation: _Operation) -> Answer:
         began, asked, address = self._clock.monotonic(), _NOTHING, connection_of(request).address
         try:
             asked = read_request(_head(request), await _body(request, self._options.body_seconds))
@@ -158,12 +159,12 @@ class TokenSite:
             transport = self._transport(request, asked.proof, began)
             admitted = self._admission.admit(transport)
             if admitted is None:
-                return _response(refusal(503, "this connection is closed", _CLOSE))
+                return refusal(503, "this connection is closed", _CLOSE)
             call = admitted
             if isinstance(call.refusal, Unauthenticated):
                 self._failed_proofs.note(address)
         try:
-            return _response(await self._answered(call, asked, operation, "Authorization" in request.headers))
+            return await self._answered(call, asked, operation, "Authorization" in request.headers)
         finally:
             transport.end()
 
@@ -261,7 +262,3 @@ async def _late_body(request: web.BaseRequest) -> bytes:
 
 def _too_large() -> BadRequest:
     return BadRequest("the body is too large", f"Send at most {MAX_BODY} bytes.", status=413)
-
-
-def _response(answer: Answer) -> web.Response:
-    return web.Response(status=answer.status, body=answer.body, headers=answer.headers)

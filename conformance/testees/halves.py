@@ -6,19 +6,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol
 
 import grpc
-import httpx
-import requests
 
 from conformance.testees.answers import Unsupported
 from mintonce import AsyncTokenClient, AsyncTokenSource, Token, TokenClient, TokenSource
 from mintonce.integrations.grpc import call_credentials
-from mintonce.integrations.httpx import MintonceAuth
-from mintonce.integrations.requests import MintonceAuth as RequestsAuth
 from mintonce.v1 import tokens_pb2, tokens_pb2_grpc
 
 _FEATURES: Final = ["grpc:grpcio", "unix", "dns", "http_proxy", "rotate", "list", "keys:sec1", "keys:pkcs1"]
-_LIMIT: Final = 20.0
-"""Seconds that an API's answer may take."""
 
 
 class Half(Protocol):
@@ -76,14 +70,12 @@ class Asyncio(_Both):
                     return
 
     async def http(self, source: Any, adapter: str, method: str, url: str, body: dict[str, str]) -> tuple[int, str]:
+        from conformance.testees import http_adapters  # here, because its imports take a third of a start
+
         if adapter != "httpx":
             raise Unsupported(adapter)
         content: Any = _slowly(body["stream"]) if "stream" in body else body.get("text")
-        async with httpx.AsyncClient(
-            auth=MintonceAuth(source), follow_redirects=True, trust_env=False, timeout=_LIMIT
-        ) as http:
-            response = await http.request(method, url, content=content)
-            return response.status_code, response.text
+        return await http_adapters.by_httpx_async(source, method, url, content)
 
     def must_cancel(self) -> None:
         """It can."""
@@ -114,28 +106,16 @@ class Threads(_Both):
         await asyncio.to_thread(_follow, watch, count, told)
 
     async def http(self, source: Any, adapter: str, method: str, url: str, body: dict[str, str]) -> tuple[int, str]:
+        from conformance.testees import http_adapters  # as above
+
         content: Any = iter([body["stream"].encode()]) if "stream" in body else body.get("text")
-        calls = {"httpx": _by_httpx, "requests": _by_requests}
+        calls = {"httpx": http_adapters.by_httpx, "requests": http_adapters.by_requests}
         if adapter not in calls:
             raise Unsupported(adapter)
         return await asyncio.to_thread(calls[adapter], source, method, url, content)
 
     def must_cancel(self) -> None:
         raise Unsupported("a thread cannot be cancelled")
-
-
-def _by_httpx(source: Any, method: str, url: str, content: Any) -> tuple[int, str]:
-    with httpx.Client(auth=MintonceAuth(source), follow_redirects=True, trust_env=False, timeout=_LIMIT) as http:
-        response = http.request(method, url, content=content)
-        return response.status_code, response.text
-
-
-def _by_requests(source: Any, method: str, url: str, content: Any) -> tuple[int, str]:
-    with requests.Session() as session:
-        session.trust_env = False
-        session.auth = RequestsAuth(source)
-        response = session.request(method, url, data=content, timeout=_LIMIT)
-        return response.status_code, response.text
 
 
 def _grpc_call(source: Any, target: str, tls: Any, call: Any = None) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Bearer files: what is sent, and to whom never."""
 
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,6 +16,8 @@ from conformance.servers.scripted import FIRST, KEY, Scripted, unix_address
 from conformance.servers.trap import Trap, network_address
 
 LOOKED_AGAIN = 1.2
+ALONE = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
+"""No client that tries an old port of another test again comes there by accident."""
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def file(tmp_path: Path, canaries: list[str]) -> Path:
 
 @pytest.fixture
 def trap() -> Iterator[Trap]:
-    with closing(Trap("127.0.0.1")) as listening:
+    with closing(Trap(ALONE)) as listening:
         yield listening
 
 

@@ -27,7 +27,7 @@ class Planted:
     def node(self, testee: str) -> str:
         """The test's name for pytest."""
         if self.in_a_fleet:
-            return f"{CASES}/{self.found_by}[{self.parameter}]"
+            return f"{CASES}/{self.found_by}"
         inside = f"{testee}-{self.parameter}" if self.parameter else testee
         return f"{CASES}/{self.found_by}[{inside}]"
 
@@ -63,7 +63,7 @@ FAULTS: Final = {
         sources.gives_up_when_a_replica_drains, "test_following.py::test_case_11_a_replica_drains"
     ),
     "mints-for-itself": Planted(
-        sources.mints_for_itself, "test_fleet.py::test_case_37_all_languages_share_one_token", "8.0", in_a_fleet=True
+        sources.mints_for_itself, "test_fleet.py::test_case_37_all_languages_share_one_token", in_a_fleet=True
     ),
     "a-fetch-for-each-read": Planted(
         sources.a_fetch_for_each_read, "test_following.py::test_case_04_reads_make_no_call"

@@ -47,11 +47,11 @@ test: setup ## Run the fast tests, two at a time, and those of the clients: five
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(if $(TESTS),,-m "not slow") $(TESTS) $(ARGS)
 	@$(if $(TESTS)$(ARGS),:,$(BIN)/python tools/clients.py test)
 
-# Python's own tests come last, so that their closing line does. Three at a time, even on two processors: a part of each one's time is waiting.
+# Python's own tests come last, so that their closing line does.
 test-all: setup ## Run every test, as CI does, also the clients and conformance for each language whose toolchain is here: twenty minutes
 	@$(BIN)/python tools/clients.py test testee; clients=$$?; \
 	$(CONFORMANCE); conformance=$$?; \
-	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS) && exit $$((clients + conformance))
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS) && exit $$((clients + conformance))
 
 clients: setup ## Check, lint and test the clients in other languages whose toolchain is here (ARGS="lint --only go rust")
 	@$(BIN)/python tools/clients.py $(ARGS)
@@ -204,7 +204,7 @@ $(DEPLOY_BIN)/.installed: requirements/deploy.txt .venv-deploy/.created
 	@touch $@
 
 $(GEN_BIN)/.installed: requirements/gen.txt .venv-gen/.created
-	@echo "Installing the code generator into .venv-gen"
+	@echo "Installing the code generator and the checker of imports into .venv-gen"
 	@$(GEN_BIN)/python $(PIP_INSTALL) --require-hashes -r $<
 	@touch $@
 

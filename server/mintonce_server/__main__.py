@@ -1,5 +1,6 @@
 """The entry point of `mintonced` and `python -m mintonce_server`."""
 
+import gc
 import os
 import sys
 
@@ -20,7 +21,12 @@ def _run() -> int:
             from mintonce_server.cli.health import main as probe
 
             return probe(sys.argv[2:])
+        # What is imported stays: the garbage collector need not look at it, now or later.
+        gc.disable()
         from mintonce_server.cli.main import main as run
+
+        gc.freeze()
+        gc.enable()
     except ModuleNotFoundError as error:
         sys.stderr.write(f"mintonced: {error}\nInstall the server with its extra: pip install 'mintonce[server]'\n")
         return 1

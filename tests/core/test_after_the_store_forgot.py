@@ -64,3 +64,13 @@ async def test_a_newer_record_that_is_of_no_use_is_fetched_once() -> None:
     await held(behind)
     assert await asked_in_peace(bench) <= 2
     assert (bench.issuer.mints, await bench.store.generations([KEY])) == (2, [(await held(behind)).generation])
+
+
+async def test_a_rotation_mints_a_successor_of_what_the_store_lost() -> None:
+    """The token that is held here, and was confirmed a moment ago, is what the operator wants to be rid of."""
+    bench = Workbench()
+    token = await held(bench)
+    bench.store.lose(KEY)
+    assert await bench.broker.rotate(KEY, 5.0) == (token.generation, (await held(bench)).generation)
+    assert (await held(bench)).generation > token.generation
+    assert bench.issuer.mints == 2

@@ -93,7 +93,7 @@ async def test_an_empty_read_only_store_ends_no_replica(
             await eventually(lambda: names(command), lambda all_: sum(n.endswith(":t") for n in all_) == len(KEYS))
         check_alive(fleet)
         assert [answer.error for answer in answers if answer.error] == []
-        assert len(answers) > 3 * len(KEYS)
+        assert len(answers) >= len(KEYS)
         assert issuer.posts == len(KEYS)
 
 

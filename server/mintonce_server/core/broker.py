@@ -247,7 +247,9 @@ class Broker:
             raise current
         if current is not None:
             self._cache.put(entry, current, asked_at)
-        before = current.generation if current else 0
+        # The store may have lost what is held here, or hold what this release cannot read: a rotation replaces it, too.
+        held = entry.live(asked_at)
+        before = max(current.generation if current else 0, held.generation if held else 0)
         async with _waiting_at_most(deadline):
             obtained = await self._fetcher.fetch(entry, 0.0, before, events.Cause.ROTATION)
         if obtained.trouble is not None and obtained.token.generation <= before:

@@ -37,7 +37,7 @@ class _Client(Protocol):
 async def serve(redis_url: str, token_url: str, credentials: dict[str, str]) -> None:
     """Until the process is terminated. `credentials`: of the POST's body."""
     # redis-py leaves the types of its **kwargs open.
-    redis = Redis.from_url(redis_url, protocol=2, socket_timeout=5.0)  # pyright: ignore[reportUnknownMemberType]
+    redis = Redis.from_url(redis_url, protocol=2, socket_timeout=5.0)
     store = cast(_Client, redis)
 
     async def mint(request: tokens_pb2.GetTokenRequest, context: Context) -> tokens_pb2.GetTokenResponse:

@@ -59,7 +59,7 @@ class _Client(Protocol):
 async def measure_keys(effort: KeysEffort) -> KeysMeasured:
     """One server mints every key, a second one takes them from the store. Three minutes with FULL."""
     async with surroundings() as here:
-        redis = cast(_Client, Redis.from_url(here.redis_url))  # pyright: ignore[reportUnknownMemberType] - redis-py: **kwargs
+        redis = cast(_Client, Redis.from_url(here.redis_url))
         try:
             return await _measure(here, redis, effort)
         finally:

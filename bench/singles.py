@@ -131,7 +131,7 @@ async def _redis_get() -> AsyncGenerator[Call]:
     with tempfile.TemporaryDirectory(prefix="mintonce-bench-") as directory:
         async with EmbeddedValkey(Path(directory), persist=False) as valkey:
             # redis-py leaves the types of its **kwargs open.
-            redis = Redis.from_url(valkey.url, protocol=2, socket_timeout=5.0)  # pyright: ignore[reportUnknownMemberType]
+            redis = Redis.from_url(valkey.url, protocol=2, socket_timeout=5.0)
             client = cast(_Client, redis)
             try:
                 await client.set("bench", "t" * TOKEN_CHARACTERS, ex=3600)

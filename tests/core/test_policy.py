@@ -203,7 +203,7 @@ def test_a_denied_question_is_explained_and_an_allowed_one_has_a_rule_without_mi
 
 def remembered(policy: Policy) -> dict[str, int]:
     """How many decisions are remembered of each caller. There is no other way to see that memory has a bound."""
-    return {name: len(known.decisions) for name, known in policy._known.items()}  # pyright: ignore[reportPrivateUsage] - as said
+    return {name: len(known.decisions) for name, known in policy._known.items()}
 
 
 def test_a_caller_that_invents_questions_crowds_out_no_other() -> None:

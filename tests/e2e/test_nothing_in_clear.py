@@ -65,7 +65,7 @@ async def test_the_store_shows_no_token_secret_client_or_audience(
         path.touch(mode=0o600)
         path.write_text(text)
     more = {"SEALING_KEYS_FILE": str(keys), "AUDIT_FILE": str(tmp_path / "audit.jsonl"), "CONFIG": str(config)}
-    redis: Any = Redis.from_url(valkey.url)  # pyright: ignore[reportUnknownMemberType] # untyped
+    redis: Any = Redis.from_url(valkey.url)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(redis.aclose)
         async with overheard(redis) as heard:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.exposition import generate_latest as as_text
 from prometheus_client.openmetrics.exposition import (
-    generate_latest as as_openmetrics,  # pyright: ignore[reportUnknownVariableType] # no types there
+    generate_latest as as_openmetrics,
 )
 
 from mintonce_server.observability.call_times import CallTimes

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 from prometheus_client.openmetrics.exposition import (
-    generate_latest,  # pyright: ignore[reportUnknownVariableType] # no types there
+    generate_latest,
 )
 
 from mintonce_server.common.clock import SystemClock

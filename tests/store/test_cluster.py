@@ -148,7 +148,7 @@ async def test_a_look_takes_no_answers_away(
 ) -> None:
     """The replicas and one primary do not answer, so that a refresh takes long: the other primaries' keys are read."""
     hanging = asyncio.Event()
-    look = ClusterServers._look  # pyright: ignore[reportPrivateUsage]
+    look = ClusterServers._look
 
     async def look_or_hang(servers: ClusterServers) -> SlotMap:
         if hanging.is_set():

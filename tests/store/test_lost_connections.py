@@ -98,7 +98,7 @@ async def test_a_connection_whose_return_is_cancelled_is_closed(topology: Topolo
     """Its place in the pool is free again."""
     pool = Pool(**server_options(parse_redis_url(topology.url)), host="127.0.0.1", port=node.port)
     connection = await pool.get_connection()
-    async with pool._condition:  # pyright: ignore[reportPrivateUsage] # another task has the pool's lock
+    async with pool._condition:
         assert await _cancelled_after(1, [asyncio.ensure_future(pool.release(connection))]) == 1
     assert not connection.is_connected
     assert not pool.is_in_use

@@ -215,7 +215,7 @@ async def test_it_can_do_nothing_else(node: Node) -> None:
         for words in FORBIDDEN:
             try:
                 # redis-py leaves execute_command without types.
-                await client.execute_command(*words)  # type: ignore[no-untyped-call] # pyright: ignore[reportUnknownMemberType]
+                await client.execute_command(*words)  # type: ignore[no-untyped-call]
             except Exception as error:
                 if not _denied(error):
                     raise

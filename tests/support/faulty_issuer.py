@@ -95,7 +95,7 @@ def parse_fault(data: bytes) -> Fault:
             raise ValueError(f"unknown name; use {', '.join(field.name for field in fields(Fault))}")
         if not isinstance(value, _TYPES[name]):
             raise ValueError(f"{name} has the wrong type")
-    return Fault(**said)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - each was looked at above
+    return Fault(**said)  # type: ignore[arg-type]
 
 
 class FaultyIssuer(PracticeIssuer):

@@ -122,7 +122,7 @@ class Node:
         )
         try:
             # redis-py leaves execute_command without types.
-            return cast(object, await client.execute_command(*words))  # type: ignore[no-untyped-call] # pyright: ignore[reportUnknownMemberType]
+            return cast(object, await client.execute_command(*words))  # type: ignore[no-untyped-call]
         finally:
             await client.aclose()
 

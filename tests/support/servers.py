@@ -48,9 +48,9 @@ class Command(Protocol):
 @asynccontextmanager
 async def looking_into(url: str) -> AsyncGenerator[Command]:
     """The server's own answers, beside the store's connections."""
-    client = Redis.from_url(url, protocol=2)  # pyright: ignore[reportUnknownMemberType] # redis-py: **kwargs untyped
+    client = Redis.from_url(url, protocol=2)
     try:
-        yield cast(Command, client.execute_command)  # pyright: ignore[reportUnknownMemberType] # redis-py: untyped
+        yield cast(Command, client.execute_command)
     finally:
         await client.aclose()
 

@@ -22,9 +22,9 @@ class Authority:
     def server(self, host: str = "127.0.0.1", *, wants_certificate: bool = False) -> ssl.SSLContext:
         """What a server of that name listens with."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self._authority.issue_cert(host).configure_cert(context)  # pyright: ignore[reportUnknownMemberType] # knows pyOpenSSL, too
+        self._authority.issue_cert(host).configure_cert(context)
         if wants_certificate:
-            self._authority.configure_trust(context)  # pyright: ignore[reportUnknownMemberType] # as above
+            self._authority.configure_trust(context)
             context.verify_mode = ssl.CERT_REQUIRED
         return context
 

@@ -10,7 +10,7 @@ import grpc
 from grpc import aio
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as messages
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
-    add_TraceServiceServicer_to_server,  # pyright: ignore[reportUnknownVariableType] # generated, without types
+    add_TraceServiceServicer_to_server,
 )
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor

@@ -72,7 +72,7 @@ async def fuzz_records(
     figures, clock, log = Figures("records, leases and metas in Redis"), SystemClock(), directory / "posts.jsonl"
     stores = [redis_store(redis_url, hasher=HASHER, clock=clock, lease_seconds=1.0, deadline=5.0) for _ in range(2)]
     options = replace(BROKER_OPTIONS, mint_deadline=3.0)
-    redis = Redis.from_url(redis_url)  # pyright: ignore[reportUnknownMemberType] # redis-py: **kwargs untyped
+    redis = Redis.from_url(redis_url)
     try:
         async with (
             house(issuer.token_url, store=stores[0], clock=clock, options=options) as minting,

@@ -35,7 +35,7 @@ async def proxy(server: Topology) -> AsyncIterator[FaultProxy]:
 async def command(proxy: FaultProxy) -> AsyncIterator[Command]:
     """Fails after 0.3 s."""
     redis = Redis(port=proxy.port, password=PASSWORD, protocol=2, retry=Retry(NoBackoff(), 0), socket_timeout=0.3)
-    yield cast(Command, redis.execute_command)  # pyright: ignore[reportUnknownMemberType] # redis-py: untyped
+    yield cast(Command, redis.execute_command)
     await redis.aclose()
 
 

@@ -24,7 +24,7 @@ def told(happenings: Happenings) -> History:
     """The history of what happens one after the other, with so many seconds in between."""
     fleet = SimulatedFleet()
     for action, replica, pause in happenings:
-        fleet.act(action, replica)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - of ACTIONS
+        fleet.act(action, replica)  # type: ignore[arg-type]
         fleet.now = round(fleet.now + pause, 3)
     return fleet.tale.history
 

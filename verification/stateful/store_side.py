@@ -39,7 +39,7 @@ class StoreSide:
         self._runner = asyncio.Runner()
         self.clock = SystemClock()
         self.store = redis_store(url, hasher=HASHER, clock=self.clock, lease_seconds=LEASE_SECONDS, deadline=5.0)
-        self._client: Any = Redis.from_url(url, protocol=2)  # pyright: ignore[reportUnknownMemberType] # untyped
+        self._client: Any = Redis.from_url(url, protocol=2)
         pool: Any = self._client.connection_pool
         self._ear: AbstractConnection = pool.make_connection()
 

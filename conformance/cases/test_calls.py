@@ -108,7 +108,7 @@ def test_case_22_a_callers_own_cancellation(testee: Testee, server: Scripted, op
     gate.set()
     testee.call("client_open", conn="c", target=server.target)
     if op in ("reject", "updated", "get"):
-        server.publish(lifetime=1.0 if op == "get" else 3600.0, refresh_in=0.9 if op == "get" else 3000.0)
+        server.publish(lifetime=3.0 if op == "get" else 3600.0, refresh_in=2.9 if op == "get" else 3000.0)
         testee.call("open", source="s", **KEY, target=server.target)
         server.wait_for_watches()
     gate.clear()

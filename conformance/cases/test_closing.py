@@ -35,7 +35,7 @@ def test_case_31_the_watch_ends_at_the_server(testee: Testee, server: Scripted) 
 
 def test_case_31_waiters_get_closed(testee: Testee, serve: Serve) -> None:
     """Those for a token, for a successor and for an update; at once."""
-    server = serve(lifetime=1.5, refresh_in=1.4)
+    server = serve(lifetime=3.0, refresh_in=2.9)
     gate = server.hold("GetToken")
     gate.set()
     testee.call("open", source="s", **KEY, target=server.target, timeout_ms=15_000)

@@ -15,7 +15,7 @@ OUTAGE = Failure(grpc.StatusCode.UNAVAILABLE, "ISSUER_UNAVAILABLE", "the issuer 
 
 def test_case_12_many_waits_are_one_fetch(testee: Testee, serve: Serve) -> None:
     """50 at once, and all get the same token."""
-    server = serve(lifetime=1.5, refresh_in=1.4)
+    server = serve(lifetime=3.0, refresh_in=2.9)
     server.lifetime, server.refresh_in = 3600.0, None
     gate = server.hold("GetToken")
     gate.set()
@@ -35,7 +35,7 @@ def test_case_12_many_waits_are_one_fetch(testee: Testee, serve: Serve) -> None:
 
 def test_case_13_no_wait_inside_the_back_off(testee: Testee, serve: Serve) -> None:
     """The last error at once, with its delay, and no call."""
-    server = serve(lifetime=1.5, refresh_in=1.4)
+    server = serve(lifetime=3.0, refresh_in=2.9)
     server.fail("WatchToken", Failure(grpc.StatusCode.UNIMPLEMENTED))
     testee.call("open", source="s", **KEY, target=server.target)
     server.fail("GetToken", Failure(OUTAGE.code, OUTAGE.reason, retry_after=30.0, request_id="r-5"))
@@ -54,7 +54,7 @@ def test_case_13_no_wait_inside_the_back_off(testee: Testee, serve: Serve) -> No
 
 def test_case_14_retry_info_is_honoured(testee: Testee, serve: Serve) -> None:
     """No GetToken for as long as the server asked, but one soon after."""
-    server = serve(lifetime=0.8, refresh_in=0.5)
+    server = serve(lifetime=3.0, refresh_in=2.7)
     server.fail("WatchToken", Failure(grpc.StatusCode.UNIMPLEMENTED))
     testee.call("open", source="s", **KEY, target=server.target)
     server.fail("GetToken", Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "ISSUER_THROTTLED", retry_after=2.0), 1)
@@ -66,12 +66,12 @@ def test_case_14_retry_info_is_honoured(testee: Testee, serve: Serve) -> None:
 
 def test_case_14_more_than_300_s_is_cut(testee: Testee, serve: Serve) -> None:
     """The error keeps what the server said. (That the wait is cut is in the vectors of `follower/`.)"""
-    server = serve(lifetime=0.5, refresh_in=0.4)
+    server = serve(lifetime=3.0, refresh_in=2.9)
     server.fail("WatchToken", Failure(grpc.StatusCode.UNIMPLEMENTED))
     testee.call("open", source="s", **KEY, target=server.target)
     server.fail("GetToken", Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "ISSUER_THROTTLED", retry_after=86_400.0))
     server.wait_for_calls("GetToken", 2)
-    sleep(0.3)
+    sleep(max(0.0, server.token.expires_in) + 0.1)
     failed = testee.fails("get", source="s", timeout_ms=2000)
     assert failed.kind == "TokenExpired"
     assert failed.retry_after == pytest.approx(86_400.0)

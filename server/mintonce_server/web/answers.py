@@ -43,6 +43,8 @@ class Ready:
 
     async def prepare(self, request: web.BaseRequest) -> None:
         await request.writer.write(self._sent)
+        # A peer that asks and never reads is not answered any further: else its answers would fill the memory.
+        await request.writer.drain()
 
     async def write_eof(self, _: bytes = b"") -> None:
         """All of it is on its way."""

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
 
-import msal  # type: ignore[import-untyped]
+import msal  # type: ignore[import-untyped] # MSAL has no types
 
 AUTHORITY: Final = "https://issuer.example.com/tenant"
 SCOPE: Final = "https://api.example.com/.default"
